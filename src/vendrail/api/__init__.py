@@ -1,0 +1,1 @@
+"""The table of contents of the platform: one file per service, with its records, statuses and interface."""

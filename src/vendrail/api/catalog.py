@@ -1,0 +1,330 @@
+"""The catalog: what is for sale, how much of it is left, and the keys themselves."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, Protocol
+from uuid import UUID
+
+from vendrail.kernel.codec import Record
+
+MerchantId = NewType("MerchantId", UUID)
+ShopId = NewType("ShopId", UUID)
+ProductId = NewType("ProductId", UUID)
+VariantId = NewType("VariantId", UUID)
+KeyId = NewType("KeyId", UUID)
+AllocationId = NewType("AllocationId", UUID)
+
+
+class PutStatus(StrEnum):
+    """How writing one shop or product ended."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    SHOP_NOT_FOUND = "shop_not_found"
+    SLUG_TAKEN = "slug_taken"
+    SKU_TAKEN = "sku_taken"
+    FIELD_MALFORMED = "field_malformed"
+
+
+class Shop(Record, frozen=True):
+    """A merchant's shop: where buyers find products."""
+
+    id: ShopId
+    merchant: MerchantId
+    merchant_name: str
+    slug: str  # [a-z0-9-], unique on the platform.
+    name: str
+    notice: str = ""  # Markdown, shown sanitised.
+    contact: str = ""
+    theme: str = "default"
+    is_open: bool = True
+
+
+class ProductState(StrEnum):
+    """Whether a product can be seen and bought."""
+
+    DRAFT = "draft"
+    ON_SALE = "on_sale"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+class DeliveryKind(StrEnum):
+    """What the buyer gets."""
+
+    UNIQUE_KEY = "unique_key"  # Each key is sold once.
+    REUSABLE_KEY = "reusable_key"  # One key, sold any number of times.
+    TEXT = "text"
+    FILE = "file"
+
+
+class HoldPolicy(StrEnum):
+    """When stock is set aside for an order."""
+
+    AT_ORDER = "at_order"  # Held from placing until paid or expired.
+    AT_PAYMENT = "at_payment"  # Not held; allocated when paid.
+
+
+class Variant(Record, frozen=True):
+    """One thing that can be put in an order (a SKU)."""
+
+    id: VariantId
+    sku: str  # Unique on the platform: [A-Za-z0-9._-], at most 64.
+    title: str
+    prices_minor: dict[str, int]  # Currency -> price of one, in minor units.
+    quantity_min: int = 1
+    quantity_max: int = 10
+    position: int = 0
+
+
+class Product(Record, frozen=True):
+    """What is for sale, with its variants; descriptions are Markdown, shown sanitised."""
+
+    id: ProductId
+    shop: ShopId
+    slug: str
+    title: str
+    variants: list[Variant]
+    description: str = ""
+    picture: str = ""  # A path below the site's media folder; empty: a drawn placeholder.
+    category: str = ""
+    state: ProductState = ProductState.ON_SALE
+    delivery: DeliveryKind = DeliveryKind.UNIQUE_KEY
+    hold_policy: HoldPolicy = HoldPolicy.AT_ORDER
+    restock_wait_s: int = 0  # How long a paid order waits for stock before it is refunded.
+    instructions: str = ""  # Markdown, shown with the key: how to redeem it.
+
+
+class ProductView(Record, frozen=True):
+    """A product as buyers see it: with its shop, clean HTML and what is left of each variant."""
+
+    product: Product
+    shop: Shop
+    description_html: str
+    stock: dict[str, int | None]  # SKU -> how many can be ordered now; None: without end.
+    sold_count: int = 0
+
+
+class ProductQuery(Record, frozen=True):
+    """Products on sale: of one shop or all, of one category or all, by words or all; newest first."""
+
+    shop_slug: str | None = None
+    category: str | None = None
+    words: str | None = None
+    after: ProductId | None = None
+    products_max: int = 48
+
+
+class Offer(Record, frozen=True):
+    """All that placing an order must know of one SKU."""
+
+    variant: VariantId
+    sku: str
+    product: ProductId
+    shop: ShopId
+    shop_slug: str
+    merchant: MerchantId
+    title: str  # Product and variant, as the buyer and the provider see it.
+    prices_minor: dict[str, int]
+    quantity_min: int
+    quantity_max: int
+    delivery: DeliveryKind
+    hold_policy: HoldPolicy
+    restock_wait_s: int
+    is_on_sale: bool
+    picture: str = ""
+
+
+class Hold(Record, frozen=True):
+    """Stock set aside for one order; ends by itself."""
+
+    order: UUID
+    variant: VariantId
+    quantity: int
+    until: datetime
+    buyer: str = ""  # Keyed hash of the contact, for the caps; empty: no cap.
+    address: str = ""  # Keyed hash of the network address.
+    device: str = ""  # Keyed hash of the device cookie.
+
+
+class HoldStatus(StrEnum):
+    """How one hold ended. Where several would fit, the first listed is given."""
+
+    HELD = "held"
+    EXISTS = "exists"
+    NOT_NEEDED = "not_needed"  # Stock without end, or the product allocates at payment.
+    VARIANT_NOT_FOUND = "variant_not_found"
+    BUYER_CAP_REACHED = "buyer_cap_reached"
+    ADDRESS_CAP_REACHED = "address_cap_reached"
+    DEVICE_CAP_REACHED = "device_cap_reached"
+    SOLD_OUT = "sold_out"
+
+
+class Allocation(Record, frozen=True):
+    """Keys picked for a paid order, still unreadable. The id derives from the order's saga."""
+
+    id: AllocationId
+    order: UUID
+    variant: VariantId
+    quantity: int
+
+
+class AllocationStatus(StrEnum):
+    """How one allocation ended; the first outcome is kept, save `sold_out`, which may be asked again
+    under another id when stock returns."""
+
+    ALLOCATED = "allocated"
+    SOLD_OUT = "sold_out"
+    CANCELLED = "cancelled"  # It was undone before it arrived (a tombstone stood on its id).
+    VARIANT_NOT_FOUND = "variant_not_found"
+
+
+class AllocationResult(Record, frozen=True):
+    """The kept outcome of an allocation, with the keys in delivery order."""
+
+    status: AllocationStatus
+    keys: list[KeyId] = []
+
+
+class UndoStatus(StrEnum):
+    """How undoing one allocation ended."""
+
+    FREED = "freed"
+    TOMBSTONE_LEFT = "tombstone_left"  # Nothing was there; a late allocation will be `cancelled`.
+    SOLD = "sold"  # Too late: the keys were readable; they can only be voided.
+
+
+class Delivery(Record, frozen=True):
+    """What the buyer gets: one text for each item, in order; read only after the order's pivot."""
+
+    order: UUID
+    items: list[str]
+
+
+class KeyState(StrEnum):
+    """Where one key stands. Once sold it is never free again."""
+
+    FREE = "free"
+    ALLOCATED = "allocated"
+    SOLD = "sold"
+    VOID = "void"
+
+
+class KeyLine(Record, frozen=True):
+    """One line of a merchant's key file."""
+
+    number: int  # Line number in the file, from 1.
+    text: str
+
+
+class KeyIntake(Record, frozen=True):
+    """Lines to add to one variant, in one batch of one file."""
+
+    sku: str
+    batch: UUID  # One id for the whole file, so that an intake can be found and undone.
+    lines: list[KeyLine]
+
+
+class KeyReject(Record, frozen=True):
+    """One line that was not taken, and why: `empty`, `too_long`, `duplicate`, `not_text`."""
+
+    number: int
+    reason: str
+
+
+class KeyIntakeResult(Record, frozen=True):
+    """How many lines of a batch were taken; `sku_found` is false when nothing was even looked at."""
+
+    sku_found: bool
+    added_count: int
+    rejects: list[KeyReject]
+
+
+class StockCount(Record, frozen=True):
+    """How many keys of a variant stand where; `held` counts units set aside for unpaid orders."""
+
+    sku: str
+    free: int
+    held: int
+    allocated: int
+    sold: int
+    void: int
+
+
+class Catalog(Protocol):
+    """Shops, products, stock and keys, in batches."""
+
+    async def put_shops(self, shops: Sequence[Shop]) -> list[PutStatus]:
+        """Write shops whole, by id."""
+        ...
+
+    async def put_products(self, products: Sequence[Product]) -> list[PutStatus]:
+        """Write products whole, by id, with their variants (a variant left out is withdrawn)."""
+        ...
+
+    async def read_shops(self, slugs: Sequence[str]) -> list[Shop | None]:
+        """Read shops by slug; an empty list of slugs gives all open shops."""
+        ...
+
+    async def find_products(self, queries: Sequence[ProductQuery]) -> list[list[ProductView]]:
+        """Find products on sale."""
+        ...
+
+    async def read_products(self, ids: Sequence[ProductId]) -> list[ProductView | None]:
+        """Read products by id, whatever their state (removed: None)."""
+        ...
+
+    async def read_offers(self, skus: Sequence[str]) -> list[Offer | None]:
+        """Read what placing an order must know; cached for at most a second."""
+        ...
+
+    async def put_contents(self, contents: Sequence[tuple[str, str]]) -> list[PutStatus]:
+        """Set (sku, text) that REUSABLE_KEY, TEXT and FILE variants deliver; sealed at rest.
+
+        A FILE's text is its download path below the media folder.
+        """
+        ...
+
+    async def hold_keys(self, holds: Sequence[Hold]) -> list[HoldStatus]:
+        """Set stock aside; several holds of one variant in a batch see each other, in order."""
+        ...
+
+    async def release_holds(self, orders: Sequence[UUID]) -> list[bool]:
+        """End orders' holds; true where one was there."""
+        ...
+
+    async def allocate_keys(self, allocations: Sequence[Allocation]) -> list[AllocationResult]:
+        """Pick keys for paid orders (ending their holds); all of the quantity, or none."""
+        ...
+
+    async def free_allocations(self, ids: Sequence[AllocationId]) -> list[UndoStatus]:
+        """Undo allocations; leaves a tombstone on the id so that a late one is `cancelled`."""
+        ...
+
+    async def sell_allocations(self, ids: Sequence[AllocationId]) -> list[bool]:
+        """Mark allocated keys sold: called after the order's pivot; idempotent."""
+        ...
+
+    async def void_allocations(self, ids: Sequence[AllocationId]) -> list[int]:
+        """Void sold keys (a refund): they are never free again; gives how many were voided."""
+        ...
+
+    async def read_deliveries(self, ids: Sequence[AllocationId]) -> list[Delivery | None]:
+        """Open the sealed keys of allocations. Only orders calls this, and only after its pivot."""
+        ...
+
+    async def add_keys(self, intakes: Sequence[KeyIntake]) -> list[KeyIntakeResult]:
+        """Take in keys: cleaned, de-duplicated by keyed hash within the product, sealed."""
+        ...
+
+    async def count_stock(self, skus: Sequence[str]) -> list[StockCount | None]:
+        """Count keys by state, exactly."""
+        ...
+
+    async def export_keys(
+        self, sku: str, state: KeyState, after: KeyId | None, keys_max: int
+    ) -> list[tuple[KeyId, str]]:
+        """Read the plaintext of a variant's keys in one state, page by page (audited by callers)."""
+        ...

@@ -1,0 +1,202 @@
+"""The ledger: value moves between two accounts; it never appears and never vanishes.
+
+Accounts and transfers, double entry, immutable, one currency an account (after TigerBeetle's model).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, Protocol
+from uuid import UUID
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.ids import named_id
+
+AccountId = NewType("AccountId", UUID)
+TransferId = NewType("TransferId", UUID)
+
+
+def account_id(name: str, currency: str) -> AccountId:
+    """Give the id of an account of the chart: `merchant:<id>:available` in `CNY`, always the same."""
+    return AccountId(named_id(f"{name}/{currency}"))
+
+
+class AccountLimit(StrEnum):
+    """What an account may never do, counting what is pending (pessimistically)."""
+
+    NONE = "none"  # Receivables, fees, held:*: kept as deltas, rolled up, never a lock.
+    DEBITS_WITHIN_CREDITS = "debits_within_credits"  # Owed to someone: never below zero.
+    CREDITS_WITHIN_DEBITS = "credits_within_debits"  # Owned by us: never overpaid.
+
+
+class Account(Record, frozen=True):
+    """One account of the chart; `name` and `currency` give its id by `account_id`."""
+
+    name: str
+    currency: str
+    limit: AccountLimit = AccountLimit.NONE
+
+    @property
+    def id(self) -> AccountId:
+        """The account's id: derived, so that nobody has to look it up."""
+        return account_id(self.name, self.currency)
+
+
+class AccountStatus(StrEnum):
+    """How opening one account ended."""
+
+    CREATED = "created"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    NAME_MALFORMED = "name_malformed"
+    CURRENCY_UNKNOWN = "currency_unknown"
+
+
+class TransferKind(StrEnum):
+    """One phase, or one of the two phases of a reservation."""
+
+    SINGLE = "single"
+    PENDING = "pending"  # Reserves the amount; resolved once by post or void, or expires.
+    POST = "post"  # Moves a pending amount, whole (amount 0) or in part; the rest is returned.
+    VOID = "void"  # Gives a pending amount back.
+
+
+class TransferCode(StrEnum):
+    """Why value moved: the business reason that statements and reports group by."""
+
+    CAPTURE = "capture"  # provider receivable -> held
+    SALE = "sale"  # held -> merchant
+    FEE = "fee"  # held -> platform fee
+    SPLIT_REVERSAL = "split_reversal"
+    REFUND = "refund"  # held | available | debt -> refund clearing
+    REFUND_FEE = "refund_fee"  # platform fee -> refund clearing, where policy gives it back
+    REFUND_PAID = "refund_paid"  # refund clearing -> provider receivable
+    REFUND_RETURNED = "refund_returned"  # a refund that failed for good goes back
+    UNMATCHED = "unmatched"  # provider receivable -> suspense
+    MATCHED = "matched"  # suspense -> held
+    DEBT_RECOVERY = "debt_recovery"  # available -> debt
+    PAYOUT = "payout"
+    ADJUSTMENT = "adjustment"
+
+
+class Transfer(Record, frozen=True):
+    """One movement of value. The caller chooses the id: sending it again changes nothing."""
+
+    id: TransferId
+    debit: AccountId
+    credit: AccountId
+    amount_minor: int
+    code: TransferCode
+    subject: UUID  # The serial number it belongs to: nearly always the order's id.
+    kind: TransferKind = TransferKind.SINGLE
+    pending: TransferId | None = None  # Which pending transfer a POST or VOID resolves.
+    timeout_s: int = 0  # For PENDING: expires so many seconds after it was posted; 0 = never.
+    is_linked: bool = False  # Succeeds or fails with the next transfer of the batch.
+    is_balancing: bool = False  # Move at most what is there: the amount is then an upper bound.
+    memo: str = ""  # A short note for statements, e.g. the fee rule's version.
+
+
+class TransferStatus(StrEnum):
+    """How one transfer ended. Where several would fit, the first listed is given."""
+
+    CREATED = "created"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    LINKED_FAILED = "linked_failed"
+    CHAIN_OPEN = "chain_open"  # The last transfer of a batch may not be linked.
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    ACCOUNTS_EQUAL = "accounts_equal"
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    CURRENCIES_DIFFER = "currencies_differ"
+    PENDING_NOT_FOUND = "pending_not_found"
+    PENDING_DIFFERENT = "pending_different"  # Accounts differ from the pending transfer's.
+    PENDING_RESOLVED = "pending_resolved"
+    PENDING_EXPIRED = "pending_expired"
+    PENDING_TOO_SMALL = "pending_too_small"
+    BALANCE_TOO_LOW = "balance_too_low"
+
+
+class TransferResult(Record, frozen=True):
+    """The kept outcome of one transfer; a refusal too is kept under its id and given for ever.
+
+    A repeat of what was refused gives the refusal again; a repeat of what was created gives `exists`.
+    """
+
+    status: TransferStatus
+    amount_minor: int = 0  # What really moved: less than asked where balancing.
+
+    @property
+    def is_done(self) -> bool:
+        """True when the transfer stands in the books, now or from before."""
+        return self.status in (TransferStatus.CREATED, TransferStatus.EXISTS)
+
+
+class Balance(Record, frozen=True):
+    """The four counters of an account, in minor units."""
+
+    account: AccountId
+    name: str
+    currency: str
+    debits_pending: int
+    debits_posted: int
+    credits_pending: int
+    credits_posted: int
+
+    @property
+    def credit_minor(self) -> int:
+        """Posted credits less posted debits: what is owed to the account's owner."""
+        return self.credits_posted - self.debits_posted
+
+
+class Entry(Record, frozen=True):
+    """One transfer as one account saw it; `amount_minor` is above zero where it was credited."""
+
+    transfer: TransferId
+    account: AccountId
+    counterpart: AccountId
+    amount_minor: int
+    code: TransferCode
+    kind: TransferKind
+    subject: UUID
+    memo: str
+    at: datetime
+
+
+class EntryQuery(Record, frozen=True):
+    """The entries of one account, newest first, before a transfer id (exclusive)."""
+
+    account: AccountId
+    before: TransferId | None = None
+    entries_max: int = 100
+
+
+class PostedTransfer(Record, frozen=True):
+    """A transfer as it stands in the books."""
+
+    transfer: Transfer
+    at: datetime
+
+
+class Ledger(Protocol):
+    """Double entry in batches."""
+
+    async def open_accounts(self, accounts: Sequence[Account]) -> list[AccountStatus]:
+        """Open accounts of the chart; opening again is `exists`."""
+        ...
+
+    async def post_transfers(self, transfers: Sequence[Transfer]) -> list[TransferResult]:
+        """Post in order, item k seeing k−1; one result for each transfer, in the same order."""
+        ...
+
+    async def read_balances(self, accounts: Sequence[AccountId]) -> list[Balance | None]:
+        """Read the present counters; None where there is no such account."""
+        ...
+
+    async def read_entries(self, queries: Sequence[EntryQuery]) -> list[list[Entry]]:
+        """Read accounts' entries, newest first."""
+        ...
+
+    async def read_transfers(self, subjects: Sequence[UUID]) -> list[list[PostedTransfer]]:
+        """Read all transfers that carry a serial number, oldest first."""
+        ...

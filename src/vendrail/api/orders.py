@@ -1,0 +1,298 @@
+"""Orders: a choice, a payment and a delivery, held together by the purchase saga."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, Protocol
+from uuid import UUID
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.outbox import Cursor, EventPage
+
+OrderId = NewType("OrderId", UUID)
+
+
+class OrderState(StrEnum):
+    """Where one order stands."""
+
+    PLACED = "placed"  # Waits for money.
+    PAID = "paid"  # Money is held; the keys are on their way (or `waiting` says for what).
+    DELIVERED = "delivered"  # The keys are readable: past the pivot.
+    EXPIRED = "expired"  # Nobody paid in time; late money is still money.
+    CANCELLED = "cancelled"
+    REFUNDING = "refunding"  # The money is on its way back.
+    REFUNDED = "refunded"
+
+
+class PlaceOrder(Record, frozen=True):
+    """A buyer's choice. The caller chooses the id (new_id with the merchant's shard)."""
+
+    id: OrderId
+    sku: str
+    quantity: int
+    currency: str
+    contact: str  # E-mail or phone: where notices go, sealed at rest.
+    method: str = ""  # The first way to pay; empty: chosen on the pay page.
+    address: str = ""  # The buyer's network address; only its keyed hash is kept.
+    device: str = ""  # The device cookie; only its keyed hash is kept.
+    locale: str = "zh-Hans"
+    idempotency_key: str = ""  # At least 16 characters; kept as a keyed hash, bound to contact.
+    return_url: str = ""
+    trace_id: str = ""
+
+
+class PlaceStatus(StrEnum):
+    """How placing one order ended. Where several would fit, the first listed is given."""
+
+    PLACED = "placed"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    CONTACT_MALFORMED = "contact_malformed"
+    IDEMPOTENCY_KEY_MALFORMED = "idempotency_key_malformed"
+    SKU_NOT_FOUND = "sku_not_found"
+    NOT_ON_SALE = "not_on_sale"
+    QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
+    CURRENCY_NOT_OFFERED = "currency_not_offered"
+    METHOD_NOT_OFFERED = "method_not_offered"
+    RISK_REFUSED = "risk_refused"
+    BUYER_CAP_REACHED = "buyer_cap_reached"
+    SOLD_OUT = "sold_out"
+
+
+class Placement(Record, frozen=True):
+    """What placing gave: the secret is the buyer's key to the order and is derived, not stored."""
+
+    status: PlaceStatus
+    order: OrderId | None = None
+    secret: str = ""
+    state: OrderState = OrderState.PLACED
+    amount_minor: int = 0
+    currency: str = ""
+    expires_at: datetime | None = None
+    attempt: UUID | None = None  # The first attempt, when a method was given.
+
+
+class TimelineStep(Record, frozen=True):
+    """One step of the money: `placed, paid, held, delivered, released, refund_asked, refunded, …`."""
+
+    kind: str
+    at: datetime
+    detail: str = ""
+
+
+class OrderView(Record, frozen=True):
+    """An order as its buyer may see it."""
+
+    id: OrderId
+    serial: str
+    state: OrderState
+    waiting: str  # Empty, or why the saga waits: `review`, `restock`, `provider`.
+    shop: UUID
+    shop_slug: str
+    merchant: UUID
+    product: UUID
+    sku: str
+    title: str
+    quantity: int
+    amount_minor: int
+    currency: str
+    refunded_minor: int
+    placed_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
+    delivered_at: datetime | None
+    timeline: list[TimelineStep]
+    items: list[str] = []  # The keys: only when delivered and asked for.
+    trace_id: str = ""
+
+
+class OrderQuery(Record, frozen=True):
+    """Read one order; `secret` proves that it is the buyer's. None: a trusted service asks."""
+
+    id: OrderId
+    secret: str | None
+    with_items: bool = False
+
+
+class PayOrder(Record, frozen=True):
+    """Pay again, or otherwise: opens one more attempt on an order."""
+
+    order: OrderId
+    secret: str
+    method: str
+    return_url: str = ""
+
+
+class PayStatus(StrEnum):
+    """How opening one more attempt ended."""
+
+    OPENED = "opened"
+    ORDER_NOT_FOUND = "order_not_found"  # Also when the secret is wrong.
+    PAID_ALREADY = "paid_already"
+    ORDER_ENDED = "order_ended"
+    METHOD_NOT_OFFERED = "method_not_offered"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+
+
+class PayResult(Record, frozen=True):
+    """The attempt that was opened (the open one of that method again, where there is one)."""
+
+    status: PayStatus
+    attempt: UUID | None = None
+
+
+class CancelStatus(StrEnum):
+    """How cancelling one order ended."""
+
+    CANCELLED = "cancelled"
+    EXISTS = "exists"
+    ORDER_NOT_FOUND = "order_not_found"
+    PAID_ALREADY = "paid_already"
+
+
+class RefundOrder(Record, frozen=True):
+    """Give money of an order back, whole (amount 0) or in part; the id is the idempotency key."""
+
+    id: UUID
+    order: OrderId
+    amount_minor: int
+    reason: str
+    person: str
+
+
+class RefundOrderStatus(StrEnum):
+    """How asking for one refund ended; the saga does the rest."""
+
+    ACCEPTED = "accepted"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    ORDER_NOT_FOUND = "order_not_found"
+    NOT_PAID = "not_paid"
+    MORE_THAN_CAPTURED = "more_than_captured"
+
+
+class RefundView(Record, frozen=True):
+    """A refund as it stands: `asked, paid, failed`."""
+
+    id: UUID
+    order: OrderId
+    amount_minor: int
+    currency: str
+    state: str
+    reason: str
+    at: datetime
+
+
+class LookupRequest(Record, frozen=True):
+    """Ask for a one-time code to see the orders of a contact; the answer never says if any are."""
+
+    contact: str
+    locale: str = "zh-Hans"
+
+
+class LookupCode(Record, frozen=True):
+    """Redeem a one-time code."""
+
+    contact: str
+    code: str
+
+
+class FoundOrder(Record, frozen=True):
+    """An order of the verified contact, with its secret so that its page can be opened."""
+
+    id: OrderId
+    serial: str
+    secret: str
+    title: str
+    state: OrderState
+    placed_at: datetime
+
+
+class SagaView(Record, frozen=True):
+    """A saga that has not ended: what it waits for, since when, and its last problem."""
+
+    id: UUID
+    kind: str
+    order: UUID
+    state: str
+    step: str
+    reason: str
+    attempts: int
+    due_at: datetime
+    started_at: datetime
+    problem: str
+
+
+class OrderDelivered(Record, frozen=True, tag="order.delivered"):
+    """The keys are readable."""
+
+    order: OrderId
+    merchant: UUID
+    version: int
+    at: datetime
+    trace_id: str = ""
+
+
+class OrderRefunded(Record, frozen=True, tag="order.refunded"):
+    """Money of the order has gone back."""
+
+    order: OrderId
+    merchant: UUID
+    refund: UUID
+    amount_minor: int
+    version: int
+    at: datetime
+    trace_id: str = ""
+
+
+OrderEvent = OrderDelivered | OrderRefunded
+
+
+class Orders(Protocol):
+    """Place, pay, deliver, refund, in batches."""
+
+    async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
+        """Screen, hold stock, write, and open the first attempt."""
+        ...
+
+    async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:
+        """Open further attempts; earlier ones stay payable and count if paid."""
+        ...
+
+    async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
+        """Read orders; None where there is none or the secret is wrong: nothing tells which."""
+        ...
+
+    async def cancel_orders(self, queries: Sequence[OrderQuery]) -> list[CancelStatus]:
+        """Cancel unpaid orders by their secret: attempts are closed first."""
+        ...
+
+    async def refund_orders(self, refunds: Sequence[RefundOrder]) -> list[RefundOrderStatus]:
+        """Start refunds; they run as sagas."""
+        ...
+
+    async def read_refunds(self, orders: Sequence[OrderId]) -> list[list[RefundView]]:
+        """Read orders' refunds, first to last."""
+        ...
+
+    async def wake_orders(self, orders: Sequence[OrderId]) -> list[bool]:
+        """Let waiting sagas look again now (a review was settled, stock returned)."""
+        ...
+
+    async def list_sagas(self, sagas_max: int) -> list[SagaView]:
+        """List sagas that have not ended, oldest first."""
+        ...
+
+    async def request_lookup_codes(self, requests: Sequence[LookupRequest]) -> list[bool]:
+        """Send one-time codes; true when the request was taken, whether or not orders exist."""
+        ...
+
+    async def redeem_lookup_codes(
+        self, codes: Sequence[LookupCode]
+    ) -> list[list[FoundOrder] | None]:
+        """Give the contact's recent orders for a right code; None for a wrong or used one."""
+        ...
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `OrderEvent`s after a cursor."""
+        ...

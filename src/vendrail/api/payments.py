@@ -1,0 +1,341 @@
+"""Payments: money asked for, money that arrived, money given back, over any provider."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType, Protocol
+from uuid import UUID
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.outbox import Cursor, EventPage
+
+ChannelId = NewType("ChannelId", UUID)
+AttemptId = NewType("AttemptId", UUID)
+CaptureId = NewType("CaptureId", UUID)
+RefundId = NewType("RefundId", UUID)
+
+
+class ChannelAccount(Record, frozen=True):
+    """Our account with one provider: where callbacks arrive and which keys sign."""
+
+    id: ChannelId
+    name: str  # Unique, [a-z0-9-]; the ledger's `provider:<name>`.
+    kind: str  # Which channel of the registry: `alipay`, …
+    title: str  # What buyers see: 支付宝.
+    currencies: list[str]
+    settings: dict[str, str]  # As the channel's settings table says; secrets are write-only.
+    is_active: bool = True
+    confirm_above_minor: int = 0  # Captures above are confirmed by asking the provider; 0 = never.
+
+
+class ChannelStatus(StrEnum):
+    """How writing one channel account ended."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    KIND_UNKNOWN = "kind_unknown"
+    NAME_TAKEN = "name_taken"
+    SETTING_MISSING = "setting_missing"
+    SETTING_MALFORMED = "setting_malformed"
+
+
+class Method(Record, frozen=True):
+    """A way to pay that is offered: `alipay` in CNY through one channel account."""
+
+    method: str
+    channel: ChannelId
+    channel_name: str
+    title: str
+    currencies: list[str]
+    shows: str  # What the buyer meets: `redirect`, `qr`.
+
+
+class Attempt(Record, frozen=True):
+    """One try to pay one order over one channel; an order may have several, and any may win."""
+
+    id: AttemptId
+    order: UUID
+    number: int  # 1, 2, …: `out_trade_no` = serial + number.
+    merchant: UUID
+    method: str
+    amount_minor: int
+    currency: str
+    title: str  # What the provider shows the buyer.
+    expires_at: datetime
+    channel: ChannelId | None = None  # None: payments chooses one that offers the method.
+    return_url: str = ""
+    trace_id: str = ""
+
+
+class AttemptStatus(StrEnum):
+    """How opening one attempt ended. Where several would fit, the first listed is given."""
+
+    OPENED = "opened"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    METHOD_NOT_OFFERED = "method_not_offered"
+    CURRENCY_NOT_OFFERED = "currency_not_offered"
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+
+
+class AttemptState(StrEnum):
+    """Where one attempt stands."""
+
+    OPEN = "open"
+    CAPTURED = "captured"
+    CLOSED = "closed"  # The provider will take no money for it any more.
+    FAILED = "failed"
+
+
+class AttemptView(Record, frozen=True):
+    """An attempt as it stands."""
+
+    attempt: Attempt
+    state: AttemptState
+    out_trade_no: str
+    opened_at: datetime
+
+
+class ActionKind(StrEnum):
+    """What the buyer has to do next."""
+
+    REDIRECT = "redirect"  # Go to `url`.
+    FORM = "form"  # Post `fields` to `url`.
+    QR = "qr"  # Scan `text`.
+    ADDRESS = "address"  # Send to the address in `text`.
+    NONE = "none"  # Nothing: paid already, closed, or the provider is away (see `problem`).
+
+
+class PaymentAction(Record, frozen=True):
+    """How to pay one attempt, signed when it is asked for."""
+
+    kind: ActionKind
+    url: str = ""
+    text: str = ""
+    fields: dict[str, str] = {}
+    problem: str = ""  # A code: `attempt_not_found`, `captured`, `closed`, `provider_away`.
+
+
+class PresentRequest(Record, frozen=True):
+    """Ask for the way to pay one attempt, fitted to the buyer's device."""
+
+    attempt: AttemptId
+    device: str = "desktop"  # desktop | mobile
+    return_url: str = ""
+    quit_url: str = ""
+
+
+class Callback(Record, frozen=True):
+    """What a provider sent, untouched."""
+
+    channel: ChannelId
+    method: str
+    headers: dict[str, str]
+    query: str
+    body: bytes
+
+
+class CallbackAnswer(Record, frozen=True):
+    """What the provider is answered, after commit."""
+
+    status_code: int
+    body: bytes
+    content_type: str = "text/plain"
+
+
+class CaptureFit(StrEnum):
+    """Whether money that arrived is what was asked for."""
+
+    FITS = "fits"
+    MATCHED = "matched"  # A person matched it to an order later; it leaves suspense.
+    ORDER_UNKNOWN = "order_unknown"
+    AMOUNT_DIFFERS = "amount_differs"
+    CURRENCY_DIFFERS = "currency_differs"
+
+
+class CaptureSource(StrEnum):
+    """How a capture was found; whichever way, it is one."""
+
+    CALLBACK = "callback"
+    QUERY = "query"
+    MANUAL = "manual"
+    BILL = "bill"
+
+
+class Capture(Record, frozen=True):
+    """Money that arrived. Its id derives from (channel account, provider's number)."""
+
+    id: CaptureId
+    channel: ChannelId
+    channel_name: str
+    provider_number: str
+    attempt: AttemptId | None
+    order: UUID | None
+    merchant: UUID | None
+    method: str
+    amount_minor: int
+    currency: str
+    fit: CaptureFit
+    source: CaptureSource
+    paid_at: datetime
+    at: datetime
+    trace_id: str = ""
+
+
+class PaymentCaptured(Record, frozen=True, tag="payment.captured"):
+    """Money arrived and is durable; FITS and MATCHED go to the order, all else to suspense."""
+
+    capture: Capture
+
+
+class UnmatchedRefunded(Record, frozen=True, tag="payment.unmatched_refused"):
+    """A person decided to give unmatched money back."""
+
+    capture: Capture
+    person: str
+    reason: str
+
+
+class RefundSettled(Record, frozen=True, tag="payment.refund_settled"):
+    """A refund that was pending has succeeded or failed for good."""
+
+    refund: RefundId
+    is_paid: bool
+
+
+PaymentEvent = PaymentCaptured | UnmatchedRefunded | RefundSettled
+
+
+class CaptureReport(Record, frozen=True):
+    """Money found otherwise than by a callback: by query, by hand, in a bill."""
+
+    channel: ChannelId
+    provider_number: str
+    out_trade_no: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    source: CaptureSource
+
+
+class CaptureStatus(StrEnum):
+    """How recording one capture ended."""
+
+    RECORDED = "recorded"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    CHANNEL_NOT_FOUND = "channel_not_found"
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+
+
+class Refund(Record, frozen=True):
+    """Ask for money back to where it came from. The id is the provider's idempotency key too."""
+
+    id: RefundId
+    capture: CaptureId
+    amount_minor: int
+    reason: str = ""
+
+
+class RefundStatus(StrEnum):
+    """How one refund stands. Where several would fit, the first listed is given."""
+
+    SUCCEEDED = "succeeded"
+    PENDING = "pending"  # The provider has not said; it is asked again by itself.
+    FAILED = "failed"  # The provider refused for good.
+    CAPTURE_NOT_FOUND = "capture_not_found"
+    EXISTS_DIFFERENT = "exists_different"
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    MORE_THAN_CAPTURED = "more_than_captured"
+
+
+class CloseStatus(StrEnum):
+    """What became of an order's open attempts when they were closed."""
+
+    CLOSED = "closed"  # Closed with the provider, and asked again after: nobody has paid.
+    CAPTURED = "captured"  # Money has arrived.
+    UNKNOWN = "unknown"  # A provider did not answer: not assumed, ask again later.
+
+
+class UnmatchedVerdict(Record, frozen=True):
+    """What a person decided about unmatched money: an order to fill, or None: give it back."""
+
+    capture: CaptureId
+    order: UUID | None
+    person: str
+    reason: str
+
+
+class UnmatchedStatus(StrEnum):
+    """How one verdict ended."""
+
+    SETTLED = "settled"
+    EXISTS = "exists"
+    CAPTURE_NOT_FOUND = "capture_not_found"
+    ATTEMPT_NOT_FOUND = "attempt_not_found"  # The order never asked for a payment.
+    EXISTS_DIFFERENT = "exists_different"
+
+
+class Payments(Protocol):
+    """Attempts, captures and refunds, in batches."""
+
+    async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:
+        """Write channel accounts whole, by id; an empty secret keeps the one that is there."""
+        ...
+
+    async def list_channels(self) -> list[ChannelAccount]:
+        """List channel accounts; secrets are masked."""
+        ...
+
+    async def list_methods(self, currency: str) -> list[Method]:
+        """List the ways to pay that are offered now in a currency."""
+        ...
+
+    async def open_attempts(self, attempts: Sequence[Attempt]) -> list[AttemptStatus]:
+        """Open attempts; no provider is called."""
+        ...
+
+    async def present_attempts(self, requests: Sequence[PresentRequest]) -> list[PaymentAction]:
+        """Sign or fetch the way to pay: called when the buyer opens it."""
+        ...
+
+    async def read_attempts(self, orders: Sequence[UUID]) -> list[list[AttemptView]]:
+        """Read orders' attempts, first to last."""
+        ...
+
+    async def take_callbacks(self, callbacks: Sequence[Callback]) -> list[CallbackAnswer]:
+        """Verify, bind, compare, store; give the answer for the provider, after commit."""
+        ...
+
+    async def record_captures(self, reports: Sequence[CaptureReport]) -> list[CaptureStatus]:
+        """Record money found by query, by hand or in a bill, through the same one way."""
+        ...
+
+    async def query_attempts(self, ids: Sequence[AttemptId]) -> list[AttemptState | None]:
+        """Ask the provider now; None: it did not say."""
+        ...
+
+    async def close_attempts(self, orders: Sequence[UUID]) -> list[CloseStatus]:
+        """Close orders' open attempts with the provider, then ask again whether money arrived."""
+        ...
+
+    async def read_captures(self, orders: Sequence[UUID]) -> list[list[Capture]]:
+        """Read orders' captures, first to last."""
+        ...
+
+    async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
+        """Commit the intent, ask the provider, record; asking again gives how it stands."""
+        ...
+
+    async def list_unmatched(self, captures_max: int) -> list[Capture]:
+        """List money that fits nothing and waits for a person, oldest first."""
+        ...
+
+    async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
+        """Record what people decided about unmatched money."""
+        ...
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `PaymentEvent`s after a cursor."""
+        ...

@@ -1,0 +1,154 @@
+"""Settlement: the fee is taken and the rest is the merchant's, to the minor unit, at once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from vendrail.kernel.codec import Record
+
+
+class FeeTerms(Record, frozen=True):
+    """What a merchant pays on a sale from a moment on: percent + fixed, at least a minimum.
+
+    Never changed, only followed by a newer version; a sale takes the version valid when it was placed.
+    """
+
+    merchant: UUID
+    currency: str
+    basis_points: int  # Hundredths of a percent of the amount.
+    fixed_minor: int = 0
+    fee_minor_min: int = 0
+    is_fee_refunded: bool = False  # Policy: does the platform give its fee back on a refund?
+    valid_from: datetime | None = None  # None: from now on.
+
+
+class FeeTermsStatus(StrEnum):
+    """How writing one version of fee terms ended."""
+
+    CREATED = "created"
+    UNCHANGED = "unchanged"  # The newest version already says so.
+    BACKDATED = "backdated"  # Sales may already have used the version before.
+    FIELD_MALFORMED = "field_malformed"
+
+
+class CaptureBooking(Record, frozen=True):
+    """Money that arrived: provider receivable -> held of the merchant, or suspense when unmatched."""
+
+    capture: UUID
+    subject: UUID  # The order, or the capture itself when nothing fits.
+    channel: str  # The channel account's name, as in `provider:<channel>`.
+    merchant: UUID | None  # None: to suspense:unmatched.
+    amount_minor: int
+    currency: str
+    is_from_suspense: bool = False  # Matched later: suspense -> held.
+
+
+class Sale(Record, frozen=True):
+    """A paid order to be split; its ids derive from the order."""
+
+    order: UUID
+    merchant: UUID
+    amount_minor: int
+    currency: str
+    placed_at: datetime  # Chooses the fee version.
+    booking: CaptureBooking | None = None  # Booked in the same chain where not booked before.
+
+
+class SaleStatus(StrEnum):
+    """How one split ended."""
+
+    SPLIT = "split"
+    CANCELLED = "cancelled"  # It was reversed before it arrived.
+    AMOUNT_MALFORMED = "amount_malformed"
+    NOT_HELD = "not_held"  # The money is not in held: the books disagree, a person must look.
+
+
+class SaleResult(Record, frozen=True):
+    """What the fee and the merchant's share were."""
+
+    status: SaleStatus
+    fee_minor: int = 0
+    share_minor: int = 0
+    fee_version: int = 0
+
+
+class RefundPosting(Record, frozen=True):
+    """Money to give back: taken first from held, then from available, the rest becomes debt."""
+
+    refund: UUID
+    order: UUID
+    merchant: UUID | None  # None: out of suspense.
+    channel: str
+    amount_minor: int
+    currency: str
+    placed_at: datetime
+    is_split: bool  # Has the order been split (delivered)? Then held is empty of it.
+    captured_minor: int  # The order's whole captured amount: the last partial takes the remainder.
+    refunded_minor: int = 0  # What earlier refunds of the order took.
+
+
+class RefundPostingStatus(StrEnum):
+    """How one posting of a refund ended."""
+
+    POSTED = "posted"
+    EXISTS = "exists"
+    MORE_THAN_CAPTURED = "more_than_captured"
+    AMOUNT_MALFORMED = "amount_malformed"
+    CANCELLED = "cancelled"
+    NOT_OPEN = "not_open"  # Paid or returned before it was opened.
+
+
+class MerchantBalance(Record, frozen=True):
+    """Where a merchant's money is, in minor units."""
+
+    merchant: UUID
+    currency: str
+    held_minor: int
+    available_minor: int
+    pending_minor: int
+    frozen_minor: int
+    debt_minor: int
+
+
+class Settlement(Protocol):
+    """Move the money of sales and refunds through the ledger."""
+
+    async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
+        """Write new versions of merchants' fee terms and open the merchants' accounts."""
+        ...
+
+    async def read_fee_terms(self, merchants: Sequence[UUID]) -> list[list[FeeTerms]]:
+        """Read all versions of merchants' fee terms, newest first."""
+        ...
+
+    async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
+        """Book money that arrived; true when it stands in the books, now or from before."""
+        ...
+
+    async def split_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
+        """Take the fee and give the merchant the rest; replay gives the same result."""
+        ...
+
+    async def reverse_sales(self, sales: Sequence[Sale]) -> list[bool]:
+        """Undo splits that came before the pivot; leaves a tombstone where there was none."""
+        ...
+
+    async def open_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
+        """Move the money of refunds to refund:clearing, when a refund is asked of the provider."""
+        ...
+
+    async def pay_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
+        """Move it from clearing to the provider, when the provider has confirmed."""
+        ...
+
+    async def return_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
+        """Move it back to where it was taken from, when the provider has refused for good."""
+        ...
+
+    async def read_merchant_balances(
+        self, merchants: Sequence[tuple[UUID, str]]
+    ) -> list[MerchantBalance]:
+        """Read where merchants' money is, by (merchant, currency)."""
+        ...

@@ -1,0 +1,216 @@
+"""One pool per service, under the service's own role; a transaction is open only as long as SQL runs.
+
+The only room that touches the driver. PostgreSQL's errors leave it in three kinds: `Retry` (run the
+batch whole again), `Unavailable` (no server), and everything else as it is (the batch holds a poison
+item: the batcher halves it until the culprit stands alone).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import asyncpg
+
+from vendrail.kernel.errors import Broken, Unavailable
+
+Row = asyncpg.Record
+
+_open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
+
+_RETRY_STATES = ("40001", "40P01", "55P03")
+_LOST_STATES = ("08", "57P")
+
+
+class Retry(Unavailable):
+    """A serialisation failure, deadlock, lock time-out or lost connection: run the batch whole again."""
+
+
+def assert_no_transaction() -> None:
+    """Refuse to go on while a transaction is open here: no call leaves the service inside one."""
+    if _open_transactions.get():
+        raise Broken("A call to another service or a provider was made inside an open transaction.")
+
+
+def _translate(error: BaseException) -> Exception | None:
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        if state in _RETRY_STATES or state.startswith(_LOST_STATES):
+            return Retry(f"The database asked to try again: {error}", retry_after_s=0.05)
+        if state.startswith("53"):
+            return Unavailable(f"The database has run out of room: {error}", retry_after_s=2.0)
+        return None
+    if isinstance(error, (asyncpg.InterfaceError, OSError, TimeoutError)):
+        return Retry(f"The connection to the database was lost: {error}", retry_after_s=0.2)
+    return None
+
+
+class Transaction:
+    """What a store speaks to: parameters only, never text pasted into SQL."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
+        """Run a statement and give its rows."""
+        rows: list[Row] = await self._connection.fetch(sql, *values)
+        return rows
+
+    async def fetch_row(self, sql: str, *values: object) -> Row | None:
+        """Run a statement and give its first row, if any."""
+        row: Row | None = await self._connection.fetchrow(sql, *values)
+        return row
+
+    async def fetch_value(self, sql: str, *values: object) -> Any:
+        """Run a statement and give the first column of its first row."""
+        return await self._connection.fetchval(sql, *values)
+
+    async def execute(self, sql: str, *values: object) -> int:
+        """Run a statement and give the number of rows it changed."""
+        tag: str = await self._connection.execute(sql, *values)
+        last = tag.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
+
+    async def copy_rows(
+        self, schema: str, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
+        """Load many rows by COPY: for bulk intake, where no conflict can be."""
+        await self._connection.copy_records_to_table(
+            table, schema_name=schema, columns=list(columns), records=rows
+        )
+
+    def cursor(self, sql: str, *values: object) -> AsyncIterator[Row]:
+        """Stream rows of a statement, a few at a time, for exports of any size."""
+        stream: AsyncIterator[Row] = self._connection.cursor(sql, *values, prefetch=2_000)
+        return stream
+
+
+class Database:
+    """The pool of one service. Opened lazily: no connection before the first statement."""
+
+    def __init__(
+        self,
+        dsn: str,
+        service: str,
+        *,
+        role: str | None = None,
+        connections_max: int = 4,
+        statement_timeout_ms: int = 10_000,
+        lock_timeout_ms: int = 4_000,
+        statement_cache: bool = True,
+    ) -> None:
+        self.dsn = dsn
+        self.service = service
+        self.role = role
+        self._connections_max = connections_max
+        self._settings = {
+            "application_name": f"vendrail-{service}",
+            "statement_timeout": str(statement_timeout_ms),
+            "lock_timeout": str(lock_timeout_ms),
+            "idle_in_transaction_session_timeout": "30000",
+            "timezone": "UTC",
+            "search_path": "pg_catalog",
+            "jit": "off",
+        }
+        if role is not None:
+            self._settings["role"] = role
+        self._statement_cache = statement_cache
+        self._pool: Any = None
+        self._opening = asyncio.Lock()
+
+    async def _open_pool(self) -> Any:
+        async with self._opening:
+            if self._pool is None:
+                try:
+                    self._pool = await asyncpg.create_pool(
+                        self.dsn,
+                        min_size=0,
+                        max_size=self._connections_max,
+                        server_settings=self._settings,
+                        statement_cache_size=512 if self._statement_cache else 0,
+                        max_inactive_connection_lifetime=120.0,
+                        command_timeout=60.0,
+                    )
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    raise Unavailable(
+                        f"The database cannot be reached: {error}. Is the server running?"
+                    ) from error
+        return self._pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction: commits at the end of the block, rolls back on any error."""
+        pool = self._pool or await self._open_pool()
+        mark = _open_transactions.set(_open_transactions.get() + 1)
+        try:
+            async with pool.acquire(timeout=30.0) as connection, connection.transaction():
+                yield Transaction(connection)
+        except Exception as error:
+            translated = _translate(error)
+            if translated is None:
+                raise
+            raise translated from error
+        finally:
+            _open_transactions.reset(mark)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """Borrow a connection for statements that each stand alone (reads, or one atomic write)."""
+        pool = self._pool or await self._open_pool()
+        mark = _open_transactions.set(_open_transactions.get() + 1)
+        try:
+            async with pool.acquire(timeout=30.0) as connection:
+                yield Transaction(connection)
+        except Exception as error:
+            translated = _translate(error)
+            if translated is None:
+                raise
+            raise translated from error
+        finally:
+            _open_transactions.reset(mark)
+
+    async def listen(self, channel: str, wake: asyncio.Event) -> Any:
+        """Hold one connection that sets `wake` at each NOTIFY on the channel; close() it after."""
+        connection = await asyncpg.connect(
+            self.dsn, server_settings={"application_name": f"vendrail-{self.service}-listen"}
+        )
+        await connection.add_listener(channel, lambda *_: wake.set())
+        return connection
+
+    def pool_use(self) -> tuple[int, int, int]:
+        """Give (open, idle, most) connections, for the metrics."""
+        if self._pool is None:
+            return (0, 0, self._connections_max)
+        return (self._pool.get_size(), self._pool.get_idle_size(), self._connections_max)
+
+    async def close(self) -> None:
+        """Close the pool; a statement under way has ten seconds to end."""
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), timeout=10.0)
+            except TimeoutError:
+                self._pool.terminate()
+            self._pool = None
+
+
+async def connect_once(dsn: str, **settings: str) -> Any:
+    """Open one connection as the owner, for migrations, audit and administration."""
+    try:
+        return await asyncpg.connect(dsn, server_settings={"timezone": "UTC", **settings})
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable(
+            f"The database cannot be reached: {error}. Check VENDRAIL_DATABASE_URL and the server."
+        ) from error
+
+
+def is_refused(error: BaseException) -> bool:
+    """Tell whether PostgreSQL refused for want of a privilege (42501)."""
+    return isinstance(error, asyncpg.InsufficientPrivilegeError)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Tell whether the whole batch should simply be run again."""
+    return isinstance(error, Retry)

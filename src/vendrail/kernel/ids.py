@@ -1,0 +1,79 @@
+"""Ids are UUIDv7 made here, never in SQL: in time order, with the merchant's virtual shard inside.
+
+Layout (RFC 9562): 48 bits Unix milliseconds, 4 bits version, 12 bits `rand_a` = virtual shard,
+2 bits variant, 62 random bits. `derive` keeps the parent's time and shard and hashes the rest.
+"""
+
+import hashlib
+import os
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from vendrail.kernel.errors import Malformed
+
+SHARD_COUNT = 4096
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
+_RANDOM_MASK = (1 << 62) - 1
+_PARENT_MASK = ((1 << 128) - 1) ^ ((1 << 64) - 1)
+_VARIANT = 0b10 << 62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def new_id(now: datetime, shard: int = 0) -> UUID:
+    """Make an id for this moment (millisecond precision) and virtual shard (0 … 4095)."""
+    time_ms = (now - _EPOCH) // timedelta(milliseconds=1)
+    random = int.from_bytes(os.urandom(8), "big") & _RANDOM_MASK
+    return UUID(int=(time_ms << 80) | (7 << 76) | (shard << 64) | _VARIANT | random)
+
+
+def derive(parent: UUID, step: str) -> UUID:
+    """Make the one id that belongs to this parent and step; in the parent's time order and shard."""
+    parent_int = parent.int
+    digest = hashlib.blake2b(parent_int.to_bytes(16, "big") + step.encode(), digest_size=8).digest()
+    random = int.from_bytes(digest, "big") & _RANDOM_MASK
+    return UUID(int=(parent_int & _PARENT_MASK) | _VARIANT | random)
+
+
+def named_id(name: str) -> UUID:
+    """Make the one id that belongs to a name (UUIDv8, custom): for accounts and other fixed nouns."""
+    digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest(), "big")
+    cleared = digest & ~(0xF << 76) & ~(0b11 << 62)
+    return UUID(int=cleared | (8 << 76) | _VARIANT)
+
+
+def shard_of(merchant: UUID) -> int:
+    """Give the virtual shard of a merchant: what its orders' ids carry in `rand_a`."""
+    return (
+        int.from_bytes(hashlib.blake2b(merchant.bytes, digest_size=2).digest(), "big") % SHARD_COUNT
+    )
+
+
+def made_at(id: UUID) -> datetime:
+    """Read the moment an id was made (for a derived id: its parent's)."""
+    return _EPOCH + timedelta(milliseconds=id.int >> 80)
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """Give the smallest id of a moment, to bound a range of ids by time."""
+    time_ms = max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
+    return UUID(int=time_ms << 80)
+
+
+def to_serial(id: UUID) -> str:
+    """Write an id as its serial number: 26 characters of Crockford's base 32."""
+    value = id.int
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def from_serial(serial: str) -> UUID:
+    """Read a serial number back, forgiving case, blanks, hyphens and O/0, I/L/1."""
+    letters = serial.strip().upper().replace("-", "").replace(" ", "")
+    if len(letters) != 26 or not all(letter in _VALUES for letter in letters):
+        raise Malformed("A serial number has 26 letters and digits; copy it whole from the order.")
+    value = 0
+    for letter in letters:
+        value = (value << 5) | _VALUES[letter]
+    if value >> 128:
+        raise Malformed("This serial number is not one of ours; copy it whole from the order.")
+    return UUID(int=value)

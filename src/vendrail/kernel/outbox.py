@@ -1,0 +1,128 @@
+"""Events are written with the change and read in an order that skips no late commit.
+
+One row holds the events of one batch (one insert a commit, whatever its size). A consumer reads by
+(xid, id) below `pg_snapshot_xmin`: a row whose transaction is still open hides all later ones, so
+that nothing is ever skipped. The consumer stores its cursor in its own schema, with its effect.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import Record
+from vendrail.kernel.db import Transaction
+from vendrail.kernel.errors import Error
+
+_log = structlog.get_logger(__name__)
+
+EVENT_TABLE = """
+create table {schema}.event (
+    id     bigint generated always as identity primary key,
+    xid    xid8 not null default pg_current_xact_id(),
+    at     timestamptz not null,
+    count  int not null,
+    events bytea not null  -- A JSON array: the events of one batch, in order.
+);
+create index event_order on {schema}.event (xid, id);
+"""
+
+
+class Cursor(Record, frozen=True):
+    """How far a consumer has read: the transaction and row last seen."""
+
+    xid: int = 0
+    id: int = 0
+
+
+class EventPage(Record, frozen=True):
+    """Rows read after a cursor: each the JSON array of one batch's events, oldest first."""
+
+    batches: list[bytes]
+    cursor: Cursor
+    is_more: bool = False
+
+
+async def append_events(
+    tx: Transaction, schema: str, at: datetime, events: bytes, count: int
+) -> None:
+    """Write the events of one batch (a JSON array) with the change they tell of."""
+    await tx.execute(
+        f'insert into "{schema}".event (at, count, events) values ($1, $2, $3)',
+        at,
+        count,
+        events,
+    )
+    await tx.execute("select pg_notify($1, '')", f"vendrail_{schema}")
+
+
+async def read_events(
+    tx: Transaction, schema: str, cursor: Cursor, rows_max: int = 64
+) -> EventPage:
+    """Read the rows after a cursor, none that a transaction still open could precede."""
+    rows = await tx.fetch(
+        f'select xid::text as xid, id, events from "{schema}".event'
+        " where (xid, id) > ($1::text::xid8, $2)"
+        " and xid < pg_snapshot_xmin(pg_current_snapshot())"
+        " order by xid, id limit $3",
+        str(cursor.xid),
+        cursor.id,
+        rows_max,
+    )
+    if not rows:
+        return EventPage([], cursor)
+    last = Cursor(int(rows[-1]["xid"]), rows[-1]["id"])
+    return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
+
+
+class Wakeups:
+    """In-process hints by topic: whoever wrote wakes whoever waits, without the database."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, list[asyncio.Event]] = {}
+
+    def subscribe(self, topic: str) -> asyncio.Event:
+        """Give an event that is set whenever the topic is woken."""
+        event = asyncio.Event()
+        self._events.setdefault(topic, []).append(event)
+        return event
+
+    def wake(self, topic: str) -> None:
+        """Wake everyone who waits for the topic."""
+        for event in self._events.get(topic, ()):
+            event.set()
+
+
+async def poll(
+    work: Callable[[], Awaitable[bool]],
+    clock: Clock,
+    wake: asyncio.Event,
+    *,
+    name: str,
+    delay_s_max: float = 5.0,
+) -> None:
+    """Run `work` until it says there is nothing left, then wait for a hint or a growing delay.
+
+    A failure is logged and tried again after a delay that doubles; the loop itself never ends.
+    """
+    delay_s = 0.05
+    while True:
+        wake.clear()
+        try:
+            if await work():
+                delay_s = 0.05
+                continue
+        except Error as error:
+            _log.warning("loop.failed", loop=name, error=str(error))
+            await clock.sleep(min(delay_s, 1.0))
+        except Exception:
+            _log.exception("loop.broken", loop=name)
+            await clock.sleep(min(delay_s * 4, 5.0))
+        delay_s = min(delay_s * 2, delay_s_max)
+        try:
+            await asyncio.wait_for(wake.wait(), timeout=delay_s)
+            delay_s = 0.05
+        except TimeoutError:
+            pass
