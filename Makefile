@@ -16,3 +16,35 @@ setup: .venv/.ready ## Make .venv with everything the project needs.
 
 .venv/.ready: pyproject.toml constraints.txt scripts/setup
 	@scripts/setup
+
+assets: setup ## Build the style sheet and scripts of the pages.
+	@scripts/assets
+
+demo: assets ## Start everything on 127.0.0.1:8000. ARGS="--fresh" begins again.
+	@exec $(BIN)/vendrail demo $(ARGS)
+
+test: assets ## Run all tests, browser included. ARGS="-k name" picks some.
+	@scripts/test-needs
+	$(BIN)/pytest $(ARGS)
+
+check: setup ## Lint, format check, types, import contracts.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup ## Measure speed. ARGS="http --json" picks; all of them otherwise.
+	@if [ -n "$(ARGS)" ]; then exec $(BIN)/vendrail bench $(ARGS); fi; \
+	for kind in pipeline http ledger callback; do $(BIN)/vendrail bench $$kind; done
+
+sim: setup ## Simulate with faults. SEED=7 repeats a run.
+	@scripts/test-needs peers
+	VENDRAIL_SIM=whole VENDRAIL_SIM_SEED=$(SEED) $(BIN)/pytest tests/sim --timeout 0 $(ARGS)
+
+docs: setup ## Write the generated part of docs/reference.
+	@$(BIN)/vendrail docs $(ARGS)
+
+clean: ## Remove what was made; var/ (the data) stays.
+	rm -rf .venv .venv-peers .venv.lock node_modules src/vendrail/web/assets/dist
+	find . -path ./var -prune -o -name '__pycache__' -type d -print0 | xargs -0 rm -rf
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
