@@ -18,7 +18,7 @@ setup: .venv/.ready ## Make .venv with everything the project needs.
 	@scripts/setup
 
 assets: setup ## Build the style sheet and scripts of the pages.
-	@scripts/assets
+	@$(BIN)/python scripts/assets
 
 demo: assets ## Start everything on 127.0.0.1:8000. ARGS="--fresh" begins again.
 	@exec $(BIN)/vendrail demo $(ARGS)
