@@ -1,12 +1,13 @@
 """The ledger: value moves between two accounts; it never appears and never vanishes.
 
-Accounts and transfers, double entry, immutable, one currency an account (after TigerBeetle's model).
+Accounts and transfers, double entry, immutable, one currency an account (TigerBeetle's model).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType, Protocol
+from functools import lru_cache
+from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
@@ -16,8 +17,9 @@ AccountId = NewType("AccountId", UUID)
 TransferId = NewType("TransferId", UUID)
 
 
+@lru_cache(maxsize=1 << 17)
 def account_id(name: str, currency: str) -> AccountId:
-    """Give the id of an account of the chart: `merchant:<id>:available` in `CNY`, always the same."""
+    """Give the id of an account of the chart, always the same: `held:<merchant>` in `CNY`."""
     return AccountId(named_id(f"{name}/{currency}"))
 
 
@@ -42,6 +44,83 @@ class Account(Record, frozen=True):
         return account_id(self.name, self.currency)
 
 
+MerchantPart = Literal["available", "pending", "frozen", "reserve", "debt"]
+
+
+@lru_cache(maxsize=1 << 17)
+def _account(form: str, owner: UUID | str, currency: str, limit: AccountLimit) -> Account:
+    return Account(form.format(owner), currency, limit)
+
+
+class Chart(Record, frozen=True):
+    """The names of all accounts in one currency, with their limits: `Chart("CNY").held(merchant)`.
+
+    The same call gives the same record; making one is cheap enough for every order.
+    """
+
+    currency: str
+
+    def provider(self, channel: str) -> Account:
+        """What a channel account owes us: captured, not yet paid out to us."""
+        return self._free("provider:{}", channel)
+
+    def held(self, merchant: UUID) -> Account:
+        """Money of paid orders that are not split yet."""
+        return self._free("held:{}", merchant)
+
+    def merchant(self, merchant: UUID, part: MerchantPart) -> Account:
+        """What a merchant owns (available, pending, frozen, reserve) or owes (debt)."""
+        if part == "debt":
+            return self._free("merchant:{}:debt", merchant)
+        return self._owned(f"merchant:{{}}:{part}", merchant)
+
+    def buyer_wallet(self, buyer: UUID) -> Account:
+        """What a buyer has paid in and not spent."""
+        return self._owned("buyer:{}:wallet", buyer)
+
+    def platform_fee(self) -> Account:
+        """What the platform has earned."""
+        return self._free("platform:fee", "")
+
+    def platform_channel_cost(self) -> Account:
+        """What channels have charged the platform."""
+        return self._free("platform:channel_cost", "")
+
+    def promotion(self) -> Account:
+        """What the platform has given away."""
+        return self._free("promotion", "")
+
+    def payout_reserve(self, channel: str) -> Account:
+        """Money put in beforehand, from which merchants are paid at once."""
+        return self._free("payout_reserve:{}", channel)
+
+    def payout_in_transit(self, channel: str) -> Account:
+        """Payouts asked of a channel and not confirmed; must return to zero."""
+        return self._free("payout:in_transit:{}", channel)
+
+    def chargeback(self, channel: str) -> Account:
+        """Money that a channel has taken back; must return to zero."""
+        return self._free("chargeback:{}", channel)
+
+    def fx(self, other_currency: str) -> Account:
+        """This currency's side of exchanges with another."""
+        return self._free("fx:{}", other_currency)
+
+    def refund_clearing(self) -> Account:
+        """Refunds asked of a provider and not confirmed; must return to zero."""
+        return self._free("refund:clearing", "")
+
+    def suspense_unmatched(self) -> Account:
+        """Money that arrived and fits nothing; every part of it is on the desk."""
+        return self._free("suspense:unmatched", "")
+
+    def _free(self, form: str, owner: UUID | str) -> Account:
+        return _account(form, owner, self.currency, AccountLimit.NONE)
+
+    def _owned(self, form: str, owner: UUID | str) -> Account:
+        return _account(form, owner, self.currency, AccountLimit.DEBITS_WITHIN_CREDITS)
+
+
 class AccountStatus(StrEnum):
     """How opening one account ended."""
 
@@ -59,6 +138,7 @@ class TransferKind(StrEnum):
     PENDING = "pending"  # Reserves the amount; resolved once by post or void, or expires.
     POST = "post"  # Moves a pending amount, whole (amount 0) or in part; the rest is returned.
     VOID = "void"  # Gives a pending amount back.
+    EXPIRE = "expire"  # The same, by time: posted by the ledger alone.
 
 
 class TransferCode(StrEnum):
@@ -80,7 +160,12 @@ class TransferCode(StrEnum):
 
 
 class Transfer(Record, frozen=True):
-    """One movement of value. The caller chooses the id: sending it again changes nothing."""
+    """One movement of value. The caller chooses the id: sending it again changes nothing.
+
+    A chain (`is_linked`) is done when each member is `created` or `exists`. Repeats are compared
+    in all fields but `is_linked`, which tells of the batch. Balancing counts the sides that have
+    limits; where nothing is there the answer is `balance_too_low`. At most 8,192 in one batch.
+    """
 
     id: TransferId
     debit: AccountId
@@ -120,7 +205,7 @@ class TransferStatus(StrEnum):
 class TransferResult(Record, frozen=True):
     """The kept outcome of one transfer; a refusal too is kept under its id and given for ever.
 
-    A repeat of what was refused gives the refusal again; a repeat of what was created gives `exists`.
+    A repeat of what was refused gives the refusal again, of what was created `exists`.
     """
 
     status: TransferStatus
