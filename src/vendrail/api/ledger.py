@@ -37,6 +37,7 @@ class Account(Record, frozen=True):
     name: str
     currency: str
     limit: AccountLimit = AccountLimit.NONE
+    is_listed: bool = True  # False for the busiest: no index of entries; `read_entries` walks back.
 
     @property
     def id(self) -> AccountId:
@@ -48,8 +49,10 @@ MerchantPart = Literal["available", "pending", "frozen", "reserve", "debt"]
 
 
 @lru_cache(maxsize=1 << 17)
-def _account(form: str, owner: UUID | str, currency: str, limit: AccountLimit) -> Account:
-    return Account(form.format(owner), currency, limit)
+def _account(
+    form: str, owner: UUID | str, currency: str, limit: AccountLimit, *, is_listed: bool = True
+) -> Account:
+    return Account(form.format(owner), currency, limit, is_listed)
 
 
 class Chart(Record, frozen=True):
@@ -62,11 +65,11 @@ class Chart(Record, frozen=True):
 
     def provider(self, channel: str) -> Account:
         """What a channel account owes us: captured, not yet paid out to us."""
-        return self._free("provider:{}", channel)
+        return self._busy("provider:{}", channel)
 
     def held(self, merchant: UUID) -> Account:
         """Money of paid orders that are not split yet."""
-        return self._free("held:{}", merchant)
+        return self._busy("held:{}", merchant)
 
     def merchant(self, merchant: UUID, part: MerchantPart) -> Account:
         """What a merchant owns (available, pending, frozen, reserve) or owes (debt)."""
@@ -80,7 +83,7 @@ class Chart(Record, frozen=True):
 
     def platform_fee(self) -> Account:
         """What the platform has earned."""
-        return self._free("platform:fee", "")
+        return self._busy("platform:fee", "")
 
     def platform_channel_cost(self) -> Account:
         """What channels have charged the platform."""
@@ -116,6 +119,9 @@ class Chart(Record, frozen=True):
 
     def _free(self, form: str, owner: UUID | str) -> Account:
         return _account(form, owner, self.currency, AccountLimit.NONE)
+
+    def _busy(self, form: str, owner: UUID | str) -> Account:
+        return _account(form, owner, self.currency, AccountLimit.NONE, is_listed=False)
 
     def _owned(self, form: str, owner: UUID | str) -> Account:
         return _account(form, owner, self.currency, AccountLimit.DEBITS_WITHIN_CREDITS)
