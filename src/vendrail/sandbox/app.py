@@ -1,0 +1,127 @@
+"""The sandbox as a web application, and as a server on a port of its own."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+
+from vendrail.kernel.clock import Clock, SystemClock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.errors import Error, Malformed, Unavailable
+from vendrail.sandbox.http import ROUTES
+from vendrail.sandbox.service import Sandbox
+from vendrail.sandbox.settings import Settings
+from vendrail.sandbox.wallet import WALLET_ROUTES
+
+_BODY_BYTES_MAX = 64_000_000  # Callbacks of a whole load test are signed in one request.
+_SWEEP_INTERVAL_S = 1.0
+
+
+def _tell_error(_: Request[Any, Any, Any], error: Error) -> Response[bytes]:
+    status = 400 if isinstance(error, Malformed) else 503
+    body = encode({"title": type(error).__name__, "status": status, "detail": error.message})
+    return Response(body, status_code=status, media_type="application/problem+json")
+
+
+def _tell_http_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    status = getattr(error, "status_code", 500)
+    detail = getattr(error, "detail", "The sandbox failed; its log says why.")
+    body = encode({"title": type(error).__name__, "status": status, "detail": detail})
+    return Response(body, status_code=status, media_type="application/problem+json")
+
+
+async def _sweep_for_ever(sandbox: Sandbox) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_INTERVAL_S)
+        sandbox.sweep()
+
+
+def build(home: Path, *, clock: Clock | None = None, settings: Settings | None = None) -> Litestar:
+    """Build the application; its folder and keys are made if they are not there."""
+    sandbox = Sandbox(home, clock or SystemClock(), settings or Settings())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        sweeper = asyncio.create_task(_sweep_for_ever(sandbox))
+        try:
+            async with sandbox.courier.running():
+                yield
+        finally:
+            sweeper.cancel()
+            sandbox.store.close()
+
+    return Litestar(
+        route_handlers=[*ROUTES, *WALLET_ROUTES],
+        lifespan=[lifespan],
+        state=State({"sandbox": sandbox}),
+        exception_handlers={Error: _tell_error, 500: _tell_http_error},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=_BODY_BYTES_MAX,
+    )
+
+
+def pick_port(host: str, port: int) -> int:
+    """Give the port, or a free one for 0; refuse at once if it is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Unavailable(
+                f"The sandbox cannot listen on {host}:{port} ({error.strerror});"
+                " choose another port."
+            ) from error
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+async def serve(
+    home: Path,
+    host: str,
+    port: int,
+    *,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until cancelled; `on_ready` is told the address, also when port 0 picked one."""
+    chosen = pick_port(host, port)
+    application = build(home, settings=settings, clock=clock)
+    server = Server(
+        application,
+        address=host,
+        port=chosen,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_level=LogLevels.error,
+    )
+    serving = asyncio.create_task(server.serve())
+    try:
+        await _wait_until_open(host, chosen, serving)
+        if on_ready is not None:
+            on_ready(f"http://{host}:{chosen}")
+        await asyncio.shield(serving)
+    finally:
+        stop: Callable[[], None] = server.stop
+        stop()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _wait_until_open(host: str, port: int, serving: "asyncio.Task[None]") -> None:
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+            continue
+        writer.close()
+        return

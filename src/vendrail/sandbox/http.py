@@ -1,0 +1,270 @@
+"""The gateway that merchants call, and the control routes for tests and benches."""
+
+import asyncio
+import secrets
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response, delete, get, post, route
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
+
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.errors import Malformed
+from vendrail.sandbox import alipay
+from vendrail.sandbox.alipay import Event
+from vendrail.sandbox.faults import Fault, FaultKind
+from vendrail.sandbox.records import App, Trade
+from vendrail.sandbox.service import PaidTrade, Sandbox, SignedForm
+from vendrail.sandbox.wallet import render_problem
+
+_OPENING_MINOR = 100_000_000  # A million yuan, so that refunds and transfers have a source.
+_PAY_CHUNK = 32
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class NewApp(msgspec.Struct, forbid_unknown_fields=True):
+    """What a merchant brings to be registered."""
+
+    public_key_pem: str
+    want: str = "key"
+    name: str = "Sandbox merchant"
+    opening_minor: int = _OPENING_MINOR
+
+
+class PayOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Which trades somebody pays."""
+
+    app_id: str
+    out_trade_no: str | list[str]
+    is_forced: bool = False  # Pay even what is closed: money that comes late.
+
+
+class FinishOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose time for refunds is over."""
+
+    app_id: str
+    out_trade_no: str
+
+
+class SignOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Which notifications to write and sign without sending."""
+
+    app_id: str
+    trades: list[PaidTrade]
+    notify_url: str = ""
+
+
+def _sandbox(request: AnyRequest) -> Sandbox:
+    sandbox: Sandbox = request.app.state.sandbox
+    return sandbox
+
+
+def _json(value: object, status: int = 200) -> Response[bytes]:
+    return Response(encode(value), status_code=status, media_type=MediaType.JSON)
+
+
+def require_token(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let only the holder of the control token through."""
+    wanted = f"Bearer {connection.app.state.sandbox.provider.control_token}"
+    given = connection.headers.get("authorization", "")
+    if not secrets.compare_digest(wanted.encode(), given.encode()):
+        raise NotAuthorizedException("Send the control token of the sandbox as a bearer token.")
+
+
+@route("/alipay/gateway.do", http_method=["GET", "POST"])
+async def gateway(request: AnyRequest) -> Response[Any]:
+    """Answer as openapi.alipay.com/gateway.do would."""
+    query: bytes = request.scope["query_string"]
+    body = await request.body() if request.method == "POST" else b""
+    base_url = str(request.base_url).rstrip("/")
+    answer = await _sandbox(request).answer(query, body, base_url)
+    if answer.problem is not None:
+        return render_problem(answer.problem)
+    if answer.location:
+        return Response(b"", status_code=answer.status, headers={"Location": answer.location})
+    return Response(
+        answer.body, status_code=answer.status, headers={"Content-Type": "text/html;charset=utf-8"}
+    )
+
+
+@get("/alipay/bill/{app_id:str}/{period:str}")
+async def download_bill(
+    request: AnyRequest, app_id: str, period: str, until: int, signature: str
+) -> Response[bytes]:
+    """Hand out a bill while its address is good."""
+    data = _sandbox(request).write_bill(app_id, period, until, signature)
+    if data is None:
+        return Response(b"", status_code=403)
+    name = f'attachment; filename="{period}.csv.zip"'
+    return Response(data, media_type="application/zip", headers={"Content-Disposition": name})
+
+
+@get("/healthz")
+async def show_health() -> Response[bytes]:
+    """Tell that the sandbox is up."""
+    return _json({"ok": True})
+
+
+def _describe_app(sandbox: Sandbox, app: App) -> dict[str, object]:
+    told: dict[str, object] = {
+        "app_id": app.app_id,
+        "seller_id": app.seller_id,
+        "name": app.name,
+        "alipay_public_key": sandbox.provider.public_key_pem,
+        "balance_minor": sandbox.store.balances[app.app_id],
+    }
+    if app.is_certified:
+        told |= {
+            "app_cert": app.certificate_pem,
+            "alipay_cert": sandbox.provider.certificate_pem,
+            "root_cert": sandbox.provider.roots_pem,
+        }
+    return told
+
+
+@post("/sandbox/apps", guards=[require_token])
+async def register_app(request: AnyRequest) -> Response[bytes]:
+    """Register a merchant application by its public key."""
+    wanted = decode(await request.body(), NewApp)
+    if wanted.want not in ("key", "cert"):
+        raise Malformed('want must be "key" or "cert".')
+    sandbox = _sandbox(request)
+    app = sandbox.register_app(
+        wanted.public_key_pem,
+        is_certified=wanted.want == "cert",
+        name=wanted.name,
+        opening_minor=wanted.opening_minor,
+    )
+    return _json(_describe_app(sandbox, app), 201)
+
+
+@get("/sandbox/apps", guards=[require_token])
+async def list_apps(request: AnyRequest) -> Response[bytes]:
+    """List the registered applications."""
+    sandbox = _sandbox(request)
+    return _json({"apps": [_describe_app(sandbox, app) for app in sandbox.store.apps.values()]})
+
+
+@post("/sandbox/faults", guards=[require_token])
+async def order_fault(request: AnyRequest) -> Response[bytes]:
+    """Order a fault."""
+    fault = decode(await request.body(), Fault)
+    sandbox = _sandbox(request)
+    if fault.kind is FaultKind.UNSIGNED_SUCCESS and fault.params.is_now:
+        trade = sandbox.store.trade(sandbox.app(fault.match.app_id), fault.match.out_trade_no)
+        if trade is None or not trade.notify_url:
+            raise Malformed("is_now needs match.app_id and match.out_trade_no of a known trade.")
+        sandbox.courier.forge(Event(trade), fault)
+    else:
+        sandbox.faults.add(fault)
+    return _json({"faults": sandbox.faults.open}, 201)
+
+
+@get("/sandbox/faults", guards=[require_token])
+async def list_faults(request: AnyRequest) -> Response[bytes]:
+    """List the faults still to come."""
+    return _json({"faults": _sandbox(request).faults.open})
+
+
+@delete("/sandbox/faults", guards=[require_token], status_code=200)
+async def clear_faults(request: AnyRequest) -> Response[bytes]:
+    """Take all faults back."""
+    _sandbox(request).faults.clear()
+    return _json({"faults": []})
+
+
+@post("/sandbox/alipay/pay", guards=[require_token])
+async def pay_trades(request: AnyRequest) -> Response[bytes]:
+    """Pay trades without a person; one result for each, in order."""
+    wanted = decode(await request.body(), PayOrder)
+    sandbox = _sandbox(request)
+    app = sandbox.app(wanted.app_id)
+    numbers = [wanted.out_trade_no] if isinstance(wanted.out_trade_no, str) else wanted.out_trade_no
+    sandbox.sweep()
+    results: list[dict[str, str]] = []
+    for index, number in enumerate(numbers):
+        if index % _PAY_CHUNK == _PAY_CHUNK - 1:
+            await asyncio.sleep(0)  # Signing is work; others are served in between.
+        trade = sandbox.store.trade(app, number)
+        if trade is None:
+            results.append({"out_trade_no": number, "error": "ACQ.TRADE_NOT_EXIST"})
+            continue
+        problem = sandbox.pay_trade(trade, is_forced=wanted.is_forced)
+        result = {
+            "out_trade_no": number,
+            "trade_no": trade.trade_no,
+            "trade_status": trade.status.value,
+        }
+        results.append({**result, "error": problem} if problem else result)
+    return _json({"results": results})
+
+
+@post("/sandbox/alipay/finish", guards=[require_token])
+async def finish_trade(request: AnyRequest) -> Response[bytes]:
+    """End the time for refunds of a trade."""
+    wanted = decode(await request.body(), FinishOrder)
+    sandbox = _sandbox(request)
+    trade = _find_trade(sandbox, wanted.app_id, wanted.out_trade_no)
+    sandbox.courier.announce(alipay.finish(sandbox.store, trade))
+    return _json(trade)
+
+
+@post("/sandbox/alipay/sign-notifications", guards=[require_token])
+async def sign_notifications(request: AnyRequest) -> Response[bytes]:
+    """Pay trades and hand out their signed notifications instead of sending them."""
+    wanted = decode(await request.body(), SignOrder)
+    sandbox = _sandbox(request)
+    app = sandbox.app(wanted.app_id)
+    forms: list[SignedForm] = await sandbox.sign_notifications(
+        app, wanted.notify_url, wanted.trades
+    )
+    return _json({"notifications": forms})
+
+
+def _find_trade(sandbox: Sandbox, app_id: str, out_trade_no: str) -> Trade:
+    sandbox.sweep()
+    trade = sandbox.store.trade(sandbox.app(app_id), out_trade_no)
+    if trade is None:
+        raise Malformed(f"There is no trade {out_trade_no!r} of {app_id}.")
+    return trade
+
+
+@get("/sandbox/alipay/trades/{out_trade_no:str}", guards=[require_token])
+async def show_trade(request: AnyRequest, out_trade_no: str, app_id: str) -> Response[bytes]:
+    """Show all that is known of a trade, prepared ones too."""
+    return _json(_find_trade(_sandbox(request), app_id, out_trade_no))
+
+
+@get("/sandbox/alipay/notifications", guards=[require_token])
+async def list_notifications(
+    request: AnyRequest, out_trade_no: str = "", limit: int = 100
+) -> Response[bytes]:
+    """List the newest deliveries and what was answered, oldest first."""
+    sandbox = _sandbox(request)
+    found = [
+        delivery
+        for delivery in sandbox.courier.log
+        if not out_trade_no or delivery.out_trade_no == out_trade_no
+    ]
+    told = found[-limit:] if limit > 0 else []
+    return _json({"notifications": told, "pending": len(sandbox.store.notices)})
+
+
+ROUTES = [
+    gateway,
+    download_bill,
+    show_health,
+    register_app,
+    list_apps,
+    order_fault,
+    list_faults,
+    clear_faults,
+    pay_trades,
+    finish_trade,
+    sign_notifications,
+    show_trade,
+    list_notifications,
+]

@@ -1,0 +1,192 @@
+"""Everything in memory, and each change also as one line of an append-only file."""
+
+import contextlib
+import heapq
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from vendrail.kernel.errors import Broken, Unavailable
+from vendrail.sandbox.records import (
+    App,
+    Kept,
+    Notice,
+    NoticeEnd,
+    Trade,
+    TradeStatus,
+    Transfer,
+    stamp,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Store:
+    """Applications, trades, transfers and notices, found by every number that names them."""
+
+    def __init__(self, journal: Path, compact_bytes: int) -> None:
+        self.apps: dict[str, App] = {}
+        self.notices: dict[str, Notice] = {}
+        self.balances: dict[str, int] = {}  # By application, in fen.
+        self._expiries: list[tuple[datetime, str, str]] = []
+        self._apps_by_key: dict[tuple[str, bool], App] = {}
+        self._trades: dict[tuple[str, str], Trade] = {}
+        self._trades_by_number: dict[str, Trade] = {}
+        self._trades_by_token: dict[str, Trade] = {}
+        self._transfers: dict[tuple[str, str], Transfer] = {}
+        self._transfers_by_number: dict[str, Transfer] = {}
+        self._encoder = msgspec.json.Encoder()
+        self._journal = journal
+        self._compact_bytes = compact_bytes
+        self._written_bytes = 0
+        self._read()
+        self._settle()
+        self._handle = self._compact()
+
+    def _read(self) -> None:
+        if not self._journal.exists():
+            return
+        decoder = msgspec.json.Decoder(Kept)
+        with self._journal.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    self._index(decoder.decode(line))
+                except msgspec.MsgspecError as error:
+                    if not line.endswith(b"\n"):
+                        _log.warning("journal.cut", line=number)  # Killed while writing it.
+                        return
+                    raise Broken(
+                        f"Line {number} of {self._journal} cannot be read ({error}); remove the"
+                        " line, or the file to begin again without trades."
+                    ) from error
+
+    def _settle(self) -> None:
+        """Derive what is not written: balances, and when unpaid trades end."""
+        for app in self.apps.values():
+            self.balances[app.app_id] = app.opening_minor
+        for trade in self._trades.values():
+            if trade.paid_at is not None:
+                self.balances[trade.app_id] += trade.total_minor - trade.refunded_minor
+            elif trade.status is not TradeStatus.TRADE_CLOSED:
+                self._expiries.append((trade.expires_at, trade.app_id, trade.out_trade_no))
+        heapq.heapify(self._expiries)
+        for transfer in self._transfers.values():
+            self.balances[transfer.app_id] -= transfer.amount_minor
+
+    def _index(self, record: Kept) -> None:
+        match record:
+            case App():
+                self.apps[record.app_id] = record
+                self._apps_by_key[record.public_key_pem, record.is_certified] = record
+            case Trade():
+                self._trades[record.app_id, record.out_trade_no] = record
+                self._trades_by_number[record.trade_no] = record
+                self._trades_by_token[record.token] = record
+            case Transfer():
+                self._transfers[record.app_id, record.out_biz_no] = record
+                self._transfers_by_number[record.order_id] = record
+            case Notice():
+                self.notices[record.notify_id] = record
+            case NoticeEnd():
+                self.notices.pop(record.notify_id, None)
+
+    def _compact(self) -> int:
+        """Write what is still known into a new journal, and go on in it."""
+        part = self._journal.with_suffix(".part")
+        try:
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                for record in self._records():
+                    file.write(self._encoder.encode(record) + b"\n")
+            part.replace(self._journal)
+            handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            raise Unavailable(f"The sandbox cannot write {self._journal}: {error}.") from error
+        self._written_bytes = 0
+        return handle
+
+    def _records(self) -> Iterator[Kept]:
+        yield from self.apps.values()
+        yield from self._trades.values()
+        yield from self._transfers.values()
+        yield from self.notices.values()
+
+    def save(self, *records: Kept) -> None:
+        """Keep new or changed records: in memory at once, in the journal before returning."""
+        for record in records:
+            if isinstance(record, App):
+                self.balances.setdefault(record.app_id, record.opening_minor)
+            elif isinstance(record, Trade) and record.trade_no not in self._trades_by_number:
+                heapq.heappush(
+                    self._expiries, (record.expires_at, record.app_id, record.out_trade_no)
+                )
+            self._index(record)
+        data = b"".join(self._encoder.encode(record) + b"\n" for record in records)
+        os.write(self._handle, data)
+        self._written_bytes += len(data)
+        if self._written_bytes > self._compact_bytes:
+            os.close(self._handle)
+            # The next one waits until as much again was written as is worth keeping.
+            self._handle = self._compact()
+            self._compact_bytes = max(self._compact_bytes, 2 * self._journal.stat().st_size)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        with contextlib.suppress(OSError):
+            os.close(self._handle)
+
+    def app_by_key(self, public_key_pem: str, *, is_certified: bool) -> App | None:
+        """Find the application that was registered with a public key."""
+        return self._apps_by_key.get((public_key_pem, is_certified))
+
+    def trade(self, app: App, out_trade_no: str, trade_no: str = "") -> Trade | None:
+        """Find a trade of an application by either number; Alipay's own number wins."""
+        if trade_no:
+            found = self._trades_by_number.get(trade_no)
+            return found if found is not None and found.app_id == app.app_id else None
+        return self._trades.get((app.app_id, out_trade_no))
+
+    def trade_by_token(self, token: str) -> Trade | None:
+        """Find the trade of a wallet page."""
+        return self._trades_by_token.get(token)
+
+    def trades(self) -> Iterator[Trade]:
+        """Give every trade, oldest first."""
+        return iter(self._trades.values())
+
+    def pop_expired(self, now: datetime) -> list[Trade]:
+        """Take the trades whose time is over and that nobody has paid or closed."""
+        expired = []
+        while self._expiries and self._expiries[0][0] <= now:
+            _, app_id, out_trade_no = heapq.heappop(self._expiries)
+            trade = self._trades[app_id, out_trade_no]
+            if trade.status in (TradeStatus.PREPARED, TradeStatus.WAIT_BUYER_PAY):
+                expired.append(trade)
+        return expired
+
+    def transfer(self, app: App, out_biz_no: str, order_id: str = "") -> Transfer | None:
+        """Find a transfer of an application by either number."""
+        if order_id:
+            found = self._transfers_by_number.get(order_id)
+            return found if found is not None and found.app_id == app.app_id else None
+        return self._transfers.get((app.app_id, out_biz_no))
+
+    def make_number(self, now: datetime) -> str:
+        """Make a trade number as Alipay does: the day, then digits, 28 in all."""
+        day = stamp(now)[:10].replace("-", "")
+        while True:
+            number = f"{day}22001{secrets.randbelow(10**15):015d}"
+            if number not in self._trades_by_number and number not in self._transfers_by_number:
+                return number
+
+    def make_app_id(self) -> str:
+        """Make an application id that is still free."""
+        while True:
+            app_id = f"9021{secrets.randbelow(10**12):012d}"
+            if app_id not in self.apps:
+                return app_id
