@@ -228,6 +228,7 @@ class OrderDelivered(Record, frozen=True, tag="order.delivered"):
 
     order: OrderId
     merchant: UUID
+    allocation: UUID
     version: int
     at: datetime
     trace_id: str = ""

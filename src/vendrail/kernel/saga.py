@@ -1,0 +1,156 @@
+"""Sagas: work over several services that ends done or undone, whatever dies in between.
+
+The log is one small table in the owner's schema and holds only what has not ended: a row is written
+at start, turn, wait and end (deleted there, in the same commit as the owner's own outcome). In
+between nothing is written: step ids derive from saga and step, and every step keeps its first
+outcome, so running a step again is harmless. A saga is claimed with SKIP LOCKED and a lease; each
+write is fenced by the lease's token, so a runner that lost its lease changes nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.db import Row, Transaction
+
+
+class SagaState(StrEnum):
+    """Where a saga that has not ended stands."""
+
+    RUNNING = "running"  # Goes forward.
+    UNDOING = "undoing"  # The turn is committed; goes back.
+    WAITING = "waiting"  # For a person, a provider or stock; looks again when due.
+    STUCK = "stuck"  # Tried often enough: a case for a person.
+
+
+class Saga(Record, frozen=True):
+    """One saga that has not ended."""
+
+    id: UUID
+    kind: str
+    subject: UUID  # The order it belongs to, or the capture that fits no order.
+    data: bytes  # What its steps need, as JSON.
+    state: SagaState = SagaState.RUNNING
+    reason: str = ""  # Why it waits or turned.
+    attempts: int = 0
+    problem: str = ""  # What went wrong last.
+    trace_id: str = ""
+
+
+class SagaMark(Record, frozen=True):
+    """What to write of one saga: state, why, when to look again, and its data."""
+
+    id: UUID
+    state: SagaState
+    reason: str
+    due_at: datetime
+    data: bytes
+    problem: str = ""
+    attempts: int = 0
+
+
+def _read(row: Row) -> Saga:
+    return Saga(
+        id=row["id"],
+        kind=row["kind"],
+        subject=row["subject"],
+        data=row["data"],
+        state=SagaState(row["state"]),
+        reason=row["reason"],
+        attempts=row["attempts"],
+        problem=row["problem"],
+        trace_id=row["trace_id"],
+    )
+
+
+class SagaLog:
+    """The saga table of one schema, written for one runner, whose `token` fences every write."""
+
+    def __init__(self, schema: str, token: UUID, lease_s: float = 60.0) -> None:
+        self._table = f'"{schema}".saga'
+        self._token = token
+        self._lease = timedelta(seconds=lease_s)
+
+    async def start(self, tx: Transaction, sagas: Sequence[Saga], now: datetime) -> set[UUID]:
+        """Write sagas that begin, claimed by this runner; give the ids that are new."""
+        rows = await tx.fetch(
+            f"insert into {self._table} (id, kind, subject, data, trace_id, started_at, due_at, lease)"
+            " select *, $6::timestamptz, $7::timestamptz, $8::uuid"
+            " from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::text[])"
+            " on conflict (id) do nothing returning id",
+            [saga.id for saga in sagas],
+            [saga.kind for saga in sagas],
+            [saga.subject for saga in sagas],
+            [saga.data for saga in sagas],
+            [saga.trace_id for saga in sagas],
+            now,
+            now + self._lease,
+            self._token,
+        )
+        return {row["id"] for row in rows}
+
+    async def claim(self, tx: Transaction, now: datetime, sagas_max: int) -> list[Saga]:
+        """Claim sagas that are due: their wait is over, or their runner's lease has run out."""
+        rows = await tx.fetch(
+            f"update {self._table} s set due_at = $2, lease = $3"
+            f" from (select id from {self._table} where due_at <= $1 and state <> 'stuck'"
+            "  order by due_at limit $4 for update skip locked) due"
+            " where s.id = due.id returning s.*",
+            now,
+            now + self._lease,
+            self._token,
+            sagas_max,
+        )
+        return [_read(row) for row in rows]
+
+    async def mark(self, tx: Transaction, marks: Sequence[SagaMark], *, keep: bool) -> set[UUID]:
+        """Write turns (keep=True: the runner goes on) or waits (keep=False: anyone may claim).
+
+        Gives the ids that were still this runner's.
+        """
+        rows = await tx.fetch(
+            f"update {self._table} s set state = m.state, reason = m.reason, due_at = m.due_at,"
+            "  data = m.data, problem = m.problem, attempts = m.attempts,"
+            "  lease = case when $8 then s.lease end"
+            " from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[],"
+            "  $6::text[], $7::int[]) as m (id, state, reason, due_at, data, problem, attempts)"
+            " where s.id = m.id and s.lease = $9 returning s.id",
+            [mark.id for mark in marks],
+            [mark.state.value for mark in marks],
+            [mark.reason for mark in marks],
+            [mark.due_at for mark in marks],
+            [mark.data for mark in marks],
+            [mark.problem for mark in marks],
+            [mark.attempts for mark in marks],
+            keep,
+            self._token,
+        )
+        return {row["id"] for row in rows}
+
+    async def end(self, tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+        """End sagas, in the commit that holds their outcome; give those still this runner's."""
+        rows = await tx.fetch(
+            f"delete from {self._table} s where s.id = any($1::uuid[]) and s.lease = $2"
+            " returning s.id",
+            ids,
+            self._token,
+        )
+        return {row["id"] for row in rows}
+
+    async def find(self, tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Saga]:
+        """Read sagas by id; those that have ended are not there."""
+        rows = await tx.fetch(f"select * from {self._table} where id = any($1::uuid[])", ids)
+        return {row["id"]: _read(row) for row in rows}
+
+    async def wake(self, tx: Transaction, ids: Sequence[UUID], now: datetime) -> set[UUID]:
+        """Make waiting and stuck sagas due now; give those that were not held by a runner."""
+        rows = await tx.fetch(
+            f"update {self._table} set due_at = $2, attempts = 0,"
+            "  state = case when state = 'stuck' then 'running' else state end"
+            " where id = any($1::uuid[]) and lease is null returning id",
+            ids,
+            now,
+        )
+        return {row["id"] for row in rows}

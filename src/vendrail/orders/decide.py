@@ -1,0 +1,146 @@
+"""What may happen to an order, and why not. Pure: no I/O, no clock, no random."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from uuid import UUID
+
+from vendrail.api.catalog import HoldStatus, Offer
+from vendrail.api.orders import (
+    OrderState,
+    PlaceOrder,
+    PlaceStatus,
+    RefundOrder,
+    RefundOrderStatus,
+)
+from vendrail.api.payments import Capture, CaptureFit
+from vendrail.kernel.codec import Record
+from vendrail.kernel.ids import made_at
+
+_EMAIL = re.compile(r"^[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+_PHONE = re.compile(r"^\+?[0-9][0-9 -]{5,18}[0-9]$")
+
+HOLD_REFUSALS = {
+    HoldStatus.VARIANT_NOT_FOUND: PlaceStatus.SKU_NOT_FOUND,
+    HoldStatus.BUYER_CAP_REACHED: PlaceStatus.BUYER_CAP_REACHED,
+    HoldStatus.ADDRESS_CAP_REACHED: PlaceStatus.BUYER_CAP_REACHED,
+    HoldStatus.DEVICE_CAP_REACHED: PlaceStatus.BUYER_CAP_REACHED,
+    HoldStatus.SOLD_OUT: PlaceStatus.SOLD_OUT,
+}
+
+
+class OrderFacts(Record, frozen=True):
+    """What was chosen, as it was then: kept with the order whatever the catalog becomes."""
+
+    sku: str
+    title: str
+    shop: UUID
+    shop_slug: str
+    product: UUID
+    restock_wait_s: int
+    locale: str
+    method: str
+    address_hash: str
+    device_hash: str
+
+
+class CaptureFacts(Record, frozen=True):
+    """What a saga must know of the money that started it."""
+
+    capture: UUID
+    channel_name: str
+    merchant: UUID | None
+    amount_minor: int
+    currency: str
+    is_from_suspense: bool
+    paid_at: datetime
+    restock_tries: int = 0
+
+
+def contact(text: str) -> str | None:
+    """Clean a contact: an e-mail address in lower case or a phone number; None: neither."""
+    cleaned = text.strip()
+    if len(cleaned) > 254:
+        return None
+    if _EMAIL.match(cleaned):
+        return cleaned.lower()
+    if _PHONE.match(cleaned):
+        return cleaned.replace(" ", "").replace("-", "")
+    return None
+
+
+def request_hash(order: PlaceOrder) -> bytes:
+    """Tell a repeat of a request from another request."""
+    chosen = (order.sku, str(order.quantity), order.currency, order.contact.strip().lower())
+    return blake2b("\x1f".join(chosen).encode(), digest_size=8).digest()
+
+
+def placement(order: PlaceOrder, offer: Offer | None) -> PlaceStatus:
+    """Say whether an order may be placed, as far as the order and its offer tell."""
+    if contact(order.contact) is None:
+        return PlaceStatus.CONTACT_MALFORMED
+    if order.idempotency_key and not 16 <= len(order.idempotency_key) <= 255:
+        return PlaceStatus.IDEMPOTENCY_KEY_MALFORMED
+    if offer is None:
+        return PlaceStatus.SKU_NOT_FOUND
+    if not offer.is_on_sale:
+        return PlaceStatus.NOT_ON_SALE
+    if not offer.quantity_min <= order.quantity <= offer.quantity_max:
+        return PlaceStatus.QUANTITY_OUT_OF_RANGE
+    if offer.prices_minor.get(order.currency, 0) <= 0:
+        return PlaceStatus.CURRENCY_NOT_OFFERED
+    return PlaceStatus.PLACED
+
+
+def is_id_timely(id: UUID, now: datetime, id_age_s_max: int) -> bool:
+    """Expiry walks along ids, once: a new order's id must be of now."""
+    return abs(now - made_at(id)) <= timedelta(seconds=id_age_s_max)
+
+
+class Start(StrEnum):
+    """What a capture sets in motion."""
+
+    PURCHASE = "purchase"  # The order is filled.
+    SURPLUS = "surplus"  # The order has been paid before: the money goes back.
+    SUSPENSE = "suspense"  # It fits nothing: booked to suspense, a person decides.
+    NOTHING = "nothing"  # Seen before.
+
+
+_FILLABLE = frozenset({OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED})
+
+
+def start(
+    capture: Capture,
+    state: OrderState | None,
+    filled_by: UUID | None,
+    running: UUID | None,
+) -> Start:
+    """Say what a capture sets in motion, given its order's state and the captures it has met."""
+    fits = capture.fit in (CaptureFit.FITS, CaptureFit.MATCHED)
+    if not fits or state is None or capture.merchant is None:
+        return Start.SUSPENSE
+    if capture.id in (filled_by, running):
+        return Start.NOTHING
+    if running is not None or state not in _FILLABLE:
+        return Start.SURPLUS
+    return Start.PURCHASE
+
+
+def refund(
+    request: RefundOrder,
+    state: OrderState | None,
+    amount_minor: int,
+    earlier_minor: Sequence[int],
+) -> tuple[RefundOrderStatus, int]:
+    """Say whether a refund may start, and its amount (0 asked = all that is left)."""
+    if state is None:
+        return RefundOrderStatus.ORDER_NOT_FOUND, 0
+    if state is not OrderState.DELIVERED:
+        return RefundOrderStatus.NOT_PAID, 0
+    left_minor = amount_minor - sum(earlier_minor)
+    wanted_minor = request.amount_minor or left_minor
+    if not 0 < wanted_minor <= left_minor:
+        return RefundOrderStatus.MORE_THAN_CAPTURED, 0
+    return RefundOrderStatus.ACCEPTED, wanted_minor

@@ -1,0 +1,34 @@
+"""The orders' background loops."""
+
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.outbox import poll
+from vendrail.orders.service import OrdersService
+
+
+def jobs(service: OrdersService) -> list[Job]:
+    """Name the loops: captures in, due sagas, expiry, and marking sold what was delivered."""
+    clock, wakeups, runner = service.clock, service.wakeups, service.runner
+
+    async def captures() -> None:
+        wake = wakeups.subscribe("payments")
+        await poll(runner.consume_captures, clock, wake, name="orders.captures", delay_s_max=1.0)
+
+    async def due() -> None:
+        wake = wakeups.subscribe("sagas")
+        await poll(runner.claim_due, clock, wake, name="orders.due", delay_s_max=1.0)
+
+    async def expiry() -> None:
+        wake = wakeups.subscribe("expiry")
+        await poll(runner.walk_unpaid, clock, wake, name="orders.expiry", delay_s_max=2.0)
+
+    async def deliveries() -> None:
+        # No hint: many batches at once are cheaper, and nobody waits for this mark.
+        wake = wakeups.subscribe("deliveries")
+        await poll(runner.settle_deliveries, clock, wake, name="orders.deliveries", delay_s_max=1.0)
+
+    return [
+        Job("orders.captures", captures),
+        Job("orders.due", due),
+        Job("orders.expiry", expiry),
+        Job("orders.deliveries", deliveries),
+    ]

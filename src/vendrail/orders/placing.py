@@ -1,0 +1,331 @@
+"""Placing: screen, hold, write, and open the first way to pay; a batch at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.catalog import Catalog, Hold, HoldPolicy, Offer
+from vendrail.api.orders import OrderId, OrderState, Placement, PlaceOrder, PlaceStatus
+from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
+from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.errors import Error, Malformed
+from vendrail.kernel.ids import derive
+from vendrail.orders import decide, store
+from vendrail.orders.seals import Seals
+from vendrail.orders.settings import OrdersSettings
+
+_log = structlog.get_logger(__name__)
+
+
+class _Choice:
+    """One order on its way to being written."""
+
+    __slots__ = ("amount_minor", "contact", "offer", "order", "request_hash", "status")
+
+    def __init__(self, order: PlaceOrder, offer: Offer | None, status: PlaceStatus) -> None:
+        self.order = order
+        self.offer = offer
+        self.status = status
+        self.contact = decide.contact(order.contact) or ""
+        self.request_hash = decide.request_hash(order)
+        self.amount_minor = 0
+        if offer is not None and status is PlaceStatus.PLACED:
+            self.amount_minor = offer.prices_minor[order.currency] * order.quantity
+
+
+class Placing:
+    """What placing needs, and the steps of it."""
+
+    def __init__(
+        self,
+        db: Database,
+        seals: Seals,
+        clock: Clock,
+        settings: OrdersSettings,
+        catalog: Catalog,
+        payments: Payments,
+        risk: Risk,
+    ) -> None:
+        self._db = db
+        self._seals = seals
+        self._clock = clock
+        self._settings = settings
+        self._catalog = catalog
+        self._payments = payments
+        self._risk = risk
+
+    async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
+        """Place a batch; one placement for each order, in the same order."""
+        now = self._clock.now()
+        known = await self._find_known(orders)
+        offers = dict(
+            zip(
+                skus := list({order.sku for order in orders}),
+                await self._catalog.read_offers(skus),
+                strict=True,
+            )
+        )
+        choices: list[_Choice] = []
+        placements: list[Placement | None] = []
+        for order in orders:
+            row = known.get(order.id) or known.get(self._seals.idempotency_hash(order))
+            if row is not None:
+                placements.append(self._repeat(order, row))
+                continue
+            offer = offers[order.sku]
+            status = decide.placement(order, offer)
+            choices.append(_Choice(order, offer, status))
+            placements.append(None)
+        placed = iter(await self._place(choices, now) if choices else ())
+        return [given or next(placed) for given in placements]
+
+    async def _find_known(self, orders: Sequence[PlaceOrder]) -> dict[UUID | bytes | None, Row]:
+        """Find what was placed before: by idempotency key, and by ids that are not of now."""
+        now = self._clock.now()
+        digests = [digest for order in orders if (digest := self._seals.idempotency_hash(order))]
+        old = [
+            order.id
+            for order in orders
+            if not decide.is_id_timely(order.id, now, self._settings.id_age_s_max)
+        ]
+        known: dict[UUID | bytes | None, Row] = {}
+        if digests or old:
+            async with self._db.reading() as tx:
+                if digests:
+                    known.update((await store.load_by_idempotency(tx, digests)).items())
+                if old:
+                    known.update((await store.load_orders(tx, old)).items())
+        missing = next((id for id in old if id not in known), None)
+        if missing is not None:
+            raise Malformed(
+                f"Order id {missing} is not of this moment; make it with new_id(now) when placing."
+            )
+        return known
+
+    def _repeat(self, order: PlaceOrder, row: Row) -> Placement:
+        """Answer a repeat as the first time; another request under the same id is a refusal."""
+        if decide.request_hash(order) != row["request_hash"]:
+            return Placement(PlaceStatus.EXISTS_DIFFERENT)
+        id = OrderId(row["id"])
+        return Placement(
+            PlaceStatus.EXISTS,
+            id,
+            self._seals.order_secret(id),
+            OrderState(row["state"]),
+            row["amount_minor"],
+            row["currency"],
+            row["expires_at"],
+            derive(id, "attempt:1") if order.method else None,
+        )
+
+    async def _place(self, choices: list[_Choice], now: datetime) -> list[Placement]:
+        await self._screen(choices)
+        await self._hold(choices, now)
+        rivals = await self._write(choices, now)
+        await self._open_attempts(choices, now)
+        expires_at = now + timedelta(seconds=self._settings.pay_window_s)
+        placements = []
+        for choice in choices:
+            order = choice.order
+            rival = rivals.get(order.id)
+            if rival is not None:
+                placements.append(self._repeat(order, rival))
+            elif choice.status is not PlaceStatus.PLACED:
+                placements.append(Placement(choice.status))
+            else:
+                placements.append(
+                    Placement(
+                        PlaceStatus.PLACED,
+                        order.id,
+                        self._seals.order_secret(order.id),
+                        OrderState.PLACED,
+                        choice.amount_minor,
+                        order.currency,
+                        expires_at,
+                        derive(order.id, "attempt:1") if order.method else None,
+                    )
+                )
+        return placements
+
+    async def _screen(self, choices: list[_Choice]) -> None:
+        live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]
+        if not live:
+            return
+        answers = await self._risk.screen_orders([self._question(choice) for choice in live])
+        for choice, answer in zip(live, answers, strict=True):
+            if answer.decision is RiskDecision.REFUSE:
+                choice.status = PlaceStatus.RISK_REFUSED
+
+    def _question(self, choice: _Choice) -> RiskQuestion:
+        assert choice.offer is not None
+        order = choice.order
+        return RiskQuestion(
+            order=order.id,
+            merchant=choice.offer.merchant,
+            amount_minor=choice.amount_minor,
+            currency=order.currency,
+            buyer=self._seals.contact_hash(choice.contact).hex(),
+            address=self._seals.trace_hash("address", order.address),
+            device=self._seals.trace_hash("device", order.device),
+            contact=choice.contact,
+        )
+
+    async def _hold(self, choices: list[_Choice], now: datetime) -> None:
+        live = [
+            choice
+            for choice in choices
+            if choice.status is PlaceStatus.PLACED
+            and choice.offer is not None
+            and choice.offer.hold_policy is HoldPolicy.AT_ORDER
+        ]
+        if not live:
+            return
+        # The provider stops taking money first, then the order expires, then the hold ends.
+        until = now + timedelta(seconds=self._settings.pay_window_s + self._settings.hold_grace_s)
+        seals = self._seals
+        statuses = await self._catalog.hold_keys(
+            [
+                Hold(
+                    choice.order.id,
+                    choice.offer.variant,
+                    choice.order.quantity,
+                    until,
+                    seals.contact_hash(choice.contact).hex(),
+                    seals.trace_hash("address", choice.order.address),
+                    seals.trace_hash("device", choice.order.device),
+                )
+                for choice in live
+                if choice.offer is not None
+            ]
+        )
+        for choice, status in zip(live, statuses, strict=True):
+            refusal = decide.HOLD_REFUSALS.get(status)
+            if refusal is not None:
+                choice.status = refusal
+
+    async def _write(self, choices: list[_Choice], now: datetime) -> dict[UUID, Row]:
+        """Write the orders; give what stood already under an id or idempotency key."""
+        live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]
+        if not live:
+            return {}
+        expires_at = now + timedelta(seconds=self._settings.pay_window_s)
+        day = now.date()
+        data_key = await self._seals.data_key(now)
+        seals = self._seals
+        rows: list[store.NewOrder] = []
+        for choice in live:
+            order, offer = choice.order, choice.offer
+            assert offer is not None
+            facts = decide.OrderFacts(
+                sku=offer.sku,
+                title=offer.title,
+                shop=offer.shop,
+                shop_slug=offer.shop_slug,
+                product=offer.product,
+                restock_wait_s=offer.restock_wait_s,
+                locale=order.locale,
+                method=order.method,
+                address_hash=seals.trace_hash("address", order.address),
+                device_hash=seals.trace_hash("device", order.device),
+            )
+            rows.append(
+                (
+                    order.id,
+                    offer.merchant,
+                    offer.variant,
+                    order.quantity,
+                    choice.amount_minor,
+                    order.currency,
+                    now,
+                    expires_at,
+                    day,
+                    seals.contact_hash(choice.contact),
+                    seals.seal_contact(data_key, order.id, choice.contact),
+                    data_key.id,
+                    encode(facts),
+                    choice.request_hash,
+                    seals.idempotency_hash(order),
+                    order.trace_id,
+                )
+            )
+        async with self._db.reading() as tx:
+            written = await store.insert_orders(tx, rows)
+        if len(written) == len(rows):
+            return {}
+        return await self._find_rivals(
+            [choice for choice in live if choice.order.id not in written]
+        )
+
+    async def _find_rivals(self, beaten: list[_Choice]) -> dict[UUID, Row]:
+        """Someone else was first: give back what was held for the loser, and find the winner."""
+        rivals: dict[UUID, Row] = {}
+        async with self._db.reading() as tx:
+            by_id = await store.load_orders(tx, [choice.order.id for choice in beaten])
+            digests = [
+                digest
+                for choice in beaten
+                if (digest := self._seals.idempotency_hash(choice.order))
+            ]
+            by_key = await store.load_by_idempotency(tx, digests)
+        unwanted = []
+        for choice in beaten:
+            order = choice.order
+            same = by_id.get(order.id)
+            if same is None:
+                unwanted.append(order.id)
+                same = by_key[self._seals.idempotency_hash(order) or b""]
+            rivals[order.id] = same
+            choice.status = PlaceStatus.EXISTS
+        if unwanted:
+            await self._catalog.release_holds(unwanted)
+        return rivals
+
+    async def _open_attempts(self, choices: list[_Choice], now: datetime) -> None:
+        """Open the first way to pay; where it is not offered, the order stands without."""
+        live = [
+            choice
+            for choice in choices
+            if choice.status is PlaceStatus.PLACED and choice.order.method and choice.offer
+        ]
+        if not live:
+            return
+        expires_at = now + timedelta(seconds=self._settings.pay_window_s)
+        attempts = [
+            Attempt(
+                id=AttemptId(derive(choice.order.id, "attempt:1")),
+                order=choice.order.id,
+                number=1,
+                merchant=choice.offer.merchant,
+                method=choice.order.method,
+                amount_minor=choice.amount_minor,
+                currency=choice.order.currency,
+                title=choice.offer.title,
+                expires_at=expires_at,
+                return_url=choice.order.return_url,
+                trace_id=choice.order.trace_id,
+            )
+            for choice in live
+            if choice.offer is not None
+        ]
+        statuses = await self._payments.open_attempts(attempts)
+        refused = []
+        for choice, status in zip(live, statuses, strict=True):
+            if status not in (AttemptStatus.OPENED, AttemptStatus.EXISTS):
+                choice.status = PlaceStatus.METHOD_NOT_OFFERED
+                refused.append(choice.order.id)
+        if refused:
+            await self._withdraw(refused)
+
+    async def _withdraw(self, ids: list[OrderId]) -> None:
+        """Take back orders whose way to pay is not offered: the buyer is told, nothing is held."""
+        async with self._db.reading() as tx:
+            await store.end_unpaid(tx, ids, OrderState.CANCELLED.value, self._clock.now())
+        try:
+            await self._catalog.release_holds(ids)
+        except Error as error:  # The hold ends by itself.
+            _log.warning("orders.hold_not_released", count=len(ids), error=str(error))

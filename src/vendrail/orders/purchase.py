@@ -1,0 +1,99 @@
+"""The purchase saga as a table: state × event → next state. Pure; the service runs the states.
+
+Before the pivot (`DELIVER`) a purchase may turn back; after it, it only goes forward. Booking the
+money comes first on every way, for it did arrive: on the way to delivery it is booked in the same
+ledger chain as the split, on every other way by `BOOK`.
+"""
+
+from enum import StrEnum
+
+from vendrail.kernel.errors import Broken
+
+
+class Step(StrEnum):
+    """What a purchase does next."""
+
+    ASSESS = "assess"  # Risk's first answer.
+    ALLOCATE = "allocate"  # Keys picked, still unreadable.
+    SPLIT = "split"  # Money booked, fee taken, the rest the merchant's.
+    DELIVER = "deliver"  # The pivot: keys become readable in that commit.
+    BOOK_TO_REVIEW = "book_to_review"
+    BOOK_TO_RESTOCK = "book_to_restock"
+    BOOK_TO_TURN = "book_to_turn"
+    WAIT_REVIEW = "wait_review"
+    WAIT_RESTOCK = "wait_restock"
+    TURN = "turn"  # The turn is committed before the first undo.
+    UNDO = "undo"  # Keys freed, split reversed, hold released; tombstones left.
+    GIVE_BACK = "give_back"  # The money, to where it came from.
+    STICK = "stick"  # The books disagree: a case for a person.
+    PARKED = "parked"  # Written down; looked at again when due.
+    DONE = "done"  # Delivered.
+    ENDED = "ended"  # Given back, or handed to a saga that gives it back.
+    LOST = "lost"  # Another runner has it now.
+
+
+class Event(StrEnum):
+    """What happened at a step."""
+
+    ALLOWED = "allowed"
+    REVIEW_ASKED = "review_asked"
+    REFUSED = "refused"
+    ALLOCATED = "allocated"
+    SOLD_OUT = "sold_out"
+    RESTOCK_AWAITED = "restock_awaited"
+    CANCELLED = "cancelled"
+    SPLIT_DONE = "split_done"
+    NOT_HELD = "not_held"
+    DELIVERED = "delivered"
+    SURPLUS = "surplus"  # Another capture had filled the order: this one's money goes back.
+    FENCED = "fenced"
+    BOOKED = "booked"
+    WRITTEN = "written"
+    UNDONE = "undone"
+    GIVEN_BACK = "given_back"
+    UNDECIDED = "undecided"  # The provider has not said.
+    PROVIDER_REFUSED = "provider_refused"
+
+
+TABLE: dict[tuple[Step, Event], Step] = {
+    (Step.ASSESS, Event.ALLOWED): Step.ALLOCATE,
+    (Step.ASSESS, Event.REVIEW_ASKED): Step.BOOK_TO_REVIEW,
+    (Step.ASSESS, Event.REFUSED): Step.BOOK_TO_TURN,
+    (Step.ALLOCATE, Event.ALLOCATED): Step.SPLIT,
+    (Step.ALLOCATE, Event.SOLD_OUT): Step.BOOK_TO_TURN,
+    (Step.ALLOCATE, Event.RESTOCK_AWAITED): Step.BOOK_TO_RESTOCK,
+    (Step.ALLOCATE, Event.CANCELLED): Step.BOOK_TO_TURN,
+    (Step.SPLIT, Event.SPLIT_DONE): Step.DELIVER,
+    (Step.SPLIT, Event.CANCELLED): Step.BOOK_TO_TURN,
+    (Step.SPLIT, Event.NOT_HELD): Step.STICK,
+    (Step.DELIVER, Event.DELIVERED): Step.DONE,
+    (Step.DELIVER, Event.SURPLUS): Step.ENDED,
+    (Step.DELIVER, Event.FENCED): Step.LOST,
+    (Step.BOOK_TO_REVIEW, Event.BOOKED): Step.WAIT_REVIEW,
+    (Step.BOOK_TO_RESTOCK, Event.BOOKED): Step.WAIT_RESTOCK,
+    (Step.BOOK_TO_TURN, Event.BOOKED): Step.TURN,
+    (Step.WAIT_REVIEW, Event.WRITTEN): Step.PARKED,
+    (Step.WAIT_REVIEW, Event.FENCED): Step.LOST,
+    (Step.WAIT_RESTOCK, Event.WRITTEN): Step.PARKED,
+    (Step.WAIT_RESTOCK, Event.FENCED): Step.LOST,
+    (Step.TURN, Event.WRITTEN): Step.UNDO,
+    (Step.TURN, Event.FENCED): Step.LOST,
+    (Step.UNDO, Event.UNDONE): Step.GIVE_BACK,
+    (Step.UNDO, Event.NOT_HELD): Step.STICK,
+    (Step.GIVE_BACK, Event.GIVEN_BACK): Step.ENDED,
+    (Step.GIVE_BACK, Event.UNDECIDED): Step.PARKED,
+    (Step.GIVE_BACK, Event.PROVIDER_REFUSED): Step.STICK,
+    (Step.GIVE_BACK, Event.FENCED): Step.LOST,
+    (Step.STICK, Event.WRITTEN): Step.PARKED,
+    (Step.STICK, Event.FENCED): Step.LOST,
+}
+
+FINAL = frozenset({Step.PARKED, Step.DONE, Step.ENDED, Step.LOST})
+
+
+def next_step(step: Step, event: Event) -> Step:
+    """Say what follows; a pair the table does not hold is a fault of ours."""
+    try:
+        return TABLE[step, event]
+    except KeyError:
+        raise Broken(f"A purchase at {step} cannot meet {event}.") from None

@@ -1,0 +1,337 @@
+"""The runner: turns captures into sagas, claims what is due, and runs each kind in batches."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.catalog import AllocationId, Catalog
+from vendrail.api.orders import OrderDelivered, OrderEvent, OrderState
+from vendrail.api.payments import (
+    Capture,
+    CaptureFit,
+    PaymentCaptured,
+    PaymentEvent,
+    Payments,
+    RefundSettled,
+    UnmatchedRefunded,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.db import Database, Row, Transaction
+from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.ids import derive
+from vendrail.kernel.outbox import Cursor, read_events
+from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
+from vendrail.orders import decide, store
+from vendrail.orders.decide import CaptureFacts, Start
+from vendrail.orders.expiring import Expiring
+from vendrail.orders.filling import Filling, Purchase
+from vendrail.orders.refunding import Refunding
+from vendrail.orders.settings import OrdersSettings
+
+_log = structlog.get_logger(__name__)
+
+_BACKOFF_S = (0.2, 1.0, 5.0, 15.0, 60.0, 300.0)
+
+
+class Runner:
+    """Owns the lease token of this process; no saga is ever in two of its batches."""
+
+    def __init__(
+        self,
+        db: Database,
+        log: SagaLog,
+        clock: Clock,
+        settings: OrdersSettings,
+        catalog: Catalog,
+        payments: Payments,
+        filling: Filling,
+        refunding: Refunding,
+        expiring: Expiring,
+    ) -> None:
+        self._db = db
+        self._saga_log = log
+        self._clock = clock
+        self._settings = settings
+        self._catalog = catalog
+        self._payments = payments
+        self._filling = filling
+        self._expiring = expiring
+        self._running: set[UUID] = set()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(settings.purchases_in_flight_max)
+        self._kinds: dict[str, Callable[[Sequence[Saga]], Awaitable[None]]] = {
+            "surplus": refunding.run_surplus,
+            "suspense": refunding.run_suspense,
+            "unmatched": refunding.run_unmatched,
+            "refund": refunding.run_refunds,
+            "expiry": expiring.run,
+            "cancel": expiring.run,
+        }
+
+    async def consume_captures(self) -> bool:
+        """Read what payments tells, start its sagas and run them; true when there was any."""
+        async with self._db.reading() as tx:
+            cursor = await store.read_cursor(tx, "payments")
+        page = (await self._payments.read_events([cursor]))[0]
+        if not page.batches:
+            return False
+        events = [event for batch in page.batches for event in decode(batch, list[PaymentEvent])]
+        purchases, others = await self._start(cursor, page.cursor, events)
+        size = self._settings.purchase_batch_max
+        for begin in range(0, len(purchases), size):
+            await self._launch_purchases(purchases[begin : begin + size])
+        await self._launch_others(others)
+        return True
+
+    async def claim_due(self) -> bool:
+        """Claim sagas whose wait or lease is over, and run them; true when there may be more."""
+        size = self._settings.purchase_batch_max
+        async with self._db.reading() as tx:
+            claimed = await self._saga_log.claim(tx, self._clock.now(), size)
+        sagas = [saga for saga in claimed if saga.id not in self._running]
+        purchases = [saga for saga in sagas if saga.kind == "purchase"]
+        if purchases:
+            await self._launch_purchases(await self._filling.load(purchases))
+        await self._launch_others([saga for saga in sagas if saga.kind != "purchase"])
+        return len(claimed) == size
+
+    async def walk_unpaid(self) -> bool:
+        """Start and run what has expired; true when there may be more."""
+        sagas = await self._expiring.walk()
+        await self._launch_others(sagas)
+        return bool(sagas)
+
+    async def settle_deliveries(self) -> bool:
+        """Mark delivered keys sold: after the pivot, at leisure, many batches at once."""
+        async with self._db.reading() as tx:
+            cursor = await store.read_cursor(tx, "deliveries")
+            page = await read_events(tx, "orders", cursor)
+        if not page.batches:
+            return False
+        sold = [
+            AllocationId(event.allocation)
+            for batch in page.batches
+            for event in decode(batch, list[OrderEvent])
+            if isinstance(event, OrderDelivered)
+        ]
+        if sold:
+            await self._catalog.sell_allocations(sold)
+        async with self._db.transaction() as tx:
+            row = await store.lock_cursor(tx, "deliveries")
+            if row is not None and (int(row["xid"]), row["id"]) == (cursor.xid, cursor.id):
+                await store.move_cursor(tx, "deliveries", page.cursor)
+        return page.is_more
+
+    async def run_now(self, sagas: Sequence[Saga]) -> None:
+        """Run sagas that this process has just started."""
+        await self._launch_others(sagas)
+
+    async def drain(self) -> None:
+        """Wait until nothing is in flight: before a stop."""
+        while self._flights:
+            await asyncio.wait(set(self._flights))
+
+    async def _start(
+        self, cursor: Cursor, after: Cursor, events: Sequence[PaymentEvent]
+    ) -> tuple[list[Purchase], list[Saga]]:
+        """Write the sagas that events set in motion, with the cursor, in one commit."""
+        now = self._clock.now()
+        captures = [event.capture for event in events if isinstance(event, PaymentCaptured)]
+        others = [
+            _unmatched_saga(event) for event in events if isinstance(event, UnmatchedRefunded)
+        ]
+        settled = [event.refund for event in events if isinstance(event, RefundSettled)]
+        async with self._db.transaction() as tx:
+            row = await store.lock_cursor(tx, "payments")
+            if row is None or (int(row["xid"]), row["id"]) != (cursor.xid, cursor.id):
+                return [], []  # Another process has read this page.
+            orders = await store.load_orders(tx, [c.order for c in captures if c.order])
+            started, others_more = await self._start_purchases(tx, captures, orders)
+            others += others_more
+            if others:
+                new = await self._saga_log.start(tx, others, now)
+                others = [saga for saga in others if saga.id in new]
+            if settled:
+                await self._saga_log.wake(tx, settled, now)
+            await store.move_cursor(tx, "payments", after)
+        return started, others
+
+    async def _start_purchases(
+        self, tx: Transaction, captures: Sequence[Capture], orders: dict[UUID, Row]
+    ) -> tuple[list[Purchase], list[Saga]]:
+        """Write purchases; what meets an order that has its purchase already is surplus."""
+        wanted: dict[UUID, tuple[Saga, CaptureFacts]] = {}
+        others: list[Saga] = []
+        for capture in captures:
+            order = orders.get(capture.order) if capture.order else None
+            rival = wanted.get(derive(order["id"], "purchase")) if order else None
+            running = rival[1].capture if rival else None
+            self._sort(capture, order, running, wanted, others)
+        new = await self._saga_log.start(
+            tx, [saga for saga, _ in wanted.values()], self._clock.now()
+        ) if wanted else set()  # fmt: skip
+        beaten = [capture for id, (_, capture) in wanted.items() if id not in new]
+        if beaten:
+            others += await self._resolve_beaten(tx, captures, beaten)
+        purchases = [
+            Purchase(saga, orders[saga.subject], facts)
+            for id, (saga, facts) in wanted.items()
+            if id in new
+        ]
+        return purchases, others
+
+    async def _resolve_beaten(
+        self, tx: Transaction, captures: Sequence[Capture], beaten: Sequence[CaptureFacts]
+    ) -> list[Saga]:
+        """A purchase ran already: the same capture again is nothing, another is surplus."""
+        wanted = {facts.capture for facts in beaten}
+        again = [capture for capture in captures if capture.id in wanted]
+        orders = await store.load_orders(tx, [each.order for each in again if each.order])
+        running = await self._saga_log.find(tx, [derive(id, "purchase") for id in orders])
+        others: list[Saga] = []
+        for capture in again:
+            assert capture.order is not None
+            order = orders[capture.order]
+            rival = running.get(derive(order["id"], "purchase"))
+            filler = decode(rival.data, CaptureFacts).capture if rival else None
+            unwanted: dict[UUID, tuple[Saga, CaptureFacts]] = {}
+            self._sort(capture, order, filler, unwanted, others)
+            if unwanted:
+                raise Unavailable("A purchase ended while it was begun again; the page is reread.")
+        return others
+
+    def _sort(
+        self,
+        capture: Capture,
+        order: Row | None,
+        running: UUID | None,
+        purchases: dict[UUID, tuple[Saga, CaptureFacts]],
+        others: list[Saga],
+    ) -> None:
+        state = OrderState(order["state"]) if order else None
+        filled_by = order["capture"] if order else None
+        begun = decide.start(capture, state, filled_by, running)
+        if begun is Start.NOTHING:
+            return
+        facts = _facts(capture)
+        if begun is Start.PURCHASE:
+            assert order is not None
+            saga = _saga(derive(order["id"], "purchase"), "purchase", order["id"], facts, capture)
+            purchases[saga.id] = (saga, facts)
+        elif begun is Start.SURPLUS:
+            assert order is not None
+            others.append(
+                _saga(derive(capture.id, "surplus"), "surplus", order["id"], facts, capture)
+            )
+        else:
+            others.append(
+                _saga(derive(capture.id, "suspense"), "suspense", capture.id, facts, capture)
+            )
+
+    async def _launch_purchases(self, purchases: list[Purchase]) -> None:
+        """Run a batch of purchases beside others; wait where too many batches are in flight."""
+        if not purchases:
+            return
+        by_id = {purchase.saga.id: purchase for purchase in purchases}
+
+        async def run(sagas: Sequence[Saga]) -> None:
+            fresh = [by_id.pop(saga.id) for saga in sagas if saga.id in by_id]
+            again = [saga for saga in sagas if saga.id not in {p.saga.id for p in fresh}]
+            if again:  # A half of a batch that broke: read anew what stands.
+                fresh += await self._filling.load(again)
+            await self._filling.run(fresh)
+
+        await self._launch(run, [purchase.saga for purchase in purchases])
+
+    async def _launch_others(self, sagas: Sequence[Saga]) -> None:
+        kinds: dict[str, list[Saga]] = {}
+        for saga in sagas:
+            kinds.setdefault(saga.kind, []).append(saga)
+        for kind, of_kind in kinds.items():
+            await self._launch(self._kinds[kind], of_kind)
+
+    async def _launch(
+        self, run: Callable[[Sequence[Saga]], Awaitable[None]], sagas: Sequence[Saga]
+    ) -> None:
+        await self._places.acquire()
+        ids = {saga.id for saga in sagas}
+        self._running |= ids
+
+        async def fly() -> None:
+            try:
+                await self._run(run, sagas)
+            finally:
+                self._running -= ids
+                self._places.release()
+
+        task = asyncio.create_task(fly())
+        self._flights.add(task)
+        task.add_done_callback(self._flights.discard)
+
+    async def _run(
+        self, run: Callable[[Sequence[Saga]], Awaitable[None]], sagas: Sequence[Saga]
+    ) -> None:
+        """Run a batch; halve it where its data breaks it, so that one order fails alone."""
+        try:
+            await run(sagas)
+        except Unavailable as error:
+            await self._postpone(sagas, error)
+        except Exception as error:
+            if len(sagas) == 1:
+                _log.exception("saga.failed", saga=str(sagas[0].id), kind=sagas[0].kind)
+                await self._postpone(sagas, error)
+            else:
+                middle = len(sagas) // 2
+                await self._run(run, sagas[:middle])
+                await self._run(run, sagas[middle:])
+
+    async def _postpone(self, sagas: Sequence[Saga], error: Exception) -> None:
+        """Look again later, ever more slowly; after enough failures it is a case for a person."""
+        now = self._clock.now()
+        async with self._db.transaction() as tx:
+            standing = await self._saga_log.find(tx, [saga.id for saga in sagas])
+            marks = []
+            for saga in standing.values():
+                attempts = saga.attempts + 1
+                is_stuck = not isinstance(error, Unavailable) and (
+                    attempts >= self._settings.saga_attempts_max
+                )
+                delay_s = _BACKOFF_S[min(attempts - 1, len(_BACKOFF_S) - 1)]
+                marks.append(
+                    SagaMark(
+                        saga.id,
+                        SagaState.STUCK if is_stuck else saga.state,
+                        saga.reason,
+                        now + timedelta(seconds=delay_s),
+                        saga.data,
+                        f"{type(error).__name__}: {error}"[:500],
+                        attempts,
+                    )
+                )
+            if marks:
+                await self._saga_log.mark(tx, marks, keep=False)
+
+
+def _facts(capture: Capture) -> CaptureFacts:
+    return CaptureFacts(
+        capture=capture.id,
+        channel_name=capture.channel_name,
+        merchant=capture.merchant,
+        amount_minor=capture.amount_minor,
+        currency=capture.currency,
+        is_from_suspense=capture.fit is CaptureFit.MATCHED,
+        paid_at=capture.paid_at,
+    )
+
+
+def _saga(id: UUID, kind: str, subject: UUID, facts: CaptureFacts, capture: Capture) -> Saga:
+    return Saga(id, kind, subject, encode(facts), trace_id=capture.trace_id)
+
+
+def _unmatched_saga(event: UnmatchedRefunded) -> Saga:
+    capture = event.capture
+    return _saga(derive(capture.id, "unmatched"), "unmatched", capture.id, _facts(capture), capture)

@@ -1,0 +1,79 @@
+"""What orders hash and seal: contacts, addresses, order secrets, idempotency keys."""
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+from vendrail.api.orders import PlaceOrder
+from vendrail.kernel.db import Database
+from vendrail.kernel.errors import Broken
+from vendrail.kernel.vault import DataKey, Vault
+from vendrail.orders import store
+
+_DATA_KEY_LIFE = timedelta(minutes=10)
+_PURPOSE = "orders.contact"
+
+
+class Seals:
+    """The vault as orders use it; one data key seals the contacts of ten minutes."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+        self._data_key: DataKey | None = None
+        self._made_at: datetime | None = None
+        self._making = asyncio.Lock()
+        # Within one batch the same contact and address are hashed several times.
+        self.contact_hash = lru_cache(maxsize=4096)(self._contact_hash)
+        self.trace_hash = lru_cache(maxsize=4096)(self._trace_hash)
+
+    def _contact_hash(self, contact: str) -> bytes:
+        return self._vault.keyed_hash("orders.contact", contact.encode())[:16]
+
+    def _trace_hash(self, kind: str, value: str) -> str:
+        if not value:
+            return ""
+        return self._vault.keyed_hash(f"orders.{kind}", value.encode())[:16].hex()
+
+    def idempotency_hash(self, order: PlaceOrder) -> bytes | None:
+        """Hash an idempotency key, bound to the contact: another person's key finds nothing."""
+        if not order.idempotency_key:
+            return None
+        text = f"{order.contact.strip().lower()}\x1f{order.idempotency_key}"
+        return self._vault.keyed_hash("orders.idempotency", text.encode())[:16]
+
+    def order_secret(self, order: UUID) -> str:
+        """Derive the secret that opens an order: never stored, so never stolen."""
+        return self._vault.token("order", order.bytes)
+
+    def code_hash(self, contact: str, code: str) -> bytes:
+        """Hash a one-time code, bound to its contact."""
+        return self._vault.keyed_hash("orders.code", f"{contact}\x1f{code}".encode())
+
+    async def data_key(self, now: datetime) -> DataKey:
+        """Give the data key of this time slice; a new one is stored before it seals anything."""
+        async with self._making:
+            is_fresh = self._made_at is not None and now - self._made_at < _DATA_KEY_LIFE
+            if self._data_key is None or not is_fresh:
+                made = self._vault.new_data_key()
+                async with self._db.reading() as tx:
+                    await store.insert_data_key(tx, made.id, made.sealed, now)
+                self._data_key, self._made_at = made, now
+        return self._data_key
+
+    def seal_contact(self, data_key: DataKey, order: UUID, contact: str) -> bytes:
+        """Seal a contact, bound to its order."""
+        return self._vault.seal(data_key, _PURPOSE, order, contact.encode())
+
+    async def open_contacts(self, rows: list[tuple[UUID, UUID, bytes]]) -> list[str]:
+        """Open sealed contacts: (order, data key, sealed)."""
+        async with self._db.reading() as tx:
+            sealed = await store.load_data_keys(tx, list({row[1] for row in rows}))
+        contacts = []
+        for order, key, text in rows:
+            if key not in sealed:
+                raise Broken(f"The data key {key} of order {order} is missing.")
+            data_key = self._vault.load_data_key(key, sealed[key])
+            contacts.append(self._vault.unseal(data_key, _PURPOSE, order, text).decode())
+        return contacts

@@ -1,0 +1,343 @@
+"""Orders: fulfils its api; placing, filling, refunding and tracking each have their own room."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from vendrail.api.catalog import Catalog
+from vendrail.api.notify import Notify
+from vendrail.api.orders import (
+    CancelStatus,
+    FoundOrder,
+    LookupCode,
+    LookupRequest,
+    OrderId,
+    OrderQuery,
+    OrderState,
+    OrderView,
+    PayOrder,
+    PayResult,
+    PayStatus,
+    Placement,
+    PlaceOrder,
+    RefundOrder,
+    RefundOrderStatus,
+    RefundView,
+    SagaView,
+)
+from vendrail.api.payments import (
+    Attempt,
+    AttemptId,
+    AttemptState,
+    AttemptStatus,
+    Capture,
+    Payments,
+)
+from vendrail.api.risk import Risk
+from vendrail.api.settlement import Settlement
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.ids import derive, new_id
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
+from vendrail.kernel.saga import Saga, SagaLog
+from vendrail.kernel.vault import Vault, is_same
+from vendrail.orders import decide, store
+from vendrail.orders.decide import OrderFacts
+from vendrail.orders.expiring import Expiring
+from vendrail.orders.filling import Filling
+from vendrail.orders.placing import Placing
+from vendrail.orders.refunding import RefundFacts, Refunding
+from vendrail.orders.returning import Returning
+from vendrail.orders.runner import Runner
+from vendrail.orders.seals import Seals
+from vendrail.orders.settings import OrdersSettings
+from vendrail.orders.tracking import Tracking
+
+_OPENED = (AttemptStatus.OPENED, AttemptStatus.EXISTS)
+_FREE_TO_PAY = (OrderState.PLACED, OrderState.EXPIRED)
+
+
+class OrdersService:
+    """Places, pays, delivers and refunds, in batches."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: OrdersSettings,
+        catalog: Catalog,
+        payments: Payments,
+        risk: Risk,
+        settlement: Settlement,
+        notify: Notify,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._settings = settings
+        self._payments = payments
+        self._seals = seals = Seals(db, vault)
+        self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
+        self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
+        self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
+        returning = Returning(settings, payments, settlement)
+        filling = Filling(db, log, clock, wakeups, settings, catalog, risk, settlement, returning)
+        refunding = Refunding(db, log, clock, wakeups, catalog, settlement, returning)
+        expiring = Expiring(db, log, clock, wakeups, settings, catalog, payments, returning)
+        self.runner = Runner(
+            db, log, clock, settings, catalog, payments, filling, refunding, expiring
+        )
+        self.wakeups = wakeups
+        self.clock = clock
+
+    async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
+        """Screen, hold stock, write, and open the first attempt."""
+        return await self._placing.place_orders(orders)
+
+    async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
+        """Read orders; None where there is none or the secret is wrong."""
+        return await self._tracking.read_orders(queries)
+
+    async def request_lookup_codes(self, requests: Sequence[LookupRequest]) -> list[bool]:
+        """Send one-time codes; true when the request was taken."""
+        return await self._tracking.request_lookup_codes(requests)
+
+    async def redeem_lookup_codes(
+        self, codes: Sequence[LookupCode]
+    ) -> list[list[FoundOrder] | None]:
+        """Give the contact's recent orders for a right code; None for a wrong or used one."""
+        return await self._tracking.redeem_lookup_codes(codes)
+
+    async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:
+        """Open further attempts; earlier ones stay payable and count if paid."""
+        now = self._clock.now()
+        ids = [request.order for request in requests]
+        async with self._db.reading() as tx:
+            rows = await store.load_orders(tx, ids)
+            sagas = await self._log.find(tx, [derive(id, "purchase") for id in rows])
+        paid = {saga.subject for saga in sagas.values()}
+        attempts = dict(zip(ids, await self._payments.read_attempts(ids), strict=True))
+        results: list[PayResult | None] = []
+        wanted: list[Attempt] = []
+        for request in requests:
+            row = rows.get(request.order)
+            is_right = is_same(request.secret, self._seals.order_secret(request.order))
+            state = OrderState(row["state"]) if row else None
+            if row is None or not is_right:
+                results.append(PayResult(PayStatus.ORDER_NOT_FOUND))
+            elif request.order in paid or state not in (*_FREE_TO_PAY, OrderState.CANCELLED):
+                results.append(PayResult(PayStatus.PAID_ALREADY))
+            elif state is not OrderState.PLACED or row["expires_at"] <= now:
+                results.append(PayResult(PayStatus.ORDER_ENDED))
+            else:
+                views = attempts[request.order]
+                same = [
+                    view.attempt.id
+                    for view in views
+                    if view.attempt.method == request.method and view.state is AttemptState.OPEN
+                ]
+                if same:
+                    results.append(PayResult(PayStatus.OPENED, same[0]))
+                elif len(views) >= self._settings.attempts_per_order_max:
+                    results.append(PayResult(PayStatus.TOO_MANY_ATTEMPTS))
+                else:
+                    number = 1 + max((view.attempt.number for view in views), default=0)
+                    results.append(None)
+                    wanted.append(self._attempt(row, number, request))
+        opened = iter(await self._open(wanted))
+        return [given or next(opened) for given in results]
+
+    def _attempt(self, row: Row, number: int, request: PayOrder) -> Attempt:
+        return Attempt(
+            id=AttemptId(derive(row["id"], f"attempt:{number}")),
+            order=row["id"],
+            number=number,
+            merchant=row["merchant"],
+            method=request.method,
+            amount_minor=row["amount_minor"],
+            currency=row["currency"],
+            title=decode(row["facts"], OrderFacts).title,
+            expires_at=row["expires_at"],
+            return_url=request.return_url,
+            trace_id=row["trace_id"],
+        )
+
+    async def _open(self, attempts: list[Attempt]) -> list[PayResult]:
+        if not attempts:
+            return []
+        statuses = await self._payments.open_attempts(attempts)
+        return [
+            PayResult(PayStatus.OPENED, attempt.id)
+            if status in _OPENED
+            else PayResult(PayStatus.METHOD_NOT_OFFERED)
+            for attempt, status in zip(attempts, statuses, strict=True)
+        ]
+
+    async def cancel_orders(self, queries: Sequence[OrderQuery]) -> list[CancelStatus]:
+        """Cancel unpaid orders by their secret: attempts are closed first."""
+        now = self._clock.now()
+        views = await self.read_orders(queries)
+        statuses = []
+        sagas = []
+        for view in views:
+            if view is None:
+                statuses.append(CancelStatus.ORDER_NOT_FOUND)
+            elif view.state is OrderState.CANCELLED:
+                statuses.append(CancelStatus.EXISTS)
+            elif view.state is not OrderState.PLACED:
+                statuses.append(CancelStatus.PAID_ALREADY)
+            else:
+                statuses.append(CancelStatus.CANCELLED)
+                # The same id as the expiry's: an order ends unpaid once.
+                id = derive(view.id, "expiry")
+                sagas.append(Saga(id, "cancel", view.id, b"{}", trace_id=view.trace_id))
+        if sagas:
+            async with self._db.reading() as tx:
+                new = await self._log.start(tx, sagas, now)
+            await self.runner.run_now([saga for saga in sagas if saga.id in new])
+        return statuses
+
+    async def refund_orders(self, refunds: Sequence[RefundOrder]) -> list[RefundOrderStatus]:
+        """Start refunds; they run as sagas. Several of one order see each other."""
+        now = self._clock.now()
+        ids = list({refund.order for refund in refunds})
+        captures = await self._payments.read_captures(ids)
+        by_order = dict(zip(ids, captures, strict=True))
+        async with self._db.transaction() as tx:
+            rows = await store.lock_orders(tx, ids)
+            earlier = await store.load_refunds(tx, ids)
+            statuses, accepted, sagas = self._decide_refunds(refunds, rows, earlier, by_order)
+            if accepted:
+                await store.insert_refunds(tx, accepted, now)
+                await self._log.start(tx, sagas, now)
+        await self.runner.run_now(sagas)
+        return statuses
+
+    def _decide_refunds(
+        self,
+        refunds: Sequence[RefundOrder],
+        rows: dict[UUID, Row],
+        earlier: dict[UUID, list[Row]],
+        captures: dict[OrderId, list[Capture]],
+    ) -> tuple[list[RefundOrderStatus], list[tuple[UUID, UUID, UUID, int, str, str]], list[Saga]]:
+        statuses: list[RefundOrderStatus] = []
+        accepted: list[tuple[UUID, UUID, UUID, int, str, str]] = []
+        sagas: list[Saga] = []
+        taken: dict[UUID, list[int]] = {
+            id: [row["amount_minor"] for row in found if row["state"] != "failed"]
+            for id, found in earlier.items()
+        }
+        asked = {
+            row["id"]: (row["order"], row["amount_minor"]) for f in earlier.values() for row in f
+        }
+        for request in refunds:
+            if request.id in asked:
+                order, amount_minor = asked[request.id]
+                is_same_ = order == request.order and request.amount_minor in (0, amount_minor)
+                statuses.append(
+                    RefundOrderStatus.EXISTS if is_same_ else RefundOrderStatus.EXISTS_DIFFERENT
+                )
+                continue
+            row = rows.get(request.order)
+            before = taken.setdefault(request.order, [])
+            status, amount_minor = decide.refund(
+                request,
+                OrderState(row["state"]) if row else None,
+                row["amount_minor"] if row else 0,
+                before,
+            )
+            capture = next(
+                (c for c in captures[request.order] if row and c.id == row["capture"]), None
+            )
+            if status is RefundOrderStatus.ACCEPTED and row is not None and capture is not None:
+                facts = RefundFacts(capture.channel_name, row["amount_minor"], sum(before))
+                sagas.append(
+                    Saga(request.id, "refund", row["id"], encode(facts), trace_id=row["trace_id"])
+                )
+                accepted.append(
+                    (
+                        request.id,
+                        row["id"],
+                        capture.id,
+                        amount_minor,
+                        request.reason,
+                        request.person,
+                    )
+                )
+                before.append(amount_minor)
+                asked[request.id] = (request.order, amount_minor)
+            elif status is RefundOrderStatus.ACCEPTED:
+                status = RefundOrderStatus.NOT_PAID
+            statuses.append(status)
+        return statuses, accepted, sagas
+
+    async def read_refunds(self, orders: Sequence[OrderId]) -> list[list[RefundView]]:
+        """Read orders' refunds, first to last."""
+        async with self._db.reading() as tx:
+            rows = await store.load_orders(tx, orders)
+            refunds = await store.load_refunds(tx, orders)
+        return [
+            [
+                RefundView(
+                    refund["id"],
+                    order,
+                    refund["amount_minor"],
+                    rows[order]["currency"],
+                    refund["state"],
+                    refund["reason"],
+                    refund["settled_at"] or refund["asked_at"],
+                )
+                for refund in refunds.get(order, ())
+            ]
+            for order in orders
+        ]
+
+    async def wake_orders(self, orders: Sequence[OrderId]) -> list[bool]:
+        """Let waiting and stuck sagas look again now."""
+        now = self._clock.now()
+        async with self._db.reading() as tx:
+            refunds = await store.load_refunds(tx, orders)
+            purchases = {derive(order, "purchase"): order for order in orders}
+            of_refunds = {row["id"]: order for order in orders for row in refunds.get(order, ())}
+            expiries = {derive(order, "expiry"): order for order in orders}
+            known = purchases | of_refunds | expiries
+            woken = {known[id] for id in await self._log.wake(tx, list(known), now)}
+        self.wakeups.wake("sagas")
+        return [order in woken for order in orders]
+
+    async def list_sagas(self, sagas_max: int) -> list[SagaView]:
+        """List sagas that have not ended, oldest first."""
+        async with self._db.reading() as tx:
+            rows = await store.list_sagas(tx, sagas_max)
+        return [
+            SagaView(
+                row["id"],
+                row["kind"],
+                row["subject"],
+                row["state"],
+                row["kind"],
+                row["reason"],
+                row["attempts"],
+                row["due_at"],
+                row["started_at"],
+                row["problem"],
+            )
+            for row in rows
+        ]
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `OrderEvent`s after a cursor."""
+        async with self._db.reading() as tx:
+            return [await read_events(tx, "orders", cursor) for cursor in cursors]
+
+    async def oldest_saga(self) -> datetime | None:
+        """Give when the oldest unended saga began, for the metrics."""
+        sagas = await self.list_sagas(1)
+        return sagas[0].started_at if sagas else None
+
+    async def drain(self) -> None:
+        """Let what is in flight end: before a stop."""
+        await asyncio.wait_for(self.runner.drain(), timeout=10.0)

@@ -1,0 +1,266 @@
+"""All of the orders' SQL, one function a statement, a whole batch at a time."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.outbox import Cursor
+
+NewOrder = tuple[
+    UUID, UUID, UUID, int, int, str, datetime, datetime, date, bytes, bytes, UUID, bytes, bytes,
+    bytes | None, str,
+]  # fmt: skip
+
+
+async def insert_orders(tx: Transaction, orders: Sequence[NewOrder]) -> set[UUID]:
+    """Write new orders; give the ids that are new (by id and by idempotency key)."""
+    rows = await tx.fetch(
+        'insert into orders."order" (id, merchant, variant, quantity, amount_minor, currency,'
+        " placed_at, expires_at, contact_day, contact_hash, contact_sealed, data_key, facts,"
+        " request_hash, idempotency_hash, trace_id)"
+        " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::bigint[],"
+        " $6::text[], $7::timestamptz[], $8::timestamptz[], $9::date[], $10::bytea[],"
+        " $11::bytea[], $12::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[])"
+        " on conflict do nothing returning id",
+        *zip(*orders, strict=True),
+    )
+    return {row["id"] for row in rows}
+
+
+async def load_orders(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Read orders by id."""
+    rows = await tx.fetch('select * from orders."order" where id = any($1::uuid[])', ids)
+    return {row["id"]: row for row in rows}
+
+
+async def lock_orders(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Read orders by id and lock them, in id order."""
+    rows = await tx.fetch(
+        'select * from orders."order" where id = any($1::uuid[]) order by id for no key update',
+        ids,
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def load_by_idempotency(tx: Transaction, hashes: Sequence[bytes]) -> dict[bytes, Row]:
+    """Read orders by the keyed hash of their idempotency key."""
+    rows = await tx.fetch(
+        'select * from orders."order" where idempotency_hash = any($1::bytea[])', hashes
+    )
+    return {row["idempotency_hash"]: row for row in rows}
+
+
+async def deliver_orders(
+    tx: Transaction,
+    ids: Sequence[UUID],
+    captures: Sequence[UUID],
+    allocations: Sequence[UUID],
+    paid_at: Sequence[datetime],
+    now: datetime,
+) -> set[UUID]:
+    """The pivot: the keys are readable when this commits. Gives the orders that were filled."""
+    rows = await tx.fetch(
+        "update orders.\"order\" o set state = 'delivered', version = o.version + 1,"
+        "  capture = d.capture, allocation = d.allocation, paid_at = d.paid_at, delivered_at = $5"
+        " from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[])"
+        "  as d (id, capture, allocation, paid_at)"
+        " where o.id = d.id and o.state in ('placed', 'expired', 'cancelled')"
+        " returning o.id",
+        ids,
+        captures,
+        allocations,
+        paid_at,
+        now,
+    )
+    return {row["id"] for row in rows}
+
+
+async def mark_given_back(
+    tx: Transaction,
+    ids: Sequence[UUID],
+    captures: Sequence[UUID],
+    paid_at: Sequence[datetime],
+    now: datetime,
+) -> set[UUID]:
+    """Orders that could not be filled: all of their money has gone back."""
+    rows = await tx.fetch(
+        "update orders.\"order\" o set state = 'refunded', version = o.version + 1,"
+        "  capture = d.capture, paid_at = d.paid_at, refunded_minor = o.amount_minor,"
+        "  ended_at = $4"
+        " from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as d (id, capture, paid_at)"
+        " where o.id = d.id and o.state in ('placed', 'expired', 'cancelled') returning o.id",
+        ids,
+        captures,
+        paid_at,
+        now,
+    )
+    return {row["id"] for row in rows}
+
+
+async def end_unpaid(tx: Transaction, ids: Sequence[UUID], state: str, now: datetime) -> set[UUID]:
+    """Orders that nobody paid: expired or cancelled."""
+    rows = await tx.fetch(
+        'update orders."order" set state = $2, version = version + 1, ended_at = $3'
+        " where id = any($1::uuid[]) and state = 'placed' returning id",
+        ids,
+        state,
+        now,
+    )
+    return {row["id"] for row in rows}
+
+
+async def walk_unpaid(tx: Transaction, after: UUID, before: UUID, rows_max: int) -> list[Row]:
+    """Walk along orders by id, each once: those whose time to pay is over."""
+    return await tx.fetch(
+        'select id, state, trace_id from orders."order" where id > $1 and id < $2'
+        " order by id limit $3",
+        after,
+        before,
+        rows_max,
+    )
+
+
+async def lock_cursor(tx: Transaction, source: str) -> Row | None:
+    """Lock a reading position: whoever holds it starts sagas from what comes after."""
+    return await tx.fetch_row(
+        "select xid::text as xid, id, mark from orders.cursor where source = $1 for update", source
+    )
+
+
+async def read_cursor(tx: Transaction, source: str) -> Cursor:
+    """Read how far a source has been read."""
+    row = await tx.fetch_row(
+        "select xid::text as xid, id from orders.cursor where source = $1", source
+    )
+    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
+
+
+async def move_cursor(tx: Transaction, source: str, cursor: Cursor) -> None:
+    """Store how far a source has been read, with the effect of reading it."""
+    await tx.execute(
+        "update orders.cursor set xid = $2::text::xid8, id = $3 where source = $1",
+        source,
+        str(cursor.xid),
+        cursor.id,
+    )
+
+
+async def move_mark(tx: Transaction, source: str, mark: UUID) -> None:
+    """Store how far a walk along ids has come."""
+    await tx.execute("update orders.cursor set mark = $2 where source = $1", source, mark)
+
+
+async def load_refunds(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """Read orders' refunds, first to last."""
+    rows = await tx.fetch(
+        'select * from orders.refund where "order" = any($1::uuid[]) order by asked_at, id', orders
+    )
+    found: dict[UUID, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["order"], []).append(row)
+    return found
+
+
+async def insert_refunds(
+    tx: Transaction, refunds: Sequence[tuple[UUID, UUID, UUID, int, str, str]], now: datetime
+) -> None:
+    """Write refunds that are asked for: (id, order, capture, amount, reason, person)."""
+    await tx.execute(
+        'insert into orders.refund (id, "order", capture, amount_minor, reason, person, asked_at)'
+        " select *, $7::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[],"
+        " $5::text[], $6::text[])",
+        *zip(*refunds, strict=True),
+        now,
+    )
+
+
+async def settle_refunds(
+    tx: Transaction, ids: Sequence[UUID], state: str, now: datetime
+) -> list[Row]:
+    """Write how refunds ended, and what they took off their orders when paid."""
+    rows = await tx.fetch(
+        "update orders.refund set state = $2, settled_at = $3"
+        " where id = any($1::uuid[]) and state = 'asked' returning *",
+        ids,
+        state,
+        now,
+    )
+    if state == "paid" and rows:
+        # Two refunds of one order may end in one batch: their sum is taken off once.
+        await tx.execute(
+            'update orders."order" o set refunded_minor = r.refunded_minor,'
+            "  version = o.version + 1,"
+            "  state = case when r.is_whole then 'refunded' else o.state end,"
+            "  ended_at = case when r.is_whole then $2::timestamptz end"
+            " from (select p.id, p.refunded_minor + sum(f.amount_minor)::bigint as refunded_minor,"
+            "   p.refunded_minor + sum(f.amount_minor) = p.amount_minor as is_whole"
+            '  from orders.refund f join orders."order" p on p.id = f."order"'
+            "  where f.id = any($1::uuid[]) group by p.id) r where o.id = r.id",
+            [row["id"] for row in rows],
+            now,
+        )
+    return rows
+
+
+async def find_by_contact(
+    tx: Transaction, contact_hash: bytes, since: date, rows_max: int
+) -> list[Row]:
+    """Read a contact's orders since a day, newest first."""
+    return await tx.fetch(
+        'select * from orders."order" where contact_hash = $1'
+        " and contact_day = any(array(select generate_series($2::date, current_date + 1,"
+        "  interval '1 day')::date)) order by id desc limit $3",
+        contact_hash,
+        since,
+        rows_max,
+    )
+
+
+async def put_lookup_codes(
+    tx: Transaction, codes: Sequence[tuple[bytes, bytes]], now: datetime
+) -> None:
+    """Keep one code for each contact; a newer one takes its place."""
+    await tx.execute(
+        "insert into orders.lookup_code (contact_hash, code_hash, made_at)"
+        " select c, h, $3 from unnest($1::bytea[], $2::bytea[]) as u (c, h)"
+        " on conflict (contact_hash) do update"
+        "  set code_hash = excluded.code_hash, made_at = excluded.made_at, tries = 0",
+        *zip(*codes, strict=True),
+        now,
+    )
+
+
+async def try_lookup_code(tx: Transaction, contact_hash: bytes) -> Row | None:
+    """Count a try and give the code it is compared with."""
+    return await tx.fetch_row(
+        "update orders.lookup_code set tries = tries + 1 where contact_hash = $1 returning *",
+        contact_hash,
+    )
+
+
+async def drop_lookup_code(tx: Transaction, contact_hash: bytes) -> None:
+    """A code is good once."""
+    await tx.execute("delete from orders.lookup_code where contact_hash = $1", contact_hash)
+
+
+async def insert_data_key(tx: Transaction, id: UUID, sealed: bytes, now: datetime) -> None:
+    """Keep a data key, sealed."""
+    await tx.execute(
+        "insert into orders.data_key (id, sealed, made_at) values ($1, $2, $3)"
+        " on conflict do nothing",
+        id,
+        sealed,
+        now,
+    )
+
+
+async def load_data_keys(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    """Read sealed data keys."""
+    rows = await tx.fetch("select id, sealed from orders.data_key where id = any($1::uuid[])", ids)
+    return {row["id"]: row["sealed"] for row in rows}
+
+
+async def list_sagas(tx: Transaction, rows_max: int) -> list[Row]:
+    """Read sagas that have not ended, oldest first."""
+    return await tx.fetch("select * from orders.saga order by started_at, id limit $1", rows_max)
