@@ -9,6 +9,7 @@ from litestar import MediaType, Request, Response, delete, get, post, route
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath, FromQuery
 
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.errors import Malformed
@@ -92,7 +93,11 @@ async def gateway(request: AnyRequest) -> Response[Any]:
 
 @get("/alipay/bill/{app_id:str}/{period:str}")
 async def download_bill(
-    request: AnyRequest, app_id: str, period: str, until: int, signature: str
+    request: AnyRequest,
+    app_id: FromPath[str],
+    period: FromPath[str],
+    until: FromQuery[int],
+    signature: FromQuery[str],
 ) -> Response[bytes]:
     """Hand out a bill while its address is good."""
     data = _sandbox(request).write_bill(app_id, period, until, signature)
@@ -233,14 +238,16 @@ def _find_trade(sandbox: Sandbox, app_id: str, out_trade_no: str) -> Trade:
 
 
 @get("/sandbox/alipay/trades/{out_trade_no:str}", guards=[require_token])
-async def show_trade(request: AnyRequest, out_trade_no: str, app_id: str) -> Response[bytes]:
+async def show_trade(
+    request: AnyRequest, out_trade_no: FromPath[str], app_id: FromQuery[str]
+) -> Response[bytes]:
     """Show all that is known of a trade, prepared ones too."""
     return _json(_find_trade(_sandbox(request), app_id, out_trade_no))
 
 
 @get("/sandbox/alipay/notifications", guards=[require_token])
 async def list_notifications(
-    request: AnyRequest, out_trade_no: str = "", limit: int = 100
+    request: AnyRequest, out_trade_no: FromQuery[str] = "", limit: FromQuery[int] = 100
 ) -> Response[bytes]:
     """List the newest deliveries and what was answered, oldest first."""
     sandbox = _sandbox(request)

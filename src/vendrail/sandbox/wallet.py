@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import CacheControlHeader
+from litestar.params import FromPath
 
 from vendrail.sandbox.records import TradeStatus, stamp, yuan
 from vendrail.sandbox.refusals import Node
@@ -77,13 +78,13 @@ def _show(sandbox: Sandbox, token: str, notice: str = "") -> Response[str]:
 
 
 @get(["/alipay/cashier/{token:str}", "/alipay/qr/{token:str}"])
-async def show_cashier(request: Request[Any, Any, Any], token: str) -> Response[str]:
+async def show_cashier(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
     """Open an order: amount, merchant, state; from now on the trade exists."""
     return _show(_sandbox(request), token)
 
 
 @post("/alipay/cashier/{token:str}/pay")
-async def pay_cashier(request: Request[Any, Any, Any], token: str) -> Response[str]:
+async def pay_cashier(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
     """Pay, and go back to the merchant."""
     sandbox = _sandbox(request)
     trade = sandbox.open_trade(token)
@@ -93,7 +94,7 @@ async def pay_cashier(request: Request[Any, Any, Any], token: str) -> Response[s
 
 
 @post("/alipay/cashier/{token:str}/cancel")
-async def cancel_cashier(request: Request[Any, Any, Any], token: str) -> Response[str]:
+async def cancel_cashier(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
     """Leave without paying; the trade waits on until its time is over."""
     sandbox = _sandbox(request)
     trade = sandbox.open_trade(token)
