@@ -1,0 +1,18 @@
+"""Background: what expired holds keep goes back to the stock."""
+
+from vendrail.catalog.service import CatalogService
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.outbox import poll
+
+
+def jobs(service: CatalogService) -> list[Job]:
+    """Name the catalog's loops; any number of processes may run them at once."""
+
+    async def end_holds() -> bool:
+        return await service.end_expired_holds() > 0
+
+    async def run() -> None:
+        wake = service.wakeups.subscribe("catalog.holds")
+        await poll(end_holds, service.clock, wake, name="catalog.holds")
+
+    return [Job("catalog.holds", run)]

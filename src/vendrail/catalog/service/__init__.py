@@ -1,0 +1,29 @@
+"""The catalog's operations: load, decide, save; a batch at a time."""
+
+from vendrail.catalog.service.keys import KeyService
+from vendrail.catalog.service.shelves import ShelfService
+from vendrail.catalog.settings import CatalogSettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.vault import Vault
+
+
+class CatalogService(ShelfService, KeyService):
+    """Fulfils `api.catalog.Catalog`: what is for sale, how much is left, and the keys."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: CatalogSettings,
+    ) -> None:
+        ShelfService.__init__(self, db, clock, settings)
+        KeyService.__init__(self, db, vault, clock, wakeups, settings)
+        self.clock = clock
+        self.wakeups = wakeups
+
+
+__all__ = ["CatalogService"]

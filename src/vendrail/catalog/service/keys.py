@@ -1,0 +1,251 @@
+"""The keys themselves: taken in, sealed, delivered, exported."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.catalog import (
+    AllocationId,
+    Delivery,
+    DeliveryKind,
+    KeyId,
+    KeyIntake,
+    KeyIntakeResult,
+    KeyReject,
+    KeyState,
+    PutStatus,
+    VariantId,
+)
+from vendrail.catalog import shelves
+from vendrail.catalog.intake import clean
+from vendrail.catalog.service.stock import StockService
+from vendrail.catalog.settings import CatalogSettings
+from vendrail.catalog.stock import Tallies
+from vendrail.catalog.store import keys as store
+from vendrail.catalog.store import shelves as shelf_store
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database, Transaction
+from vendrail.kernel.errors import Broken
+from vendrail.kernel.ids import new_id
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.vault import DataKey, Vault
+
+RESTOCKED = "catalog.restocked"  # The wake-up topic of keys that came in.
+_KEY = "catalog.key"
+_CONTENT = "catalog.content"
+_EXPORT_MAX = 10_000
+_ANALYZE_FROM = 2_000
+_HEADROOM = ~(1 << 61)  # A run of ids counts up from its first; this keeps room above it.
+
+
+@dataclass(slots=True)
+class _Sealed:
+    """One intake, ready to be written: cleaned, hashed, sealed."""
+
+    keys: list[tuple[UUID, UUID, int, bytes]]  # id, fingerprint, line, sealed
+    rejects: list[KeyReject]
+
+
+def _is_sound_content(row: store.VariantRow, text: str) -> bool:
+    if row.delivery == DeliveryKind.FILE:
+        return shelves.is_media_path(text)
+    return bool(text.strip()) and shelves.is_prose(text)
+
+
+class KeyService(StockService):
+    """Seals keys when they come in and opens them when they are delivered."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: CatalogSettings,
+    ) -> None:
+        super().__init__(db, clock, settings)
+        self._vault = vault
+        self._wakeups = wakeups
+        self._newest: tuple[datetime, DataKey] | None = None
+        self._data_keys: dict[UUID, DataKey] = {}
+        self._key_last = 0
+
+    async def add_keys(self, intakes: Sequence[KeyIntake]) -> list[KeyIntakeResult]:
+        """Take in keys: cleaned, de-duplicated by keyed hash within the product, sealed."""
+        async with self._db.reading() as tx:
+            variants = await store.read_variants(tx, [intake.sku for intake in intakes])
+        data_key = await self._data_key()
+        results = []
+        for intake in intakes:
+            found = variants.get(intake.sku)
+            if found is None:
+                results.append(KeyIntakeResult(sku_found=False, added_count=0, rejects=[]))
+                continue
+            first = self._run_of_ids(len(intake.lines))
+            # Off the loop: sealing a long intake must not keep a buyer waiting.
+            sealed = await asyncio.to_thread(self._seal, intake, found.product, data_key, first)
+            results.append(await self._take_in(intake, found, data_key, sealed))
+        if any(result.added_count for result in results):
+            self._wakeups.wake(RESTOCKED)
+        return results
+
+    def _run_of_ids(self, count: int) -> int:
+        """Give the first of as many ids as there are lines: keys are sold in the file's order."""
+        first = max(new_id(self._clock.now()).int & _HEADROOM, self._key_last + 1)
+        self._key_last = first + count
+        return first
+
+    def _seal(self, intake: KeyIntake, product: UUID, data_key: DataKey, first: int) -> _Sealed:
+        keys = []
+        rejects = []
+        prefix, vault, length_max = product.bytes, self._vault, self._settings.key_length_max
+        for line in intake.lines:
+            text, reason = clean(line.text, length_max)
+            if reason:
+                rejects.append(KeyReject(line.number, reason))
+                continue
+            plaintext = text.encode()
+            fingerprint = UUID(bytes=vault.keyed_hash(_KEY, prefix + plaintext)[:16])
+            id = UUID(int=first)
+            first += 1
+            keys.append((id, fingerprint, line.number, vault.seal(data_key, _KEY, id, plaintext)))
+        # In the order of the unique index: two intakes of one file never wait for each other.
+        keys.sort(key=lambda key: (key[1].int, key[2]))
+        return _Sealed(keys, rejects)
+
+    async def _take_in(
+        self, intake: KeyIntake, found: store.VariantRow, data_key: DataKey, sealed: _Sealed
+    ) -> KeyIntakeResult:
+        tallies = Tallies()
+        keys, rejects = sealed.keys, sealed.rejects
+        async with self._db.transaction() as tx:
+            taken = await store.insert_keys(
+                tx, found.id, found.product, intake.batch, data_key.id, keys
+            )
+            known = [key for key in keys if key[0] not in taken]
+            # A line that this very intake took in before is not a duplicate: the call is repeated.
+            repeated = (
+                await store.read_lines_of(
+                    tx, found.product, intake.batch, [key[1] for key in known]
+                )
+                if known
+                else set()
+            )
+            duplicates = [key[2] for key in known if (key[1], key[2]) not in repeated]
+            rejects += [KeyReject(line, "duplicate") for line in duplicates]
+            if taken:
+                tallies[found.id].take_in(len(taken))
+                lower_to = {found.id: KeyId(min(taken))}
+                await store.add_tallies(tx, tallies, lower_to=lower_to)
+            if len(taken) >= _ANALYZE_FROM:
+                await store.analyze_keys(tx)
+        rejects.sort(key=lambda reject: reject.number)
+        return KeyIntakeResult(
+            sku_found=True, added_count=len(keys) - len(duplicates), rejects=rejects
+        )
+
+    async def put_contents(self, contents: Sequence[tuple[str, str]]) -> list[PutStatus]:
+        """Set (sku, text) that REUSABLE_KEY, TEXT and FILE variants deliver; sealed at rest."""
+        data_key = await self._data_key()
+        statuses = []
+        written: dict[UUID, str] = {}
+        async with self._db.transaction() as tx:
+            await shelf_store.lock(tx)
+            variants = await store.read_variants(tx, [sku for sku, _ in contents])
+            rows = await store.read_contents(tx, [row.id for row in variants.values()])
+            ciphers = await self._load_data_keys(tx, [row["data_key"] for row in rows])
+            known = {
+                row["variant"]: self._open(ciphers, _CONTENT, row["variant"], row) for row in rows
+            }
+            for sku, text in contents:
+                row = variants.get(sku)
+                if row is None or not _is_sound_content(row, text):
+                    statuses.append(PutStatus.FIELD_MALFORMED)
+                elif known.get(row.id) == text:
+                    statuses.append(PutStatus.UNCHANGED)
+                else:
+                    has_content = row.id in known
+                    statuses.append(PutStatus.CHANGED if has_content else PutStatus.CREATED)
+                    known[row.id] = written[row.id] = text
+            if written:
+                sealed = [
+                    (id, self._vault.seal(data_key, _CONTENT, id, text.encode()))
+                    for id, text in written.items()
+                ]
+                await store.put_contents(tx, data_key.id, sealed)
+        return statuses
+
+    async def read_deliveries(self, ids: Sequence[AllocationId]) -> list[Delivery | None]:
+        """Open the sealed keys of allocations. Only orders calls this, and only after its pivot.
+
+        What is read is sold: an allocation that was not marked yet is marked first.
+        """
+        async with self._db.reading() as tx:
+            rows = await store.read_delivery_rows(tx, ids)
+        unmarked = {row["id"] for row in rows if row["state"] == "allocated"}
+        if unmarked:
+            await self.sell_allocations([AllocationId(id) for id in unmarked])
+            async with self._db.reading() as tx:
+                rows = await store.read_delivery_rows(tx, ids)
+        ciphers = await self._data_keys_of(rows)
+        deliveries: dict[UUID, Delivery] = {}
+        for row in rows:
+            if row["state"] == "allocated":
+                continue
+            if row["key"] is not None:
+                items = [self._open(ciphers, _KEY, row["key"], row)]
+            else:
+                items = [self._open(ciphers, _CONTENT, row["variant"], row)] * row["quantity"]
+            delivery = deliveries.setdefault(row["id"], Delivery(row["order"], []))
+            delivery.items.extend(items)
+        return [deliveries.get(id) for id in ids]
+
+    async def export_keys(
+        self, sku: str, state: KeyState, after: KeyId | None, keys_max: int
+    ) -> list[tuple[KeyId, str]]:
+        """Read the plaintext of a variant's keys in one state, page by page: callers audit it."""
+        limit = max(0, min(keys_max, _EXPORT_MAX))
+        async with self._db.reading() as tx:
+            found = (await store.read_variants(tx, [sku])).get(sku)
+            if found is None:
+                return []
+            if state is KeyState.FREE:
+                rows = await store.read_free_keys(tx, VariantId(found.id), after, limit)
+            else:
+                rows = await store.read_taken_keys(tx, found.id, state.value, after, limit)
+        ciphers = await self._data_keys_of(rows)
+        return [(KeyId(row["id"]), self._open(ciphers, _KEY, row["id"], row)) for row in rows]
+
+    async def _data_key(self) -> DataKey:
+        """Give the data key that seals now; it is stored before it seals anything."""
+        now = self._clock.now()
+        if self._newest is None or self._newest[0] <= now:
+            data_key = self._vault.new_data_key()
+            async with self._db.reading() as tx:
+                await store.insert_data_key(tx, data_key.id, data_key.sealed, now)
+            self._newest = (now + timedelta(seconds=self._settings.data_key_s), data_key)
+        return self._newest[1]
+
+    async def _data_keys_of(self, rows: Sequence[store.SealedRow]) -> dict[UUID, DataKey]:
+        ids = {row["data_key"] for row in rows if row["data_key"] is not None}
+        if ids <= self._data_keys.keys():
+            return self._data_keys
+        async with self._db.reading() as tx:
+            return await self._load_data_keys(tx, list(ids))
+
+    async def _load_data_keys(self, tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, DataKey]:
+        missing = [id for id in ids if id not in self._data_keys]
+        if missing:
+            for id, sealed in (await store.read_data_keys(tx, missing)).items():
+                self._data_keys[id] = self._vault.load_data_key(id, sealed)
+        return self._data_keys
+
+    def _open(
+        self, ciphers: dict[UUID, DataKey], purpose: str, id: UUID, row: store.SealedRow
+    ) -> str:
+        data_key = ciphers.get(row["data_key"])
+        if data_key is None:
+            raise Broken(f"What {purpose} {id} holds, or the data key that seals it, is gone.")
+        return self._vault.unseal(data_key, purpose, id, row["sealed"]).decode()

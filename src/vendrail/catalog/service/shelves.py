@@ -1,0 +1,121 @@
+"""Shops, products, search, and the offers that placing an order needs."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from vendrail.api.catalog import (
+    DeliveryKind,
+    Offer,
+    Product,
+    ProductId,
+    ProductQuery,
+    ProductState,
+    ProductView,
+    PutStatus,
+    Shop,
+)
+from vendrail.catalog import shelves
+from vendrail.catalog.markup import to_html
+from vendrail.catalog.settings import CatalogSettings
+from vendrail.catalog.store import shelves as store
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Database
+
+_OFFERS_MAX = 20_000  # Unknown SKUs are remembered too; nobody may fill the memory with them.
+_PRODUCTS_MAX = 200
+
+
+def _view(row: store.ViewRow) -> ProductView:
+    product = row.product
+    stock: dict[str, int | None] = {}
+    for variant in product.variants:
+        if product.delivery is DeliveryKind.UNIQUE_KEY:
+            stock[variant.sku] = row.free.get(variant.sku, 0)
+        else:
+            stock[variant.sku] = None if variant.sku in row.contents else 0
+    return ProductView(product, row.shop, to_html(product.description), stock, row.sold_count)
+
+
+class ShelfService:
+    """What is for sale."""
+
+    def __init__(self, db: Database, clock: Clock, settings: CatalogSettings) -> None:
+        self._db = db
+        self._clock = clock
+        self._settings = settings
+        self._offers: dict[str, tuple[datetime, Offer | None]] = {}
+
+    async def put_shops(self, shops: Sequence[Shop]) -> list[PutStatus]:
+        """Write shops whole, by id."""
+        async with self._db.transaction() as tx:
+            await store.lock(tx)
+            book = await store.load(tx, [shop.id for shop in shops], [shop.slug for shop in shops])
+            statuses = [shelves.put_shop(book, shop) for shop in shops]
+            if book.written_shops:
+                await store.put_shops(tx, list(book.written_shops.values()))
+        self._offers.clear()
+        return statuses
+
+    async def put_products(self, products: Sequence[Product]) -> list[PutStatus]:
+        """Write products whole, by id, with their variants (a variant left out is withdrawn)."""
+        async with self._db.transaction() as tx:
+            await store.lock(tx)
+            book = await store.load_products(tx, products)
+            statuses = [shelves.put_product(book, product) for product in products]
+            written = list(book.written_products.values())
+            if written:
+                search = [shelves.search_text(product) for product in written]
+                await store.put_products(tx, written, search)
+        self._offers.clear()
+        return statuses
+
+    async def read_shops(self, slugs: Sequence[str]) -> list[Shop | None]:
+        """Read shops by slug; an empty list of slugs gives all open shops."""
+        async with self._db.reading() as tx:
+            shops = await store.read_shops(tx, slugs)
+        if not slugs:
+            return list(shops)
+        by_slug = {shop.slug: shop for shop in shops}
+        return [by_slug.get(slug) for slug in slugs]
+
+    async def find_products(self, queries: Sequence[ProductQuery]) -> list[list[ProductView]]:
+        """Find products on sale."""
+        bounded = [
+            replace(query, products_max=max(0, min(query.products_max, _PRODUCTS_MAX)))
+            for query in queries
+        ]
+        async with self._db.reading() as tx:
+            found = await store.find_products(tx, bounded)
+            rows = await store.read_views(tx, list({id for ids in found for id in ids}))
+        views = {id: _view(row) for id, row in rows.items()}
+        return [[views[id] for id in ids if id in views] for ids in found]
+
+    async def read_products(self, ids: Sequence[ProductId]) -> list[ProductView | None]:
+        """Read products by id, whatever their state (removed: None)."""
+        async with self._db.reading() as tx:
+            rows = await store.read_views(tx, ids)
+        return [
+            _view(row) if row and row.product.state is not ProductState.REMOVED else None
+            for row in map(rows.get, ids)
+        ]
+
+    async def read_offers(self, skus: Sequence[str]) -> list[Offer | None]:
+        """Read what placing an order must know; cached for at most a second."""
+        now = self._clock.now()
+        cached = self._offers
+        stale = {sku for sku in skus if sku not in cached or cached[sku][0] <= now}
+        if not stale:
+            return [cached[sku][1] for sku in skus]
+        async with self._db.reading() as tx:
+            fresh = await store.read_offers(tx, list(stale))
+        known = {
+            sku: fresh[sku] if sku in stale else cached[sku][1]
+            for sku in skus
+            if sku in fresh or sku not in stale
+        }
+        if len(cached) + len(stale) > _OFFERS_MAX:
+            cached.clear()
+        until = now + timedelta(seconds=self._settings.offer_cache_s)
+        cached.update((sku, (until, fresh.get(sku))) for sku in stale)
+        return [known.get(sku) for sku in skus]

@@ -1,0 +1,22 @@
+"""What can be set for the catalog."""
+
+from typing import Annotated
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.config import Help
+
+
+class CatalogSettings(Record, frozen=True):
+    """Caps, limits and times of the catalog."""
+
+    holds_per_buyer_max: Annotated[int, Help("Unpaid orders of one contact at a time; 0: any.")] = 0
+    holds_per_address_max: Annotated[
+        int, Help("Unpaid orders from one network address at a time; 0: any.")
+    ] = 0
+    holds_per_device_max: Annotated[
+        int, Help("Unpaid orders from one device at a time; 0: any.")
+    ] = 0
+    key_length_max: Annotated[int, Help("How many characters one key may have.")] = 4_096
+    data_key_s: Annotated[float, Help("How long one data key seals new rows.")] = 600.0
+    offer_cache_s: Annotated[float, Help("How long an offer may be answered from memory.")] = 1.0
+    expired_holds_max: Annotated[int, Help("Ended holds returned to stock in one go.")] = 5_000

@@ -1,0 +1,158 @@
+"""Pure: whether a shop or product may be written, and what stands in its way."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from vendrail.api.catalog import Product, ProductId, PutStatus, Shop, Variant
+from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
+
+QUANTITY_MAX = 1_000
+VARIANTS_MAX = 100
+PROSE_MAX = 100_000
+RESTOCK_WAIT_S_MAX = 30 * 86_400
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+_SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}")
+_THEME = re.compile(r"[a-z0-9-]{1,32}")
+
+
+def is_line(text: str, length_max: int, *, length_min: int = 1) -> bool:
+    """Whether a text is one line that can be shown: no control characters, no blank edges."""
+    return (
+        length_min <= len(text) <= length_max
+        and text == text.strip()
+        and not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
+    )
+
+
+def is_prose(text: str) -> bool:
+    """Whether a text can be shown as paragraphs: no control but line breaks and tabs."""
+    return len(text) <= PROSE_MAX and not any(
+        letter not in "\n\r\t" and unicodedata.category(letter) in ("Cc", "Cs") for letter in text
+    )
+
+
+def _is_sound_shop(shop: Shop) -> bool:
+    return (
+        _SLUG.fullmatch(shop.slug) is not None
+        and is_line(shop.name, 100)
+        and is_line(shop.merchant_name, 100)
+        and is_line(shop.contact, 200, length_min=0)
+        and _THEME.fullmatch(shop.theme) is not None
+        and is_prose(shop.notice)
+    )
+
+
+def _is_sound_variant(variant: Variant) -> bool:
+    return (
+        _SKU.fullmatch(variant.sku) is not None
+        and is_line(variant.title, 100, length_min=0)
+        and len(variant.prices_minor) > 0
+        and all(
+            currency in EXPONENTS and 0 < price <= AMOUNT_MINOR_MAX
+            for currency, price in variant.prices_minor.items()
+        )
+        and 1 <= variant.quantity_min <= variant.quantity_max <= QUANTITY_MAX
+        and 0 <= variant.position < 10_000
+    )
+
+
+def is_media_path(path: str) -> bool:
+    """Whether a text is a path that stays below the media folder."""
+    return _PATH.fullmatch(path) is not None and ".." not in PurePosixPath(path).parts
+
+
+def _is_sound_product(product: Product) -> bool:
+    variants = product.variants
+    return (
+        _SLUG.fullmatch(product.slug) is not None
+        and is_line(product.title, 200)
+        and is_line(product.category, 100, length_min=0)
+        and is_prose(product.description)
+        and is_prose(product.instructions)
+        and (product.picture == "" or is_media_path(product.picture))
+        and 0 <= product.restock_wait_s <= RESTOCK_WAIT_S_MAX
+        and 1 <= len(variants) <= VARIANTS_MAX
+        and len({variant.id for variant in variants}) == len(variants)
+        and len({variant.sku for variant in variants}) == len(variants)
+        and all(_is_sound_variant(variant) for variant in variants)
+    )
+
+
+@dataclass(slots=True)
+class ShopBook:
+    """What stands in the catalog, as far as a batch must know, and what the batch writes."""
+
+    shops: dict[UUID, Shop] = field(default_factory=dict)
+    shop_slugs: dict[str, UUID] = field(default_factory=dict)
+    products: dict[UUID, Product] = field(default_factory=dict)
+    product_slugs: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
+    variants: dict[UUID, UUID] = field(default_factory=dict)  # Variant -> its product, for ever.
+    skus: dict[str, UUID] = field(default_factory=dict)  # SKU -> the product that sells it.
+    written_shops: dict[UUID, Shop] = field(default_factory=dict)
+    written_products: dict[ProductId, Product] = field(default_factory=dict)
+
+
+def put_shop(book: ShopBook, new: Shop) -> PutStatus:
+    """Write one shop into the book, or leave it untouched and say why."""
+    known = book.shops.get(new.id)
+    if known == new:
+        return PutStatus.UNCHANGED
+    if book.shop_slugs.get(new.slug, new.id) != new.id:
+        return PutStatus.SLUG_TAKEN
+    if not _is_sound_shop(new):
+        return PutStatus.FIELD_MALFORMED
+    if known:
+        book.shop_slugs.pop(known.slug, None)
+    book.shops[new.id] = book.written_shops[new.id] = new
+    book.shop_slugs[new.slug] = new.id
+    return PutStatus.CHANGED if known else PutStatus.CREATED
+
+
+def sorted_variants(product: Product) -> list[Variant]:
+    """Give a product's variants in the order in which they are shown."""
+    return sorted(product.variants, key=lambda variant: (variant.position, variant.id))
+
+
+def _is_same(known: Product, new: Product) -> bool:
+    fields = [name for name in Product.__struct_fields__ if name != "variants"]
+    return all(getattr(known, name) == getattr(new, name) for name in fields) and sorted_variants(
+        known
+    ) == sorted_variants(new)
+
+
+def put_product(book: ShopBook, new: Product) -> PutStatus:
+    """Write one product with its variants into the book, or leave it untouched and say why."""
+    known = book.products.get(new.id)
+    if known and _is_same(known, new):
+        return PutStatus.UNCHANGED
+    if new.shop not in book.shops:
+        return PutStatus.SHOP_NOT_FOUND
+    if book.product_slugs.get((new.shop, new.slug), new.id) != new.id:
+        return PutStatus.SLUG_TAKEN
+    if any(book.skus.get(variant.sku, new.id) != new.id for variant in new.variants):
+        return PutStatus.SKU_TAKEN
+    moves = any(book.variants.get(variant.id, new.id) != new.id for variant in new.variants)
+    if moves or not _is_sound_product(new):  # A variant never leaves its product: its keys stay.
+        return PutStatus.FIELD_MALFORMED
+    if known:
+        book.product_slugs.pop((known.shop, known.slug), None)
+        for variant in known.variants:
+            book.skus.pop(variant.sku, None)
+    book.products[new.id] = book.written_products[new.id] = new
+    book.product_slugs[new.shop, new.slug] = new.id
+    for variant in new.variants:
+        book.variants[variant.id] = new.id
+        book.skus[variant.sku] = new.id
+    return PutStatus.CHANGED if known else PutStatus.CREATED
+
+
+def search_text(product: Product) -> str:
+    """Give the text in which words are found, in lower case."""
+    parts = [product.title, product.category]
+    for variant in product.variants:
+        parts += [variant.title, variant.sku]
+    return " ".join(parts).lower()

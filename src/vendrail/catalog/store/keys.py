@@ -1,0 +1,440 @@
+"""All SQL of stock and keys: one function a statement, over arrays, whatever the batch's size."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.catalog import Hold, KeyId
+from vendrail.catalog.decide import AllocationRow, Held, Shelf, Supply
+from vendrail.catalog.stock import Tallies
+from vendrail.kernel.db import Row, Transaction
+
+SealedRow = Row  # A row with `sealed` and `data_key` in it.
+
+
+def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
+    """Turn rows into the columns that unnest takes."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+async def read_shelves(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, Shelf]:
+    """Read what each variant is made of."""
+    rows = await tx.fetch(
+        "select v.id, p.delivery, p.hold_policy, c.variant is not null as has_content"
+        " from catalog.variant v join catalog.product p on p.id = v.product"
+        " left join catalog.content c on c.variant = v.id"
+        " where v.id = any($1::uuid[])",
+        variants,
+    )
+    return {
+        id: _shelf(delivery, hold_policy, has_content=has_content)
+        for id, delivery, hold_policy, has_content in rows
+    }
+
+
+def _shelf(delivery: str, hold_policy: str, *, has_content: bool) -> Shelf:
+    if delivery == "unique_key":
+        supply = Supply.KEYS
+    else:
+        supply = Supply.ENDLESS if has_content else Supply.EMPTY
+    return Shelf(supply, is_held=hold_policy == "at_order")
+
+
+async def lock_stock(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, int]:
+    """Lock the variants' counters in id order; give how many of each are free."""
+    rows = await tx.fetch(
+        "select variant, free from catalog.stock where variant = any($1::uuid[])"
+        " order by variant for no key update",
+        variants,
+    )
+    return {row["variant"]: row["free"] for row in rows}
+
+
+async def add_tallies(
+    tx: Transaction,
+    tallies: Tallies,
+    raise_to: dict[UUID, KeyId] | None = None,
+    lower_to: dict[UUID, KeyId] | None = None,
+) -> None:
+    """Add a batch's moves to the counters, locked in id order; move picking's start."""
+    raised, lowered = raise_to or {}, lower_to or {}
+    rows = [
+        (v, t.free, t.held, t.allocated, t.sold, t.void, raised.get(v), lowered.get(v))
+        for v, t in tallies.items()
+    ]
+    if not rows:
+        return
+    await tx.execute(
+        "with locked as materialized ("
+        "  select variant from catalog.stock where variant = any($1::uuid[])"
+        "  order by variant for no key update)"
+        " update catalog.stock s set free = s.free + t.free, held = s.held + t.held,"
+        "  allocated = s.allocated + t.allocated, sold = s.sold + t.sold, void = s.void + t.void,"
+        "  first_key = least(greatest(s.first_key, t.raise_to), t.lower_to)"
+        " from locked join unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[],"
+        "  $5::bigint[], $6::bigint[], $7::uuid[], $8::uuid[])"
+        "  as t (variant, free, held, allocated, sold, void, raise_to, lower_to)"
+        "  on t.variant = locked.variant"
+        " where s.variant = t.variant",
+        *_columns(rows, 8),
+    )
+
+
+# Holds.
+
+
+async def lock_caps(tx: Transaction) -> None:
+    """Let one batch of capped holds through at a time, so that a cap is exact."""
+    await tx.execute("select pg_advisory_xact_lock(hashtext('catalog.hold caps'))")
+
+
+async def read_held_orders(tx: Transaction, orders: Sequence[UUID]) -> set[UUID]:
+    """Tell which of the orders hold something."""
+    rows = await tx.fetch(
+        'select "order" from catalog.hold where "order" = any($1::uuid[])', orders
+    )
+    return {row["order"] for row in rows}
+
+
+async def count_holds(
+    tx: Transaction,
+    now: datetime,
+    buyers: Sequence[str],
+    addresses: Sequence[str],
+    devices: Sequence[str],
+) -> dict[str, dict[str, int]]:
+    """Count live holds of buyers, addresses and devices."""
+    rows = await tx.fetch(
+        "select 'buyer' as kind, buyer as hash, count(*) as n from catalog.hold"
+        " where buyer = any($2::text[]) and until > $1 group by buyer"
+        " union all select 'address', address, count(*) from catalog.hold"
+        " where address = any($3::text[]) and until > $1 group by address"
+        " union all select 'device', device, count(*) from catalog.hold"
+        " where device = any($4::text[]) and until > $1 group by device",
+        now,
+        buyers,
+        addresses,
+        devices,
+    )
+    counts: dict[str, dict[str, int]] = {"buyer": {}, "address": {}, "device": {}}
+    for row in rows:
+        counts[row["kind"]][row["hash"]] = row["n"]
+    return counts
+
+
+async def insert_holds(tx: Transaction, holds: Sequence[Hold], *, with_hashes: bool) -> int:
+    """Write holds; fewer than given means that a rival wrote one first."""
+    rows = [
+        (
+            hold.order,
+            hold.variant,
+            hold.quantity,
+            hold.until,
+            (hold.buyer or None) if with_hashes else None,
+            (hold.address or None) if with_hashes else None,
+            (hold.device or None) if with_hashes else None,
+        )
+        for hold in holds
+    ]
+    return await tx.execute(
+        "insert into catalog.hold"
+        " select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[],"
+        "  $5::text[], $6::text[], $7::text[])"
+        " on conflict do nothing",
+        *_columns(rows, 7),
+    )
+
+
+async def end_holds(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, Held]:
+    """End the holds of orders; give what each had set aside."""
+    rows = await tx.fetch(
+        'delete from catalog.hold where "order" = any($1::uuid[])'
+        ' returning "order", variant, quantity',
+        orders,
+    )
+    return {row["order"]: Held(row["variant"], row["quantity"]) for row in rows}
+
+
+async def end_expired_holds(
+    tx: Transaction, variants: Sequence[UUID], now: datetime, holds_max: int
+) -> list[Held]:
+    """End holds of these variants whose time is over, passing by those that others are ending."""
+    rows = await tx.fetch(
+        "delete from catalog.hold where ctid = any(array("
+        "  select h.ctid from unnest($1::uuid[]) as v (variant)"
+        "  cross join lateral ("
+        "   select ctid from catalog.hold where variant = v.variant and until <= $2"
+        "   order by until limit $3 for update skip locked) h limit $3))"
+        " returning variant, quantity",
+        variants,
+        now,
+        holds_max,
+    )
+    return [Held(row["variant"], row["quantity"]) for row in rows]
+
+
+async def read_holding_variants(tx: Transaction) -> list[UUID]:
+    """List the variants of which something is held."""
+    rows = await tx.fetch("select variant from catalog.stock where held > 0")
+    return [row["variant"] for row in rows]
+
+
+# Picking and allocations.
+
+# Where the pool is picked from. Rows come by their place on disk (ctid), so that no plan can scan
+# the pool: `order by key limit` walks the primary key from the front.
+_PICK = (
+    "delete from catalog.free_key where ctid = any(array("
+    "  select f.ctid from unnest($1::uuid[], $2::bigint[]) as w (variant, wanted)"
+    "  {hint}"
+    "  cross join lateral ("
+    "   select ctid from catalog.free_key where variant = w.variant {start}"
+    "   order by variant, key limit w.wanted for update {skip}) f))"
+    " returning variant, key"
+)
+_PICK_FROM_HINT = _PICK.format(
+    hint="join catalog.stock s on s.variant = w.variant",
+    start="and key >= s.first_key",
+    skip="skip locked",
+)
+_PICK_FROM_FRONT = _PICK.format(hint="", start="", skip="skip locked")
+_PICK_WAITING = _PICK.format(hint="", start="", skip="")
+PICKS = (_PICK_FROM_HINT, _PICK_FROM_FRONT, _PICK_WAITING)
+
+
+async def pick_keys(
+    tx: Transaction, attempt: int, wanted: dict[UUID, int]
+) -> dict[UUID, list[KeyId]]:
+    """Take keys out of the pool in id order: from the hint; from the front; waiting for rivals."""
+    rows = await tx.fetch(PICKS[attempt], list(wanted), list(wanted.values()))
+    picked: dict[UUID, list[KeyId]] = {}
+    for variant, key in rows:
+        picked.setdefault(variant, []).append(key)
+    return picked
+
+
+async def insert_free_keys(tx: Transaction, keys: Iterable[tuple[UUID, UUID]]) -> None:
+    """Put keys (variant, key) into the pool."""
+    await tx.execute(
+        "insert into catalog.free_key select * from unnest($1::uuid[], $2::uuid[])",
+        *_columns(list(keys), 2),
+    )
+
+
+async def insert_allocations(tx: Transaction, rows: Sequence[AllocationRow]) -> int:
+    """Write outcomes; fewer than given means that a rival wrote one first."""
+    return await tx.execute(
+        'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
+        " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[],"
+        "  $6::smallint[], $7::text[])"
+        " on conflict (id, position) do nothing",
+        *_columns(rows, 7),
+    )
+
+
+_READ = (
+    'select id, "order", variant, key, quantity, position, state from catalog.allocation'
+    " where id = any($1::uuid[]) order by id, position"
+)
+_READ_LOCKING = _READ + " for update"
+
+
+async def read_allocations(
+    tx: Transaction, ids: Sequence[UUID], *, is_locking: bool = False
+) -> dict[UUID, list[AllocationRow]]:
+    """Read the rows of allocations, by id, in order of position; locked in that order if wanted."""
+    rows = await tx.fetch(_READ_LOCKING if is_locking else _READ, ids)
+    found = [AllocationRow(*row) for row in rows]
+    return {id: list(group) for id, group in groupby(found, attrgetter("id"))}
+
+
+async def sell(tx: Transaction, ids: Sequence[UUID]) -> list[tuple[UUID, UUID, int]]:
+    """Mark allocated rows sold; give (id, variant, units) of those that changed."""
+    rows = await tx.fetch(
+        "update catalog.allocation set state = 'sold'"
+        " where id = any($1::uuid[]) and state = 'allocated' returning id, variant, quantity",
+        ids,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def void(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """Mark the rows of allocations void (the caller has locked them)."""
+    await tx.execute(
+        "update catalog.allocation set state = 'void'"
+        " where id = any($1::uuid[]) and state in ('allocated', 'sold')",
+        ids,
+    )
+
+
+async def free(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """Take the keys from allocations that are undone; the first row stays as the kept outcome."""
+    await tx.execute(
+        "delete from catalog.allocation where id = any($1::uuid[]) and position > 0", ids
+    )
+    await tx.execute(
+        "update catalog.allocation set state = 'freed', key = null"
+        " where id = any($1::uuid[]) and position = 0",
+        ids,
+    )
+
+
+# Keys at rest.
+
+
+async def insert_data_key(tx: Transaction, id: UUID, sealed: bytes, now: datetime) -> None:
+    """Keep a data key, sealed, before the first row that it seals."""
+    await tx.execute(
+        "insert into catalog.data_key (id, sealed, made_at) values ($1, $2, $3)", id, sealed, now
+    )
+
+
+async def read_data_keys(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    """Read sealed data keys."""
+    rows = await tx.fetch("select id, sealed from catalog.data_key where id = any($1::uuid[])", ids)
+    return {row["id"]: row["sealed"] for row in rows}
+
+
+async def insert_keys(
+    tx: Transaction,
+    variant: UUID,
+    product: UUID,
+    batch: UUID,
+    data_key: UUID,
+    keys: Sequence[tuple[UUID, UUID, int, bytes]],
+) -> set[UUID]:
+    """Take in keys the product does not have (id, fingerprint, line, sealed); give their ids."""
+    rows = await tx.fetch(
+        "with taken as ("
+        "  insert into catalog.key"
+        "   (variant, id, product, fingerprint, batch, line, data_key, sealed)"
+        "  select $1, k.id, $2, k.fingerprint, $3, k.line, $4, k.sealed"
+        "  from unnest($5::uuid[], $6::uuid[], $7::int[], $8::bytea[])"
+        "   as k (id, fingerprint, line, sealed)"
+        "  on conflict do nothing returning id),"
+        " pooled as (insert into catalog.free_key select $1, id from taken)"
+        " select id from taken",
+        variant,
+        product,
+        batch,
+        data_key,
+        *_columns(keys, 4),
+    )
+    return {row["id"] for row in rows}
+
+
+async def read_lines_of(
+    tx: Transaction, product: UUID, batch: UUID, fingerprints: Sequence[UUID]
+) -> set[tuple[UUID, int]]:
+    """Tell which (fingerprint, line) of an intake the product has from that very intake."""
+    rows = await tx.fetch(
+        "select fingerprint, line from catalog.key"
+        " where product = $1 and fingerprint = any($3::uuid[]) and batch = $2",
+        product,
+        batch,
+        fingerprints,
+    )
+    return {(row["fingerprint"], row["line"]) for row in rows}
+
+
+async def analyze_keys(tx: Transaction) -> None:
+    """Tell the planner that much came in."""
+    await tx.execute("analyze catalog.free_key")
+
+
+async def read_delivery_rows(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
+    """Read the sealed keys or content of allocations, in delivery order."""
+    return await tx.fetch(
+        'select a.id, a."order", a.variant, a.key, a.quantity, a.state,'
+        " coalesce(k.sealed, c.sealed) as sealed, coalesce(k.data_key, c.data_key) as data_key"
+        " from catalog.allocation a"
+        " left join catalog.key k on k.variant = a.variant and k.id = a.key"
+        " left join catalog.content c on c.variant = a.variant and a.key is null"
+        " where a.id = any($1::uuid[]) and a.state in ('allocated', 'sold', 'void')"
+        " order by a.id, a.position",
+        ids,
+    )
+
+
+async def read_free_keys(
+    tx: Transaction, variant: UUID, after: UUID | None, keys_max: int
+) -> list[Row]:
+    """Read a page of free keys, sealed."""
+    return await tx.fetch(
+        "select k.id, k.sealed, k.data_key from catalog.free_key f"
+        " join catalog.key k on k.variant = f.variant and k.id = f.key"
+        " where f.variant = $1 and f.key > $2 order by f.key limit $3",
+        variant,
+        after or UUID(int=0),
+        keys_max,
+    )
+
+
+async def read_taken_keys(
+    tx: Transaction, variant: UUID, state: str, after: UUID | None, keys_max: int
+) -> list[Row]:
+    """Read a page of keys that are allocated, sold or void, sealed."""
+    return await tx.fetch(
+        "select k.id, k.sealed, k.data_key from catalog.key k"
+        " join catalog.allocation a on a.key = k.id"
+        " where k.variant = $1 and k.id > $2 and a.state = $4 order by k.id limit $3",
+        variant,
+        after or UUID(int=0),
+        keys_max,
+        state,
+    )
+
+
+async def put_contents(
+    tx: Transaction, data_key: UUID, contents: Sequence[tuple[UUID, bytes]]
+) -> None:
+    """Keep what variants without end deliver, sealed."""
+    await tx.execute(
+        "insert into catalog.content (variant, data_key, sealed)"
+        " select c.variant, $1, c.sealed"
+        " from unnest($2::uuid[], $3::bytea[]) as c (variant, sealed)"
+        " on conflict (variant) do update"
+        " set data_key = excluded.data_key, sealed = excluded.sealed",
+        data_key,
+        *_columns(contents, 2),
+    )
+
+
+async def read_contents(tx: Transaction, variants: Sequence[UUID]) -> list[Row]:
+    """Read sealed contents."""
+    return await tx.fetch(
+        "select variant, data_key, sealed from catalog.content where variant = any($1::uuid[])",
+        variants,
+    )
+
+
+async def read_stock(tx: Transaction, skus: Sequence[str]) -> list[Row]:
+    """Read the counters of variants, by SKU."""
+    return await tx.fetch(
+        "select v.sku, s.free, s.held, s.allocated, s.sold, s.void"
+        " from catalog.variant v join catalog.stock s on s.variant = v.id"
+        " where v.sku = any($1::text[]) and not v.is_withdrawn",
+        skus,
+    )
+
+
+class VariantRow(NamedTuple):
+    """A variant, found by its SKU."""
+
+    id: UUID
+    product: UUID
+    delivery: str
+
+
+async def read_variants(tx: Transaction, skus: Sequence[str]) -> dict[str, VariantRow]:
+    """Find variants by SKU."""
+    rows = await tx.fetch(
+        "select v.sku, v.id, p.id, p.delivery from catalog.variant v"
+        " join catalog.product p on p.id = v.product"
+        " where v.sku = any($1::text[]) and not v.is_withdrawn",
+        skus,
+    )
+    return {sku: VariantRow(*rest) for sku, *rest in rows}
