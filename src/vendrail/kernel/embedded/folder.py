@@ -40,6 +40,12 @@ def clean_environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C"}
 
 
+def _give_tree(top: Path, account: Account) -> None:
+    """Hand over a folder that root has made or copied, with all that is in it."""
+    for path in (*top.rglob("*"), top):
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+
+
 class DataFolder:
     """Where one server lives.
 
@@ -68,6 +74,8 @@ class DataFolder:
             account = choose_account(self.path, self.cluster, program("postgres"))
             for folder in (self.run_dir, self.log_dir):
                 self.make_theirs(folder, account)
+            if self.cluster.exists() and self.cluster.stat().st_uid == 0:
+                _give_tree(self.cluster, account)
             with tempfile.TemporaryFile(dir=self.path) as probe:
                 probe.write(b"\0" * 4096)
         except FileExistsError as error:
@@ -84,7 +92,7 @@ class DataFolder:
         """Make a folder that belongs to the server's account alone."""
         folder.mkdir(exist_ok=True)
         if folder.stat().st_uid != account.uid:
-            os.chown(folder, account.uid, account.gid)
+            _give_tree(folder, account)
         folder.chmod(0o700)
 
     @contextlib.contextmanager

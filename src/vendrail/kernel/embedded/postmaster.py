@@ -80,10 +80,11 @@ def _is_server_of_surely(process: psutil.Process, cluster: Path) -> bool:
         return False
 
 
-def clear_leftovers(cluster: Path, patience_s: float = 5.0) -> None:
+def clear_leftovers(cluster: Path, run_dir: Path, patience_s: float = 5.0) -> None:
     """Make way after a crash: wait for backends whose postmaster died, then end those that stay.
 
-    A pid file whose number meanwhile belongs to a stranger goes too; PostgreSQL would believe it.
+    Files that name a process go too, if its number is a stranger's by now, or a dead one's that
+    nobody has collected (as in a container without an init): PostgreSQL would believe them.
     """
     if not (cluster / "postmaster.pid").exists():
         return
@@ -92,6 +93,8 @@ def clear_leftovers(cluster: Path, patience_s: float = 5.0) -> None:
     for process in stubborn:
         process.kill()
     psutil.wait_procs(stubborn, timeout=patience_s)
+    for path in run_dir.glob(".s.PGSQL.*"):
+        path.unlink()
     lines = _pid_lines(cluster)
     if lines and lines[0].isdigit() and psutil.pid_exists(int(lines[0])):
         (cluster / "postmaster.pid").unlink()

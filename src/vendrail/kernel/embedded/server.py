@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shlex
 import shutil
 import socket
 import subprocess
@@ -156,8 +155,9 @@ def _launch(folder: DataFolder, timeout_s: float) -> Postmaster:
     began = time.time() - 1.0
     result = folder.run(
         "pg_ctl",
-        *("-D", folder.cluster, "-l", folder.log_dir / "start.log"),
-        *("-o", f"-c config_file={shlex.quote(str(folder.settings_file))}"),
+        # Relative to the data folder: pg_ctl pastes them into a shell without quoting.
+        *("-D", folder.cluster.name, "-l", f"{folder.log_dir.name}/start.log"),
+        *("-o", f"-c config_file={folder.settings_file.name}"),
         *("-w", "-t", str(int(timeout_s)), "start"),
     )
     found = find_postmaster(folder.cluster)
@@ -172,23 +172,34 @@ def _launch(folder: DataFolder, timeout_s: float) -> Postmaster:
     raise folder.fail("The embedded PostgreSQL did not start", told)
 
 
+def _answers(found: Postmaster) -> bool:
+    """Whether the server takes connections; one that was just killed may still be listed."""
+    host = str(found.socket_dir or found.address)
+    words = ["-q", "-t", "5", "-h", host, "-p", str(found.port)]
+    command: list[str | Path] = [program("pg_isready"), *words]
+    return not subprocess.run(command, check=False, env=clean_environment()).returncode
+
+
 def _await_settled(folder: DataFolder, timeout_s: float) -> Postmaster | None:
     """Give the running server once it is ready, or None once it is gone."""
     due = time.monotonic() + timeout_s
-    while (found := find_postmaster(folder.cluster)) is not None and not found.is_ready:
+    while (found := find_postmaster(folder.cluster)) is not None:
+        if found.is_ready and _answers(found):
+            return found
         if time.monotonic() > due:
             raise Unavailable(
-                f"The server in {folder.path} (process {found.pid}) has been {found.state} for"
-                f" {timeout_s:.0f} s. Look at {folder.log_dir}, or wait and start again."
+                f"The server in {folder.path} (process {found.pid}) does not answer; it has been"
+                f" {found.state} for {timeout_s:.0f} s. Look at {folder.log_dir}, or wait and start"
+                " again."
             )
         time.sleep(0.05)
-    return found
+    return None
 
 
 def _start(
     folder: DataFolder, settings: Mapping[str, str], tcp_port: int | None, timeout_s: float
 ) -> Postmaster:
-    clear_leftovers(folder.cluster)
+    clear_leftovers(folder.cluster, folder.run_dir)
     if not folder.password_file.exists():
         renew_password(folder)
     port = 5432 if tcp_port is None else _free_port(tcp_port)
@@ -211,7 +222,7 @@ def _start(
     try:
         return _launch(folder, timeout_s)
     except Unavailable:
-        if socket_dir != folder.run_dir:
+        if socket_dir != folder.run_dir and find_postmaster(folder.cluster) is None:
             shutil.rmtree(socket_dir, ignore_errors=True)
         raise
 
