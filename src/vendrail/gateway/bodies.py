@@ -1,0 +1,224 @@
+"""What travels over the public API, each with the example that its documentation shows."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from vendrail.kernel.codec import Record
+
+_SERIAL = "06ASMRVT3W7J1C2XK9QF4EBN8D"
+_ORDER_ID = Annotated[
+    str, Meta(description="The order's serial number: 26 letters and digits.", examples=[_SERIAL])
+]
+_AMOUNT = Annotated[int, Meta(description="In minor units: 1990 is 19.90.", examples=[1990])]
+_CURRENCY = Annotated[str, Meta(description="ISO 4217.", examples=["CNY"])]
+_MOMENT = Annotated[datetime, Meta(description="RFC 3339, UTC.")]
+_METHOD = Annotated[
+    str,
+    Meta(
+        description="A way to pay, as `GET /methods` lists them.",
+        examples=["alipay"],
+        max_length=64,
+    ),
+]
+
+
+class PlaceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to place."""
+
+    sku: Annotated[str, Meta(description="Which variant.", examples=["STEAM-50"], max_length=64)]
+    contact: Annotated[
+        str,
+        Meta(
+            description="The buyer's e-mail address or phone number, for notices and lookup.",
+            examples=["buyer@example.com"],
+            max_length=254,
+        ),
+    ]
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000, examples=[1])] = 1
+    method: _METHOD = ""
+    currency: Annotated[
+        str, Meta(description="Empty: the shop's own.", max_length=3, examples=["CNY"])
+    ] = ""
+    locale: Annotated[
+        str, Meta(description="Language of notices and pages.", max_length=16, examples=["en"])
+    ] = "zh-Hans"
+    return_url: Annotated[
+        str,
+        Meta(
+            description="Where the provider sends the buyer back to; empty: our order page.",
+            max_length=1024,
+        ),
+    ] = ""
+
+
+class PayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One more way to pay an order; earlier ones stay payable, and count if paid."""
+
+    method: _METHOD
+    return_url: Annotated[str, Meta(max_length=1024)] = ""
+
+
+class Action(Record, frozen=True):
+    """What the buyer does next: go to `url`, scan `text`, post `fields` to `url`, or nothing."""
+
+    kind: Annotated[
+        str,
+        Meta(
+            description="`redirect`, `qr`, `form`, `address`, or `none` (see `problem`).",
+            examples=["redirect"],
+        ),
+    ]
+    url: Annotated[
+        str, Meta(examples=[f"https://pay.example.com/pay/{_SERIAL}/06ASMRVT3X0000000000000000"])
+    ] = ""
+    text: str = ""
+    fields: dict[str, str] = msgspec.field(default_factory=dict)
+    problem: str = ""
+
+
+class PaymentBody(Record, frozen=True):
+    """One try to pay."""
+
+    id: Annotated[str, Meta(examples=["06ASMRVT3X0000000000000000"])]
+    method: _METHOD
+    channel: Annotated[
+        str, Meta(description="The channel account it runs over.", examples=["alipay-main"])
+    ]
+    action: Action
+
+
+class PlacedBody(Record, frozen=True):
+    """An order that was placed. Keep the secret: it opens the order."""
+
+    id: _ORDER_ID
+    secret: Annotated[str, Meta(description="Proves that the order is yours; shown to nobody.")]
+    state: Annotated[str, Meta(examples=["placed"])]
+    amount_minor: _AMOUNT
+    currency: _CURRENCY
+    expires_at: _MOMENT | None
+    payment: PaymentBody | None
+
+
+class PaidBody(Record, frozen=True):
+    """An order with one more way to pay it."""
+
+    id: _ORDER_ID
+    state: Annotated[str, Meta(examples=["placed"])]
+    amount_minor: _AMOUNT
+    currency: _CURRENCY
+    expires_at: _MOMENT | None
+    payment: PaymentBody | None
+
+
+class StepBody(Record, frozen=True):
+    """One step of the money."""
+
+    kind: Annotated[str, Meta(examples=["paid"])]
+    at: _MOMENT
+    detail: str = ""
+
+
+class OrderBody(Record, frozen=True):
+    """An order; `keys` are there once it is delivered."""
+
+    id: _ORDER_ID
+    state: Annotated[
+        str,
+        Meta(
+            description=(
+                "`placed`, `paid`, `delivered`, `expired`, `cancelled`, `refunding`, `refunded`."
+            ),
+            examples=["delivered"],
+        ),
+    ]
+    waiting: Annotated[
+        str, Meta(description="Empty, or what a paid order waits for: `review`, `restock`, …")
+    ]
+    sku: str
+    title: str
+    quantity: int
+    amount_minor: _AMOUNT
+    currency: _CURRENCY
+    refunded_minor: int
+    placed_at: _MOMENT
+    expires_at: _MOMENT
+    paid_at: _MOMENT | None
+    delivered_at: _MOMENT | None
+    timeline: list[StepBody]
+    keys: Annotated[
+        list[str], Meta(description="One text for each item.", examples=[["AAAA-BBBB-CCCC"]])
+    ]
+
+
+class ShopBody(Record, frozen=True):
+    """A shop, in short."""
+
+    slug: Annotated[str, Meta(examples=["north-games"])]
+    name: Annotated[str, Meta(examples=["North Games"])]
+
+
+class VariantBody(Record, frozen=True):
+    """One thing that can be ordered."""
+
+    sku: Annotated[str, Meta(examples=["STEAM-50"])]
+    title: str
+    prices_minor: Annotated[
+        dict[str, int], Meta(description="Currency to price of one.", examples=[{"CNY": 1990}])
+    ]
+    quantity_min: int
+    quantity_max: int
+    stock: Annotated[
+        int | None, Meta(description="How many can be ordered now; null: without end.")
+    ]
+
+
+class ProductBody(Record, frozen=True):
+    """A product on sale, with its variants."""
+
+    id: Annotated[str, Meta(examples=[_SERIAL])]
+    slug: str
+    title: str
+    shop: ShopBody
+    category: str
+    picture: Annotated[str, Meta(description="Address of the picture; may be empty.")]
+    description_html: Annotated[str, Meta(description="Sanitised HTML.")]
+    delivery: Annotated[str, Meta(examples=["unique_key"])]
+    state: Annotated[str, Meta(examples=["on_sale"])]
+    sold_count: int
+    variants: list[VariantBody]
+
+
+class ProductListBody(Record, frozen=True):
+    """One page of products; `next` goes into `after` for the next one, null at the end."""
+
+    items: list[ProductBody]
+    next: str | None
+
+
+class MethodBody(Record, frozen=True):
+    """A way to pay."""
+
+    method: _METHOD
+    title: Annotated[str, Meta(examples=["支付宝"])]
+    channel: Annotated[str, Meta(examples=["alipay-main"])]
+    currencies: list[str]
+    shows: Annotated[str, Meta(description="`redirect` or `qr`.", examples=["redirect"])]
+
+
+class MethodListBody(Record, frozen=True):
+    """The ways to pay that are offered now."""
+
+    items: list[MethodBody]
+
+
+class ProblemBody(Record, frozen=True):
+    """What went wrong and what to do about it (RFC 9457)."""
+
+    type: Annotated[str, Meta(examples=["urn:vendrail:problem:sold_out"])]
+    title: Annotated[str, Meta(examples=["Sold out"])]
+    status: Annotated[int, Meta(examples=[409])]
+    detail: Annotated[str, Meta(examples=["Nothing is left just now. Try again later."])]
+    code: Annotated[str, Meta(examples=["sold_out"])]

@@ -1,0 +1,106 @@
+"""The services as the API sees them: single calls that travel in batches, and short memories."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from vendrail.api.catalog import Catalog, Offer
+from vendrail.api.orders import (
+    OrderQuery,
+    Orders,
+    OrderView,
+    PayOrder,
+    PayResult,
+    Placement,
+    PlaceOrder,
+)
+from vendrail.api.payments import Callback, CallbackAnswer, Method, Payments
+from vendrail.gateway.settings import GatewaySettings
+from vendrail.kernel.batcher import Batcher
+from vendrail.kernel.ids import shard_of
+
+_OFFERS_REMEMBERED_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class Seller:
+    """What the API must know of a SKU before it can make an order's id: it changes hardly ever."""
+
+    shard: int
+    currencies: tuple[str, ...]
+
+
+class Calls:
+    """Puts single requests into batches; remembers what hardly changes, for a moment."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        orders: Orders,
+        payments: Payments,
+        settings: GatewaySettings,
+        on_batch: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.orders = orders
+        self.payments = payments
+        self._settings = settings
+        self._places: Batcher[PlaceOrder, Placement] = Batcher(
+            orders.place_orders, name="gateway.place_orders", on_batch=on_batch
+        )
+        self._reads: Batcher[OrderQuery, OrderView | None] = Batcher(
+            orders.read_orders, name="gateway.read_orders", on_batch=on_batch
+        )
+        self._pays: Batcher[PayOrder, PayResult] = Batcher(
+            orders.pay_orders, name="gateway.pay_orders", key=_paid_order, on_batch=on_batch
+        )
+        self._callbacks: Batcher[Callback, CallbackAnswer] = Batcher(
+            payments.take_callbacks, name="gateway.take_callbacks", on_batch=on_batch
+        )
+        self._offers: Batcher[str, Offer | None] = Batcher(
+            catalog.read_offers, name="gateway.read_offers", on_batch=on_batch
+        )
+        self._sellers: dict[str, tuple[float, Seller | None]] = {}
+        self._methods: dict[str, tuple[float, list[Method]]] = {}
+        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = self._places.submit
+        self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = self._reads.submit
+        self.pay: Callable[[PayOrder], Awaitable[PayResult]] = self._pays.submit
+        self.take: Callable[[Callback], Awaitable[CallbackAnswer]] = self._callbacks.submit
+
+    async def seller(self, sku: str) -> Seller | None:
+        """Give the merchant's shard and the currencies of a SKU; an unknown one is asked again."""
+        now = time.monotonic()
+        known = self._sellers.get(sku)
+        if known is not None and known[0] > now:
+            return known[1]
+        offer = await self._offers.submit(sku)
+        if offer is None:
+            self._sellers.pop(sku, None)
+            return None
+        found = Seller(shard_of(offer.merchant), tuple(offer.prices_minor))
+        if len(self._sellers) >= _OFFERS_REMEMBERED_MAX:
+            self._sellers.clear()
+        self._sellers[sku] = (now + self._settings.offer_cache_s, found)
+        return found
+
+    async def methods(self, currency: str) -> list[Method]:
+        """List the ways to pay in a currency, as of a moment ago."""
+        now = time.monotonic()
+        known = self._methods.get(currency)
+        if known is not None and known[0] > now:
+            return known[1]
+        found = await self.payments.list_methods(currency)
+        if len(self._methods) > 256:
+            self._methods.clear()
+        self._methods[currency] = (now + self._settings.methods_cache_s, found)
+        return found
+
+    async def drain(self) -> None:
+        """Wait until nothing is under way: before a stop."""
+        for batcher in (self._places, self._pays, self._callbacks, self._reads, self._offers):
+            await batcher.drain()
+
+
+def _paid_order(request: PayOrder) -> UUID:
+    return request.order

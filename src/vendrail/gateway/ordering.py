@@ -1,0 +1,187 @@
+"""Placing, paying and reading orders over the public API."""
+
+from uuid import UUID
+
+import msgspec
+
+from vendrail.api.orders import (
+    OrderId,
+    OrderQuery,
+    OrderState,
+    OrderView,
+    PayOrder,
+    PayStatus,
+    Placement,
+    PlaceOrder,
+    PlaceStatus,
+)
+from vendrail.api.payments import AttemptId, PresentRequest
+from vendrail.gateway import problems
+from vendrail.gateway.bodies import (
+    Action,
+    OrderBody,
+    PaidBody,
+    PayBody,
+    PaymentBody,
+    PlaceBody,
+    PlacedBody,
+    StepBody,
+)
+from vendrail.gateway.calls import Calls
+from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
+from vendrail.gateway.settings import GatewaySettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import from_serial, new_id, to_serial
+
+_REPLAYED = (b"idempotency-replayed", b"true")
+_PLACE = msgspec.json.Decoder(PlaceBody)
+_PAY = msgspec.json.Decoder(PayBody)
+_TAKEN = (PlaceStatus.PLACED, PlaceStatus.EXISTS)
+
+
+class OrderDesk:
+    """Answers everything about one order; who holds its secret is its buyer."""
+
+    def __init__(
+        self, calls: Calls, clock: Clock, settings: GatewaySettings, public_url: str
+    ) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._settings = settings
+        self._public_url = public_url
+
+    async def place(self, exchange: Exchange, address: str, trace_id: str) -> Answer:
+        """Place one order; the same Idempotency-Key gives the same order again."""
+        body = await exchange.json(_PLACE, self._settings.body_bytes_max)
+        _check_return_url(body.return_url)
+        seller = await self._calls.seller(body.sku)
+        shard, currencies = (seller.shard, seller.currencies) if seller else (0, ())
+        currency = body.currency or self._choose_currency(currencies)
+        order = PlaceOrder(
+            OrderId(new_id(self._clock.now(), shard)),
+            body.sku,
+            body.quantity,
+            currency,
+            body.contact,
+            body.method,
+            address,
+            "",
+            body.locale,
+            _idempotency_key(exchange),
+            body.return_url,
+            trace_id,
+        )
+        placed = await self._calls.place(order)
+        if placed.status not in _TAKEN or placed.order is None:
+            raise Refusal(problems.PLACE[placed.status])
+        payment = None
+        if placed.attempt is not None and body.method:
+            payment = await self._payment(placed.order, placed.attempt, body.method, currency)
+        replayed = (_REPLAYED,) if placed.status is PlaceStatus.EXISTS else ()
+        return said(201, encode(_placed(placed, placed.order, payment)), replayed)
+
+    async def pay(self, exchange: Exchange, serial: str) -> Answer:
+        """Open one more way to pay an order."""
+        id, secret = _order_id(serial), _secret(exchange)
+        body = await exchange.json(_PAY, self._settings.body_bytes_max)
+        _check_return_url(body.return_url)
+        result = await self._calls.pay(PayOrder(id, secret, body.method, body.return_url))
+        if result.status is not PayStatus.OPENED or result.attempt is None:
+            raise Refusal(problems.PAY[result.status])
+        view = await self._calls.read(OrderQuery(id, secret))
+        if view is None:
+            raise Refusal(problems.ORDER_NOT_FOUND)
+        payment = await self._payment(id, result.attempt, body.method, view.currency)
+        answer = PaidBody(
+            view.serial, view.state, view.amount_minor, view.currency, view.expires_at, payment
+        )
+        return said(201, encode(answer))
+
+    async def read(self, exchange: Exchange, serial: str) -> Answer:
+        """Answer an order as it stands, with its keys once it is delivered."""
+        query = OrderQuery(_order_id(serial), _secret(exchange), with_items=True)
+        view = await self._calls.read(query)
+        if view is None:
+            raise Refusal(problems.ORDER_NOT_FOUND)
+        return said(200, encode(_order(view)))
+
+    async def _payment(self, order: UUID, attempt: UUID, method: str, currency: str) -> PaymentBody:
+        """Say how to pay: our own door where the buyer is sent on, else what the provider gives."""
+        offered = await self._calls.methods(currency)
+        found = next((each for each in offered if each.method == method), None)
+        channel = found.channel_name if found else ""
+        id = to_serial(attempt)
+        door = Action("redirect", f"{self._public_url}/pay/{to_serial(order)}/{id}")
+        if found is None or found.shows == "redirect":
+            return PaymentBody(id, method, channel, door)
+        given = (await self._calls.payments.present_attempts([PresentRequest(AttemptId(attempt))]))[
+            0
+        ]
+        if given.problem:  # The provider is away for the moment: the door asks again.
+            return PaymentBody(id, method, channel, door)
+        action = Action(given.kind.value, given.url, given.text, given.fields)
+        return PaymentBody(id, method, channel, action)
+
+    def _choose_currency(self, currencies: tuple[str, ...]) -> str:
+        wanted = self._settings.default_currency
+        return wanted if wanted in currencies or not currencies else currencies[0]
+
+
+def _idempotency_key(exchange: Exchange) -> str:
+    key = exchange.header(b"idempotency-key").strip()
+    if not 16 <= len(key) <= 255:
+        raise Refusal(problems.PLACE[PlaceStatus.IDEMPOTENCY_KEY_MALFORMED])
+    return key
+
+
+def _secret(exchange: Exchange) -> str:
+    scheme, _, secret = exchange.header(b"authorization").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Refusal(problems.SECRET_MISSING, headers=[("www-authenticate", "Bearer")])
+    return secret.strip()
+
+
+def _order_id(serial: str) -> OrderId:
+    try:
+        return OrderId(from_serial(serial))
+    except Malformed:
+        raise Refusal(problems.ORDER_NOT_FOUND) from None
+
+
+def _check_return_url(url: str) -> None:
+    if url and (not url.startswith(("https://", "http://")) or not url.isprintable() or " " in url):
+        raise Refusal(problems.RETURN_URL_MALFORMED)
+
+
+def _placed(placed: Placement, order: UUID, payment: PaymentBody | None) -> PlacedBody:
+    return PlacedBody(
+        to_serial(order),
+        placed.secret,
+        placed.state,
+        placed.amount_minor,
+        placed.currency,
+        placed.expires_at,
+        payment,
+    )
+
+
+def _order(view: OrderView) -> OrderBody:
+    return OrderBody(
+        view.serial,
+        view.state,
+        view.waiting,
+        view.sku,
+        view.title,
+        view.quantity,
+        view.amount_minor,
+        view.currency,
+        view.refunded_minor,
+        view.placed_at,
+        view.expires_at,
+        view.paid_at,
+        view.delivered_at,
+        [StepBody(step.kind, step.at, step.detail) for step in view.timeline],
+        view.items if view.state is OrderState.DELIVERED or view.items else [],
+    )
