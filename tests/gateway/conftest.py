@@ -9,6 +9,7 @@ import pytest
 from litestar import Litestar
 
 from vendrail.gateway import http
+from vendrail.gateway.settings import GatewaySettings
 
 
 def load_standins():
@@ -42,7 +43,7 @@ async def api(standins, market, clock):
         standins.StandInOrders(market),
         standins.StandInPayments(market),
         clock=clock,
-        public_url="https://pay.example.com",
+        settings=GatewaySettings(public_url="https://pay.example.com"),
     )
     app = Litestar(route_handlers=list(handlers), openapi_config=None)
     transport = httpx.ASGITransport(app)

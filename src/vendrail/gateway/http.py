@@ -44,7 +44,6 @@ class Gateway:
         calls: Calls,
         clock: Clock,
         settings: GatewaySettings,
-        public_url: str,
         *,
         address_of: AddressOf = peer_address,
         place_limit: Limit | None = None,
@@ -55,7 +54,7 @@ class Gateway:
         self._address_of = address_of
         self._place_limit = place_limit
         self._start_trace = start_trace
-        public_url = public_url.rstrip("/")
+        public_url = settings.public_url.rstrip("/")
         self._desk = OrderDesk(calls, clock, settings, public_url)
         products = ProductPages(calls, settings, public_url)
         self._description = describe(public_url)
@@ -167,21 +166,18 @@ def routes(
     payments: Payments,
     *,
     clock: Clock,
-    public_url: str,
-    settings: GatewaySettings | None = None,
+    settings: GatewaySettings,
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
     start_trace: Callable[[], str] = str,
     on_batch: Callable[[str, int], None] | None = None,
 ) -> Sequence[ASGIRouteHandler]:
     """Build the public API and the callback door: handlers for the wiring's application."""
-    chosen = settings or GatewaySettings()
-    calls = Calls(catalog, orders, payments, chosen, on_batch)
+    calls = Calls(catalog, orders, payments, settings, on_batch)
     gateway = Gateway(
         calls,
         clock,
-        chosen,
-        public_url,
+        settings,
         address_of=address_of,
         place_limit=place_limit,
         start_trace=start_trace,

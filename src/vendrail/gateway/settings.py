@@ -1,15 +1,22 @@
-"""What an operator may set about the public API."""
+"""What can be set for the public API."""
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.config import Help
 
 
-@dataclass(frozen=True)
-class GatewaySettings:
+class GatewaySettings(Record, frozen=True):
     """Bounds of the public API; every default suits one small machine."""
 
-    default_currency: str = "CNY"  # Used when a request names none and the product offers it.
-    body_bytes_max: int = 65_536  # The largest request body of the API.
-    callback_bytes_max: int = 262_144  # The largest provider callback.
-    products_max: int = 100  # The most products one page of a list may hold.
-    offer_cache_s: int = 60  # How long the shop and shard of a SKU are remembered.
-    methods_cache_s: int = 1  # How long the list of ways to pay is remembered.
+    public_url: Annotated[str, Help("Where buyers and providers reach the site.")] = (
+        "http://127.0.0.1:8000"
+    )
+    default_currency: Annotated[
+        str, Help("The currency of an order that names none, if the product offers it.")
+    ] = "CNY"
+    body_bytes_max: Annotated[int, Help("The largest request body of the API.")] = 65_536
+    callback_bytes_max: Annotated[int, Help("The largest callback of a provider.")] = 262_144
+    products_max: Annotated[int, Help("The most products on one page of a list.")] = 100
+    offer_cache_s: Annotated[int, Help("How long a SKU's shop and currencies are remembered.")] = 60
+    methods_cache_s: Annotated[int, Help("How long the list of ways to pay is remembered.")] = 1
