@@ -12,7 +12,8 @@ from vendrail.kernel.codec import Record
 class FeeTerms(Record, frozen=True):
     """What a merchant pays on a sale from a moment on: percent + fixed, at least a minimum.
 
-    Never changed, only followed by a newer version; a sale takes the version valid when it was placed.
+    Never changed, only followed by a newer version; a sale takes the version valid when it was
+    placed. Those of the all-zero merchant (the platform) are for merchants without their own.
     """
 
     merchant: UUID
@@ -21,7 +22,7 @@ class FeeTerms(Record, frozen=True):
     fixed_minor: int = 0
     fee_minor_min: int = 0
     is_fee_refunded: bool = False  # Policy: does the platform give its fee back on a refund?
-    valid_from: datetime | None = None  # None: from now on.
+    valid_from: datetime | None = None  # At least ten seconds ahead; None: as soon as can be.
 
 
 class FeeTermsStatus(StrEnum):
@@ -34,7 +35,7 @@ class FeeTermsStatus(StrEnum):
 
 
 class CaptureBooking(Record, frozen=True):
-    """Money that arrived: provider receivable -> held of the merchant, or suspense when unmatched."""
+    """Money that arrived: provider receivable -> the merchant's held, or suspense if unmatched."""
 
     capture: UUID
     subject: UUID  # The order, or the capture itself when nothing fits.
@@ -94,10 +95,11 @@ class RefundPostingStatus(StrEnum):
 
     POSTED = "posted"
     EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"  # The id stands for another refund.
     MORE_THAN_CAPTURED = "more_than_captured"
     AMOUNT_MALFORMED = "amount_malformed"
     CANCELLED = "cancelled"
-    NOT_OPEN = "not_open"  # Paid or returned before it was opened.
+    NOT_OPEN = "not_open"  # Paid or returned before it was opened, or ended the other way.
 
 
 class MerchantBalance(Record, frozen=True):

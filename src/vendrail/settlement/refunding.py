@@ -1,0 +1,266 @@
+"""Refunding: the intent written, the money moved, the end written; each part harmless to repeat."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from vendrail.api.ledger import Ledger, Transfer
+from vendrail.api.settlement import RefundPosting, RefundPostingStatus
+from vendrail.kernel.errors import Broken
+from vendrail.settlement import refunds
+from vendrail.settlement.accounts import Accounts
+from vendrail.settlement.debts import Debts
+from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundState
+from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
+from vendrail.settlement.store import Store
+
+Status = RefundPostingStatus
+
+
+class Refunding:
+    """The three movements of a refund: to clearing, then to the provider or back."""
+
+    def __init__(self, store: Store, ledger: Ledger, accounts: Accounts, debts: Debts) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._accounts = accounts
+        self._debts = debts
+
+    async def open_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
+        """Take the money of refunds to clearing."""
+        kept = await self._store.load_refunds([posting.refund for posting in postings])
+        refused: dict[UUID, Status] = {}
+        new: list[RefundPosting] = []
+        for posting in postings:
+            if posting.refund in kept:
+                continue
+            if not refunds.is_refund_wellformed(posting):
+                refused[posting.refund] = Status.AMOUNT_MALFORMED
+            elif refunds.asks_too_much(posting):
+                refused[posting.refund] = Status.MORE_THAN_CAPTURED
+            else:
+                new.append(posting)
+        asked = await self._ask(new) if new else {}
+        kept |= asked
+        await self._finish_opening(list(kept.values()))
+        statuses = []
+        told: set[UUID] = set()
+        for posting in postings:
+            id = posting.refund
+            if id in kept:
+                is_new = id in asked and id not in told
+                statuses.append(refunds.open_status(kept[id], posting, is_new=is_new))
+                told.add(id)
+            else:
+                statuses.append(refused.get(id, Status.MORE_THAN_CAPTURED))
+        return statuses
+
+    async def _ask(self, postings: Sequence[RefundPosting]) -> dict[UUID, KeptRefund]:
+        """Write new refunds down as far as the books hold their money; give what is kept now."""
+        orders = list({posting.order for posting in postings})
+        books = await self._ledger.read_transfers(orders)
+        found = {
+            order: find_split(order, posted) for order, posted in zip(orders, books, strict=True)
+        }
+        policies = await self._store.load_fee_policies(
+            [split.fee_version for split in found.values()]
+        )
+        pools = {
+            posting.refund: refunds.choose_pool(posting, found[posting.order])
+            for posting in postings
+        }
+        kept: dict[UUID, KeptRefund] = {}
+
+        def decide(
+            known: dict[UUID, KeptRefund], locked: dict[PoolKey, Pool]
+        ) -> tuple[list[KeptRefund], list[Pool]]:
+            kept.clear()
+            kept.update(known)
+            for posting in postings:
+                if posting.refund in kept:
+                    continue
+                key = pools[posting.refund].key
+                split: SplitFound = found[posting.order]
+                is_fee_refunded = policies.get(split.fee_version, False)
+                taken = refunds.ask_refund(
+                    posting, locked[key], split, is_fee_refunded=is_fee_refunded
+                )
+                if taken is not None:
+                    kept[posting.refund], locked[key] = taken
+            return [kept[id] for id in kept if id not in known], list(locked.values())
+
+        unique = {pool.key: pool for pool in pools.values()}
+        await self._store.add_refunds(list(pools), list(unique.values()), decide)
+        return kept
+
+    async def _finish_opening(self, kept: Sequence[KeptRefund]) -> None:
+        """Move the money of refunds that are written down and not yet in clearing."""
+        asked = [refund for refund in kept if refund.state is RefundState.ASKED]
+        if not asked:
+            return
+        await self._open_accounts(asked)
+        taken = await self._post(
+            asked, lambda refund: refunds.opening_transfers(refund, self._books(refund))
+        )
+        debts = {refund.id: refund.amount_minor - taken[refund.id] for refund in asked}
+        owing = [refund for refund in asked if debts[refund.id] > 0]
+        if owing:
+            await self._debts.mark({(_owner(refund), refund.currency) for refund in owing})
+            added = await self._post(
+                owing,
+                lambda refund: refunds.debt_transfers(
+                    refund, debts[refund.id], self._books(refund)
+                ),
+            )
+            for id, amount_minor in added.items():
+                taken[id] += amount_minor
+        for refund in asked:
+            _assert_moved(refund, taken[refund.id])
+        await self._store.open_refunds(debts)
+
+    async def pay_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
+        """Take the money of refunds from clearing to the provider."""
+        kept = await self._load_open(postings)
+        fitting = _fitting(postings, kept)
+        going = await self._turn(
+            fitting, (RefundState.OPEN, RefundState.PAYING), RefundState.PAYING
+        )
+        if going:
+            await self._open_accounts(going)
+            moved = await self._post(
+                going,
+                lambda refund: refunds.paying_transfers(
+                    refund,
+                    self._books(refund),
+                    self._accounts.providers[refund.channel, refund.currency],
+                ),
+            )
+            for refund in going:
+                _assert_moved(refund, moved[refund.id])
+            await self._store.move_refunds(
+                [refund.id for refund in going], (RefundState.PAYING,), RefundState.PAID
+            )
+        return _end_statuses(postings, kept, going, RefundState.PAID)
+
+    async def return_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
+        """Take the money of refunds back; leave a tombstone where there is none yet."""
+        kept = await self._load_open(postings)
+        late = {posting.refund: posting for posting in postings if posting.refund not in kept}
+        wellformed = [each for each in late.values() if refunds.is_refund_wellformed(each)]
+        if wellformed:
+            await self._store.add_tombstones([refunds.tombstone(each) for each in wellformed])
+        fitting = _fitting(postings, kept)
+        going = await self._turn(
+            fitting, (RefundState.OPEN, RefundState.RETURNING), RefundState.RETURNING
+        )
+        if going:
+            await self._open_accounts(going)
+            owing = {(_owner(refund), refund.currency) for refund in going if refund.debt_minor}
+            moved = await self._post(
+                going, lambda refund: refunds.returning_transfers(refund, self._books(refund))
+            )
+            for refund in going:
+                _assert_moved(refund, moved[refund.id])
+            if owing:
+                # The debt may have been recovered meanwhile: then it is given back.
+                await self._debts.mark(owing)
+            await self._store.end_returns([refund.id for refund in going])
+        return _end_statuses(postings, kept, going, RefundState.RETURNED)
+
+    async def _load_open(self, postings: Sequence[RefundPosting]) -> dict[UUID, KeptRefund]:
+        """Load refunds; those whose opening was broken off are opened first."""
+        ids = [posting.refund for posting in postings]
+        kept = await self._store.load_refunds(ids)
+        if any(refund.state is RefundState.ASKED for refund in kept.values()):
+            await self._finish_opening(list(kept.values()))
+            kept = await self._store.load_refunds(ids)
+        return kept
+
+    async def _turn(
+        self,
+        kept: dict[UUID, KeptRefund],
+        states: tuple[RefundState, ...],
+        target: RefundState,
+    ) -> list[KeptRefund]:
+        """Commit to the one end or the other before any money moves: they can never both happen."""
+        able = [id for id, refund in kept.items() if refund.state in states]
+        if not able:
+            return []
+        moved = await self._store.move_refunds(able, states, target)
+        return [kept[id] for id in able if id in moved]
+
+    async def _post(
+        self, kept: Sequence[KeptRefund], legs: Callable[[KeptRefund], list[Transfer]]
+    ) -> dict[UUID, int]:
+        """Post refunds' transfers in one call; give how much of each refund has moved."""
+        transfers: list[Transfer] = []
+        owners: list[UUID] = []
+        for refund in kept:
+            added = legs(refund)
+            transfers += added
+            owners += [refund.id] * len(added)
+        moved = dict.fromkeys((refund.id for refund in kept), 0)
+        if transfers:
+            results = await self._ledger.post_transfers(transfers)
+            for id, result in zip(owners, results, strict=True):
+                moved[id] += result.amount_minor if result.is_done else 0
+        return moved
+
+    async def _open_accounts(self, kept: Sequence[KeptRefund]) -> None:
+        await self._accounts.open(
+            {(refund.merchant, refund.currency) for refund in kept},
+            {(refund.channel, refund.currency) for refund in kept},
+        )
+
+    def _books(self, refund: KeptRefund) -> MerchantAccounts:
+        return self._accounts.merchants[refund.merchant, refund.currency]
+
+
+def _owner(refund: KeptRefund) -> UUID:
+    assert refund.merchant is not None  # Suspense and held have no limit: they never leave a debt.
+    return refund.merchant
+
+
+def _assert_moved(refund: KeptRefund, moved_minor: int) -> None:
+    if moved_minor != refund.amount_minor:
+        raise Broken(
+            f"{moved_minor} moved of refund {refund.id}, which is {refund.amount_minor}; "
+            "look at the books."
+        )
+
+
+def _end_statuses(
+    postings: Sequence[RefundPosting],
+    kept: dict[UUID, KeptRefund],
+    going: Sequence[KeptRefund],
+    target: RefundState,
+) -> list[Status]:
+    ended = {refund.id for refund in going}
+    statuses = []
+    for posting in postings:
+        refund = kept.get(posting.refund)
+        if refund is not None and not refund.fits(posting):
+            statuses.append(Status.EXISTS_DIFFERENT)
+        elif posting.refund in ended:
+            ended.remove(posting.refund)
+            statuses.append(Status.POSTED)
+        elif refund is not None and (refund.state is target or refund.id in _ids(going)):
+            statuses.append(Status.EXISTS)
+        else:
+            statuses.append(Status.NOT_OPEN)
+    return statuses
+
+
+def _fitting(
+    postings: Sequence[RefundPosting], kept: dict[UUID, KeptRefund]
+) -> dict[UUID, KeptRefund]:
+    """Leave out refunds that are asked for in another form than they were kept in."""
+    strangers = {
+        posting.refund
+        for posting in postings
+        if posting.refund in kept and not kept[posting.refund].fits(posting)
+    }
+    return {id: refund for id, refund in kept.items() if id not in strangers}
+
+
+def _ids(kept: Sequence[KeptRefund]) -> set[UUID]:
+    return {refund.id for refund in kept}

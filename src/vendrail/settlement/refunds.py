@@ -1,0 +1,251 @@
+"""Where a refund takes its money from, and what may happen to it. Pure.
+
+Before the split the money is held; after it, the merchant's available pays first and debt the rest,
+and the platform gives its part of the fee back where the terms say so. What nobody owns comes out
+of suspense. What was taken is kept, so that a refund which fails gives exactly that back.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.ledger import AccountId, Transfer, TransferCode, TransferId
+from vendrail.api.settlement import RefundPosting, RefundPostingStatus
+from vendrail.kernel.ids import derive
+from vendrail.kernel.money import EXPONENTS
+from vendrail.settlement.fees import returned_fee_minor
+from vendrail.settlement.split import MerchantAccounts, SplitFound, is_wellformed
+
+
+class RefundSource(StrEnum):
+    """Where the money of an order is when it is refunded."""
+
+    HELD = "held"
+    SPLIT = "split"  # With the merchant and, for the fee, the platform.
+    SUSPENSE = "suspense"
+
+
+class RefundState(StrEnum):
+    """Where one refund stands."""
+
+    ASKED = "asked"  # Written down; its money may be on the way to clearing.
+    OPEN = "open"  # In clearing.
+    PAYING = "paying"
+    PAID = "paid"
+    RETURNING = "returning"
+    RETURNED = "returned"
+    CANCELLED = "cancelled"  # Undone before it arrived: a tombstone.
+
+
+class KeptRefund(NamedTuple):
+    """What is kept of a refund: enough to do each of its movements again."""
+
+    id: UUID
+    subject: UUID
+    merchant: UUID | None
+    channel: str
+    currency: str
+    amount_minor: int
+    source: RefundSource
+    fee_minor: int  # The part that comes out of the platform's fee.
+    debt_minor: int  # The part that the merchant owes since; known when open.
+    state: RefundState
+
+    @property
+    def share_minor(self) -> int:
+        """The part that does not come out of the fee."""
+        return self.amount_minor - self.fee_minor
+
+    def fits(self, posting: RefundPosting) -> bool:
+        """Tell whether a repeat asks for the same."""
+        return (
+            self.subject == posting.order
+            and self.merchant == posting.merchant
+            and self.channel == posting.channel
+            and self.currency == posting.currency
+            and self.amount_minor == posting.amount_minor
+        )
+
+
+PoolKey = tuple[UUID, RefundSource]
+
+
+class Pool(NamedTuple):
+    """How much of an order's money lies in one place, and how much of it has been refunded."""
+
+    subject: UUID
+    source: RefundSource
+    size_minor: int
+    refunded_minor: int = 0
+    fee_returned_minor: int = 0
+
+    @property
+    def key(self) -> PoolKey:
+        """What tells one pool from another."""
+        return (self.subject, self.source)
+
+
+def is_refund_wellformed(posting: RefundPosting) -> bool:
+    """Tell whether a refund's amount and currency can be moved at all."""
+    return is_wellformed(posting.amount_minor) and posting.currency in EXPONENTS
+
+
+def asks_too_much(posting: RefundPosting) -> bool:
+    """Tell whether a refund exceeds what was captured, by the asker's own figures."""
+    return posting.refunded_minor + posting.amount_minor > posting.captured_minor
+
+
+def choose_pool(posting: RefundPosting, found: SplitFound) -> Pool:
+    """Say which money is refunded, and how much of it the books hold.
+
+    The books decide, not the asker: what is said to be split and is not is taken from held.
+    """
+    if posting.merchant is None:
+        return Pool(posting.order, RefundSource.SUSPENSE, max(0, found.suspense_minor))
+    if posting.is_split and found.split_minor:
+        return Pool(posting.order, RefundSource.SPLIT, found.split_minor)
+    held = found.captured_minor - found.split_minor
+    return Pool(posting.order, RefundSource.HELD, max(0, held))
+
+
+def ask_refund(
+    posting: RefundPosting, pool: Pool, found: SplitFound, *, is_fee_refunded: bool
+) -> tuple[KeptRefund, Pool] | None:
+    """Take a refund out of its pool; None when that much is not there."""
+    refunded = pool.refunded_minor + posting.amount_minor
+    if refunded > pool.size_minor:
+        return None
+    fee = 0
+    if pool.source is RefundSource.SPLIT and is_fee_refunded:
+        fee = returned_fee_minor(
+            found.fee_minor,
+            found.split_minor,
+            pool.refunded_minor,
+            pool.fee_returned_minor,
+            posting.amount_minor,
+        )
+    kept = KeptRefund(
+        posting.refund,
+        posting.order,
+        posting.merchant,
+        posting.channel,
+        posting.currency,
+        posting.amount_minor,
+        pool.source,
+        fee,
+        0,
+        RefundState.ASKED,
+    )
+    changed = pool._replace(
+        refunded_minor=refunded, fee_returned_minor=pool.fee_returned_minor + fee
+    )
+    return kept, changed
+
+
+def tombstone(posting: RefundPosting) -> KeptRefund:
+    """What stands on a refund's id when it is returned before it was opened."""
+    return KeptRefund(
+        posting.refund,
+        posting.order,
+        posting.merchant,
+        posting.channel,
+        posting.currency,
+        posting.amount_minor,
+        RefundSource.HELD,
+        0,
+        0,
+        RefundState.CANCELLED,
+    )
+
+
+def open_status(kept: KeptRefund, posting: RefundPosting, *, is_new: bool) -> RefundPostingStatus:
+    """Answer who asks to open a refund that is there."""
+    if not kept.fits(posting):
+        return RefundPostingStatus.EXISTS_DIFFERENT
+    if kept.state is RefundState.CANCELLED:
+        return RefundPostingStatus.CANCELLED
+    return RefundPostingStatus.POSTED if is_new else RefundPostingStatus.EXISTS
+
+
+def _leg(
+    kept: KeptRefund,
+    step: str,
+    debit: AccountId,
+    credit: AccountId,
+    amount_minor: int,
+    code: TransferCode,
+    *,
+    is_balancing: bool = False,
+) -> list[Transfer]:
+    if not amount_minor:
+        return []
+    id = TransferId(derive(kept.id, step))
+    return [
+        Transfer(id, debit, credit, amount_minor, code, kept.subject, is_balancing=is_balancing)
+    ]
+
+
+def _source(kept: KeptRefund, accounts: MerchantAccounts) -> AccountId:
+    if kept.source is RefundSource.SPLIT:
+        return accounts.available
+    return accounts.held if kept.source is RefundSource.HELD else accounts.suspense
+
+
+def opening_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
+    """Take the money to clearing; the first leg takes at most what a merchant still has."""
+    return [
+        *_leg(
+            kept,
+            "refund",
+            _source(kept, accounts),
+            accounts.clearing,
+            kept.share_minor,
+            TransferCode.REFUND,
+            is_balancing=kept.source is RefundSource.SPLIT,
+        ),
+        *_leg(
+            kept,
+            "refund:fee",
+            accounts.fee,
+            accounts.clearing,
+            kept.fee_minor,
+            TransferCode.REFUND_FEE,
+        ),
+    ]
+
+
+def debt_transfers(kept: KeptRefund, debt_minor: int, accounts: MerchantAccounts) -> list[Transfer]:
+    """Make the merchant owe what was not there."""
+    return _leg(
+        kept, "refund:debt", accounts.debt, accounts.clearing, debt_minor, TransferCode.REFUND
+    )
+
+
+def paying_transfers(
+    kept: KeptRefund, accounts: MerchantAccounts, provider: AccountId
+) -> list[Transfer]:
+    """Take the money from clearing to the provider, who has paid it out."""
+    return _leg(
+        kept,
+        "refund:paid",
+        accounts.clearing,
+        provider,
+        kept.amount_minor,
+        TransferCode.REFUND_PAID,
+    )
+
+
+def returning_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
+    """Give exactly what was taken back to where it was taken from."""
+    legs = (
+        ("return", _source(kept, accounts), kept.share_minor - kept.debt_minor),
+        ("return:debt", accounts.debt, kept.debt_minor),
+        ("return:fee", accounts.fee, kept.fee_minor),
+    )
+    return [
+        transfer
+        for step, credit, amount_minor in legs
+        for transfer in _leg(
+            kept, step, accounts.clearing, credit, amount_minor, TransferCode.REFUND_RETURNED
+        )
+    ]

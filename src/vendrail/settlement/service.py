@@ -1,0 +1,326 @@
+"""What sales, refunds and debts are, said to the ledger in one call a batch."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.ledger import (
+    AccountId,
+    Chart,
+    Ledger,
+    Transfer,
+    TransferResult,
+    TransferStatus,
+)
+from vendrail.api.settlement import (
+    CaptureBooking,
+    FeeTerms,
+    FeeTermsStatus,
+    MerchantBalance,
+    RefundPosting,
+    RefundPostingStatus,
+    Sale,
+    SaleResult,
+    SaleStatus,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database
+from vendrail.kernel.money import EXPONENTS
+from vendrail.settlement import split
+from vendrail.settlement.accounts import Accounts, ChannelKey, MerchantKey
+from vendrail.settlement.debts import Debts
+from vendrail.settlement.fees import PLATFORM, FeeVersion, is_wellformed
+from vendrail.settlement.refunding import Refunding
+from vendrail.settlement.settings import SettlementSettings
+from vendrail.settlement.store import FeeKey, Store
+from vendrail.settlement.terms import WRITE_S_MAX, FeeBook, decide_terms
+
+_MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
+_NOT_HELD = SaleResult(SaleStatus.NOT_HELD)
+_CANCELLED = SaleResult(SaleStatus.CANCELLED)
+
+
+class Doubt(NamedTuple):
+    """A sale whose chain was not plainly new, and whether another transfer stood in its way."""
+
+    position: int
+    sale: Sale
+    is_barred: bool
+
+
+class SettlementService:
+    """Fulfils `api.settlement.Settlement`."""
+
+    def __init__(
+        self, db: Database, clock: Clock, settings: SettlementSettings, ledger: Ledger
+    ) -> None:
+        self._ledger = ledger
+        self._store = Store(db, clock, settings)
+        self._fees = FeeBook(self._store, clock)
+        self._accounts = Accounts(ledger)
+        self._debts = Debts(self._store, clock, ledger, self._accounts)
+        self._refunding = Refunding(self._store, ledger, self._accounts, self._debts)
+
+    async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
+        """Write new versions of merchants' fee terms and open the merchants' accounts."""
+        statuses: list[FeeTermsStatus] = []
+
+        def decide(known: dict[FeeKey, list[FeeVersion]], now: datetime) -> list[FeeTerms]:
+            decided, added = decide_terms(terms, known, now)
+            statuses[:] = decided
+            return added
+
+        await self._store.add_fee_terms(terms, decide, WRITE_S_MAX)
+        await self._accounts.open(
+            {
+                (term.merchant, term.currency)
+                for term in terms
+                if term.merchant != PLATFORM and is_wellformed(term)
+            }
+        )
+        return statuses
+
+    async def read_fee_terms(self, merchants: Sequence[UUID]) -> list[list[FeeTerms]]:
+        """Read all versions of merchants' fee terms, newest first."""
+        found = await self._store.load_merchants_terms(merchants)
+        return [found.get(merchant, []) for merchant in merchants]
+
+    async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
+        """Book money that arrived; true when it stands in the books, now or from before."""
+        good = [booking for booking in bookings if _is_bookable(booking)]
+        await self._open_accounts((), good)
+        booked = iter(await self._book_alone(good))
+        return [_is_bookable(booking) and next(booked) for booking in bookings]
+
+    async def _book_alone(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
+        """Book captures outside any chain, under the second id where a chain spoiled the first."""
+        first = await self._post([self._book(booking) for booking in bookings])
+        spoiled = [
+            self._book(booking, is_second=True)
+            for booking, result in zip(bookings, first, strict=True)
+            if result.status is TransferStatus.LINKED_FAILED
+        ]
+        second = iter(await self._post(spoiled))
+        return [
+            next(second).is_done
+            if result.status is TransferStatus.LINKED_FAILED
+            else result.is_done
+            for result in first
+        ]
+
+    async def split_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
+        """Take the fee and give the merchant the rest; replay gives the same result.
+
+        One ledger call for all; a second one only for what was there before or is refused.
+        """
+        good = [sale for sale in sales if _is_sound(sale)]
+        await self._open_accounts(good, [sale.booking for sale in good if sale.booking])
+        versions = await self._fees.find_versions(good)
+        short = await self._find_short(good)
+        transfers: list[Transfer] = []
+        priced: list[tuple[Sale, SaleResult, int]] = []  # … and how many transfers.
+        for sale, version in zip(good, versions, strict=True):
+            if sale.order in short:
+                priced.append((sale, _NOT_HELD, 0))
+                continue
+            result = split.price(sale, version)
+            chain = self._chain(sale, result)
+            transfers += chain
+            priced.append((sale, result, len(chain)))
+        outcomes = await self._post(transfers)
+        results, doubtful = self._read_outcomes(priced, outcomes)
+        if doubtful:
+            await self._examine(doubtful, results)
+        await self._debts.recover_from(good)
+        answers = iter(results)
+        return [next(answers) if _is_sound(sale) else _MALFORMED for sale in sales]
+
+    def _chain(self, sale: Sale, result: SaleResult) -> list[Transfer]:
+        accounts = self._accounts.merchants[sale.merchant, sale.currency]
+        legs = split.sale_transfers(sale, result.fee_minor, result.fee_version, accounts)
+        if sale.booking is not None:
+            legs.insert(0, self._book(sale.booking, is_linked=True))
+        return legs
+
+    def _read_outcomes(
+        self, priced: Sequence[tuple[Sale, SaleResult, int]], outcomes: Sequence[TransferResult]
+    ) -> tuple[list[SaleResult], list[Doubt]]:
+        """Read each chain's outcome; what is not plainly new must be looked at again."""
+        results: list[SaleResult] = []
+        doubtful: list[Doubt] = []
+        start = 0
+        for position, (sale, result, count) in enumerate(priced):
+            chain = outcomes[start : start + count]
+            start += count
+            results.append(result)
+            if count and not split.is_fresh(chain):
+                legs = chain if sale.booking is None else chain[1:]
+                doubtful.append(Doubt(position, sale, split.is_barred(legs)))
+        return results, doubtful
+
+    async def _examine(self, doubtful: Sequence[Doubt], results: list[SaleResult]) -> None:
+        """Tell a repeat from a split that was undone, and both from books that disagree."""
+        books = await self._ledger.read_transfers([doubt.sale.order for doubt in doubtful])
+        for doubt, posted in zip(doubtful, books, strict=True):
+            found = split.find_split(doubt.sale.order, posted)
+            if found.is_reversed or (not found.amount_minor and doubt.is_barred):
+                results[doubt.position] = _CANCELLED
+            elif found.amount_minor == doubt.sale.amount_minor and not doubt.is_barred:
+                results[doubt.position] = SaleResult(
+                    SaleStatus.SPLIT, found.fee_minor, found.share_minor, found.fee_version
+                )
+            else:
+                results[doubt.position] = _NOT_HELD
+
+    async def _find_short(self, sales: Sequence[Sale]) -> set[UUID]:
+        """Find sales whose money is not in held: their booking does not fit, or there is none."""
+        short = {
+            sale.order
+            for sale in sales
+            if sale.booking is not None and not split.covers(sale.booking, sale)
+        }
+        unbooked = [sale for sale in sales if sale.booking is None]
+        if unbooked:
+            books = await self._ledger.read_transfers([sale.order for sale in unbooked])
+            for sale, posted in zip(unbooked, books, strict=True):
+                if split.find_split(sale.order, posted).captured_minor < sale.amount_minor:
+                    short.add(sale.order)
+        return short
+
+    async def _mark(self, sales: Sequence[Sale]) -> list[bool]:
+        """Take the ids of splits that are not there; true where the split is there."""
+        marks = [
+            split.marker_transfers(sale, self._accounts.merchants[sale.merchant, sale.currency])
+            for sale in sales
+        ]
+        outcomes = await self._post([transfer for pair in marks for transfer in pair])
+        return [split.stands(outcomes[at : at + 2]) for at in range(0, len(outcomes), 2)]
+
+    async def reverse_sales(self, sales: Sequence[Sale]) -> list[bool]:
+        """Undo splits that came before the pivot; leaves a tombstone where there was none."""
+        good = [sale for sale in sales if _is_sound(sale)]
+        await self._open_accounts(good, [sale.booking for sale in good if sale.booking])
+        # The money did arrive, whatever becomes of the sale.
+        await self._book_alone([sale.booking for sale in good if sale.booking])
+        marks = await self._mark(good)
+        standing = [sale for sale, is_standing in zip(good, marks, strict=True) if is_standing]
+        undone = dict.fromkeys((sale.order for sale in good), True)
+        if standing:
+            undone |= await self._reverse(standing)
+        return [_is_sound(sale) and undone[sale.order] for sale in sales]
+
+    async def _reverse(self, sales: Sequence[Sale]) -> dict[UUID, bool]:
+        """Take splits that stand back to held; what is no longer there becomes debt."""
+        books = await self._ledger.read_transfers([sale.order for sale in sales])
+        founds = {
+            sale.order: split.find_split(sale.order, posted)
+            for sale, posted in zip(sales, books, strict=True)
+        }
+        legs: list[Transfer] = []
+        for sale in sales:
+            accounts = self._accounts.merchants[sale.merchant, sale.currency]
+            legs += split.reversal_transfers(sale.order, founds[sale.order], accounts)
+        taken = dict.fromkeys(founds, 0)
+        for leg, outcome in zip(legs, await self._post(legs), strict=True):
+            taken[leg.subject] += outcome.amount_minor if outcome.is_done else 0
+        short = [
+            (sale, rest)
+            for sale in sales
+            if (rest := founds[sale.order].amount_minor - taken[sale.order]) > 0
+        ]
+        if not short:
+            return {}
+        await self._debts.mark({(sale.merchant, sale.currency) for sale, _ in short})
+        outcomes = await self._post(
+            [
+                split.reversal_debt(
+                    sale.order, rest, self._accounts.merchants[sale.merchant, sale.currency]
+                )
+                for sale, rest in short
+            ]
+        )
+        return {
+            sale.order: outcome.is_done for (sale, _), outcome in zip(short, outcomes, strict=True)
+        }
+
+    async def open_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
+        """Move the money of refunds to refund:clearing, when a refund is asked of the provider."""
+        return await self._refunding.open_refunds(refunds)
+
+    async def pay_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
+        """Move it from clearing to the provider, when the provider has confirmed."""
+        return await self._refunding.pay_refunds(refunds)
+
+    async def return_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
+        """Move it back to where it was taken from, when the provider has refused for good."""
+        return await self._refunding.return_refunds(refunds)
+
+    async def read_merchant_balances(
+        self, merchants: Sequence[tuple[UUID, str]]
+    ) -> list[MerchantBalance]:
+        """Read where merchants' money is, by (merchant, currency)."""
+        ids: list[AccountId] = []
+        for merchant, currency in merchants:
+            chart = Chart(currency)
+            ids.append(chart.held(merchant).id)
+            ids += [
+                chart.merchant(merchant, "available").id,
+                chart.merchant(merchant, "pending").id,
+                chart.merchant(merchant, "frozen").id,
+                chart.merchant(merchant, "debt").id,
+            ]
+        balances = await self._ledger.read_balances(ids)
+        sums = [0 if balance is None else balance.credit_minor for balance in balances]
+        return [
+            MerchantBalance(
+                merchant,
+                currency,
+                held_minor=sums[at],
+                available_minor=sums[at + 1],
+                pending_minor=sums[at + 2],
+                frozen_minor=sums[at + 3],
+                debt_minor=-sums[at + 4],
+            )
+            for at, (merchant, currency) in zip(range(0, len(sums), 5), merchants, strict=True)
+        ]
+
+    async def recover_debts(self) -> bool:
+        """Take what merchants owe from what they have; false: nothing more can be done now."""
+        return await self._debts.recover_all()
+
+    async def _open_accounts(
+        self, sales: Iterable[Sale], bookings: Iterable[CaptureBooking]
+    ) -> None:
+        merchants: set[MerchantKey] = {(sale.merchant, sale.currency) for sale in sales}
+        channels: set[ChannelKey] = set()
+        for booking in bookings:
+            merchants.add((booking.merchant, booking.currency))
+            channels.add((booking.channel, booking.currency))
+        await self._accounts.open(merchants, channels)
+
+    def _book(
+        self, booking: CaptureBooking, *, is_linked: bool = False, is_second: bool = False
+    ) -> Transfer:
+        return split.booking_transfer(
+            booking,
+            self._accounts.providers[booking.channel, booking.currency],
+            self._accounts.merchants[booking.merchant, booking.currency],
+            is_linked=is_linked,
+            is_second=is_second,
+        )
+
+    async def _post(self, transfers: Sequence[Transfer]) -> list[TransferResult]:
+        return await self._ledger.post_transfers(transfers) if transfers else []
+
+
+def _is_bookable(booking: CaptureBooking) -> bool:
+    return split.is_wellformed(booking.amount_minor) and booking.currency in EXPONENTS
+
+
+def _is_sound(sale: Sale) -> bool:
+    return (
+        split.is_wellformed(sale.amount_minor)
+        and sale.currency in EXPONENTS
+        and (sale.booking is None or _is_bookable(sale.booking))
+    )

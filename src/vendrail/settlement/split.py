@@ -1,0 +1,250 @@
+"""How a sale becomes transfers: the capture booked, the share to the merchant, the fee to us. Pure.
+
+Ids derive from the order (and, for the booking, from the capture), so there is one split an order.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.ledger import (
+    AccountId,
+    PostedTransfer,
+    Transfer,
+    TransferCode,
+    TransferId,
+    TransferResult,
+    TransferStatus,
+)
+from vendrail.api.settlement import CaptureBooking, Sale, SaleResult, SaleStatus
+from vendrail.kernel.ids import derive
+from vendrail.kernel.money import AMOUNT_MINOR_MAX
+from vendrail.settlement.fees import FeeVersion, fee_minor
+
+SHARE_STEP = "sale:share"
+FEE_STEP = "sale:fee"
+
+
+class MerchantAccounts(NamedTuple):
+    """The accounts that one merchant's money of one currency moves between."""
+
+    held: AccountId
+    available: AccountId
+    debt: AccountId
+    fee: AccountId
+    clearing: AccountId
+    suspense: AccountId
+    tombstone: AccountId
+
+
+def is_wellformed(amount_minor: int) -> bool:
+    """Tell whether an amount can be moved at all."""
+    return 0 < amount_minor <= AMOUNT_MINOR_MAX
+
+
+def booking_transfer(
+    booking: CaptureBooking,
+    provider: AccountId,
+    accounts: MerchantAccounts,
+    *,
+    is_linked: bool = False,
+    is_second: bool = False,
+) -> Transfer:
+    """Book money that arrived: to the merchant's held account, or to suspense when nothing fits.
+
+    The second id is for money whose first one was spoiled by a chain that failed.
+    """
+    if booking.is_from_suspense:
+        step, debit, credit, code = (
+            "match",
+            accounts.suspense,
+            accounts.held,
+            TransferCode.MATCHED,
+        )
+    elif booking.merchant is None:
+        step, debit, credit, code = "book", provider, accounts.suspense, TransferCode.UNMATCHED
+    else:
+        step, debit, credit, code = "book", provider, accounts.held, TransferCode.CAPTURE
+    return Transfer(
+        TransferId(derive(booking.capture, f"{step}:alone" if is_second else step)),
+        debit,
+        credit,
+        booking.amount_minor,
+        code,
+        booking.subject,
+        is_linked=is_linked,
+    )
+
+
+def covers(booking: CaptureBooking, sale: Sale) -> bool:
+    """Tell whether the money booked is this sale's, and enough for it."""
+    return (
+        booking.amount_minor >= sale.amount_minor
+        and booking.currency == sale.currency
+        and booking.merchant == sale.merchant
+        and booking.subject == sale.order
+    )
+
+
+def sale_transfers(
+    sale: Sale, fee: int, fee_version: int, accounts: MerchantAccounts
+) -> list[Transfer]:
+    """Split what is held into share and fee: a chain of one or two, since no leg may be zero."""
+    order = sale.order
+    share = sale.amount_minor - fee
+    memo = f"fee:{fee_version}"
+    legs = []
+    if share:
+        legs.append(
+            Transfer(
+                TransferId(derive(order, SHARE_STEP)),
+                accounts.held,
+                accounts.available,
+                share,
+                TransferCode.SALE,
+                order,
+                is_linked=fee > 0,
+                memo=memo,
+            )
+        )
+    if fee:
+        legs.append(
+            Transfer(
+                TransferId(derive(order, FEE_STEP)),
+                accounts.held,
+                accounts.fee,
+                fee,
+                TransferCode.FEE,
+                order,
+                memo=memo,
+            )
+        )
+    return legs
+
+
+def price(sale: Sale, version: FeeVersion) -> SaleResult:
+    """Say what the fee and the share of a sale are."""
+    fee = fee_minor(version, sale.amount_minor)
+    return SaleResult(SaleStatus.SPLIT, fee, sale.amount_minor - fee, version.number)
+
+
+def marker_transfers(sale: Sale, accounts: MerchantAccounts) -> list[Transfer]:
+    """Try to take a split's ids with transfers that must be refused.
+
+    Where the split stands they answer `exists_different`; else they are refused for want of money,
+    and the refusal, kept under the id, stands in the way of a split that comes late.
+    """
+    return [
+        Transfer(
+            TransferId(derive(sale.order, step)),
+            accounts.tombstone,
+            accounts.held,
+            1,
+            TransferCode.SPLIT_REVERSAL,
+            sale.order,
+        )
+        for step in (SHARE_STEP, FEE_STEP)
+    ]
+
+
+def is_fresh(chain: Sequence[TransferResult]) -> bool:
+    """Tell whether a sale was split just now: its last leg, so all of the chain, is new."""
+    return bool(chain) and chain[-1].status is TransferStatus.CREATED
+
+
+def is_barred(legs: Sequence[TransferResult]) -> bool:
+    """Tell whether something else, such as a tombstone, stands on an id of a broken chain."""
+    return any(leg.status is TransferStatus.EXISTS_DIFFERENT for leg in legs)
+
+
+def stands(marks: Iterable[TransferResult]) -> bool:
+    """Tell from the markers' answers whether the split was there before them."""
+    return any(mark.status is TransferStatus.EXISTS_DIFFERENT for mark in marks)
+
+
+def reversal_transfers(
+    order: UUID, found: "SplitFound", accounts: MerchantAccounts
+) -> list[Transfer]:
+    """Take a split back: the share as far as it is still there, the fee whole."""
+    legs = []
+    if found.share_minor:
+        legs.append(
+            Transfer(
+                TransferId(derive(order, "undo:share")),
+                accounts.available,
+                accounts.held,
+                found.share_minor,
+                TransferCode.SPLIT_REVERSAL,
+                order,
+                is_balancing=True,
+            )
+        )
+    if found.fee_minor:
+        legs.append(
+            Transfer(
+                TransferId(derive(order, "undo:fee")),
+                accounts.fee,
+                accounts.held,
+                found.fee_minor,
+                TransferCode.SPLIT_REVERSAL,
+                order,
+            )
+        )
+    return legs
+
+
+def reversal_debt(order: UUID, rest_minor: int, accounts: MerchantAccounts) -> Transfer:
+    """Make the merchant owe the part of the share that is no longer there."""
+    return Transfer(
+        TransferId(derive(order, "undo:debt")),
+        accounts.debt,
+        accounts.held,
+        rest_minor,
+        TransferCode.SPLIT_REVERSAL,
+        order,
+    )
+
+
+class SplitFound(NamedTuple):
+    """What the books hold of one order: money that came, the split, and whether it was undone."""
+
+    captured_minor: int = 0
+    suspense_minor: int = 0
+    share_minor: int = 0
+    fee_minor: int = 0
+    fee_version: int = 0
+    is_reversed: bool = False
+
+    @property
+    def amount_minor(self) -> int:
+        """How much was split, undone since or not."""
+        return self.share_minor + self.fee_minor
+
+    @property
+    def split_minor(self) -> int:
+        """How much of the captured money is with merchant and platform now."""
+        return 0 if self.is_reversed else self.amount_minor
+
+
+def find_split(order: UUID, posted: Sequence[PostedTransfer]) -> SplitFound:
+    """Read from an order's transfers what became of its money."""
+    sums = dict.fromkeys(TransferCode, 0)
+    share = fee = fee_version = 0
+    share_id, fee_id = derive(order, SHARE_STEP), derive(order, FEE_STEP)
+    for entry in posted:
+        transfer = entry.transfer
+        sums[transfer.code] += transfer.amount_minor
+        if transfer.id in (share_id, fee_id):
+            fee_version = int(transfer.memo.removeprefix("fee:"))
+            if transfer.id == share_id:
+                share = transfer.amount_minor
+            else:
+                fee = transfer.amount_minor
+    return SplitFound(
+        sums[TransferCode.CAPTURE] + sums[TransferCode.MATCHED],
+        sums[TransferCode.UNMATCHED] - sums[TransferCode.MATCHED],
+        share,
+        fee,
+        fee_version,
+        sums[TransferCode.SPLIT_REVERSAL] > 0,
+    )

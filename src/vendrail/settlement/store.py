@@ -1,0 +1,327 @@
+"""All SQL of settlement: fee versions, refunds and their pools, debtors."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.settlement import FeeTerms
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database, Retry, Row, Transaction
+from vendrail.settlement.fees import ANY_CURRENCY, PLATFORM, FeeVersion
+from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundSource, RefundState
+from vendrail.settlement.settings import SettlementSettings
+
+FeeKey = tuple[UUID, str]  # A merchant (or the platform) and a currency (or any).
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+FeeDecision = Callable[[dict[FeeKey, list[FeeVersion]], datetime], list[FeeTerms]]
+RefundDecision = Callable[
+    [dict[UUID, KeptRefund], dict[PoolKey, Pool]], tuple[list[KeptRefund], list[Pool]]
+]
+
+
+class Debtor(NamedTuple):
+    """Who owes, and the step of recovery that is written down and may not be posted yet."""
+
+    merchant: UUID
+    currency: str
+    turn: int
+    step: UUID | None
+    amount_minor: int
+
+
+def _kept(row: Row) -> KeptRefund:
+    values = list(row)
+    values[6], values[9] = RefundSource(values[6]), RefundState(values[9])
+    return KeptRefund(*values)
+
+
+class Store:
+    """Each method is one transaction, and none calls anyone while it is open."""
+
+    def __init__(self, db: Database, clock: Clock, settings: SettlementSettings) -> None:
+        self._db = db
+        self._clock = clock
+        self._settings = settings
+        self._has_default = False
+
+    # Fee terms.
+
+    async def load_fee_versions(self, keys: Collection[FeeKey]) -> dict[FeeKey, list[FeeVersion]]:
+        """Load all versions of the keys and of the platform's defaults, newest first."""
+        await self._ensure_default()
+        async with self._db.reading() as tx:
+            return await _load_fee_versions(tx, keys)
+
+    async def load_merchants_terms(self, merchants: Sequence[UUID]) -> dict[UUID, list[FeeTerms]]:
+        """Load all versions of merchants' terms in all currencies, newest first."""
+        await self._ensure_default()
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                "select merchant, currency, basis_points, fixed_minor, fee_minor_min,"
+                " is_fee_refunded, valid_from"
+                " from settlement.fee_terms where merchant = any($1)"
+                " order by valid_from desc, version desc",
+                list(merchants),
+            )
+        found: dict[UUID, list[FeeTerms]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(FeeTerms(*row))
+        return found
+
+    async def load_fee_policies(self, numbers: Sequence[int]) -> dict[int, bool]:
+        """Load by version whether the fee is given back with a refund."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                "select version, is_fee_refunded from settlement.fee_terms"
+                " where version = any($1::bigint[])",
+                list(numbers),
+            )
+        return {row[0]: row[1] for row in rows}
+
+    async def add_fee_terms(
+        self,
+        terms: Sequence[FeeTerms],
+        decide: FeeDecision,
+        write_s_max: float,
+    ) -> None:
+        """Show `decide` what stands, with nobody else writing, and add the versions it gives."""
+        await self._ensure_default()
+        async with self._db.transaction() as tx:
+            await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
+            began = self._clock.now()
+            known = await _load_fee_versions(tx, {(term.merchant, term.currency) for term in terms})
+            added = decide(known, began)
+            await _insert_fee_versions(tx, added, began)
+            if (self._clock.now() - began).total_seconds() > write_s_max:
+                raise Retry("Writing fee terms took too long to be safe; try again.")
+
+    async def _ensure_default(self) -> None:
+        """Write the platform's first default, from the settings, where there is none yet."""
+        if self._has_default:
+            return
+        async with self._db.transaction() as tx:
+            known = await _load_fee_versions(tx, ())
+            if (PLATFORM, ANY_CURRENCY) not in known:
+                await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
+                known = await _load_fee_versions(tx, ())
+            if (PLATFORM, ANY_CURRENCY) not in known:
+                first = FeeTerms(
+                    PLATFORM,
+                    ANY_CURRENCY,
+                    self._settings.default_basis_points,
+                    is_fee_refunded=self._settings.is_default_fee_refunded,
+                    valid_from=_EPOCH,
+                )
+                await _insert_fee_versions(tx, [first], self._clock.now())
+        self._has_default = True
+
+    # Refunds.
+
+    async def load_refunds(self, ids: Sequence[UUID]) -> dict[UUID, KeptRefund]:
+        """Load what is kept of refunds."""
+        async with self._db.reading() as tx:
+            return await _load_refunds(tx, ids)
+
+    async def add_refunds(
+        self, ids: Sequence[UUID], pools: Sequence[Pool], decide: RefundDecision
+    ) -> None:
+        """Lock the pools, show `decide` what stands, and write the refunds and pools it gives."""
+        async with self._db.transaction() as tx:
+            locked = await _lock_pools(tx, pools)
+            known = await _load_refunds(tx, ids)
+            added, changed = decide(known, locked)
+            await _insert_refunds(tx, added, self._clock.now())
+            await _update_pools(tx, changed)
+
+    async def move_refunds(
+        self,
+        ids: Sequence[UUID],
+        states: Sequence[RefundState],
+        target: RefundState,
+    ) -> set[UUID]:
+        """Move refunds that are in one of the states to another; give those that moved."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                "update settlement.refund set state = $3"
+                " where id = any($1) and state = any($2::text[]) returning id",
+                list(ids),
+                [str(state) for state in states],
+                str(target),
+            )
+        return {row[0] for row in rows}
+
+    async def open_refunds(self, debts: dict[UUID, int]) -> None:
+        """Write that refunds' money is in clearing, and how much of it the merchant owes."""
+        async with self._db.reading() as tx:
+            await tx.execute(
+                "update settlement.refund r set state = 'open', debt_minor = v.debt"
+                " from unnest($1::uuid[], $2::bigint[]) as v (id, debt)"
+                " where r.id = v.id and r.state = 'asked'",
+                list(debts),
+                list(debts.values()),
+            )
+
+    async def end_returns(self, ids: Sequence[UUID]) -> None:
+        """Write that refunds' money is back, and give their parts of the pools back, once."""
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "with back as (update settlement.refund set state = 'returned'"
+                "  where id = any($1) and state = 'returning'"
+                "  returning subject, source, amount_minor, fee_minor),"
+                " sums as (select subject, source, sum(amount_minor) as amount,"
+                "  sum(fee_minor) as fee from back group by subject, source)"
+                " update settlement.refund_pool p"
+                " set refunded_minor = p.refunded_minor - s.amount,"
+                "  fee_returned_minor = p.fee_returned_minor - s.fee"
+                " from sums s where p.subject = s.subject and p.source = s.source",
+                list(ids),
+            )
+
+    async def add_tombstones(self, refunds: Sequence[KeptRefund]) -> None:
+        """Leave tombstones on refunds that were undone before they arrived."""
+        async with self._db.transaction() as tx:
+            await _insert_refunds(tx, refunds, self._clock.now())
+
+    # Debtors.
+
+    async def load_debtors(self) -> list[Debtor]:
+        """Load everyone who owes; there are few."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                "select merchant, currency, turn, step, amount_minor"
+                " from settlement.debtor where is_open"
+                " order by merchant, currency"
+            )
+        return [Debtor(*row) for row in rows]
+
+    async def mark_debtors(self, keys: Collection[FeeKey]) -> None:
+        """Write who is about to owe: before the debt is posted."""
+        ordered = sorted(keys)
+        async with self._db.reading() as tx:
+            await tx.execute(
+                "insert into settlement.debtor as d (merchant, currency)"
+                " select * from unnest($1::uuid[], $2::text[])"
+                " on conflict (merchant, currency)"
+                " do update set is_open = true, turn = d.turn + 1",
+                [key[0] for key in ordered],
+                [key[1] for key in ordered],
+            )
+
+    async def step_debtor(
+        self, seen: Debtor, step: UUID | None, amount_minor: int, *, is_open: bool
+    ) -> Debtor | None:
+        """Write the next step of a recovery; None: someone else has been here since."""
+        async with self._db.reading() as tx:
+            row = await tx.fetch_row(
+                "update settlement.debtor"
+                " set step = $4, amount_minor = $5, is_open = $6, turn = turn + 1"
+                " where merchant = $1 and currency = $2 and turn = $3"
+                " returning merchant, currency, turn, step, amount_minor",
+                seen.merchant,
+                seen.currency,
+                seen.turn,
+                step,
+                amount_minor,
+                is_open,
+            )
+        return None if row is None else Debtor(*row)
+
+
+async def _load_fee_versions(
+    tx: Transaction, keys: Collection[FeeKey]
+) -> dict[FeeKey, list[FeeVersion]]:
+    rows = await tx.fetch(
+        "select merchant, currency, version, basis_points, fixed_minor, fee_minor_min,"
+        " is_fee_refunded, valid_from from settlement.fee_terms"
+        " where merchant = $3 or (merchant, currency) in"
+        " (select * from unnest($1::uuid[], $2::text[]))"
+        " order by valid_from desc, version desc",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        PLATFORM,
+    )
+    found: dict[FeeKey, list[FeeVersion]] = {}
+    for row in rows:
+        found.setdefault((row[0], row[1]), []).append(FeeVersion(*row[2:]))
+    return found
+
+
+async def _insert_fee_versions(
+    tx: Transaction, terms: Sequence[FeeTerms], made_at: datetime
+) -> None:
+    await tx.execute(
+        "insert into settlement.fee_terms (merchant, currency, basis_points, fixed_minor,"
+        " fee_minor_min, is_fee_refunded, valid_from, made_at)"
+        " select *, $8 from unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[],"
+        " $5::bigint[], $6::boolean[], $7::timestamptz[])",
+        [term.merchant for term in terms],
+        [term.currency for term in terms],
+        [term.basis_points for term in terms],
+        [term.fixed_minor for term in terms],
+        [term.fee_minor_min for term in terms],
+        [term.is_fee_refunded for term in terms],
+        [term.valid_from for term in terms],
+        made_at,
+    )
+
+
+async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptRefund]:
+    rows = await tx.fetch(
+        "select id, subject, merchant, channel, currency, amount_minor, source, fee_minor,"
+        " debt_minor, state from settlement.refund where id = any($1)",
+        list(ids),
+    )
+    return {row[0]: _kept(row) for row in rows}
+
+
+async def _insert_refunds(
+    tx: Transaction, refunds: Sequence[KeptRefund], asked_at: datetime
+) -> None:
+    """Write refunds in id order; a rival who wrote one first makes the whole be run again."""
+    ordered = sorted(refunds, key=lambda refund: refund.id)
+    count = await tx.execute(
+        "insert into settlement.refund (id, subject, merchant, channel, currency, amount_minor,"
+        " source, fee_minor, debt_minor, state, asked_at)"
+        " select *, $11 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
+        " $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])"
+        " on conflict (id) do nothing",
+        *([refund[field] for refund in ordered] for field in range(len(KeptRefund._fields))),
+        asked_at,
+    )
+    if count < len(ordered):
+        raise Retry("Someone else has just written one of these refunds; look again.")
+
+
+async def _lock_pools(tx: Transaction, pools: Sequence[Pool]) -> dict[PoolKey, Pool]:
+    """Make sure that the pools are there, as large as the books say, and hold them."""
+    ordered = sorted(pools, key=lambda pool: (pool.subject, pool.source))
+    rows = await tx.fetch(
+        "insert into settlement.refund_pool as p (subject, source, size_minor)"
+        " select * from unnest($1::uuid[], $2::text[], $3::bigint[])"
+        " on conflict (subject, source)"
+        " do update set size_minor = greatest(p.refunded_minor, excluded.size_minor)"
+        " returning subject, source, size_minor, refunded_minor, fee_returned_minor",
+        [pool.subject for pool in ordered],
+        [str(pool.source) for pool in ordered],
+        [pool.size_minor for pool in ordered],
+    )
+    return {
+        (row[0], RefundSource(row[1])): Pool(row[0], RefundSource(row[1]), *row[2:]) for row in rows
+    }
+
+
+async def _update_pools(tx: Transaction, pools: Sequence[Pool]) -> None:
+    await tx.execute(
+        "update settlement.refund_pool p"
+        " set refunded_minor = v.refunded, fee_returned_minor = v.fee"
+        " from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])"
+        " as v (subject, source, refunded, fee)"
+        " where p.subject = v.subject and p.source = v.source",
+        [pool.subject for pool in pools],
+        [str(pool.source) for pool in pools],
+        [pool.refunded_minor for pool in pools],
+        [pool.fee_returned_minor for pool in pools],
+    )
