@@ -1,0 +1,19 @@
+"""The ledger's loops: adding up busy accounts, and ending pending transfers whose time is up."""
+
+import asyncio
+
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.outbox import poll
+from vendrail.ledger.service import LedgerService
+
+
+def jobs(service: LedgerService) -> list[Job]:
+    """Name the loops; any number of processes may run them."""
+
+    async def roll_up() -> None:
+        await poll(service.roll_up, service.clock, asyncio.Event(), name="ledger.roll_up")
+
+    async def expire() -> None:
+        await poll(service.expire_transfers, service.clock, asyncio.Event(), name="ledger.expire")
+
+    return [Job("ledger.roll_up", roll_up), Job("ledger.expire", expire)]

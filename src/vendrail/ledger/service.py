@@ -1,0 +1,237 @@
+"""The ledger: load, decide, save."""
+
+import re
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from vendrail.api.ledger import (
+    Account,
+    AccountId,
+    AccountStatus,
+    Balance,
+    Entry,
+    EntryQuery,
+    PostedTransfer,
+    Transfer,
+    TransferId,
+    TransferKind,
+    TransferResult,
+    TransferStatus,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Database
+from vendrail.kernel.errors import Broken, Malformed
+from vendrail.kernel.ids import derive
+from vendrail.kernel.money import EXPONENTS
+from vendrail.ledger import decide, plain, store
+from vendrail.ledger.books import Books, Terms
+
+TRANSFERS_MAX = 8_192  # Of the largest amount each, their sum still fits a bigint.
+_ENTRIES_MAX = 1_000
+_EXPIRED_MAX = 512
+_ROLLED_UP_MAX = 20_000
+_ACCOUNTS_CACHED_MAX = 1_000_000
+_NAME = re.compile(r"[a-z][a-z_]*(:[A-Za-z0-9_.\-]+)*")
+_NAME_LENGTH_MAX = 128
+
+
+class _GuardError(Exception):
+    """Rolls a transaction back: a guard did not hold, so the batch must be loaded and decided."""
+
+
+class LedgerService:
+    """Double entry in batches, over the ledger's own database."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self.clock = clock
+        self._accounts: dict[int, Terms] = {}  # Immutable, so kept; by the id's integer.
+        self._strained: set[int] = set()
+
+    async def open_accounts(self, accounts: Sequence[Account]) -> list[AccountStatus]:
+        """Open accounts of the chart; opening again is `exists`."""
+        statuses = [_check_account(account) for account in accounts]
+        sound = {
+            account.id: account
+            for account, status in zip(reversed(accounts), reversed(statuses), strict=True)
+            if status is None
+        }
+        known = await self._learn(sound.keys())
+        unknown = [account for id, account in sound.items() if id.int not in known]
+        opened: set[UUID] = set()
+        if unknown:
+            async with self._db.transaction() as tx:
+                opened = await store.open_accounts(tx, unknown, self.clock.now())
+            known = await self._learn(sound.keys())
+        results: list[AccountStatus] = []
+        for account, status in zip(accounts, statuses, strict=True):
+            if status is not None:
+                results.append(status)
+            elif account.id in opened:
+                opened.discard(account.id)
+                results.append(AccountStatus.CREATED)
+            else:
+                results.append(_compare(known[account.id.int], account))
+        return results
+
+    async def post_transfers(self, transfers: Sequence[Transfer]) -> list[TransferResult]:
+        """Post in order, item k seeing k−1; one result for each transfer, in the same order."""
+        if not transfers:
+            return []
+        if len(transfers) > TRANSFERS_MAX:
+            raise Malformed(f"A batch has at most {TRANSFERS_MAX} transfers; send several.")
+        accounts = self._accounts
+        batch = plain.gather(transfers, accounts)
+        if batch is None:
+            accounts = await self._learn(_touched(transfers))
+            batch = plain.gather(transfers, accounts)
+        if (
+            batch is not None
+            and self._strained.isdisjoint(batch.payers)
+            and await self._post_plain(batch)
+        ):
+            created = TransferStatus.CREATED
+            return [TransferResult(created, new.amount_minor) for new in transfers]
+        for new in transfers:
+            decide.check_shape(new)
+        return await self._post_decided(transfers, accounts)
+
+    async def _post_plain(self, batch: plain.Plain) -> bool:
+        """Write a batch that any order suits; false, and nothing done, where a guard held it up."""
+        try:
+            async with self._db.transaction() as tx:
+                if not await store.insert_plain(tx, batch, self.clock.now()):
+                    raise _GuardError
+                await store.insert_deltas(tx, batch.deltas)
+                if not await store.move_guarded(tx, batch.guarded):
+                    raise _GuardError
+        except _GuardError:
+            return False
+        return True
+
+    async def _post_decided(
+        self, transfers: Sequence[Transfer], accounts: dict[int, Terms]
+    ) -> list[TransferResult]:
+        """Claim the ids, load what they touch under locks, decide one by one, save."""
+        firsts = {new.id: new for new in reversed(transfers)}
+        pendings = {new.pending for new in transfers if new.pending is not None}
+        books = Books(now=self.clock.now(), accounts=accounts)
+        async with self._db.transaction() as tx:
+            claimed = await store.claim(
+                tx, sorted(firsts.values(), key=lambda new: new.id.int), books.now
+            )
+            books.resolutions = await store.lock_pendings(tx, pendings)
+            books.outcomes = await store.load_outcomes(tx, (firsts.keys() | pendings) - claimed)
+            books.counters = await store.lock_balances(tx, _limited(books, transfers))
+            results = decide.post(books, transfers)
+            if claimed != books.made.keys() or len(claimed) != await store.save(tx, books):
+                raise Broken("The ledger did not settle exactly the transfers that it claimed.")
+        for number, is_strained in plain.strain(books, transfers).items():
+            (self._strained.add if is_strained else self._strained.discard)(number)
+        return results
+
+    async def read_balances(self, accounts: Sequence[AccountId]) -> list[Balance | None]:
+        """Read the present counters; None where there is no such account."""
+        if not accounts:
+            return []
+        async with self._db.reading() as tx:
+            found = await store.read_balances(tx, accounts)
+        return [found.get(account) for account in accounts]
+
+    async def read_entries(self, queries: Sequence[EntryQuery]) -> list[list[Entry]]:
+        """Read accounts' entries, newest first."""
+        for query in queries:
+            if not 0 < query.entries_max <= _ENTRIES_MAX:
+                raise Malformed(f"`entries_max` is from 1 to {_ENTRIES_MAX}; read page by page.")
+        known = await self._learn({query.account for query in queries})
+        found: dict[int, list[Entry]] = {}
+        listed: list[tuple[int, EntryQuery]] = []
+        async with self._db.reading() as tx:
+            for position, query in enumerate(queries):
+                terms = known.get(query.account.int)
+                if terms is not None and terms.is_listed:
+                    listed.append((position, query))
+                elif terms is not None:
+                    found[position] = await store.read_unlisted(tx, terms, query, self.clock.now())
+            if listed:
+                found |= await store.read_listed(tx, listed)
+        return [found.get(position, []) for position in range(len(queries))]
+
+    async def read_transfers(self, subjects: Sequence[UUID]) -> list[list[PostedTransfer]]:
+        """Read all transfers that carry a serial number, oldest first."""
+        if not subjects:
+            return []
+        async with self._db.reading() as tx:
+            found = await store.read_transfers(tx, subjects)
+        return [found.get(subject, []) for subject in subjects]
+
+    async def roll_up(self) -> bool:
+        """Add deltas to their balances, so many at a time; true where more may be waiting."""
+        async with self._db.transaction() as tx:
+            return await store.roll_up(tx, _ROLLED_UP_MAX) == _ROLLED_UP_MAX
+
+    async def expire_transfers(self) -> bool:
+        """Give back pending amounts whose time is up, the oldest first; true where more may wait.
+
+        Each is ended by a transfer of its own, whose id derives from it: so it happens once.
+        """
+        async with self._db.reading() as tx:
+            due = await store.load_due(tx, self.clock.now(), _EXPIRED_MAX)
+        if not due:
+            return False
+        accounts = await self._learn(_touched(due))
+        await self._post_decided([_expiry(old) for old in due], accounts)
+        return len(due) == _EXPIRED_MAX
+
+    async def _learn(self, ids: Collection[UUID]) -> dict[int, Terms]:
+        """Load accounts not known yet; give all that are known.
+
+        What is given stays whole for as long as a batch needs it, also when the cache starts anew.
+        """
+        missing = {id for id in ids if id.int not in self._accounts}
+        if not missing:
+            return self._accounts
+        if len(self._accounts) + len(missing) > _ACCOUNTS_CACHED_MAX:
+            self._accounts = {}
+            missing = set(ids)
+        async with self._db.reading() as tx:
+            found = await store.load_accounts(tx, missing)
+        self._accounts.update((terms.id.int, terms) for terms in found)
+        return self._accounts
+
+
+def _touched(transfers: Sequence[Transfer]) -> set[UUID]:
+    return {id for new in transfers for id in (new.debit, new.credit)}
+
+
+def _limited(books: Books, transfers: Sequence[Transfer]) -> set[int]:
+    found = (books.accounts.get(id.int) for id in _touched(transfers))
+    return {terms.number for terms in found if terms is not None and terms.is_limited}
+
+
+def _check_account(account: Account) -> AccountStatus | None:
+    if len(account.name) > _NAME_LENGTH_MAX or not _NAME.fullmatch(account.name):
+        return AccountStatus.NAME_MALFORMED
+    if account.currency not in EXPONENTS:
+        return AccountStatus.CURRENCY_UNKNOWN
+    return None
+
+
+def _compare(terms: Terms, account: Account) -> AccountStatus:
+    is_same = (terms.limit, terms.is_listed) == (account.limit, account.is_listed)
+    return AccountStatus.EXISTS if is_same else AccountStatus.EXISTS_DIFFERENT
+
+
+def _expiry(pending: Transfer) -> Transfer:
+    """The transfer that gives a pending amount back: the same but for its id and kind."""
+    return replace(
+        pending,
+        id=TransferId(derive(pending.id, "expire")),
+        kind=TransferKind.EXPIRE,
+        pending=pending.id,
+        timeout_s=0,
+        amount_minor=0,
+        is_linked=False,
+        is_balancing=False,
+    )
