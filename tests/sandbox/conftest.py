@@ -25,7 +25,7 @@ from vendrail.sandbox.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 # A ladder of milliseconds: the order of its steps is the real one's.
-QUICK = Settings(notify_ladder_scale=0.000_1, notify_timeout_s=2.0)
+QUICK = Settings(notify_ladder_scale=0.000_02, notify_timeout_s=2.0)
 
 
 class Peer:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
@@ -21,6 +22,8 @@ from vendrail.sandbox.service import Sandbox
 from vendrail.sandbox.settings import Settings
 from vendrail.sandbox.wallet import WALLET_ROUTES
 
+_log = structlog.get_logger(__name__)
+
 _BODY_BYTES_MAX = 64_000_000  # Callbacks of a whole load test are signed in one request.
 _SWEEP_INTERVAL_S = 1.0
 
@@ -31,11 +34,11 @@ def _tell_error(_: Request[Any, Any, Any], error: Error) -> Response[bytes]:
     return Response(body, status_code=status, media_type="application/problem+json")
 
 
-def _tell_http_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    status = getattr(error, "status_code", 500)
-    detail = getattr(error, "detail", "The sandbox failed; its log says why.")
-    body = encode({"title": type(error).__name__, "status": status, "detail": detail})
-    return Response(body, status_code=status, media_type="application/problem+json")
+def _tell_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.error("request.failed", path=request.url.path, exc_info=error)
+    detail = "The sandbox failed; its log says why."
+    body = encode({"title": "Internal Server Error", "status": 500, "detail": detail})
+    return Response(body, status_code=500, media_type="application/problem+json")
 
 
 async def _sweep_for_ever(sandbox: Sandbox) -> None:
@@ -62,7 +65,7 @@ def build(home: Path, *, clock: Clock | None = None, settings: Settings | None =
         route_handlers=[*ROUTES, *WALLET_ROUTES],
         lifespan=[lifespan],
         state=State({"sandbox": sandbox}),
-        exception_handlers={Error: _tell_error, 500: _tell_http_error},
+        exception_handlers={Error: _tell_error, 500: _tell_failure},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=_BODY_BYTES_MAX,
