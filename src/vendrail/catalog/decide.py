@@ -16,7 +16,7 @@ from vendrail.api.catalog import (
     KeyId,
     UndoStatus,
 )
-from vendrail.catalog.stock import Move, Place, Tallies
+from vendrail.catalog.stock import Move, Place, Tally
 
 
 class Supply(StrEnum):
@@ -33,6 +33,12 @@ class Shelf:
 
     supply: Supply
     is_held: bool = True  # Whether unpaid orders set stock aside.
+    free: int = 0  # How many were free when it was read: a hint, until the counters are locked.
+
+    @property
+    def needs_hold(self) -> bool:
+        """Whether an unpaid order sets stock aside."""
+        return self.is_held and self.supply is not Supply.ENDLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def hold(book: HoldBook, new: Hold) -> HoldStatus:
     if new.order in book.orders:
         return HoldStatus.EXISTS
     shelf = book.shelves.get(new.variant)
-    if shelf and (shelf.supply is Supply.ENDLESS or not shelf.is_held):
+    if shelf and not shelf.needs_hold:
         return HoldStatus.NOT_NEEDED
     if not shelf:
         return HoldStatus.VARIANT_NOT_FOUND
@@ -91,72 +97,74 @@ def hold(book: HoldBook, new: Hold) -> HoldStatus:
     return HoldStatus.HELD
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+@dataclass(slots=True)
+class Lane:
+    """One variant in a batch of allocations: what is known of it, and what the batch moves."""
+
+    variant: UUID
+    shelf: Shelf | None
+    free: int = 0  # Known (and locked) only where an allocation has no hold that covers it.
+    wanted: int = 0  # Keys to take from the pool.
+    tally: Tally = field(default_factory=Tally)
+    keys: list[KeyId] = field(default_factory=list)  # Those that were taken.
+    at: int = 0  # How many of them were given away.
+
+
+class Held(NamedTuple):
     """What one order had set aside."""
 
     variant: UUID
     quantity: int
 
 
-def is_covered(new: Allocation, held: Held | None) -> bool:
-    """Whether an order's own hold is enough, so that nobody else's stock need be looked at."""
-    return held is not None and held.variant == new.variant and held.quantity >= new.quantity
+def are_covered(
+    news: Sequence[Allocation], shelves: dict[UUID, Shelf], holds: dict[UUID, Held]
+) -> bool:
+    """Whether every order's own hold is enough, so that nobody else's stock need be looked at."""
+    rest = holds.copy()
+    for new in news:
+        held = rest.pop(new.order, None)
+        if held is None or held.quantity < new.quantity or held.variant != new.variant:
+            shelf = shelves.get(new.variant)
+            if shelf is not None and shelf.supply is Supply.KEYS:
+                return False
+    return True
 
 
-@dataclass(slots=True)
-class Plan:
-    """Which allocations are to be filled, how many keys that takes, and how the counters move."""
-
-    filled: list[Allocation] = field(default_factory=list)
-    refused: list[tuple[Allocation, AllocationStatus]] = field(default_factory=list)
-    wanted: Counter[UUID] = field(default_factory=Counter)
-    tallies: Tallies = field(default_factory=Tallies)
-
-
-def plan_allocations(
-    news: Iterable[Allocation],
-    shelves: dict[UUID, Shelf],
-    holds: dict[UUID, Held],
-    free: dict[UUID, int],
-) -> Plan:
+def plan(
+    lanes: dict[UUID, Lane], news: Sequence[Allocation], holds: dict[UUID, Held]
+) -> list[AllocationStatus]:
     """Fill in order: from the order's own hold, which ends; beyond it only from what is free.
 
-    `free` is needed (and changed) only for allocations that no hold covers: what is held for
-    others is never taken.
+    What is held for others is never taken. `holds` is used up.
     """
-    plan = Plan()
-    for new in news:
-        variant, quantity = new.variant, new.quantity
-        held = holds.pop(new.order, None)
-        shelf = shelves.get(variant)
-        if held is not None and is_covered(new, held) and shelf and shelf.supply is Supply.KEYS:
-            tally = plan.tallies[variant]
-            tally.held -= held.quantity
-            tally.free += held.quantity - quantity
+    return [_plan_one(lanes, new, holds.pop(new.order, None)) for new in news]
+
+
+def _plan_one(lanes: dict[UUID, Lane], new: Allocation, held: Held | None) -> AllocationStatus:
+    lane, quantity = lanes[new.variant], new.quantity
+    shelf, tally = lane.shelf, lane.tally
+    is_from_pool = shelf is not None and shelf.supply is Supply.KEYS
+    if held is not None:
+        if is_from_pool and held.quantity == quantity and held.variant == lane.variant:
+            tally.held -= quantity
             tally.allocated += quantity
-            if variant in free:
-                free[variant] += held.quantity - quantity
-            plan.filled.append(new)
-            plan.wanted[variant] += quantity
-            continue
-        if held is not None:
-            plan.tallies[held.variant].move(Place.HELD, Move.RELEASE, held.quantity)
-            if held.variant in free:
-                free[held.variant] += held.quantity
-        if not shelf:
-            plan.refused.append((new, AllocationStatus.VARIANT_NOT_FOUND))
-        elif shelf.supply is Supply.ENDLESS:
-            plan.tallies[variant].make(quantity)
-            plan.filled.append(new)
-        elif shelf.supply is Supply.EMPTY or free.get(variant, 0) < quantity:
-            plan.refused.append((new, AllocationStatus.SOLD_OUT))
-        else:
-            free[variant] -= quantity
-            plan.tallies[variant].move(Place.FREE, Move.ALLOCATE, quantity)
-            plan.filled.append(new)
-            plan.wanted[variant] += quantity
-    return plan
+            lane.wanted += quantity
+            return AllocationStatus.ALLOCATED
+        source = lanes[held.variant]
+        source.tally.move(Place.HELD, Move.RELEASE, held.quantity)
+        source.free += held.quantity
+    if shelf is None:
+        return AllocationStatus.VARIANT_NOT_FOUND
+    if shelf.supply is Supply.ENDLESS:
+        tally.make(quantity)
+        return AllocationStatus.ALLOCATED
+    if not is_from_pool or lane.free < quantity:
+        return AllocationStatus.SOLD_OUT
+    lane.free -= quantity
+    lane.wanted += quantity
+    tally.move(Place.FREE, Move.ALLOCATE, quantity)
+    return AllocationStatus.ALLOCATED
 
 
 class AllocationRow(NamedTuple):
@@ -172,42 +180,43 @@ class AllocationRow(NamedTuple):
 
 
 def hand_out(
-    plan: Plan, shelves: dict[UUID, Shelf], picked: dict[UUID, list[KeyId]]
-) -> tuple[dict[UUID, AllocationResult], list[AllocationRow]]:
-    """Give the picked keys to the planned allocations: the whole quantity, or none.
+    lanes: dict[UUID, Lane], news: Sequence[Allocation], statuses: Sequence[AllocationStatus]
+) -> tuple[list[AllocationResult], list[AllocationRow]]:
+    """Give the taken keys to the planned allocations: the whole quantity, or none.
 
-    What is left in `picked` found no taker and goes back to the pool: that happens only where the
+    What is left in a lane found no taker and goes back to the pool: that happens only where the
     pool held less than its counters said.
     """
-    results: dict[UUID, AllocationResult] = {}
+    results: list[AllocationResult] = []
     rows: list[AllocationRow] = []
-    at: Counter[UUID] = Counter()
-    state = AllocationStatus.ALLOCATED.value
-    refused = plan.refused
-    for new in plan.filled:
+    allocated = AllocationStatus.ALLOCATED
+    for new, status in zip(news, statuses, strict=True):
         id, order, variant, quantity = new.id, new.order, new.variant, new.quantity
-        if shelves[variant].supply is Supply.ENDLESS:
-            rows.append(AllocationRow(id, order, variant, None, quantity, 0, state))
-            results[id] = AllocationResult(AllocationStatus.ALLOCATED)
+        if status is not allocated:
+            rows.append(AllocationRow(id, order, variant, None, 0, 0, status.value))
+            results.append(AllocationResult(status))
             continue
-        start = at[variant]
-        keys = picked.get(variant, [])[start : start + quantity]
+        lane = lanes[variant]
+        if lane.shelf is not None and lane.shelf.supply is Supply.ENDLESS:
+            rows.append(AllocationRow(id, order, variant, None, quantity, 0, "allocated"))
+            results.append(AllocationResult(allocated))
+            continue
+        keys = lane.keys[lane.at : lane.at + quantity]
         if len(keys) < quantity:
-            plan.tallies[variant].move(Place.ALLOCATED, Move.UNDO, quantity)
-            refused.append((new, AllocationStatus.SOLD_OUT))
+            lane.tally.move(Place.ALLOCATED, Move.UNDO, quantity)
+            rows.append(AllocationRow(id, order, variant, None, 0, 0, "sold_out"))
+            results.append(AllocationResult(AllocationStatus.SOLD_OUT))
             continue
-        at[variant] += quantity
-        rows += [
-            AllocationRow(id, order, variant, key, 1, position, state)
-            for position, key in enumerate(keys)
-        ]
-        results[id] = AllocationResult(AllocationStatus.ALLOCATED, keys)
-    for new, status in refused:
-        rows.append(AllocationRow(new.id, new.order, new.variant, None, 0, 0, status.value))
-        results[new.id] = AllocationResult(status)
-    for taken_of, count in at.items():
-        del picked[taken_of][:count]
+        lane.at += quantity
+        for position, key in enumerate(keys):
+            rows.append(AllocationRow(id, order, variant, key, 1, position, "allocated"))
+        results.append(AllocationResult(allocated, keys))
     return results, rows
+
+
+def spare_keys(lanes: Iterable[Lane]) -> list[tuple[UUID, KeyId]]:
+    """Give the keys (variant, key) that were taken and found no taker."""
+    return [(lane.variant, key) for lane in lanes for key in lane.keys[lane.at :]]
 
 
 def outcome(rows: Sequence[AllocationRow]) -> AllocationResult:

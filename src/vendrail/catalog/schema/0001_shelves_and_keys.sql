@@ -104,7 +104,7 @@ create table catalog.allocation (
         ('allocated', 'sold', 'void', 'sold_out', 'variant_not_found', 'freed', 'cancelled')),
     primary key (id, position)
 ) with (
-    fillfactor = 55,  -- Room for `allocated` to become `sold` on the same page.
+    fillfactor = 45,  -- Room for `allocated` to become `sold` on the same page.
     autovacuum_vacuum_scale_factor = 0.05
 );
 -- No key leaves twice: whatever the code does, PostgreSQL refuses the second time.

@@ -36,7 +36,7 @@ RESTOCKED = "catalog.restocked"  # The wake-up topic of keys that came in.
 _KEY = "catalog.key"
 _CONTENT = "catalog.content"
 _EXPORT_MAX = 10_000
-_ANALYZE_FROM = 2_000
+_ANALYZE_FROM = 2_000  # Then after twice as many: autovacuum comes too late for a first intake.
 _HEADROOM = ~(1 << 61)  # A run of ids counts up from its first; this keeps room above it.
 
 
@@ -44,7 +44,7 @@ _HEADROOM = ~(1 << 61)  # A run of ids counts up from its first; this keeps room
 class _Sealed:
     """One intake, ready to be written: cleaned, hashed, sealed."""
 
-    keys: list[tuple[UUID, UUID, int, bytes]]  # id, fingerprint, line, sealed
+    keys: list[tuple[str, int, UUID, bytes]]  # fingerprint, line, id, sealed
     rejects: list[KeyReject]
 
 
@@ -71,6 +71,8 @@ class KeyService(StockService):
         self._newest: tuple[datetime, DataKey] | None = None
         self._data_keys: dict[UUID, DataKey] = {}
         self._key_last = 0
+        self._unplanned = 0
+        self._analyze_from = _ANALYZE_FROM
 
     async def add_keys(self, intakes: Sequence[KeyIntake]) -> list[KeyIntakeResult]:
         """Take in keys: cleaned, de-duplicated by keyed hash within the product, sealed."""
@@ -107,12 +109,12 @@ class KeyService(StockService):
                 rejects.append(KeyReject(line.number, reason))
                 continue
             plaintext = text.encode()
-            fingerprint = UUID(bytes=vault.keyed_hash(_KEY, prefix + plaintext)[:16])
+            fingerprint = vault.keyed_hash(_KEY, prefix + plaintext)[:16].hex()
             id = UUID(int=first)
             first += 1
-            keys.append((id, fingerprint, line.number, vault.seal(data_key, _KEY, id, plaintext)))
+            keys.append((fingerprint, line.number, id, vault.seal(data_key, _KEY, id, plaintext)))
         # In the order of the unique index: two intakes of one file never wait for each other.
-        keys.sort(key=lambda key: (key[1].int, key[2]))
+        keys.sort()
         return _Sealed(keys, rejects)
 
     async def _take_in(
@@ -121,26 +123,28 @@ class KeyService(StockService):
         tallies = Tallies()
         keys, rejects = sealed.keys, sealed.rejects
         async with self._db.transaction() as tx:
-            taken = await store.insert_keys(
+                known = await store.insert_keys(
                 tx, found.id, found.product, intake.batch, data_key.id, keys
             )
-            known = [key for key in keys if key[0] not in taken]
             # A line that this very intake took in before is not a duplicate: the call is repeated.
             repeated = (
                 await store.read_lines_of(
-                    tx, found.product, intake.batch, [key[1] for key in known]
+                    tx, found.product, intake.batch, [fingerprint for _, fingerprint in known]
                 )
                 if known
                 else set()
             )
-            duplicates = [key[2] for key in known if (key[1], key[2]) not in repeated]
+            duplicates = [key[0] for key in known if key not in repeated]
             rejects += [KeyReject(line, "duplicate") for line in duplicates]
-            if taken:
-                tallies[found.id].take_in(len(taken))
-                lower_to = {found.id: KeyId(min(taken))}
-                await store.add_tallies(tx, tallies, lower_to=lower_to)
-            if len(taken) >= _ANALYZE_FROM:
+            taken_count = len(keys) - len(known)
+            if taken_count:
+                tallies[found.id].take_in(taken_count)
+                first = KeyId(min(key[2] for key in keys))
+                await store.add_tallies(tx, tallies.items(), lower_to={found.id: first})
+            self._unplanned += taken_count
+            if self._unplanned >= self._analyze_from:
                 await store.analyze_keys(tx)
+                self._unplanned, self._analyze_from = 0, self._analyze_from * 2
         rejects.sort(key=lambda reject: reject.number)
         return KeyIntakeResult(
             sku_found=True, added_count=len(keys) - len(duplicates), rejects=rejects

@@ -23,17 +23,18 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Retry, Transaction
 
 Result = TypeVar("Result")
-_RIVALS_MAX = 8
+_ATTEMPTS_MAX = 8
 
 
 class _RivalError(Exception):
-    """Another writer wrote an outcome first: load again in a new transaction to find it."""
+    """Another writer wrote first, or not all is plain: load everything in a new transaction."""
 
 
-async def _again(work: Callable[[], Awaitable[Result]]) -> Result:
-    for _ in range(_RIVALS_MAX):
+async def _again(work: Callable[[bool], Awaitable[Result]]) -> Result:
+    """Try the plain way, on which nothing is repeated or short; then look at everything first."""
+    for attempt in range(_ATTEMPTS_MAX):
         try:
-            return await work()
+            return await work(attempt == 0)
         except _RivalError:
             continue
     raise Retry("Others keep writing the same orders; the batch may be run again.")
@@ -59,38 +60,64 @@ class StockService:
 
     async def hold_keys(self, holds: Sequence[Hold]) -> list[HoldStatus]:
         """Set stock aside; several holds of one variant in a batch see each other, in order."""
-        return await _again(lambda: self._hold(holds))
+        return await _again(lambda is_plain: self._hold(holds, is_plain=is_plain))
 
-    async def _hold(self, holds: Sequence[Hold]) -> list[HoldStatus]:
+    async def _hold(self, holds: Sequence[Hold], *, is_plain: bool) -> list[HoldStatus]:
         variants = list({hold.variant for hold in holds})
-        tallies = Tallies()
         async with self._db.transaction() as tx:
             shelves = await store.read_shelves(tx, variants)
-            caps = self._caps
+            if is_plain and len(shelves) == len(variants) and not self._caps.is_any:
+                wanted: Counter[UUID] = Counter()
+                needed = [hold for hold in holds if shelves[hold.variant].needs_hold]
+                for hold in needed:
+                    wanted[hold.variant] += hold.quantity
+                if all(shelves[variant].free >= count for variant, count in wanted.items()):
+                    return await self._hold_plainly(tx, holds, needed, wanted, shelves)
+            return await self._hold_carefully(tx, holds, shelves)
+
+    async def _hold_plainly(
+        self,
+        tx: Transaction,
+        holds: Sequence[Hold],
+        needed: Sequence[Hold],
+        wanted: dict[UUID, int],
+        shelves: dict[UUID, decide.Shelf],
+    ) -> list[HoldStatus]:
+        """Hold all that need it: no order is known, and there is enough for everyone."""
+        if needed:
+            _expect(await store.insert_holds(tx, needed), len(needed))
+            if not await store.hold_units(tx, wanted):
+                raise _RivalError
+        return [
+            HoldStatus.HELD if shelves[hold.variant].needs_hold else HoldStatus.NOT_NEEDED
+            for hold in holds
+        ]
+
+    async def _hold_carefully(
+        self, tx: Transaction, holds: Sequence[Hold], shelves: dict[UUID, decide.Shelf]
+    ) -> list[HoldStatus]:
+        """Lock the counters, then decide on each hold in order."""
+        caps, tallies = self._caps, Tallies()
+        if caps.is_any:
+            await store.lock_caps(tx)
+        kept = [variant for variant, shelf in shelves.items() if shelf.needs_hold]
+        free = await store.lock_stock(tx, kept)
+        orders = await store.read_held_orders(tx, [hold.order for hold in holds])
+        book = decide.HoldBook(shelves, free, orders, caps)
+        if caps.is_any:
+            await self._load_caps(tx, book, holds)
+        wanted: Counter[UUID] = Counter()
+        for hold in holds:
+            wanted[hold.variant] += hold.quantity
+        await self._return_expired(tx, wanted, free, tallies)
+        statuses = [decide.hold(book, hold) for hold in holds]
+        if book.held:
+            for hold in book.held:
+                tallies[hold.variant].move(Place.FREE, Move.HOLD, hold.quantity)
+            _expect(await store.insert_holds(tx, book.held), len(book.held))
             if caps.is_any:
-                await store.lock_caps(tx)
-            # Endless variants have nothing to lock; nobody waits for them.
-            kept = [v for v, s in shelves.items() if s.is_held and s.supply is decide.Supply.KEYS]
-            free = await store.lock_stock(tx, kept)
-            book = decide.HoldBook(
-                shelves,
-                free,
-                await store.read_held_orders(tx, [hold.order for hold in holds]),
-                caps,
-            )
-            if caps.is_any:
-                await self._load_caps(tx, book, holds)
-            wanted: Counter[UUID] = Counter()
-            for hold in holds:
-                wanted[hold.variant] += hold.quantity
-            await self._return_expired(tx, wanted, free, tallies)
-            statuses = [decide.hold(book, hold) for hold in holds]
-            if book.held:
-                for hold in book.held:
-                    tallies[hold.variant].move(Place.FREE, Move.HOLD, hold.quantity)
-                written = await store.insert_holds(tx, book.held, with_hashes=caps.is_any)
-                _expect(written, len(book.held))
-            await store.add_tallies(tx, tallies)
+                await store.name_holders(tx, book.held)
+        await store.add_tallies(tx, tallies.items())
         return statuses
 
     async def _load_caps(
@@ -132,7 +159,7 @@ class StockService:
             ended = await store.end_holds(tx, orders)
             for held in ended.values():
                 tallies[held.variant].move(Place.HELD, Move.RELEASE, held.quantity)
-            await store.add_tallies(tx, tallies)
+            await store.add_tallies(tx, tallies.items())
         return [order in ended for order in orders]
 
     async def end_expired_holds(self) -> int:
@@ -145,86 +172,84 @@ class StockService:
             )
             for held in ended:
                 tallies[held.variant].move(Place.HELD, Move.RELEASE, held.quantity)
-            await store.add_tallies(tx, tallies)
+            await store.add_tallies(tx, tallies.items())
         return len(ended)
 
     async def allocate_keys(self, allocations: Sequence[Allocation]) -> list[AllocationResult]:
         """Pick keys for paid orders (ending their holds); all of the quantity, or none."""
-        return await _again(lambda: self._allocate(allocations))
+        if not allocations:
+            return []
+        return await _again(lambda is_plain: self._allocate(allocations, is_plain=is_plain))
 
-    async def _allocate(self, allocations: Sequence[Allocation]) -> list[AllocationResult]:
-        ids = [new.id for new in allocations]
+    async def _allocate(
+        self, allocations: Sequence[Allocation], *, is_plain: bool
+    ) -> list[AllocationResult]:
         async with self._db.transaction() as tx:
-            known = await store.read_allocations(tx, ids)
+            if is_plain:  # None has an outcome yet: else writing one fails, and we come again.
+                return await self._fill(tx, allocations)
+            known = await store.read_allocations(tx, [new.id for new in allocations])
             results = {id: decide.outcome(rows) for id, rows in known.items()}
             news: dict[UUID, Allocation] = {}
             for new in allocations:
                 if new.id not in known:
                     news.setdefault(new.id, new)
             if news:
-                results.update(await self._fill(tx, list(news.values())))
-        return [results[id] for id in ids]
+                filled = await self._fill(tx, list(news.values()))
+                results.update(zip(news, filled, strict=True))
+        return [results[new.id] for new in allocations]
 
-    async def _fill(
-        self, tx: Transaction, news: Sequence[Allocation]
-    ) -> dict[UUID, AllocationResult]:
+    async def _fill(self, tx: Transaction, news: Sequence[Allocation]) -> list[AllocationResult]:
         holds = await store.end_holds(tx, [new.order for new in news])
-        shelves = await store.read_shelves(tx, list({new.variant for new in news}))
-        late: Counter[UUID] = Counter()
-        for new in news:
-            shelf = shelves.get(new.variant)
-            is_from_pool = shelf is not None and shelf.supply is decide.Supply.KEYS
-            if is_from_pool and not decide.is_covered(new, holds.get(new.order)):
-                late[new.variant] += new.quantity
-        free: dict[UUID, int] = {}
-        returned = Tallies()
-        if late:
+        variants = {new.variant for new in news}
+        shelves = await store.read_shelves(tx, list(variants))
+        touched: set[UUID] = variants | {held.variant for held in holds.values()}
+        lanes = {variant: decide.Lane(variant, shelves.get(variant)) for variant in touched}
+        if not decide.are_covered(news, shelves, holds):
             # All at once and in id order, so that no two batches wait for each other.
-            touched = {new.variant for new in news} | {held.variant for held in holds.values()}
             free = await store.lock_stock(tx, list(touched))
-            await self._return_expired(tx, late, free, returned)
-        plan = decide.plan_allocations(news, shelves, holds, free)
-        for variant, tally in returned.items():
-            plan.tallies[variant].free += tally.free
-            plan.tallies[variant].held += tally.held
-        picked, raise_to, lower_to = await self._pick(tx, plan.wanted)
-        results, rows = decide.hand_out(plan, shelves, picked)
-        spare = [(variant, key) for variant, keys in picked.items() for key in keys]
-        if spare:
+            wanted: Counter[UUID] = Counter()
+            for new in news:
+                wanted[new.variant] += new.quantity
+            returned = Tallies()
+            await self._return_expired(tx, wanted, free, returned)
+            for variant, count in free.items():
+                lanes[variant].free = count
+                lanes[variant].tally = returned[variant]
+        statuses = decide.plan(lanes, news, holds)
+        raise_to, lower_to = await self._pick(tx, lanes)
+        results, rows = decide.hand_out(lanes, news, statuses)
+        if spare := decide.spare_keys(lanes.values()):
             await store.insert_free_keys(tx, spare)
         _expect(await store.insert_allocations(tx, rows), len(rows))
-        await store.add_tallies(tx, plan.tallies, raise_to, lower_to)
+        tallies = [(lane.variant, lane.tally) for lane in lanes.values()]
+        await store.add_tallies(tx, tallies, raise_to, lower_to)
         return results
 
     async def _pick(
-        self, tx: Transaction, wanted: dict[UUID, int]
-    ) -> tuple[dict[UUID, list[KeyId]], dict[UUID, KeyId], dict[UUID, KeyId]]:
+        self, tx: Transaction, lanes: dict[UUID, decide.Lane]
+    ) -> tuple[dict[UUID, KeyId], dict[UUID, KeyId]]:
         """Take keys from the pool: past rivals first; waiting for them before there are too few."""
-        picked: dict[UUID, list[KeyId]] = {}
         raise_to: dict[UUID, KeyId] = {}
         lower_to: dict[UUID, KeyId] = {}
-        missing = wanted
         for attempt in range(len(store.PICKS)):
+            missing = {
+                lane.variant: lane.wanted - len(lane.keys)
+                for lane in lanes.values()
+                if lane.wanted > len(lane.keys)
+            }
             if not missing:
                 break
-            found = await store.pick_keys(tx, attempt, missing)
-            for variant, keys in found.items():
-                keys.sort()
-                picked.setdefault(variant, []).extend(keys)
+            for variant, keys in (await store.pick_keys(tx, attempt, missing)).items():
+                lanes[variant].keys += keys
                 if attempt == 0:
                     raise_to[variant] = keys[-1]
                 else:  # What lay before the hint: picking starts there from now on.
                     lower_to[variant] = min(keys[0], lower_to.get(variant, keys[0]))
-            missing = {
-                variant: quantity - len(picked.get(variant, ()))
-                for variant, quantity in wanted.items()
-                if quantity > len(picked.get(variant, ()))
-            }
-        return picked, raise_to, lower_to
+        return raise_to, lower_to
 
     async def free_allocations(self, ids: Sequence[AllocationId]) -> list[UndoStatus]:
         """Undo allocations; leaves a tombstone on the id so that a late one is `cancelled`."""
-        return await _again(lambda: self._free(ids))
+        return await _again(lambda _: self._free(ids))
 
     async def _free(self, ids: Sequence[AllocationId]) -> list[UndoStatus]:
         tallies = Tallies()
@@ -252,26 +277,18 @@ class StockService:
             ]
             if stones:
                 _expect(await store.insert_allocations(tx, stones), len(stones))
-            await store.add_tallies(tx, tallies, lower_to=lower_to)
+            await store.add_tallies(tx, tallies.items(), lower_to=lower_to)
         return [decide.undo(known.get(id, [])) for id in ids]
 
     async def sell_allocations(self, ids: Sequence[AllocationId]) -> list[bool]:
         """Mark allocated keys sold: called after the order's pivot; idempotent."""
         if not ids:
             return []
-        tallies = Tallies()
-        async with self._db.transaction() as tx:
-            changed = await store.sell(tx, ids)
-            units: Counter[UUID] = Counter()
-            for _, variant, count in changed:
-                units[variant] += count
-            for variant, count in units.items():
-                tallies[variant].move(Place.ALLOCATED, Move.SELL, count)
-            sold = {id for id, _, _ in changed}
-            rest = [id for id in ids if id not in sold]
-            known = await store.read_allocations(tx, rest) if rest else {}
-            sold |= {id for id, rows in known.items() if rows[0].state in ("sold", "void")}
-            await store.add_tallies(tx, tallies)
+        async with self._db.reading() as tx:
+            if await store.sell(tx, ids) == len(ids):
+                return [True] * len(ids)
+            known = await store.read_allocations(tx, ids)
+        sold = {id for id, rows in known.items() if rows[0].state in ("sold", "void")}
         return [id in sold for id in ids]
 
     async def void_allocations(self, ids: Sequence[AllocationId]) -> list[int]:
@@ -289,7 +306,7 @@ class StockService:
                         counts[id] = counts.get(id, 0) + row.quantity
             if tallies:
                 await store.void(tx, list(known))
-            await store.add_tallies(tx, tallies)
+            await store.add_tallies(tx, tallies.items())
         return [counts.get(id, 0) for id in ids]
 
     async def count_stock(self, skus: Sequence[str]) -> list[StockCount | None]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from vendrail.api.catalog import Hold, KeyId
 from vendrail.catalog.decide import AllocationRow, Held, Shelf, Supply
-from vendrail.catalog.stock import Tallies
+from vendrail.catalog.stock import Tally
 from vendrail.kernel.db import Row, Transaction
 
 SealedRow = Row  # A row with `sealed` and `data_key` in it.
@@ -21,26 +21,19 @@ def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]
 
 
 async def read_shelves(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, Shelf]:
-    """Read what each variant is made of."""
+    """Read what each variant is made of, and how many of it are free just now."""
     rows = await tx.fetch(
-        "select v.id, p.delivery, p.hold_policy, c.variant is not null as has_content"
+        "select v.id, case when p.delivery = 'unique_key' then 'keys'"
+        "  when c.variant is null then 'empty' else 'endless' end, p.hold_policy, s.free"
         " from catalog.variant v join catalog.product p on p.id = v.product"
+        " join catalog.stock s on s.variant = v.id"
         " left join catalog.content c on c.variant = v.id"
         " where v.id = any($1::uuid[])",
         variants,
     )
     return {
-        id: _shelf(delivery, hold_policy, has_content=has_content)
-        for id, delivery, hold_policy, has_content in rows
+        id: Shelf(Supply(supply), policy == "at_order", free) for id, supply, policy, free in rows
     }
-
-
-def _shelf(delivery: str, hold_policy: str, *, has_content: bool) -> Shelf:
-    if delivery == "unique_key":
-        supply = Supply.KEYS
-    else:
-        supply = Supply.ENDLESS if has_content else Supply.EMPTY
-    return Shelf(supply, is_held=hold_policy == "at_order")
 
 
 async def lock_stock(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, int]:
@@ -53,34 +46,55 @@ async def lock_stock(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, in
     return {row["variant"]: row["free"] for row in rows}
 
 
+# Both lock in id order, whatever the join does, so that no two batches wait for each other.
+_ADD_TALLIES = (
+    "with locked as materialized ("
+    "  select variant from catalog.stock where variant = any($1::uuid[])"
+    "  order by variant for no key update)"
+    " update catalog.stock s set free = s.free + t.free, held = s.held + t.held,"
+    "  allocated = s.allocated + t.allocated, sold = s.sold + t.sold, void = s.void + t.void,"
+    "  first_key = least(greatest(s.first_key, t.raise_to), t.lower_to)"
+    " from locked join unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
+    "  $6::bigint[], $7::uuid[], $8::uuid[])"
+    "  as t (variant, free, held, allocated, sold, void, raise_to, lower_to)"
+    "  on t.variant = locked.variant"
+    " where s.variant = t.variant"
+)
+_HOLD_UNITS = (
+    "with locked as materialized ("
+    "  select variant from catalog.stock where variant = any($1::uuid[])"
+    "  order by variant for no key update)"
+    " update catalog.stock s set free = s.free - t.wanted, held = s.held + t.wanted"
+    " from locked join unnest($1::uuid[], $2::bigint[]) as t (variant, wanted)"
+    "  on t.variant = locked.variant"
+    " where s.variant = t.variant and s.free >= t.wanted"
+)
+
+
 async def add_tallies(
     tx: Transaction,
-    tallies: Tallies,
+    tallies: Iterable[tuple[UUID, Tally]],
     raise_to: dict[UUID, KeyId] | None = None,
     lower_to: dict[UUID, KeyId] | None = None,
 ) -> None:
-    """Add a batch's moves to the counters, locked in id order; move picking's start."""
+    """Add a batch's moves to the counters; move the hint where picking starts.
+
+    The last statement of its transaction wherever it can be: the counters of a variant that
+    everybody wants are locked from here to the commit.
+    """
     raised, lowered = raise_to or {}, lower_to or {}
     rows = [
         (v, t.free, t.held, t.allocated, t.sold, t.void, raised.get(v), lowered.get(v))
-        for v, t in tallies.items()
+        for v, t in tallies
     ]
-    if not rows:
-        return
-    await tx.execute(
-        "with locked as materialized ("
-        "  select variant from catalog.stock where variant = any($1::uuid[])"
-        "  order by variant for no key update)"
-        " update catalog.stock s set free = s.free + t.free, held = s.held + t.held,"
-        "  allocated = s.allocated + t.allocated, sold = s.sold + t.sold, void = s.void + t.void,"
-        "  first_key = least(greatest(s.first_key, t.raise_to), t.lower_to)"
-        " from locked join unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[],"
-        "  $5::bigint[], $6::bigint[], $7::uuid[], $8::uuid[])"
-        "  as t (variant, free, held, allocated, sold, void, raise_to, lower_to)"
-        "  on t.variant = locked.variant"
-        " where s.variant = t.variant",
-        *_columns(rows, 8),
-    )
+    if rows:
+        await tx.execute(_ADD_TALLIES, *_columns(rows, 8))
+
+
+async def hold_units(tx: Transaction, wanted: dict[UUID, int]) -> bool:
+    """Move units from free to held where there are enough; false (undo all) where one is short."""
+    held = await tx.execute(_HOLD_UNITS, list(wanted), list(wanted.values()))
+    return held == len(wanted)
 
 
 # Holds.
@@ -125,26 +139,27 @@ async def count_holds(
     return counts
 
 
-async def insert_holds(tx: Transaction, holds: Sequence[Hold], *, with_hashes: bool) -> int:
-    """Write holds; fewer than given means that a rival wrote one first."""
-    rows = [
-        (
-            hold.order,
-            hold.variant,
-            hold.quantity,
-            hold.until,
-            (hold.buyer or None) if with_hashes else None,
-            (hold.address or None) if with_hashes else None,
-            (hold.device or None) if with_hashes else None,
-        )
-        for hold in holds
-    ]
+async def insert_holds(tx: Transaction, holds: Sequence[Hold]) -> int:
+    """Write holds; fewer than given means that some orders hold something already."""
     return await tx.execute(
-        "insert into catalog.hold"
-        " select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[],"
-        "  $5::text[], $6::text[], $7::text[])"
+        'insert into catalog.hold ("order", variant, quantity, until)'
+        " select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[])"
         " on conflict do nothing",
-        *_columns(rows, 7),
+        [hold.order for hold in holds],
+        [hold.variant for hold in holds],
+        [hold.quantity for hold in holds],
+        [hold.until for hold in holds],
+    )
+
+
+async def name_holders(tx: Transaction, holds: Sequence[Hold]) -> None:
+    """Write who holds, so that their holds can be counted: only where a cap is set."""
+    rows = [(h.order, h.buyer or None, h.address or None, h.device or None) for h in holds]
+    await tx.execute(
+        "update catalog.hold h set buyer = n.buyer, address = n.address, device = n.device"
+        " from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])"
+        '  as n ("order", buyer, address, device) where h."order" = n."order"',
+        *_columns(rows, 4),
     )
 
 
@@ -210,10 +225,12 @@ async def pick_keys(
 ) -> dict[UUID, list[KeyId]]:
     """Take keys out of the pool in id order: from the hint; from the front; waiting for rivals."""
     rows = await tx.fetch(PICKS[attempt], list(wanted), list(wanted.values()))
+    if len(wanted) == 1:  # One variant that everybody wants is the usual batch.
+        return {variant: sorted([key for _, key in rows]) for variant in wanted if rows}
     picked: dict[UUID, list[KeyId]] = {}
     for variant, key in rows:
         picked.setdefault(variant, []).append(key)
-    return picked
+    return {variant: sorted(keys) for variant, keys in picked.items()}
 
 
 async def insert_free_keys(tx: Transaction, keys: Iterable[tuple[UUID, UUID]]) -> None:
@@ -225,13 +242,25 @@ async def insert_free_keys(tx: Transaction, keys: Iterable[tuple[UUID, UUID]]) -
 
 
 async def insert_allocations(tx: Transaction, rows: Sequence[AllocationRow]) -> int:
-    """Write outcomes; fewer than given means that a rival wrote one first."""
-    return await tx.execute(
+    """Write outcomes; fewer than given means that some have an outcome already."""
+    plain = [row[:4] for row in rows if row.quantity == 1 and row.position == 0 and row.key]
+    written = 0
+    if plain:
+        written = await tx.execute(
+            'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
+            " select a.*, 1, 0, 'allocated' from"
+            "  unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) a"
+            " on conflict (id, position) do nothing",
+            *_columns(plain, 4),
+        )
+    if len(plain) == len(rows):
+        return written
+    return written + await tx.execute(
         'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
         " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[],"
         "  $6::smallint[], $7::text[])"
         " on conflict (id, position) do nothing",
-        *_columns(rows, 7),
+        *_columns([row for row in rows if row.quantity != 1 or row.position or not row.key], 7),
     )
 
 
@@ -251,14 +280,26 @@ async def read_allocations(
     return {id: list(group) for id, group in groupby(found, attrgetter("id"))}
 
 
-async def sell(tx: Transaction, ids: Sequence[UUID]) -> list[tuple[UUID, UUID, int]]:
-    """Mark allocated rows sold; give (id, variant, units) of those that changed."""
-    rows = await tx.fetch(
-        "update catalog.allocation set state = 'sold'"
-        " where id = any($1::uuid[]) and state = 'allocated' returning id, variant, quantity",
+async def sell(tx: Transaction, ids: Sequence[UUID]) -> int:
+    """Mark allocations sold and count them, in one statement; give how many changed."""
+    changed: int = await tx.fetch_value(
+        "with changed as ("
+        "  update catalog.allocation set state = 'sold'"
+        "  where id = any($1::uuid[]) and state = 'allocated'"
+        "  returning variant, position, quantity),"
+        " moved as ("
+        "  select variant, sum(quantity) as units from changed group by variant),"
+        " locked as materialized ("
+        "  select s.variant from catalog.stock s"
+        "  where s.variant = any(array(select variant from moved))"
+        "  order by s.variant for no key update),"
+        " counted as ("
+        "  update catalog.stock s set allocated = s.allocated - m.units, sold = s.sold + m.units"
+        "  from locked join moved m on m.variant = locked.variant where s.variant = m.variant)"
+        " select count(*) from changed where position = 0",
         ids,
     )
-    return [tuple(row) for row in rows]
+    return changed
 
 
 async def void(tx: Transaction, ids: Sequence[UUID]) -> None:
@@ -304,32 +345,33 @@ async def insert_keys(
     product: UUID,
     batch: UUID,
     data_key: UUID,
-    keys: Sequence[tuple[UUID, UUID, int, bytes]],
-) -> set[UUID]:
-    """Take in keys the product does not have (id, fingerprint, line, sealed); give their ids."""
+    keys: Sequence[tuple[str, int, UUID, bytes]],
+) -> list[tuple[int, UUID]]:
+    """Take in keys (fingerprint, line, id, sealed); give those the product has: line, fingerprint."""
     rows = await tx.fetch(
-        "with taken as ("
+        "with given as materialized ("
+        "  select * from unnest($5::uuid[], $6::int[], $7::uuid[], $8::bytea[])"
+        "   as k (fingerprint, line, id, sealed)),"
+        " taken as ("
         "  insert into catalog.key"
         "   (variant, id, product, fingerprint, batch, line, data_key, sealed)"
-        "  select $1, k.id, $2, k.fingerprint, $3, k.line, $4, k.sealed"
-        "  from unnest($5::uuid[], $6::uuid[], $7::int[], $8::bytea[])"
-        "   as k (id, fingerprint, line, sealed)"
+        "  select $1, id, $2, fingerprint, $3, line, $4, sealed from given"
         "  on conflict do nothing returning id),"
         " pooled as (insert into catalog.free_key select $1, id from taken)"
-        " select id from taken",
+        " select line, fingerprint from given where id not in (select id from taken)",
         variant,
         product,
         batch,
         data_key,
         *_columns(keys, 4),
     )
-    return {row["id"] for row in rows}
+    return [(row["line"], row["fingerprint"]) for row in rows]
 
 
 async def read_lines_of(
     tx: Transaction, product: UUID, batch: UUID, fingerprints: Sequence[UUID]
-) -> set[tuple[UUID, int]]:
-    """Tell which (fingerprint, line) of an intake the product has from that very intake."""
+) -> set[tuple[int, UUID]]:
+    """Tell which (line, fingerprint) of an intake the product has from that very intake."""
     rows = await tx.fetch(
         "select fingerprint, line from catalog.key"
         " where product = $1 and fingerprint = any($3::uuid[]) and batch = $2",
@@ -337,7 +379,7 @@ async def read_lines_of(
         batch,
         fingerprints,
     )
-    return {(row["fingerprint"], row["line"]) for row in rows}
+    return {(row["line"], row["fingerprint"]) for row in rows}
 
 
 async def analyze_keys(tx: Transaction) -> None:
