@@ -152,6 +152,7 @@ class CaptureFit(StrEnum):
     ORDER_UNKNOWN = "order_unknown"
     AMOUNT_DIFFERS = "amount_differs"
     CURRENCY_DIFFERS = "currency_differs"
+    DISPUTED = "disputed"  # The provider, asked, does not know of it: never told as an event.
 
 
 class CaptureSource(StrEnum):
@@ -275,6 +276,7 @@ class UnmatchedStatus(StrEnum):
     CAPTURE_NOT_FOUND = "capture_not_found"
     ATTEMPT_NOT_FOUND = "attempt_not_found"  # The order never asked for a payment.
     EXISTS_DIFFERENT = "exists_different"
+    PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 
 
 class Payments(Protocol):

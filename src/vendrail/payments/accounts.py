@@ -1,0 +1,235 @@
+"""Channel accounts: written whole, secrets sealed, opened for use, fresh within a second."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.payments import ChannelAccount, ChannelStatus, Method
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, encode, replace
+from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.vault import Vault
+from vendrail.payments.channels.base import (
+    Account,
+    Channel,
+    MethodOffer,
+    SettingProblem,
+    check_settings,
+    registry,
+)
+from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.store import channels
+from vendrail.payments.store.base import Row, Store
+
+MASK = "********"  # What is shown instead of a secret; written back, it keeps the secret.
+_PURPOSE = "payments.channel"
+_FRESH = timedelta(seconds=1)
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class OpenAccount:
+    """A channel account with its channel, ready for use; secrets are inside, keep it in here."""
+
+    row: ChannelAccount
+    version: int
+    channel: Channel[Any]
+    account: Account[Any]
+    offers: list[MethodOffer]
+
+
+class Accounts:
+    """All channel accounts, read at most once a second."""
+
+    def __init__(self, store: Store, vault: Vault, clock: Clock, lines: Switchboard) -> None:
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+        self._lines = lines
+        self._open: dict[UUID, OpenAccount] = {}
+        self._read_at: datetime | None = None
+
+    async def all(self) -> dict[UUID, OpenAccount]:
+        """Give every account that can be used, by id, inactive ones too."""
+        now = self._clock.now()
+        if self._read_at is None or not timedelta(0) <= now - self._read_at < _FRESH:
+            async with self._store.reading() as tx:
+                rows = await channels.read_channels(tx)
+            known = self._open
+            found = [self._open_account(row, known.get(row["id"])) for row in rows]
+            self._open = {account.row.id: account for account in found if account is not None}
+            self._read_at = now
+        return self._open
+
+    def _open_account(self, row: Row, known: OpenAccount | None) -> OpenAccount | None:
+        if known is not None and known.version == row["version"]:
+            return known
+        channel = registry().get(row["kind"])
+        if channel is None:
+            _log.warning("channel.kind_unknown", channel=row["name"], kind=row["kind"])
+            return None
+        account = self._unseal(row)
+        try:
+            settings = check_settings(channel, account.settings)
+        except SettingProblem as problem:
+            # It was checked when it was written; a newer program may ask for more.
+            _log.error("channel.unusable", channel=account.name, problem=str(problem))
+            return None
+        opened = Account(account.id, account.name, settings, self._lines.line(account.id))
+        return OpenAccount(account, row["version"], channel, opened, channel.offers(settings))
+
+    def _unseal(self, row: Row) -> ChannelAccount:
+        data_key = self._vault.load_data_key(row["data_key"], row["sealed_key"])
+        secrets = self._vault.unseal(data_key, _PURPOSE, row["id"], row["sealed"])
+        public = decode(row["settings"], dict[str, str])
+        return ChannelAccount(
+            id=row["id"],
+            name=row["name"],
+            kind=row["kind"],
+            title=row["title"],
+            currencies=row["currencies"],
+            settings=public | decode(secrets, dict[str, str]),
+            is_active=row["is_active"],
+            confirm_above_minor=row["confirm_above_minor"],
+        )
+
+    async def put(self, accounts: Sequence[ChannelAccount]) -> list[ChannelStatus]:
+        """Write accounts whole, by id; an empty secret keeps the one that is there."""
+        statuses = []
+        now = self._clock.now()
+        async with self._store.transaction() as tx:
+            await channels.lock_channels(tx)
+            known = {row["id"]: self._unseal(row) for row in await channels.read_channels(tx)}
+            written: list[ChannelAccount] = []
+            for account in accounts:
+                merged = _keep_secrets(account, known.get(account.id))
+                status = _check(merged, known)
+                statuses.append(status)
+                if status in {ChannelStatus.CREATED, ChannelStatus.CHANGED}:
+                    known[merged.id] = merged
+                    written = [other for other in written if other.id != merged.id] + [merged]
+            if written:
+                data_key = self._vault.new_data_key()
+                await channels.insert_data_key(tx, data_key.id, data_key.sealed, now)
+                rows = [self._seal(account, data_key) for account in written]
+                await channels.write_channels(tx, rows, now)
+        self._read_at = None
+        return statuses
+
+    def _seal(self, account: ChannelAccount, data_key: Any) -> tuple[object, ...]:
+        secret_names = _secret_names(registry()[account.kind])
+        secrets = {name: value for name, value in account.settings.items() if name in secret_names}
+        public = {name: value for name, value in account.settings.items() if name not in secrets}
+        return (
+            account.id,
+            account.name,
+            account.kind,
+            account.title,
+            ",".join(account.currencies),
+            encode(public).decode(),
+            self._vault.seal(data_key, _PURPOSE, account.id, encode(secrets)),
+            data_key.id,
+            account.is_active,
+            account.confirm_above_minor,
+        )
+
+    async def read(self) -> list[ChannelAccount]:
+        """List accounts, secrets masked."""
+        async with self._store.reading() as tx:
+            rows = await channels.read_channels(tx)
+        listed = []
+        for row in rows:
+            account = self._unseal(row)
+            channel = registry().get(account.kind)
+            secret_names = _secret_names(channel) if channel else set(account.settings)
+            shown = {
+                name: MASK if name in secret_names and value else value
+                for name, value in account.settings.items()
+            }
+            listed.append(replace(account, settings=shown))
+        return listed
+
+    async def methods(self, currency: str) -> list[Method]:
+        """List the ways to pay that active accounts offer in a currency."""
+        return [
+            method
+            for account in (await self.all()).values()
+            for method in self.methods_of(account)
+            if currency in method.currencies
+        ]
+
+    def methods_of(self, account: OpenAccount) -> list[Method]:
+        """List what one account offers; an inactive one offers nothing."""
+        if not account.row.is_active:
+            return []
+        return [
+            Method(
+                method=offer.method,
+                channel=account.row.id,
+                channel_name=account.row.name,
+                title=account.row.title,
+                currencies=account.row.currencies,
+                shows=offer.shows,
+            )
+            for offer in account.offers
+        ]
+
+    async def need(self, id: UUID) -> OpenAccount:
+        """Give one account that an attempt or capture was made with."""
+        account = (await self.all()).get(id)
+        if account is None:
+            raise Unavailable(f"Channel {id} cannot be used now; see the log.", retry_after_s=60.0)
+        return account
+
+
+def _secret_names(channel: Channel[Any]) -> set[str]:
+    return {setting.name for setting in channel.settings_table if setting.is_secret}
+
+
+def _keep_secrets(account: ChannelAccount, known: ChannelAccount | None) -> ChannelAccount:
+    channel = registry().get(account.kind)
+    if channel is None:
+        return account
+    settings = {name: value for name, value in account.settings.items() if value}
+    for name in _secret_names(channel):
+        if settings.get(name, MASK) == MASK:
+            settings.pop(name, None)
+            if known is not None and known.settings.get(name):
+                settings[name] = known.settings[name]
+    return replace(account, settings=settings)
+
+
+def _check(account: ChannelAccount, known: dict[UUID, ChannelAccount]) -> ChannelStatus:
+    """Say how writing an account would end; what is wrong is told in the log, by name."""
+    channel = registry().get(account.kind)
+    before = known.get(account.id)
+    if channel is None:
+        return ChannelStatus.KIND_UNKNOWN
+    if any(other.name == account.name and other.id != account.id for other in known.values()):
+        return ChannelStatus.NAME_TAKEN
+    try:
+        if before is not None and (before.name, before.kind) != (account.name, account.kind):
+            raise SettingProblem("name", "and kind never change: the ledger's books carry them.")
+        if not _NAME.fullmatch(account.name):
+            raise SettingProblem("name", "has letters a-z, digits and hyphens, at most 40.")
+        unknown = set(account.currencies) - set(channel.currencies)
+        if not account.currencies or unknown:
+            raise SettingProblem("currencies", f"may be any of {', '.join(channel.currencies)}.")
+        if account.confirm_above_minor < 0:
+            raise SettingProblem("confirm_above_minor", "is 0 or more.")
+        check_settings(channel, account.settings)
+    except SettingProblem as problem:
+        _log.warning("channel.refused", channel=account.name, problem=str(problem))
+        if problem.is_missing:
+            return ChannelStatus.SETTING_MISSING
+        return ChannelStatus.SETTING_MALFORMED
+    if before is None:
+        return ChannelStatus.CREATED
+    return ChannelStatus.UNCHANGED if before == account else ChannelStatus.CHANGED

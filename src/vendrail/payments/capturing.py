@@ -1,0 +1,422 @@
+"""Money that arrives: one way for all of it, whichever way it was found.
+
+One transaction a batch writes what the provider sent, the captures that are new and the events that
+tell of them; only after its commit does anybody hear success.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.payments import (
+    AttemptId,
+    Callback,
+    CallbackAnswer,
+    Capture,
+    CaptureFit,
+    CaptureId,
+    CaptureReport,
+    CaptureSource,
+    CaptureStatus,
+    ChannelId,
+    PaymentCaptured,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.ids import derive, first_id_at
+from vendrail.kernel.outbox import Wakeups
+from vendrail.payments import counts, decide
+from vendrail.payments.accounts import Accounts, OpenAccount
+from vendrail.payments.attempts import read_out_trade_no
+from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
+from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.decide import Asked
+from vendrail.payments.settings import PaymentsSettings
+from vendrail.payments.store import attempts, base, captures, desk
+from vendrail.payments.store.base import Row, Store, Transaction
+from vendrail.payments.store.captures import NewCapture
+
+TOPIC = "payments"  # Woken when events were written.
+CONFIRM_TOPIC = "payments.confirm"  # Woken when a capture waits to be confirmed.
+_INLINE_MAX = 4  # So few signatures are checked faster here than a thread is woken.
+_FORGET_ROWS_MAX = 5_000
+_NO_CHANNEL = CallbackAnswer(404, b"unknown channel")
+_TOO_LARGE = CallbackAnswer(413, b"too large")
+
+_log = structlog.get_logger(__name__)
+
+
+class Incoming(NamedTuple):
+    """Money that somebody says has arrived."""
+
+    account: OpenAccount
+    provider_number: str
+    out_trade_no: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    source: CaptureSource
+
+
+class _Letter(NamedTuple):
+    """A verified callback on its way into the inbox."""
+
+    place: int  # In the batch.
+    account: OpenAccount
+    raw: Callback
+    facts: CallbackFacts
+    number: tuple[UUID, int] | None
+
+
+class Capturing:
+    """Takes callbacks and reports, and writes captures."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        lines: Switchboard,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: PaymentsSettings,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._lines = lines
+        self._clock = clock
+        self._wakeups = wakeups
+        self._settings = settings
+
+    async def take(self, callbacks: Sequence[Callback]) -> list[CallbackAnswer]:
+        """Verify, bind, compare, store; give the answer for the provider, after commit."""
+        answers, letters = await self._read(callbacks)
+        if not letters:
+            return answers
+        now = self._clock.now()
+        async with self._store.transaction() as tx:
+            numbers = {letter.number for letter in letters if letter.number is not None}
+            asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
+            inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
+            taken: list[Incoming] = []
+            outcomes = []
+            for letter in letters:
+                found = asked.get(letter.number) if letter.number else None
+                outcome = decide.refusal(letter.facts, found, letter.account.row.id)
+                outcomes.append(outcome)
+                inbox.append(_inbox_row(letter, outcome, now))
+                if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
+                    taken.append(_incoming(letter, now))
+            await captures.insert_inbox(tx, inbox, now)
+            is_told, is_waiting = await self._write(tx, taken, asked, now)
+        self._wake(is_told=is_told, is_waiting=is_waiting)
+        for letter, outcome in zip(letters, outcomes, strict=True):
+            channel = letter.account.channel
+            answers[letter.place] = (
+                channel.failure_answer() if outcome else channel.success_answer()
+            )
+            counts.callback(letter.account.row, outcome or letter.facts.kind.value)
+            if outcome:
+                _log.warning(
+                    "callback.refused",
+                    channel=letter.account.row.name,
+                    reason=outcome,
+                    out_trade_no=letter.facts.out_trade_no,
+                )
+        return answers
+
+    async def _read(
+        self, callbacks: Sequence[Callback]
+    ) -> tuple[list[CallbackAnswer], list[_Letter]]:
+        """Verify over the raw bytes; what proves nothing is answered and changes nothing."""
+        accounts = await self._accounts.all()
+        answers = [_NO_CHANNEL] * len(callbacks)
+        bound: list[tuple[int, OpenAccount, Callback]] = []
+        for index, raw in enumerate(callbacks):
+            account = accounts.get(raw.channel)
+            if account is None or not account.row.is_active:
+                counts.callback(None, "channel_unknown" if account is None else "channel_inactive")
+            elif len(raw.body) + len(raw.query) > self._settings.callback_bytes_max:
+                answers[index] = _TOO_LARGE
+                counts.callback(account.row, "too_large")
+            else:
+                bound.append((index, account, raw))
+        if len(bound) <= _INLINE_MAX:
+            read = [_verify(entry) for entry in bound]
+        else:
+            read = await self._lines.offload(_verify, bound)
+        letters = []
+        for (index, account, raw), facts in zip(bound, read, strict=True):
+            if isinstance(facts, CallbackRefusal):
+                answers[index] = account.channel.failure_answer()
+                counts.callback(account.row, facts.reason)
+                _log.warning("callback.refused", channel=account.row.name, reason=facts.reason)
+            else:
+                number = read_out_trade_no(facts.out_trade_no)
+                letters.append(_Letter(index, account, raw, facts, number))
+        return answers, letters
+
+    async def record(self, reports: Sequence[CaptureReport]) -> list[CaptureStatus]:
+        """Record money found by query, by hand or in a bill, the same one way."""
+        accounts = await self._accounts.all()
+        statuses = [CaptureStatus.CHANNEL_NOT_FOUND] * len(reports)
+        entries: list[tuple[int, Incoming]] = []
+        for index, report in enumerate(reports):
+            account = accounts.get(report.channel)
+            if account is None:
+                continue
+            if report.amount_minor <= 0:
+                statuses[index] = CaptureStatus.AMOUNT_NOT_POSITIVE
+                continue
+            incoming = Incoming(
+                account,
+                report.provider_number,
+                report.out_trade_no,
+                report.amount_minor,
+                report.currency,
+                report.paid_at,
+                report.source,
+            )
+            entries.append((index, incoming))
+        if entries:
+            recorded = await self.record_incoming([incoming for _, incoming in entries])
+            for (index, _), status in zip(entries, recorded, strict=True):
+                statuses[index] = status
+        return statuses
+
+    async def record_incoming(self, incoming: Sequence[Incoming]) -> list[CaptureStatus]:
+        """Write captures found otherwise than by a callback, in one transaction."""
+        now = self._clock.now()
+        written: list[NewCapture] = []
+        async with self._store.transaction() as tx:
+            parsed = {read_out_trade_no(money.out_trade_no) for money in incoming}
+            numbers = [number for number in parsed if number is not None]
+            asked = await attempts.find_attempts(tx, numbers) if numbers else {}
+            written = [self._new_capture(money, asked) for money in incoming]
+            new_ids = await captures.insert_captures(tx, written, now)
+            fresh = _first_of_each(written, new_ids)
+            statuses = [
+                CaptureStatus.RECORDED if is_new else CaptureStatus.EXISTS for is_new in fresh
+            ]
+            late: list[PaymentCaptured] = []
+            if not all(fresh):
+                late = await self._compare(tx, incoming, written, statuses, now)
+            is_told, is_waiting = await self._tell(tx, incoming, written, fresh, late, now)
+        self._wake(is_told=is_told, is_waiting=is_waiting)
+        return statuses
+
+    async def _write(
+        self,
+        tx: Transaction,
+        taken: Sequence[Incoming],
+        asked: dict[tuple[UUID, int], Asked],
+        now: datetime,
+    ) -> tuple[bool, bool]:
+        if not taken:
+            return False, False
+        written = [self._new_capture(money, asked) for money in taken]
+        new_ids = await captures.insert_captures(tx, written, now)
+        fresh = _first_of_each(written, new_ids)
+        return await self._tell(tx, taken, written, fresh, [], now)
+
+    def _new_capture(self, money: Incoming, asked: dict[tuple[UUID, int], Asked]) -> NewCapture:
+        """Judge money against what was asked for; its id derives from channel and number."""
+        number = read_out_trade_no(money.out_trade_no)
+        found = asked.get(number) if number is not None else None
+        channel = money.account.row.id
+        if found is not None and found.channel != channel:
+            found = None  # Another account's attempt: this money was never asked for here.
+        parent = found.id if found is not None else first_id_at(money.paid_at)
+        return NewCapture(
+            derive(parent, f"capture:{channel}:{money.provider_number}"),
+            channel,
+            money.provider_number,
+            found.id if found is not None else None,
+            found.order if found is not None else None,
+            found.merchant if found is not None else None,
+            found.method if found is not None else money.account.row.kind,
+            money.amount_minor,
+            money.currency,
+            decide.fit(found, money.amount_minor, money.currency),
+            money.source,
+            money.out_trade_no,
+            money.paid_at,
+            found.trace_id if found is not None else "",
+        )
+
+    async def _tell(
+        self,
+        tx: Transaction,
+        incoming: Sequence[Incoming],
+        written: Sequence[NewCapture],
+        fresh: Sequence[bool],
+        late: Sequence[PaymentCaptured],
+        now: datetime,
+    ) -> tuple[bool, bool]:
+        """Write the events of captures that are new, but let those too large to believe wait."""
+        events = list(late)
+        waiting = []
+        for money, new, is_new in zip(incoming, written, fresh, strict=True):
+            if not is_new:
+                continue
+            if self._must_confirm(money):
+                waiting.append(new.id)
+            else:
+                events.append(PaymentCaptured(_capture(new, money.account.row.name, now)))
+            counts.capture(money.account.row, new.method, new.fit)
+        if waiting:
+            await desk.insert_confirmations(tx, waiting, now)
+        if events:
+            await base.append_events(tx, now, encode(events), len(events))
+        return bool(events), bool(waiting)
+
+    def _must_confirm(self, money: Incoming) -> bool:
+        if money.source in {CaptureSource.QUERY, CaptureSource.BILL}:
+            return False  # The provider itself has just said so.
+        limits = (money.account.row.confirm_above_minor, self._settings.confirm_above_minor)
+        is_always = money.account.channel.confirms_always
+        return decide.must_confirm(money.amount_minor, limits, is_always=is_always)
+
+    async def _compare(
+        self,
+        tx: Transaction,
+        incoming: Sequence[Incoming],
+        written: Sequence[NewCapture],
+        statuses: list[CaptureStatus],
+        now: datetime,
+    ) -> list[PaymentCaptured]:
+        """Compare with what is there; the provider's own word confirms what waited for it."""
+        keys = [(new.channel, new.provider_number) for new in written]
+        known = await captures.find_captures(tx, keys)
+        agreed: dict[UUID, Row] = {}
+        for index, (money, key) in enumerate(zip(incoming, keys, strict=True)):
+            row = known[key]
+            is_same = (row["amount_minor"], row["currency"], row["out_trade_no"]) == (
+                money.amount_minor,
+                money.currency,
+                money.out_trade_no,
+            )
+            if not is_same:
+                statuses[index] = CaptureStatus.EXISTS_DIFFERENT
+            elif money.source in {CaptureSource.QUERY, CaptureSource.BILL}:
+                agreed[row["id"]] = row
+        ended = [(id, "confirmed", now, "") for id in agreed]
+        changed = await desk.settle_confirmations(tx, ended) if ended else set()
+        names = {money.account.row.id: money.account.row.name for money in incoming}
+        return [
+            PaymentCaptured(capture_of(agreed[id], names[agreed[id]["channel"]])) for id in changed
+        ]
+
+    def _wake(self, *, is_told: bool, is_waiting: bool) -> None:
+        if is_told:
+            self._wakeups.wake(TOPIC)
+        if is_waiting:
+            self._wakeups.wake(CONFIRM_TOPIC)
+
+    async def forget(self) -> bool:
+        """Drop the oldest raw callbacks; true when there may be more."""
+        before = self._clock.now() - timedelta(days=self._settings.inbox_days)
+        async with self._store.transaction() as tx:
+            dropped = await captures.delete_inbox(tx, first_id_at(before), _FORGET_ROWS_MAX)
+        return dropped == _FORGET_ROWS_MAX
+
+    async def read(self, orders: Sequence[UUID]) -> list[list[Capture]]:
+        """Read orders' captures, first to last."""
+        accounts = await self._accounts.all()
+        async with self._store.reading() as tx:
+            rows = await captures.read_captures(tx, orders)
+        found: dict[UUID, list[Capture]] = {}
+        for row in rows:
+            account = accounts.get(row["channel"])
+            capture = capture_of(row, account.row.name if account else "")
+            order = row["matched_order"] or row["order_id"]
+            found.setdefault(order, []).append(capture)
+        return [found.get(order, []) for order in orders]
+
+
+def capture_of(row: Row, channel_name: str, fit: CaptureFit | None = None) -> Capture:
+    """Make a capture of its row; where a person matched it, with what they said."""
+    keys = set(row.keys())
+    order, merchant = row["order_id"], row["merchant"]
+    if "matched_order" in keys and row["matched_order"] is not None:
+        fit, order, merchant = CaptureFit.MATCHED, row["matched_order"], row["matched_merchant"]
+    return Capture(
+        id=CaptureId(row["id"]),
+        channel=row["channel"],
+        channel_name=channel_name,
+        provider_number=row["provider_number"],
+        attempt=row["attempt_id"],
+        order=order,
+        merchant=merchant,
+        method=row["method"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        fit=fit or CaptureFit(row["fit"]),
+        source=CaptureSource(row["source"]),
+        paid_at=row["paid_at"],
+        at=row["at"],
+        trace_id=row["trace_id"],
+    )
+
+
+def _capture(new: NewCapture, channel_name: str, now: datetime) -> Capture:
+    return Capture(
+        CaptureId(new.id),
+        ChannelId(new.channel),
+        channel_name,
+        new.provider_number,
+        AttemptId(new.attempt) if new.attempt is not None else None,
+        new.order,
+        new.merchant,
+        new.method,
+        new.amount_minor,
+        new.currency,
+        new.fit,
+        new.source,
+        new.paid_at,
+        now,
+        new.trace_id,
+    )
+
+
+def _first_of_each(written: Sequence[NewCapture], new_ids: set[UUID]) -> list[bool]:
+    """Tell which entries are new; of one id twice in a batch only the first is."""
+    left = set(new_ids)
+    fresh = []
+    for new in written:
+        fresh.append(new.id in left)
+        left.discard(new.id)
+    return fresh
+
+
+def _verify(entry: tuple[int, OpenAccount, Callback]) -> CallbackFacts | CallbackRefusal:
+    _, account, raw = entry
+    return account.channel.read_callback(raw, account.account.settings)
+
+
+def _inbox_row(letter: _Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, str, str, bytes]:
+    channel = letter.account.row.id
+    if letter.number is not None:
+        parent = letter.number[0]
+    else:
+        parent = first_id_at(letter.facts.paid_at or now)
+    id = derive(parent, f"inbox:{channel}:{letter.facts.event}")
+    request = letter.raw.body
+    if letter.raw.query:
+        request = letter.raw.query.encode() + b"\n" + request
+    return id, channel, letter.facts.event, outcome or letter.facts.kind.value, request
+
+
+def _incoming(letter: _Letter, now: datetime) -> Incoming:
+    facts = letter.facts
+    return Incoming(
+        letter.account,
+        facts.provider_number,
+        facts.out_trade_no,
+        facts.amount_minor,
+        facts.currency,
+        facts.paid_at or now,
+        CaptureSource.CALLBACK,
+    )

@@ -1,0 +1,1 @@
+"""Channels: one file per provider, found by entry points, so that others can ship theirs."""

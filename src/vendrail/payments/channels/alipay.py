@@ -1,0 +1,314 @@
+"""Alipay (支付宝) in mainland China: page, WAP and QR pay, query, close, refund, notifications.
+
+Own client after the public protocol, `gateway.do` version 1.0 with RSA2; key mode and certificate
+mode. A reply counts only when its signature holds over the exact bytes that came.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
+from vendrail.kernel.money import to_text
+from vendrail.payments.channels import alipay_signatures as signatures
+from vendrail.payments.channels.alipay_messages import (
+    AlipaySettings,
+    Reply,
+    Unclear,
+    build_request,
+    order,
+    present_page,
+    read_notification,
+    read_query,
+    read_refund,
+    read_refund_query,
+    read_reply,
+)
+from vendrail.payments.channels.base import (
+    Account,
+    Ask,
+    CallbackFacts,
+    CallbackRefusal,
+    CloseOutcome,
+    MethodOffer,
+    Presentation,
+    QueryAnswer,
+    QueryOutcome,
+    RefundAnswer,
+    RefundAsk,
+    RefundOutcome,
+    Setting,
+    SettingProblem,
+    away,
+)
+from vendrail.payments.channels.line import ProviderAway
+
+_PRODUCTS = ("page", "wap", "qr")
+
+
+def _is_app_id(value: str) -> str:
+    return "" if re.fullmatch(r"\d{16,32}", value) else "is 16 digits or more, as 2021…"
+
+
+def _is_seller_id(value: str) -> str:
+    return "" if re.fullmatch(r"2088\d{12}", value) else "is 16 digits that begin with 2088."
+
+
+def _is_url(value: str) -> str:
+    return "" if re.fullmatch(r"https?://[^\s?#]+", value) else "is an address without a query."
+
+
+def _is_products(value: str) -> str:
+    unknown = set(_split(value)) - set(_PRODUCTS)
+    return f"knows page, wap and qr, not {', '.join(sorted(unknown))}." if unknown else ""
+
+
+def _split(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+# The channel.
+
+
+class AlipayChannel:
+    """Alipay, mainland China."""
+
+    kind = "alipay"
+    currencies = ("CNY",)
+    expires_max = timedelta(days=15)
+    confirms_always = False
+    settings_table: Sequence[Setting] = (
+        Setting("app_id", "The application's APPID, as its page on the open platform says.",
+                is_required=True, check=_is_app_id),
+        Setting("seller_id", "The account (PID, 2088…) that receives the money.",
+                is_required=True, check=_is_seller_id),
+        Setting("app_private_key", "The application's private key, RSA2: PEM or base 64.",
+                is_secret=True, is_required=True),
+        Setting("alipay_public_key", "Key mode: Alipay's public key (not the application's)."),
+        Setting("app_cert", "Certificate mode: appCertPublicKey_….crt, its text."),
+        Setting("alipay_cert", "Certificate mode: alipayCertPublicKey_RSA2.crt, one or more."),
+        Setting("root_cert", "Certificate mode: alipayRootCert.crt, its text."),
+        Setting("products", "What was signed up for: any of page, wap, qr.",
+                default="page,wap,qr", check=_is_products),
+        Setting("gateway_url", "Where requests go; change it for a sandbox only.",
+                default="https://openapi.alipay.com/gateway.do", check=_is_url),
+    )  # fmt: skip
+
+    def read_settings(self, values: Mapping[str, str]) -> AlipaySettings:
+        """Load keys and certificates; they must belong together."""
+        private_key = _load("app_private_key", signatures.load_private_key, values)
+        certificates = [values[name] for name in ("app_cert", "alipay_cert", "root_cert")]
+        if not any(certificates):
+            if not values["alipay_public_key"]:
+                raise SettingProblem(
+                    "alipay_public_key",
+                    "is needed in key mode; in certificate mode, give the three certificates.",
+                    is_missing=True,
+                )
+            public_key = _load("alipay_public_key", signatures.load_public_key, values)
+            if public_key.public_numbers() == private_key.public_key().public_numbers():
+                raise SettingProblem(
+                    "alipay_public_key", "is the application's own key; copy Alipay's (支付宝公钥)."
+                )
+            return self._typed(values, private_key, {"": public_key})
+        for name, value in zip(("app_cert", "alipay_cert", "root_cert"), certificates, strict=True):
+            if not value:
+                raise SettingProblem(name, "is needed in certificate mode.", is_missing=True)
+        return self._in_certificate_mode(values, private_key)
+
+    def _in_certificate_mode(
+        self, values: Mapping[str, str], private_key: RSAPrivateKey
+    ) -> AlipaySettings:
+        own = signatures.load_certificates(values["app_cert"])
+        if not own:
+            raise SettingProblem("app_cert", "is no certificate; paste appCertPublicKey_….crt.")
+        try:
+            if signatures.rsa_key_of(own[0]).public_numbers() != (
+                private_key.public_key().public_numbers()
+            ):
+                raise SettingProblem("app_cert", "belongs to another key than app_private_key.")
+            public_keys = {
+                signatures.certificate_sn(certificate): signatures.rsa_key_of(certificate)
+                for certificate in signatures.load_certificates(values["alipay_cert"])
+            }
+        except (TypeError, ValueError) as error:
+            raise SettingProblem("alipay_cert", str(error)) from error
+        if not public_keys:
+            raise SettingProblem("alipay_cert", "is no certificate; paste its .crt file.")
+        root_cert_sn = signatures.root_sn(values["root_cert"])
+        if not root_cert_sn:
+            raise SettingProblem("root_cert", "holds no RSA root; paste alipayRootCert.crt whole.")
+        app_cert_sn = signatures.certificate_sn(own[0])
+        return self._typed(values, private_key, public_keys, app_cert_sn, root_cert_sn)
+
+    def _typed(
+        self,
+        values: Mapping[str, str],
+        private_key: RSAPrivateKey,
+        public_keys: Mapping[str, RSAPublicKey],
+        app_cert_sn: str = "",
+        root_cert_sn: str = "",
+    ) -> AlipaySettings:
+        return AlipaySettings(
+            values["gateway_url"],
+            values["app_id"],
+            values["seller_id"],
+            private_key,
+            public_keys,
+            frozenset(_split(values["products"])),
+            app_cert_sn,
+            root_cert_sn,
+        )
+
+    def offers(self, settings: AlipaySettings) -> list[MethodOffer]:
+        """Offer `alipay` by page or WAP, and `alipay_qr` by a code to scan."""
+        offers = []
+        if settings.products & {"page", "wap"}:
+            offers.append(MethodOffer("alipay", "redirect"))
+        if "qr" in settings.products:
+            offers.append(MethodOffer("alipay_qr", "qr"))
+        return offers
+
+    async def present(
+        self, asks: Sequence[Ask], account: Account[AlipaySettings], now: datetime
+    ) -> list[Presentation]:
+        """Sign page and WAP pay here; fetch QR codes from Alipay."""
+        settings = account.settings
+
+        def page(ask: Ask) -> Presentation:
+            return present_page(settings, ask, now)
+
+        pages = [ask for ask in asks if ask.method != "alipay_qr"]
+        shown: dict[str, Presentation] = {}
+        for ask, presentation in zip(pages, await account.line.offload(page, pages), strict=True):
+            shown[ask.out_trade_no] = presentation
+        codes = [ask for ask in asks if ask.method == "alipay_qr"]
+        fetched = await asyncio.gather(*(self._fetch_code(ask, account, now) for ask in codes))
+        for ask, presentation in zip(codes, fetched, strict=True):
+            shown[ask.out_trade_no] = presentation
+        return [shown[ask.out_trade_no] for ask in asks]
+
+    async def _fetch_code(
+        self, ask: Ask, account: Account[AlipaySettings], now: datetime
+    ) -> Presentation:
+        try:
+            reply = await self._call(
+                account, "alipay.trade.precreate", order(ask), now, notify_url=ask.notify_url
+            )
+        except (ProviderAway, Unclear):
+            return away()
+        code = reply.text("qr_code")
+        if reply.code != "10000" or not code or reply.text("out_trade_no") != ask.out_trade_no:
+            if reply.sub_code == "ACQ.TRADE_HAS_SUCCESS":
+                return away("captured")
+            return away("closed" if reply.sub_code == "ACQ.TRADE_HAS_CLOSE" else "provider_away")
+        return Presentation(PaymentAction(ActionKind.QR, text=code), is_kept=True)
+
+    async def query(self, ask: Ask, account: Account[AlipaySettings], now: datetime) -> QueryAnswer:
+        """Ask by `out_trade_no` what became of a trade."""
+        try:
+            reply = await self._call(
+                account, "alipay.trade.query", {"out_trade_no": ask.out_trade_no}, now
+            )
+        except (ProviderAway, Unclear) as error:
+            return QueryAnswer(QueryOutcome.UNKNOWN, problem=str(error))
+        return read_query(reply, ask)
+
+    async def close(
+        self, ask: Ask, account: Account[AlipaySettings], now: datetime
+    ) -> CloseOutcome:
+        """Close a trade that nobody has paid."""
+        try:
+            reply = await self._call(
+                account, "alipay.trade.close", {"out_trade_no": ask.out_trade_no}, now
+            )
+        except (ProviderAway, Unclear):
+            return CloseOutcome.UNKNOWN
+        if reply.code == "10000":
+            return CloseOutcome.CLOSED
+        if reply.sub_code == "ACQ.TRADE_NOT_EXIST":
+            return CloseOutcome.NOT_FOUND
+        return CloseOutcome.REFUSED if reply.code == "40004" else CloseOutcome.UNKNOWN
+
+    async def refund(
+        self, ask: RefundAsk, account: Account[AlipaySettings], now: datetime
+    ) -> RefundAnswer:
+        """Refund under `out_request_no`: asked again, it moves nothing twice."""
+        business = {
+            "out_trade_no": ask.out_trade_no,
+            "trade_no": ask.provider_number,
+            "refund_amount": to_text(ask.amount_minor, ask.currency),
+            "out_request_no": ask.refund_number,
+            "refund_reason": ask.reason[:200],
+        }
+        business = {name: value for name, value in business.items() if value}
+        try:
+            reply = await self._call(account, "alipay.trade.refund", business, now)
+        except (ProviderAway, Unclear) as error:
+            return RefundAnswer(RefundOutcome.UNKNOWN, str(error))
+        return read_refund(reply)
+
+    async def query_refund(
+        self, ask: RefundAsk, account: Account[AlipaySettings], now: datetime
+    ) -> RefundAnswer:
+        """Ask what became of a refund."""
+        business = {
+            "out_trade_no": ask.out_trade_no,
+            "trade_no": ask.provider_number,
+            "out_request_no": ask.refund_number,
+        }
+        business = {name: value for name, value in business.items() if value}
+        method = "alipay.trade.fastpay.refund.query"
+        try:
+            reply = await self._call(account, method, business, now)
+        except (ProviderAway, Unclear) as error:
+            return RefundAnswer(RefundOutcome.UNKNOWN, str(error))
+        return read_refund_query(reply, ask)
+
+    def read_callback(
+        self, raw: Callback, settings: AlipaySettings
+    ) -> CallbackFacts | CallbackRefusal:
+        """Read a notification: a form, posted."""
+        if raw.method != "POST":
+            return CallbackRefusal("method_not_post")
+        return read_notification(raw.body, settings)
+
+    def success_answer(self) -> CallbackAnswer:
+        """Answer exactly `success`: anything else is sent again for a day."""
+        return CallbackAnswer(200, b"success")
+
+    def failure_answer(self) -> CallbackAnswer:
+        """Answer what is not `success`, so that it is sent again."""
+        return CallbackAnswer(200, b"failure")
+
+    async def _call(
+        self,
+        account: Account[AlipaySettings],
+        method: str,
+        business: Mapping[str, object],
+        now: datetime,
+        *,
+        notify_url: str = "",
+    ) -> Reply:
+        """Sign, send, verify; the common parameters go in the query, the business in the body."""
+        settings = account.settings
+
+        def build(content: Mapping[str, object]) -> dict[str, str]:
+            return build_request(settings, method, content, now, notify_url=notify_url)
+
+        (params,) = await account.line.offload(build, [business])
+        form = {"biz_content": params.pop("biz_content")}
+        reply = await account.line.send("POST", settings.gateway_url, params=params, form=form)
+        return read_reply(reply.body, method, settings)
+
+
+def _load(name: str, load: Any, values: Mapping[str, str]) -> Any:
+    try:
+        return load(values[name])
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SettingProblem(name, f"cannot be read as an RSA key. {error}") from error

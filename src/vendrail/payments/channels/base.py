@@ -1,0 +1,259 @@
+"""What a channel is: stateless code that turns our questions into a provider's, and answers back.
+
+A channel never decides what money means and never writes: it says what the provider said, and
+`unknown` for everything that is not clear. Reading a callback is pure; what goes out takes the
+account's `Line`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Generic, Protocol, TypeVar
+
+from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, ChannelId, PaymentAction
+from vendrail.kernel.codec import Record
+from vendrail.payments.channels.line import Line
+
+ENTRY_POINTS = "vendrail.channels"
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a channel's settings table."""
+
+    name: str
+    help: str
+    is_secret: bool = False
+    is_required: bool = False
+    default: str = ""
+    check: Callable[[str], str] | None = None  # Gives what is wrong with a value, or nothing.
+
+
+class SettingProblem(Exception):
+    """A setting that is missing or malformed; the text says what to do."""
+
+    def __init__(self, name: str, message: str, *, is_missing: bool = False) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.is_missing = is_missing
+
+
+class MethodOffer(Record, frozen=True):
+    """A way to pay that an account offers."""
+
+    method: str
+    shows: str  # `redirect`, `qr`, `address`.
+
+
+@dataclass(frozen=True)
+class Account(Generic[Settings]):
+    """An account opened for use: typed settings, and the line to its provider."""
+
+    id: ChannelId
+    name: str
+    settings: Settings
+    line: Line
+
+
+class Ask(Record, frozen=True):
+    """One attempt, as its provider is told of it."""
+
+    out_trade_no: str
+    method: str
+    amount_minor: int
+    currency: str
+    title: str
+    opened_at: datetime
+    expires_at: datetime
+    notify_url: str = ""
+    return_url: str = ""
+    quit_url: str = ""
+    device: str = "desktop"
+    reference: str = ""  # What the provider called it when it was presented.
+    provider_number: str = ""  # Its payment, where one is claimed already.
+
+
+class Presentation(Record, frozen=True):
+    """The way to pay, and what has to be remembered of it."""
+
+    action: PaymentAction
+    reference: str = ""
+    is_kept: bool = False  # Given again as it is, instead of being made anew.
+
+
+class QueryOutcome(StrEnum):
+    """What a provider says of one attempt."""
+
+    PAID = "paid"
+    UNPAID = "unpaid"
+    NOT_FOUND = "not_found"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+class QueryAnswer(Record, frozen=True):
+    """A provider's answer about one attempt; amounts only when it is paid."""
+
+    outcome: QueryOutcome
+    provider_number: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+    paid_at: datetime | None = None
+    problem: str = ""
+
+
+class CloseOutcome(StrEnum):
+    """What a provider says when it is told to take no money any more."""
+
+    CLOSED = "closed"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"  # Paid already, perhaps: the query that follows tells.
+    UNSUPPORTED = "unsupported"
+    UNKNOWN = "unknown"
+
+
+class RefundAsk(Record, frozen=True):
+    """One refund, as the provider is told of it; `refund_number` is its idempotency key."""
+
+    refund_number: str
+    out_trade_no: str
+    provider_number: str
+    amount_minor: int
+    captured_minor: int
+    currency: str
+    reason: str
+
+
+class RefundOutcome(StrEnum):
+    """What a provider says of one refund."""
+
+    SUCCEEDED = "succeeded"
+    PENDING = "pending"
+    FAILED = "failed"  # Refused for good: asking again with the same number cannot succeed.
+    NOT_FOUND = "not_found"  # Answer of a query only: this refund has moved nothing.
+    UNKNOWN = "unknown"
+
+
+class RefundAnswer(Record, frozen=True):
+    """A provider's answer about one refund."""
+
+    outcome: RefundOutcome
+    problem: str = ""
+
+
+class CallbackKind(StrEnum):
+    """What a verified callback tells."""
+
+    CAPTURED = "captured"
+    REFUNDED = "refunded"
+    CLOSED = "closed"
+    OTHER = "other"
+
+
+class CallbackFacts(Record, frozen=True):
+    """A callback whose signature holds."""
+
+    event: str  # The provider's name for it, the same when it is sent again.
+    kind: CallbackKind
+    out_trade_no: str = ""
+    provider_number: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+    paid_at: datetime | None = None
+    mismatch: str = ""  # Signed, but not for this account: `application_differs`, …
+
+
+class CallbackRefusal(Record, frozen=True):
+    """A callback that proves nothing: `signature_wrong`, `malformed` and the like."""
+
+    reason: str
+
+
+class Channel(Protocol[Settings]):
+    """A provider's protocol. Constructed without arguments; all state is in the account."""
+
+    kind: str
+    settings_table: Sequence[Setting]
+    currencies: Sequence[str]
+    expires_max: timedelta  # No attempt may live longer at this provider.
+    confirms_always: bool  # The callback alone proves too little: always ask before believing.
+
+    def read_settings(self, values: Mapping[str, str]) -> Settings:
+        """Give typed settings, or raise `SettingProblem`; values passed the table's checks."""
+        ...
+
+    def offers(self, settings: Settings) -> list[MethodOffer]:
+        """List the ways to pay of an account with these settings."""
+        ...
+
+    async def present(
+        self, asks: Sequence[Ask], account: Account[Settings], now: datetime
+    ) -> list[Presentation]:
+        """Sign or fetch the way to pay, one for each ask; NONE with a problem when away."""
+        ...
+
+    async def query(self, ask: Ask, account: Account[Settings], now: datetime) -> QueryAnswer:
+        """Ask what became of an attempt."""
+        ...
+
+    async def close(self, ask: Ask, account: Account[Settings], now: datetime) -> CloseOutcome:
+        """Tell the provider to take no money for an attempt any more."""
+        ...
+
+    async def refund(
+        self, ask: RefundAsk, account: Account[Settings], now: datetime
+    ) -> RefundAnswer:
+        """Ask for money back; the same refund number never moves money twice."""
+        ...
+
+    async def query_refund(
+        self, ask: RefundAsk, account: Account[Settings], now: datetime
+    ) -> RefundAnswer:
+        """Ask what became of a refund."""
+        ...
+
+    def read_callback(self, raw: Callback, settings: Settings) -> CallbackFacts | CallbackRefusal:
+        """Verify over the raw bytes and read; pure, run in a thread."""
+        ...
+
+    def success_answer(self) -> CallbackAnswer:
+        """Give what makes the provider stop sending."""
+        ...
+
+    def failure_answer(self) -> CallbackAnswer:
+        """Give what makes the provider send again later."""
+        ...
+
+
+def away(problem: str = "provider_away") -> Presentation:
+    """Give the presentation of a provider that cannot be reached, or refuses."""
+    return Presentation(PaymentAction(ActionKind.NONE, problem=problem))
+
+
+def check_settings(channel: Channel[Any], values: Mapping[str, str]) -> Any:
+    """Check values against the channel's table, then let the channel type them."""
+    known = {setting.name: setting for setting in channel.settings_table}
+    for name in values:
+        if name not in known:
+            raise SettingProblem(name, f"is not a setting of {channel.kind}; see its guide.")
+    filled: dict[str, str] = {}
+    for name, setting in known.items():
+        value = values.get(name, "").strip() or setting.default
+        if not value and setting.is_required:
+            raise SettingProblem(name, f"is needed. {setting.help}", is_missing=True)
+        if value and setting.check is not None and (problem := setting.check(value)):
+            raise SettingProblem(name, problem)
+        filled[name] = value
+    return channel.read_settings(filled)
+
+
+@cache
+def registry() -> dict[str, Channel[Any]]:
+    """Load every channel that is installed, by kind."""
+    channels = (point.load()() for point in entry_points(group=ENTRY_POINTS))
+    return {channel.kind: channel for channel in channels}

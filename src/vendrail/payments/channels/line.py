@@ -1,0 +1,206 @@
+"""The line to a provider: one pool, a time-out, a breaker for each account, threads for signing.
+
+A provider that fails several times in a row is left alone for a while, then one call tries it; so a
+dead provider costs nobody more than a moment. No call goes out while a transaction is open.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import Record
+from vendrail.payments.settings import PaymentsSettings
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_REPLY_BYTES_MAX = 1 << 20
+_PAUSE_S_MAX = 60.0
+_CHUNK = 64
+
+
+class ProviderAway(Exception):
+    """The provider did not answer in a way that says anything; nothing may be assumed."""
+
+
+class Reply(Record, frozen=True):
+    """What came back, untouched."""
+
+    status_code: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Breaker:
+    """Counts failures in a row; open: refuses; half open: lets one call through to try."""
+
+    def __init__(self, clock: Clock, failures_max: int, pause_s: float) -> None:
+        self._clock = clock
+        self._failures_max = failures_max
+        self._pause_s_first = pause_s
+        self._pause_s = pause_s
+        self._failures = 0
+        self._open_until: datetime | None = None
+        self._is_probing = False
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the provider is being left alone now."""
+        return self._open_until is not None
+
+    def admit(self) -> bool:
+        """Tell whether a call may go out; in the half-open state only one may."""
+        if self._open_until is None:
+            return True
+        if self._clock.now() < self._open_until or self._is_probing:
+            return False
+        self._is_probing = True
+        return True
+
+    def succeed(self) -> None:
+        """Note an answer: the provider is back."""
+        self._failures = 0
+        self._pause_s = self._pause_s_first
+        self._open_until = None
+        self._is_probing = False
+
+    def fail(self) -> None:
+        """Note a failure; after several in a row, or a failed try, leave the provider alone."""
+        self._failures += 1
+        if self._is_probing:
+            self._pause_s = min(self._pause_s * 2, _PAUSE_S_MAX)
+        if self._is_probing or self._failures >= self._failures_max:
+            self._open_until = self._clock.now() + timedelta(seconds=self._pause_s)
+        self._is_probing = False
+
+    def abandon(self) -> None:
+        """Note that a call was given up by its caller: it says nothing about the provider."""
+        self._is_probing = False
+
+
+class Line:
+    """One account's way out."""
+
+    def __init__(self, switchboard: "Switchboard", breaker: Breaker, calls_max: int) -> None:
+        self._switchboard = switchboard
+        self._slots = asyncio.Semaphore(calls_max)
+        self.breaker = breaker
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request and read the whole answer, or raise `ProviderAway`."""
+        self._switchboard.guard()
+        async with self._slots:
+            if not self.breaker.admit():
+                raise ProviderAway("it failed several times in a row and is left alone a while")
+            try:
+                reply = await self._switchboard.exchange(
+                    method, url, params=params, form=form, content=content, headers=headers
+                )
+            except ProviderAway:
+                self.breaker.fail()
+                raise
+            except BaseException:
+                self.breaker.abandon()
+                raise
+            self.breaker.succeed()
+        return reply
+
+    async def offload(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Do work of the processor for each item in threads, beside the event loop."""
+        return await self._switchboard.offload(work, items)
+
+
+class Switchboard:
+    """What all lines share: the pool of connections and the threads."""
+
+    def __init__(self, clock: Clock, settings: PaymentsSettings, guard: Callable[[], None]) -> None:
+        self.guard = guard  # Raises while a transaction is open.
+        self._clock = clock
+        self._settings = settings
+        self._lines: dict[UUID, Line] = {}
+        self._client: httpx.AsyncClient | None = None
+        self._threads = ThreadPoolExecutor(
+            settings.signing_threads, thread_name_prefix="payments-signing"
+        )
+
+    def line(self, account: UUID) -> Line:
+        """Give the line of an account, always the same one."""
+        line = self._lines.get(account)
+        if line is None:
+            settings = self._settings
+            breaker = Breaker(self._clock, settings.breaker_failures, settings.breaker_pause_s)
+            line = self._lines[account] = Line(self, breaker, settings.provider_calls_max)
+        return line
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None,
+        form: Mapping[str, str] | None,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> Reply:
+        """Make one HTTP exchange; whatever is no whole answer below 500 is `ProviderAway`."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(self._settings.provider_timeout_s, connect=3.0),
+                limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
+                headers={"User-Agent": "Vendrail"},
+            )
+        body = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self._settings.provider_timeout_s),
+                self._client.stream(
+                    method, url, params=params, data=form, content=content, headers=headers
+                ) as response,
+            ):
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > _REPLY_BYTES_MAX:
+                        raise ProviderAway("its answer is too large")
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+            raise ProviderAway(f"{type(error).__name__}: {error}") from error
+        if response.status_code >= 500:
+            raise ProviderAway(f"it answered HTTP {response.status_code}")
+        return Reply(response.status_code, dict(response.headers), bytes(body))
+
+    async def offload(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Share items out among the threads; give results in order."""
+        if not items:
+            return []
+        loop = asyncio.get_running_loop()
+        size = min(_CHUNK, -(-len(items) // self._settings.signing_threads))
+        chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        done = await asyncio.gather(
+            *(loop.run_in_executor(self._threads, _each, work, chunk) for chunk in chunks)
+        )
+        return [result for chunk in done for result in chunk]
+
+    async def close(self) -> None:
+        """Let connections and threads go."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+        self._threads.shutdown(wait=False)
+
+
+def _each(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    return [work(item) for item in items]

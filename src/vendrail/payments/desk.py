@@ -1,0 +1,236 @@
+"""The desk: captures to be confirmed by their provider, and money that fits nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.payments import (
+    Capture,
+    CaptureFit,
+    PaymentCaptured,
+    PaymentEvent,
+    UnmatchedRefunded,
+    UnmatchedStatus,
+    UnmatchedVerdict,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode, replace
+from vendrail.kernel.outbox import Wakeups
+from vendrail.payments import counts, decide
+from vendrail.payments.accounts import Accounts
+from vendrail.payments.capturing import TOPIC, capture_of
+from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
+from vendrail.payments.store import base
+from vendrail.payments.store import desk as rows
+from vendrail.payments.store.base import Row, Store
+
+_LEASE = timedelta(seconds=60)
+_ROWS_MAX = 128
+
+_log = structlog.get_logger(__name__)
+
+
+class Desk:
+    """Confirms what is too large to believe, and settles what fits nothing."""
+
+    def __init__(self, store: Store, accounts: Accounts, clock: Clock, wakeups: Wakeups) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._clock = clock
+        self._wakeups = wakeups
+
+    # Confirmations.
+
+    async def confirm_due(self) -> bool:
+        """Ask providers about claimed captures; tell of those that are confirmed."""
+        now = self._clock.now()
+        async with self._store.transaction() as tx:
+            due = await rows.claim_confirmations(tx, now, now + _LEASE, _ROWS_MAX)
+        if due:
+            await self._confirm(due)
+        return len(due) == _ROWS_MAX
+
+    async def _confirm(self, due: Sequence[Row]) -> None:
+        now = self._clock.now()
+        answers = await asyncio.gather(*(self._ask(row) for row in due))
+        ended = []
+        for row, answer in zip(due, answers, strict=True):
+            state, problem = decide.confirmation(
+                answer, row["provider_number"], row["amount_minor"], row["currency"], row["tries"]
+            )
+            ended.append((row["id"], state, now + decide.ask_again_in(row["tries"]), problem))
+            if state == "disputed":
+                _log.error("capture.disputed", capture=str(row["id"]), problem=problem)
+        await self._settle(due, ended)
+
+    async def _settle(
+        self, asked: Sequence[Row], ended: Sequence[tuple[UUID, str, datetime, str]]
+    ) -> set[UUID]:
+        now = self._clock.now()
+        accounts = await self._accounts.all()
+        by_id = {row["id"]: row for row in asked}
+        confirmed = {id for id, state, _, _ in ended if state == "confirmed"}
+        async with self._store.transaction() as tx:
+            changed = await rows.settle_confirmations(tx, sorted(ended))
+            events = [
+                PaymentCaptured(capture_of(by_id[id], accounts[by_id[id]["channel"]].row.name))
+                for id in sorted(changed & confirmed)
+            ]
+            if events:
+                await base.append_events(tx, now, encode(events), len(events))
+        if events:
+            self._wakeups.wake(TOPIC)
+        return changed & confirmed
+
+    async def _ask(self, row: Row) -> QueryAnswer:
+        account = (await self._accounts.all()).get(row["channel"])
+        if account is None:
+            return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
+        ask = Ask(
+            out_trade_no=row["out_trade_no"],
+            method=row["method"],
+            amount_minor=row["amount_minor"],
+            currency=row["currency"],
+            title="",
+            opened_at=row["at"],
+            expires_at=row["at"],
+            provider_number=row["provider_number"],
+        )
+        answer = await account.channel.query(ask, account.account, self._clock.now())
+        counts.answer(account.row, "confirm", answer.outcome)
+        return answer
+
+    # Unmatched money.
+
+    async def list_unmatched(self, captures_max: int) -> list[Capture]:
+        """List money that fits nothing, and what a provider disputes, oldest first."""
+        accounts = await self._accounts.all()
+        async with self._store.reading() as tx:
+            found = await rows.list_unmatched(tx, captures_max)
+        return [
+            capture_of(
+                row,
+                accounts[row["channel"]].row.name if row["channel"] in accounts else "",
+                CaptureFit.DISPUTED if row["dispute"] is not None else None,
+            )
+            for row in found
+        ]
+
+    async def settle(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
+        """Record what people decided; disputed money is asked about once more first."""
+        async with self._store.reading() as tx:
+            found = await rows.read_unmatched(tx, [verdict.capture for verdict in verdicts])
+        disputed = [
+            found[verdict.capture]
+            for verdict in verdicts
+            if verdict.order is not None
+            and verdict.capture in found
+            and found[verdict.capture]["confirmation"] == "disputed"
+        ]
+        agreed = await self._ask_disputed(disputed)
+        now = self._clock.now()
+        accounts = await self._accounts.all()
+        statuses: list[UnmatchedStatus] = []
+        events: list[PaymentEvent] = []
+        async with self._store.transaction() as tx:
+            orders = [verdict.order for verdict in verdicts if verdict.order is not None]
+            merchants = await rows.read_order_merchants(tx, orders)
+            found = await rows.read_unmatched(tx, [verdict.capture for verdict in verdicts])
+            allowed = []
+            for verdict in verdicts:
+                status = _judge(verdict, found.get(verdict.capture), merchants, agreed)
+                statuses.append(status)
+                if status is UnmatchedStatus.SETTLED:
+                    allowed.append(verdict)
+            written = [
+                (
+                    verdict.capture,
+                    verdict.order,
+                    merchants.get(verdict.order) if verdict.order else None,
+                    verdict.person,
+                    verdict.reason,
+                )
+                for verdict in allowed
+            ]
+            new = await rows.insert_verdicts(tx, written, now) if written else set()
+            for index, verdict in enumerate(verdicts):
+                if statuses[index] is not UnmatchedStatus.SETTLED:
+                    continue
+                if verdict.capture not in new:
+                    statuses[index] = UnmatchedStatus.EXISTS_DIFFERENT  # A rival was quicker.
+                    continue
+                new.discard(verdict.capture)
+                row = found[verdict.capture]
+                account = accounts.get(row["channel"])
+                capture = capture_of(row, account.row.name if account else "")
+                events += _told(verdict, row, capture, merchants)
+            if events:
+                await base.append_events(tx, now, encode(events), len(events))
+        if events:
+            self._wakeups.wake(TOPIC)
+        return statuses
+
+    async def _ask_disputed(self, disputed: Sequence[Row]) -> set[UUID]:
+        """Give those disputed captures that their provider knows after all."""
+        answers = await asyncio.gather(*(self._ask(row) for row in disputed))
+        return {
+            row["id"]
+            for row, answer in zip(disputed, answers, strict=True)
+            if decide.confirmation(
+                answer, row["provider_number"], row["amount_minor"], row["currency"], 1
+            )[0]
+            == "confirmed"
+        }
+
+
+def _judge(
+    verdict: UnmatchedVerdict,
+    row: Row | None,
+    merchants: dict[UUID, UUID],
+    agreed: set[UUID],
+) -> UnmatchedStatus:
+    """Say whether a verdict may be written. Where several would fit, the first is given."""
+    if row is not None and row["settled"] is not None:
+        is_same = row["verdict_order"] == verdict.order
+        return UnmatchedStatus.EXISTS if is_same else UnmatchedStatus.EXISTS_DIFFERENT
+    if row is None:
+        return UnmatchedStatus.CAPTURE_NOT_FOUND
+    if verdict.order is not None and verdict.order not in merchants:
+        return UnmatchedStatus.ATTEMPT_NOT_FOUND
+    if (
+        verdict.order is not None
+        and row["confirmation"] == "disputed"
+        and verdict.capture not in agreed
+    ):
+        return UnmatchedStatus.PROVIDER_DISAGREES
+    return UnmatchedStatus.SETTLED
+
+
+def _told(
+    verdict: UnmatchedVerdict,
+    row: Row,
+    capture: Capture,
+    merchants: dict[UUID, UUID],
+) -> list[PaymentEvent]:
+    """Give the events of a verdict. Disputed money was never told of, so it is told first."""
+    is_disputed = row["confirmation"] == "disputed"
+    if verdict.order is None:
+        if is_disputed:
+            return []  # It was never there: nothing is booked, nothing goes back.
+        return [UnmatchedRefunded(capture, verdict.person, verdict.reason)]
+    if is_disputed and capture.fit is CaptureFit.FITS and capture.order == verdict.order:
+        return [PaymentCaptured(capture)]
+    matched = replace(
+        capture,
+        fit=CaptureFit.MATCHED,
+        order=verdict.order,
+        merchant=merchants[verdict.order],
+    )
+    first: list[PaymentEvent] = []
+    if is_disputed:
+        unbooked = CaptureFit.ORDER_UNKNOWN if capture.fit is CaptureFit.FITS else capture.fit
+        first = [PaymentCaptured(replace(capture, fit=unbooked))]
+    return [*first, PaymentCaptured(matched)]

@@ -1,0 +1,147 @@
+"""Refunds: the intent first, then the provider, then the record; asked again, never anew."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from vendrail.api.payments import Refund, RefundId, RefundSettled, RefundStatus
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.outbox import Wakeups
+from vendrail.payments import counts, decide
+from vendrail.payments.accounts import Accounts
+from vendrail.payments.capturing import TOPIC
+from vendrail.payments.channels.base import RefundAnswer, RefundAsk, RefundOutcome
+from vendrail.payments.store import base, desk
+from vendrail.payments.store.base import Row, Store
+
+# How long one asking may take before another process may ask too: longer than any time-out.
+_LEASE = timedelta(seconds=60)
+_ROWS_MAX = 64
+
+
+class Refunding:
+    """Gives money back to where it came from."""
+
+    def __init__(self, store: Store, accounts: Accounts, clock: Clock, wakeups: Wakeups) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._clock = clock
+        self._wakeups = wakeups
+
+    async def request(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
+        """Commit the intent, ask the provider, record; asking again gives how it stands."""
+        statuses, new = await self._intend(refunds)
+        if new:
+            settled = await self._ask_all(new)
+            for index, refund in enumerate(refunds):
+                if statuses[index] is RefundStatus.PENDING and refund.id in settled:
+                    statuses[index] = settled[refund.id]
+        return statuses
+
+    async def _intend(self, refunds: Sequence[Refund]) -> tuple[list[RefundStatus], list[Row]]:
+        """Write which refunds are asked; all that is under way counts against the capture."""
+        now = self._clock.now()
+        statuses: list[RefundStatus] = []
+        new: dict[UUID, Refund] = {}
+        async with self._store.transaction() as tx:
+            wanted = sorted({refund.capture for refund in refunds})
+            captures = await desk.lock_captures(tx, wanted)
+            known = await desk.read_refunds(tx, [refund.id for refund in refunds])
+            sums = await desk.refunded_sums(tx, wanted)
+            for refund in refunds:
+                if refund.id in known:
+                    statuses.append(_standing(refund, known[refund.id]))
+                    continue
+                if refund.id in new:
+                    is_same = new[refund.id] == refund
+                    statuses.append(
+                        RefundStatus.PENDING if is_same else RefundStatus.EXISTS_DIFFERENT
+                    )
+                    continue
+                capture = captures.get(refund.capture)
+                status = decide.refund(
+                    refund.amount_minor,
+                    capture["amount_minor"] if capture is not None else None,
+                    sums.get(refund.capture, 0),
+                )
+                statuses.append(status)
+                if status is RefundStatus.PENDING:
+                    new[refund.id] = refund
+                    sums[refund.capture] = sums.get(refund.capture, 0) + refund.amount_minor
+            rows: list[Row] = []
+            if new:
+                intents = [
+                    (refund.id, refund.capture, refund.amount_minor, refund.reason)
+                    for refund in new.values()
+                ]
+                await desk.insert_refunds(tx, intents, now, now + _LEASE)
+                rows = list((await desk.read_refunds(tx, list(new))).values())
+        return statuses, rows
+
+    async def ask_due(self) -> bool:
+        """Ask again about pending refunds that are due, each under the id it always had."""
+        now = self._clock.now()
+        async with self._store.transaction() as tx:
+            due = await desk.claim_refunds(tx, now, now + _LEASE, _ROWS_MAX)
+        if due:
+            await self._ask_all(due, is_told=True)
+        return len(due) == _ROWS_MAX
+
+    async def _ask_all(
+        self, rows: Sequence[Row], *, is_told: bool = False
+    ) -> dict[UUID, RefundStatus]:
+        """Ask providers and record what they said; `is_told`: who asked first hears by event."""
+        now = self._clock.now()
+        async with self._store.reading() as tx:
+            captures = await desk.read_refund_captures(tx, [row["capture_id"] for row in rows])
+        answers = await asyncio.gather(
+            *(self._ask(row, captures[row["capture_id"]]) for row in rows)
+        )
+        ended = [
+            (row["id"], state, now + decide.ask_again_in(row["tries"]), problem)
+            for row, (state, problem) in zip(rows, answers, strict=True)
+        ]
+        async with self._store.transaction() as tx:
+            settled = await desk.settle_refunds(tx, ended, now)
+            events = [
+                RefundSettled(RefundId(id), row["state"] == "succeeded")
+                for id, row in settled.items()
+            ]
+            if events and is_told:
+                await base.append_events(tx, now, encode(events), len(events))
+        if events and is_told:
+            self._wakeups.wake(TOPIC)
+        return {id: RefundStatus(row["state"]) for id, row in settled.items()}
+
+    async def _ask(self, row: Row, capture: Row) -> tuple[str, str]:
+        """Tell the provider of one refund; where its answer is not a plain yes, ask what became."""
+        accounts = await self._accounts.all()
+        account = accounts.get(capture["channel"])
+        if account is None:
+            return "pending", "its channel cannot be used"
+        ask = RefundAsk(
+            refund_number=to_serial(row["id"]),
+            out_trade_no=capture["out_trade_no"],
+            provider_number=capture["provider_number"],
+            amount_minor=row["amount_minor"],
+            captured_minor=capture["amount_minor"],
+            currency=capture["currency"],
+            reason=row["reason"],
+        )
+        now = self._clock.now()
+        told = await account.channel.refund(ask, account.account, now)
+        counts.answer(account.row, "refund", told.outcome)
+        asked: RefundAnswer | None = None
+        if told.outcome is not RefundOutcome.SUCCEEDED:
+            asked = await account.channel.query_refund(ask, account.account, now)
+            counts.answer(account.row, "query_refund", asked.outcome)
+        return decide.refund_state(told, asked)
+
+
+def _standing(refund: Refund, row: Row) -> RefundStatus:
+    if (refund.capture, refund.amount_minor) != (row["capture_id"], row["amount_minor"]):
+        return RefundStatus.EXISTS_DIFFERENT
+    return RefundStatus(row["state"])

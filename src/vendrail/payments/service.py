@@ -1,0 +1,157 @@
+"""Payments, whole: what the api promises, each promise kept in the room that knows how."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from vendrail.api.payments import (
+    Attempt,
+    AttemptId,
+    AttemptState,
+    AttemptStatus,
+    AttemptView,
+    Callback,
+    CallbackAnswer,
+    Capture,
+    CaptureReport,
+    CaptureStatus,
+    ChannelAccount,
+    ChannelStatus,
+    CloseStatus,
+    Method,
+    PaymentAction,
+    PresentRequest,
+    Refund,
+    RefundStatus,
+    UnmatchedStatus,
+    UnmatchedVerdict,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
+from vendrail.kernel.vault import Vault
+from vendrail.payments.accounts import Accounts
+from vendrail.payments.asking import Asking
+from vendrail.payments.capturing import Capturing
+from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.desk import Desk
+from vendrail.payments.presenting import Presenting
+from vendrail.payments.refunding import Refunding
+from vendrail.payments.settings import PaymentsSettings
+from vendrail.payments.store import base
+from vendrail.payments.store.base import Store, assert_no_transaction
+
+
+class PaymentsService:
+    """Attempts, captures and refunds, in batches, over any channel."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: PaymentsSettings,
+    ) -> None:
+        self.clock = clock
+        self.wakeups = wakeups
+        self._store = store = Store(db)
+        self._lines = Switchboard(clock, settings, assert_no_transaction)
+        self._accounts = Accounts(store, vault, clock, self._lines)
+        self._presenting = Presenting(store, self._accounts, clock, settings)
+        self._capturing = Capturing(store, self._accounts, self._lines, clock, wakeups, settings)
+        self._asking = Asking(store, self._accounts, self._capturing, clock)
+        self._refunding = Refunding(store, self._accounts, clock, wakeups)
+        self._desk = Desk(store, self._accounts, clock, wakeups)
+
+    async def close(self) -> None:
+        """Let go of connections to providers, and of threads."""
+        await self._lines.close()
+
+    # Channels.
+
+    async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:
+        """Write channel accounts whole, by id; an empty secret keeps the one that is there."""
+        return await self._accounts.put(channels)
+
+    async def list_channels(self) -> list[ChannelAccount]:
+        """List channel accounts; secrets are masked."""
+        return await self._accounts.read()
+
+    async def list_methods(self, currency: str) -> list[Method]:
+        """List the ways to pay that are offered now in a currency."""
+        return await self._accounts.methods(currency)
+
+    # Attempts.
+
+    async def open_attempts(self, attempts: Sequence[Attempt]) -> list[AttemptStatus]:
+        """Open attempts; no provider is called."""
+        return await self._presenting.open(attempts)
+
+    async def present_attempts(self, requests: Sequence[PresentRequest]) -> list[PaymentAction]:
+        """Sign or fetch the way to pay: called when the buyer opens it."""
+        return await self._presenting.present(requests)
+
+    async def read_attempts(self, orders: Sequence[UUID]) -> list[list[AttemptView]]:
+        """Read orders' attempts, first to last."""
+        return await self._presenting.read(orders)
+
+    async def query_attempts(self, ids: Sequence[AttemptId]) -> list[AttemptState | None]:
+        """Ask the provider now; None: it did not say."""
+        return await self._asking.query(ids)
+
+    async def close_attempts(self, orders: Sequence[UUID]) -> list[CloseStatus]:
+        """Close orders' open attempts with the provider, then ask again whether money arrived."""
+        return await self._asking.close(orders)
+
+    # Money that arrives.
+
+    async def take_callbacks(self, callbacks: Sequence[Callback]) -> list[CallbackAnswer]:
+        """Verify, bind, compare, store; give the answer for the provider, after commit."""
+        return await self._capturing.take(callbacks)
+
+    async def record_captures(self, reports: Sequence[CaptureReport]) -> list[CaptureStatus]:
+        """Record money found by query, by hand or in a bill, through the same one way."""
+        return await self._capturing.record(reports)
+
+    async def read_captures(self, orders: Sequence[UUID]) -> list[list[Capture]]:
+        """Read orders' captures, first to last."""
+        return await self._capturing.read(orders)
+
+    # Money that goes back.
+
+    async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
+        """Commit the intent, ask the provider, record; asking again gives how it stands."""
+        return await self._refunding.request(refunds)
+
+    # The desk.
+
+    async def list_unmatched(self, captures_max: int) -> list[Capture]:
+        """List money that fits nothing and waits for a person, oldest first."""
+        return await self._desk.list_unmatched(captures_max)
+
+    async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
+        """Record what people decided about unmatched money."""
+        return await self._desk.settle(verdicts)
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `PaymentEvent`s after a cursor."""
+        async with self._store.reading() as tx:
+            return [await base.read_events(tx, cursor) for cursor in cursors]
+
+    # Jobs: each asks about what is due, and says whether there is more at once.
+
+    async def ask_presented(self) -> bool:
+        """Ask about presented attempts that reached an age: a lost callback strands nobody."""
+        return await self._asking.walk()
+
+    async def confirm_captures(self) -> bool:
+        """Ask providers about captures too large to believe a signature alone."""
+        return await self._desk.confirm_due()
+
+    async def ask_refunds(self) -> bool:
+        """Ask again about refunds whose end is not known."""
+        return await self._refunding.ask_due()
+
+    async def forget_callbacks(self) -> bool:
+        """Drop raw callbacks that are older than evidence is kept."""
+        return await self._capturing.forget()

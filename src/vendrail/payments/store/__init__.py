@@ -1,0 +1,1 @@
+"""All SQL of payments: a statement a function, a batch a statement; one file a noun."""

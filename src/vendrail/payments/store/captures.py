@@ -1,0 +1,115 @@
+"""Captures and the inbox: money that arrived, and what providers sent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from vendrail.api.payments import CaptureFit, CaptureSource
+from vendrail.kernel.codec import Record
+from vendrail.payments.store.base import Row, Transaction, columns, sorted_columns
+
+
+class NewCapture(Record, frozen=True):
+    """A capture about to be written."""
+
+    id: UUID
+    channel: UUID
+    provider_number: str
+    attempt: UUID | None
+    order: UUID | None
+    merchant: UUID | None
+    method: str
+    amount_minor: int
+    currency: str
+    fit: CaptureFit
+    source: CaptureSource
+    out_trade_no: str
+    paid_at: datetime
+    trace_id: str
+
+
+async def insert_captures(
+    tx: Transaction, captures: Sequence[NewCapture], at: datetime
+) -> set[UUID]:
+    """Write captures in the order of the unique index; give the ids of those that are new."""
+    ordered = sorted(captures, key=lambda new: (new.channel.int, new.provider_number))
+    rows = await tx.fetch(
+        "insert into payments.capture (id, channel, provider_number, attempt_id, order_id,"
+        " merchant, method, amount_minor, currency, fit, source, out_trade_no, paid_at, trace_id,"
+        " at) select u.*, $15 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[],"
+        " $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[],"
+        " $12::text[], $13::timestamptz[], $14::text[]) as u"
+        " on conflict do nothing returning id",
+        [new.id for new in ordered],
+        [new.channel for new in ordered],
+        [new.provider_number for new in ordered],
+        [new.attempt for new in ordered],
+        [new.order for new in ordered],
+        [new.merchant for new in ordered],
+        [new.method for new in ordered],
+        [new.amount_minor for new in ordered],
+        [new.currency for new in ordered],
+        [new.fit for new in ordered],
+        [new.source for new in ordered],
+        [new.out_trade_no for new in ordered],
+        [new.paid_at for new in ordered],
+        [new.trace_id for new in ordered],
+        at,
+    )
+    return {row["id"] for row in rows}
+
+
+async def find_captures(
+    tx: Transaction, numbers: Sequence[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], Row]:
+    """Find captures by channel and provider's number."""
+    rows = await tx.fetch(
+        "select c.* from unnest($1::uuid[], $2::text[]) as u (channel, number)"
+        " join payments.capture c on c.channel = u.channel and c.provider_number = u.number",
+        *columns(numbers, 2),
+    )
+    return {(row["channel"], row["provider_number"]): row for row in rows}
+
+
+async def read_captures(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
+    """Read orders' captures, those matched by a person too; unconfirmed ones are left out."""
+    return await tx.fetch(
+        "select c.*, v.order_id as matched_order, v.merchant as matched_merchant"
+        " from payments.attempt a"
+        " join payments.capture c on c.attempt_id = a.id"
+        "  and c.id between payments.first_kin(a.id) and payments.last_kin(a.id)"
+        " left join payments.confirmation f on f.capture_id = c.id"
+        " left join payments.verdict v on v.capture_id = c.id and v.order_id is not null"
+        " where a.order_id = any($1::uuid[])"
+        " and (f.state is null or f.state = 'confirmed')"
+        " and (v.order_id is null or v.order_id = c.order_id)"
+        " union all"
+        " select c.*, v.order_id, v.merchant from payments.verdict v"
+        " join payments.capture c on c.id = v.capture_id"
+        " where v.order_id = any($1::uuid[]) and c.order_id is distinct from v.order_id"
+        " order by id",
+        orders,
+    )
+
+
+async def insert_inbox(
+    tx: Transaction, rows: Sequence[tuple[UUID, UUID, str, str, bytes]], at: datetime
+) -> None:
+    """Keep what providers sent, once an event."""
+    await tx.execute(
+        "insert into payments.inbox (id, channel, event, outcome, request, at)"
+        " select u.*, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[])"
+        " as u on conflict do nothing",
+        *sorted_columns(rows, 5),
+        at,
+    )
+
+
+async def delete_inbox(tx: Transaction, before: UUID, rows_max: int) -> int:
+    """Drop the oldest evidence, a few rows at a time."""
+    return await tx.execute(
+        "delete from payments.inbox where id in"
+        " (select id from payments.inbox where id < $1 order by id limit $2)",
+        before,
+        rows_max,
+    )
