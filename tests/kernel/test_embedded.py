@@ -400,6 +400,28 @@ async def test_root_keeps_its_folders_closed(
     assert 0o700 == stat.S_IMODE(closed.stat().st_mode)
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="only root has capabilities to lose")
+@pytest.mark.parametrize("taken", ["sys_admin,-dac_read_search", "dac_override"])
+def test_root_of_a_container_is_root_enough(data_dir: Path, tmp_path: Path, taken: str) -> None:
+    """With a container's capabilities even a closed folder works; with fewer it says so."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    data_dir.rename(closed / "pg")
+    text = (
+        "import pathlib, sys\n"
+        "from vendrail.kernel.embedded import open_server\n"
+        f"server = open_server(pathlib.Path(sys.argv[1]), settings={SMALL!r})\n"
+        "print(server.account.capability, server.close())\n"
+    )
+    before = ("setpriv", f"--bounding-set=-{taken}", "--inh-caps=-all")
+    result = run_script(text, closed / "pg", before=before)
+
+    if taken == "dac_override":
+        assert "CAP_DAC_OVERRIDE was taken away" in result.stderr
+    else:
+        assert "dac_override True\n" == result.stdout
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
 def test_data_of_another_user_is_refused(data_dir: Path) -> None:
     """An ordinary user is told whose the data is, and what to do."""

@@ -95,6 +95,11 @@ def choose_account(data_dir: Path, cluster: Path, program: Path) -> Account:
                 f" Run Vendrail as that user, or give the data away: chown -R {us} {data_dir}"
             )
         return Account(us, os.getegid())
+    if not _capabilities() >> _CAPABILITIES["dac_override"] & 1:
+        raise Unavailable(
+            "This root may not enter other accounts' folders (CAP_DAC_OVERRIDE was taken away), and"
+            " PostgreSQL does not run as root. Run Vendrail as an ordinary user."
+        )
     if owner:
         uid, gid = owner, cluster.stat().st_gid
     else:
