@@ -123,7 +123,7 @@ class KeyService(StockService):
         tallies = Tallies()
         keys, rejects = sealed.keys, sealed.rejects
         async with self._db.transaction() as tx:
-                known = await store.insert_keys(
+            known = await store.insert_keys(
                 tx, found.id, found.product, intake.batch, data_key.id, keys
             )
             # A line that this very intake took in before is not a duplicate: the call is repeated.

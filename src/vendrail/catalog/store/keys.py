@@ -347,7 +347,7 @@ async def insert_keys(
     data_key: UUID,
     keys: Sequence[tuple[str, int, UUID, bytes]],
 ) -> list[tuple[int, UUID]]:
-    """Take in keys (fingerprint, line, id, sealed); give those the product has: line, fingerprint."""
+    """Take in keys (fingerprint, line, id, sealed); give (line, fingerprint) of those known."""
     rows = await tx.fetch(
         "with given as materialized ("
         "  select * from unnest($5::uuid[], $6::int[], $7::uuid[], $8::bytea[])"
