@@ -389,7 +389,7 @@ async def test_root_hands_the_server_to_a_lesser_account(open_here: Open) -> Non
 async def test_root_keeps_its_folders_closed(
     data_dir: Path, tmp_path: Path, open_here: Open
 ) -> None:
-    """In a folder closed to others (as root's home is) the server runs too, and the folder stays so."""
+    """In a folder closed to others, as root's home is, it runs too, and the folder stays so."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     data_dir.rename(closed / "pg")

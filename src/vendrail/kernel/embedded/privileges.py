@@ -1,7 +1,7 @@
 """PostgreSQL refuses to run as root; so where we are root, it runs as somebody who may do less.
 
 That is the account `vendrail` if the machine has one, else `nobody`; or whoever owns the data
-already. Where a folder on the way is closed to that account (as root's home is), the server keeps one
+already. Where a folder on the way is closed to that account, as root's home is, it keeps one
 capability, to pass through closed folders, rather than us opening folders that are not ours.
 """
 
