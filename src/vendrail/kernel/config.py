@@ -47,9 +47,7 @@ class Field(Record, frozen=True):
 class PlatformSettings(Record, frozen=True):
     """What concerns the whole platform, not one room."""
 
-    home: Annotated[Path, Help("The folder with data, secrets and vendrail.toml.")] = Path(
-        "~/.vendrail"
-    )
+    home: Annotated[Path, Help("The folder with data, secrets and vendrail.toml.")] = Path("var")
     database_url: Annotated[
         str, Help("The DSN of your PostgreSQL (16 or newer); empty: the embedded server.")
     ] = ""
@@ -84,6 +82,15 @@ class PlatformSettings(Record, frozen=True):
     trace_ratio: Annotated[
         float, Meta(ge=0, le=1), Help("The part of traces that is recorded.")
     ] = 0.05
+    workers: Annotated[
+        int, Meta(ge=1, le=64), Help("Server processes of `vendrail serve` on this machine.")
+    ] = 1
+    only: Annotated[
+        tuple[str, ...], Help("The services and faces that run here, parted by commas; empty: all.")
+    ] = ()
+    peers: Annotated[
+        tuple[str, ...], Help("Where the other services run: name=url, parted by commas.")
+    ] = ()
     metrics_token: Annotated[
         str, Help("A bearer token for /metrics from outside; empty: private addresses only.")
     ] = ""
@@ -125,7 +132,7 @@ def load_platform(
     """Read what concerns the whole platform; the home folder is made absolute."""
     given = os.environ if environment is None else environment
     if file is None:
-        file = read_file(_home(Path(given.get("VENDRAIL_HOME", "~/.vendrail"))))
+        file = read_file(_home(Path(given.get("VENDRAIL_HOME", "var"))))
     table = {name: value for name, value in file.items() if not isinstance(value, dict)}
     settings = load(PlatformSettings, "", given, table)
     for network in settings.trusted_proxies:

@@ -16,7 +16,7 @@ from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Error, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
-from vendrail.orders.seals import Seals
+from vendrail.orders.service.seals import Seals
 from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)

@@ -25,7 +25,7 @@ from vendrail.kernel.saga import Saga, SagaLog, SagaState
 from vendrail.kernel.vault import is_same
 from vendrail.orders import decide, store
 from vendrail.orders.decide import CaptureFacts, OrderFacts
-from vendrail.orders.seals import Seals
+from vendrail.orders.service.seals import Seals
 from vendrail.orders.settings import OrdersSettings
 
 _UNENDED = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)

@@ -27,9 +27,9 @@ from vendrail.kernel.outbox import Cursor, read_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.orders import decide, store
 from vendrail.orders.decide import CaptureFacts, Start
-from vendrail.orders.expiring import Expiring
-from vendrail.orders.filling import Filling, Purchase
-from vendrail.orders.refunding import Refunding
+from vendrail.orders.service.expiring import Expiring
+from vendrail.orders.service.filling import Filling, Purchase
+from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)

@@ -45,15 +45,15 @@ from vendrail.kernel.saga import Saga, SagaLog
 from vendrail.kernel.vault import Vault, is_same
 from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
-from vendrail.orders.expiring import Expiring
-from vendrail.orders.filling import Filling
-from vendrail.orders.placing import Placing
-from vendrail.orders.refunding import RefundFacts, Refunding
-from vendrail.orders.returning import Returning
-from vendrail.orders.runner import Runner
-from vendrail.orders.seals import Seals
+from vendrail.orders.service.expiring import Expiring
+from vendrail.orders.service.filling import Filling
+from vendrail.orders.service.placing import Placing
+from vendrail.orders.service.refunding import RefundFacts, Refunding
+from vendrail.orders.service.returning import Returning
+from vendrail.orders.service.runner import Runner
+from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.settings import OrdersSettings
-from vendrail.orders.tracking import Tracking
 
 _OPENED = (AttemptStatus.OPENED, AttemptStatus.EXISTS)
 _FREE_TO_PAY = (OrderState.PLACED, OrderState.EXPIRED)

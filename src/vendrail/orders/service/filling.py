@@ -19,7 +19,7 @@ from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.purchase import FINAL, Event, Step, next_step
-from vendrail.orders.returning import GiveBack, Outcome, Returning
+from vendrail.orders.service.returning import GiveBack, Outcome, Returning
 from vendrail.orders.settings import OrdersSettings
 
 _RESTOCK_LOOK_S = 15.0

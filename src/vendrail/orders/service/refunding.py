@@ -16,7 +16,7 @@ from vendrail.kernel.outbox import Wakeups, append_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts
-from vendrail.orders.returning import GiveBack, Outcome, Returning
+from vendrail.orders.service.returning import GiveBack, Outcome, Returning
 
 
 class RefundFacts(Record, frozen=True):

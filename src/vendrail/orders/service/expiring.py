@@ -12,7 +12,7 @@ from vendrail.kernel.ids import derive, first_id_at
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.orders import store
-from vendrail.orders.returning import Returning
+from vendrail.orders.service.returning import Returning
 from vendrail.orders.settings import OrdersSettings
 
 _WALK_MAX = 2_000

@@ -1,0 +1,56 @@
+"""The whole platform in one table: which services there are, what each is and needs.
+
+All in one process or split over many is a matter of this table's rows, never of other code: for
+each need the wiring gives the object of this process or a client of a peer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vendrail.api.catalog import Catalog
+from vendrail.api.ledger import Ledger
+from vendrail.api.notify import Notify
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
+from vendrail.api.risk import Risk
+from vendrail.api.settlement import Settlement
+from vendrail.catalog.jobs import jobs as catalog_jobs
+from vendrail.catalog.service import CatalogService
+from vendrail.kernel.jobs import Job
+from vendrail.ledger.jobs import jobs as ledger_jobs
+from vendrail.ledger.service import LedgerService
+from vendrail.notify.jobs import jobs as notify_jobs
+from vendrail.notify.service import NotifyService
+from vendrail.orders.jobs import jobs as orders_jobs
+from vendrail.orders.service import OrdersService
+from vendrail.payments.jobs import jobs as payments_jobs
+from vendrail.payments.service import PaymentsService
+from vendrail.risk.service import RiskService
+from vendrail.settlement.service import SettlementService
+
+
+@dataclass(frozen=True)
+class ServiceEntry:
+    """One service: its name is its schema, its role and its address below /rpc."""
+
+    name: str
+    api: Any  # The Protocol that others see.
+    implementation: Any  # The class that fulfils it; its constructor's types are its needs.
+    jobs: Callable[[Any], list[Job]] = field(default=lambda _: [])
+    connections_max: int = 3
+
+
+SERVICES = (
+    ServiceEntry("ledger", Ledger, LedgerService, ledger_jobs),
+    ServiceEntry("catalog", Catalog, CatalogService, catalog_jobs),
+    ServiceEntry("risk", Risk, RiskService),
+    ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),
+    ServiceEntry("settlement", Settlement, SettlementService, connections_max=2),
+    ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
+    ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
+)
+
+FACES = ("gateway", "web")  # What people and programs meet; clients of the services.
+
+SCHEMAS = tuple(entry.name for entry in SERVICES)

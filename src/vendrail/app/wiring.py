@@ -1,0 +1,189 @@
+"""The wiring: reads each constructor's needs from its types and gives the object here, or a peer.
+
+One code path for both shapes: a need that is an api Protocol becomes the service of this process
+(guarded against calls inside an open transaction) or `rpc.connect` to the peer that has it.
+"""
+
+import asyncio
+import contextlib
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from vendrail.app.services import SCHEMAS, SERVICES, ServiceEntry
+from vendrail.kernel import config, rpc
+from vendrail.kernel.clock import Clock, SystemClock
+from vendrail.kernel.config import PlatformSettings
+from vendrail.kernel.db import Database
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.migrate import has_roles, role_name
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.vault import Vault
+
+_log = structlog.get_logger(__name__)
+
+
+class House:
+    """Everything of one process: the services it runs, clients of those it does not, its loops."""
+
+    def __init__(
+        self,
+        platform: PlatformSettings,
+        environment: Mapping[str, str],
+        clock: Clock,
+        vault: Vault,
+        *,
+        only: Sequence[str] = (),
+        peers: Mapping[str, str] | None = None,
+        with_roles: bool = True,
+    ) -> None:
+        self.platform = platform
+        self.clock = clock
+        self.vault = vault
+        self.wakeups = Wakeups()
+        self.databases: dict[str, Database] = {}
+        self.services: dict[str, Any] = {}  # What runs here, unguarded: for its loops and routes.
+        self._apis: dict[str, Any] = {}
+        self._environment = environment
+        self._with_roles = with_roles
+        self._peers = dict(peers or {})
+        self._tasks: list[asyncio.Task[None]] = []
+        self._by_api = {entry.api: entry for entry in SERVICES}
+        known = {entry.name for entry in SERVICES}
+        unknown = (set(only) | set(self._peers)) - known
+        if unknown:
+            raise Malformed(f"No such service: {sorted(unknown)}. There are: {sorted(known)}.")
+        self.names = tuple(e.name for e in SERVICES if not only or e.name in only)
+        for entry in SERVICES:
+            if entry.name in self.names:
+                self._build(entry, ())
+
+    def api(self, protocol: type[Any]) -> Any:
+        """Give what fulfils an api: the service of this process, or a client of its peer."""
+        return self._resolve(self._by_api[protocol], ())
+
+    def _resolve(self, entry: ServiceEntry, path: tuple[str, ...]) -> Any:
+        if entry.name not in self._apis:
+            if entry.name in self.names:
+                self._build(entry, path)
+            else:
+                url = self._peers.get(entry.name)
+                if url is None:
+                    raise Malformed(
+                        f"{entry.name} does not run here; say where with --peer {entry.name}=URL."
+                    )
+                secret = rpc.load_secret(
+                    self.platform.home, self.platform.rpc_secret_file, self._environment
+                )
+                self._apis[entry.name] = rpc.connect(entry.api, url, secret)
+        return self._apis[entry.name]
+
+    def _build(self, entry: ServiceEntry, path: tuple[str, ...]) -> None:
+        if entry.name in self.services:
+            return
+        if entry.name in path:
+            raise Malformed(f"Services need each other in a circle: {[*path, entry.name]}.")
+        needs = needs_of(entry)
+        given = {name: self._need(entry, kind, (*path, entry.name)) for name, kind in needs.items()}
+        service = entry.implementation(**given)
+        self.services[entry.name] = service
+        self._apis[entry.name] = rpc.guard(entry.api, service)
+
+    def _need(self, entry: ServiceEntry, kind: Any, path: tuple[str, ...]) -> Any:
+        if kind is Database:
+            return self._database(entry)
+        if kind is Vault:
+            return self.vault
+        if kind is Clock:
+            return self.clock
+        if kind is Wakeups:
+            return self.wakeups
+        if kind in self._by_api:
+            return self._resolve(self._by_api[kind], path)
+        if isinstance(kind, type) and kind.__name__.endswith("Settings"):
+            return self.settings(kind, entry.name)
+        raise Malformed(f"{entry.name} needs {kind}, which the wiring cannot give.")
+
+    def settings(self, kind: type[Any], name: str) -> Any:
+        """Read the settings of a room; what belongs to the whole platform is the same everywhere."""
+        return config.load_room(kind, name, self.platform, self._environment)
+
+    def _database(self, entry: ServiceEntry) -> Database:
+        role = role_name(entry.name) if self._with_roles else None
+        database = Database(
+            self.platform.database_url,
+            entry.name,
+            role=role,
+            connections_max=entry.connections_max,
+            statement_cache=not self.platform.is_pooled,
+        )
+        self.databases[entry.name] = database
+        return database
+
+    def jobs(self) -> list[Job]:
+        """Name the background loops of the services that run here."""
+        return [
+            job
+            for entry in SERVICES
+            if entry.name in self.services
+            for job in entry.jobs(self.services[entry.name])
+        ]
+
+    def start_jobs(self) -> None:
+        """Start the loops; `stop` ends them."""
+        self._tasks = [asyncio.create_task(job.run(), name=job.name) for job in self.jobs()]
+
+    async def stop(self) -> None:
+        """Stop the loops, let what is in flight end, close what is open."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for service in self.services.values():
+            drain = getattr(service, "drain", None)
+            if drain is not None:
+                await drain()
+        for service in self.services.values():
+            close = getattr(service, "close", None)
+            if close is not None:
+                await close()
+        for database in self.databases.values():
+            await database.close()
+        for name in self._peers:
+            client = self._apis.get(name)
+            if client is not None:
+                await rpc.disconnect(client)
+
+
+def needs_of(entry: ServiceEntry) -> dict[str, Any]:
+    """Read what a service needs from its constructor's types."""
+    hints = typing.get_type_hints(entry.implementation.__init__)
+    return {name: kind for name, kind in hints.items() if name != "return"}
+
+
+async def build(
+    platform: PlatformSettings,
+    environment: Mapping[str, str],
+    *,
+    only: Sequence[str] = (),
+    peers: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> House:
+    """Open the vault and build the house of this process."""
+    vault = Vault.open(platform.home, environment)
+    with_roles = await has_roles(platform.database_url, SCHEMAS)
+    if not with_roles:
+        _log.warning("wiring.one_role", advice="grant CREATEROLE to keep the services apart")
+    return House(
+        platform,
+        environment,
+        clock or SystemClock(),
+        vault,
+        only=only,
+        peers=peers,
+        with_roles=with_roles,
+    )
