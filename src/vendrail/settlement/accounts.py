@@ -45,7 +45,7 @@ class Accounts:
             if status not in (AccountStatus.CREATED, AccountStatus.EXISTS):
                 raise Broken(f"Account {account.name} in {account.currency} is {status}.")
         for merchant, currency in new_merchants:
-            self.merchants[merchant, currency] = _ids(merchant, currency)
+            self.merchants[merchant, currency] = accounts_of(merchant, currency)
         for channel, currency in new_channels:
             self.providers[channel, currency] = Chart(currency).provider(channel).id
 
@@ -68,7 +68,8 @@ def _chart_of(merchant: UUID | None, currency: str) -> list[Account]:
     ]
 
 
-def _ids(merchant: UUID | None, currency: str) -> MerchantAccounts:
+def accounts_of(merchant: UUID | None, currency: str) -> MerchantAccounts:
+    """Give the ids of a merchant's accounts, open or not."""
     chart = Chart(currency)
     owner = merchant or _NOBODY  # Nobody's held, available and debt are never opened nor used.
     return MerchantAccounts(

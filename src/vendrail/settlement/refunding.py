@@ -7,7 +7,7 @@ from vendrail.api.ledger import Ledger, Transfer
 from vendrail.api.settlement import RefundPosting, RefundPostingStatus
 from vendrail.kernel.errors import Broken
 from vendrail.settlement import refunds
-from vendrail.settlement.accounts import Accounts
+from vendrail.settlement.accounts import Accounts, accounts_of
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundState
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
@@ -56,16 +56,18 @@ class Refunding:
 
     async def _ask(self, postings: Sequence[RefundPosting]) -> dict[UUID, KeptRefund]:
         """Write new refunds down as far as the books hold their money; give what is kept now."""
-        orders = list({posting.order for posting in postings})
-        books = await self._ledger.read_transfers(orders)
+        books = await self._ledger.read_transfers([posting.order for posting in postings])
         found = {
-            order: find_split(order, posted) for order, posted in zip(orders, books, strict=True)
+            posting.refund: find_split(
+                posting.order, posted, accounts_of(posting.merchant, posting.currency)
+            )
+            for posting, posted in zip(postings, books, strict=True)
         }
         policies = await self._store.load_fee_policies(
             [split.fee_version for split in found.values()]
         )
         pools = {
-            posting.refund: refunds.choose_pool(posting, found[posting.order])
+            posting.refund: refunds.choose_pool(posting, found[posting.refund])
             for posting in postings
         }
         kept: dict[UUID, KeptRefund] = {}
@@ -78,17 +80,19 @@ class Refunding:
             for posting in postings:
                 if posting.refund in kept:
                     continue
-                key = pools[posting.refund].key
-                split: SplitFound = found[posting.order]
+                mine = pools[posting.refund]
+                key = mine.key
+                pool = locked[key]._replace(size_minor=mine.size_minor)
+                split: SplitFound = found[posting.refund]
                 is_fee_refunded = policies.get(split.fee_version, False)
-                taken = refunds.ask_refund(
-                    posting, locked[key], split, is_fee_refunded=is_fee_refunded
-                )
+                taken = refunds.ask_refund(posting, pool, split, is_fee_refunded=is_fee_refunded)
                 if taken is not None:
                     kept[posting.refund], locked[key] = taken
             return [kept[id] for id in kept if id not in known], list(locked.values())
 
-        unique = {pool.key: pool for pool in pools.values()}
+        # Where refunds of one order disagree on whose money it is, the row bears the larger size.
+        by_size = sorted(pools.values(), key=lambda pool: pool.size_minor)
+        unique = {pool.key: pool for pool in by_size}
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
         return kept
 

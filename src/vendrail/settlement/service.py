@@ -56,6 +56,7 @@ class SettlementService:
         self, db: Database, clock: Clock, settings: SettlementSettings, ledger: Ledger
     ) -> None:
         self._ledger = ledger
+        self.clock = clock
         self._store = Store(db, clock, settings)
         self._fees = FeeBook(self._store, clock)
         self._accounts = Accounts(ledger)
@@ -137,7 +138,7 @@ class SettlementService:
         return [next(answers) if _is_sound(sale) else _MALFORMED for sale in sales]
 
     def _chain(self, sale: Sale, result: SaleResult) -> list[Transfer]:
-        accounts = self._accounts.merchants[sale.merchant, sale.currency]
+        accounts = self._books(sale)
         legs = split.sale_transfers(sale, result.fee_minor, result.fee_version, accounts)
         if sale.booking is not None:
             legs.insert(0, self._book(sale.booking, is_linked=True))
@@ -163,7 +164,7 @@ class SettlementService:
         """Tell a repeat from a split that was undone, and both from books that disagree."""
         books = await self._ledger.read_transfers([doubt.sale.order for doubt in doubtful])
         for doubt, posted in zip(doubtful, books, strict=True):
-            found = split.find_split(doubt.sale.order, posted)
+            found = split.find_split(doubt.sale.order, posted, self._books(doubt.sale))
             if found.is_reversed or (not found.amount_minor and doubt.is_barred):
                 results[doubt.position] = _CANCELLED
             elif found.amount_minor == doubt.sale.amount_minor and not doubt.is_barred:
@@ -184,16 +185,16 @@ class SettlementService:
         if unbooked:
             books = await self._ledger.read_transfers([sale.order for sale in unbooked])
             for sale, posted in zip(unbooked, books, strict=True):
-                if split.find_split(sale.order, posted).captured_minor < sale.amount_minor:
+                if (
+                    split.find_split(sale.order, posted, self._books(sale)).captured_minor
+                    < sale.amount_minor
+                ):
                     short.add(sale.order)
         return short
 
     async def _mark(self, sales: Sequence[Sale]) -> list[bool]:
         """Take the ids of splits that are not there; true where the split is there."""
-        marks = [
-            split.marker_transfers(sale, self._accounts.merchants[sale.merchant, sale.currency])
-            for sale in sales
-        ]
+        marks = [split.marker_transfers(sale, self._books(sale)) for sale in sales]
         outcomes = await self._post([transfer for pair in marks for transfer in pair])
         return [split.stands(outcomes[at : at + 2]) for at in range(0, len(outcomes), 2)]
 
@@ -214,12 +215,12 @@ class SettlementService:
         """Take splits that stand back to held; what is no longer there becomes debt."""
         books = await self._ledger.read_transfers([sale.order for sale in sales])
         founds = {
-            sale.order: split.find_split(sale.order, posted)
+            sale.order: split.find_split(sale.order, posted, self._books(sale))
             for sale, posted in zip(sales, books, strict=True)
         }
         legs: list[Transfer] = []
         for sale in sales:
-            accounts = self._accounts.merchants[sale.merchant, sale.currency]
+            accounts = self._books(sale)
             legs += split.reversal_transfers(sale.order, founds[sale.order], accounts)
         taken = dict.fromkeys(founds, 0)
         for leg, outcome in zip(legs, await self._post(legs), strict=True):
@@ -233,12 +234,7 @@ class SettlementService:
             return {}
         await self._debts.mark({(sale.merchant, sale.currency) for sale, _ in short})
         outcomes = await self._post(
-            [
-                split.reversal_debt(
-                    sale.order, rest, self._accounts.merchants[sale.merchant, sale.currency]
-                )
-                for sale, rest in short
-            ]
+            [split.reversal_debt(sale.order, rest, self._books(sale)) for sale, rest in short]
         )
         return {
             sale.order: outcome.is_done for (sale, _), outcome in zip(short, outcomes, strict=True)
@@ -298,6 +294,9 @@ class SettlementService:
             merchants.add((booking.merchant, booking.currency))
             channels.add((booking.channel, booking.currency))
         await self._accounts.open(merchants, channels)
+
+    def _books(self, sale: Sale) -> split.MerchantAccounts:
+        return self._accounts.merchants[sale.merchant, sale.currency]
 
     def _book(
         self, booking: CaptureBooking, *, is_linked: bool = False, is_second: bool = False

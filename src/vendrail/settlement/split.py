@@ -226,13 +226,18 @@ class SplitFound(NamedTuple):
         return 0 if self.is_reversed else self.amount_minor
 
 
-def find_split(order: UUID, posted: Sequence[PostedTransfer]) -> SplitFound:
-    """Read from an order's transfers what became of its money."""
+def find_split(
+    order: UUID, posted: Sequence[PostedTransfer], accounts: MerchantAccounts
+) -> SplitFound:
+    """Read from an order's transfers what became of its money, in this merchant's accounts."""
     sums = dict.fromkeys(TransferCode, 0)
     share = fee = fee_version = 0
     share_id, fee_id = derive(order, SHARE_STEP), derive(order, FEE_STEP)
+    ours = (accounts.held, accounts.suspense)
     for entry in posted:
         transfer = entry.transfer
+        if transfer.debit not in ours and transfer.credit not in ours:
+            continue
         sums[transfer.code] += transfer.amount_minor
         if transfer.id in (share_id, fee_id):
             fee_version = int(transfer.memo.removeprefix("fee:"))

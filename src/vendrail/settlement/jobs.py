@@ -1,0 +1,22 @@
+"""Background loop: debts are also recovered where no sale comes to remind of them."""
+
+import asyncio
+
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.outbox import poll
+from vendrail.settlement.service import SettlementService
+
+
+def jobs(service: SettlementService) -> list[Job]:
+    """Name the loops; any number of processes may run them."""
+
+    async def recover() -> None:
+        await poll(
+            service.recover_debts,
+            service.clock,
+            asyncio.Event(),
+            name="settlement.debts",
+            delay_s_max=30.0,
+        )
+
+    return [Job("settlement.debts", recover)]
