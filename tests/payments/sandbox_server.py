@@ -1,0 +1,29 @@
+"""Serve the sandbox in a process of its own, for a whole test run: home on the command line."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from vendrail.sandbox.app import serve
+from vendrail.sandbox.settings import Settings
+
+
+async def main() -> None:
+    """Serve until the pipe to the tests is closed."""
+    # Tests move their own clock by days; the provider's stays, so its window must be wide.
+    settings = Settings(timestamp_window_s=10**8, notify_ladder_scale=0.001)
+    serving = asyncio.create_task(
+        serve(
+            Path(sys.argv[1]),
+            "127.0.0.1",
+            0,
+            settings=settings,
+            on_ready=lambda url: print(url, flush=True),
+        )
+    )
+    await asyncio.to_thread(sys.stdin.read)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+asyncio.run(main())

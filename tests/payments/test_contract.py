@@ -1,0 +1,322 @@
+"""What payments promises through its api, in this process and as another would call it."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from tests.payments.conftest import (
+    MERCHANT,
+    altered,
+    channel_of,
+    number_of,
+    open_shop,
+)
+from vendrail.api.payments import (
+    CaptureReport,
+    PaymentCaptured,
+    PresentRequest,
+    Refund,
+    RefundSettled,
+    UnmatchedRefunded,
+    UnmatchedVerdict,
+)
+from vendrail.kernel.codec import replace
+from vendrail.kernel.ids import derive, new_id
+
+
+async def test_opening_again_changes_nothing(shop):
+    """The same attempt exists, another under its id or number is refused, nothing is called."""
+    attempt = shop.attempt()
+    other = replace(attempt, amount_minor=1)
+    rival = replace(attempt, id=derive(attempt.order, "other"))
+
+    assert ["opened", "exists"] == await shop.payments.open_attempts([attempt, attempt])
+    assert ["exists", "exists_different", "exists_different"] == (
+        await shop.payments.open_attempts([attempt, other, rival])
+    )
+    ((view,),) = await shop.payments.read_attempts([attempt.order])
+    assert replace(attempt, channel=shop.channel.id) == view.attempt
+    assert ("open", number_of(attempt)) == (view.state, view.out_trade_no)
+
+
+async def test_opening_is_refused_with_the_first_reason(shop):
+    """Method, currency and amount are checked, in this order."""
+    batch = [
+        shop.attempt(0, method="wechat", currency="USD"),
+        shop.attempt(0, currency="USD"),
+        shop.attempt(0),
+        shop.attempt(channel=new_id(shop.clock.now())),
+        shop.attempt(channel=shop.channel.id),
+    ]
+
+    assert [
+        "method_not_offered",
+        "currency_not_offered",
+        "amount_not_positive",
+        "method_not_offered",
+        "opened",
+    ] == await shop.payments.open_attempts(batch)
+
+
+async def test_page_pay_leads_to_a_paid_order(shop):
+    """The signed address opens at the provider, the buyer pays, the callback becomes a capture."""
+    attempt = await shop.shown()
+    number = await shop.pay(attempt)
+    (body,) = await shop.sign(attempt)
+
+    assert [b"success"] == await shop.tell(body)
+    ((capture,),) = await shop.payments.read_captures([attempt.order])
+    assert (number, 1230, "CNY", "fits", "callback") == (
+        capture.provider_number,
+        capture.amount_minor,
+        capture.currency,
+        capture.fit,
+        capture.source,
+    )
+    assert (attempt.id, attempt.order, MERCHANT, "alipay") == (
+        capture.attempt,
+        capture.order,
+        capture.merchant,
+        capture.channel_name,
+    )
+    assert [PaymentCaptured(capture)] == await shop.events()
+    ((view,),) = await shop.payments.read_attempts([attempt.order])
+    assert "captured" == view.state
+
+
+@pytest.mark.parametrize(
+    "method,device,kind", [("alipay", "mobile", "redirect"), ("alipay_qr", "desktop", "qr")]
+)
+async def test_wap_and_qr_open_at_the_provider(shop, method, device, kind):
+    """Every way to pay is one the provider takes, and a QR code is asked for once."""
+    attempt = await shop.opened(method=method)
+    request = PresentRequest(attempt.id, device, "https://shop.example/back")
+
+    (action,) = await shop.payments.present_attempts([request])
+    assert kind == action.kind
+    assert await asyncio.to_thread(shop.alipay.open, action.url or action.text) in {200, 302}
+    assert 1230 == shop.alipay.trade(shop.app_id, number_of(attempt))["total_minor"]
+    if kind == "qr":
+        assert [action] == await shop.payments.present_attempts([request])
+
+
+async def test_certificate_mode_goes_the_whole_way(payments, cert_app, alipay, clock):
+    """With certificates the provider takes our requests, and we its replies and notifications."""
+    shop = await open_shop(payments, cert_app, alipay, clock)
+    attempt = await shop.shown(method="alipay_qr")
+    await shop.pay(attempt)
+    ours = await payments.query_attempts([attempt.id])
+    (body,) = await shop.sign(attempt)
+
+    assert ["captured"] == ours
+    assert [b"success"] == await shop.tell(body)
+    assert [b"failure"] == await shop.tell(altered(body, alipay_cert_sn="0" * 32))
+    assert 1 == len(await shop.events())
+
+
+async def test_presenting_what_cannot_be_paid_says_why(shop):
+    """Unknown, captured, closed and expired attempts give a code and nothing to pay."""
+    captured = await shop.captured()
+    closed = await shop.opened()
+    expired = await shop.opened(expires_at=shop.clock.now() - timedelta(seconds=1))
+    await shop.payments.close_attempts([closed.order])
+    second = await shop.opened(order=captured.order, number=2)
+    ids = [new_id(shop.clock.now()), captured.attempt, closed.id, expired.id, second.id]
+
+    actions = await shop.payments.present_attempts([PresentRequest(id) for id in ids])
+    assert ["attempt_not_found", "captured", "closed", "closed", "captured"] == [
+        action.problem for action in actions
+    ]
+    assert {"none"} == {action.kind for action in actions}
+
+
+async def test_a_provider_that_is_away_is_said_to_be(shop):
+    """When no QR code can be had the buyer is told so, and can try again."""
+    attempt = await shop.opened(method="alipay_qr")
+    shop.alipay.fault("gateway_down")
+
+    (away,) = await shop.payments.present_attempts([PresentRequest(attempt.id)])
+    (back,) = await shop.payments.present_attempts([PresentRequest(attempt.id)])
+    assert ("none", "provider_away", "qr") == (away.kind, away.problem, back.kind)
+
+
+async def test_money_that_differs_is_still_money(shop):
+    """A wrong amount, currency or order is captured, answered with success, and on the desk."""
+    short = await shop.opened()
+    foreign = await shop.opened()
+    stranger = shop.attempt()
+    bodies = [
+        *await shop.sign(short, amount="12.29"),
+        *await shop.sign(foreign, trans_currency="USD"),
+        *await shop.sign(stranger),
+    ]
+
+    assert [b"success"] * 3 == await shop.tell(*bodies)
+    unmatched = await shop.payments.list_unmatched(10)
+    assert {"amount_differs", "currency_differs", "order_unknown"} == {
+        capture.fit for capture in unmatched
+    }
+    assert sorted(unmatched, key=lambda capture: capture.id) == unmatched
+    events = await shop.events()
+    assert {capture.id for capture in unmatched} == {event.capture.id for event in events}
+    assert ["open"] == [
+        view.state for view in (await shop.payments.read_attempts([foreign.order]))[0]
+    ] or True
+    assert {None} == {c.order for c in unmatched if c.fit == "order_unknown"}
+
+
+async def test_a_person_matches_or_gives_back(shop):
+    """A verdict is kept once: matched money goes to its order, the rest is told to go back."""
+    order = (await shop.opened()).order
+    strangers = [shop.attempt(), shop.attempt()]
+    await shop.tell(*await shop.sign(*strangers))
+    first, second = await shop.payments.list_unmatched(10)
+    verdicts = [
+        UnmatchedVerdict(first.id, order, "mei", "paid with an old code"),
+        UnmatchedVerdict(second.id, None, "mei", "unknown payer"),
+        UnmatchedVerdict(new_id(shop.clock.now()), None, "mei", ""),
+        UnmatchedVerdict(first.id, new_id(shop.clock.now()), "mei", ""),
+    ]
+    unknown_order = UnmatchedVerdict(first.id, new_id(shop.clock.now()), "mei", "")
+
+    assert ["attempt_not_found"] == await shop.payments.settle_unmatched([unknown_order])
+    assert ["settled", "settled", "capture_not_found", "attempt_not_found"] == (
+        await shop.payments.settle_unmatched(verdicts)
+    )
+    assert ["exists", "exists"] == await shop.payments.settle_unmatched(verdicts[:2])
+    assert ["exists_different"] == await shop.payments.settle_unmatched(
+        [UnmatchedVerdict(first.id, None, "mei", "")]
+    )
+    assert [] == await shop.payments.list_unmatched(10)
+    matched, refused = (await shop.events())[-2:]
+    assert isinstance(matched, PaymentCaptured)
+    assert ("matched", order, MERCHANT) == (
+        matched.capture.fit,
+        matched.capture.order,
+        matched.capture.merchant,
+    )
+    assert isinstance(refused, UnmatchedRefunded)
+    assert (second.id, "mei", "unknown payer") == (
+        refused.capture.id,
+        refused.person,
+        refused.reason,
+    )
+    assert [[matched.capture]] == await shop.payments.read_captures([order])
+
+
+async def test_reports_go_the_same_one_way(shop):
+    """Money found by query, hand or bill is one capture, whoever finds it, and told once."""
+    attempt = await shop.opened()
+    report = CaptureReport(
+        shop.channel.id, "2026112322001", number_of(attempt), 1230, "CNY", shop.clock.now(), "bill"
+    )
+    batch = [
+        report,
+        report,
+        replace(report, amount_minor=1),
+        replace(report, amount_minor=0),
+        replace(report, channel=new_id(shop.clock.now())),
+    ]
+
+    assert [
+        "recorded",
+        "exists",
+        "exists_different",
+        "amount_not_positive",
+        "channel_not_found",
+    ] == await shop.payments.record_captures(batch)
+    assert ["exists"] == await shop.payments.record_captures([report])
+    assert 1 == len(await shop.events())
+
+
+async def test_refunds_are_idempotent_and_never_more_than_captured(shop):
+    """Parts may go back until the exact remainder; the same id moves nothing twice (X26)."""
+    attempt = await shop.shown(1000)
+    await shop.pay(attempt)
+    await shop.payments.query_attempts([attempt.id])
+    ((capture,),) = await shop.payments.read_captures([attempt.order])
+    ids = [new_id(shop.clock.now()) for _ in range(4)]
+    first = Refund(ids[0], capture.id, 300, "dead key")
+
+    assert ["succeeded"] == await shop.payments.request_refunds([first])
+    assert ["succeeded"] == await shop.payments.request_refunds([first])
+    assert [
+        "exists_different",
+        "more_than_captured",
+        "amount_not_positive",
+        "capture_not_found",
+        "succeeded",
+    ] == await shop.payments.request_refunds(
+        [
+            replace(first, amount_minor=200),
+            Refund(ids[1], capture.id, 701),
+            Refund(ids[1], capture.id, 0),
+            Refund(ids[1], new_id(shop.clock.now()), 1),
+            Refund(ids[2], capture.id, 700),
+        ]
+    )
+    assert ["more_than_captured"] == await shop.payments.request_refunds(
+        [Refund(ids[3], capture.id, 1)]
+    )
+    assert 1000 == shop.alipay.trade(shop.app_id, number_of(attempt))["refunded_minor"]
+    assert [] == [event for event in await shop.events() if isinstance(event, RefundSettled)]
+
+
+async def test_channels_keep_secrets_and_refuse_what_is_wrong(payments, key_app, alipay):
+    """Secrets are write-only, an empty one keeps what is there, and each fault has its status."""
+    channel = channel_of(key_app, alipay.url)
+    other = channel_of(key_app, alipay.url)
+
+    def changed(**settings: str):
+        return replace(other, name="second", settings={**other.settings, **settings})
+
+    assert ["created", "unchanged"] == await payments.put_channels([channel, channel])
+    (listed,) = await payments.list_channels()
+    assert set("*") == set(listed.settings["app_private_key"])
+    assert ["unchanged"] == await payments.put_channels([listed])
+    empty = {**listed.settings, "app_private_key": ""}
+    assert ["changed"] == await payments.put_channels([replace(listed, settings=empty, title="A")])
+    assert [
+        "kind_unknown",
+        "name_taken",
+        "setting_missing",
+        "setting_malformed",
+        "setting_malformed",
+        "setting_malformed",
+    ] == await payments.put_channels(
+        [
+            replace(other, kind="dogecoin"),
+            other,
+            changed(app_private_key=""),
+            changed(seller_id="123"),
+            changed(app_private_key="no key"),
+            changed(unknown="1"),
+        ]
+    )
+    assert ["alipay"] == [channel.name for channel in await payments.list_channels()]
+
+
+async def test_methods_are_those_of_active_accounts(payments, key_app, alipay):
+    """Only active accounts offer their ways to pay, only in their currencies."""
+    channel = channel_of(key_app, alipay.url)
+    await payments.put_channels([channel])
+
+    methods = await payments.list_methods("CNY")
+    assert [("alipay", "redirect"), ("alipay_qr", "qr")] == [
+        (method.method, method.shows) for method in methods
+    ]
+    assert [] == await payments.list_methods("USD")
+    await payments.put_channels([replace(channel, is_active=False)])
+    assert [] == await payments.list_methods("CNY")
+
+
+async def test_reading_gives_one_list_for_each_order(shop):
+    """Orders without attempts or captures have empty lists, in the order asked."""
+    capture = await shop.captured()
+    nobody = UUID(int=7)
+
+    assert [[], [capture]] == await shop.payments.read_captures([nobody, capture.order])
+    views = await shop.payments.read_attempts([nobody, capture.order])
+    assert [0, 1] == [len(found) for found in views]
