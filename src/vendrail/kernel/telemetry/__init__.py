@@ -1,5 +1,7 @@
 """What an operator sees: logs without secrets, metrics in one table, traces end to end."""
 
+from vendrail.kernel.telemetry.logs import init_logs, mask, mask_text, request_id
+from vendrail.kernel.telemetry.metrics import METRICS, Metric, Metrics
 from vendrail.kernel.telemetry.traces import (
     Scope,
     current_trace_id,
@@ -12,20 +14,29 @@ from vendrail.kernel.telemetry.traces import (
     span_batch,
     start_trace,
     stop_tracing,
+    trace_id_here,
     traceparent,
 )
 
 __all__ = [
+    "METRICS",
+    "Metric",
+    "Metrics",
     "Scope",
     "current_trace_id",
+    "init_logs",
     "init_tracing",
     "is_sampled",
+    "mask",
+    "mask_text",
     "new_trace_id",
     "remote_span",
+    "request_id",
     "sampled_trace_id",
     "span",
     "span_batch",
     "start_trace",
     "stop_tracing",
+    "trace_id_here",
     "traceparent",
 ]

@@ -115,6 +115,11 @@ def current_trace_id() -> str:
     return trace.trace_id if trace is not None else ""
 
 
+def trace_id_here() -> str:
+    """Give the current trace's id, or a new one: what an order is placed with."""
+    return current_trace_id() or new_trace_id()
+
+
 def sampled_trace_id() -> str:
     """Give the current trace's id if it is kept, else an empty text: what a batch remembers."""
     trace = _current.get()

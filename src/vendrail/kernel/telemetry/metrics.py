@@ -1,0 +1,220 @@
+"""Every metric in one table: name, kind, labels, help. One registry a process."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.errors import Broken
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SLOW_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3_600.0, 86_400.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
+
+_log = structlog.get_logger(__name__)
+
+
+class Metric(Record, frozen=True):
+    """One row of the table of metrics."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+
+METRICS = (
+    # What the business sees.
+    Metric(
+        "vendrail_orders_total",
+        "counter",
+        ("outcome",),
+        "Orders that were asked for, by how placing them ended.",
+    ),
+    Metric(
+        "vendrail_payments_total",
+        "counter",
+        ("method", "channel", "outcome"),
+        "Payments, by how they ended: captured, refused, unmatched, refunded, failed.",
+    ),
+    Metric(
+        "vendrail_payments_minor_total",
+        "counter",
+        ("channel", "currency"),
+        "Captured money in minor units.",
+    ),
+    Metric(
+        "vendrail_callbacks_total",
+        "counter",
+        ("channel", "outcome"),
+        "Callbacks of providers, by what they were taken for.",
+    ),
+    Metric(
+        "vendrail_delivery_seconds",
+        "histogram",
+        (),
+        "From the capture of an order's money until its keys are readable.",
+        _SLOW_S,
+    ),
+    Metric(
+        "vendrail_clearing_age_seconds",
+        "gauge",
+        ("account", "currency"),
+        "How long a clearing account has not been back to zero.",
+    ),
+    Metric(
+        "vendrail_clearing_balance_minor",
+        "gauge",
+        ("account", "currency"),
+        "What a clearing account holds now, in minor units.",
+    ),
+    # What moves it.
+    Metric("vendrail_sagas", "gauge", ("kind", "state"), "Sagas that have not ended."),
+    Metric(
+        "vendrail_saga_age_seconds",
+        "gauge",
+        ("kind", "state"),
+        "Age of the oldest saga that has not ended.",
+    ),
+    Metric("vendrail_saga_ends_total", "counter", ("kind", "outcome"), "Sagas, by how they ended."),
+    Metric(
+        "vendrail_batch_size", "histogram", ("operation",), "Items that shared a batch.", _SIZES
+    ),
+    Metric("vendrail_queue_depth", "gauge", ("operation",), "Items that wait for a batch."),
+    Metric("vendrail_shed_total", "counter", ("operation",), "Calls turned away by a full queue."),
+    Metric(
+        "vendrail_event_lag_seconds",
+        "gauge",
+        ("consumer",),
+        "Age of the oldest event that a consumer has not read.",
+    ),
+    # What carries it.
+    Metric(
+        "vendrail_http_request_seconds",
+        "histogram",
+        ("method", "route", "status"),
+        "Time to answer a request, by route and class of status.",
+        _FAST_S,
+    ),
+    Metric(
+        "vendrail_rpc_call_seconds",
+        "histogram",
+        ("service", "operation", "outcome"),
+        "Time of a call to a service, here or to a peer.",
+        _FAST_S,
+    ),
+    Metric(
+        "vendrail_provider_call_seconds",
+        "histogram",
+        ("channel", "operation", "outcome"),
+        "Time of a call to a payment provider.",
+        _SLOW_S,
+    ),
+    Metric(
+        "vendrail_limit_refusals_total",
+        "counter",
+        ("limit",),
+        "Requests turned away by a rate limit.",
+    ),
+    Metric(
+        "vendrail_pool_connections",
+        "gauge",
+        ("service", "state"),
+        "Connections of a service's database pool: open, idle, most.",
+    ),
+    Metric("vendrail_loop_lag_seconds", "gauge", (), "How late the event loop last woke up."),
+    Metric("vendrail_info", "gauge", ("version",), "Always 1: which version runs."),
+)
+
+_KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+
+class Metrics:
+    """The metrics of one process. Values that must be asked for are asked when scraped."""
+
+    def __init__(self, table: Sequence[Metric] = METRICS) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._collectors: dict[str, Any] = {}
+        self._labels = {metric.name: metric.labels for metric in table}
+        self._children: dict[tuple[str, ...], Any] = {}
+        self._asked: list[Callable[[], Awaitable[None] | None]] = []
+        for metric in table:
+            options: dict[str, Any] = {"registry": self._registry}
+            if metric.buckets:
+                options["buckets"] = metric.buckets
+            collector = _KINDS[metric.kind](metric.name, metric.help, metric.labels, **options)
+            self._collectors[metric.name] = collector
+        for standard in (ProcessCollector, PlatformCollector, GCCollector):
+            standard(registry=self._registry)
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add to a counter."""
+        self._child(name, labels).inc(by)
+
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        """Put a value into a histogram."""
+        self._child(name, labels).observe(value)
+
+    def put(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        self._child(name, labels).set(value)
+
+    def clear(self, name: str) -> None:
+        """Forget all values of a gauge: before it is filled anew."""
+        collector = self._collectors[name]
+        collector.clear()
+        self._children = {key: child for key, child in self._children.items() if key[0] != name}
+
+    def observe_batch(self, operation: str, size: int) -> None:
+        """Note a batch's size: fits `Batcher(on_batch=…)`."""
+        self._child("vendrail_batch_size", (operation,)).observe(size)
+
+    def ask_at_scrape(self, ask: Callable[[], Awaitable[None] | None]) -> None:
+        """Have this called before each scrape, to put what changes by itself (pools, queues)."""
+        self._asked.append(ask)
+
+    async def render(self) -> bytes:
+        """Give all metrics as Prometheus reads them; one that cannot be asked hides no other."""
+        for ask in self._asked:
+            try:
+                waiting = ask()
+                if inspect.isawaitable(waiting):
+                    await waiting
+            except Exception:  # noqa: BLE001  # A scrape must show what it can.
+                _log.exception("metrics.unanswered")
+        return generate_latest(self._registry)
+
+    def value(self, name: str, *labels: str) -> float:
+        """Read a counter or gauge back (of a histogram: how many values it holds)."""
+        metric = next(iter(self._collectors[name].collect()))
+        wanted = dict(zip(self._labels[name], labels, strict=True))
+        for sample in metric.samples:
+            if sample.labels == wanted and sample.name.endswith(("_total", "_count", name)):
+                found: float = sample.value
+                return found
+        return 0.0
+
+    def _child(self, name: str, labels: tuple[str, ...]) -> Any:
+        child = self._children.get((name, *labels))
+        if child is None:
+            collector = self._collectors.get(name)
+            if collector is None:
+                raise Broken(f"There is no metric {name!r} in the table of metrics.")
+            child = collector.labels(*labels) if labels else collector
+            self._children[name, *labels] = child
+        return child
