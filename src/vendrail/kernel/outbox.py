@@ -89,6 +89,14 @@ class Wakeups:
         self._events.setdefault(topic, []).append(event)
         return event
 
+    def unsubscribe(self, topic: str, event: asyncio.Event) -> None:
+        """Forget an event; a topic that nobody waits for is forgotten too."""
+        events = self._events.get(topic, [])
+        if event in events:
+            events.remove(event)
+        if not events:
+            self._events.pop(topic, None)
+
     def wake(self, topic: str) -> None:
         """Wake everyone who waits for the topic."""
         for event in self._events.get(topic, ()):
