@@ -280,7 +280,6 @@ async def test_debt_taken_for_a_refund_that_failed_is_given_back(world):
 
 async def test_a_crash_at_any_statement_is_healed_by_asking_again(world, monkeypatch):
     """Broken off after any call, refunds end right when they are asked for again."""
-
     sale = await split(world, 100_000, basis_points=500, is_fee_refunded=True)
     calls = {"left": 0}
 
