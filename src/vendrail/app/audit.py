@@ -207,7 +207,7 @@ CHECKS = (
     Check(
         "deliveries_have_a_capture",
         "Every delivered order has its own payment, of its amount and currency.",
-        "select count(*) from orders.\"order\" where delivered_at is not null",
+        'select count(*) from orders."order" where delivered_at is not null',
         """
         select o.id::text from orders."order" o left join payments.capture c on c.id = o.capture
           left join payments.verdict v on v.capture_id = c.id
@@ -234,7 +234,7 @@ CHECKS = (
     Check(
         "outcomes_are_kept",
         "Every delivered order has its kept answers: risk, keys, share and fee.",
-        "select count(*) from orders.\"order\" where delivered_at is not null",
+        'select count(*) from orders."order" where delivered_at is not null',
         """
         select o.id::text from orders."order" o
          where o.delivered_at is not null and not (

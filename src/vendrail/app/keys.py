@@ -14,9 +14,7 @@ def make_key_pair(bits: int = 2048) -> tuple[str, str]:
     ).decode()
     public = (
         key.public_key()
-        .public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         .decode()
     )
     return private, public

@@ -108,7 +108,7 @@ class House:
         raise Malformed(f"{entry.name} needs {kind}, which the wiring cannot give.")
 
     def settings(self, kind: type[Any], name: str) -> Any:
-        """Read the settings of a room; what belongs to the whole platform is the same everywhere."""
+        """Read the settings of a room; what is the platform's is the same everywhere."""
         return config.load_room(kind, name, self.platform, self._environment)
 
     def _database(self, entry: ServiceEntry) -> Database:

@@ -1,1 +1,1 @@
-"""Benches: each on a database of its own, its result checked after the clock, a reference beside it."""
+"""Benches: each on a database of its own, its result checked, a reference beside it."""

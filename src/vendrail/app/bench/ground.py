@@ -68,13 +68,13 @@ class Ground:
         market = Market()
         owners = [new_id(now) for _ in range(merchants)]
         shops = [
-            Shop(ShopId(derive(o, "shop")), MerchantId(o), f"Merchant {n}", f"shop-{n}", f"Shop {n}")
+            Shop(
+                ShopId(derive(o, "shop")), MerchantId(o), f"Merchant {n}", f"shop-{n}", f"Shop {n}"
+            )
             for n, o in enumerate(owners)
         ]
         await catalog.put_shops(shops)
-        await settlement.put_fee_terms(
-            [FeeTerms(owner, "CNY", 150, 10, 20) for owner in owners]
-        )
+        await settlement.put_fee_terms([FeeTerms(owner, "CNY", 150, 10, 20) for owner in owners])
         products = []
         for number in range(variants):
             shop = shops[number % merchants]
@@ -84,7 +84,9 @@ class Ground:
             variant = Variant(
                 VariantId(derive(product, "variant")), sku, "One", {"CNY": PRICE_MINOR}
             )
-            products.append(Product(product, shop.id, f"p-{number}", f"Product {number}", [variant]))
+            products.append(
+                Product(product, shop.id, f"p-{number}", f"Product {number}", [variant])
+            )
         await catalog.put_products(products)
         per_variant = -(-keys // variants)
         for sku in market.skus:
@@ -195,9 +197,7 @@ async def pgbench_tps(ground: Ground, seconds: int = 10) -> float:
         dsn = _with_database(ground.dsn, name)
         await _pgbench("-i", "-q", "-s", "10", dsn)
         await owner.execute("checkpoint")
-        told = await _pgbench(
-            "-N", "-M", "prepared", "-c", "8", "-j", "2", "-T", str(seconds), dsn
-        )
+        told = await _pgbench("-N", "-M", "prepared", "-c", "8", "-j", "2", "-T", str(seconds), dsn)
     finally:
         await owner.execute(f'drop database if exists "{name}" with (force)')
         await owner.close()

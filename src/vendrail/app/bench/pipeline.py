@@ -176,7 +176,9 @@ async def check(ground: Ground, lanes: Lanes, market: Market, progress: Progress
     ids = list(lanes.delivered)
     keys: list[str] = []
     for begin in range(0, len(ids), 1_000):
-        queries = [OrderQuery(OrderId(id), None, with_items=True) for id in ids[begin : begin + 1_000]]
+        queries = [
+            OrderQuery(OrderId(id), None, with_items=True) for id in ids[begin : begin + 1_000]
+        ]
         for view in await orders.read_orders(queries):
             keys += view.items if view else []
         progress("keys read", min(begin + 1_000, len(ids)), len(ids))

@@ -1,0 +1,204 @@
+"""Serving: one ASGI application of what runs in this process, and the server that carries it."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from granian import Granian
+from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
+from litestar import Litestar
+
+from vendrail import __version__
+from vendrail.api.catalog import Catalog
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
+from vendrail.app.faces import gateway_routes, web_routes
+from vendrail.app.gauges import Gauges
+from vendrail.app.services import FACES, SCHEMAS, SERVICES
+from vendrail.app.wiring import House, build
+from vendrail.kernel import rpc
+from vendrail.kernel.codec import replace
+from vendrail.kernel.config import PlatformSettings, load_platform
+from vendrail.kernel.db import connect_once
+from vendrail.kernel.embedded import open_server
+from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.migrate import migrate
+from vendrail.kernel.telemetry import Metrics, init_logs, init_tracing, stop_tracing
+from vendrail.kernel.telemetry.probes import probes
+
+_log = structlog.get_logger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def split_names(platform: PlatformSettings) -> tuple[list[str], list[str], dict[str, str]]:
+    """Read what runs here: services, faces, and the peers that run the rest."""
+    peers = {}
+    for text in platform.peers:
+        name, sign, url = text.partition("=")
+        if not (name and sign and url.startswith(("http://", "https://"))):
+            raise Malformed(f"A peer is name=url, as orders=http://10.0.0.7:8000; not {text!r}.")
+        peers[name] = url
+    known = [entry.name for entry in SERVICES]
+    wanted = list(platform.only) or [*known, *FACES]
+    unknown = set(wanted) - set(known) - set(FACES)
+    if unknown:
+        raise Malformed(
+            f"No such service or face: {sorted(unknown)}; there are {known + [*FACES]}."
+        )
+    return (
+        [name for name in wanted if name in known],
+        [name for name in wanted if name in FACES],
+        peers,
+    )
+
+
+class Application:
+    """Builds the house when the server starts, answers while it runs, stops it with the server."""
+
+    def __init__(self, platform: PlatformSettings, environment: Mapping[str, str]) -> None:
+        self._platform = platform
+        self._environment = environment
+        self._inner: Litestar | None = None
+        self.house: House | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Speak ASGI: the life span here, everything else in the application built by it."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._inner is not None:
+            await self._inner(scope, receive, send)  # type: ignore[arg-type]
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    _log.exception("serving.failed")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    raise
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def start(self) -> None:
+        """Build the house, its routes, and start its loops."""
+        platform = self._platform
+        init_logs(platform.log_level, is_json=platform.is_log_json)
+        init_tracing("vendrail", ratio=platform.trace_ratio, endpoint=platform.otlp_endpoint)
+        services, faces, peers = split_names(platform)
+        metrics = Metrics()
+        self.house = await build(platform, self._environment, only=services, peers=peers)
+        self._inner = assemble(self.house, faces, metrics)
+        self.house.start_jobs()
+        _log.info("serving.ready", services=services, faces=faces, peers=sorted(peers))
+
+    async def stop(self) -> None:
+        """Stop what start began: loops, connections, traces."""
+        if self.house is not None:
+            await self.house.stop()
+        stop_tracing()
+
+
+def assemble(house: House, faces: Sequence[str], metrics: Metrics) -> Litestar:
+    """Put the routes of this process together: faces, rpc of its services, probes."""
+    metrics.put("vendrail_info", 1, __version__)
+    gauges = Gauges(house, metrics)
+    metrics.ask_at_scrape(gauges.refresh)
+    handlers: list[Any] = [*probes(metrics, gauges.readiness(), house.platform.metrics_token)]
+    secret = rpc.load_secret(house.platform.home, house.platform.rpc_secret_file)
+    handlers += [
+        rpc.serve(entry.api, house.services[entry.name], secret)
+        for entry in SERVICES
+        if entry.name in house.services
+    ]
+    needs = (house.api(Catalog), house.api(Orders), house.api(Payments)) if faces else None
+    if needs is not None and "gateway" in faces:
+        handlers += gateway_routes(house, *needs, metrics)
+    if needs is not None and "web" in faces:
+        handlers += web_routes(house, *needs, metrics)
+    return Litestar(
+        route_handlers=handlers,
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=house.platform.body_bytes_max,
+    )
+
+
+def create_app() -> Application:
+    """Make the application of this process from its environment: what the server loads."""
+    return Application(load_platform(), dict(os.environ))
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse at once, with advice, when the port is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Unavailable(
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port,"
+                " or end the program that has it."
+            ) from error
+
+
+async def prepare(platform: PlatformSettings) -> None:
+    """Bring the schemas up to date, before any process serves."""
+    await migrate(platform.database_url, SCHEMAS)
+    connection = await connect_once(platform.database_url)
+    try:
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    if version.major < 16:
+        raise Malformed(f"PostgreSQL {version.major} is too old; Vendrail needs 16 or newer.")
+
+
+def serve(platform: PlatformSettings) -> None:
+    """Serve until told to stop; with the embedded database unless another is named."""
+    check_port(platform.host, platform.port)
+    split_names(platform)
+    platform.home.mkdir(parents=True, exist_ok=True)
+    server = None
+    if not platform.database_url:
+        server = open_server(platform.home / "postgres")
+        platform = replace(platform, database_url=server.dsn)
+    try:
+        asyncio.run(prepare(platform))
+        # The workers read their settings from the environment, as every process does.
+        os.environ["VENDRAIL_HOME"] = str(platform.home)
+        os.environ["VENDRAIL_DATABASE_URL"] = platform.database_url
+        os.environ["VENDRAIL_HOST"] = platform.host
+        os.environ["VENDRAIL_PORT"] = str(platform.port)
+        os.environ["VENDRAIL_PUBLIC_URL"] = platform.public_url
+        os.environ["VENDRAIL_ONLY"] = ",".join(platform.only)
+        os.environ["VENDRAIL_PEERS"] = ",".join(platform.peers)
+        Granian(
+            "vendrail.app.serving:create_app",
+            address=platform.host,
+            port=platform.port,
+            interface=Interfaces.ASGI,
+            workers=platform.workers,
+            factory=True,
+            loop=Loops.uvloop,
+            websockets=False,
+            backlog=2_048,
+            respawn_failed_workers=True,
+            workers_kill_timeout=20,
+            log_level=LogLevels.warning,
+            process_name="vendrail",
+        ).serve()
+    finally:
+        if server is not None:
+            server.close()
