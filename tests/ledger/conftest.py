@@ -1,21 +1,26 @@
 """The ledger over a real database: in this process, and as another process would call it."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from vendrail.api.ledger import Ledger
 from vendrail.kernel import rpc
+from vendrail.kernel.db import Database
 from vendrail.ledger.service import LedgerService
 
 
 @pytest.fixture
-async def service(make_database, clock) -> LedgerService:
+async def books_database(make_database) -> Database:
+    """The ledger's database, migrated."""
+    return await make_database("ledger", connections_max=8)
+
+
+@pytest.fixture
+async def service(books_database, clock) -> LedgerService:
     """The service itself."""
-    return LedgerService(db=await make_database("ledger"), clock=clock)
+    return LedgerService(db=books_database, clock=clock)
 
 
 @pytest.fixture(params=["local", "remote"])
-async def ledger(request, service) -> AsyncIterator[Ledger]:
+async def ledger(request, service) -> Ledger:
     """The service, and a remote client to it."""
-    yield service if request.param == "local" else rpc.loopback(Ledger, service)
+    return service if request.param == "local" else rpc.loopback(Ledger, service)

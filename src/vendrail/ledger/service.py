@@ -24,8 +24,9 @@ from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Broken, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
-from vendrail.ledger import decide, plain, store
+from vendrail.ledger import decide, plain
 from vendrail.ledger.books import Books, Terms
+from vendrail.ledger.store import opening, posting, reading, upkeep
 
 TRANSFERS_MAX = 8_192  # Of the largest amount each, their sum still fits a bigint.
 _ENTRIES_MAX = 1_000
@@ -62,7 +63,7 @@ class LedgerService:
         opened: set[UUID] = set()
         if unknown:
             async with self._db.transaction() as tx:
-                opened = await store.open_accounts(tx, unknown, self.clock.now())
+                opened = await opening.open_accounts(tx, unknown, self.clock.now())
             known = await self._learn(sound.keys())
         results: list[AccountStatus] = []
         for account, status in zip(accounts, statuses, strict=True):
@@ -101,10 +102,10 @@ class LedgerService:
         """Write a batch that any order suits; false, and nothing done, where a guard held it up."""
         try:
             async with self._db.transaction() as tx:
-                if not await store.insert_plain(tx, batch, self.clock.now()):
+                if not await posting.insert_plain(tx, batch, self.clock.now()):
                     raise _GuardError
-                await store.insert_deltas(tx, batch.deltas)
-                if not await store.move_guarded(tx, batch.guarded):
+                await posting.insert_deltas(tx, batch.deltas)
+                if not await posting.move_guarded(tx, batch.guarded):
                     raise _GuardError
         except _GuardError:
             return False
@@ -118,14 +119,14 @@ class LedgerService:
         pendings = {new.pending for new in transfers if new.pending is not None}
         books = Books(now=self.clock.now(), accounts=accounts)
         async with self._db.transaction() as tx:
-            claimed = await store.claim(
+            claimed = await posting.claim(
                 tx, sorted(firsts.values(), key=lambda new: new.id.int), books.now
             )
-            books.resolutions = await store.lock_pendings(tx, pendings)
-            books.outcomes = await store.load_outcomes(tx, (firsts.keys() | pendings) - claimed)
-            books.counters = await store.lock_balances(tx, _limited(books, transfers))
+            books.resolutions = await posting.lock_pendings(tx, pendings)
+            books.outcomes = await posting.load_outcomes(tx, (firsts.keys() | pendings) - claimed)
+            books.counters = await posting.lock_balances(tx, _limited(books, transfers))
             results = decide.post(books, transfers)
-            if claimed != books.made.keys() or len(claimed) != await store.save(tx, books):
+            if claimed != books.made.keys() or len(claimed) != await posting.save(tx, books):
                 raise Broken("The ledger did not settle exactly the transfers that it claimed.")
         for number, is_strained in plain.strain(books, transfers).items():
             (self._strained.add if is_strained else self._strained.discard)(number)
@@ -136,7 +137,7 @@ class LedgerService:
         if not accounts:
             return []
         async with self._db.reading() as tx:
-            found = await store.read_balances(tx, accounts)
+            found = await reading.read_balances(tx, accounts)
         return [found.get(account) for account in accounts]
 
     async def read_entries(self, queries: Sequence[EntryQuery]) -> list[list[Entry]]:
@@ -153,9 +154,11 @@ class LedgerService:
                 if terms is not None and terms.is_listed:
                     listed.append((position, query))
                 elif terms is not None:
-                    found[position] = await store.read_unlisted(tx, terms, query, self.clock.now())
+                    found[position] = await reading.read_unlisted(
+                        tx, terms, query, self.clock.now()
+                    )
             if listed:
-                found |= await store.read_listed(tx, listed)
+                found |= await reading.read_listed(tx, listed)
         return [found.get(position, []) for position in range(len(queries))]
 
     async def read_transfers(self, subjects: Sequence[UUID]) -> list[list[PostedTransfer]]:
@@ -163,13 +166,13 @@ class LedgerService:
         if not subjects:
             return []
         async with self._db.reading() as tx:
-            found = await store.read_transfers(tx, subjects)
+            found = await reading.read_transfers(tx, subjects)
         return [found.get(subject, []) for subject in subjects]
 
     async def roll_up(self) -> bool:
         """Add deltas to their balances, so many at a time; true where more may be waiting."""
         async with self._db.transaction() as tx:
-            return await store.roll_up(tx, _ROLLED_UP_MAX) == _ROLLED_UP_MAX
+            return await upkeep.roll_up(tx, _ROLLED_UP_MAX) == _ROLLED_UP_MAX
 
     async def expire_transfers(self) -> bool:
         """Give back pending amounts whose time is up, the oldest first; true where more may wait.
@@ -177,7 +180,7 @@ class LedgerService:
         Each is ended by a transfer of its own, whose id derives from it: so it happens once.
         """
         async with self._db.reading() as tx:
-            due = await store.load_due(tx, self.clock.now(), _EXPIRED_MAX)
+            due = await upkeep.load_due(tx, self.clock.now(), _EXPIRED_MAX)
         if not due:
             return False
         accounts = await self._learn(_touched(due))
@@ -196,7 +199,7 @@ class LedgerService:
             self._accounts = {}
             missing = set(ids)
         async with self._db.reading() as tx:
-            found = await store.load_accounts(tx, missing)
+            found = await opening.load_accounts(tx, missing)
         self._accounts.update((terms.id.int, terms) for terms in found)
         return self._accounts
 

@@ -1,0 +1,258 @@
+"""Writing transfers: plain batches at once, under guards; others claimed, loaded and settled."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.ledger import Transfer, TransferKind, TransferStatus
+from vendrail.kernel.db import Transaction
+from vendrail.ledger.books import Books, Counters, Made, Outcome, digest
+from vendrail.ledger.plain import Plain
+from vendrail.ledger.store.reading import transfer_of
+
+Move = tuple[int, int, int, int, int]  # An account's number, then changes to its four counters.
+
+
+async def insert_plain(tx: Transaction, plain: Plain, at: datetime) -> bool:
+    """Write a plain batch into the journal; false where an id was known: roll back."""
+    _, ids, subjects, amounts, debits, credits, links, codes, memos = zip(*plain.rows, strict=True)
+    count = await tx.execute(
+        """
+        insert into ledger.transfer
+               (id, subject, at, amount_minor, debit, credit, is_linked, code, memo)
+        select id, subject, $9, amount_minor, debit, credit, is_linked, code, memo
+          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::int[], $5::int[], $6::bool[],
+                      $7::text[], $8::text[])
+               as new (id, subject, amount_minor, debit, credit, is_linked, code, memo)
+        on conflict do nothing
+        """,
+        ids,
+        subjects,
+        amounts,
+        debits,
+        credits,
+        links,
+        codes,
+        memos,
+        at,
+    )
+    return count == len(ids)
+
+
+async def move_guarded(tx: Transaction, sums: Sequence[tuple[int, int, int]]) -> bool:
+    """Add to limited accounts' balances in number order; false where one could run short.
+
+    An account pays from what it held before the batch: then the order of the batch cannot matter.
+    """
+    if not sums:
+        return True
+    numbers, debits, credits = zip(*sums, strict=True)
+    await tx.execute(
+        """
+        select count(*) from (select from ledger.balance where account = any($1::int[])
+                               order by account for no key update) as locked
+        """,
+        numbers,
+    )
+    count = await tx.execute(
+        """
+        update ledger.balance b
+           set debits_posted = b.debits_posted + new.debits,
+               credits_posted = b.credits_posted + new.credits
+          from unnest($1::int[], $2::bigint[], $3::bigint[]) as new (account, debits, credits)
+         where b.account = new.account
+           and (not b.are_debits_limited or new.debits = 0
+                or b.debits_pending + b.debits_posted + new.debits <= b.credits_posted)
+           and (not b.are_credits_limited or new.credits = 0
+                or b.credits_pending + b.credits_posted + new.credits <= b.debits_posted)
+        """,
+        numbers,
+        debits,
+        credits,
+    )
+    return count == len(numbers)
+
+
+async def insert_deltas(tx: Transaction, deltas: Sequence[Move]) -> None:
+    """Note what a batch did to accounts without limits."""
+    if not deltas:
+        return
+    await tx.execute(
+        """
+        insert into ledger.delta
+               (account, debits_pending, debits_posted, credits_pending, credits_posted)
+        select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+        """,
+        *zip(*deltas, strict=True),
+    )
+
+
+async def claim(tx: Transaction, firsts: Sequence[Transfer], at: datetime) -> set[UUID]:
+    """Claim ids (each once, in order) in the journal; give those that nobody had used.
+
+    Waits for rivals that are writing the same ids; afterwards, what is not ours is committed.
+    """
+    rows = await tx.fetch(
+        """
+        insert into ledger.transfer (id, subject, at, kind, code, refusal)
+        select id, subject, $5, kind, code, 'claimed'
+          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
+               as new (id, subject, kind, code)
+        on conflict do nothing
+        returning id
+        """,
+        [transfer.id for transfer in firsts],
+        [transfer.subject for transfer in firsts],
+        [transfer.kind for transfer in firsts],
+        [transfer.code for transfer in firsts],
+        at,
+    )
+    return {row["id"] for row in rows}
+
+
+async def lock_pendings(tx: Transaction, pendings: Collection[UUID]) -> dict[UUID, TransferKind]:
+    """Lock the pending transfers referred to, in order; give how each was resolved, if it was."""
+    if not pendings:
+        return {}
+    ids = sorted(pendings)
+    await tx.execute(
+        """
+        select from ledger.transfer where id = any($1::uuid[]) order by id for no key update
+        """,
+        ids,
+    )
+    rows = await tx.fetch(
+        """
+        select pending, kind from ledger.transfer
+         where pending = any($1::uuid[]) and pending is not null and refusal is null
+        """,
+        ids,
+    )
+    return {row["pending"]: TransferKind(row["kind"]) for row in rows}
+
+
+async def load_outcomes(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Outcome]:
+    """Read what became of ids."""
+    if not ids:
+        return {}
+    rows = await tx.fetch("select * from ledger.journal where id = any($1::uuid[])", list(ids))
+    outcomes = {}
+    for row in rows:
+        if row["refusal"] is not None:
+            refusal = TransferStatus(row["refusal"])
+            outcomes[row["id"]] = Outcome(row["request"], row["at"], refusal=refusal)
+        else:
+            transfer = transfer_of(row)
+            outcomes[row["id"]] = Outcome(
+                digest(transfer), row["at"], transfer, row["amount_minor"]
+            )
+    return outcomes
+
+
+async def lock_balances(tx: Transaction, numbers: Collection[int]) -> dict[int, Counters]:
+    """Lock limited accounts in number order and read their counters."""
+    if not numbers:
+        return {}
+    rows = await tx.fetch(
+        """
+        select account, debits_pending, debits_posted, credits_pending, credits_posted
+          from ledger.balance where account = any($1::int[])
+         order by account for no key update
+        """,
+        sorted(numbers),
+    )
+    return {account: Counters(*counters) for account, *counters in rows}
+
+
+async def settle_claims(tx: Transaction, made: Collection[Made]) -> int:
+    """Write what was decided into the claimed rows; give how many there were."""
+    rows = [
+        (
+            row.transfer.id,
+            row.transfer.pending,
+            row.amount_minor,
+            None if row.amount_minor == row.transfer.amount_minor else row.transfer.amount_minor,
+            row.released_minor,
+            row.debit,
+            row.credit,
+            row.transfer.timeout_s or None,
+            row.transfer.is_linked,
+            row.transfer.is_balancing,
+            row.transfer.memo or None,
+            row.refusal,
+            row.request if row.refusal is not None else None,
+        )
+        for row in made
+    ]
+    return await tx.execute(
+        """
+        update ledger.transfer t
+           set pending = new.pending, amount_minor = new.amount_minor,
+               asked_minor = case when new.refusal is null then new.asked_minor end,
+               released_minor = new.released_minor, debit = new.debit, credit = new.credit,
+               timeout_s = new.timeout_s, is_linked = new.is_linked,
+               is_balancing = new.is_balancing, memo = new.memo, refusal = new.refusal,
+               request = new.request
+          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[],
+                      $7::int[], $8::int[], $9::bool[], $10::bool[], $11::text[], $12::text[],
+                      $13::bytea[])
+               as new (id, pending, amount_minor, asked_minor, released_minor, debit, credit,
+                       timeout_s, is_linked, is_balancing, memo, refusal, request)
+         where t.id = new.id
+        """,
+        *zip(*rows, strict=True),
+    )
+
+
+async def move_balances(tx: Transaction, moves: Sequence[Move]) -> None:
+    """Add to the balances of accounts that are locked."""
+    if not moves:
+        return
+    await tx.execute(
+        """
+        update ledger.balance b
+           set debits_pending = b.debits_pending + new.debits_pending,
+               debits_posted = b.debits_posted + new.debits_posted,
+               credits_pending = b.credits_pending + new.credits_pending,
+               credits_posted = b.credits_posted + new.credits_posted
+          from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+               as new (account, debits_pending, debits_posted, credits_pending, credits_posted)
+         where b.account = new.account
+        """,
+        *zip(*moves, strict=True),
+    )
+
+
+async def save(tx: Transaction, books: Books) -> int:
+    """Write all that a decided batch changed; give how many claimed rows were settled."""
+    if not books.made:
+        return 0
+    count = await settle_claims(tx, books.made.values())
+    moves = [
+        (
+            number,
+            change.debits_pending,
+            change.debits_posted,
+            change.credits_pending,
+            change.credits_posted,
+        )
+        for number, change in sorted(books.changes.items())
+        if change != Counters()
+    ]
+    await move_balances(tx, [move for move in moves if move[0] in books.counters])
+    await insert_deltas(tx, [move for move in moves if move[0] not in books.counters])
+    standing = [made.transfer for made in books.made.values() if made.refusal is None]
+    timed = [transfer for transfer in standing if transfer.timeout_s]
+    if timed:
+        await tx.execute(
+            """
+            insert into ledger.due (pending, due_at)
+            select * from unnest($1::uuid[], $2::timestamptz[])
+            """,
+            [transfer.id for transfer in timed],
+            [books.now + timedelta(seconds=transfer.timeout_s) for transfer in timed],
+        )
+    resolved = [transfer.pending for transfer in standing if transfer.pending is not None]
+    if resolved:
+        await tx.execute("delete from ledger.due where pending = any($1::uuid[])", resolved)
+    return count
