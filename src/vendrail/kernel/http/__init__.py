@@ -1,0 +1,26 @@
+"""The edge of HTTP: problems instead of tracebacks, safe headers, honest addresses, safe forms."""
+
+from vendrail.kernel.http.addresses import Proxies, limit_key
+from vendrail.kernel.http.edge import Edge
+from vendrail.kernel.http.forms import Csrf
+from vendrail.kernel.http.problems import (
+    PROBLEM_HANDLERS,
+    PROBLEM_TYPE,
+    new_application,
+    problem_body,
+    problem_response,
+    too_many,
+)
+
+__all__ = [
+    "PROBLEM_HANDLERS",
+    "PROBLEM_TYPE",
+    "Csrf",
+    "Edge",
+    "Proxies",
+    "limit_key",
+    "new_application",
+    "problem_body",
+    "problem_response",
+    "too_many",
+]

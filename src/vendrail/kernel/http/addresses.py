@@ -1,0 +1,63 @@
+"""Who is asking: the client's address, believed from known proxies and from nobody else."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+
+class Proxies:
+    """The proxies before us: only what they say in X-Forwarded-For counts."""
+
+    def __init__(self, networks: Sequence[str] = ()) -> None:
+        self._networks = [ip_network(network, strict=False) for network in networks]
+        self._is_trusted = lru_cache(4_096)(self._look_up)
+
+    def client(self, peer: str, forwarded: str) -> str:
+        """Give the client's address: the last hop that is no proxy of ours."""
+        if not self._networks or not forwarded or not self._is_trusted(peer):
+            return peer
+        address = peer
+        for hop in reversed(forwarded.split(",")):
+            found = _parse(hop)
+            if found is None:
+                return address  # A hop that is no address: what came before it is invention.
+            address = str(found)
+            if not self._is_trusted(address):
+                return address
+        return address
+
+    def is_trusted(self, peer: str) -> bool:
+        """Tell whether this peer is a proxy of ours."""
+        return bool(self._networks) and self._is_trusted(peer)
+
+    def _look_up(self, peer: str) -> bool:
+        address = _parse(peer)
+        if address is None:
+            return False
+        return any(
+            address in network for network in self._networks if network.version == address.version
+        )
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address, with or without a port; an IPv4 one inside IPv6 comes out as IPv4."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+@lru_cache(4_096)
+def limit_key(address: str) -> str:
+    """Give what limits count by: an IPv4 address, of an IPv6 one the /64 that one household has."""
+    found = _parse(address)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((int(found), 64), strict=False))
+    return str(found) if found else address[:64]
