@@ -270,9 +270,7 @@ class Shop:
 
     async def pay(self, attempt: Attempt, **more: object) -> str:
         """Let the buyer pay a shown attempt; give the provider's number."""
-        paid = await asyncio.to_thread(
-            self.alipay.pay, self.app_id, number_of(attempt), **more
-        )
+        paid = await asyncio.to_thread(self.alipay.pay, self.app_id, number_of(attempt), **more)
         return paid["trade_no"]
 
     async def captured(self, amount_minor: int = 1230, **changes: object):

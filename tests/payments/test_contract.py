@@ -161,9 +161,6 @@ async def test_money_that_differs_is_still_money(shop):
     assert sorted(unmatched, key=lambda capture: capture.id) == unmatched
     events = await shop.events()
     assert {capture.id for capture in unmatched} == {event.capture.id for event in events}
-    assert ["open"] == [
-        view.state for view in (await shop.payments.read_attempts([foreign.order]))[0]
-    ] or True
     assert {None} == {c.order for c in unmatched if c.fit == "order_unknown"}
 
 
@@ -260,7 +257,8 @@ async def test_refunds_are_idempotent_and_never_more_than_captured(shop):
     assert ["more_than_captured"] == await shop.payments.request_refunds(
         [Refund(ids[3], capture.id, 1)]
     )
-    assert 1000 == shop.alipay.trade(shop.app_id, number_of(attempt))["refunded_minor"]
+    refunds = shop.alipay.trade(shop.app_id, number_of(attempt))["refunds"]
+    assert 2 == len(refunds)
     assert [] == [event for event in await shop.events() if isinstance(event, RefundSettled)]
 
 

@@ -60,8 +60,8 @@ class Standing(Record, frozen=True):
     action: bytes | None
     reference: str
     is_closed: bool
-    is_final: bool
-    is_captured: bool
+    is_final: bool  # Said by the provider, never shown, or spent on money that does not fit.
+    is_captured: bool  # By money that fits.
     is_waiting: bool  # Money is claimed, and the provider is being asked.
 
     @property

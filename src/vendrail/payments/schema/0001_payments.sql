@@ -95,13 +95,15 @@ create index confirmation_disputed on payments.confirmation (capture_id) where s
 -- An attempt and all that tells its state.
 create view payments.standing as
 select
-    a.*, p.at as presented_at, p.action, p.reference, x.is_final, k.is_captured, k.is_waiting
+    a.*, p.at as presented_at, p.action, p.reference, x.is_final,
+    k.is_captured, k.is_spent, k.is_waiting
 from payments.attempt a
 left join payments.presentation p on p.attempt_id = a.id
 left join payments.closure x on x.attempt_id = a.id
 cross join lateral (
     select
-        bool_or(f.state is null or f.state = 'confirmed') as is_captured,
+        bool_or(c.fit = 'fits' and (f.state is null or f.state = 'confirmed')) as is_captured,
+        bool_or(c.fit <> 'fits' and (f.state is null or f.state = 'confirmed')) as is_spent,
         bool_or(f.state = 'waiting') as is_waiting
     from payments.capture c
     left join payments.confirmation f on f.capture_id = c.id

@@ -92,8 +92,8 @@ def _standing(row: Row) -> Standing:
         is_presented=row["presented_at"] is not None,
         action=row["action"],
         reference=row["reference"] or "",
-        is_closed=row["is_final"] is not None,
-        is_final=bool(row["is_final"]),
+        is_closed=row["is_final"] is not None or bool(row["is_spent"]),
+        is_final=bool(row["is_final"] or row["is_spent"]),
         is_captured=bool(row["is_captured"]),
         is_waiting=bool(row["is_waiting"]),
     )
