@@ -50,7 +50,10 @@ def role_name(service: str) -> str:
 
 def read_migrations(service: str) -> list[Migration]:
     """Read a service's numbered files; numbers start at 1 and have no gap."""
-    folder = resources.files(f"vendrail.{service}") / "schema"
+    root = resources.files("vendrail")
+    folder = root / service / "schema"
+    if not folder.is_dir():
+        folder = root / "kernel" / service / "schema"  # The kernel's own tables: limits.
     found = []
     if not folder.is_dir():
         return []
