@@ -6,12 +6,12 @@ UTF-16 (with its mark) are read; a file of any size takes the same memory.
 
 import asyncio
 import codecs
+import contextlib
 import csv
 import io
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal
 from uuid import UUID
@@ -20,6 +20,7 @@ from vendrail.api.catalog import Catalog, KeyIntake, KeyIntakeResult, KeyLine, K
 from vendrail.kernel.errors import Malformed
 
 BATCH_LINES = 5_000
+BATCH_CHARACTERS = 500_000  # Far below what a call to a remote catalog may carry.
 _LINE_LENGTH_MAX = 1 << 16
 _BLOCK = 1 << 20
 _BATCHES_IN_FLIGHT = 2
@@ -179,6 +180,22 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
+def _in_batches(
+    lines: Generator[KeyLine, None, None],
+) -> Generator[list[KeyLine], None, None]:
+    with contextlib.closing(lines):
+        batch: list[KeyLine] = []
+        size = 0
+        for line in lines:
+            batch.append(line)
+            size += len(line.text)
+            if len(batch) == BATCH_LINES or size >= BATCH_CHARACTERS:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+
 @dataclass(slots=True)
 class Report:
     """What came of a file: every line was either added or rejected."""
@@ -227,7 +244,7 @@ async def take_file(
         finally:
             stream.close()
     report = Report(batch)
-    lines = read_lines(source, format or "txt", column)
+    lines = _in_batches(read_lines(source, format or "txt", column))
     flights: deque[tuple[int, asyncio.Task[list[KeyIntakeResult]]]] = deque()
 
     async def land() -> None:
@@ -242,7 +259,7 @@ async def take_file(
             on_progress(report)
 
     try:
-        while chunk := await asyncio.to_thread(lambda: list(islice(lines, BATCH_LINES))):
+        while chunk := await asyncio.to_thread(next, lines, None):
             call = catalog.add_keys([KeyIntake(sku, batch, chunk)])
             flights.append((len(chunk), asyncio.ensure_future(call)))
             if len(flights) >= _BATCHES_IN_FLIGHT:

@@ -19,12 +19,18 @@ _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}")
 _THEME = re.compile(r"[a-z0-9-]{1,32}")
 
 
+_DISGUISES = frozenset(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)  # Turn text around.
+
+
 def is_line(text: str, length_max: int, *, length_min: int = 1) -> bool:
     """Whether a text is one line that can be shown: no control characters, no blank edges."""
     return (
         length_min <= len(text) <= length_max
         and text == text.strip()
         and not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
+        and _DISGUISES.isdisjoint(text)
     )
 
 
