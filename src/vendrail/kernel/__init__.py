@@ -1,1 +1,1 @@
-"""The ground floor: money, ids, clock, database, batching, saga, rpc, crypto, telemetry. Knows no service."""
+"""The ground floor: money, ids, clock, database, batching, saga, rpc; knows no service."""

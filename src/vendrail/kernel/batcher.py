@@ -8,10 +8,12 @@ Nobody is answered before the batch is through, and a caller that goes away undo
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from vendrail.kernel.db import Retry
 from vendrail.kernel.errors import Broken, Overloaded, Unavailable
+from vendrail.kernel.telemetry.traces import sampled_trace_id, span_batch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,12 +22,13 @@ _RETRY_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 class _Waiting(Generic[Item, Result]):
-    __slots__ = ("future", "item", "key")
+    __slots__ = ("future", "item", "key", "trace_id")
 
     def __init__(self, item: Item, key: Hashable, future: "asyncio.Future[Result]") -> None:
         self.item = item
         self.key = key
         self.future = future
+        self.trace_id = sampled_trace_id()
 
 
 class Batcher(Generic[Item, Result]):
@@ -81,11 +84,10 @@ class Batcher(Generic[Item, Result]):
             # One turn of the loop later, so that all who arrive in this turn share the batch.
             self._is_woken = True
             loop.call_soon(self._wake)
-        # Shielded: a caller that goes away takes nothing with it.
-        waits = [asyncio.shield(entry.future) for entry in entries]
-        if len(waits) == 1:
-            return [await waits[0]]
-        return list(await asyncio.gather(*waits))
+        # A caller that goes away cancels its own future only; the item stays in its batch.
+        if len(entries) == 1:
+            return [await entries[0].future]
+        return list(await asyncio.gather(*(entry.future for entry in entries)))
 
     def _wake(self) -> None:
         self._is_woken = False
@@ -93,7 +95,8 @@ class Batcher(Generic[Item, Result]):
             batch = self._take()
             if not batch:
                 return
-            task = asyncio.create_task(self._fly(batch))
+            # Of no caller's context: a batch is nobody's own request, trace or transaction.
+            task = asyncio.create_task(self._fly(batch), context=Context())
             self._flights.add(task)
             task.add_done_callback(self._landed)
 
@@ -122,19 +125,21 @@ class Batcher(Generic[Item, Result]):
 
     async def _fly(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
-            await self._run(batch)
+            with span_batch(self._name, [entry.trace_id for entry in batch], len(batch)):
+                await self._run(batch)
         finally:
             if self._key is not None:
                 self._busy.difference_update(entry.key for entry in batch)
 
     async def _run(self, batch: list[_Waiting[Item, Result]]) -> None:
-        if self._on_batch is not None:
-            self._on_batch(self._name, len(batch))
         try:
+            if self._on_batch is not None:
+                self._on_batch(self._name, len(batch))
             results = await self._call_with_retry([entry.item for entry in batch])
+            count = len(results)
         except Unavailable as error:
             _fail(batch, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # Any error may be one item's fault.
             if len(batch) == 1:
                 _fail(batch, error)
             else:
@@ -145,8 +150,8 @@ class Batcher(Generic[Item, Result]):
             _fail(batch, Unavailable(f"{self._name} was stopped before it ended."))
             raise
         else:
-            if len(results) != len(batch):
-                message = f"{self._name} gave {len(results)} results for {len(batch)} items."
+            if count != len(batch):
+                message = f"{self._name} gave {count} results for {len(batch)} items."
                 _fail(batch, Broken(message))
                 return
             for entry, result in zip(batch, results, strict=True):

@@ -1,7 +1,8 @@
 """Records to JSON and back: the one form in which values travel and are stored."""
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -30,7 +31,8 @@ def encode(value: object) -> bytes:
 def decode(data: bytes | str, shape: type[T]) -> T:
     """Read JSON into the shape; what does not fit is `Malformed`, naming the place."""
     try:
-        result: T = _decoder(shape).decode(data)
+        decoder: msgspec.json.Decoder[T] = _decoder(cast("Hashable", shape))
+        result = decoder.decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise Malformed(f"The JSON does not fit: {error}.") from error
     return result

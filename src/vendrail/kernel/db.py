@@ -1,8 +1,8 @@
-"""One pool per service, under the service's own role; a transaction is open only as long as SQL runs.
+"""One pool per service, under its own role; a transaction is open only as long as SQL runs.
 
-The only room that touches the driver. PostgreSQL's errors leave it in three kinds: `Retry` (run the
-batch whole again), `Unavailable` (no server), and everything else as it is (the batch holds a poison
-item: the batcher halves it until the culprit stands alone).
+The only room that touches the driver. PostgreSQL's errors leave it in three kinds: `Retry` (run
+the batch whole again), `Unavailable` (no server), and everything else as it is (the batch holds a
+poison item: the batcher halves it until the culprit stands alone).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _LOST_STATES = ("08", "57P")
 
 
 class Retry(Unavailable):
-    """A serialisation failure, deadlock, lock time-out or lost connection: run the batch whole again."""
+    """A conflict, deadlock, lock time-out or lost connection: run the batch whole again."""
 
 
 def assert_no_transaction() -> None:

@@ -1,10 +1,10 @@
-"""The three ways a call can go wrong that are not an ordinary refusal.
+"""The three ways a call can go wrong that are not an ordinary refusal:
 
-Error
-├── Malformed     the caller sent something that can never work; fix the request
-├── Unavailable   it may work later; try again after `retry_after_s`
-│   └── Overloaded    a bounded queue is full; nothing was taken
-└── Broken        our own promise does not hold; a person must look
+    Error
+    ├── Malformed     the caller sent something that can never work; fix the request
+    ├── Unavailable   it may work later; try again after `retry_after_s`
+    │   └── Overloaded    a bounded queue is full; nothing was taken
+    └── Broken        our own promise does not hold; a person must look
 
 Ordinary refusals (sold out, balance too low) are statuses, never exceptions.
 """

@@ -28,7 +28,7 @@ def new_id(now: datetime, shard: int = 0) -> UUID:
 
 
 def derive(parent: UUID, step: str) -> UUID:
-    """Make the one id that belongs to this parent and step; in the parent's time order and shard."""
+    """Make the one id of this parent and step; in the parent's time order and shard."""
     parent_int = parent.int
     digest = hashlib.blake2b(parent_int.to_bytes(16, "big") + step.encode(), digest_size=8).digest()
     random = int.from_bytes(digest, "big") & _RANDOM_MASK
@@ -36,7 +36,7 @@ def derive(parent: UUID, step: str) -> UUID:
 
 
 def named_id(name: str) -> UUID:
-    """Make the one id that belongs to a name (UUIDv8, custom): for accounts and other fixed nouns."""
+    """Make the one id of a name (UUIDv8, custom): for accounts and other fixed nouns."""
     digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest(), "big")
     cleared = digest & ~(0xF << 76) & ~(0b11 << 62)
     return UUID(int=cleared | (8 << 76) | _VARIANT)

@@ -103,13 +103,13 @@ async def migrate(dsn: str, services: Sequence[str]) -> list[Migration]:
         await connection.execute(_BOOKS)
         with_roles = await _ensure_roles(connection, services)
         for service in services:
-            applied += await _migrate_service(connection, service, with_roles)
+            applied += await _migrate_service(connection, service, with_roles=with_roles)
     finally:
         await connection.close()
     return applied
 
 
-async def _migrate_service(connection: Any, service: str, with_roles: bool) -> list[Migration]:
+async def _migrate_service(connection: Any, service: str, *, with_roles: bool) -> list[Migration]:
     rows = await connection.fetch(
         "select number, checksum from vendrail.migration where service = $1", service
     )

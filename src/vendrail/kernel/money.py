@@ -3,8 +3,9 @@
 Exponents are those of ISO 4217. There is no float here, and none may come near.
 """
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from vendrail.kernel.codec import Record
 from vendrail.kernel.errors import Malformed
@@ -15,6 +16,7 @@ EXPONENTS = {
     "NZD": 2, "OMR": 3, "PHP": 2, "SEK": 2, "SGD": 2, "THB": 2, "TND": 3, "TWD": 2, "USD": 2,
     "VND": 0,
 }  # fmt: skip
+_AMOUNT = re.compile(r"([+-]?)([0-9]{1,30})(?:\.([0-9]{1,60}))?")
 AMOUNT_MINOR_MAX = 10**15  # Far from 2^63, so that no sum of a batch can overflow a bigint.
 
 
@@ -46,22 +48,22 @@ def to_text(amount_minor: int, currency: str) -> str:
 
 
 def from_text(text: str, currency: str) -> int:
-    """Read a decimal text into minor units, exactly; more places than the currency has is an error."""
-    try:
-        value = Decimal(text.strip()).scaleb(exponent(currency))
-    except InvalidOperation:
-        raise Malformed(
-            f"{text!r} is not an amount; write digits and one point, as 12.30."
-        ) from None
-    if not value.is_finite() or value != value.to_integral_value():
-        raise Malformed(f"{text!r} has more decimal places than {currency} has.")
-    if abs(value) > AMOUNT_MINOR_MAX:
-        raise Malformed(f"{text!r} is larger than any amount that is taken here.")
-    return int(value)
+    """Read a decimal text into minor units, exactly; more places than a currency has is wrong."""
+    places = exponent(currency)
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise Malformed(f"{text[:40]!r} is not an amount; write digits and one point, as 12.30.")
+    sign, whole, fraction = match[1], match[2], (match[3] or "").rstrip("0")
+    if len(fraction) > places:
+        raise Malformed(f"{text[:40]!r} has more decimal places than {currency} has.")
+    value = int(whole + fraction.ljust(places, "0"))
+    if value > AMOUNT_MINOR_MAX:
+        raise Malformed(f"{text[:40]!r} is larger than any amount that is taken here.")
+    return -value if sign == "-" else value
 
 
 def allocate(amount_minor: int, weights: Sequence[int]) -> list[int]:
-    """Share an amount out by weights; the parts sum to the whole (largest remainder, first wins)."""
+    """Share an amount out by weights; the parts sum to the whole (largest remainder first)."""
     total = sum(weights)
     if total <= 0 or min(weights) < 0:
         raise Malformed("Weights must be zero or more, and one must be above zero.")

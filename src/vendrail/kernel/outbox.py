@@ -125,7 +125,7 @@ async def poll(
         except Error as error:
             _log.warning("loop.failed", loop=name, error=str(error))
             await clock.sleep(min(delay_s, 1.0))
-        except Exception:
+        except Exception:  # noqa: BLE001  # The loop itself never ends.
             _log.exception("loop.broken", loop=name)
             await clock.sleep(min(delay_s * 4, 5.0))
         delay_s = min(delay_s * 2, delay_s_max)
