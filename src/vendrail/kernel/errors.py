@@ -1,6 +1,6 @@
-"""The three ways a call can go wrong that are not an ordinary refusal:
+"""The three ways a call can go wrong that are not an ordinary refusal.
 
-    Error
+    errors.Error
     ├── Malformed     the caller sent something that can never work; fix the request
     ├── Unavailable   it may work later; try again after `retry_after_s`
     │   └── Overloaded    a bounded queue is full; nothing was taken
