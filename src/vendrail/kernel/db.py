@@ -114,6 +114,8 @@ class Database:
             "timezone": "UTC",
             "search_path": "pg_catalog",
             "jit": "off",
+            # A plan made while a table was empty must not outlive it; planning is once a batch.
+            "plan_cache_mode": "force_custom_plan",
         }
         if role is not None:
             self._settings["role"] = role

@@ -128,8 +128,8 @@ async def count(ground: Ground) -> Counters:
         row = await connection.fetchrow(
             "select (select sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint"
             "  from pg_stat_user_tables) as rows,"
-            " (select xact_commit from pg_stat_database where datname = current_database())"
-            "  as commits, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint as wal"
+            " pg_snapshot_xmax(pg_current_snapshot())::text::bigint as commits,"
+            " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint as wal"
         )
     finally:
         await connection.close()

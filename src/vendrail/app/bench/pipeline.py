@@ -26,6 +26,7 @@ from vendrail.api.payments import (
     CaptureStatus,
     ChannelAccount,
     ChannelId,
+    ChannelStatus,
     Payments,
 )
 from vendrail.app.audit import audit
@@ -56,7 +57,8 @@ Progress = Callable[[str, int, int], None]
 
 def bench_channel() -> ChannelAccount:
     """A channel account of the bench: real settings, keys of its own."""
-    private, public = make_key_pair()
+    private, _ = make_key_pair()
+    _, provider_public = make_key_pair()
     return ChannelAccount(
         ChannelId(UUID(int=uuid4().int)),
         "alipay",
@@ -67,7 +69,7 @@ def bench_channel() -> ChannelAccount:
             "app_id": "2021000000000000",
             "seller_id": "2088000000000000",
             "app_private_key": private,
-            "alipay_public_key": public,
+            "alipay_public_key": provider_public,
             "gateway_url": "http://127.0.0.1:9/gateway.do",
         },
     )
@@ -154,7 +156,7 @@ class Lanes:
             now = time.perf_counter()
             for payload in page.batches:
                 for event in decode(payload, list[OrderEvent]):
-                    if isinstance(event, OrderDelivered):
+                    if isinstance(event, OrderDelivered) and event.order in self._begun_at:
                         self.delivered.add(event.order)
                         self.latencies_ms.append((now - self._begun_at[event.order]) * 1_000)
             if page.batches:
@@ -210,7 +212,9 @@ async def bench_pipeline(
         house = ground.house
         channel = bench_channel()
         payments: Payments = house.api(Payments)
-        await payments.put_channels([channel])
+        (status,) = await payments.put_channels([channel])
+        if status is not ChannelStatus.CREATED:
+            raise Broken(f"The bench's channel was not taken: {status}.")
         warm = min(batch * 4, orders)
         market = await ground.seed(variants=variants, keys=orders + warm)
         house.start_jobs()
@@ -219,7 +223,6 @@ async def bench_pipeline(
         await asyncio.sleep(_SETTLE_S)
         before = await count(ground)
         main = Lanes(ground, market, channel.id)
-        main.delivered |= set()
         seconds = await main.run(orders, batch, lanes, progress)
         cpu = (await count(ground)).cpu_s - before.cpu_s
         await asyncio.sleep(_SETTLE_S)

@@ -88,6 +88,6 @@ create table orders.event (
     xid    xid8 not null default pg_current_xact_id(),
     at     timestamptz not null,
     count  int not null,
-    events bytea not null
+    events bytea storage external not null  -- Read soon and once: not worth compressing.
 );
 create index event_order on orders.event (xid, id);

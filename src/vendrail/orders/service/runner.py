@@ -239,8 +239,8 @@ class Runner:
         by_id = {purchase.saga.id: purchase for purchase in purchases}
 
         async def run(sagas: Sequence[Saga]) -> None:
+            again = [saga for saga in sagas if saga.id not in by_id]
             fresh = [by_id.pop(saga.id) for saga in sagas if saga.id in by_id]
-            again = [saga for saga in sagas if saga.id not in {p.saga.id for p in fresh}]
             if again:  # A half of a batch that broke: read anew what stands.
                 fresh += await self._filling.load(again)
             await self._filling.run(fresh)

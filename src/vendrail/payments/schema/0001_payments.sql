@@ -158,6 +158,6 @@ create table payments.event (
     xid    xid8 not null default pg_current_xact_id(),
     at     timestamptz not null,
     count  int not null,
-    events bytea not null  -- A JSON array: the events of one batch, in order.
+    events bytea storage external not null  -- A JSON array: the events of one batch, in order.
 );
 create index event_order on payments.event (xid, id);
