@@ -7,6 +7,12 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.vault import Vault
+
+
+def subject_hash(vault: Vault, kind: str, value: str) -> str:
+    """Hash a `contact`, `address` or `device`: who asks and who keeps lists must agree on it."""
+    return vault.keyed_hash(f"orders.{kind}", value.encode())[:16].hex()
 
 
 class RiskDecision(StrEnum):
@@ -24,10 +30,10 @@ class RiskQuestion(Record, frozen=True):
     merchant: UUID
     amount_minor: int
     currency: str
-    buyer: str  # Keyed hash of the contact.
-    address: str = ""  # Keyed hash of the network address.
-    device: str = ""  # Keyed hash of the device cookie.
-    contact: str = ""  # In clear only while asking, for the lists; never stored by risk.
+    buyer: str  # `subject_hash` of the cleaned contact.
+    address: str = ""  # `subject_hash` of the network address.
+    device: str = ""  # `subject_hash` of the device cookie.
+    contact: str = ""  # In clear only while asking; never stored by risk.
 
 
 class RiskAnswer(Record, frozen=True):
@@ -65,7 +71,7 @@ class ListKind(StrEnum):
 
 
 class ListEntry(Record, frozen=True):
-    """One contact, address or device on a list: `subject` is `contact:…`, `address:…`, `device:…`."""
+    """One subject on a list: `contact:…`, `address:…` or `device:…`, in clear; kept as its hash."""
 
     subject: str
     kind: ListKind
@@ -73,7 +79,10 @@ class ListEntry(Record, frozen=True):
 
 
 class RiskLimits(Record, frozen=True):
-    """How much is normal within 24 hours; 0 = no limit. Above `review_*`: a person; above `refuse_*`: no."""
+    """How much is normal within 24 hours; 0: no limit.
+
+    Above `review_*` a person decides, above `refuse_*` the answer is no.
+    """
 
     review_orders_per_buyer: int = 50
     review_orders_per_address: int = 200
@@ -100,12 +109,14 @@ class Risk(Protocol):
     """Decide in batches; keep every first answer."""
 
     async def screen_orders(self, questions: Sequence[RiskQuestion]) -> list[RiskAnswer]:
-        """Say whether orders may be placed; only lists and hard limits refuse here. Keeps nothing."""
+        """Say whether orders may be placed: only lists and hard limits refuse. Keeps nothing."""
         ...
 
     async def assess_payments(self, questions: Sequence[RiskQuestion]) -> list[RiskAnswer]:
-        """Say whether paid orders may be delivered; the first answer of an order is kept for ever
-        (a verdict on a review takes its place)."""
+        """Say whether paid orders may be delivered; an order's first answer is kept for ever.
+
+        A verdict on a review takes its place.
+        """
         ...
 
     async def settle_reviews(self, verdicts: Sequence[Verdict]) -> list[VerdictStatus]:
