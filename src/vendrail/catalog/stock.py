@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from vendrail.kernel.machine import IMPOSSIBLE, STAYS, Machine
+
 
 class Place(StrEnum):
     """Where one unit of a variant stands."""
@@ -26,55 +28,27 @@ class Move(StrEnum):
     VOID = "void"
 
 
-# Every pair of place and move is answered: where the unit goes, or None where the move is refused.
-MOVES: dict[tuple[Place, Move], Place | None] = {
-    (Place.FREE, Move.HOLD): Place.HELD,
-    (Place.FREE, Move.RELEASE): None,
-    (Place.FREE, Move.ALLOCATE): Place.ALLOCATED,  # A late payment, or no hold asked for.
-    (Place.FREE, Move.UNDO): None,
-    (Place.FREE, Move.SELL): None,
-    (Place.FREE, Move.VOID): None,
-    (Place.HELD, Move.HOLD): None,
-    (Place.HELD, Move.RELEASE): Place.FREE,
-    (Place.HELD, Move.ALLOCATE): Place.ALLOCATED,
-    (Place.HELD, Move.UNDO): None,
-    (Place.HELD, Move.SELL): None,
-    (Place.HELD, Move.VOID): None,
-    (Place.ALLOCATED, Move.HOLD): None,
-    (Place.ALLOCATED, Move.RELEASE): None,
-    (Place.ALLOCATED, Move.ALLOCATE): None,
-    (Place.ALLOCATED, Move.UNDO): Place.FREE,
-    (Place.ALLOCATED, Move.SELL): Place.SOLD,
-    (Place.ALLOCATED, Move.VOID): Place.VOID,  # A refund that comes before the sale was marked.
-    (Place.SOLD, Move.HOLD): None,
-    (Place.SOLD, Move.RELEASE): None,
-    (Place.SOLD, Move.ALLOCATE): None,
-    (Place.SOLD, Move.UNDO): None,
-    (Place.SOLD, Move.SELL): Place.SOLD,
-    (Place.SOLD, Move.VOID): Place.VOID,
-    (Place.VOID, Move.HOLD): None,
-    (Place.VOID, Move.RELEASE): None,
-    (Place.VOID, Move.ALLOCATE): None,
-    (Place.VOID, Move.UNDO): None,
-    (Place.VOID, Move.SELL): None,
-    (Place.VOID, Move.VOID): Place.VOID,
-}
-
-
-def move(place: Place, by: Move) -> Place | None:
-    """Tell where a unit goes, or None where that may not happen to it."""
-    return MOVES[place, by]
-
-
-def draw() -> str:
-    """Draw the places and moves as a Mermaid diagram, for the docs."""
-    lines = ["stateDiagram-v2", "    [*] --> free: intake"]
-    lines += [
-        f"    {place} --> {target}: {by}"
-        for (place, by), target in MOVES.items()
-        if target is not None and target is not place
-    ]
-    return "\n".join([*lines, "    sold --> [*]", "    void --> [*]"])
+UNIT = Machine(
+    "a unit of stock",
+    Place,
+    Move,
+    Place.FREE,
+    {
+        Place.FREE: {
+            Move.HOLD: Place.HELD,
+            Move.ALLOCATE: Place.ALLOCATED,  # A late payment, or no hold asked for.
+        },
+        Place.HELD: {Move.RELEASE: Place.FREE, Move.ALLOCATE: Place.ALLOCATED},
+        Place.ALLOCATED: {
+            Move.UNDO: Place.FREE,
+            Move.SELL: Place.SOLD,
+            Move.VOID: Place.VOID,  # A refund that comes before the sale was marked.
+        },
+        Place.SOLD: {Move.SELL: STAYS, Move.VOID: Place.VOID},
+        Place.VOID: {Move.VOID: STAYS},
+    },
+    otherwise=IMPOSSIBLE,
+)
 
 
 @dataclass(slots=True)
@@ -100,9 +74,8 @@ class Tally:
         self.allocated -= count
 
     def move(self, place: Place, by: Move, count: int) -> None:
-        """Count units that move; a move that the table refuses is a fault of ours."""
-        target = MOVES[place, by]
-        assert target is not None, f"A {place} unit cannot {by}."
+        """Count units that move, as the table says; what it calls impossible is `Broken`."""
+        target = UNIT.next(place, by)
         setattr(self, place.value, getattr(self, place.value) - count)
         setattr(self, target.value, getattr(self, target.value) + count)
 

@@ -25,6 +25,7 @@ from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.stock import Tallies
 from vendrail.catalog.store import keys as store
 from vendrail.catalog.store import shelves as shelf_store
+from vendrail.catalog.store import stock as stock_store
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.errors import Broken
@@ -140,7 +141,7 @@ class KeyService(StockService):
             if taken_count:
                 tallies[found.id].take_in(taken_count)
                 first = KeyId(min(key[2] for key in keys))
-                await store.add_tallies(tx, tallies.items(), lower_to={found.id: first})
+                await stock_store.add_tallies(tx, tallies.items(), lower_to={found.id: first})
             self._unplanned += taken_count
             if self._unplanned >= self._analyze_from:
                 await store.analyze_keys(tx)

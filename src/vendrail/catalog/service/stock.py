@@ -18,7 +18,7 @@ from vendrail.api.catalog import (
 from vendrail.catalog import decide
 from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.stock import Move, Place, Tallies
-from vendrail.catalog.store import keys as store
+from vendrail.catalog.store import stock as store
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Retry, Transaction
 

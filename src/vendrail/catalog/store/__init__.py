@@ -1,1 +1,1 @@
-"""All SQL of the catalog: `shelves` for what is for sale, `keys` for stock and the keys."""
+"""All SQL of the catalog: `shelves`, `stock`, and the `keys` at rest."""
