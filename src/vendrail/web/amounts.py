@@ -1,0 +1,41 @@
+"""Amounts and times as people read them, in their language; from minor units, never from floats."""
+
+from datetime import UTC, datetime, tzinfo
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+from babel.dates import format_datetime, format_time
+from babel.numbers import format_currency, format_decimal
+
+from vendrail.kernel.money import to_decimal
+
+
+@cache
+def time_zone(name: str) -> tzinfo:
+    """Give a time zone; UTC on machines that lack the data for it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+@lru_cache(4096)
+def amount(amount_minor: int, currency: str, locale: Locale) -> str:
+    """Write an amount of money with its sign."""
+    return format_currency(to_decimal(amount_minor, currency), currency, locale=locale)
+
+
+def count(number: int, locale: Locale) -> str:
+    """Write a whole number with its groups."""
+    return format_decimal(number, locale=locale)
+
+
+def moment(at: datetime, locale: Locale, zone: str) -> str:
+    """Write a date and time."""
+    return format_datetime(at, "medium", tzinfo=time_zone(zone), locale=locale)
+
+
+def hour(at: datetime, locale: Locale, zone: str) -> str:
+    """Write a time of day."""
+    return format_time(at, "medium", tzinfo=time_zone(zone), locale=locale)

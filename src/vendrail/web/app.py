@@ -1,0 +1,133 @@
+"""The pages as route handlers for the one application that the wiring builds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from litestar import Request, Response, get
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath
+from litestar.static_files import create_static_files_router
+from litestar.types import Scope
+
+from vendrail.api.catalog import Catalog
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.vault import Vault
+from vendrail.web.calls import Calls
+from vendrail.web.live import LivePages
+from vendrail.web.pages import Assets, Pages, guards
+from vendrail.web.settings import WebSettings
+from vendrail.web.storefront.about import About
+from vendrail.web.storefront.door import Door
+from vendrail.web.storefront.finding import Finding
+from vendrail.web.storefront.front import AddressOf, Front, Limit
+from vendrail.web.storefront.shopping import Shopping
+from vendrail.web.storefront.tracking import Tracking
+from vendrail.web.visitor import Visitors
+
+_log = structlog.get_logger(__name__)
+
+_MEDIA_HEADERS = {
+    # Pictures may be SVG: opened by themselves they must not run anything.
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "cache-control": "public, max-age=3600",
+    "x-content-type-options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Web:
+    """What the wiring mounts: routes, and the page for whatever goes wrong."""
+
+    handlers: Sequence[Any]
+    answer_error: Callable[[Request[Any, Any, Any], Exception], Response[bytes]]
+    calls: Calls
+    live: LivePages
+
+
+def peer_address(scope: Scope) -> str:
+    """Give the network address of whoever is connected."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def build_routes(
+    catalog: Catalog,
+    orders: Orders,
+    payments: Payments,
+    *,
+    vault: Vault,
+    clock: Clock,
+    wakeups: Wakeups,
+    settings: WebSettings,
+    address_of: AddressOf = peer_address,
+    place_limit: Limit | None = None,
+    lookup_limit: Limit | None = None,
+    on_batch: Callable[[str, int], None] | None = None,
+) -> Web:
+    """Build the storefront."""
+    calls = Calls(catalog, orders, payments, on_batch)
+    visitors = Visitors(vault, settings)
+    assets = Assets()
+    pages = Pages(visitors, settings, assets)
+    front = Front(calls, pages, visitors, clock, settings, address_of)
+    live = LivePages(wakeups, settings.live_pages_max)
+
+    def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        """Answer with a page that says what to do; what broke is logged, never shown."""
+        if isinstance(error, HTTPException):
+            return front.problem(request, error.status_code, headers=dict(error.headers or {}))
+        if isinstance(error, Malformed):
+            return front.problem(request, 400)
+        if isinstance(error, Unavailable):
+            return front.problem(request, 503, error.retry_after_s)
+        _log.error("web.broken", path=request.url.path, exc_info=error)
+        return front.problem(request, 500)
+
+    rooms: list[BaseRouteHandler] = [
+        *Shopping(front, place_limit).handlers(),
+        *Tracking(front, live).handlers(),
+        *Door(front).handlers(),
+        *Finding(front, lookup_limit).handlers(),
+        *About(front).handlers(),
+        get("/assets/{name:str}", name="web.assets", sync_to_thread=False)(_asset(assets)),
+    ]
+    for room in rooms:
+        room.exception_handlers = {Exception: answer_error}
+    media = settings.home.expanduser() / "media"
+    media.mkdir(parents=True, exist_ok=True)
+    pictures = create_static_files_router(
+        "/media", [media], name="web.media", include_in_schema=False, after_request=_guard_picture
+    )
+    return Web([*rooms, pictures], answer_error, calls, live)
+
+
+def _asset(assets: Assets) -> Callable[..., Response[bytes]]:
+    def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
+        """Give a built file; its name holds its hash, so it may be kept for ever."""
+        file = assets.files.get(name)
+        if file is None:
+            return Response(b"", status_code=404, media_type="text/plain")
+        headers = {
+            "cache-control": "public, max-age=31536000, immutable",
+            "vary": "Accept-Encoding",
+            **guards(),
+        }
+        content = file.content
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            content = file.compressed
+            headers["content-encoding"] = "gzip"
+        return Response(content, media_type=file.media_type, headers=headers)
+
+    return asset
+
+
+def _guard_picture(response: Response[Any]) -> Response[Any]:
+    response.headers.update(_MEDIA_HEADERS)
+    return response

@@ -1,0 +1,98 @@
+// What scripts add to pages that work without them: totals, copying, countdowns.
+"use strict";
+
+/** Write the total of the buy form, from minor units, in the page's language. */
+function showTotal(form) {
+  const chosen = form.querySelector("input[name=sku]:checked");
+  const quantity = form.querySelector("input[name=quantity]");
+  const total = form.querySelector("[data-total]");
+  if (!chosen || !quantity || !total) return;
+  quantity.min = chosen.dataset.min;
+  quantity.max = chosen.dataset.max;
+  const format = new Intl.NumberFormat(form.dataset.locale, {
+    style: "currency",
+    currency: form.dataset.currency,
+  });
+  const count = Number.parseInt(quantity.value, 10);
+  const minor = Number.parseInt(chosen.dataset.price, 10) * (count > 0 ? count : 0);
+  const places = format.resolvedOptions().maximumFractionDigits;
+  const digits = String(minor).padStart(places + 1, "0");
+  const exact = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;
+  total.textContent = minor > 0 ? format.format(exact) : "";
+}
+
+/** Count a deadline down beside its fixed time. */
+function showRest(place) {
+  const rest = Math.floor((Date.parse(place.dataset.until) - Date.now()) / 1000);
+  if (Number.isNaN(rest) || rest < 0) {
+    place.textContent = "";
+    return;
+  }
+  const seconds = String(rest % 60).padStart(2, "0");
+  place.textContent = `(${Math.floor(rest / 60)}:${seconds})`;
+}
+
+/** Copy a text, also where the clipboard is closed to pages without https. */
+async function copy(text) {
+  if (navigator.clipboard && window.isSecureContext) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "sr-only";
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+function copied(button) {
+  const source = document.getElementById(button.dataset.copy);
+  if (!source) return;
+  const codes = source.matches("code") ? [source] : [...source.querySelectorAll("code")];
+  const text = codes.map((each) => each.textContent).join("\n");
+  copy(text).then(() => {
+    if (button.querySelector("[data-done]")) return;
+    const done = document.createElement("span");
+    done.dataset.done = "";
+    done.setAttribute("role", "status");
+    done.className = "text-success text-xs font-semibold whitespace-nowrap";
+    done.textContent = button.dataset.copied;
+    const drawing = button.querySelector("svg");
+    if (drawing) drawing.replaceWith(done);
+    button.classList.remove("btn-square");
+    window.setTimeout(() => {
+      if (drawing) done.replaceWith(drawing);
+      if (button.textContent.trim() === button.querySelector(".sr-only")?.textContent) {
+        button.classList.add("btn-square");
+      }
+    }, 1600);
+  });
+}
+
+/** Wake what needs scripts, in the whole page or in a part that has just come. */
+function wake(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+  for (const form of root.querySelectorAll("[data-buy]")) showTotal(form);
+  for (const place of root.querySelectorAll("[data-until]")) showRest(place);
+}
+
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("[data-buy]");
+  if (form) showTotal(form);
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copied(button);
+});
+// A form that is on its way is not sent again; the server would give the same order anyway.
+document.addEventListener("submit", (event) => {
+  const button = event.target.querySelector("button[type=submit].btn-primary");
+  if (button && event.target.method === "post") button.setAttribute("aria-busy", "true");
+});
+document.addEventListener("htmx:afterSettle", (event) => wake(document.body ?? event.target));
+document.addEventListener("DOMContentLoaded", () => wake(document));
+window.setInterval(() => {
+  for (const place of document.querySelectorAll("[data-until]")) showRest(place);
+}, 1000);

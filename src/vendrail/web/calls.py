@@ -1,0 +1,132 @@
+"""The services as the pages see them: single calls that travel in batches, and short memories."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from vendrail.api.catalog import (
+    Catalog,
+    Offer,
+    ProductId,
+    ProductQuery,
+    ProductView,
+    Shop,
+)
+from vendrail.api.orders import (
+    OrderQuery,
+    Orders,
+    OrderView,
+    PayOrder,
+    PayResult,
+    Placement,
+    PlaceOrder,
+)
+from vendrail.api.payments import AttemptView, Method, PaymentAction, Payments, PresentRequest
+from vendrail.kernel.batcher import Batcher
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_MEMORY_MAX = 2_000
+
+
+class Memory(Generic[Key, Value]):
+    """Remembers what was read for a moment, so that a busy page asks once."""
+
+    def __init__(self, read: Callable[[Key], Awaitable[Value]], keep_s: float) -> None:
+        self._read = read
+        self._keep_s = keep_s
+        self._kept: dict[Key, tuple[float, Value]] = {}
+
+    async def get(self, key: Key) -> Value:
+        """Give the value as of a moment ago."""
+        now = time.monotonic()
+        known = self._kept.get(key)
+        if known is not None and known[0] > now:
+            return known[1]
+        value = await self._read(key)
+        if len(self._kept) >= _MEMORY_MAX:
+            self._kept.clear()
+        self._kept[key] = (now + self._keep_s, value)
+        return value
+
+
+class Calls:
+    """Puts the single requests of pages into batches."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        orders: Orders,
+        payments: Payments,
+        on_batch: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.orders = orders
+        self.payments = payments
+        places: Batcher[PlaceOrder, Placement] = Batcher(
+            orders.place_orders, name="web.place_orders", on_batch=on_batch
+        )
+        reads: Batcher[OrderQuery, OrderView | None] = Batcher(
+            orders.read_orders, name="web.read_orders", on_batch=on_batch
+        )
+        pays: Batcher[PayOrder, PayResult] = Batcher(
+            orders.pay_orders, name="web.pay_orders", key=_paid_order, on_batch=on_batch
+        )
+        attempts: Batcher[UUID, list[AttemptView]] = Batcher(
+            payments.read_attempts, name="web.read_attempts", on_batch=on_batch
+        )
+        presents: Batcher[PresentRequest, PaymentAction] = Batcher(
+            payments.present_attempts,
+            name="web.present_attempts",
+            size_max=64,
+            in_flight_max=8,
+            on_batch=on_batch,
+        )
+        products: Batcher[ProductId, ProductView | None] = Batcher(
+            catalog.read_products, name="web.read_products", on_batch=on_batch
+        )
+        offers: Batcher[str, Offer | None] = Batcher(
+            catalog.read_offers, name="web.read_offers", on_batch=on_batch
+        )
+        self._batchers = (places, reads, pays, attempts, presents, products, offers)
+        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = places.submit
+        self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = reads.submit
+        self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
+        self.attempts: Callable[[UUID], Awaitable[list[AttemptView]]] = attempts.submit
+        self.present: Callable[[PresentRequest], Awaitable[PaymentAction]] = presents.submit
+        self.offer: Callable[[str], Awaitable[Offer | None]] = offers.submit
+        self.product: Callable[[ProductId], Awaitable[ProductView | None]] = Memory(
+            products.submit, 1.0
+        ).get
+        self.methods: Callable[[str], Awaitable[list[Method]]] = Memory(
+            payments.list_methods, 1.0
+        ).get
+        self.found: Callable[[ProductQuery], Awaitable[list[ProductView]]] = Memory(
+            self._find, 1.0
+        ).get
+        self.shop: Callable[[str], Awaitable[Shop | None]] = Memory(self._read_shop, 1.0).get
+        self._shops: Memory[tuple[()], list[Shop]] = Memory(self._read_shops, 1.0)
+
+    async def shops(self) -> list[Shop]:
+        """List the open shops."""
+        return await self._shops.get(())
+
+    async def _find(self, query: ProductQuery) -> list[ProductView]:
+        return (await self.catalog.find_products([query]))[0]
+
+    async def _read_shop(self, slug: str) -> Shop | None:
+        return (await self.catalog.read_shops([slug]))[0]
+
+    async def _read_shops(self, _: tuple[()]) -> list[Shop]:
+        return [shop for shop in await self.catalog.read_shops([]) if shop is not None]
+
+    async def drain(self) -> None:
+        """Wait until nothing is under way: before a stop."""
+        for batcher in self._batchers:
+            await batcher.drain()
+
+
+def _paid_order(request: PayOrder) -> UUID:
+    return request.order

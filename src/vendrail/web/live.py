@@ -1,0 +1,98 @@
+"""Live order pages: a hint wakes them at once, and once a second they look for themselves.
+
+All pages look in the same tick, so that however many are open, they cost a batch or two a second.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from vendrail.api.orders import OrderState, OrderView
+from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.outbox import Wakeups
+
+_TICK_S = 1.0
+_TICK_SLOW_S = 5.0
+_BEAT_TICKS = 15  # A sign of life, so that proxies keep the stream open.
+_LIFE_TICKS = 900  # Then the browser connects again.
+_QUICK = (OrderState.PLACED, OrderState.PAID)
+
+
+def version_of(view: OrderView) -> str:
+    """Say in a word what of an order its page shows, so that a change can be seen."""
+    return f"{view.state}.{len(view.timeline)}.{view.refunded_minor}.{view.waiting}"
+
+
+class Watch:
+    """One page that waits for its order to change."""
+
+    def __init__(self, hint: asyncio.Event, seen: str) -> None:
+        self._hint = hint
+        self._seen = seen
+        self._ticks = 0
+        self._tick_s = _TICK_S
+        self.view: OrderView | None = None
+
+    async def until_changed(
+        self, read: Callable[[], Awaitable[OrderView | None]], gone: "asyncio.Future[None]"
+    ) -> bool:
+        """Wait; `view` is the changed order, or None for a sign of life. False: it is over."""
+        self.view = None
+        while self._ticks < _LIFE_TICKS:
+            self._hint.clear()  # Before reading: a hint that comes meanwhile must not be lost.
+            try:
+                view = await read()
+            except Unavailable:
+                view = None
+                self._tick_s = _TICK_SLOW_S
+            else:
+                if view is None:
+                    return False
+                self._tick_s = _TICK_S if view.state in _QUICK else _TICK_SLOW_S
+            if view is not None and version_of(view) != self._seen:
+                self._seen = version_of(view)
+                self.view = view
+                return True
+            if not await self._wait(gone):
+                return False
+            self._ticks += 1
+            if self._ticks % _BEAT_TICKS == 0:
+                return True
+        return False
+
+    async def _wait(self, gone: "asyncio.Future[None]") -> bool:
+        """Wait for a hint or the common tick; False when the browser has left."""
+        delay_s = self._tick_s - asyncio.get_running_loop().time() % self._tick_s
+        hinted = asyncio.ensure_future(self._hint.wait())
+        try:
+            await asyncio.wait((hinted, gone), timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hinted.cancel()
+        return not gone.done()
+
+
+class LivePages:
+    """All pages that are live in this process; bounded."""
+
+    def __init__(self, wakeups: Wakeups, pages_max: int) -> None:
+        self._wakeups = wakeups
+        self._pages_max = pages_max
+        self.count = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more page may be live; the others ask every few seconds instead."""
+        return self.count < self._pages_max
+
+    @contextmanager
+    def watch(self, order: UUID, seen: str) -> Iterator[Watch]:
+        """Watch one order for as long as its page is open."""
+        topic = f"order:{order}"
+        hint = self._wakeups.subscribe(topic)
+        self.count += 1
+        try:
+            yield Watch(hint, seen)
+        finally:
+            self.count -= 1
+            self._wakeups.unsubscribe(topic, hint)

@@ -1,0 +1,203 @@
+"""Pages out of templates: an environment per language, hashed assets, headers that guard."""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import segno
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Response
+from litestar.datastructures import Cookie
+from markupsafe import Markup
+
+from vendrail.kernel.ids import to_serial
+from vendrail.web import amounts, words
+from vendrail.web.languages import LANGUAGES, Language, translations
+from vendrail.web.settings import WebSettings
+from vendrail.web.visitor import DEVICE, Visitor, Visitors
+
+_HERE = Path(__file__).parent
+_DIST = _HERE / "assets/dist"
+_COMPRESS_BYTES_MIN = 860  # Below this, a packet is a packet.
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; manifest-src 'self'; form-action {forms}; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A built file: its bytes as they are and compressed."""
+
+    content: bytes
+    compressed: bytes
+    media_type: str
+
+
+class Assets:
+    """The built style sheet and scripts, in memory, named by the hash of their content."""
+
+    def __init__(self, folder: Path = _DIST) -> None:
+        manifest = folder / "manifest.json"
+        self._names: dict[str, str] = (
+            json.loads(manifest.read_text("utf-8")) if manifest.is_file() else {}
+        )
+        self.files = {name: _read_asset(folder / name) for name in self._names.values()}
+
+    def address(self, name: str) -> str:
+        """Give the address of a file; before the first build its plain name, which is not there."""
+        return f"/assets/{self._names.get(name, name)}"
+
+
+def _read_asset(path: Path) -> Asset:
+    types = {
+        ".css": "text/css; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        ".svg": "image/svg+xml",
+        ".png": "image/png",
+        ".webp": "image/webp",
+        ".webmanifest": "application/manifest+json",
+    }
+    content = path.read_bytes()
+    media_type = types.get(path.suffix, "application/octet-stream")
+    return Asset(content, gzip.compress(content, 9, mtime=0), media_type)
+
+
+class Pages:
+    """Writes whole pages and parts of pages for a visitor."""
+
+    def __init__(self, visitors: Visitors, settings: WebSettings, assets: Assets) -> None:
+        self._visitors = visitors
+        self._settings = settings
+        self.assets = assets
+        self._environments = {tag: self._environment(LANGUAGES[tag]) for tag in LANGUAGES}
+
+    def _environment(self, language: Language) -> Environment:
+        made = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        made.install_gettext_translations(  # type: ignore[attr-defined]
+            translations(language.tag), newstyle=True
+        )
+        settings = self._settings
+        made.globals |= {
+            "asset": self.assets.address,
+            "language": language,
+            "languages": list(LANGUAGES.values()),
+            "site_name": settings.site_name,
+            "serial": to_serial,
+            "money": partial(_amount, locale=language.locale),
+            "number": partial(amounts.count, locale=language.locale),
+            "qr": qr_svg,
+        }
+        made.filters |= {
+            "markdown": words.from_markdown,
+            "clean": words.clean,
+            "moment": partial(_moment, language=language, zone=settings.time_zone),
+            "hour": partial(_hour, language=language, zone=settings.time_zone),
+            "media": media_address,
+        }
+        return made
+
+    def translate(self, visitor: Visitor, text: str) -> str:
+        """Say a marked message in the visitor's language."""
+        return translations(visitor.language.tag).gettext(text)
+
+    def text(self, template: str, visitor: Visitor, **context: Any) -> str:
+        """Write a page, or a part of one, as text."""
+        environment = self._environments[visitor.language.tag]
+        return environment.get_template(template).render(
+            visitor=visitor, form_token=self._visitors.form_token(visitor), **context
+        )
+
+    def page(
+        self,
+        template: str,
+        visitor: Visitor,
+        *,
+        status: int = 200,
+        is_private: bool = False,
+        accepts: str = "",
+        cookies: Sequence[Cookie] = (),
+        headers: Mapping[str, str] | None = None,
+        forms_to: str = "",
+        **context: Any,
+    ) -> Response[bytes]:
+        """Answer with a page. A private one is never stored, nor compressed beside its secrets."""
+        body = self.text(template, visitor, **context).encode()
+        sent = {
+            "content-security-policy": _POLICY.format(forms=f"'self' {forms_to}".strip()),
+            "cache-control": "no-store" if is_private else "private, no-cache",
+            "vary": "Accept-Encoding, Accept-Language, Cookie",
+            "content-language": visitor.language.tag,
+            **guards(),
+            **(headers or {}),
+        }
+        if not is_private and "gzip" in accepts and len(body) >= _COMPRESS_BYTES_MIN:
+            body = gzip.compress(body, 4, mtime=0)
+            sent["content-encoding"] = "gzip"
+        kept = list(cookies)
+        if visitor.is_new:
+            kept.append(self._visitors.cookie(DEVICE, visitor.device))
+        return Response(
+            body,
+            status_code=status,
+            media_type="text/html; charset=utf-8",
+            headers=sent,
+            cookies=kept,
+        )
+
+
+def guards() -> dict[str, str]:
+    """Give the headers that every answer of the pages carries."""
+    return {
+        "referrer-policy": "same-origin",
+        "x-content-type-options": "nosniff",
+        "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        "cross-origin-opener-policy": "same-origin",
+    }
+
+
+def onward(path: str, cookies: Sequence[Cookie] = ()) -> Response[bytes]:
+    """Send the browser on with GET, after a form or to a better address."""
+    headers = {"location": path, "cache-control": "no-store", **guards()}
+    return Response(b"", status_code=303, headers=headers, cookies=list(cookies))
+
+
+def qr_svg(text: str) -> Markup:
+    """Draw a QR code as SVG of plain attributes, dark on white in both themes."""
+    code = segno.make(text, error="m", micro=False)
+    svg = code.svg_inline(
+        border=3, dark="#0b1512", light="#ffffff", omitsize=True, svgclass=None, lineclass=None
+    )
+    return Markup(svg)  # noqa: S704  # Drawn by segno from modules alone; the text is not in it.
+
+
+def media_address(path: str) -> str:
+    """Give the address of a picture below the media folder."""
+    return "/media/" + path.lstrip("/")
+
+
+def _amount(amount_minor: int, currency: str, *, locale: Any) -> str:
+    return amounts.amount(amount_minor, currency, locale)
+
+
+def _moment(at: datetime, *, language: Language, zone: str) -> str:
+    return amounts.moment(at, language.locale, zone)
+
+
+def _hour(at: datetime, *, language: Language, zone: str) -> str:
+    return amounts.hour(at, language.locale, zone)

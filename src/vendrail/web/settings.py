@@ -1,0 +1,32 @@
+"""What can be set for the pages."""
+
+from pathlib import Path
+from typing import Annotated
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.config import Help
+
+
+class WebSettings(Record, frozen=True):
+    """Name, language and bounds of the site."""
+
+    home: Annotated[Path, Help("The folder whose media folder holds the pictures.")] = Path(
+        "~/.vendrail"
+    )
+    public_url: Annotated[str, Help("Where buyers and providers reach the site.")] = (
+        "http://127.0.0.1:8000"
+    )
+    site_name: Annotated[str, Help("The name in the head of every page.")] = "Vendrail"
+    default_language: Annotated[
+        str, Help("The language for whom no other can be found: zh-Hans or en.")
+    ] = "zh-Hans"
+    default_currency: Annotated[str, Help("The currency of prices and orders.")] = "CNY"
+    time_zone: Annotated[str, Help("The time zone of times on pages.")] = "Asia/Shanghai"
+    places_per_minute_max: Annotated[
+        int, Help("Orders that one network address may place on pages in a minute; 0: no limit.")
+    ] = 30
+    lookups_per_minute_max: Annotated[
+        int, Help("Lookups that one network address may try in a minute; 0: no limit.")
+    ] = 10
+    live_pages_max: Annotated[int, Help("Order pages that may be live at once.")] = 2_000
+    cookie_days: Annotated[int, Help("How long a browser can open its orders again.")] = 90

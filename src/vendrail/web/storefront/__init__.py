@@ -1,0 +1,1 @@
+"""What buyers see: choose, pay, read the key; find the order again."""

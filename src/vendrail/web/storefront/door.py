@@ -1,0 +1,103 @@
+"""The pay door: where an attempt is signed by its provider's rules, at the moment it is opened."""
+
+from urllib.parse import urlsplit
+
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from vendrail.api.payments import ActionKind, Attempt, PaymentAction, PresentRequest
+from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.ids import to_serial
+from vendrail.web.languages import message
+from vendrail.web.pages import onward
+from vendrail.web.storefront.front import Asked, Front, Page, device_kind
+from vendrail.web.storefront.tracking import read_serial
+from vendrail.web.visitor import Visitor
+
+_SAYS = {
+    "captured": (
+        message("This is paid already"),
+        message("The payment has arrived. Nothing more is to pay here."),
+    ),
+    "closed": (
+        message("This can no longer be paid"),
+        message("The time to pay is over. Nothing was charged here."),
+    ),
+    "provider_away": (
+        message("The payment provider does not answer"),
+        message("Nothing was charged. Try again in a moment, or choose another way to pay."),
+    ),
+}
+
+
+class Door:
+    """Opens attempts: for our own pages, and for whoever got the address from the API."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the route of the door."""
+        return [get("/pay/{serial:str}/{attempt:str}", name="web.door")(self.open)]
+
+    async def open(self, request: Asked, serial: FromPath[str], attempt: FromPath[str]) -> Page:
+        """Sign the way to pay, and send the buyer on or show what to scan."""
+        front = self._front
+        order_id, attempt_id = read_serial(serial), read_serial(attempt)
+        if order_id is None or attempt_id is None:
+            return front.problem(request, 404)
+        try:
+            known = await front.calls.attempts(order_id)
+            found = next((each.attempt for each in known if each.attempt.id == attempt_id), None)
+            if found is None:
+                return front.problem(request, 404)
+            order = f"{front.public_url}/orders/{to_serial(order_id)}"
+            asked = PresentRequest(found.id, device_kind(request), found.return_url or order, order)
+            action = await front.calls.present(asked)
+        except Unavailable:
+            action = PaymentAction(ActionKind.NONE, problem="provider_away")
+            found = None
+        if action.kind is ActionKind.REDIRECT and _is_web(action.url):
+            return onward(action.url)
+        return self._page(request, front.visitor(request), serial, found, action)
+
+    def _page(
+        self,
+        request: Asked,
+        visitor: Visitor,
+        serial: str,
+        attempt: Attempt | None,
+        action: PaymentAction,
+    ) -> Page:
+        front = self._front
+        title, advice = _SAYS.get(action.problem, _SAYS["closed"])
+        is_away = action.problem == "provider_away"
+        headers = {"retry-after": "5"} if is_away else {}
+        forms_to = ""
+        if action.kind is ActionKind.FORM and _is_web(action.url):
+            parts = urlsplit(action.url)
+            forms_to = f"{parts.scheme}://{parts.netloc}"
+        return front.page(
+            request,
+            visitor,
+            "door.html",
+            status=503 if is_away else 200,
+            headers=headers,
+            is_private=True,
+            forms_to=forms_to,
+            here=f"/orders/{serial}",
+            attempt=attempt,
+            action=action,
+            title=front.pages.translate(visitor, title),
+            advice=front.pages.translate(visitor, advice),
+            is_away=is_away,
+            back=f"/orders/{serial}",
+        )
+
+
+def _is_web(url: str) -> bool:
+    """Whether an address is one of the web's, with nothing in it that could end a header."""
+    parts = urlsplit(url)
+    is_plain = url.isprintable() and not set(" \"'<>;,\\") & set(parts.netloc)
+    return parts.scheme in ("https", "http") and bool(parts.netloc) and is_plain

@@ -1,0 +1,130 @@
+"""What every page of the storefront leans on: pages, calls, visitors, limits."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar import Request, Response
+from litestar.types import Scope
+
+from vendrail.kernel.clock import Clock
+from vendrail.web.calls import Calls
+from vendrail.web.languages import message
+from vendrail.web.pages import Pages
+from vendrail.web.settings import WebSettings
+from vendrail.web.visitor import Visitor, Visitors
+
+Asked = Request[Any, Any, Any]
+Page = Response[bytes]
+AddressOf = Callable[[Scope], str]
+Limit = Callable[[str], Awaitable[float]]  # Seconds to wait before the key may go on; 0: now.
+
+_PROBLEMS = {
+    400: (
+        message("That did not work"),
+        message("The request could not be read. Go back and try again."),
+    ),
+    403: (
+        message("Please send the form again"),
+        message(
+            "It was not sent from this page, or cookies are off. Go back, reload and try again."
+        ),
+    ),
+    404: (
+        message("Nothing here"),
+        message("The address may be old or mistyped. The shop is one step away."),
+    ),
+    405: (
+        message("That did not work"),
+        message("The request could not be read. Go back and try again."),
+    ),
+    413: (message("That did not work"), message("What was sent is too large.")),
+    429: (
+        message("A little slower, please"),
+        message("There were too many tries from your network. Wait a moment, then go on."),
+    ),
+    500: (
+        message("Our mistake"),
+        message("Nothing was lost. Try again; orders and payments are safe."),
+    ),
+    503: (
+        message("Very busy right now"),
+        message("Nothing was charged. Wait a few seconds and try again."),
+    ),
+}
+
+
+class Front:
+    """The tools of the storefront's rooms, and the pages for when something is wrong."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        pages: Pages,
+        visitors: Visitors,
+        clock: Clock,
+        settings: WebSettings,
+        address_of: AddressOf,
+    ) -> None:
+        self.calls = calls
+        self.pages = pages
+        self.visitors = visitors
+        self.clock = clock
+        self.settings = settings
+        self.address_of = address_of
+        self.public_url = settings.public_url.rstrip("/")
+
+    def visitor(self, request: Asked) -> Visitor:
+        """Read who is asking."""
+        headers = request.headers
+        return self.visitors.read(headers.get("cookie", ""), headers.get("accept-language", ""))
+
+    def page(self, request: Asked, visitor: Visitor, template: str, **context: Any) -> Page:
+        """Answer with a page."""
+        accepts = request.headers.get("accept-encoding", "")
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        context.setdefault("here", path)
+        return self.pages.page(template, visitor, accepts=accepts, **context)
+
+    def problem(
+        self, request: Asked, status: int, wait_s: float = 0, headers: dict[str, str] | None = None
+    ) -> Page:
+        """Answer with the page for a status, in the visitor's language."""
+        known = status if status in _PROBLEMS else (500 if status >= 500 else 400)
+        title, advice = _PROBLEMS[known]
+        sent = dict(headers or {})
+        if wait_s > 0 or known == 503:
+            sent["retry-after"] = str(max(1, round(wait_s + 0.499)))
+        visitor = self.visitor(request)
+        return self.page(
+            request,
+            visitor,
+            "problem.html",
+            status=status,
+            headers=sent,
+            here="/",
+            title=self.pages.translate(visitor, title),
+            advice=self.pages.translate(visitor, advice),
+        )
+
+    async def refuse_form(
+        self, request: Asked, visitor: Visitor, form: dict[str, str], limit: Limit | None = None
+    ) -> Page | None:
+        """Refuse a form that is not ours, or that comes too often; None: it may pass."""
+        is_cross = request.headers.get("sec-fetch-site", "same-origin") == "cross-site"
+        if is_cross or not self.visitors.is_own_form(visitor, form.get("form_token", "")):
+            return self.problem(request, 403)
+        if limit is not None:
+            wait_s = await limit(self.address_of(request.scope))
+            if wait_s > 0:
+                return self.problem(request, 429, wait_s)
+        return None
+
+
+def device_kind(request: Asked) -> str:
+    """Whether the browser is a phone's: providers show another page there."""
+    hint = request.headers.get("sec-ch-ua-mobile", "")
+    if hint:
+        return "mobile" if hint == "?1" else "desktop"
+    agent = request.headers.get("user-agent", "")
+    is_mobile = any(mark in agent for mark in ("Mobi", "Android", "iPhone", "iPad"))
+    return "mobile" if is_mobile else "desktop"

@@ -1,0 +1,227 @@
+"""Shops and products: what there is, what it costs, and the one form that buys it."""
+
+import secrets
+from hashlib import blake2b
+from urllib.parse import urlencode
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from vendrail.api.catalog import ProductId, ProductQuery, ProductState, ProductView, Variant
+from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
+from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.ids import from_serial, new_id, shard_of, to_serial
+from vendrail.web.languages import message
+from vendrail.web.pages import onward
+from vendrail.web.storefront.front import Asked, Front, Limit, Page
+from vendrail.web.visitor import Visitor, read_form
+
+_SAYS = {
+    PlaceStatus.CONTACT_MALFORMED: (
+        "contact",
+        message("Enter an e-mail address or phone number we can reach you at."),
+    ),
+    PlaceStatus.SKU_NOT_FOUND: ("sku", message("This choice is gone. Pick another one.")),
+    PlaceStatus.NOT_ON_SALE: ("", message("This product is not on sale at the moment.")),
+    PlaceStatus.QUANTITY_OUT_OF_RANGE: ("quantity", message("That quantity cannot be ordered.")),
+    PlaceStatus.CURRENCY_NOT_OFFERED: ("", message("This product is not sold in that currency.")),
+    PlaceStatus.METHOD_NOT_OFFERED: ("method", message("Choose one of these ways to pay.")),
+    PlaceStatus.RISK_REFUSED: (
+        "",
+        message("This order cannot be taken. The shop's support can tell you more."),
+    ),
+    PlaceStatus.BUYER_CAP_REACHED: (
+        "",
+        message("You have several unpaid orders. Pay or cancel one of them first."),
+    ),
+    PlaceStatus.SOLD_OUT: ("quantity", message("Not enough is left just now.")),
+}
+_UNCLEAR = ("", message("That did not work. Please try again."))
+
+
+class Shopping:
+    """The pages from the front door to the order."""
+
+    def __init__(self, front: Front, place_limit: Limit | None) -> None:
+        self._front = front
+        self._place_limit = place_limit
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        return [
+            get("/", name="web.home")(self.home),
+            get("/shops/{slug:str}", name="web.shop")(self.shop),
+            get("/products/{serial:str}", name="web.product")(self.product),
+            post("/orders", name="web.place")(self.place),
+        ]
+
+    async def home(self, request: Asked) -> Page:
+        """Show shops, categories and products, or what a search finds."""
+        return await self._list(request, None)
+
+    async def shop(self, request: Asked, slug: FromPath[str]) -> Page:
+        """Show one shop."""
+        return await self._list(request, slug)
+
+    async def _list(self, request: Asked, slug: str | None) -> Page:
+        front = self._front
+        visitor = front.visitor(request)
+        shop = await front.calls.shop(slug) if slug is not None else None
+        if slug is not None and (shop is None or not shop.is_open):
+            return front.problem(request, 404)
+        category = request.query_params.get("category", "")[:80]
+        text = request.query_params.get("q", "").strip()[:80]
+        every = await front.calls.found(ProductQuery(shop_slug=slug))
+        found = every
+        if category or text:
+            found = await front.calls.found(
+                ProductQuery(shop_slug=slug, category=category or None, words=text or None)
+            )
+        is_part = "hx-request" in request.headers
+        return front.page(
+            request,
+            visitor,
+            "parts/products.html" if is_part else ("shop.html" if shop else "home.html"),
+            shop=shop,
+            shops=await front.calls.shops(),
+            categories=_categories(every),
+            category=category,
+            words=text,
+            products=found,
+            currency=front.settings.default_currency,
+        )
+
+    async def product(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Show one product with the form that buys it."""
+        visitor = self._front.visitor(request)
+        return await self._product(request, visitor, _product_id(serial), {})
+
+    async def _product(
+        self,
+        request: Asked,
+        visitor: Visitor,
+        id: ProductId | None,
+        filled: dict[str, str],
+        problem: tuple[str, str] | None = None,
+        status: int = 200,
+    ) -> Page:
+        front = self._front
+        view = await front.calls.product(id) if id is not None else None
+        if view is None or view.product.state is ProductState.DRAFT:
+            return front.problem(request, 404)
+        currency = _currency(view, front.settings.default_currency)
+        variants = sorted(view.product.variants, key=lambda each: each.position)
+        chosen = _choose(variants, view, filled.get("sku", ""))
+        field, advice = problem or ("", "")
+        return front.page(
+            request,
+            visitor,
+            "product.html",
+            status=status,
+            here=f"/products/{to_serial(view.product.id)}",
+            view=view,
+            product=view.product,
+            shop=view.shop,
+            variants=variants,
+            chosen=chosen,
+            currency=currency,
+            methods=await front.calls.methods(currency),
+            filled=filled,
+            nonce=filled.get("nonce") or secrets.token_urlsafe(18),
+            problem_field=field,
+            problem=front.pages.translate(visitor, advice) if advice else "",
+        )
+
+    async def place(self, request: Asked) -> Page:
+        """Take the form: place the order and go on to pay; the same form gives the same order."""
+        front = self._front
+        visitor = front.visitor(request)
+        form = await read_form(request)
+        refusal = await front.refuse_form(request, visitor, form, self._place_limit)
+        if refusal is not None:
+            return refusal
+        offer = await front.calls.offer(form.get("sku", "")[:64])
+        if offer is None:
+            again = _product_id(form.get("product", ""))
+            problem = _SAYS[PlaceStatus.SKU_NOT_FOUND]
+            return await self._product(request, visitor, again, form, problem, 422)
+        currency = form.get("currency", "")
+        if currency not in offer.prices_minor:
+            currency = next(iter(offer.prices_minor), "")
+        order = PlaceOrder(
+            id=OrderId(new_id(front.clock.now(), shard_of(offer.merchant))),
+            sku=offer.sku,
+            quantity=_quantity(form.get("quantity", "1")),
+            currency=currency,
+            contact=form.get("contact", "").strip()[:254],
+            method=form.get("method", "")[:64],
+            address=front.address_of(request.scope),
+            device=visitor.device,
+            locale=visitor.language.tag,
+            idempotency_key=_idempotency_key(visitor, form),
+        )
+        try:
+            placed = await front.calls.place(order)
+        except Unavailable as error:
+            return front.problem(request, 503, error.retry_after_s)
+        if placed.status not in (PlaceStatus.PLACED, PlaceStatus.EXISTS) or placed.order is None:
+            problem = _SAYS.get(placed.status, _UNCLEAR)
+            return await self._product(request, visitor, offer.product, form, problem, 422)
+        return await self._placed(visitor, placed, placed.order, order.method, currency)
+
+    async def _placed(
+        self, visitor: Visitor, placed: Placement, id: OrderId, method: str, currency: str
+    ) -> Page:
+        front = self._front
+        serial = to_serial(id)
+        query = {}
+        if placed.attempt is not None:
+            query["pay"] = to_serial(placed.attempt)
+            offered = await front.calls.methods(currency)
+            if any(each.method == method and each.shows == "redirect" for each in offered):
+                query["go"] = "1"
+        cookies = [
+            front.visitors.order_cookie(serial, placed.secret),
+            front.visitors.recent_cookie(visitor, serial),
+        ]
+        tail = f"?{urlencode(query)}" if query else ""
+        return onward(f"/orders/{serial}{tail}", cookies)
+
+
+def _categories(views: list[ProductView]) -> list[str]:
+    return sorted({view.product.category for view in views if view.product.category})
+
+
+def _product_id(serial: str) -> ProductId | None:
+    try:
+        return ProductId(from_serial(serial))
+    except Malformed:
+        return None
+
+
+def _currency(view: ProductView, wanted: str) -> str:
+    offered = [currency for each in view.product.variants for currency in each.prices_minor]
+    return wanted if wanted in offered or not offered else offered[0]
+
+
+def _choose(variants: list[Variant], view: ProductView, sku: str) -> str:
+    """Choose what the form shows as chosen: what was chosen, else the first that can be had."""
+    skus = [variant.sku for variant in variants]
+    if sku in skus:
+        return sku
+    left = [sku for sku in skus if view.stock.get(sku, 0) != 0]
+    return next(iter(left or skus), "")
+
+
+def _quantity(text: str) -> int:
+    """Read a quantity; what is none becomes 0, which orders refuses by its own rule."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else 0
+
+
+def _idempotency_key(visitor: Visitor, form: dict[str, str]) -> str:
+    """Name the choice: sent twice it is one order, changed it is another."""
+    fields = ("nonce", "sku", "quantity", "contact", "method", "currency")
+    parts = [visitor.device, *(form.get(name, "") for name in fields)]
+    return blake2b("\0".join(parts).encode(), digest_size=24).hexdigest()

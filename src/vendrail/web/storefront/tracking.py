@@ -1,0 +1,294 @@
+"""One order: pay it, watch the money, read the keys. Its secret opens it, nothing else does."""
+
+import asyncio
+from typing import Any, cast
+from uuid import UUID
+
+from litestar import asgi, get, post
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath
+from litestar.types import Receive, Scope, Send
+from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEvent
+
+from vendrail.api.catalog import ProductId
+from vendrail.api.orders import (
+    OrderId,
+    OrderQuery,
+    OrderState,
+    OrderView,
+    PayOrder,
+    PayStatus,
+)
+from vendrail.api.payments import (
+    ActionKind,
+    AttemptId,
+    AttemptState,
+    AttemptView,
+    Method,
+    PaymentAction,
+    PresentRequest,
+)
+from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.ids import from_serial, to_serial
+from vendrail.web.languages import message
+from vendrail.web.live import LivePages, version_of
+from vendrail.web.pages import guards, onward
+from vendrail.web.storefront.front import Asked, Front, Page, device_kind
+from vendrail.web.visitor import Visitor, read_form
+
+_ALIVE = (OrderState.PLACED, OrderState.PAID, OrderState.EXPIRED, OrderState.REFUNDING)
+_PAY_SAYS = {
+    PayStatus.METHOD_NOT_OFFERED: message("Choose one of these ways to pay."),
+    PayStatus.TOO_MANY_ATTEMPTS: message(
+        "There were many tries already. Use one of the ways opened before: each still counts."
+    ),
+}
+
+
+class Tracking:
+    """The page of one order, its live part, and what can be done on it."""
+
+    def __init__(self, front: Front, live: LivePages) -> None:
+        self._front = front
+        self._live = live
+
+    def handlers(self) -> list[BaseRouteHandler]:
+        """Give the routes of these pages."""
+        return [
+            get("/orders/{serial:str}", name="web.order")(self.order),
+            get("/orders/{serial:str}/live", name="web.live")(self.live),
+            get("/orders/{serial:str}/keys.txt", name="web.keys")(self.keys),
+            post("/orders/{serial:str}/payments", name="web.pay")(self.pay),
+            post("/orders/{serial:str}/cancel", name="web.cancel")(self.cancel),
+            asgi("/orders/{serial:str}/events", copy_scope=False, name="web.events")(self.events),
+        ]
+
+    async def order(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Show an order. A link that carries the secret moves it from the address to a cookie."""
+        front = self._front
+        visitor = front.visitor(request)
+        id = read_serial(serial)
+        if id is None:
+            return self._closed(request, visitor)
+        serial = to_serial(id)
+        key = request.query_params.get("key", "")
+        if key:
+            view = await front.calls.read(OrderQuery(id, key[:256]))
+            if view is None:
+                return self._closed(request, visitor)
+            cookies = [
+                front.visitors.order_cookie(serial, key[:256]),
+                front.visitors.recent_cookie(visitor, serial),
+            ]
+            return onward(f"/orders/{serial}", cookies)
+        view = await self._read(visitor, id)
+        if view is None:
+            return self._closed(request, visitor)
+        return await self._show(request, visitor, view)
+
+    async def _show(
+        self, request: Asked, visitor: Visitor, view: OrderView, problem: str = ""
+    ) -> Page:
+        context = await self._context(request, view)
+        attempt = context["attempt"]
+        is_going = "go" in request.query_params and attempt is not None and not problem
+        return self._front.page(
+            request,
+            visitor,
+            "order.html",
+            status=422 if problem else 200,
+            is_private=True,
+            here=f"/orders/{view.serial}",
+            go=context["door"] if is_going and context["door"] else "",
+            problem=problem,
+            **context,
+        )
+
+    async def live(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Give the live part anew, or nothing when it has not changed: for pages without events."""
+        visitor = self._front.visitor(request)
+        id = read_serial(serial)
+        view = await self._read(visitor, id) if id is not None else None
+        if view is None:
+            return self._closed(request, visitor)
+        if request.query_params.get("seen", "") == version_of(view):
+            return Page(b"", status_code=204, headers={"cache-control": "no-store"})
+        context = await self._context(request, view)
+        return self._front.page(
+            request, visitor, "parts/live.html", is_private=True, problem="", **context
+        )
+
+    async def keys(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Give the keys as a text file."""
+        visitor = self._front.visitor(request)
+        id = read_serial(serial)
+        view = await self._read(visitor, id) if id is not None else None
+        if view is None or not view.items:
+            return self._closed(request, visitor)
+        headers = {
+            "cache-control": "no-store",
+            "content-disposition": f'attachment; filename="{view.serial}.txt"',
+            **guards(),
+        }
+        body = "".join(f"{item}\n" for item in view.items).encode()
+        return Page(body, media_type="text/plain; charset=utf-8", headers=headers)
+
+    async def pay(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Open another way to pay; earlier ones stay payable."""
+        front = self._front
+        visitor = front.visitor(request)
+        form = await read_form(request)
+        refusal = await front.refuse_form(request, visitor, form)
+        if refusal is not None:
+            return refusal
+        id = read_serial(serial)
+        view = await self._read(visitor, id) if id is not None else None
+        if id is None or view is None:
+            return self._closed(request, visitor)
+        method = form.get("method", "")[:64]
+        try:
+            result = await front.calls.pay(PayOrder(id, visitor.order_secret, method))
+        except Unavailable as error:
+            return front.problem(request, 503, error.retry_after_s)
+        if result.status in _PAY_SAYS:
+            problem = front.pages.translate(visitor, _PAY_SAYS[result.status])
+            return await self._show(request, visitor, view, problem)
+        if result.attempt is None:  # Paid or ended meanwhile: the order's page says so.
+            return onward(f"/orders/{view.serial}")
+        offered = await front.calls.methods(view.currency)
+        is_door = any(each.method == method and each.shows == "redirect" for each in offered)
+        tail = "&go=1" if is_door else ""
+        return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}")
+
+    async def cancel(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Cancel an unpaid order."""
+        front = self._front
+        visitor = front.visitor(request)
+        refusal = await front.refuse_form(request, visitor, await read_form(request))
+        if refusal is not None:
+            return refusal
+        id = read_serial(serial)
+        if id is None or not visitor.order_secret:
+            return self._closed(request, visitor)
+        try:
+            await front.calls.orders.cancel_orders([OrderQuery(id, visitor.order_secret)])
+        except Unavailable as error:
+            return front.problem(request, 503, error.retry_after_s)
+        return onward(f"/orders/{to_serial(id)}")
+
+    def _closed(self, request: Asked, visitor: Visitor) -> Page:
+        """Answer alike for an order that is not there and for one that is not theirs."""
+        return self._front.page(
+            request, visitor, "closed.html", status=404, is_private=True, here="/lookup"
+        )
+
+    async def _read(self, visitor: Visitor, id: OrderId) -> OrderView | None:
+        secret = visitor.order_secret
+        if not secret:
+            return None
+        return await self._front.calls.read(OrderQuery(id, secret, with_items=True))
+
+    async def _context(self, request: Asked, view: OrderView) -> dict[str, Any]:
+        """Gather what the page and its live part show."""
+        front = self._front
+        methods: list[Method] = []
+        attempt: AttemptView | None = None
+        action: PaymentAction | None = None
+        door = ""
+        if view.state is OrderState.PLACED:
+            methods = await front.calls.methods(view.currency)
+            attempt = _current(
+                await front.calls.attempts(view.id), request.query_params.get("pay", "")
+            )
+        if attempt is not None:
+            method = attempt.attempt.method
+            is_drawn = any(each.method == method and each.shows == "qr" for each in methods)
+            door = f"/pay/{view.serial}/{to_serial(attempt.attempt.id)}"
+            if is_drawn:
+                action = await self._present(request, attempt.attempt.id, view.serial)
+        return {
+            "order": view,
+            "product": await front.calls.product(ProductId(view.product)),
+            "methods": methods,
+            "attempt": attempt.attempt if attempt else None,
+            "action": action if action and action.kind is ActionKind.QR else None,
+            "door": door,
+            "is_alive": view.state in _ALIVE,
+            "seen": version_of(view),
+            "done": {step.kind: step.at for step in view.timeline},
+        }
+
+    async def _present(self, request: Asked, attempt: AttemptId, serial: str) -> PaymentAction:
+        back = f"{self._front.public_url}/orders/{serial}"
+        asked = PresentRequest(attempt, device_kind(request), back, back)
+        try:
+            return await self._front.calls.present(asked)
+        except Unavailable:
+            return PaymentAction(ActionKind.NONE, problem="provider_away")
+
+    async def events(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream the live part whenever the order has changed (server-sent events)."""
+        request = Asked(scope, receive, send)
+        visitor = self._front.visitor(request)
+        id = read_serial(scope["path_params"]["serial"])
+        view = await self._read(visitor, id) if id is not None else None
+        if view is None or not self._live.has_room:
+            await _start(send, 404 if view is None else 503, b"text/plain")
+            await _part(send, b"", is_last=True)
+            return
+        await _start(send, 200, b"text/event-stream")
+        await _part(send, b"retry: 3000\n\n")
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            with self._live.watch(view.id, request.query_params.get("seen", "")) as watch:
+                while await watch.until_changed(lambda: self._read(visitor, view.id), gone):
+                    if watch.view is None:
+                        await _part(send, b": still here\n\n")
+                        continue
+                    context = await self._context(request, watch.view)
+                    part = self._front.pages.text("parts/live.html", visitor, problem="", **context)
+                    lines = "".join(f"data: {line}\n" for line in part.splitlines())
+                    await _part(send, f"event: order\n{lines}\n".encode())
+            if not gone.done():
+                await _part(send, b"", is_last=True)
+        finally:
+            gone.cancel()
+
+
+def read_serial(serial: str) -> OrderId | None:
+    """Read the serial number of an address; None where it is none."""
+    try:
+        return OrderId(from_serial(serial))
+    except Malformed:
+        return None
+
+
+def _current(attempts: list[AttemptView], wanted: str) -> AttemptView | None:
+    """Choose the way to pay that is shown: the one asked for, else the last that is open."""
+    is_open = [each for each in attempts if each.state is AttemptState.OPEN]
+    asked: UUID | None = read_serial(wanted) if wanted else None
+    return next(
+        (each for each in is_open if each.attempt.id == asked), is_open[-1] if is_open else None
+    )
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _start(send: Send, status: int, content_type: bytes) -> None:
+    headers = [
+        (b"content-type", content_type),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"10"))
+    event = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(cast("HTTPResponseStartEvent", event))
+
+
+async def _part(send: Send, body: bytes, *, is_last: bool = False) -> None:
+    event = {"type": "http.response.body", "body": body, "more_body": not is_last}
+    await send(cast("HTTPResponseBodyEvent", event))

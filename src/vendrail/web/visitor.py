@@ -1,0 +1,129 @@
+"""Who is asking: the browser's language, theme, device cookie and form token; never a person."""
+
+import secrets
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from litestar import Request
+from litestar.datastructures import Cookie
+
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import from_serial, to_serial
+from vendrail.kernel.vault import Vault, is_same
+from vendrail.web.languages import Language, choose
+from vendrail.web.settings import WebSettings
+
+DEVICE = "vr_device"
+LANGUAGE = "vr_language"
+THEME = "vr_theme"
+RECENT = "vr_recent"
+ORDER = "vr_order"
+THEMES = ("light", "dark")
+_RECENT_MAX = 6
+_FORM_BYTES_MAX = 32_768
+
+
+class Visitor:
+    """What one request tells of its browser."""
+
+    __slots__ = ("cookies", "device", "is_new", "language", "recent", "theme")
+
+    def __init__(self, cookies: dict[str, str], accepted: str, default_language: str) -> None:
+        self.cookies = cookies
+        device = cookies.get(DEVICE, "")
+        self.is_new = not (20 <= len(device) <= 64 and device.isascii() and device.isprintable())
+        self.device = secrets.token_urlsafe(18) if self.is_new else device
+        self.language: Language = choose(cookies.get(LANGUAGE, ""), accepted, default_language)
+        theme = cookies.get(THEME, "")
+        self.theme = theme if theme in THEMES else ""
+        self.recent = _serials(cookies.get(RECENT, ""))
+
+    @property
+    def order_secret(self) -> str:
+        """Give the secret that the order's own cookie holds (its path is the order's)."""
+        return self.cookies.get(ORDER, "")[:256]
+
+
+class Visitors:
+    """Reads visitors from requests, and makes the cookies that they keep."""
+
+    def __init__(self, vault: Vault, settings: WebSettings) -> None:
+        self._vault = vault
+        self._settings = settings
+        self._is_secure = settings.public_url.startswith("https://")
+        self._age_s = settings.cookie_days * 86_400
+
+    def read(self, cookie: str, accepted: str) -> Visitor:
+        """Read a visitor from the Cookie and Accept-Language headers."""
+        return Visitor(parse_cookies(cookie), accepted, self._settings.default_language)
+
+    def form_token(self, visitor: Visitor) -> str:
+        """Give the token that the visitor's forms carry: nobody else can make it."""
+        return self._vault.token("web.form", visitor.device.encode())
+
+    def is_own_form(self, visitor: Visitor, token: str) -> bool:
+        """Whether a form came from one of our pages, in this browser."""
+        return not visitor.is_new and is_same(token, self.form_token(visitor))
+
+    def cookie(self, name: str, value: str, path: str = "/") -> Cookie:
+        """Make a cookie that scripts cannot read and other sites cannot send."""
+        return Cookie(
+            key=name,
+            value=value,
+            path=path,
+            max_age=self._age_s,
+            httponly=True,
+            secure=self._is_secure,
+            samesite="lax",
+        )
+
+    def order_cookie(self, serial: str, secret: str) -> Cookie:
+        """Make the cookie that opens one order, sent to that order's pages only."""
+        return self.cookie(ORDER, secret, f"/orders/{serial}")
+
+    def recent_cookie(self, visitor: Visitor, serial: str) -> Cookie:
+        """Remember which orders this browser placed: their numbers, not their secrets."""
+        others = [each for each in visitor.recent if each != serial]
+        return self.cookie(RECENT, ".".join([serial, *others][:_RECENT_MAX]))
+
+
+def parse_cookies(header: str) -> dict[str, str]:
+    """Read a Cookie header; of several with one name the first, most specific one counts."""
+    cookies: dict[str, str] = {}
+    for part in header[:8192].split(";"):
+        name, _, value = part.strip().partition("=")
+        if name and name not in cookies:
+            cookies[name] = value.strip('"')
+    return cookies
+
+
+def local_path(path: str) -> str:
+    """Give back a path of this site, or the home page: never another site."""
+    parts = urlsplit(path) if path.startswith("/") and not path.startswith(("//", "/\\")) else None
+    if parts is None or parts.netloc or parts.scheme or not path.isprintable():
+        return "/"
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Read a form, within a bound; the last field of a name counts."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _FORM_BYTES_MAX:
+            raise Malformed("The form is too large.")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        raise Malformed("The form cannot be read.") from None
+    return dict(pairs)
+
+
+def _serials(text: str) -> list[str]:
+    found = []
+    for part in text.split(".")[:_RECENT_MAX]:
+        try:
+            found.append(to_serial(from_serial(part)))
+        except Malformed:
+            continue
+    return found
