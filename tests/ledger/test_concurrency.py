@@ -186,6 +186,33 @@ async def test_fifty_batches_over_the_same_accounts(service, pay, books_database
     assert 0 == await deadlocks(database_url)
 
 
+async def test_large_batches_wait_in_one_order(service, pay, books_database, database_url):
+    """Whatever plans and places on disk, plain batches over crossing accounts make no circle."""
+    rng = random.Random(13)
+    street = [
+        Account(f"street:{number}", "CNY", AccountLimit.DEBITS_WITHIN_CREDITS)
+        for number in range(3_000)
+    ]
+    await service.open_accounts(street)
+    await service.post_transfers([pay(BANK, shop, 10_000) for shop in street])
+    async with books_database.transaction() as tx:
+        await tx.execute(
+            "with gone as (delete from ledger.balance returning *)"
+            " insert into ledger.balance select * from gone order by account desc"
+        )
+    async with books_database.reading() as tx:
+        await tx.execute("analyze ledger.balance")
+    batches = [
+        [pay(*rng.sample(street, k=2), rng.randint(1, 9)) for _ in range(count)]
+        for count in [1_500, 20, 20, 20] * 6
+    ]
+    results = await asyncio.gather(*(service.post_transfers(one) for one in batches))
+
+    assert {"created"} == {one.status for many in results for one in many}
+    assert (0, 0) == await conserved(books_database)
+    assert 0 == await deadlocks(database_url)
+
+
 async def test_an_account_is_never_spent_twice(service, pay):
     """Fifty at once want the same hundred: exactly as many succeed as the money allows."""
     shop = SHOPS[0]
