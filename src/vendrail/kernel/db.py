@@ -19,8 +19,10 @@ Row = asyncpg.Record
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
-_RETRY_STATES = ("40001", "40P01", "55P03")
+_RETRY_STATES = ("40001", "40P01", "55P03", "25P03", "25P04")
 _LOST_STATES = ("08", "57P")
+_REFUSED_STATES = ("28", "3D")  # Who we are, or the database, is not known there.
+_UNABLE_STATES = ("53", "57014", "58")  # No room, too slow, or its disk fails.
 
 
 class Retry(Unavailable):
@@ -38,11 +40,20 @@ def _translate(error: BaseException) -> Exception | None:
         state = error.sqlstate or ""
         if state in _RETRY_STATES or state.startswith(_LOST_STATES):
             return Retry(f"The database asked to try again: {error}", retry_after_s=0.05)
-        if state.startswith("53"):
-            return Unavailable(f"The database has run out of room: {error}", retry_after_s=2.0)
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
+            return Retry(f"A migration has changed a table under us: {error}", retry_after_s=0.05)
+        if state.startswith(_UNABLE_STATES):
+            return Unavailable(f"The database cannot do this now: {error}", retry_after_s=2.0)
+        if state.startswith(_REFUSED_STATES):
+            return Unavailable(
+                f"The database refused us: {error}. Check VENDRAIL_DATABASE_URL.", retry_after_s=5.0
+            )
         return None
-    if isinstance(error, (asyncpg.InterfaceError, OSError, TimeoutError)):
+    if isinstance(error, asyncpg.InterfaceError):
         return Retry(f"The connection to the database was lost: {error}", retry_after_s=0.2)
+    if isinstance(error, (OSError, TimeoutError)):
+        advice = "Is the server running?"
+        return Retry(f"The database cannot be reached: {error}. {advice}", retry_after_s=0.2)
     return None
 
 
