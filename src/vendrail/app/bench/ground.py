@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import secrets
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from vendrail.api.catalog import (
     VariantId,
 )
 from vendrail.api.settlement import FeeTerms, Settlement
+from vendrail.app.audit import audit
 from vendrail.app.services import SCHEMAS
 from vendrail.app.wiring import House, build
 from vendrail.kernel.codec import Record, replace
@@ -59,6 +61,7 @@ class Ground:
     dsn: str
     house: House
     server: EmbeddedServer | None
+    server_pids: list[int] = field(default_factory=list)  # Of servers that run beside the bench.
 
     async def seed(self, *, variants: int, keys: int, merchants: int = 20) -> Market:
         """Make merchants, shops, products and sealed keys, spread evenly."""
@@ -139,6 +142,9 @@ async def count(ground: Ground) -> Counters:
 def _cpu_s(ground: Ground) -> float:
     """Add up the processor time of this process and of the database server's processes."""
     processes = [psutil.Process()]
+    for pid in ground.server_pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes += [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     if ground.server is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
             postmaster = psutil.Process(ground.server.pid)
@@ -218,6 +224,24 @@ async def _pgbench(*words: str) -> str:
     if process.returncode:
         raise Broken(f"pgbench failed: {told.decode()[-500:]}")
     return told.decode()
+
+
+async def prove(ground: Ground) -> None:
+    """After the clock: the books must be clean."""
+    report = await audit(ground.dsn)
+    for outcome in report.outcomes:
+        if not outcome.is_ok:
+            raise Broken(
+                f"audit: {outcome.name}: {outcome.examined} examined, {outcome.findings[:5]}"
+            )
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def durability(ground: Ground) -> dict[str, str]:

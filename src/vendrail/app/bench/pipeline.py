@@ -29,7 +29,6 @@ from vendrail.api.payments import (
     ChannelStatus,
     Payments,
 )
-from vendrail.app.audit import audit
 from vendrail.app.bench.ground import (
     PRICE_MINOR,
     Ground,
@@ -39,6 +38,7 @@ from vendrail.app.bench.ground import (
     open_ground,
     percentile,
     pgbench_tps,
+    prove,
     shard,
 )
 from vendrail.app.keys import make_key_pair
@@ -188,12 +188,7 @@ async def check(ground: Ground, lanes: Lanes, market: Market, progress: Progress
         raise Broken(f"{len(ids)} orders, {len(keys)} keys, {len(set(keys))} distinct keys.")
     if market.key_count < len(ids):
         raise Broken("More keys were sold than were seeded.")
-    report = await audit(ground.dsn)
-    for outcome in report.outcomes:
-        if not outcome.is_ok:
-            raise Broken(
-                f"audit: {outcome.name}: {outcome.examined} examined, {outcome.findings[:5]}"
-            )
+    await prove(ground)
 
 
 async def bench_pipeline(
