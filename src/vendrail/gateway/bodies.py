@@ -212,13 +212,3 @@ class MethodListBody(Record, frozen=True):
     """The ways to pay that are offered now."""
 
     items: list[MethodBody]
-
-
-class ProblemBody(Record, frozen=True):
-    """What went wrong and what to do about it (RFC 9457)."""
-
-    type: Annotated[str, Meta(examples=["urn:vendrail:problem:sold_out"])]
-    title: Annotated[str, Meta(examples=["Sold out"])]
-    status: Annotated[int, Meta(examples=[409])]
-    detail: Annotated[str, Meta(examples=["Nothing is left just now. Try again later."])]
-    code: Annotated[str, Meta(examples=["sold_out"])]

@@ -23,7 +23,9 @@ from vendrail.gateway.products import ProductPages
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial
+from vendrail.kernel.telemetry import trace_id_here
 
 AddressOf = Callable[[Scope], str]
 Limit = Callable[[str], Awaitable[float]]  # Seconds to wait before the key may go on; 0: now.
@@ -47,13 +49,11 @@ class Gateway:
         *,
         address_of: AddressOf = peer_address,
         place_limit: Limit | None = None,
-        start_trace: Callable[[], str] = str,
     ) -> None:
         self._calls = calls
         self._settings = settings
         self._address_of = address_of
         self._place_limit = place_limit
-        self._start_trace = start_trace
         public_url = settings.public_url.rstrip("/")
         self._desk = OrderDesk(calls, clock, settings, public_url)
         products = ProductPages(calls, settings, public_url)
@@ -113,11 +113,11 @@ class Gateway:
     async def _place(self, exchange: Exchange, _: str) -> Answer:
         address = self._address_of(exchange.scope)
         if self._place_limit is not None:
-            wait_s = await self._place_limit(address)
+            wait_s = await self._place_limit(limit_key(address))
             if wait_s > 0:
                 seconds = str(max(1, round(wait_s + 0.499)))
                 raise Refusal(problems.RATE_LIMITED, headers=[("retry-after", seconds)])
-        return await self._desk.place(exchange, address, self._start_trace())
+        return await self._desk.place(exchange, address, trace_id_here())
 
     async def _take(self, exchange: Exchange, channel: str) -> Answer:
         body = await exchange.body(self._settings.callback_bytes_max)
@@ -169,7 +169,6 @@ def routes(
     settings: GatewaySettings,
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
-    start_trace: Callable[[], str] = str,
     on_batch: Callable[[str, int], None] | None = None,
 ) -> Sequence[ASGIRouteHandler]:
     """Build the public API and the callback door: handlers for the wiring's application."""
@@ -180,6 +179,5 @@ def routes(
         settings,
         address_of=address_of,
         place_limit=place_limit,
-        start_trace=start_trace,
     )
     return gateway.handlers()

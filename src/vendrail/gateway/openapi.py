@@ -13,12 +13,12 @@ from vendrail.gateway.bodies import (
     PayBody,
     PlaceBody,
     PlacedBody,
-    ProblemBody,
     ProductBody,
     ProductListBody,
 )
 from vendrail.gateway.problems import Problem
 from vendrail.kernel.codec import encode
+from vendrail.kernel.http.problems import ProblemDetails
 
 _SHAPES = (
     PlaceBody,
@@ -29,7 +29,7 @@ _SHAPES = (
     ProductBody,
     ProductListBody,
     MethodListBody,
-    ProblemBody,
+    ProblemDetails,
 )
 _SERIAL = "06ASMRVT3W7J1C2XK9QF4EBN8D"
 _DOOR = "https://pay.example.com/pay/06ASMRVT3W7J1C2XK9QF4EBN8D/06ASMRVT3X0000000000000000"
@@ -282,7 +282,7 @@ def _refusals(*expected: Problem) -> dict[str, Any]:
             kind.code: {"summary": kind.title, "value": msgspec.json.decode(kind.body())}
             for kind in kinds
         }
-        media = {"schema": _ref("ProblemBody"), "examples": examples}
+        media = {"schema": _ref("ProblemDetails"), "examples": examples}
         answer: dict[str, Any] = {
             "description": " / ".join(dict.fromkeys(kind.title for kind in kinds)),
             "content": {"application/problem+json": media},

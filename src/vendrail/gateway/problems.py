@@ -3,10 +3,7 @@
 from typing import NamedTuple
 
 from vendrail.api.orders import PayStatus, PlaceStatus
-from vendrail.gateway.bodies import ProblemBody
-from vendrail.kernel.codec import encode
-
-TYPE_PREFIX = "urn:vendrail:problem:"
+from vendrail.kernel.http import problem_body
 
 
 class Problem(NamedTuple):
@@ -19,11 +16,7 @@ class Problem(NamedTuple):
 
     def body(self, detail: str = "") -> bytes:
         """Write the problem as JSON; `detail` says more than the general advice."""
-        return encode(
-            ProblemBody(
-                TYPE_PREFIX + self.code, self.title, self.status, detail or self.detail, self.code
-            )
-        )
+        return problem_body(self.status, self.code, detail or self.detail, title=self.title)
 
 
 NOT_FOUND = Problem("not_found", 404, "Not found", "There is nothing at this address.")

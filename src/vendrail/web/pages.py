@@ -120,7 +120,7 @@ class Pages:
         """Write a page, or a part of one, as text."""
         environment = self._environments[visitor.language.tag]
         return environment.get_template(template).render(
-            visitor=visitor, form_token=self._visitors.form_token(visitor), **context
+            visitor=visitor, form_token=partial(self._visitors.form_token, visitor), **context
         )
 
     def page(
@@ -152,6 +152,8 @@ class Pages:
         kept = list(cookies)
         if visitor.is_new:
             kept.append(self._visitors.cookie(DEVICE, visitor.device))
+        if visitor.mark_cookie is not None:
+            kept.append(visitor.mark_cookie)
         return Response(
             body,
             status_code=status,
@@ -166,8 +168,6 @@ def guards() -> dict[str, str]:
     return {
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
-        "permissions-policy": "camera=(), geolocation=(), microphone=()",
-        "cross-origin-opener-policy": "same-origin",
     }
 
 

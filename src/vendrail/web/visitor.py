@@ -1,6 +1,7 @@
 """Who is asking: the browser's language, theme, device cookie and form token; never a person."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -8,8 +9,9 @@ from litestar import Request
 from litestar.datastructures import Cookie
 
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.http import Csrf
 from vendrail.kernel.ids import from_serial, to_serial
-from vendrail.kernel.vault import Vault, is_same
+from vendrail.kernel.vault import Vault
 from vendrail.web.languages import Language, choose
 from vendrail.web.settings import WebSettings
 
@@ -26,7 +28,16 @@ _FORM_BYTES_MAX = 32_768
 class Visitor:
     """What one request tells of its browser."""
 
-    __slots__ = ("cookies", "device", "is_new", "language", "recent", "theme")
+    __slots__ = (
+        "cookies",
+        "device",
+        "is_new",
+        "language",
+        "mark",
+        "mark_cookie",
+        "recent",
+        "theme",
+    )
 
     def __init__(self, cookies: dict[str, str], accepted: str, default_language: str) -> None:
         self.cookies = cookies
@@ -34,6 +45,8 @@ class Visitor:
         self.is_new = not (20 <= len(device) <= 64 and device.isascii() and device.isprintable())
         self.device = secrets.token_urlsafe(18) if self.is_new else device
         self.language: Language = choose(cookies.get(LANGUAGE, ""), accepted, default_language)
+        self.mark = ""
+        self.mark_cookie: Cookie | None = None  # To be set, where the browser has none yet.
         theme = cookies.get(THEME, "")
         self.theme = theme if theme in THEMES else ""
         self.recent = _serials(cookies.get(RECENT, ""))
@@ -48,22 +61,27 @@ class Visitors:
     """Reads visitors from requests, and makes the cookies that they keep."""
 
     def __init__(self, vault: Vault, settings: WebSettings) -> None:
-        self._vault = vault
+        self._csrf = Csrf(vault, settings.public_url)
         self._settings = settings
         self._is_secure = settings.public_url.startswith("https://")
         self._age_s = settings.cookie_days * 86_400
 
     def read(self, cookie: str, accepted: str) -> Visitor:
         """Read a visitor from the Cookie and Accept-Language headers."""
-        return Visitor(parse_cookies(cookie), accepted, self._settings.default_language)
+        visitor = Visitor(parse_cookies(cookie), accepted, self._settings.default_language)
+        visitor.mark = visitor.cookies.get(self._csrf.cookie_name, "")
+        if not visitor.mark:
+            visitor.mark_cookie = self._csrf.new_cookie()
+            visitor.mark = visitor.mark_cookie.value or ""
+        return visitor
 
     def form_token(self, visitor: Visitor) -> str:
         """Give the token that the visitor's forms carry: nobody else can make it."""
-        return self._vault.token("web.form", visitor.device.encode())
+        return self._csrf.token(visitor.mark)
 
-    def is_own_form(self, visitor: Visitor, token: str) -> bool:
+    def is_own_form(self, visitor: Visitor, headers: Mapping[str, str], token: str) -> bool:
         """Whether a form came from one of our pages, in this browser."""
-        return not visitor.is_new and is_same(token, self.form_token(visitor))
+        return visitor.mark_cookie is None and self._csrf.is_ours(headers, visitor.mark, token)
 
     def cookie(self, name: str, value: str, path: str = "/") -> Cookie:
         """Make a cookie that scripts cannot read and other sites cannot send."""

@@ -7,6 +7,7 @@ from litestar import Request, Response
 from litestar.types import Scope
 
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
 from vendrail.web.languages import message
 from vendrail.web.pages import Pages
@@ -110,11 +111,10 @@ class Front:
         self, request: Asked, visitor: Visitor, form: dict[str, str], limit: Limit | None = None
     ) -> Page | None:
         """Refuse a form that is not ours, or that comes too often; None: it may pass."""
-        is_cross = request.headers.get("sec-fetch-site", "same-origin") == "cross-site"
-        if is_cross or not self.visitors.is_own_form(visitor, form.get("form_token", "")):
+        if not self.visitors.is_own_form(visitor, request.headers, form.get("form_token", "")):
             return self.problem(request, 403)
         if limit is not None:
-            wait_s = await limit(self.address_of(request.scope))
+            wait_s = await limit(limit_key(self.address_of(request.scope)))
             if wait_s > 0:
                 return self.problem(request, 429, wait_s)
         return None

@@ -12,6 +12,7 @@ from vendrail.api.catalog import ProductId, ProductQuery, ProductState, ProductV
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.ids import from_serial, new_id, shard_of, to_serial
+from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page
@@ -160,6 +161,7 @@ class Shopping:
             device=visitor.device,
             locale=visitor.language.tag,
             idempotency_key=_idempotency_key(visitor, form),
+            trace_id=trace_id_here(),
         )
         try:
             placed = await front.calls.place(order)
