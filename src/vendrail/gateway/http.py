@@ -49,11 +49,13 @@ class Gateway:
         *,
         address_of: AddressOf = peer_address,
         place_limit: Limit | None = None,
+        start_trace: Callable[[], str] = trace_id_here,
     ) -> None:
         self._calls = calls
         self._settings = settings
         self._address_of = address_of
         self._place_limit = place_limit
+        self._start_trace = start_trace
         public_url = settings.public_url.rstrip("/")
         self._desk = OrderDesk(calls, clock, settings, public_url)
         products = ProductPages(calls, settings, public_url)
@@ -117,7 +119,7 @@ class Gateway:
             if wait_s > 0:
                 seconds = str(max(1, round(wait_s + 0.499)))
                 raise Refusal(problems.RATE_LIMITED, headers=[("retry-after", seconds)])
-        return await self._desk.place(exchange, address, trace_id_here())
+        return await self._desk.place(exchange, address, self._start_trace())
 
     async def _take(self, exchange: Exchange, channel: str) -> Answer:
         body = await exchange.body(self._settings.callback_bytes_max)
@@ -169,6 +171,7 @@ def routes(
     settings: GatewaySettings,
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
+    start_trace: Callable[[], str] = trace_id_here,
     on_batch: Callable[[str, int], None] | None = None,
 ) -> Sequence[ASGIRouteHandler]:
     """Build the public API and the callback door: handlers for the wiring's application."""
@@ -179,5 +182,6 @@ def routes(
         settings,
         address_of=address_of,
         place_limit=place_limit,
+        start_trace=start_trace,
     )
     return gateway.handlers()
