@@ -5,7 +5,7 @@ Each service owns one schema and, where roles may be made, one role that owns no
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -77,7 +77,11 @@ async def _ensure_roles(connection: Any, services: Sequence[str]) -> bool:
                 role = role_name(service)
                 known = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
                 if not known:
-                    await connection.execute(f'create role "{role}" nologin')
+                    # Roles belong to the server: a migrator of another database may be faster.
+                    await connection.execute(
+                        f'do $$ begin create role "{role}" nologin;'
+                        " exception when duplicate_object or unique_violation then null; end $$"
+                    )
                 member = await connection.fetchval(
                     "select pg_has_role(current_user, $1, 'SET')"
                     if connection.get_server_version().major >= 16
@@ -94,27 +98,34 @@ async def _ensure_roles(connection: Any, services: Sequence[str]) -> bool:
     return True
 
 
-async def migrate(dsn: str, services: Sequence[str]) -> list[Migration]:
+async def migrate(
+    dsn: str,
+    services: Sequence[str],
+    read: Callable[[str], list[Migration]] = read_migrations,
+) -> list[Migration]:
     """Bring every named service's schema to the newest form; give what was applied now."""
-    connection = await connect_once(dsn, lock_timeout="5s")
+    connection = await connect_once(dsn, lock_timeout="300s")
     applied: list[Migration] = []
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK_KEY)
+        # Long waits are for other migrators only, never for tables that services use.
+        await connection.execute("set lock_timeout = '5s'")
         await connection.execute(_BOOKS)
         with_roles = await _ensure_roles(connection, services)
         for service in services:
-            applied += await _migrate_service(connection, service, with_roles=with_roles)
+            applied += await _apply(connection, service, read(service), with_roles=with_roles)
     finally:
         await connection.close()
     return applied
 
 
-async def _migrate_service(connection: Any, service: str, *, with_roles: bool) -> list[Migration]:
+async def _apply(
+    connection: Any, service: str, migrations: Sequence[Migration], *, with_roles: bool
+) -> list[Migration]:
     rows = await connection.fetch(
         "select number, checksum from vendrail.migration where service = $1", service
     )
     known = {row["number"]: row["checksum"] for row in rows}
-    migrations = read_migrations(service)
     if known and max(known) > len(migrations):
         raise Broken(
             f"The database is newer than this program: {service} is at {max(known)}, "

@@ -1,0 +1,211 @@
+"""The outbox: events leave with their change, and none is skipped, whoever commits late."""
+
+import asyncio
+import random
+
+import pytest
+
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.db import Database, connect_once
+from vendrail.kernel.outbox import (
+    EVENT_TABLE,
+    Cursor,
+    Wakeups,
+    append_events,
+    poll,
+    read_events,
+)
+
+
+@pytest.fixture
+async def db(database_url):
+    owner = await connect_once(database_url)
+    await owner.execute("create schema shop;" + EVENT_TABLE.format(schema="shop"))
+    await owner.close()
+    database = Database(database_url, "shop", connections_max=8)
+    yield database
+    await database.close()
+
+
+async def append(tx, clock, *events):
+    await append_events(tx, "shop", clock.now(), encode(list(events)), len(events))
+
+
+async def read(db, cursor, rows_max=64):
+    async with db.reading() as tx:
+        page = await read_events(tx, "shop", cursor, rows_max)
+    return [event for batch in page.batches for event in decode(batch, list[int])], page
+
+
+async def test_events_come_in_order_and_once(db, clock):
+    """A consumer that keeps its cursor reads every event once, in order."""
+    for number in range(10):
+        async with db.transaction() as tx:
+            await append(tx, clock, number, number + 100)
+    first, page = await read(db, Cursor(), rows_max=6)
+    second, rest = await read(db, page.cursor, rows_max=6)
+    third, end = await read(db, rest.cursor)
+
+    assert [n for number in range(10) for n in (number, number + 100)] == first + second
+    assert (True, False) == (page.is_more, rest.is_more)
+    assert ([], rest.cursor) == (third, end.cursor)
+
+
+async def test_a_row_that_commits_late_is_never_skipped(db, clock):
+    """What begins first and commits last hides the later rows until it is there: none is lost."""
+    async with db.transaction() as late:
+        await append(late, clock, 1)
+        async with db.transaction() as early:
+            await append(early, clock, 2)
+        hidden, page = await read(db, Cursor())
+    seen, _ = await read(db, page.cursor)
+
+    assert [] == hidden
+    assert [1, 2] == seen
+
+
+async def test_a_row_of_an_earlier_transaction_and_later_id_is_not_skipped(db, clock):
+    """A transaction that began long ago may write after others have committed: still read."""
+    async with db.transaction() as old:
+        await old.fetch_value("select pg_current_xact_id()")
+        async with db.transaction() as young:
+            await append(young, clock, 1)
+        before, page = await read(db, Cursor())
+        await append(old, clock, 2)
+    after, _ = await read(db, page.cursor)
+
+    assert [] == before
+    assert sorted([1, 2]) == sorted(after)
+
+
+async def test_what_was_rolled_back_was_never_there(db, clock):
+    """An event of a change that failed is not read, and holds up nobody."""
+
+    async def fail():
+        async with db.transaction() as tx:
+            await append(tx, clock, 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with db.transaction() as tx:
+        await append(tx, clock, 2)
+
+    assert [2] == (await read(db, Cursor()))[0]
+
+
+async def test_no_event_is_lost_or_doubled_under_concurrency(db, clock):
+    """Writers that commit in any order and a reader beside them: each event is read once."""
+    chance = random.Random(3)
+    written, seen = 0, []
+
+    async def write(numbers):
+        async with db.transaction() as tx:
+            await append(tx, clock, *numbers)
+            await asyncio.sleep(chance.random() * 0.02)
+
+    async def follow():
+        cursor = Cursor()
+        while len(seen) < 300:
+            events, page = await read(db, cursor, rows_max=5)
+            cursor = page.cursor
+            seen.extend(events)
+            await asyncio.sleep(0.001)
+
+    reader = asyncio.create_task(follow())
+    writers = []
+    while written < 300:
+        size = min(chance.randrange(1, 7), 300 - written)
+        writers.append(asyncio.create_task(write(range(written, written + size))))
+        written += size
+        await asyncio.sleep(chance.random() * 0.003)
+    await asyncio.gather(*writers)
+    await asyncio.wait_for(reader, timeout=20)
+
+    assert list(range(300)) == sorted(seen)
+
+
+async def test_an_append_wakes_by_notice(db, clock):
+    """One NOTIFY a batch reaches whoever listens in another process, after the commit."""
+    wake = asyncio.Event()
+    listener = await db.listen("vendrail_shop", wake)
+    async with db.transaction() as tx:
+        await append(tx, clock, 1)
+        await asyncio.sleep(0.05)
+        early = wake.is_set()
+    await asyncio.wait_for(wake.wait(), timeout=5)
+    await listener.close()
+
+    assert not early
+
+
+async def test_a_wakeup_reaches_all_who_wait_for_the_topic():
+    """Waking a topic sets every event subscribed to it, and no other."""
+    wakeups = Wakeups()
+    first, second = wakeups.subscribe("orders"), wakeups.subscribe("orders")
+    other = wakeups.subscribe("payments")
+    wakeups.wake("orders")
+    wakeups.wake("nobody")
+
+    assert (True, True, False) == (first.is_set(), second.is_set(), other.is_set())
+
+
+async def test_poll_works_until_nothing_is_left_and_wakes_at_a_hint(clock):
+    """The loop runs while there is work, sleeps when there is none, and a hint wakes it at once."""
+    left, runs, wake = 3, 0, asyncio.Event()
+
+    async def work():
+        nonlocal left, runs
+        runs += 1
+        left -= 1
+        return left > 0
+
+    loop = asyncio.create_task(poll(work, clock, wake, name="test", delay_s_max=60.0))
+    await asyncio.sleep(0.02)
+    before, left = runs, 1
+    wake.set()
+    await asyncio.sleep(0.02)
+    loop.cancel()
+
+    assert before >= 3
+    assert runs > before
+
+
+async def test_poll_survives_failures(clock):
+    """A failing run is tried again; the loop never ends by itself."""
+    runs, done = 0, asyncio.Event()
+
+    async def work():
+        nonlocal runs
+        runs += 1
+        if runs < 3:
+            raise ZeroDivisionError
+        done.set()
+        return False
+
+    loop = asyncio.create_task(poll(work, clock, asyncio.Event(), name="test"))
+    await asyncio.wait_for(done.wait(), timeout=5)
+
+    assert not loop.done()
+    loop.cancel()
+
+
+async def test_a_hint_during_work_is_not_lost(clock):
+    """A hint that comes while work runs makes the loop look again without waiting."""
+    runs, wake, second = 0, asyncio.Event(), asyncio.Event()
+
+    async def work():
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            await asyncio.sleep(0.01)
+            wake.set()
+        else:
+            second.set()
+        return False
+
+    loop = asyncio.create_task(poll(work, clock, wake, name="test", delay_s_max=600.0))
+    await asyncio.wait_for(second.wait(), timeout=0.5)
+    loop.cancel()
+
+    assert runs >= 2
