@@ -236,9 +236,9 @@ async def test_a_verdict_takes_the_place_of_a_review(world):
     await world.risk.put_limits(TIGHT)
     questions = [world.question("a@example.com", 10) for _ in range(4)]
     await world.assess(*questions)
-    allowed, _, third, fourth = (question.order for question in questions)
+    allowed, third, fourth = (questions[at].order for at in (0, 2, 3))
     waiting = await world.risk.list_reviews(None, 10)
-    assert [third, fourth] == [review.order for review in waiting]
+    assert sorted([third, fourth]) == [review.order for review in waiting]
     assert [] == await world.risk.list_reviews(third, 10)
     assert 1 == len(await world.risk.list_reviews(world.merchant, 1))
 

@@ -99,7 +99,7 @@ def test_the_strictest_answer_wins_and_trust_lifts_only_soft_ones():
         assert expected == answer(lists, reasons, is_refused=is_refused).decision
 
 
-@given(st.text(min_size=1), st.sampled_from(SubjectKind))
+@given(st.text(min_size=1) | st.binary(min_size=16).map(bytes.hex), st.sampled_from(SubjectKind))
 def test_a_subject_number_fits_a_bigint(value, kind):
     """Numbers are the same each time, not negative, within 63 bits, and differ by kind."""
     number = subject_number(kind, value)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from vendrail.api.risk import ListKind, RiskAnswer, RiskDecision, RiskLimits, RiskQuestion
@@ -94,23 +95,34 @@ class Rulebook(NamedTuple):
         return Ceiling(limits.review_orders_per_device, limits.refuse_orders_per_device)
 
 
+_KIND_BITS = {SubjectKind.BUYER: 0, SubjectKind.ADDRESS: 1 << 60, SubjectKind.DEVICE: 2 << 60}
+_HASH_BITS = (1 << 60) - 1
+
+
 def subject_number(kind: SubjectKind, value: str) -> int:
-    """Give the number under which a subject's counts are kept: 63 bits of a hash."""
-    digest = hashlib.blake2b(f"{kind}:{value}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    """Give the number a subject's counts are kept under: its kind, and 60 bits of its hash."""
+    try:
+        number = int(value[:15], 16) & _HASH_BITS
+    except ValueError:
+        # Not a hash of ours; it is counted all the same.
+        digest = hashlib.blake2b(value.encode(), digest_size=8).digest()
+        number = int.from_bytes(digest, "big") >> 4
+    return _KIND_BITS[kind] | number
 
 
 def subjects_of(question: RiskQuestion) -> list[Subject]:
     """Give whom an order counts for; what is not known counts for nobody."""
-    return [
-        Subject(subject_number(kind, value), kind)
-        for kind, value in (
-            (SubjectKind.BUYER, question.buyer),
-            (SubjectKind.ADDRESS, question.address),
-            (SubjectKind.DEVICE, question.device),
+    found = []
+    if question.buyer:
+        found.append(Subject(subject_number(SubjectKind.BUYER, question.buyer), SubjectKind.BUYER))
+    if question.address:
+        kind = SubjectKind.ADDRESS
+        found.append(Subject(subject_number(kind, question.address), kind))
+    if question.device:
+        found.append(
+            Subject(subject_number(SubjectKind.DEVICE, question.device), SubjectKind.DEVICE)
         )
-        if value
-    ]
+    return found
 
 
 def hour_of(moment: datetime) -> int:
@@ -123,6 +135,7 @@ def day_of(hour: int) -> int:
     return hour // HOURS
 
 
+@cache
 def currency_number(currency: str) -> int:
     """Write a currency as a number, to stand among counts."""
     return int.from_bytes(currency.encode(), "big")
@@ -227,6 +240,17 @@ def excess_until(slots: Sequence[int], hour: int, currency: int, ceiling: Ceilin
         if is_below and is_cheap:
             return datetime.fromtimestamp((passed + HOURS + 1) * _HOUR_S, UTC)
     return datetime.fromtimestamp((hour + HOURS + 1) * _HOUR_S, UTC)
+
+
+def is_near(after: Total, ceiling: Ceiling) -> bool:
+    """Tell whether a subject is above a soft limit or on a hard one: to be looked at closely."""
+    orders, amount_minor = after
+    return bool(
+        (ceiling.review_orders and orders > ceiling.review_orders)
+        or (ceiling.refuse_orders and orders >= ceiling.refuse_orders)
+        or (ceiling.review_amount_minor and amount_minor > ceiling.review_amount_minor)
+        or (ceiling.refuse_amount_minor and amount_minor >= ceiling.refuse_amount_minor)
+    )
 
 
 def has_reached(so_far: Total, ceiling: Ceiling) -> bool:

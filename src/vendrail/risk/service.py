@@ -76,7 +76,7 @@ class RiskService:
                 return kept
             tally = Tally(new, rules.hour_of(now))
             await self._count(tx, tally)
-            answers = [tally.answer(question, rulebook) for question in new]
+            answers = tally.answers(rulebook)
             await store.add_answers(tx, new, answers, now)
             excesses = tally.excesses(rulebook)
             if excesses:
