@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from litestar import Request, Response, get
 from litestar.exceptions import HTTPException
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.static_files import create_static_files_router
 from litestar.types import Scope
@@ -90,7 +90,7 @@ def build_routes(
         _log.error("web.broken", path=request.url.path, exc_info=error)
         return front.problem(request, 500)
 
-    rooms: list[BaseRouteHandler] = [
+    rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit).handlers(),
         *Tracking(front, live).handlers(),
         *Door(front).handlers(),

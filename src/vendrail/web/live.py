@@ -4,8 +4,8 @@ All pages look in the same tick, so that however many are open, they cost a batc
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 from vendrail.api.orders import OrderState, OrderView
@@ -34,9 +34,7 @@ class Watch:
         self._tick_s = _TICK_S
         self.view: OrderView | None = None
 
-    async def until_changed(
-        self, read: Callable[[], Awaitable[OrderView | None]], gone: "asyncio.Future[None]"
-    ) -> bool:
+    async def until_changed(self, read: Callable[[], Awaitable[OrderView | None]]) -> bool:
         """Wait; `view` is the changed order, or None for a sign of life. False: it is over."""
         self.view = None
         while self._ticks < _LIFE_TICKS:
@@ -54,22 +52,17 @@ class Watch:
                 self._seen = version_of(view)
                 self.view = view
                 return True
-            if not await self._wait(gone):
-                return False
+            await self._wait()
             self._ticks += 1
             if self._ticks % _BEAT_TICKS == 0:
                 return True
         return False
 
-    async def _wait(self, gone: "asyncio.Future[None]") -> bool:
-        """Wait for a hint or the common tick; False when the browser has left."""
+    async def _wait(self) -> None:
+        """Wait for a hint or the common tick."""
         delay_s = self._tick_s - asyncio.get_running_loop().time() % self._tick_s
-        hinted = asyncio.ensure_future(self._hint.wait())
-        try:
-            await asyncio.wait((hinted, gone), timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            hinted.cancel()
-        return not gone.done()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hint.wait(), delay_s)
 
 
 class LivePages:
@@ -85,7 +78,7 @@ class LivePages:
         """Whether one more page may be live; the others ask every few seconds instead."""
         return self.count < self._pages_max
 
-    @contextmanager
+    @contextlib.contextmanager
     def watch(self, order: UUID, seen: str) -> Iterator[Watch]:
         """Watch one order for as long as its page is open."""
         topic = f"order:{order}"

@@ -157,7 +157,7 @@ class Pages:
         return Response(
             body,
             status_code=status,
-            media_type="text/html; charset=utf-8",
+            media_type="text/html",
             headers=sent,
             cookies=kept,
         )

@@ -51,4 +51,4 @@ class About:
 
     async def robots(self) -> Page:
         """Keep search engines from orders."""
-        return Page(_ROBOTS, media_type="text/plain; charset=utf-8")
+        return Page(_ROBOTS, media_type="text/plain")

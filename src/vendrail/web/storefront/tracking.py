@@ -1,14 +1,13 @@
 """One order: pay it, watch the money, read the keys. Its secret opens it, nothing else does."""
 
-import asyncio
-from typing import Any, cast
+from collections.abc import AsyncGenerator
+from typing import Any
 from uuid import UUID
 
-from litestar import asgi, get, post
-from litestar.handlers import BaseRouteHandler
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.types import Receive, Scope, Send
-from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEvent
+from litestar.response import Stream
 
 from vendrail.api.catalog import ProductId
 from vendrail.api.orders import (
@@ -52,7 +51,7 @@ class Tracking:
         self._front = front
         self._live = live
 
-    def handlers(self) -> list[BaseRouteHandler]:
+    def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
         return [
             get("/orders/{serial:str}", name="web.order")(self.order),
@@ -60,7 +59,7 @@ class Tracking:
             get("/orders/{serial:str}/keys.txt", name="web.keys")(self.keys),
             post("/orders/{serial:str}/payments", name="web.pay")(self.pay),
             post("/orders/{serial:str}/cancel", name="web.cancel")(self.cancel),
-            asgi("/orders/{serial:str}/events", copy_scope=False, name="web.events")(self.events),
+            get("/orders/{serial:str}/events", name="web.events")(self.events),
         ]
 
     async def order(self, request: Asked, serial: FromPath[str]) -> Page:
@@ -131,7 +130,7 @@ class Tracking:
             **guards(),
         }
         body = "".join(f"{item}\n" for item in view.items).encode()
-        return Page(body, media_type="text/plain; charset=utf-8", headers=headers)
+        return Page(body, media_type="text/plain", headers=headers)
 
     async def pay(self, request: Asked, serial: FromPath[str]) -> Page:
         """Open another way to pay; earlier ones stay payable."""
@@ -226,33 +225,33 @@ class Tracking:
         except Unavailable:
             return PaymentAction(ActionKind.NONE, problem="provider_away")
 
-    async def events(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def events(self, request: Asked, serial: FromPath[str]) -> Page | Stream:
         """Stream the live part whenever the order has changed (server-sent events)."""
-        request = Asked(scope, receive, send)
         visitor = self._front.visitor(request)
-        id = read_serial(scope["path_params"]["serial"])
+        id = read_serial(serial)
         view = await self._read(visitor, id) if id is not None else None
-        if view is None or not self._live.has_room:
-            await _start(send, 404 if view is None else 503, b"text/plain")
-            await _part(send, b"", is_last=True)
-            return
-        await _start(send, 200, b"text/event-stream")
-        await _part(send, b"retry: 3000\n\n")
-        gone = asyncio.ensure_future(_until_gone(receive))
-        try:
-            with self._live.watch(view.id, request.query_params.get("seen", "")) as watch:
-                while await watch.until_changed(lambda: self._read(visitor, view.id), gone):
-                    if watch.view is None:
-                        await _part(send, b": still here\n\n")
-                        continue
-                    context = await self._context(request, watch.view)
-                    part = self._front.pages.text("parts/live.html", visitor, problem="", **context)
-                    lines = "".join(f"data: {line}\n" for line in part.splitlines())
-                    await _part(send, f"event: order\n{lines}\n".encode())
-            if not gone.done():
-                await _part(send, b"", is_last=True)
-        finally:
-            gone.cancel()
+        if view is None:
+            return Page(b"", status_code=404, media_type="text/plain")
+        if not self._live.has_room:  # The page asks every few seconds instead.
+            return Page(b"", status_code=503, media_type="text/plain", headers={"retry-after": "9"})
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        parts = self._parts(request, visitor, view.id)
+        return Stream(parts, media_type="text/event-stream", headers=headers)
+
+    async def _parts(
+        self, request: Asked, visitor: Visitor, id: OrderId
+    ) -> AsyncGenerator[bytes, None]:
+        """Give the live part at every change, and a sign of life between."""
+        yield b"retry: 3000\n\n"
+        with self._live.watch(id, request.query_params.get("seen", "")) as watch:
+            while await watch.until_changed(lambda: self._read(visitor, id)):
+                if watch.view is None:
+                    yield b": still here\n\n"
+                    continue
+                context = await self._context(request, watch.view)
+                part = self._front.pages.text("parts/live.html", visitor, problem="", **context)
+                lines = "".join(f"data: {line}\n" for line in part.splitlines())
+                yield f"event: order\n{lines}\n".encode()
 
 
 def read_serial(serial: str) -> OrderId | None:
@@ -270,25 +269,3 @@ def _current(attempts: list[AttemptView], wanted: str) -> AttemptView | None:
     return next(
         (each for each in is_open if each.attempt.id == asked), is_open[-1] if is_open else None
     )
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _start(send: Send, status: int, content_type: bytes) -> None:
-    headers = [
-        (b"content-type", content_type),
-        (b"cache-control", b"no-store"),
-        (b"x-accel-buffering", b"no"),
-    ]
-    if status == 503:
-        headers.append((b"retry-after", b"10"))
-    event = {"type": "http.response.start", "status": status, "headers": headers}
-    await send(cast("HTTPResponseStartEvent", event))
-
-
-async def _part(send: Send, body: bytes, *, is_last: bool = False) -> None:
-    event = {"type": "http.response.body", "body": body, "more_body": not is_last}
-    await send(cast("HTTPResponseBodyEvent", event))
