@@ -19,13 +19,19 @@ from vendrail.payments.service import PaymentsService
 from vendrail.payments.settings import PaymentsSettings
 
 
+def tell(line: str) -> None:
+    """Say one line to the tests."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 async def main() -> None:
     """Send every body from every task, in turned order; print the answers."""
     dsn, folder = sys.argv[1], Path(sys.argv[2])
     db = Database(dsn, "payments", role=role_name("payments"))
     service = PaymentsService(db, Vault.open(folder), SystemClock(), Wakeups(), PaymentsSettings())
     await service.list_methods("CNY")
-    print("ready", flush=True)
+    tell("ready")
     told = json.loads(await asyncio.to_thread(sys.stdin.readline))
     callbacks = [
         Callback(UUID(told["channel"]), "POST", {}, "", body.encode()) for body in told["bodies"]
@@ -40,7 +46,7 @@ async def main() -> None:
                 await asyncio.sleep(0.01)
 
     answers = await asyncio.gather(*(send(turn % len(callbacks)) for turn in range(told["tasks"])))
-    print(json.dumps(answers), flush=True)
+    tell(json.dumps(answers))
     await service.close()
     await db.close()
 

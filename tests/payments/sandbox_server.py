@@ -8,6 +8,12 @@ from vendrail.sandbox.app import serve
 from vendrail.sandbox.settings import Settings
 
 
+def tell(line: str) -> None:
+    """Say one line to the tests."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 async def main() -> None:
     """Serve until the pipe to the tests is closed."""
     # Tests move their own clock by days; the provider's stays, so its window must be wide.
@@ -18,7 +24,7 @@ async def main() -> None:
             "127.0.0.1",
             0,
             settings=settings,
-            on_ready=lambda url: print(url, flush=True),
+            on_ready=tell,
         )
     )
     await asyncio.to_thread(sys.stdin.read)

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from tests.payments.conftest import altered, channel_of, number_of, open_shop
+
 from vendrail.api.payments import PresentRequest, UnmatchedVerdict
 from vendrail.kernel import db as kernel_db
 from vendrail.kernel.codec import replace

@@ -39,6 +39,7 @@ class OpenAccount:
     """A channel account with its channel, ready for use; secrets are inside, keep it in here."""
 
     row: ChannelAccount
+    text: str  # Its id, written once.
     version: int
     channel: Channel[Any]
     account: Account[Any]
@@ -83,7 +84,9 @@ class Accounts:
             _log.error("channel.unusable", channel=account.name, problem=str(problem))
             return None
         opened = Account(account.id, account.name, settings, self._lines.line(account.id))
-        return OpenAccount(account, row["version"], channel, opened, channel.offers(settings))
+        return OpenAccount(
+            account, str(account.id), row["version"], channel, opened, channel.offers(settings)
+        )
 
     def _unseal(self, row: Row) -> ChannelAccount:
         data_key = self._vault.load_data_key(row["data_key"], row["sealed_key"])

@@ -79,6 +79,7 @@ class Asking:
         paid = [
             Incoming(
                 accounts[standing.channel],
+                (standing.attempt.order, standing.attempt.number),
                 answer.provider_number,
                 out_trade_no(standing.attempt.order, standing.attempt.number),
                 answer.amount_minor,

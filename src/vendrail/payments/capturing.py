@@ -21,7 +21,6 @@ from vendrail.api.payments import (
     CaptureReport,
     CaptureSource,
     CaptureStatus,
-    ChannelId,
     PaymentCaptured,
 )
 from vendrail.kernel.clock import Clock
@@ -37,7 +36,6 @@ from vendrail.payments.decide import Asked
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts, base, captures, desk
 from vendrail.payments.store.base import Row, Store, Transaction
-from vendrail.payments.store.captures import NewCapture
 
 TOPIC = "payments"  # Woken when events were written.
 CONFIRM_TOPIC = "payments.confirm"  # Woken when a capture waits to be confirmed.
@@ -53,6 +51,7 @@ class Incoming(NamedTuple):
     """Money that somebody says has arrived."""
 
     account: OpenAccount
+    number: tuple[UUID, int] | None  # What its out_trade_no says, where it is one of ours.
     provider_number: str
     out_trade_no: str
     amount_minor: int
@@ -110,7 +109,11 @@ class Capturing:
                 if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
                     taken.append(_incoming(letter, now))
             await captures.insert_inbox(tx, inbox, now)
-            is_told, is_waiting = await self._write(tx, taken, asked, now)
+            is_told = is_waiting = False
+            if taken:
+                written = [_judge(money, asked, now) for money in taken]
+                fresh = await _insert(tx, taken, written)
+                is_told, is_waiting = await self._tell(tx, taken, written, fresh, [], now)
         self._wake(is_told=is_told, is_waiting=is_waiting)
         for letter, outcome in zip(letters, outcomes, strict=True):
             channel = letter.account.channel
@@ -172,6 +175,7 @@ class Capturing:
                 continue
             incoming = Incoming(
                 account,
+                read_out_trade_no(report.out_trade_no),
                 report.provider_number,
                 report.out_trade_no,
                 report.amount_minor,
@@ -189,14 +193,11 @@ class Capturing:
     async def record_incoming(self, incoming: Sequence[Incoming]) -> list[CaptureStatus]:
         """Write captures found otherwise than by a callback, in one transaction."""
         now = self._clock.now()
-        written: list[NewCapture] = []
         async with self._store.transaction() as tx:
-            parsed = {read_out_trade_no(money.out_trade_no) for money in incoming}
-            numbers = [number for number in parsed if number is not None]
-            asked = await attempts.find_attempts(tx, numbers) if numbers else {}
-            written = [self._new_capture(money, asked) for money in incoming]
-            new_ids = await captures.insert_captures(tx, written, now)
-            fresh = _first_of_each(written, new_ids)
+            numbers = {money.number for money in incoming if money.number is not None}
+            asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
+            written = [_judge(money, asked, now) for money in incoming]
+            fresh = await _insert(tx, incoming, written)
             statuses = [
                 CaptureStatus.RECORDED if is_new else CaptureStatus.EXISTS for is_new in fresh
             ]
@@ -207,50 +208,11 @@ class Capturing:
         self._wake(is_told=is_told, is_waiting=is_waiting)
         return statuses
 
-    async def _write(
-        self,
-        tx: Transaction,
-        taken: Sequence[Incoming],
-        asked: dict[tuple[UUID, int], Asked],
-        now: datetime,
-    ) -> tuple[bool, bool]:
-        if not taken:
-            return False, False
-        written = [self._new_capture(money, asked) for money in taken]
-        new_ids = await captures.insert_captures(tx, written, now)
-        fresh = _first_of_each(written, new_ids)
-        return await self._tell(tx, taken, written, fresh, [], now)
-
-    def _new_capture(self, money: Incoming, asked: dict[tuple[UUID, int], Asked]) -> NewCapture:
-        """Judge money against what was asked for; its id derives from channel and number."""
-        number = read_out_trade_no(money.out_trade_no)
-        found = asked.get(number) if number is not None else None
-        channel = money.account.row.id
-        if found is not None and found.channel != channel:
-            found = None  # Another account's attempt: this money was never asked for here.
-        parent = found.id if found is not None else first_id_at(money.paid_at)
-        return NewCapture(
-            derive(parent, f"capture:{channel}:{money.provider_number}"),
-            channel,
-            money.provider_number,
-            found.id if found is not None else None,
-            found.order if found is not None else None,
-            found.merchant if found is not None else None,
-            found.method if found is not None else money.account.row.kind,
-            money.amount_minor,
-            money.currency,
-            decide.fit(found, money.amount_minor, money.currency),
-            money.source,
-            money.out_trade_no,
-            money.paid_at,
-            found.trace_id if found is not None else "",
-        )
-
     async def _tell(
         self,
         tx: Transaction,
         incoming: Sequence[Incoming],
-        written: Sequence[NewCapture],
+        written: Sequence[Capture],
         fresh: Sequence[bool],
         late: Sequence[PaymentCaptured],
         now: datetime,
@@ -258,14 +220,14 @@ class Capturing:
         """Write the events of captures that are new, but let those too large to believe wait."""
         events = list(late)
         waiting = []
-        for money, new, is_new in zip(incoming, written, fresh, strict=True):
+        for money, capture, is_new in zip(incoming, written, fresh, strict=True):
             if not is_new:
                 continue
             if self._must_confirm(money):
-                waiting.append(new.id)
+                waiting.append(capture.id)
             else:
-                events.append(PaymentCaptured(_capture(new, money.account.row.name, now)))
-            counts.capture(money.account.row, new.method, new.fit)
+                events.append(PaymentCaptured(capture))
+            counts.capture(capture.channel_name, capture.method, capture.fit)
         if waiting:
             await desk.insert_confirmations(tx, waiting, now)
         if events:
@@ -283,7 +245,7 @@ class Capturing:
         self,
         tx: Transaction,
         incoming: Sequence[Incoming],
-        written: Sequence[NewCapture],
+        written: Sequence[Capture],
         statuses: list[CaptureStatus],
         now: datetime,
     ) -> list[PaymentCaptured]:
@@ -361,33 +323,65 @@ def capture_of(row: Row, channel_name: str, fit: CaptureFit | None = None) -> Ca
     )
 
 
-def _capture(new: NewCapture, channel_name: str, now: datetime) -> Capture:
+def _judge(money: Incoming, asked: dict[tuple[UUID, int], Asked], now: datetime) -> Capture:
+    """Judge money against what was asked for; its id derives from channel and number."""
+    account = money.account.row
+    found = asked.get(money.number) if money.number is not None else None
+    if found is None or found.channel != account.id:
+        # Never asked for over this account: this money belongs to no order yet.
+        return Capture(
+            CaptureId(derive(first_id_at(money.paid_at), _step(money))),
+            account.id,
+            account.name,
+            money.provider_number,
+            None,
+            None,
+            None,
+            account.kind,
+            money.amount_minor,
+            money.currency,
+            decide.fit(None, money.amount_minor, money.currency),
+            money.source,
+            money.paid_at,
+            now,
+        )
     return Capture(
-        CaptureId(new.id),
-        ChannelId(new.channel),
-        channel_name,
-        new.provider_number,
-        AttemptId(new.attempt) if new.attempt is not None else None,
-        new.order,
-        new.merchant,
-        new.method,
-        new.amount_minor,
-        new.currency,
-        new.fit,
-        new.source,
-        new.paid_at,
+        CaptureId(derive(found.id, _step(money))),
+        account.id,
+        account.name,
+        money.provider_number,
+        AttemptId(found.id),
+        found.order,
+        found.merchant,
+        found.method,
+        money.amount_minor,
+        money.currency,
+        decide.fit(found, money.amount_minor, money.currency),
+        money.source,
+        money.paid_at,
         now,
-        new.trace_id,
+        found.trace_id,
     )
 
 
-def _first_of_each(written: Sequence[NewCapture], new_ids: set[UUID]) -> list[bool]:
-    """Tell which entries are new; of one id twice in a batch only the first is."""
-    left = set(new_ids)
+def _step(money: Incoming) -> str:
+    return f"capture:{money.account.text}:{money.provider_number}"
+
+
+async def _insert(
+    tx: Transaction, incoming: Sequence[Incoming], written: Sequence[Capture]
+) -> list[bool]:
+    """Write captures; tell which are new. Of one id twice in a batch only the first is."""
+    entries = [
+        (capture, money.out_trade_no) for capture, money in zip(written, incoming, strict=True)
+    ]
+    left = await captures.insert_captures(tx, entries)
+    if len(left) == len(written):
+        return [True] * len(written)
     fresh = []
-    for new in written:
-        fresh.append(new.id in left)
-        left.discard(new.id)
+    for capture in written:
+        fresh.append(capture.id in left)
+        left.discard(capture.id)
     return fresh
 
 
@@ -397,15 +391,15 @@ def _verify(entry: tuple[int, OpenAccount, Callback]) -> CallbackFacts | Callbac
 
 
 def _inbox_row(letter: _Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, str, str, bytes]:
-    channel = letter.account.row.id
     if letter.number is not None:
         parent = letter.number[0]
     else:
         parent = first_id_at(letter.facts.paid_at or now)
-    id = derive(parent, f"inbox:{channel}:{letter.facts.event}")
+    id = derive(parent, f"inbox:{letter.account.text}:{letter.facts.event}")
     request = letter.raw.body
     if letter.raw.query:
         request = letter.raw.query.encode() + b"\n" + request
+    channel = letter.account.row.id
     return id, channel, letter.facts.event, outcome or letter.facts.kind.value, request
 
 
@@ -413,6 +407,7 @@ def _incoming(letter: _Letter, now: datetime) -> Incoming:
     facts = letter.facts
     return Incoming(
         letter.account,
+        letter.number,
         facts.provider_number,
         facts.out_trade_no,
         facts.amount_minor,

@@ -36,9 +36,9 @@ def callback(account: ChannelAccount | None, outcome: str) -> None:
     _callbacks(account.name if account is not None else "none", outcome).inc()
 
 
-def capture(account: ChannelAccount, method: str, fit: str) -> None:
+def capture(channel_name: str, method: str, fit: str) -> None:
     """Count one new capture."""
-    _captures(account.name, method, fit).inc()
+    _captures(channel_name, method, fit).inc()
 
 
 def answer(account: ChannelAccount, operation: str, outcome: str) -> None:

@@ -146,10 +146,13 @@ def read_form(body: bytes) -> dict[bytes, bytes] | None:
         name, equals, value = pair.partition(b"=")
         if not equals:
             return None
-        name = unquote_to_bytes(name.replace(b"+", b" "))
+        if b"%" in name or b"+" in name:
+            name = unquote_to_bytes(name.replace(b"+", b" "))
+        if b"%" in value or b"+" in value:
+            value = unquote_to_bytes(value.replace(b"+", b" "))
         if name in fields:
             return None
-        fields[name] = unquote_to_bytes(value.replace(b"+", b" "))
+        fields[name] = value
     return fields
 
 

@@ -4,57 +4,37 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from vendrail.api.payments import CaptureFit, CaptureSource
-from vendrail.kernel.codec import Record
+from vendrail.api.payments import Capture
 from vendrail.payments.store.base import Row, Transaction, columns, sorted_columns
 
 
-class NewCapture(Record, frozen=True):
-    """A capture about to be written."""
-
-    id: UUID
-    channel: UUID
-    provider_number: str
-    attempt: UUID | None
-    order: UUID | None
-    merchant: UUID | None
-    method: str
-    amount_minor: int
-    currency: str
-    fit: CaptureFit
-    source: CaptureSource
-    out_trade_no: str
-    paid_at: datetime
-    trace_id: str
-
-
-async def insert_captures(
-    tx: Transaction, captures: Sequence[NewCapture], at: datetime
-) -> set[UUID]:
-    """Write captures in the order of the unique index; give the ids of those that are new."""
-    ordered = sorted(captures, key=lambda new: (new.channel.int, new.provider_number))
+async def insert_captures(tx: Transaction, captures: Sequence[tuple[Capture, str]]) -> set[UUID]:
+    """Write captures, each with its out_trade_no; give the ids of those that are new."""
+    # One order for all writers: rivals then wait for each other, and never for ever.
+    ordered = sorted(captures, key=lambda entry: entry[0].provider_number)
+    new = [capture for capture, _ in ordered]
     rows = await tx.fetch(
         "insert into payments.capture (id, channel, provider_number, attempt_id, order_id,"
-        " merchant, method, amount_minor, currency, fit, source, out_trade_no, paid_at, trace_id,"
+        " merchant, method, amount_minor, currency, fit, source, paid_at, trace_id, out_trade_no,"
         " at) select u.*, $15 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[],"
         " $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[],"
-        " $12::text[], $13::timestamptz[], $14::text[]) as u"
+        " $12::timestamptz[], $13::text[], $14::text[]) as u"
         " on conflict do nothing returning id",
-        [new.id for new in ordered],
-        [new.channel for new in ordered],
-        [new.provider_number for new in ordered],
-        [new.attempt for new in ordered],
-        [new.order for new in ordered],
-        [new.merchant for new in ordered],
-        [new.method for new in ordered],
-        [new.amount_minor for new in ordered],
-        [new.currency for new in ordered],
-        [new.fit for new in ordered],
-        [new.source for new in ordered],
-        [new.out_trade_no for new in ordered],
-        [new.paid_at for new in ordered],
-        [new.trace_id for new in ordered],
-        at,
+        [capture.id for capture in new],
+        [capture.channel for capture in new],
+        [capture.provider_number for capture in new],
+        [capture.attempt for capture in new],
+        [capture.order for capture in new],
+        [capture.merchant for capture in new],
+        [capture.method for capture in new],
+        [capture.amount_minor for capture in new],
+        [capture.currency for capture in new],
+        [capture.fit for capture in new],
+        [capture.source for capture in new],
+        [capture.paid_at for capture in new],
+        [capture.trace_id for capture in new],
+        [out_trade_no for _, out_trade_no in ordered],
+        new[0].at,
     )
     return {row["id"] for row in rows}
 
