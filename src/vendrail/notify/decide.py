@@ -1,0 +1,79 @@
+"""Which messages are taken, and what follows when one could not be sent. Pure."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from vendrail.api.notify import Message, MessageStatus
+
+_RECIPIENT = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_RECIPIENT_LENGTH_MAX = 254
+_VALUE_LENGTH_MAX = 2_000
+_DELAYS_S = (5, 30, 120, 300, 600, 1_800, 3_600)
+
+
+class Form(NamedTuple):
+    """What is known of a template: what it must be given, and how long its message is worth."""
+
+    values: frozenset[str]
+    life_s: int
+
+
+FORMS: Mapping[str, Form] = {
+    "lookup_code": Form(frozenset({"code", "minutes"}), 600),
+}
+
+
+class State(StrEnum):
+    """Where one message stands."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    STALE = "stale"  # Too late to be of use: dropped.
+    FAILED = "failed"  # Refused for good, or tried often enough.
+    UNKNOWN = "unknown"  # It may have left: not sent again.
+
+
+class Fate(NamedTuple):
+    """What becomes of a message that was tried."""
+
+    state: State
+    due_at: datetime
+    problem: str
+
+
+def take(message: Message) -> MessageStatus:
+    """Say whether a message can be taken."""
+    form = FORMS.get(message.template)
+    if form is None or not form.values <= message.values.keys():
+        return MessageStatus.TEMPLATE_UNKNOWN
+    if any(len(value) > _VALUE_LENGTH_MAX for value in message.values.values()):
+        return MessageStatus.TEMPLATE_UNKNOWN
+    is_short = len(message.recipient) <= _RECIPIENT_LENGTH_MAX
+    if not is_short or not _RECIPIENT.fullmatch(message.recipient):
+        return MessageStatus.RECIPIENT_MALFORMED
+    return MessageStatus.TAKEN
+
+
+def stale_at(message: Message, taken_at: datetime) -> datetime:
+    """Say from when on a message is of no use: what it says itself, within its form's life."""
+    life_s = FORMS[message.template].life_s
+    minutes = message.values.get("minutes", "")
+    if minutes.isascii() and minutes.isdigit():
+        life_s = min(life_s, int(minutes) * 60)
+    return taken_at + timedelta(seconds=life_s)
+
+
+def retry(
+    attempts: int, attempts_max: int, now: datetime, stale_at: datetime, problem: str
+) -> Fate:
+    """Say when a message that surely did not leave is tried again, ever more slowly."""
+    if attempts >= attempts_max:
+        return Fate(State.FAILED, now, problem)
+    due_at = now + timedelta(seconds=_DELAYS_S[min(attempts, len(_DELAYS_S)) - 1])
+    if due_at >= stale_at:
+        return Fate(State.STALE, now, problem)
+    return Fate(State.WAITING, due_at, problem)

@@ -1,0 +1,61 @@
+"""Letters: a template and its values become an e-mail, as plain text and as HTML."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from uuid import UUID
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+_LOCALES = ("en", "zh-Hans")
+_environment = Environment(
+    loader=PackageLoader("vendrail.notify", "templates"),
+    # Text is text; HTML is escaped, so that no value can become markup.
+    autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def choose_locale(locale: str) -> str:
+    """Give the nearest language that letters are written in: any Chinese, else English."""
+    if locale in _LOCALES:
+        return locale
+    return "zh-Hans" if locale.lower().startswith("zh") else "en"
+
+
+def write(
+    id: UUID,
+    template: str,
+    locale: str,
+    values: Mapping[str, str],
+    *,
+    recipient: str,
+    sender: str,
+    site_name: str,
+    at: datetime,
+) -> EmailMessage:
+    """Write one letter; the first line of the text template is its subject."""
+    chosen = choose_locale(locale)
+    words = {"site_name": site_name, "locale": chosen, **values}
+    text = _environment.get_template(f"{template}.{chosen}.txt").render(words)
+    page = _environment.get_template(f"{template}.{chosen}.html").render(words)
+    subject, _, body = text.partition("\n")
+    email = EmailMessage()
+    # Whatever the values hold, a header is one line.
+    email["Subject"] = " ".join(subject.split())
+    email["From"] = sender
+    email["To"] = recipient
+    email["Date"] = format_datetime(at)
+    email["Message-ID"] = f"<{id}@{_domain(sender)}>"
+    email["Auto-Submitted"] = "auto-generated"
+    email.set_content(body.lstrip("\n"))
+    email.add_alternative(page, subtype="html")
+    return email
+
+
+def _domain(sender: str) -> str:
+    return sender.rpartition("@")[2].rstrip("> ") or "localhost"

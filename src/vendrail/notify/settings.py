@@ -1,0 +1,32 @@
+"""What can be set for notify."""
+
+from pathlib import Path
+from typing import Annotated
+
+from vendrail.kernel.codec import Record
+from vendrail.kernel.config import Help
+
+
+class NotifySettings(Record, frozen=True):
+    """Where messages go, and how patiently."""
+
+    home: Annotated[Path, Help("Without SMTP, messages are files in `mailbox` below it.")] = Path(
+        "~/.vendrail"
+    )
+    site_name: Annotated[str, Help("How the marketplace calls itself in messages.")] = "Vendrail"
+    sender_address: Annotated[str, Help("The address that messages come from.")] = (
+        "Vendrail <no-reply@localhost>"
+    )
+    smtp_host: Annotated[str, Help("The mail server; empty: messages are files.")] = ""
+    smtp_port: Annotated[int, Help("Its port: 587 with starttls, 465 with tls.")] = 587
+    smtp_security: Annotated[
+        str, Help("`starttls`, `tls`, or `none` for a server of your own.")
+    ] = "starttls"
+    smtp_user: Annotated[str, Help("The account at the mail server; empty: none is needed.")] = ""
+    smtp_password: Annotated[str, Help("Its password.")] = ""
+    smtp_timeout_s: Annotated[float, Help("How long the mail server may take to answer.")] = 20.0
+    messages_per_s_max: Annotated[float, Help("How many messages leave in a second at most.")] = (
+        20.0
+    )
+    attempts_max: Annotated[int, Help("How often a message is tried before it is given up.")] = 8
+    keep_days: Annotated[int, Help("How many days the outcome of a message is kept.")] = 30
