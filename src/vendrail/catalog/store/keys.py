@@ -77,10 +77,14 @@ async def read_delivery_rows(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
     return await tx.fetch(
         'select a.id, a."order", a.variant, a.key, a.quantity, a.state,'
         " coalesce(k.sealed, c.sealed) as sealed, coalesce(k.data_key, c.data_key) as data_key"
-        " from catalog.allocation a"
-        " left join catalog.key k on k.variant = a.variant and k.id = a.key"
+        " from (select distinct id from unnest($1::uuid[]) as o (id)) o"
+        " cross join lateral ("
+        "  select * from catalog.allocation where id = o.id"
+        "   and state in ('allocated', 'sold', 'void') offset 0) a"
+        " left join lateral ("
+        "  select sealed, data_key from catalog.key"
+        "  where variant = a.variant and id = a.key offset 0) k on true"
         " left join catalog.content c on c.variant = a.variant and a.key is null"
-        " where a.id = any($1::uuid[]) and a.state in ('allocated', 'sold', 'void')"
         " order by a.id, a.position",
         ids,
     )
@@ -91,9 +95,13 @@ async def read_free_keys(
 ) -> list[Row]:
     """Read a page of free keys, sealed."""
     return await tx.fetch(
-        "select k.id, k.sealed, k.data_key from catalog.free_key f"
-        " join catalog.key k on k.variant = f.variant and k.id = f.key"
-        " where f.variant = $1 and f.key > $2 order by f.key limit $3",
+        "select k.* from ("
+        "  select key from catalog.free_key where variant = $1 and key > $2"
+        "  order by key limit $3) f"
+        " cross join lateral ("
+        "  select id, sealed, data_key from catalog.key"
+        "  where variant = $1 and id = f.key offset 0) k"
+        " order by k.id",
         variant,
         after or UUID(int=0),
         keys_max,
@@ -106,8 +114,9 @@ async def read_taken_keys(
     """Read a page of keys that are allocated, sold or void, sealed."""
     return await tx.fetch(
         "select k.id, k.sealed, k.data_key from catalog.key k"
-        " join catalog.allocation a on a.key = k.id"
-        " where k.variant = $1 and k.id > $2 and a.state = $4 order by k.id limit $3",
+        " cross join lateral ("
+        "  select from catalog.allocation where key = k.id and state = $4 offset 0) a"
+        " where k.variant = $1 and k.id > $2 order by k.id limit $3",
         variant,
         after or UUID(int=0),
         keys_max,

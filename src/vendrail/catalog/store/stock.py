@@ -1,4 +1,10 @@
-"""All SQL of stock: one function a statement, over arrays, whatever the batch's size."""
+"""All SQL of stock: one function a statement, over arrays, whatever the batch's size.
+
+Tables that grow are reached by `unnest … cross join lateral (… offset 0)`: the `offset` keeps the
+planner from turning the look-ups into a scan of the table, which it would choose (and keep, in a
+prepared statement) while the table is still small. Rows to change are then named by their place on
+disk (`ctid`), and the conditions said again, for a rival may have been there in between.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -101,7 +107,9 @@ async def lock_caps(tx: Transaction) -> None:
 async def read_held_orders(tx: Transaction, orders: Sequence[UUID]) -> set[UUID]:
     """Tell which of the orders hold something."""
     rows = await tx.fetch(
-        'select "order" from catalog.hold where "order" = any($1::uuid[])', orders
+        "select h.* from unnest($1::uuid[]) as o (id) cross join lateral ("
+        '  select "order" from catalog.hold where "order" = o.id offset 0) h',
+        orders,
     )
     return {row["order"] for row in rows}
 
@@ -115,12 +123,15 @@ async def count_holds(
 ) -> dict[str, dict[str, int]]:
     """Count live holds of buyers, addresses and devices."""
     rows = await tx.fetch(
-        "select 'buyer' as kind, buyer as hash, count(*) as n from catalog.hold"
-        " where buyer = any($2::text[]) and until > $1 group by buyer"
-        " union all select 'address', address, count(*) from catalog.hold"
-        " where address = any($3::text[]) and until > $1 group by address"
-        " union all select 'device', device, count(*) from catalog.hold"
-        " where device = any($4::text[]) and until > $1 group by device",
+        "select 'buyer' as kind, o.hash, h.n from unnest($2::text[]) as o (hash)"
+        " cross join lateral (select count(*) as n from catalog.hold"
+        "  where buyer = o.hash and until > $1) h"
+        " union all select 'address', o.hash, h.n from unnest($3::text[]) as o (hash)"
+        " cross join lateral (select count(*) as n from catalog.hold"
+        "  where address = o.hash and until > $1) h"
+        " union all select 'device', o.hash, h.n from unnest($4::text[]) as o (hash)"
+        " cross join lateral (select count(*) as n from catalog.hold"
+        "  where device = o.hash and until > $1) h",
         now,
         buyers,
         addresses,
@@ -159,7 +170,9 @@ async def name_holders(tx: Transaction, holds: Sequence[Hold]) -> None:
 async def end_holds(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, Held]:
     """End the holds of orders; give what each had set aside."""
     rows = await tx.fetch(
-        'delete from catalog.hold where "order" = any($1::uuid[])'
+        "delete from catalog.hold where ctid = any(array("
+        "  select h.ctid from unnest($1::uuid[]) as o (id) cross join lateral ("
+        '   select ctid from catalog.hold where "order" = o.id offset 0) h))'
         ' returning "order", variant, quantity',
         orders,
     )
@@ -258,17 +271,19 @@ async def insert_allocations(tx: Transaction, rows: Sequence[AllocationRow]) -> 
 
 
 _READ = (
-    'select id, "order", variant, key, quantity, position, state from catalog.allocation'
-    " where id = any($1::uuid[]) order by id, position"
+    "select a.* from unnest($1::uuid[]) as o (id) cross join lateral ("
+    '  select id, "order", variant, key, quantity, position, state from catalog.allocation'
+    "  where id = o.id order by position {lock} offset 0) a order by a.id, a.position"
 )
-_READ_LOCKING = _READ + " for update"
+_READ_ONLY = _READ.format(lock="")
+_READ_LOCKING = _READ.format(lock="for update")
 
 
 async def read_allocations(
     tx: Transaction, ids: Sequence[UUID], *, is_locking: bool = False
 ) -> dict[UUID, list[AllocationRow]]:
     """Read the rows of allocations, by id, in order of position; locked in that order if wanted."""
-    rows = await tx.fetch(_READ_LOCKING if is_locking else _READ, ids)
+    rows = await tx.fetch(_READ_LOCKING if is_locking else _READ_ONLY, sorted(set(ids)))
     found = [AllocationRow(*row) for row in rows]
     return {id: list(group) for id, group in groupby(found, attrgetter("id"))}
 
@@ -277,8 +292,10 @@ async def sell(tx: Transaction, ids: Sequence[UUID]) -> int:
     """Mark allocations sold and count them, in one statement; give how many changed."""
     changed: int = await tx.fetch_value(
         "with changed as ("
-        "  update catalog.allocation set state = 'sold'"
-        "  where id = any($1::uuid[]) and state = 'allocated'"
+        "  update catalog.allocation set state = 'sold' where ctid = any(array("
+        "    select a.ctid from unnest($1::uuid[]) as o (id) cross join lateral ("
+        "     select ctid from catalog.allocation where id = o.id offset 0) a))"
+        "  and state = 'allocated'"
         "  returning variant, position, quantity),"
         " moved as ("
         "  select variant, sum(quantity) as units from changed group by variant),"
