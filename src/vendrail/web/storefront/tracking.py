@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import get, post
@@ -90,6 +91,7 @@ class Tracking:
     ) -> Page:
         context = await self._context(request, view)
         attempt = context["attempt"]
+        address = f"{self._front.public_url}/orders/{view.serial}"
         is_going = "go" in request.query_params and attempt is not None and not problem
         return self._front.page(
             request,
@@ -100,6 +102,7 @@ class Tracking:
             here=f"/orders/{view.serial}",
             go=context["door"] if is_going and context["door"] else "",
             problem=problem,
+            private_link=f"{address}?key={quote(visitor.order_secret, safe='')}",
             **context,
         )
 
