@@ -1,6 +1,6 @@
 """The faces: what people and programs meet, built as clients of the services' apis."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.orders import Orders
@@ -8,29 +8,72 @@ from vendrail.api.payments import Payments
 from vendrail.app.wiring import House
 from vendrail.gateway.http import routes
 from vendrail.gateway.settings import GatewaySettings
-from vendrail.kernel.telemetry import Metrics
-from vendrail.kernel.telemetry.traces import trace_id_here
+from vendrail.kernel.http.addresses import limit_key
+from vendrail.kernel.limits import SharedLimit
+from vendrail.kernel.telemetry import Metrics, trace_id_here
+from vendrail.web.app import Web, build_routes
+from vendrail.web.settings import WebSettings
+
+_MINUTE_S = 60
+
+Limit = Callable[[str], Awaitable[float]]
 
 
-def gateway_routes(
-    house: House, catalog: Catalog, orders: Orders, payments: Payments, metrics: Metrics
-) -> list[Any]:
-    """Build the public REST API and the callback door."""
-    return list(
-        routes(
-            catalog,
-            orders,
-            payments,
-            clock=house.clock,
-            settings=house.settings(GatewaySettings, "gateway"),
-            start_trace=trace_id_here,
-            on_batch=metrics.observe_batch,
+class Faces:
+    """Builds the faces of one process; their limits hold over all processes together."""
+
+    def __init__(self, house: House, metrics: Metrics) -> None:
+        self._house = house
+        self._metrics = metrics
+        self._apis = (house.api(Catalog), house.api(Orders), house.api(Payments))
+
+    def gateway(self) -> list[object]:
+        """Build the public REST API and the callback door."""
+        settings: GatewaySettings = self._house.settings(GatewaySettings, "gateway")
+        return list(
+            routes(
+                *self._apis,
+                clock=self._house.clock,
+                settings=settings,
+                place_limit=self._limit("api_place", settings.places_per_minute_max),
+                start_trace=trace_id_here,
+                on_batch=self._metrics.observe_batch,
+            )
         )
-    )
 
+    def web(self) -> Web:
+        """Build the storefront."""
+        house = self._house
+        settings: WebSettings = house.settings(WebSettings, "web")
+        return build_routes(
+            *self._apis,
+            vault=house.vault,
+            clock=house.clock,
+            wakeups=house.wakeups,
+            settings=settings,
+            place_limit=self._limit("web_place", settings.places_per_minute_max),
+            lookup_limit=self._limit("lookup", settings.lookups_per_minute_max),
+            on_batch=self._metrics.observe_batch,
+        )
 
-def web_routes(
-    house: House, catalog: Catalog, orders: Orders, payments: Payments, metrics: Metrics
-) -> list[Any]:
-    """Build the storefront."""
-    return []
+    def _limit(self, name: str, per_minute_max: int) -> Limit | None:
+        """Make a limit per network address and minute; 0: none."""
+        if not per_minute_max:
+            return None
+        house = self._house
+        shared = SharedLimit(
+            house.limits_database(),
+            house.vault,
+            house.clock,
+            name=name,
+            capacity=per_minute_max,
+            window_s=_MINUTE_S,
+        )
+
+        async def take(address: str) -> float:
+            wait_s = await shared.take(limit_key(address))
+            if wait_s:
+                self._metrics.count("vendrail_limit_refusals_total", name)
+            return wait_s
+
+        return take

@@ -53,4 +53,4 @@ SERVICES = (
 
 FACES = ("gateway", "web")  # What people and programs meet; clients of the services.
 
-SCHEMAS = tuple(entry.name for entry in SERVICES)
+SCHEMAS = (*(entry.name for entry in SERVICES), "limits")

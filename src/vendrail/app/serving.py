@@ -10,13 +10,10 @@ import structlog
 from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
-from litestar import Litestar
+from litestar.exceptions import HTTPException
 
 from vendrail import __version__
-from vendrail.api.catalog import Catalog
-from vendrail.api.orders import Orders
-from vendrail.api.payments import Payments
-from vendrail.app.faces import gateway_routes, web_routes
+from vendrail.app.faces import Faces
 from vendrail.app.gauges import Gauges
 from vendrail.app.services import FACES, SCHEMAS, SERVICES
 from vendrail.app.wiring import House, build
@@ -26,11 +23,15 @@ from vendrail.kernel.config import PlatformSettings, load_platform
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.embedded import open_server
 from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.http.edge import Edge
+from vendrail.kernel.http.problems import PROBLEM_HANDLERS, new_application
 from vendrail.kernel.migrate import migrate
 from vendrail.kernel.telemetry import Metrics, init_logs, init_tracing, stop_tracing
 from vendrail.kernel.telemetry.probes import probes
 
 _log = structlog.get_logger(__name__)
+
+_RPC_BYTES_MAX = 32_000_000  # The edge keeps what comes from outside far smaller.
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -50,7 +51,7 @@ def split_names(platform: PlatformSettings) -> tuple[list[str], list[str], dict[
     unknown = set(wanted) - set(known) - set(FACES)
     if unknown:
         raise Malformed(
-            f"No such service or face: {sorted(unknown)}; there are {known + [*FACES]}."
+            f"No such service or face: {sorted(unknown)}; there are {[*known, *FACES]}."
         )
     return (
         [name for name in wanted if name in known],
@@ -65,7 +66,7 @@ class Application:
     def __init__(self, platform: PlatformSettings, environment: Mapping[str, str]) -> None:
         self._platform = platform
         self._environment = environment
-        self._inner: Litestar | None = None
+        self._inner: Edge | None = None
         self.house: House | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,7 +111,7 @@ class Application:
         stop_tracing()
 
 
-def assemble(house: House, faces: Sequence[str], metrics: Metrics) -> Litestar:
+def assemble(house: House, faces: Sequence[str], metrics: Metrics) -> Edge:
     """Put the routes of this process together: faces, rpc of its services, probes."""
     metrics.put("vendrail_info", 1, __version__)
     gauges = Gauges(house, metrics)
@@ -122,16 +123,22 @@ def assemble(house: House, faces: Sequence[str], metrics: Metrics) -> Litestar:
         for entry in SERVICES
         if entry.name in house.services
     ]
-    needs = (house.api(Catalog), house.api(Orders), house.api(Payments)) if faces else None
-    if needs is not None and "gateway" in faces:
-        handlers += gateway_routes(house, *needs, metrics)
-    if needs is not None and "web" in faces:
-        handlers += web_routes(house, *needs, metrics)
-    return Litestar(
-        route_handlers=handlers,
-        openapi_config=None,
-        logging_config=None,
-        request_max_body_size=house.platform.body_bytes_max,
+    platform = house.platform
+    options: dict[str, Any] = {}
+    built = Faces(house, metrics) if faces else None
+    if built is not None and "gateway" in faces:
+        handlers += built.gateway()
+    if built is not None and "web" in faces:
+        web = built.web()
+        handlers += web.handlers
+        # What matches no route is a page too, where pages are served.
+        options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
+    return Edge(
+        new_application(handlers, body_bytes_max=_RPC_BYTES_MAX, **options),
+        is_https=platform.public_url.startswith("https://"),
+        proxies=platform.trusted_proxies,
+        body_bytes_max=platform.body_bytes_max,
+        metrics=metrics,
     )
 
 
@@ -197,7 +204,6 @@ def serve(platform: PlatformSettings) -> None:
             respawn_failed_workers=True,
             workers_kill_timeout=20,
             log_level=LogLevels.warning,
-            process_name="vendrail",
         ).serve()
     finally:
         if server is not None:

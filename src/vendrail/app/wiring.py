@@ -94,7 +94,7 @@ class House:
 
     def _need(self, entry: ServiceEntry, kind: Any, path: tuple[str, ...]) -> Any:
         if kind is Database:
-            return self._database(entry)
+            return self._database(entry.name, entry.connections_max)
         if kind is Vault:
             return self.vault
         if kind is Clock:
@@ -111,16 +111,19 @@ class House:
         """Read the settings of a room; what is the platform's is the same everywhere."""
         return config.load_room(kind, name, self.platform, self._environment)
 
-    def _database(self, entry: ServiceEntry) -> Database:
-        role = role_name(entry.name) if self._with_roles else None
+    def limits_database(self) -> Database:
+        """Give the database of the rate limits, which all faces share."""
+        return self.databases.get("limits") or self._database("limits", 2)
+
+    def _database(self, name: str, connections_max: int) -> Database:
         database = Database(
             self.platform.database_url,
-            entry.name,
-            role=role,
-            connections_max=entry.connections_max,
+            name,
+            role=role_name(name) if self._with_roles else None,
+            connections_max=connections_max,
             statement_cache=not self.platform.is_pooled,
         )
-        self.databases[entry.name] = database
+        self.databases[name] = database
         return database
 
     def jobs(self) -> list[Job]:

@@ -17,6 +17,9 @@ class GatewaySettings(Record, frozen=True):
     ] = "CNY"
     body_bytes_max: Annotated[int, Help("The largest request body of the API.")] = 65_536
     callback_bytes_max: Annotated[int, Help("The largest callback of a provider.")] = 262_144
+    places_per_minute_max: Annotated[
+        int, Help("Orders that one network address may place by API in a minute; 0: no limit.")
+    ] = 600
     products_max: Annotated[int, Help("The most products on one page of a list.")] = 100
     offer_cache_s: Annotated[int, Help("How long a SKU's shop and currencies are remembered.")] = 60
     methods_cache_s: Annotated[int, Help("How long the list of ways to pay is remembered.")] = 1

@@ -77,6 +77,7 @@ async def served(
         "VENDRAIL_HOME": str(ground.house.platform.home),
         "VENDRAIL_DATABASE_URL": ground.dsn,
         "VENDRAIL_LOG_LEVEL": "warning",
+        "VENDRAIL_GATEWAY_PLACES_PER_MINUTE_MAX": "0",  # One address is the whole load here.
         "VENDRAIL_PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     process = await asyncio.create_subprocess_exec(
