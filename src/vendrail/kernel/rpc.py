@@ -238,8 +238,8 @@ def serve(
         request_max_body_size=REQUEST_BYTES_MAX,
         status_code=200,
     )
-    async def answer(operation: str, request: Request[Any, Any, Any]) -> Response[bytes]:
-        body = await request.body()
+    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+        operation, body = request.path_params["operation"], await request.body()
         headers = request.headers
         signature, trace = headers.get(_SIGNATURE, ""), headers.get("traceparent", "")
         reply = await server.answer(operation, signature, trace, body)

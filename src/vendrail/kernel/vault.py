@@ -59,7 +59,8 @@ def read_secret(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise Broken(
-            f"{path} cannot be read: {error.strerror}. Who runs Vendrail must own it."
+            f"{path} cannot be read: {error.strerror}. Whoever runs Vendrail must own it; "
+            "VENDRAIL_HOME names the folder."
         ) from error
 
 
