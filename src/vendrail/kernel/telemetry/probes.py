@@ -25,7 +25,7 @@ def probes(
 ) -> list[HTTPRouteHandler]:
     """Build the three routes; metrics are for private addresses, or for who holds the token."""
 
-    @get("/metrics", include_in_schema=False, sync_to_thread=False)
+    @get("/metrics", include_in_schema=False)
     async def read_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         if not _is_allowed(request, token):
             return Response(b"", status_code=404)
