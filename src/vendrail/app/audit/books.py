@@ -1,0 +1,128 @@
+"""Checks of the ledger: two sides, one currency, balances that are sums, fees to the unit."""
+
+from vendrail.app.audit.check import Check
+
+# Where each account stands: its balance and what is not rolled up yet.
+STANDING = """
+    (select account, sum(debits_pending) as debits_pending, sum(debits_posted) as debits_posted,
+            sum(credits_pending) as credits_pending, sum(credits_posted) as credits_posted
+       from (select account, debits_pending, debits_posted, credits_pending, credits_posted
+               from ledger.balance
+             union all
+             select account, debits_pending, debits_posted, credits_pending, credits_posted
+               from ledger.delta) parts
+      group by account)
+"""
+
+CREDIT = f"""
+    (select a.name, a.currency, a.id, s.credits_posted - s.debits_posted as credit_minor
+       from ledger.account a join {STANDING} s on s.account = a.number)
+"""  # noqa: S608 - one constant in another
+
+TOTALS = f"""
+    select a.currency, sum(s.debits_posted)::bigint as debits_minor,
+           sum(s.credits_posted)::bigint as credits_minor
+      from {STANDING} s join ledger.account a on a.number = s.account
+     group by a.currency order by 1
+"""  # noqa: S608 - one constant in another
+
+# What each account's entries add up to: the journal is read once and summed by pairs of accounts.
+# A transfer that is not whole (a side missing, two currencies) is named by the check for it, and
+# left out of the sums of the others.
+_ENTRIES = """
+    (with pairs as (
+        select debit, credit, kind, sum(amount_minor) as moved_minor,
+               sum(released_minor) as released_minor
+          from ledger.transfer where refusal is null group by debit, credit, kind),
+    whole as (
+        select p.debit, p.credit,
+               case p.kind when 'pending' then p.moved_minor when 'single' then 0
+                           else -p.released_minor end as pending_minor,
+               case p.kind when 'pending' then 0 else p.moved_minor end as posted_minor
+          from pairs p
+          join ledger.account d on d.number = p.debit
+          join ledger.account c on c.number = p.credit and c.currency = d.currency)
+     select account, sum(debits_pending) as debits_pending, sum(debits_posted) as debits_posted,
+            sum(credits_pending) as credits_pending, sum(credits_posted) as credits_posted
+       from (select debit as account, pending_minor as debits_pending,
+                    posted_minor as debits_posted, 0 as credits_pending, 0 as credits_posted
+               from whole
+             union all
+             select credit, 0, 0, pending_minor, posted_minor from whole) sides
+      group by account)
+"""
+
+CHECKS = (
+    Check(
+        "transfers_have_two_sides",
+        "Every transfer debits one account and credits another: debits equal credits.",
+        "select count(*) from ledger.transfer where refusal is null",
+        "select t.id::text from ledger.transfer t"
+        " left join ledger.account d on d.number = t.debit"
+        " left join ledger.account c on c.number = t.credit"
+        " where t.refusal is null"
+        " and (d.number is null or c.number is null or t.debit = t.credit)",
+    ),
+    Check(
+        "currencies_are_apart",
+        "No transfer moves value between two currencies.",
+        "select count(*) from ledger.transfer where refusal is null",
+        "select t.id::text from ledger.transfer t"
+        " join ledger.account d on d.number = t.debit"
+        " join ledger.account c on c.number = t.credit"
+        " where t.refusal is null and c.currency <> d.currency",
+    ),
+    Check(
+        "balances_are_sums",
+        "Every balance is the sum of its account's entries.",
+        "select count(*) from ledger.account",
+        f"""
+        select coalesce(a.id::text, coalesce(s.account, e.account)::text)
+          from {STANDING} s
+          full join {_ENTRIES} e on e.account = s.account
+          left join ledger.account a on a.number = coalesce(s.account, e.account)
+         where (coalesce(s.debits_pending, 0), coalesce(s.debits_posted, 0),
+                coalesce(s.credits_pending, 0), coalesce(s.credits_posted, 0))
+            is distinct from
+               (coalesce(e.debits_pending, 0), coalesce(e.debits_posted, 0),
+                coalesce(e.credits_pending, 0), coalesce(e.credits_posted, 0))
+        """,  # noqa: S608 - constants only
+    ),
+    Check(
+        "fees_are_right",
+        "Every fee is what the terms valid at placing say, to the minor unit.",
+        "select count(*) from ledger.transfer where code in ('sale', 'fee') and refusal is null",
+        """
+        with told as (
+            select t.subject, min(t.memo) as memo, max(t.memo) as other_memo,
+                   coalesce(sum(t.amount_minor) filter (where t.code = 'fee'), 0) as fee_minor,
+                   sum(t.amount_minor) as sale_minor
+              from ledger.transfer t
+             where t.code in ('sale', 'fee') and t.refusal is null
+             group by t.subject),
+        terms as (
+            select f.*, 'fee:' || f.version as memo, lead(f.valid_from) over (
+                       partition by f.merchant, f.currency order by f.valid_from, f.version)
+                   as valid_until
+              from settlement.fee_terms f),
+        firsts as (
+            select merchant, currency, min(valid_from) as valid_from
+              from settlement.fee_terms group by merchant, currency),
+        nobody as (select '00000000-0000-0000-0000-000000000000'::uuid as id)
+        select told.subject::text
+          from told cross join nobody
+          left join terms f on f.memo = told.memo
+          left join orders."order" o on o.id = told.subject
+          left join firsts own on own.merchant = o.merchant and own.currency = o.currency
+          left join firsts house on house.merchant = nobody.id and house.currency = o.currency
+         where f.version is null or told.memo <> told.other_memo
+            or told.fee_minor <> least(told.sale_minor, greatest(f.fee_minor_min,
+                   f.fixed_minor + div(told.sale_minor * f.basis_points + 5000, 10000)))
+            or o.placed_at < f.valid_from or o.placed_at >= f.valid_until
+            or f.merchant <> case when own.valid_from <= o.placed_at then o.merchant
+                                  else nobody.id end
+            or f.currency <> case when own.valid_from <= o.placed_at
+                                    or house.valid_from <= o.placed_at then o.currency else '*' end
+        """,
+    ),
+)

@@ -1,0 +1,74 @@
+"""Checks of what was sold: each key once, each delivery paid, each answer kept, stock counted."""
+
+from vendrail.app.audit.check import Check
+
+CHECKS = (
+    Check(
+        "keys_are_sold_once",
+        "No key is allocated twice, and none that is allocated is still in the free pool.",
+        "select count(*) from catalog.allocation where key is not null",
+        "select key::text from catalog.allocation where key is not null"
+        " group by key having count(*) > 1"
+        " union select f.key::text from catalog.free_key f"
+        " join catalog.allocation a on a.key = f.key",
+    ),
+    Check(
+        "allocations_have_a_saga",
+        "Keys that are picked and not yet readable belong to a purchase that has not ended.",
+        "select count(*) from catalog.allocation",
+        """
+        select distinct a.id::text from catalog.allocation a
+          left join orders."order" o on o.id = a."order" and o.allocation = a.id
+         where a.state = 'allocated' and o.id is null
+           and not exists (select 1 from orders.saga s
+                            where s.subject = a."order" and s.kind = 'purchase')
+        """,
+    ),
+    Check(
+        "deliveries_have_a_capture",
+        "Every delivered order has its own payment, of its amount and currency.",
+        'select count(*) from orders."order" where delivered_at is not null',
+        """
+        select o.id::text from orders."order" o left join payments.capture c on c.id = o.capture
+          left join payments.verdict v on v.capture_id = c.id
+         where o.delivered_at is not null
+           and (c.id is null or coalesce(v.order_id, c.order_id) is distinct from o.id
+                or (c.fit = 'fits' and
+                    (c.amount_minor, c.currency) is distinct from (o.amount_minor, o.currency)))
+        """,
+    ),
+    Check(
+        "outcomes_are_kept",
+        "Every delivered order has its kept answers: risk, keys, share and fee.",
+        'select count(*) from orders."order" where delivered_at is not null',
+        """
+        with split as (
+            select subject, sum(amount_minor) as minor from ledger.transfer
+             where code in ('sale', 'fee') and refusal is null group by subject),
+        picked as (
+            select id, count(*) as items, max(quantity) as quantity, bool_or(key is null) as is_one
+              from catalog.allocation where state in ('allocated', 'sold', 'void') group by id)
+        select o.id::text from orders."order" o
+          left join risk.assessment r on r.order_id = o.id
+          left join picked a on a.id = o.allocation
+          left join split s on s.subject = o.id
+         where o.delivered_at is not null
+           and (r.order_id is null or a.id is null or a.quantity <> o.quantity
+                or (not a.is_one and a.items <> o.quantity)
+                or coalesce(s.minor, 0) <> o.amount_minor)
+        """,
+    ),
+    Check(
+        "stock_is_counted",
+        "Every variant's counters are what its keys and holds add up to.",
+        "select count(*) from catalog.stock",
+        """
+        select s.variant::text from catalog.stock s
+          left join (select variant, count(*) as keys from catalog.free_key group by variant) f
+            using (variant)
+          left join (select variant, sum(quantity) as units from catalog.hold group by variant) h
+            using (variant)
+         where s.free + s.held <> coalesce(f.keys, 0) or s.held <> coalesce(h.units, 0)
+        """,
+    ),
+)

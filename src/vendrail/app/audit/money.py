@@ -1,0 +1,148 @@
+"""Checks of money on its way: each capture has a fate, refunds have bounds, clearing is empty."""
+
+from vendrail.app.audit.books import CREDIT
+from vendrail.app.audit.check import Check
+
+# What became of each capture. `unread`, `under_way` and `unbelieved` are not in the books yet, or
+# may not be; `none` is money that nobody has.
+_FATES = """
+    (with sagas as (
+        select distinct (convert_from(data, 'UTF8')::jsonb ->> 'capture')::uuid as capture
+          from orders.saga where kind in ('purchase', 'surplus', 'suspense', 'unmatched')),
+    given_back as (
+        select capture_id, sum(amount_minor) as minor
+          from payments.refund where state = 'succeeded' group by capture_id)
+     select c.id, c.amount_minor, c.currency, o.id as order_id, v.capture_id as verdict,
+            c.fit <> 'fits' or v.order_id is distinct from c.order_id
+                and v.order_id is not null as is_unmatched,
+            case
+            when c.id = any($1::uuid[]) then 'unread'
+            when f.state = 'waiting' or f.state = 'disputed'
+                 and (v.capture_id is null or v.order_id is null) then 'unbelieved'
+            when s.capture is not null then 'under_way'
+            when g.minor >= c.amount_minor then 'given_back'
+            when v.capture_id is null and c.fit <> 'fits' then 'desk'
+            when o.state in ('delivered', 'refunded')
+                 and coalesce(o.capture, c.id) = c.id then 'filled'
+            -- An order that names no payment of ours is told by the check for it.
+            when o.state in ('delivered', 'refunded') and not exists (
+                 select 1 from payments.capture other where other.id = o.capture) then 'filled'
+            else 'none' end as fate
+       from payments.capture c
+       left join payments.verdict v on v.capture_id = c.id
+       left join payments.confirmation f on f.capture_id = c.id
+       left join orders."order" o on o.id = coalesce(v.order_id, c.order_id)
+       left join sagas s on s.capture = c.id
+       left join given_back g on g.capture_id = c.id)
+"""
+
+CHECKS = (
+    Check(
+        "captures_have_a_fate",
+        "Every payment that arrived is delivered, refunded, under way, or on a desk.",
+        "select count(*) from payments.capture",
+        f"select id::text from {_FATES} fates where fate = 'none'",  # noqa: S608 - a constant
+    ),
+    Check(
+        "captures_are_booked",
+        "Every payment that arrived stands in the books with its whole amount.",
+        "select count(*) from payments.capture",
+        f"""
+        with settled as (
+            select id, amount_minor, is_unmatched,
+                   case when is_unmatched then id else order_id end as subject
+              from {_FATES} fates where fate in ('filled', 'given_back', 'desk')),
+        due as (
+            select subject, is_unmatched, sum(amount_minor) as minor, min(id::text) as capture
+              from settled group by subject, is_unmatched),
+        booked as (
+            select subject, code = 'unmatched' as is_unmatched, sum(amount_minor) as minor
+              from ledger.transfer
+             where code in ('capture', 'unmatched') and refusal is null
+             group by subject, code = 'unmatched')
+        select due.capture from due left join booked using (subject, is_unmatched)
+         where coalesce(booked.minor, 0) < due.minor
+        """,  # noqa: S608 - constants only
+    ),
+    Check(
+        "refunds_are_within_captures",
+        "Never more goes back than was paid, and orders and books say what did.",
+        "select count(*) from payments.capture",
+        """
+        with asked as (
+            select capture_id, sum(amount_minor) as minor
+              from payments.refund where state <> 'failed' group by capture_id),
+        unbooked as (
+            select r.capture_id, c.order_id, v.order_id as matched_id from payments.refund r
+              join payments.capture c on c.id = r.capture_id
+              left join payments.verdict v on v.capture_id = c.id
+              left join settlement.refund b on b.id = r.id
+             where r.state = 'succeeded'
+               and (b.id is null or b.state <> 'paid' or b.amount_minor <> r.amount_minor))
+        select c.id::text from payments.capture c join asked on asked.capture_id = c.id
+         where asked.minor > c.amount_minor
+        union
+        select u.capture_id::text from unbooked u
+         where not exists (select 1 from orders.saga s
+                            where s.subject in (u.capture_id, u.order_id, u.matched_id))
+        union
+        select o.id::text from orders."order" o
+          join (select "order", sum(amount_minor) filter (where state = 'paid') as paid_minor
+                  from orders.refund group by "order") r on r."order" = o.id
+         where o.refunded_minor <> coalesce(r.paid_minor, 0)
+        """,
+    ),
+    Check(
+        "clearing_is_explained",
+        "What lies in clearing, suspense and held belongs to something that has not ended.",
+        "select count(*) from ledger.account where name = 'refund:clearing'"
+        " or name = 'suspense:unmatched' or name like 'held:%'",
+        f"""
+        with open_refunds as (
+            select r.currency, sum(r.amount_minor) as most_minor,
+                   coalesce(sum(r.amount_minor) filter (where r.state = 'open'), 0) as least_minor
+              from settlement.refund r
+             where r.state in ('asked', 'open', 'paying', 'returning')
+               and exists (select 1 from orders.saga s where s.subject = r.subject)
+             group by r.currency),
+        unmatched as (
+            select currency, sum(amount_minor) as most_minor,
+                   coalesce(sum(amount_minor) filter (where fate = 'desk'), 0) as least_minor
+              from {_FATES} fates
+             where is_unmatched
+               and fate in ('desk', 'under_way', 'unread', 'none')
+             group by currency),
+        under_way as (
+            select o.merchant, o.currency,
+                   sum((convert_from(s.data, 'UTF8')::jsonb ->> 'amount_minor')::bigint) as minor
+              from orders.saga s join orders."order" o on o.id = s.subject
+             where s.kind in ('purchase', 'surplus') group by o.merchant, o.currency)
+        select b.id::text from {CREDIT} b
+          left join open_refunds r on r.currency = b.currency
+         where b.name = 'refund:clearing' and b.credit_minor not between
+               coalesce(r.least_minor, 0) and coalesce(r.most_minor, 0)
+        union all
+        select b.id::text from {CREDIT} b left join unmatched u on u.currency = b.currency
+         where b.name = 'suspense:unmatched' and b.credit_minor not between
+               coalesce(u.least_minor, 0) and coalesce(u.most_minor, 0)
+        union all
+        select b.id::text from {CREDIT} b left join under_way w
+            on b.name = 'held:' || w.merchant::text and w.currency = b.currency
+         where b.name like 'held:%' and b.credit_minor not between 0 and coalesce(w.minor, 0)
+        """,  # noqa: S608 - constants only
+    ),
+    Check(
+        "cursors_are_behind_events",
+        "No consumer believes to have read what was never written.",
+        "select count(*) from orders.cursor where source in ('payments', 'deliveries')",
+        """
+        select c.source from orders.cursor c
+         where c.source = 'payments' and (c.xid, c.id) >
+               (select coalesce(max(xid), '0'), coalesce(max(id), 0) from payments.event)
+        union all
+        select c.source from orders.cursor c
+         where c.source = 'deliveries' and (c.xid, c.id) >
+               (select coalesce(max(xid), '0'), coalesce(max(id), 0) from orders.event)
+        """,
+    ),
+)

@@ -1,0 +1,86 @@
+"""`vendrail sagas`: what has not ended, and what is stuck."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from vendrail.api.orders import OrderId, Orders, SagaView
+from vendrail.app.acts import record_act
+from vendrail.app.opened import opened_house, run
+from vendrail.app.serials import read_serial
+from vendrail.app.terminal import Json, Reason, need_reason, out, show_table, write_json
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import to_serial
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def sagas() -> None:
+    """What has not ended, and what is stuck.
+
+    Example: [bold]vendrail sagas list[/]
+    """
+
+
+async def _list(sagas_max: int, *, only_stuck: bool) -> list[SagaView]:
+    async with opened_house() as house:
+        orders: Orders = house.api(Orders)
+        found = await orders.list_sagas(sagas_max)
+        return [saga for saga in found if saga.state == "stuck" or not only_stuck]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    *,
+    stuck: Annotated[bool, typer.Option("--stuck", help="Only what waits for a person.")] = False,
+    json: Json = False,
+) -> None:
+    """List sagas that have not ended, oldest first, with their last problem.
+
+    Example: [bold]vendrail sagas list --stuck[/]
+    """
+    found = run(_list(limit, only_stuck=stuck))
+    if json:
+        write_json(found)
+        return
+    show_table(
+        "",
+        ("order", "kind", "state", "waits for", "tries", "due", "problem"),
+        [
+            (to_serial(s.order), s.kind, s.state, s.reason, s.attempts, s.due_at, s.problem)
+            for s in found
+        ],
+    )
+
+
+async def _retry(id: UUID, reason: str) -> bool:
+    async with opened_house() as house:
+        record_act(house.platform.home, "sagas.retry", to_serial(id), reason)
+        orders: Orders = house.api(Orders)
+        [is_woken] = await orders.wake_orders([OrderId(id)])
+        return is_woken
+
+
+@app.command()
+def retry(
+    serial: Annotated[str, typer.Argument(help="The order's serial number, or its id.")],
+    reason: Reason,
+    *,
+    json: Json = False,
+) -> None:
+    """Let the sagas of an order look again now: those that wait, and those that are stuck.
+
+    The running platform does the work. What was done before is not done again.
+
+    Example: [bold]vendrail sagas retry 01KB2M8Z7Q9V4T6W3X5Y1N0PQR --reason "provider is back"[/]
+    """
+    id = read_serial(serial)
+    if not run(_retry(id, need_reason(reason))):
+        raise Malformed(f"Nothing of order {to_serial(id)} waits: see `vendrail sagas list`.")
+    if json:
+        write_json({"order": to_serial(id), "woken": True})
+    else:
+        out().print(f"Order {to_serial(id)} looks again now.")
