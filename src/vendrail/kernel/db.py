@@ -224,6 +224,11 @@ def is_refused(error: BaseException) -> bool:
     return isinstance(error, asyncpg.InsufficientPrivilegeError)
 
 
+def is_duplicate(error: BaseException) -> bool:
+    """Tell whether a row's key was there already (23505)."""
+    return isinstance(error, asyncpg.UniqueViolationError)
+
+
 def is_retryable(error: BaseException) -> bool:
     """Tell whether the whole batch should simply be run again."""
     return isinstance(error, Retry)
