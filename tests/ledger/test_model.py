@@ -376,7 +376,7 @@ def test_a_plain_batch_that_its_payers_can_bear_is_created(batch, clock):
     world = World(clock.now())
     transfers = [world.transfer(order) for order in batch]
     books = load_books(world, clock.now())
-    found = plain.gather(transfers, books.accounts)
+    found = plain.gather(transfers, books.accounts, clock.now())
     if found is None or len({transfer.id for transfer in transfers}) < len(transfers):
         return
     for number, debits, credits in found.guarded:

@@ -20,7 +20,7 @@ from vendrail.api.ledger import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
-from vendrail.kernel.db import Database
+from vendrail.kernel.db import Database, is_duplicate
 from vendrail.kernel.errors import Broken, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
@@ -82,11 +82,12 @@ class LedgerService:
             return []
         if len(transfers) > TRANSFERS_MAX:
             raise Malformed(f"A batch has at most {TRANSFERS_MAX} transfers; send several.")
+        now = self.clock.now()
         accounts = self._accounts
-        batch = plain.gather(transfers, accounts)
+        batch = plain.gather(transfers, accounts, now)
         if batch is None:
             accounts = await self._learn(_touched(transfers))
-            batch = plain.gather(transfers, accounts)
+            batch = plain.gather(transfers, accounts, now)
         if (
             batch is not None
             and self._strained.isdisjoint(batch.payers)
@@ -102,12 +103,15 @@ class LedgerService:
         """Write a batch that any order suits; false, and nothing done, where a guard held it up."""
         try:
             async with self._db.transaction() as tx:
-                if not await posting.insert_plain(tx, batch, self.clock.now()):
-                    raise _GuardError
+                await posting.insert_plain(tx, batch)
                 await posting.insert_deltas(tx, batch.deltas)
                 if not await posting.move_guarded(tx, batch.guarded):
                     raise _GuardError
         except _GuardError:
+            return False
+        except Exception as error:
+            if not is_duplicate(error):
+                raise
             return False
         return True
 
