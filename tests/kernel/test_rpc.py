@@ -415,3 +415,16 @@ async def test_a_peer_that_is_not_there_is_unavailable(clock):
     with pytest.raises(Unavailable, match="is it running"):
         await asyncio.wait_for(api.read_trace(), timeout=20)
     await rpc.disconnect(api)
+
+
+async def test_calls_are_measured(clock):
+    """With metrics given, each call is counted by service, operation and how it ended."""
+    metrics = telemetry.Metrics()
+    api = rpc.guard(Post, PostService(), metrics=metrics)
+    await api.send_parcels([])
+    with pytest.raises(Malformed):
+        await api.fail("malformed", 9)
+
+    name = "vendrail_rpc_call_seconds"
+    assert 1 == metrics.value(name, "post", "send_parcels", "ok")
+    assert 1 == metrics.value(name, "post", "fail", "malformed")

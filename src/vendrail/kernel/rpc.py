@@ -12,9 +12,12 @@ import inspect
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from functools import cache
 from pathlib import Path
+from time import perf_counter
+from types import TracebackType
 from typing import Any, TypeVar, get_type_hints
 
 import httpx
@@ -25,7 +28,7 @@ from vendrail.kernel.clock import Clock, SystemClock
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import assert_no_transaction
 from vendrail.kernel.errors import Broken, Error, Malformed, Overloaded, Unavailable
-from vendrail.kernel.telemetry import remote_span, span, traceparent
+from vendrail.kernel.telemetry import Metrics, remote_span, span, traceparent
 from vendrail.kernel.vault import ensure_secret, is_same, new_secret, parse_secret, read_secret
 
 Api = TypeVar("Api")
@@ -262,7 +265,15 @@ class Client:
     """Calls one peer: signs, sends, checks the reply, and tries again what got no answer."""
 
     def __init__(
-        self, name: str, place: str, secret: bytes, send: Send, clock: Clock, owned: Any = None
+        self,
+        name: str,
+        place: str,
+        secret: bytes,
+        send: Send,
+        clock: Clock,
+        *,
+        owned: Any = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._name = name
         self._place = place
@@ -270,12 +281,16 @@ class Client:
         self._send = send
         self._clock = clock
         self._owned = owned
+        self._metrics = metrics
 
     async def call(self, operation: Operation, values: Sequence[object]) -> Any:
         """Call an operation; several attempts, for every operation is idempotent."""
         assert_no_transaction()
         body = encode(values)
-        with span(f"{self._name}.{operation.name} call"):
+        with (
+            _timed(self._metrics, self._name, operation.name),
+            span(f"{self._name}.{operation.name} call"),
+        ):
             for attempt in range(1, _ATTEMPTS_MAX + 1):
                 try:
                     return decode(await self._call_once(operation.name, body), operation.result)
@@ -363,6 +378,7 @@ def connect(
     *,
     client: httpx.AsyncClient | None = None,
     clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> Api:
     """Build an object that fulfils the api by calling a peer; `disconnect` closes it."""
     name = service_name(api)
@@ -370,7 +386,8 @@ def connect(
     http = client or new_http_client()
     send = _http_send(http, name, place)
     owned = None if client else http
-    built: Api = _build(api, Client(name, place, secret, send, clock or SystemClock(), owned))
+    caller = Client(name, place, secret, send, clock or SystemClock(), owned=owned, metrics=metrics)
+    built: Api = _build(api, caller)
     return built
 
 
@@ -416,19 +433,55 @@ def _build(api: Any, client: Client) -> Any:
     return built
 
 
+class _Timed:
+    """Measures one call and how it ended."""
+
+    __slots__ = ("_begun", "_metrics", "_operation", "_service")
+
+    def __init__(self, metrics: Metrics, service: str, operation: str) -> None:
+        self._metrics = metrics
+        self._service = service
+        self._operation = operation
+        self._begun = perf_counter()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        taken_s = perf_counter() - self._begun
+        outcome = kind.__name__.lower() if kind is not None else "ok"
+        name = "vendrail_rpc_call_seconds"
+        self._metrics.observe(name, taken_s, self._service, self._operation, outcome)
+
+
+_UNTIMED: AbstractContextManager[None] = nullcontext()
+
+
+def _timed(
+    metrics: Metrics | None, service: str, operation: str
+) -> AbstractContextManager[None] | _Timed:
+    return _UNTIMED if metrics is None else _Timed(metrics, service, operation)
+
+
 # In one process.
 
 
-def guard(api: Callable[..., Api], service: Api) -> Api:
+def guard(api: Callable[..., Api], service: Api, *, metrics: Metrics | None = None) -> Api:
     """Wrap the service of this process: a call from inside an open transaction is `Broken`."""
 
     def method(operation: Operation) -> Any:
         target = _target(api, service, operation)
-        title = f"{service_name(api)}.{operation.name}"
+        name = service_name(api)
+        title = f"{name}.{operation.name}"
 
         async def call(_: object, *values: object, **named: object) -> Any:
             assert_no_transaction()
-            with span(title):
+            with _timed(metrics, name, operation.name), span(title):
                 return await target(*values, **named)
 
         call.__name__ = operation.name

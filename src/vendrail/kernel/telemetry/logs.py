@@ -27,7 +27,7 @@ _SECRETS_IN_TEXT = (
     (
         re.compile(
             r"(?i)\b([\w-]*(?:secret|token|password|passwd|api_?key|signature|authorization)"
-            r"|key|sign|code)([\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
+            r"|[\w-]*_key|key|sign|code)([\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
         ),
         rf"\1\2{MASK}",
     ),
@@ -36,7 +36,7 @@ _SECRETS_IN_TEXT = (
         MASK,
     ),
 )
-_CARD_LIKE = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w.])")
+_CARD_LIKE = re.compile(r"(?<!\w)(?<!\d\.)[2-6](?:[ -]?\d){12,18}(?!\w|\.\d)")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
