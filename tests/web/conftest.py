@@ -70,7 +70,12 @@ def web(standins, market, clock, vault, wakeups, limits, tmp_path):
 def app(web):
     """One application with the storefront's routes."""
     handlers = list(web.handlers)
-    return Litestar(handlers, openapi_config=None, exception_handlers={Exception: web.answer_error})
+    return Litestar(
+        handlers,
+        openapi_config=None,
+        logging_config=None,
+        exception_handlers={Exception: web.answer_error},
+    )
 
 
 @pytest.fixture

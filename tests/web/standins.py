@@ -92,7 +92,7 @@ class Market:
                 "Steam 充值卡",
                 {"STEAM-50": 4_850, "STEAM-100": 9_650},
                 category="Games",
-                instructions="Open *Steam*, choose **Redeem**.",
+                instructions="Visit *Steam*, choose **Redeem**.",
             ),
             product(north, "switch", "eShop Card", {"ESHOP-1": 29_900}, category="Games"),
             product(

@@ -110,7 +110,7 @@ async def test_way_to_pay_can_be_changed_at_any_time(browser, market):
     shown = await browser.get(changed.headers["location"])
 
     assert (303, 2) == (changed.status_code, len(market.attempts))
-    assert "Scan with Alipay" in shown.text
+    assert "Scan to pay" in shown.text
     assert "<svg" in shown.text.split("QR code to pay")[1]
     assert 'name="method" value="alipay"' in shown.text
     refused = await browser.post(

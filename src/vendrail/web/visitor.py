@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -117,10 +117,8 @@ def parse_cookies(header: str) -> dict[str, str]:
 
 def local_path(path: str) -> str:
     """Give back a path of this site, or the home page: never another site."""
-    parts = urlsplit(path) if path.startswith("/") and not path.startswith(("//", "/\\")) else None
-    if parts is None or parts.netloc or parts.scheme or not path.isprintable():
-        return "/"
-    return parts.path + (f"?{parts.query}" if parts.query else "")
+    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return quote(path, safe="/?&=%:@,;+-._~!$'()*") if is_ours else "/"
 
 
 async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:

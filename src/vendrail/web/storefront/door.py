@@ -98,6 +98,9 @@ class Door:
 
 def _is_web(url: str) -> bool:
     """Whether an address is one of the web's, with nothing in it that could end a header."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     is_plain = url.isprintable() and not set(" \"'<>;,\\") & set(parts.netloc)
     return parts.scheme in ("https", "http") and bool(parts.netloc) and is_plain

@@ -138,8 +138,11 @@ def _read_link(text: str) -> tuple[str, str]:
     """Read an order's link, or its number and secret parted by a blank."""
     text = text.strip()[:2048]
     if "/" in text or "?" in text:
-        parts = urlsplit(text)
-        secret = parse_qs(parts.query).get("key", [""])[0]
+        try:
+            parts = urlsplit(text)
+            secret = parse_qs(parts.query, max_num_fields=20).get("key", [""])[0]
+        except ValueError:
+            return "", ""
         return parts.path.rstrip("/").rpartition("/")[2], secret[:256]
     serial, _, secret = text.partition(" ")
     id = read_serial(serial)

@@ -1,0 +1,164 @@
+"""Live pages: what changed shows by itself, promptly, for as many as are open and no more."""
+
+import asyncio
+import re
+
+from vendrail.api.orders import OrderState
+from vendrail.kernel.ids import from_serial
+from vendrail.web.live import LivePages, version_of
+
+
+async def buy(browser) -> str:
+    """Place an order; give its address."""
+    home = await browser.get("/")
+    page = await browser.get(re.search(r'href="(/products/\w{26})"', home.text)[1])
+    form = page.text.split('action="/orders"', 1)[1].split("</form>", 1)[0]
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    filled = {"sku": "STEAM-50", "quantity": "1", "contact": "a@example.com", "method": "alipay"}
+    placed = await browser.post("/orders", data=hidden | filled)
+    return placed.headers["location"].split("?")[0]
+
+
+async def listen(app, address: str, cookie: str, until: bytes):
+    """Read an event stream until it says something, then leave."""
+    heard = bytearray()
+    is_heard = asyncio.Event()
+
+    async def receive():
+        await is_heard.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        heard.extend(message.get("body", b""))
+        if until in heard:
+            is_heard.set()
+
+    path, _, query = address.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [
+            (b"host", b"localhost"),
+            (b"cookie", cookie.encode()),
+            (b"accept-language", b"en"),
+        ],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    async with asyncio.timeout(5):
+        await app(scope, receive, send)
+    return bytes(heard)
+
+
+async def test_key_shows_by_itself_at_the_hint(browser, app, market, wakeups, web):
+    """A hint brings the delivered page at once, well before the next tick; then nobody is left."""
+    address = await buy(browser)
+    id = from_serial(address.split("/")[2])
+    seen = version_of(market.orders[id])
+    cookie = f"vr_order={market.secrets[id]}"
+    task = asyncio.create_task(listen(app, f"{address}/events?seen={seen}", cookie, b"KEY-LIVE"))
+    await asyncio.sleep(0.1)
+    assert 1 == web.live.count
+    market.deliver(id, "KEY-LIVE")
+    wakeups.wake(f"order:{id}")
+    heard = await task
+
+    assert b"retry: 3000" in heard
+    assert b"event: order\ndata: " in heard
+    assert b"Here is your key" in heard
+    assert 0 == web.live.count
+    assert {} == wakeups._events
+
+
+async def test_key_shows_without_a_hint_too(browser, app, market):
+    """Where another process delivered, the common tick finds it within about a second."""
+    address = await buy(browser)
+    id = from_serial(address.split("/")[2])
+    cookie = f"vr_order={market.secrets[id]}"
+    seen = version_of(market.orders[id])
+    task = asyncio.create_task(listen(app, f"{address}/events?seen={seen}", cookie, b"KEY-LATE"))
+    await asyncio.sleep(0.1)
+    market.deliver(id, "KEY-LATE")
+
+    assert b"KEY-LATE" in await task
+
+
+async def test_stream_begins_with_what_the_page_has_not_seen(browser, app, market):
+    """A page that connects late gets the present state at once."""
+    address = await buy(browser)
+    id = from_serial(address.split("/")[2])
+    market.step(id, OrderState.PAID, "paid", "held")
+    heard = await listen(
+        app, f"{address}/events?seen=old", f"vr_order={market.secrets[id]}", b"Payment received"
+    )
+
+    assert b"event: order" in heard
+
+
+async def test_many_pages_share_few_reads(browser, app, market, web, standins):
+    """A hundred live pages look in the same tick: a few batches, not a hundred reads."""
+    address = await buy(browser)
+    id = from_serial(address.split("/")[2])
+    cookie = f"vr_order={market.secrets[id]}"
+    seen = version_of(market.orders[id])
+    sizes: list[int] = []
+    original = standins.StandInOrders.read_orders
+
+    async def counted(self, queries):
+        sizes.append(len(queries))
+        return await original(self, queries)
+
+    web.calls._batchers[1]._call = lambda queries: counted(web.calls.orders, queries)
+    tasks = [
+        asyncio.create_task(listen(app, f"{address}/events?seen={seen}", cookie, b"KEY-ALL"))
+        for _ in range(100)
+    ]
+    await asyncio.sleep(2.2)
+    sizes.clear()
+    await asyncio.sleep(1.0)
+    ticks = list(sizes)
+    market.deliver(id, "KEY-ALL")
+    await asyncio.gather(*tasks)
+
+    assert 100 <= sum(ticks) <= 200
+    assert len(ticks) <= 10
+
+
+async def test_live_pages_are_bounded(browser, market, web):
+    """Beyond the bound a page is told to ask every few seconds instead."""
+    address = await buy(browser)
+    web.live.count = web.live._pages_max
+    refused = await browser.get(f"{address}/events")
+
+    assert (503, "9") == (refused.status_code, refused.headers["retry-after"])
+
+
+async def test_polling_gives_the_part_only_when_it_changed(browser, market):
+    """Where events cannot pass, asking again gives nothing until there is something new."""
+    address = await buy(browser)
+    page = await browser.get(address)
+    poll = re.search(r'hx-get="([^"]+)"', page.text)[1]
+    same = await browser.get(poll)
+    market.deliver(from_serial(address.split("/")[2]), "KEY-POLL")
+    changed = await browser.get(poll)
+
+    assert (204, b"") == (same.status_code, same.content)
+    assert "KEY-POLL" in changed.text
+    assert "<html" not in changed.text
+    assert "hx-get" not in changed.text, "What has ended asks no more."
+
+
+async def test_watch_forgets_its_topic(wakeups):
+    """A page that closes leaves nothing behind."""
+    live = LivePages(wakeups, 5)
+    with live.watch(from_serial("0" * 26), ""):
+        assert 1 == len(wakeups._events)
+
+    assert {} == wakeups._events
