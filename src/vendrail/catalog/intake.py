@@ -20,7 +20,7 @@ from vendrail.api.catalog import Catalog, KeyIntake, KeyIntakeResult, KeyLine, K
 from vendrail.kernel.errors import Malformed
 
 BATCH_LINES = 5_000
-BATCH_CHARACTERS = 500_000  # Far below what a call to a remote catalog may carry.
+BATCH_CHARACTERS = 300_000  # Far below what a call to a remote catalog may carry.
 _LINE_LENGTH_MAX = 1 << 16
 _BLOCK = 1 << 20
 _BATCHES_IN_FLIGHT = 2

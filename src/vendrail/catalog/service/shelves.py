@@ -107,15 +107,11 @@ class ShelfService:
         stale = {sku for sku in skus if sku not in cached or cached[sku][0] <= now}
         if not stale:
             return [cached[sku][1] for sku in skus]
+        known = {sku: cached[sku][1] for sku in skus if sku not in stale}
         async with self._db.reading() as tx:
             fresh = await store.read_offers(tx, list(stale))
-        known = {
-            sku: fresh[sku] if sku in stale else cached[sku][1]
-            for sku in skus
-            if sku in fresh or sku not in stale
-        }
         if len(cached) + len(stale) > _OFFERS_MAX:
             cached.clear()
         until = now + timedelta(seconds=self._settings.offer_cache_s)
         cached.update((sku, (until, fresh.get(sku))) for sku in stale)
-        return [known.get(sku) for sku in skus]
+        return [known[sku] if sku in known else fresh.get(sku) for sku in skus]
