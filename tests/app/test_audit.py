@@ -1,0 +1,380 @@
+"""The audit finds what is planted, by its id, in the one right check; and nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from vendrail.app.audit import CHECKS, Report, audit
+from vendrail.kernel.db import connect_once
+
+Plant = Callable[[Any, dict[str, UUID]], Awaitable[str]]
+
+_PLANTS: dict[str, tuple[str, Plant]] = {}
+
+
+def plants(check: str) -> Callable[[Plant], Plant]:
+    """Say which check must find what a function plants."""
+
+    def add(plant: Plant) -> Plant:
+        _PLANTS[plant.__name__] = (check, plant)
+        return plant
+
+    return add
+
+
+async def _account(owner: Any, name: str) -> Any:
+    """Read an account of the chart by the begin of its name."""
+    return await owner.fetchrow(
+        "select * from ledger.account where name like $1 and currency = 'CNY'", f"{name}%"
+    )
+
+
+async def _move(owner: Any, debit: int, credit: int, amount_minor: int, code: str) -> UUID:
+    """Post a transfer as the ledger would, both counters too."""
+    id = await _write(owner, debit, credit, amount_minor, code)
+    await owner.execute(
+        "insert into ledger.delta values ($1, 0, $3, 0, 0), ($2, 0, 0, 0, $3)",
+        debit,
+        credit,
+        amount_minor,
+    )
+    return id
+
+
+async def _write(
+    owner: Any, debit: int | None, credit: int | None, amount_minor: int, code: str
+) -> UUID:
+    """Write a row of the journal, and nothing else."""
+    id = uuid4()
+    await owner.execute(
+        "insert into ledger.transfer (id, subject, at, amount_minor, debit, credit, code)"
+        " values ($1, $2, now(), $3, $4, $5, $6)",
+        id,
+        uuid4(),
+        amount_minor,
+        debit,
+        credit,
+        code,
+    )
+    return id
+
+
+@plants("balances_are_sums")
+async def balance_off_by_one(owner: Any, orders: dict[str, UUID]) -> str:
+    """A merchant has one fen more than was ever given."""
+    account = await _account(owner, "merchant:%:available")
+    await owner.execute(
+        "update ledger.balance set credits_posted = credits_posted + 1 where account = $1",
+        account["number"],
+    )
+    return str(account["id"])
+
+
+@plants("transfers_have_two_sides")
+async def one_sided_transfer(owner: Any, orders: dict[str, UUID]) -> str:
+    """Value appears from nowhere."""
+    for name in await owner.fetch(
+        "select conname from pg_constraint where conrelid = 'ledger.transfer'::regclass"
+        " and contype = 'c'"
+    ):
+        await owner.execute(f'alter table ledger.transfer drop constraint "{name[0]}"')
+    fee = await _account(owner, "platform:fee")
+    return str(await _write(owner, None, fee["number"], 100, "adjustment"))
+
+
+@plants("transfers_have_two_sides")
+async def transfer_to_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """Value goes to an account that is not there."""
+    fee = await _account(owner, "platform:fee")
+    return str(await _write(owner, fee["number"], 999_999, 100, "adjustment"))
+
+
+@plants("keys_are_sold_once")
+async def key_sold_twice(owner: Any, orders: dict[str, UUID]) -> str:
+    """Two orders were given one key."""
+    await owner.execute("drop index catalog.allocation_key")
+    key = await owner.fetchval(
+        'select key from catalog.allocation where "order" = $1', orders["sold"]
+    )
+    await owner.execute(
+        'update catalog.allocation set key = $1 where "order" = $2', key, orders["sold_too"]
+    )
+    return str(key)
+
+
+@plants("keys_are_sold_once")
+async def sold_key_still_for_sale(owner: Any, orders: dict[str, UUID]) -> str:
+    """A key that a buyer has is in the pool again."""
+    row = await owner.fetchrow(
+        'select variant, key from catalog.allocation where "order" = $1', orders["sold"]
+    )
+    await owner.execute("insert into catalog.free_key values ($1, $2)", *row.values())
+    await owner.execute("update catalog.stock set free = free + 1 where variant = $1", row[0])
+    return str(row["key"])
+
+
+@plants("captures_have_a_fate")
+async def capture_without_fate(owner: Any, orders: dict[str, UUID]) -> str:
+    """Money came for an order that ended unpaid, and nobody took it up."""
+    return str(
+        await owner.fetchval(
+            "insert into payments.capture (id, channel, provider_number, attempt_id, order_id,"
+            " merchant, method, amount_minor, currency, fit, source, out_trade_no, paid_at, at,"
+            " trace_id) select gen_random_uuid(), channel, 'lost', id, order_id, merchant, method,"
+            " amount_minor, currency, 'fits', 'callback', '', now(), now(), ''"
+            " from payments.attempt where order_id = $1 returning id",
+            orders["expired"],
+        )
+    )
+
+
+@plants("captures_have_a_fate")
+async def second_payment_kept(owner: Any, orders: dict[str, UUID]) -> str:
+    """An order was paid twice, and the second payment was not given back."""
+    return str(
+        await owner.fetchval(
+            "insert into payments.capture select (jsonb_populate_record(c, jsonb_build_object("
+            " 'id', gen_random_uuid(), 'provider_number', 'twice'))).*"
+            " from payments.capture c where order_id = $1 returning id",
+            orders["sold"],
+        )
+    )
+
+
+@plants("captures_are_booked")
+async def capture_not_booked(owner: Any, orders: dict[str, UUID]) -> str:
+    """What was booked for a payment belongs to another order."""
+    await owner.execute(
+        "update ledger.transfer set subject = gen_random_uuid()"
+        " where subject = $1 and code = 'capture'",
+        orders["sold"],
+    )
+    return str(
+        await owner.fetchval("select id from payments.capture where order_id = $1", orders["sold"])
+    )
+
+
+@plants("refunds_are_within_captures")
+async def over_refund(owner: Any, orders: dict[str, UUID]) -> str:
+    """More went back than was paid."""
+    capture = await owner.fetchval(
+        "select id from payments.capture where order_id = $1", orders["refunded"]
+    )
+    await owner.execute(
+        "insert into payments.refund (id, capture_id, amount_minor, reason, state, tries, due_at,"
+        " asked_at) values (gen_random_uuid(), $1, 1, '', 'succeeded', 1, now(), now())",
+        capture,
+    )
+    return str(capture)
+
+
+@plants("refunds_are_within_captures")
+async def refund_not_told(owner: Any, orders: dict[str, UUID]) -> str:
+    """An order says that less went back than did."""
+    await owner.execute(
+        'update orders."order" set refunded_minor = refunded_minor - 1 where id = $1',
+        orders["part"],
+    )
+    return str(orders["part"])
+
+
+@plants("clearing_is_explained")
+async def stale_clearing_account(owner: Any, orders: dict[str, UUID]) -> str:
+    """Money lies in clearing, and no refund is under way."""
+    fee, clearing = await _account(owner, "platform:fee"), await _account(owner, "refund:clearing")
+    await _move(owner, fee["number"], clearing["number"], 100, "refund_fee")
+    return str(clearing["id"])
+
+
+@plants("clearing_is_explained")
+async def suspense_without_a_case(owner: Any, orders: dict[str, UUID]) -> str:
+    """Money lies in suspense, and nothing on the desk speaks of it."""
+    fee = await _account(owner, "platform:fee")
+    suspense = await _account(owner, "suspense:unmatched")
+    await _move(owner, fee["number"], suspense["number"], 100, "adjustment")
+    return str(suspense["id"])
+
+
+@plants("allocations_have_a_saga")
+async def allocated_key_without_saga(owner: Any, orders: dict[str, UUID]) -> str:
+    """A key was picked for an order that nobody carries on."""
+    variant, key = await owner.fetchrow(
+        "delete from catalog.free_key where (variant, key) = (select variant, key"
+        " from catalog.free_key limit 1) returning variant, key"
+    )
+    await owner.execute(
+        "update catalog.stock set free = free - 1, allocated = allocated + 1 where variant = $1",
+        variant,
+    )
+    return str(
+        await owner.fetchval(
+            'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
+            " values (gen_random_uuid(), $1, $2, $3, 1, 0, 'allocated') returning id",
+            orders["expired"],
+            variant,
+            key,
+        )
+    )
+
+
+@plants("deliveries_have_a_capture")
+async def delivered_order_without_capture(owner: Any, orders: dict[str, UUID]) -> str:
+    """A buyer has a key, and no money ever came."""
+    await owner.execute("delete from payments.capture where order_id = $1", orders["sold"])
+    return str(orders["sold"])
+
+
+@plants("deliveries_have_a_capture")
+async def delivered_order_with_a_strange_capture(owner: Any, orders: dict[str, UUID]) -> str:
+    """An order says that a payment filled it that is not there."""
+    await owner.execute(
+        'update orders."order" set capture = gen_random_uuid() where id = $1', orders["sold"]
+    )
+    return str(orders["sold"])
+
+
+@plants("cursors_are_behind_events")
+async def event_cursor_ahead(owner: Any, orders: dict[str, UUID]) -> str:
+    """Orders believe to have read what payments never wrote."""
+    await owner.execute(
+        "update orders.cursor set xid = '9000000000', id = 9000000000 where source = 'payments'"
+    )
+    return "payments"
+
+
+@plants("outcomes_are_kept")
+async def stored_outcome_missing(owner: Any, orders: dict[str, UUID]) -> str:
+    """Nobody can say why an order was delivered."""
+    await owner.execute("delete from risk.assessment where order_id = $1", orders["sold"])
+    return str(orders["sold"])
+
+
+@plants("outcomes_are_kept")
+async def kept_keys_missing(owner: Any, orders: dict[str, UUID]) -> str:
+    """Nobody can say which keys an order was given."""
+    await owner.execute('delete from catalog.allocation where "order" = $1', orders["other"])
+    return str(orders["other"])
+
+
+@plants("currencies_are_apart")
+async def currency_mixed(owner: Any, orders: dict[str, UUID]) -> str:
+    """Yuan become dollars, one for one."""
+    fee = await _account(owner, "platform:fee")
+    await owner.execute(
+        "insert into ledger.account values (gen_random_uuid(), 99, 'platform:fee', 'USD', 'none',"
+        " now())"
+    )
+    return str(await _write(owner, fee["number"], 99, 100, "adjustment"))
+
+
+@plants("fees_are_right")
+async def fee_off_by_one(owner: Any, orders: dict[str, UUID]) -> str:
+    """A merchant was given one fen of the platform's fee."""
+    for code, change in (("sale", 1), ("fee", -1)):
+        await owner.execute(
+            "with changed as (update ledger.transfer set amount_minor = amount_minor + $3"
+            " where subject = $1 and code = $2 returning credit)"
+            " insert into ledger.delta select credit, 0, 0, 0, $3 from changed",
+            orders["sold"],
+            code,
+            change,
+        )
+    return str(orders["sold"])
+
+
+@plants("fees_are_right")
+async def fee_of_other_terms(owner: Any, orders: dict[str, UUID]) -> str:
+    """A sale was charged by terms that were not valid when it was placed."""
+    version = await owner.fetchval(
+        "insert into settlement.fee_terms (merchant, currency, basis_points, fixed_minor,"
+        " fee_minor_min, is_fee_refunded, valid_from, made_at) select merchant, currency,"
+        " basis_points, fixed_minor, fee_minor_min, is_fee_refunded, now() + interval '9 days',"
+        " now() from settlement.fee_terms where basis_points = 250 returning version"
+    )
+    await owner.execute(
+        "update ledger.transfer set memo = $2 where subject = $1 and code in ('sale', 'fee')",
+        orders["sold"],
+        f"fee:{version}",
+    )
+    return str(orders["sold"])
+
+
+@plants("stock_is_counted")
+async def stock_miscounted(owner: Any, orders: dict[str, UUID]) -> str:
+    """One more is offered than there are keys."""
+    return str(
+        await owner.fetchval(
+            "update catalog.stock set free = free + 1 where variant = (select variant"
+            " from catalog.stock order by variant limit 1) returning variant"
+        )
+    )
+
+
+def test_untouched_books_are_clean(place) -> None:
+    """A marketplace that only the services have touched passes every check, with rows in each."""
+    told = place.json("audit")
+
+    assert told["ok"]
+    assert {} == told["findings"]
+    assert {check.name for check in CHECKS} == set(told["counts"])
+    assert all(count > 0 for count in told["counts"].values())
+    assert told["totals"]["CNY"]["debits"] == told["totals"]["CNY"]["credits"] > 0
+
+
+@pytest.mark.parametrize("name", _PLANTS)
+def test_each_corruption_is_named_and_nothing_else(place, name: str) -> None:
+    """What is planted is found by its id in the check for it, and no other check finds anything."""
+    check, plant = _PLANTS[name]
+
+    async def plant_and_prove() -> tuple[str, Report]:
+        owner = await connect_once(place.url)
+        planted = await plant(owner, place.orders)
+        await owner.close()
+        return planted, await audit(place.url)
+
+    planted, report = asyncio.run(plant_and_prove())
+
+    found = {each.name: each.findings for each in report.outcomes if each.findings}
+    assert {check: [planted]} == found
+    assert not report.ok
+
+
+def test_every_check_is_seen_to_fail() -> None:
+    """No check is there that no plant has made fail."""
+    assert {check.name for check in CHECKS} == {check for check, _ in _PLANTS.values()}
+
+
+def test_findings_end_with_one_and_are_listed(place) -> None:
+    """Books that are not in order end with 1; people see the check and the id, machines too."""
+    [row] = place.sql(
+        "update catalog.stock set free = free + 1 where variant = (select min(variant::text)::uuid"
+        " from catalog.stock) returning variant::text"
+    )
+
+    shown = place.cli("audit", exit_code=1)
+    told = place.json("audit", exit_code=1)
+
+    assert "stock_is_counted" in shown.stdout
+    assert row[0] in shown.stdout
+    assert not told["ok"]
+    assert {"stock_is_counted": [row[0]]} == told["findings"]
+
+
+def test_empty_books_prove_nothing(empty_place) -> None:
+    """Without rows a check has proved nothing, so an empty platform is not ok."""
+    empty_place.cli("migrate")
+
+    told = empty_place.json("audit", exit_code=1)
+
+    assert {} == told["findings"]
+    assert 0 == told["counts"]["transfers_have_two_sides"]
+
+
+def test_no_schemas_is_said_with_advice(empty_place) -> None:
+    """On a database that nobody migrated the audit says what to do, and ends with 3."""
+    result = empty_place.cli("audit", exit_code=3)
+
+    assert "vendrail migrate" in result.stderr
