@@ -1,0 +1,91 @@
+"""The API keeps to its own description, whatever it is sent."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from litestar import Litestar
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from vendrail.gateway import http, problems
+from vendrail.gateway.openapi import describe
+from vendrail.gateway.settings import GatewaySettings
+from vendrail.kernel.codec import decode
+
+OPERATIONS = [
+    ("POST", "/orders"),
+    ("GET", "/orders/{id}"),
+    ("POST", "/orders/{id}/payments"),
+    ("GET", "/products"),
+    ("GET", "/products/{id}"),
+    ("GET", "/methods"),
+]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.mark.parametrize("method, path", OPERATIONS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_api_answers_as_described(standins, market, clock, method, path):
+    """Requests made up from the description get answers that the description allows."""
+    document = decode(describe("http://localhost"), dict)
+    operation = schemathesis.openapi.from_dict(document)[path][method]
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def ask(case):
+        handlers = http.routes(
+            standins.StandInCatalog(market),
+            standins.StandInOrders(market),
+            standins.StandInPayments(market),
+            clock=clock,
+            settings=GatewaySettings(public_url="http://localhost"),
+        )
+        app = Litestar(list(handlers), openapi_config=None, logging_config=None)
+        asked = case.as_transport_kwargs(base_url="http://localhost/api/v1")
+        asked["content"] = asked.pop("data", None)
+
+        async def send() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+                return await client.request(**asked)
+
+        try:
+            response = asyncio.run(send())
+        except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeEncodeError, ValueError):
+            return  # What no client can send.
+        case.validate_response(response, checks=CHECKS)
+
+    ask()
+
+
+def test_every_problem_is_documented():
+    """The reference lists every code with its status, and no code that does not exist."""
+    page = (Path(__file__).parents[2] / "docs/reference/rest.md").read_text("utf-8")
+    listed = {
+        (code, int(status)) for code, status in re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page, re.M)
+    }
+    single = [each for each in vars(problems).values() if isinstance(each, problems.Problem)]
+    every = {*single, *problems.PLACE.values(), *problems.PAY.values()}
+
+    assert listed == {(problem.code, problem.status) for problem in every}
