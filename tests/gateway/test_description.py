@@ -83,7 +83,8 @@ def test_every_problem_is_documented():
     """The reference lists every code with its status, and no code that does not exist."""
     page = (Path(__file__).parents[2] / "docs/reference/rest.md").read_text("utf-8")
     listed = {
-        (code, int(status)) for code, status in re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page, re.M)
+        (code, int(status))
+        for code, status in re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page, re.MULTILINE)
     }
     single = [each for each in vars(problems).values() if isinstance(each, problems.Problem)]
     every = {*single, *problems.PLACE.values(), *problems.PAY.values()}

@@ -16,7 +16,7 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
@@ -99,7 +99,8 @@ def build_routes(
         get("/assets/{name:str}", name="web.assets", sync_to_thread=False)(_asset(assets)),
     ]
     for room in rooms:
-        room.exception_handlers = {Exception: answer_error}
+        # Each kind by itself: a handler of the application for one kind would win over `Exception`.
+        room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
     media = settings.home.expanduser() / "media"
     media.mkdir(parents=True, exist_ok=True)
     pictures = create_static_files_router(
