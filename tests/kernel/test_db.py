@@ -175,16 +175,6 @@ async def test_it_works_behind_a_pooler(database_url, db):
     assert [0, 1, 2] == [row["n"] for row in rows]
 
 
-async def test_a_notice_wakes_the_listener(db):
-    """A NOTIFY on the channel sets the event of whoever listens."""
-    wake = asyncio.Event()
-    connection = await db.listen("vendrail_t", wake)
-    async with db.transaction() as tx:
-        await tx.execute("select pg_notify('vendrail_t', '')")
-    await asyncio.wait_for(wake.wait(), timeout=5)
-    await connection.close()
-
-
 async def test_many_rows_are_copied_and_streamed(db):
     """Bulk intake goes in by COPY and comes out by a cursor, row by row."""
     async with db.transaction() as tx:

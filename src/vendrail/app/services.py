@@ -26,7 +26,9 @@ from vendrail.orders.jobs import jobs as orders_jobs
 from vendrail.orders.service import OrdersService
 from vendrail.payments.jobs import jobs as payments_jobs
 from vendrail.payments.service import PaymentsService
+from vendrail.risk.jobs import jobs as risk_jobs
 from vendrail.risk.service import RiskService
+from vendrail.settlement.jobs import jobs as settlement_jobs
 from vendrail.settlement.service import SettlementService
 
 
@@ -44,9 +46,9 @@ class ServiceEntry:
 SERVICES = (
     ServiceEntry("ledger", Ledger, LedgerService, ledger_jobs),
     ServiceEntry("catalog", Catalog, CatalogService, catalog_jobs),
-    ServiceEntry("risk", Risk, RiskService),
+    ServiceEntry("risk", Risk, RiskService, risk_jobs),
     ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),
-    ServiceEntry("settlement", Settlement, SettlementService, connections_max=2),
+    ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
 )

@@ -14,6 +14,7 @@ import structlog
 
 from vendrail.app.services import SCHEMAS, SERVICES, ServiceEntry
 from vendrail.kernel import config, rpc
+from vendrail.kernel.broadcast import Broadcast
 from vendrail.kernel.clock import Clock, SystemClock
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.db import Database
@@ -24,6 +25,8 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 
 _log = structlog.get_logger(__name__)
+
+_TOPICS = ("payments", "orders", "sagas", "notify")  # What other processes may wait for.
 
 
 class House:
@@ -138,6 +141,9 @@ class House:
     def start_jobs(self) -> None:
         """Start the loops; `stop` ends them."""
         self._tasks = [asyncio.create_task(job.run(), name=job.name) for job in self.jobs()]
+        if not self.platform.is_pooled:  # Behind a pooler nobody can listen: polling does.
+            carry = Broadcast(self.platform.database_url, self.wakeups, _TOPICS)
+            self._tasks.append(asyncio.create_task(carry.run(), name="broadcast"))
 
     async def stop(self) -> None:
         """Stop the loops, let what is in flight end, close what is open."""

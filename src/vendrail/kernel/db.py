@@ -125,8 +125,9 @@ class Database:
             "timezone": "UTC",
             "search_path": "pg_catalog",
             "jit": "off",
-            # A plan made while a table was empty must not outlive it; planning is once a batch.
-            "plan_cache_mode": "force_custom_plan",
+            # Every statement of a service finds its rows by an index. A plan made while a table was
+            # empty, or had no statistics yet, would read the whole table for as long as it is kept.
+            "enable_seqscan": "off",
         }
         if role is not None:
             self._settings["role"] = role
@@ -184,14 +185,6 @@ class Database:
             raise translated from error
         finally:
             _open_transactions.reset(mark)
-
-    async def listen(self, channel: str, wake: asyncio.Event) -> Any:
-        """Hold one connection that sets `wake` at each NOTIFY on the channel; close() it after."""
-        connection = await asyncpg.connect(
-            self.dsn, server_settings={"application_name": f"vendrail-{self.service}-listen"}
-        )
-        await connection.add_listener(channel, lambda *_: wake.set())
-        return connection
 
     def pool_use(self) -> tuple[int, int, int]:
         """Give (open, idle, most) connections, for the metrics."""

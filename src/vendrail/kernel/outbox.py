@@ -6,7 +6,7 @@ that nothing is ever skipped. The consumer stores its cursor in its own schema, 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -18,6 +18,9 @@ from vendrail.kernel.errors import Error
 
 _log = structlog.get_logger(__name__)
 
+# An event may become readable a moment after its hint, when an earlier transaction has ended.
+_DELAY_S_MIN = 0.004
+
 EVENT_TABLE = """
 create table {schema}.event (
     id     bigint generated always as identity primary key,
@@ -28,6 +31,9 @@ create table {schema}.event (
 );
 create index event_order on {schema}.event (xid, id);
 """
+
+
+_XID_OF_RESTORED = 3  # The first number of any server: older than all that it will ever give.
 
 
 class Cursor(Record, frozen=True):
@@ -55,7 +61,6 @@ async def append_events(
         count,
         events,
     )
-    await tx.execute("select pg_notify($1, '')", f"vendrail_{schema}")
 
 
 async def read_events(
@@ -75,6 +80,40 @@ async def read_events(
         return EventPage([], cursor)
     last = Cursor(int(rows[-1]["xid"]), rows[-1]["id"])
     return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
+
+
+async def rebase_events(tx: Transaction, schema: str, cursors: Sequence[Cursor]) -> list[Cursor]:
+    """Number events anew after a restore by dump, and give each cursor in the new numbering.
+
+    Transaction numbers belong to a server. On another one old rows would seem to be of the future,
+    and hidden, while new rows would lie behind the cursors and never be read. Run as the schema's
+    owner, before anything writes; store the cursors in the same transaction.
+    """
+    read = [
+        await tx.fetch_value(
+            f'select count(*) from "{schema}".event where (xid, id) <= ($1::text::xid8, $2)',
+            str(cursor.xid),
+            cursor.id,
+        )
+        for cursor in cursors
+    ]
+    await tx.execute(
+        "create temporary table rebased on commit drop as"
+        " select row_number() over (order by xid, id) as id, at, count, events"
+        f' from "{schema}".event'
+    )
+    await tx.execute(f'truncate "{schema}".event restart identity')
+    count = await tx.execute(
+        f'insert into "{schema}".event (id, xid, at, count, events) overriding system value'
+        f" select id, '{_XID_OF_RESTORED}'::xid8, at, count, events from rebased"
+    )
+    await tx.execute("drop table rebased")
+    await tx.fetch(
+        "select setval(pg_get_serial_sequence(format('%I.event', $1::text), 'id'), $2, false)",
+        schema,
+        count + 1,
+    )
+    return [Cursor(_XID_OF_RESTORED if number else 0, number) for number in read]
 
 
 class Wakeups:
@@ -97,10 +136,11 @@ class Wakeups:
         if not events:
             self._events.pop(topic, None)
 
-    def wake(self, topic: str) -> None:
-        """Wake everyone who waits for the topic."""
+    def wake(self, topic: str, but: asyncio.Event | None = None) -> None:
+        """Wake everyone who waits for the topic, but perhaps one."""
         for event in self._events.get(topic, ()):
-            event.set()
+            if event is not but:
+                event.set()
 
 
 async def poll(
@@ -115,22 +155,24 @@ async def poll(
 
     A failure is logged and tried again after a delay that doubles; the loop itself never ends.
     """
-    delay_s = 0.05
+    delay_s = _DELAY_S_MIN
     while True:
         wake.clear()
         try:
             if await work():
-                delay_s = 0.05
+                delay_s = _DELAY_S_MIN
                 continue
         except Error as error:
             _log.warning("loop.failed", loop=name, error=str(error))
+            delay_s = max(delay_s, 0.05)
             await clock.sleep(min(delay_s, 1.0))
         except Exception:  # noqa: BLE001  # The loop itself never ends.
             _log.exception("loop.broken", loop=name)
+            delay_s = max(delay_s, 0.05)
             await clock.sleep(min(delay_s * 4, 5.0))
         delay_s = min(delay_s * 2, delay_s_max)
         try:
             await asyncio.wait_for(wake.wait(), timeout=delay_s)
-            delay_s = 0.05
+            delay_s = _DELAY_S_MIN
         except TimeoutError:
             pass

@@ -76,7 +76,8 @@ class SagaLog:
     async def start(self, tx: Transaction, sagas: Sequence[Saga], now: datetime) -> set[UUID]:
         """Write sagas that begin, claimed by this runner; give the ids that are new."""
         rows = await tx.fetch(
-            f"insert into {self._table} (id, kind, subject, data, trace_id, started_at, due_at, lease)"
+            f"insert into {self._table}"
+            " (id, kind, subject, data, trace_id, started_at, due_at, lease)"
             " select *, $6::timestamptz, $7::timestamptz, $8::uuid"
             " from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::text[])"
             " on conflict (id) do nothing returning id",
