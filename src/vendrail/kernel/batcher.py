@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from vendrail.kernel.db import Retry
 from vendrail.kernel.errors import Broken, Overloaded, Unavailable
@@ -67,27 +67,31 @@ class Batcher(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Result:
         """Put one item in; give its result when its batch is through."""
-        return (await self.submit_all([item]))[0]
+        if len(self._queue) >= self._queue_max:
+            self._refuse()
+        # A caller that goes away cancels its own future only; the item stays in its batch.
+        return await self._put(item)
 
     async def submit_all(self, items: Sequence[Item]) -> list[Result]:
         """Put several items in, all or none; give their results in order."""
         if len(self._queue) + len(items) > self._queue_max:
-            raise Overloaded(f"Too much is waiting for {self._name}; try again shortly.")
+            self._refuse()
+        return list(await asyncio.gather(*[self._put(item) for item in items]))
+
+    def _refuse(self) -> NoReturn:
+        raise Overloaded(f"Too much is waiting for {self._name}; try again shortly.")
+
+    def _put(self, item: Item) -> "asyncio.Future[Result]":
         loop = asyncio.get_running_loop()
-        key = self._key
-        entries = [
-            _Waiting[Item, Result](item, key(item) if key else None, loop.create_future())
-            for item in items
-        ]
-        self._queue.extend(entries)
+        future: asyncio.Future[Result] = loop.create_future()
+        key = self._key(item) if self._key is not None else None
+        entry: _Waiting[Item, Result] = _Waiting(item, key, future)
+        self._queue.append(entry)
         if not self._is_woken:
             # One turn of the loop later, so that all who arrive in this turn share the batch.
             self._is_woken = True
             loop.call_soon(self._wake)
-        # A caller that goes away cancels its own future only; the item stays in its batch.
-        if len(entries) == 1:
-            return [await entries[0].future]
-        return list(await asyncio.gather(*(entry.future for entry in entries)))
+        return future
 
     def _wake(self) -> None:
         self._is_woken = False
