@@ -85,7 +85,7 @@ class Books:
 
     now: datetime
     accounts: dict[int, Terms]  # By the integer of the account's id.
-    counters: dict[int, Counters] = field(default_factory=dict)  # Limited accounts, by number.
+    counters: dict[int, Counters] = field(default_factory=dict)  # Of limited accounts, by number.
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     resolutions: dict[UUID, TransferKind] = field(default_factory=dict)  # By the pending's id.
     changes: dict[int, Counters] = field(default_factory=dict)  # Every account touched, by number.

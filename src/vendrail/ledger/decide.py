@@ -144,12 +144,17 @@ def _reserve_or_move(books: Books, transfer: Transfer, request: bytes) -> Made |
 
 
 def _room(books: Books, debit: Terms, credit: Terms) -> int | None:
-    """Give how much may move between two accounts; None where neither side has a limit."""
+    """Give how much may move between two accounts; None where neither side sets a limit.
+
+    The counters of a limited account are left out where it can bear all that the batch asks of it.
+    """
     room: int | None = None
-    if debit.are_debits_limited:
-        room = free_minor(debit, books.counters[debit.number])
-    if credit.are_credits_limited:
-        other = free_minor(credit, books.counters[credit.number])
+    held = books.counters.get(debit.number) if debit.are_debits_limited else None
+    if held is not None:
+        room = free_minor(debit, held)
+    owned = books.counters.get(credit.number) if credit.are_credits_limited else None
+    if owned is not None:
+        other = free_minor(credit, owned)
         room = other if room is None else min(room, other)
     return room
 

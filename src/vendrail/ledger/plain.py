@@ -1,24 +1,27 @@
-"""Plain batches, nearly all there are: single transfers that could be applied in any order.
+"""Plain batches, nearly all there are: single transfers under new ids.
 
-Where every account can bear the sum of all that the batch takes from it, before anything comes in,
-each transfer succeeds whatever the order. Then nothing need be loaded: the journal's key tells
-whether an id is new, and one guarded update a batch checks the limits.
+Where an account can bear the sum of all that the batch takes from it, before anything comes in,
+each of its transfers succeeds whatever the order. So nothing need be loaded before the batch is
+written: the journal's key tells whether the ids are new, and only what involves an account that is
+short of that sum is decided one by one.
 
 This is the hot path of the whole platform: some microseconds a transfer, so no more objects than
 rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from uuid import UUID
 
 from vendrail.api.ledger import Transfer, TransferKind
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
-from vendrail.ledger.books import Books, Terms, free_minor
+from vendrail.ledger.books import Terms
 from vendrail.ledger.decide import MEMO_LENGTH_MAX
 
 Row = tuple[object, ...]
+Move = tuple[int, int, int, int, int]
 _id_int = attrgetter("id.int")
 COLUMNS = (
     "id",
@@ -34,13 +37,19 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """What a batch does to accounts, added up: their numbers, then changes to the four counters."""
+
+    limited: list[Move]
+    others: list[Move]
+
+
+@dataclass(frozen=True, slots=True)
 class Plain:
-    """A plain batch, ready to be written if its guards hold."""
+    """A plain batch as it is written if all of it succeeds."""
 
     rows: list[Row]  # For the journal, by `COLUMNS`, in id order.
-    guarded: list[tuple[int, int, int]]  # Limited accounts in number order: debits, credits.
-    deltas: list[tuple[int, int, int, int, int]]  # The other accounts, all four counters.
-    payers: list[int]  # The limited accounts that value is taken from.
+    sums: Sums
 
 
 def gather(
@@ -90,35 +99,50 @@ def gather(
         )
         debits[debit] = debits.get(debit, 0) + amount
         credits[credit] = credits.get(credit, 0) + amount
-    guarded: list[tuple[int, int, int]] = []
-    deltas: list[tuple[int, int, int, int, int]] = []
-    payers: list[int] = []
+    return Plain(rows, _add_up(debits, credits))
+
+
+def _add_up(debits: Mapping[Terms, int], credits: Mapping[Terms, int]) -> Sums:
+    limited: list[Move] = []
+    others: list[Move] = []
     for terms in debits.keys() | credits.keys():
-        debited, credited = debits.get(terms, 0), credits.get(terms, 0)
-        if not terms.is_limited:
-            deltas.append((terms.number, 0, debited, 0, credited))
-            continue
-        guarded.append((terms.number, debited, credited))
-        if debited if terms.are_debits_limited else credited:
-            payers.append(terms.number)
-    guarded.sort()
-    return Plain(rows, guarded, deltas, payers)
+        side = limited if terms.is_limited else others
+        side.append((terms.number, 0, debits.get(terms, 0), 0, credits.get(terms, 0)))
+    limited.sort()
+    return Sums(limited, others)
 
 
-def strain(books: Books, transfers: Sequence[Transfer]) -> dict[int, bool]:
-    """Tell of each limited account that was to pay whether it could not bear the same batch again.
+def involved(
+    transfers: Sequence[Transfer], accounts: Mapping[int, Terms], short: Container[int]
+) -> list[Transfer]:
+    """Pick what involves an account that is short, on either side, with the whole of its chain."""
+    picked: list[Transfer] = []
+    chain: list[Transfer] = []
+    is_involved = False
+    for new in transfers:
+        chain.append(new)
+        is_involved = (
+            is_involved
+            or accounts[new.debit.int].number in short
+            or accounts[new.credit.int].number in short
+        )
+        if not new.is_linked:
+            if is_involved:
+                picked += chain
+            chain = []
+            is_involved = False
+    return picked
 
-    Batches that take from such an account are loaded first; guessing would only cost a rollback.
-    """
-    asked: dict[Terms, int] = {}
-    for transfer in transfers:
-        debit = books.accounts.get(transfer.debit.int)
-        credit = books.accounts.get(transfer.credit.int)
-        if debit is not None and debit.are_debits_limited:
-            asked[debit] = asked.get(debit, 0) + transfer.amount_minor
-        if credit is not None and credit.are_credits_limited:
-            asked[credit] = asked.get(credit, 0) + transfer.amount_minor
-    return {
-        terms.number: free_minor(terms, books.counters[terms.number]) < sum_minor
-        for terms, sum_minor in asked.items()
-    }
+
+def add_up_kept(
+    transfers: Sequence[Transfer], accounts: Mapping[int, Terms], refused: Container[UUID]
+) -> Sums:
+    """Add a plain batch up again, without those that were refused."""
+    debits: dict[Terms, int] = {}
+    credits: dict[Terms, int] = {}
+    for new in transfers:
+        if new.id not in refused:
+            debit, credit = accounts[new.debit.int], accounts[new.credit.int]
+            debits[debit] = debits.get(debit, 0) + new.amount_minor
+            credits[credit] = credits.get(credit, 0) + new.amount_minor
+    return _add_up(debits, credits)

@@ -1,4 +1,4 @@
-"""Writing transfers: plain batches at once, under guards; others claimed, loaded and settled."""
+"""Writing transfers: plain batches at once; others claimed, loaded under locks and settled."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -6,11 +6,10 @@ from uuid import UUID
 
 from vendrail.api.ledger import Transfer, TransferKind, TransferStatus
 from vendrail.kernel.db import Transaction
+from vendrail.kernel.errors import Broken
 from vendrail.ledger.books import Books, Counters, Made, Outcome, digest
-from vendrail.ledger.plain import COLUMNS, Plain
+from vendrail.ledger.plain import COLUMNS, Move, Plain
 from vendrail.ledger.store.reading import transfer_of
-
-Move = tuple[int, int, int, int, int]  # An account's number, then changes to its four counters.
 
 
 async def insert_plain(tx: Transaction, plain: Plain) -> None:
@@ -21,38 +20,31 @@ async def insert_plain(tx: Transaction, plain: Plain) -> None:
     await tx.copy_rows("ledger", "transfer", COLUMNS, plain.rows)
 
 
-async def move_guarded(tx: Transaction, sums: Sequence[tuple[int, int, int]]) -> bool:
-    """Add to limited accounts' balances in number order; false where one could run short.
+async def lock_short(tx: Transaction, sums: Sequence[Move]) -> dict[int, Counters]:
+    """Lock limited accounts in number order; give the counters of those that could run short.
 
-    An account pays from what it held before the batch: then the order of the batch cannot matter.
+    An account is to bear all that the batch takes from it from what it held before.
     """
     if not sums:
-        return True
-    numbers, debits, credits = zip(*sums, strict=True)
-    await tx.execute(
+        return {}
+    numbers, _, debits, _, credits = zip(*sums, strict=True)
+    rows = await tx.fetch(
         """
-        select count(*) from (select from ledger.balance where account = any($1::int[])
-                               order by account for no key update) as locked
-        """,
-        numbers,
-    )
-    count = await tx.execute(
-        """
-        update ledger.balance b
-           set debits_posted = b.debits_posted + new.debits,
-               credits_posted = b.credits_posted + new.credits
-          from unnest($1::int[], $2::bigint[], $3::bigint[]) as new (account, debits, credits)
-         where b.account = new.account
-           and (not b.are_debits_limited or new.debits = 0
-                or b.debits_pending + b.debits_posted + new.debits <= b.credits_posted)
-           and (not b.are_credits_limited or new.credits = 0
-                or b.credits_pending + b.credits_posted + new.credits <= b.debits_posted)
+        select b.account, b.debits_pending, b.debits_posted, b.credits_pending, b.credits_posted
+          from (select * from ledger.balance where account = any($1::int[])
+                 order by account for no key update) as b
+          join unnest($1::int[], $2::bigint[], $3::bigint[]) as new (account, debits, credits)
+            on new.account = b.account
+         where b.are_debits_limited and new.debits > 0
+               and b.debits_pending + b.debits_posted + new.debits > b.credits_posted
+            or b.are_credits_limited and new.credits > 0
+               and b.credits_pending + b.credits_posted + new.credits > b.debits_posted
         """,
         numbers,
         debits,
         credits,
     )
-    return count == len(numbers)
+    return {account: Counters(*counters) for account, *counters in rows}
 
 
 async def insert_deltas(tx: Transaction, deltas: Sequence[Move]) -> None:
@@ -146,8 +138,10 @@ async def lock_balances(tx: Transaction, numbers: Collection[int]) -> dict[int, 
     return {account: Counters(*counters) for account, *counters in rows}
 
 
-async def settle_claims(tx: Transaction, made: Collection[Made]) -> int:
-    """Write what was decided into the claimed rows; give how many there were."""
+async def settle(tx: Transaction, made: Collection[Made]) -> int:
+    """Write what was decided into rows that are in the journal; give how many there were."""
+    if not made:
+        return 0
     rows = [
         (
             row.transfer.id,
@@ -190,7 +184,7 @@ async def move_balances(tx: Transaction, moves: Sequence[Move]) -> None:
     """Add to the balances of accounts that are locked."""
     if not moves:
         return
-    await tx.execute(
+    count = await tx.execute(
         """
         update ledger.balance b
            set debits_pending = b.debits_pending + new.debits_pending,
@@ -203,13 +197,15 @@ async def move_balances(tx: Transaction, moves: Sequence[Move]) -> None:
         """,
         *zip(*moves, strict=True),
     )
+    if count != len(moves):
+        raise Broken("A limited account has no counters; `vendrail audit` names it.")
 
 
 async def save(tx: Transaction, books: Books) -> int:
     """Write all that a decided batch changed; give how many claimed rows were settled."""
     if not books.made:
         return 0
-    count = await settle_claims(tx, books.made.values())
+    count = await settle(tx, books.made.values())
     moves = [
         (
             number,
