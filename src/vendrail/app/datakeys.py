@@ -23,6 +23,19 @@ async def _read_tables(connection: Any) -> list[str]:
     return [row["nspname"] for row in rows]
 
 
+async def count_keys(dsn: str) -> int:
+    """Count the stored data keys of all services."""
+    connection = await connect_once(dsn)
+    try:
+        counts = [
+            await connection.fetchval(f'select count(*) from "{service}".data_key')  # noqa: S608
+            for service in await _read_tables(connection)
+        ]
+    finally:
+        await connection.close()
+    return sum(counts)
+
+
 async def check_keys(dsn: str, vault: Vault) -> int:
     """Open the newest and the oldest data key of each service; `Broken` where one does not open."""
     checked = 0

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from vendrail.app.datakeys import check_keys
+from vendrail.app.datakeys import check_keys, count_keys
 from vendrail.app.opened import read_pending
 from vendrail.app.services import SCHEMAS
 from vendrail.app.serving import split_names
@@ -243,7 +243,14 @@ async def _look_at_server(connection: Any) -> AsyncIterator[Finding]:
 async def _check_keys(platform: PlatformSettings, environment: Mapping[str, str]) -> Finding:
     is_here = (platform.home / "secrets/master.json").exists()
     if not is_here and not environment.get("VENDRAIL_MASTER_KEY", "").strip():
-        return Finding("vault", Level.OK, "no keys yet: made at first start")
+        count = await count_keys(platform.database_url)
+        return judge(
+            "vault",
+            f"{count} data keys, and no master key" if count else "none yet: made at first start",
+            f"Bring {platform.home}/secrets of this database back from its backup.",
+            is_ok=not count,
+            is_fatal=True,
+        )
     try:
         checked = await check_keys(platform.database_url, Vault.open(platform.home, environment))
     except Error as error:

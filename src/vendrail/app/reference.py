@@ -39,13 +39,17 @@ def _paragraphs(help_text: str) -> list[str]:
     return [part for part in parts if part]
 
 
+def _argument(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.rstrip("_").upper())
+
+
 def _parameters(command: Any) -> Iterator[str]:
     for parameter in command.params:
         if parameter.name == "help" or getattr(parameter, "hidden", False):
             continue
         is_option = parameter.param_type_name == "option"
         words = [*parameter.opts, *parameter.secondary_opts] if is_option else []
-        shown = ", ".join(f"`{word}`" for word in words) or f"`{parameter.human_readable_name}`"
+        shown = ", ".join(f"`{word}`" for word in words) or f"`{_argument(parameter)}`"
         needed = "needed" if parameter.required else ""
         help_text = _plain(getattr(parameter, "help", "") or "").replace("|", "\\|")
         yield f"| {shown} | {needed} | {help_text} |"

@@ -38,9 +38,9 @@ def bench(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure speed on a database of its own, which is removed after.
+    """Measure speed on a database of its own.
 
-    fsync stays on. When the clock has stopped, the result is checked: the audit is clean, and every
+    It is removed after; fsync stays on. When the clock has stopped, the result is checked: the audit is clean, and every
     order has a key of its own.
 
     Example: [bold]vendrail bench pipeline --orders 20000 --json | tail -1[/]

@@ -23,7 +23,9 @@ def docs(
     ),
     json: Json = False,
 ) -> None:
-    """Write the generated part of docs/reference, as the program is now.
+    """Write the generated part of docs/reference.
+
+    Made of what the program is now; a test fails while a page is stale.
 
     Example: [bold]vendrail docs --check[/]
     """

@@ -33,10 +33,11 @@ def restore(
 ) -> None:
     """Bring a backup back, here or elsewhere.
 
-    Into the database and home folder that are set; both must be empty, unless --force is given.
+    Into the database and home folder that are set (VENDRAIL_DATABASE_URL, --home before the
+    command); both must be empty, unless --force is given.
     What an interrupted restore leaves is as before, or whole. Run `vendrail audit` after it.
 
-    Example: [bold]vendrail --home /srv/copy restore vendrail-20261123-080000.backup[/]
+    Example: [bold]vendrail restore vendrail-20261123-080000.backup[/]
     """
     if force:
         confirm("Everything that is there now will be lost. Go on?", is_sure=yes)
