@@ -36,9 +36,6 @@ create index event_order on {schema}.event (xid, id);
 _XID_OF_RESTORED = 3  # The first number of any server: older than all that it will ever give.
 
 
-_XID_OF_RESTORED = 3  # The first number of any server: older than all that it will ever give.
-
-
 class Cursor(Record, frozen=True):
     """How far a consumer has read: the transaction and row last seen."""
 
@@ -83,40 +80,6 @@ async def read_events(
         return EventPage([], cursor)
     last = Cursor(int(rows[-1]["xid"]), rows[-1]["id"])
     return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
-
-
-async def rebase_events(tx: Transaction, schema: str, cursors: Sequence[Cursor]) -> list[Cursor]:
-    """Number events anew after a restore by dump, and give each cursor in the new numbering.
-
-    Transaction numbers belong to a server. On another one old rows would seem to be of the future,
-    and hidden, while new rows would lie behind the cursors and never be read. Run as the schema's
-    owner, before anything writes; store the cursors in the same transaction.
-    """
-    read = [
-        await tx.fetch_value(
-            f'select count(*) from "{schema}".event where (xid, id) <= ($1::text::xid8, $2)',
-            str(cursor.xid),
-            cursor.id,
-        )
-        for cursor in cursors
-    ]
-    await tx.execute(
-        "create temporary table rebased on commit drop as"
-        " select row_number() over (order by xid, id) as id, at, count, events"
-        f' from "{schema}".event'
-    )
-    await tx.execute(f'truncate "{schema}".event restart identity')
-    count = await tx.execute(
-        f'insert into "{schema}".event (id, xid, at, count, events) overriding system value'
-        f" select id, '{_XID_OF_RESTORED}'::xid8, at, count, events from rebased"
-    )
-    await tx.execute("drop table rebased")
-    await tx.fetch(
-        "select setval(pg_get_serial_sequence(format('%I.event', $1::text), 'id'), $2, false)",
-        schema,
-        count + 1,
-    )
-    return [Cursor(_XID_OF_RESTORED if number else 0, number) for number in read]
 
 
 async def rebase_events(tx: Transaction, schema: str, cursors: Sequence[Cursor]) -> list[Cursor]:
