@@ -122,6 +122,7 @@ class Counters(Record, frozen=True):
     commits: int
     wal_bytes: int
     cpu_s: float
+    database_cpu_s: float
 
 
 async def count(ground: Ground) -> Counters:
@@ -136,25 +137,38 @@ async def count(ground: Ground) -> Counters:
         )
     finally:
         await connection.close()
-    return Counters(row["rows"], row["commits"], row["wal"], _cpu_s(ground))
+    database_cpu_s = _cpu_s(_database_processes(ground))
+    cpu_s = database_cpu_s + _cpu_s(_own_processes(ground))
+    return Counters(row["rows"], row["commits"], row["wal"], cpu_s, database_cpu_s)
 
 
-def _cpu_s(ground: Ground) -> float:
-    """Add up the processor time of this process and of the database server's processes."""
-    processes = [psutil.Process()]
+def _own_processes(ground: Ground) -> list[psutil.Process]:
+    """This process and the servers that run beside it."""
+    found = [psutil.Process()]
     for pid in ground.server_pids:
         with contextlib.suppress(psutil.NoSuchProcess):
-            processes += [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    if ground.server is not None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            postmaster = psutil.Process(ground.server.pid)
-            processes += [postmaster, *postmaster.children()]
+            process = psutil.Process(pid)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def _database_processes(ground: Ground) -> list[psutil.Process]:
+    """The database server's processes; none when it is not ours to see."""
+    if ground.server is None:
+        return []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        postmaster = psutil.Process(ground.server.pid)
+        return [postmaster, *postmaster.children()]
+    return []
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    """Add up processor time; a session that has ended is counted with its parent."""
     total = 0.0
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             total += times.user + times.system
-            # A session that has ended is counted with its parent.
             if process.pid != os.getpid():
                 total += times.children_user + times.children_system
     return total

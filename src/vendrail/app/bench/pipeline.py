@@ -219,7 +219,7 @@ async def bench_pipeline(
         before = await count(ground)
         main = Lanes(ground, market, channel.id)
         seconds = await main.run(orders, batch, lanes, progress)
-        cpu = (await count(ground)).cpu_s - before.cpu_s
+        ended = await count(ground)
         await asyncio.sleep(_SETTLE_S)
         after = await count(ground)
         await check(ground, main, market, progress)
@@ -243,7 +243,10 @@ async def bench_pipeline(
         "commits_per_order": round((after.commits - before.commits) / orders, 4),
         "commits_per_batch": round((after.commits - before.commits) / orders * batch, 1),
         "wal_bytes_per_order": round((after.wal_bytes - before.wal_bytes) / orders),
-        "cpu_ms_per_order": round(cpu / orders * 1_000, 4),
+        "cpu_ms_per_order": round((ended.cpu_s - before.cpu_s) / orders * 1_000, 4),
+        "database_cpu_ms_per_order": round(
+            (ended.database_cpu_s - before.database_cpu_s) / orders * 1_000, 4
+        ),
         "stock_left": stock[0].free if stock[0] else 0,
         **shown,
     }
