@@ -285,10 +285,16 @@ async def test_first_load_is_light(browser, web):
 
 async def test_pictures_cannot_run_anything(browser, tmp_path):
     """A picture is served with a policy that stops scripts, even where it is an SVG."""
+    (tmp_path / "media").mkdir()
     (tmp_path / "media/a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "media/out").symlink_to("/etc")
+    (tmp_path / "media/page.html").write_text("<script>alert(1)</script>")
     answer = await browser.get("/media/a.svg")
-    outside = await browser.get("/media/..%2f..%2fetc/passwd")
+    page = await browser.get("/media/page.html")
 
     assert "sandbox" in answer.headers["content-security-policy"]
     assert "nosniff" == answer.headers["x-content-type-options"]
-    assert 404 == outside.status_code
+    assert "application/octet-stream" == page.headers["content-type"]
+    assert page.headers["content-disposition"].startswith("attachment")
+    for path in ("..%2f..%2fetc/passwd", "out/passwd", "none.svg", "%00.svg", ""):
+        assert 404 == (await browser.get(f"/media/{path}")).status_code, path

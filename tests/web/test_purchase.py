@@ -60,7 +60,7 @@ async def test_waiting_page_looks_again_by_itself_without_script(browser):
     placed = await buy(browser)
     page = await browser.get(placed.headers["location"].split("?")[0])
 
-    assert '<noscript><meta http-equiv="refresh" content="8"></noscript>' in page.text
+    assert '<noscript><meta http-equiv="refresh" content="4"></noscript>' in page.text
 
 
 async def test_same_form_sent_twice_is_one_order(browser, market):

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from litestar import Request, Response, get
+from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
-from litestar.static_files import create_static_files_router
 from litestar.types import Scope
 
 from vendrail.api.catalog import Catalog
@@ -20,8 +18,9 @@ from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
+from vendrail.web.files import file_handlers
 from vendrail.web.live import LivePages
-from vendrail.web.pages import Assets, Pages, guards
+from vendrail.web.pages import Assets, Pages
 from vendrail.web.settings import WebSettings
 from vendrail.web.storefront.about import About
 from vendrail.web.storefront.door import Door
@@ -32,13 +31,6 @@ from vendrail.web.storefront.tracking import Tracking
 from vendrail.web.visitor import Visitors
 
 _log = structlog.get_logger(__name__)
-
-_MEDIA_HEADERS = {
-    # Pictures may be SVG: opened by themselves they must not run anything.
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-    "cache-control": "public, max-age=3600",
-    "x-content-type-options": "nosniff",
-}
 
 
 @dataclass(frozen=True)
@@ -96,39 +88,9 @@ def build_routes(
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
-        get("/assets/{name:str}", name="web.assets", sync_to_thread=False)(_asset(assets)),
+        *file_handlers(assets, settings.home.expanduser() / "media"),
     ]
     for room in rooms:
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.
         room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
-    media = settings.home.expanduser() / "media"
-    media.mkdir(parents=True, exist_ok=True)
-    pictures = create_static_files_router(
-        "/media", [media], name="web.media", include_in_schema=False, after_request=_guard_picture
-    )
-    return Web([*rooms, pictures], answer_error, calls, live)
-
-
-def _asset(assets: Assets) -> Callable[..., Response[bytes]]:
-    def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
-        """Give a built file; its name holds its hash, so it may be kept for ever."""
-        file = assets.files.get(name)
-        if file is None:
-            return Response(b"", status_code=404, media_type="text/plain")
-        headers = {
-            "cache-control": "public, max-age=31536000, immutable",
-            "vary": "Accept-Encoding",
-            **guards(),
-        }
-        content = file.content
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            content = file.compressed
-            headers["content-encoding"] = "gzip"
-        return Response(content, media_type=file.media_type, headers=headers)
-
-    return asset
-
-
-def _guard_picture(response: Response[Any]) -> Response[Any]:
-    response.headers.update(_MEDIA_HEADERS)
-    return response
+    return Web(rooms, answer_error, calls, live)

@@ -58,8 +58,8 @@ class Assets:
 
 def _read_asset(path: Path) -> Asset:
     types = {
-        ".css": "text/css; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
+        ".css": "text/css",
+        ".js": "text/javascript",
         ".svg": "image/svg+xml",
         ".png": "image/png",
         ".webp": "image/webp",
