@@ -142,9 +142,10 @@ async def test_without_the_right_to_make_roles_one_role_does(database_url, shelf
     login = f"login_{services[0]}"
     owner = await connect_once(database_url)
     name = await owner.fetchval("select current_database()")
-    await owner.execute(f'create role "{login}" login; grant all on database "{name}" to "{login}"')
+    await owner.execute(f"create role \"{login}\" login password 'x'")
+    await owner.execute(f'grant all on database "{name}" to "{login}"')
     parts = urlsplit(database_url)
-    plain = urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc.partition('@')[2]}"))
+    plain = urlunsplit(parts._replace(netloc=f"{login}:x@{parts.netloc.partition('@')[2]}"))
     try:
         applied = await migrate(plain, services, shelf.read)
         with_roles = await has_roles(plain, services)

@@ -79,6 +79,22 @@ async def test_a_row_of_an_earlier_transaction_and_later_id_is_not_skipped(db, c
     assert sorted([1, 2]) == sorted(after)
 
 
+async def test_the_order_is_of_numbers_not_of_texts(db, clock):
+    """When transaction numbers grow by a digit, pages still follow each other and skip nothing."""
+    async with db.transaction() as tx:
+        for number in (9, 10, 99, 100, 101):
+            await append(tx, clock, number)
+        sql = "update shop.event set xid = (convert_from(events, 'utf8')::json->>0)::xid8"
+        await tx.execute(sql)
+    seen, cursor = [], Cursor()
+    for _ in range(5):
+        events, page = await read(db, cursor, rows_max=2)
+        cursor = page.cursor
+        seen += events
+
+    assert [9, 10, 99, 100, 101] == seen
+
+
 async def test_what_was_rolled_back_was_never_there(db, clock):
     """An event of a change that failed is not read, and holds up nobody."""
 

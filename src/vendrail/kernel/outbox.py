@@ -68,7 +68,8 @@ async def read_events(
 ) -> EventPage:
     """Read the rows after a cursor, none that a transaction still open could precede."""
     rows = await tx.fetch(
-        f'select xid::text as xid, id, events from "{schema}".event'
+        # Its own name for the text: `order by xid` would sort texts, 1000 before 999.
+        f'select xid::text as xid_text, id, events from "{schema}".event'
         " where (xid, id) > ($1::text::xid8, $2)"
         " and xid < pg_snapshot_xmin(pg_current_snapshot())"
         " order by xid, id limit $3",
@@ -78,7 +79,7 @@ async def read_events(
     )
     if not rows:
         return EventPage([], cursor)
-    last = Cursor(int(rows[-1]["xid"]), rows[-1]["id"])
+    last = Cursor(int(rows[-1]["xid_text"]), rows[-1]["id"])
     return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
 
 
