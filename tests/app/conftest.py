@@ -285,6 +285,25 @@ def template(
     asyncio.run(execute(postgres_url, f'drop database "{name}" with (force)'))
 
 
+async def sell_on(url: str, home: Path, provider: Provider) -> str:
+    """Sell one more key in a marketplace that is there; say how the order then stands."""
+    clock = MovableClock()
+    clock.advance(2_000)  # After what the template's own clock has seen.
+    platform = PlatformSettings(home=home, database_url=url)
+    house = House(platform, {}, clock, Vault.open(home, {}))
+    market = Market(house, provider)
+    try:
+        [account] = await market.payments.list_channels()
+        [offer] = await market.catalog.read_offers(["S2"])
+        market.channel, market.merchant = account.id, offer.merchant
+        order = await market.place("S2", "again@example.com")
+        await market.pay(order)
+        await market.run()
+        return await market.state(order)
+    finally:
+        await house.stop()
+
+
 class Place:
     """Where a test works: a database, a home folder, and the command line on them."""
 
@@ -305,6 +324,10 @@ class Place:
         """Run it with --json; give the object of the last line."""
         result = self.cli(*words, "--json", exit_code=exit_code)
         return json.loads(result.stdout.splitlines()[-1])
+
+    def sell(self, provider: Provider) -> str:
+        """Sell one more key; say how the order then stands."""
+        return asyncio.run(sell_on(self.url, self.home, provider))
 
     def sql(self, statement: str, *values: object) -> list:
         """Run a statement as the owner; give its rows."""

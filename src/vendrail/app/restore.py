@@ -28,11 +28,15 @@ from vendrail.app.datakeys import check_keys
 from vendrail.app.services import SCHEMAS
 from vendrail.kernel.codec import decode
 from vendrail.kernel.config import PlatformSettings
-from vendrail.kernel.db import connect_once
+from vendrail.kernel.db import Transaction, connect_once
 from vendrail.kernel.embedded import program
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.migrate import has_roles, migrate, read_migrations, role_name
+from vendrail.kernel.outbox import Cursor, rebase_events
 from vendrail.kernel.vault import Vault
+
+# Whose events are read, and under which name orders keep how far.
+_READERS = {"payments": "payments", "orders": "deliveries"}
 
 
 async def restore(
@@ -174,12 +178,30 @@ async def _restore_database(
     finally:
         await connection.close()
     _run_restore(dsn, archive, manifest, told)
-    await _give_to_roles(dsn)
     connection = await connect_once(dsn)
     try:
+        async with connection.transaction():
+            await _number_events_anew(connection)
         await connection.execute("analyze")
     finally:
         await connection.close()
+    await _give_to_roles(dsn)
+
+
+async def _number_events_anew(connection: Any) -> None:
+    """Give events and their readers' cursors the numbers of this server."""
+    for schema, source in _READERS.items():
+        row = await connection.fetchrow(
+            "select xid::text as xid, id from orders.cursor where source = $1", source
+        )
+        before = Cursor(int(row["xid"]), row["id"])
+        [after] = await rebase_events(Transaction(connection), schema, [before])
+        await connection.execute(
+            "update orders.cursor set xid = $2::text::xid8, id = $3 where source = $1",
+            source,
+            str(after.xid),
+            after.id,
+        )
 
 
 def _run_restore(dsn: str, archive: zipfile.ZipFile, manifest: Manifest, told: Told) -> None:

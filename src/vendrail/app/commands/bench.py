@@ -40,8 +40,8 @@ def bench(
 ) -> None:
     """Measure speed on a database of its own.
 
-    It is removed after; fsync stays on. When the clock has stopped, the result is checked: the audit is clean, and every
-    order has a key of its own.
+    It is removed after; fsync stays on. When the clock has stopped, the result is checked: the
+    audit is clean, and every order has a key of its own.
 
     Example: [bold]vendrail bench pipeline --orders 20000 --json | tail -1[/]
     """
