@@ -115,9 +115,9 @@ class Folder:
 
     def clear(self) -> None:
         """Begin again: remove what the demo made here, and nothing else."""
-        if not any(path.name != _LOCK for path in self.home.iterdir()):
-            return
         marker = self.read_marker()
+        if marker is None and not any((self.home / name).exists() for name in PARTS):
+            return
         if marker is None or "postgres" not in marker.made:
             raise Malformed(
                 f"The demo did not make the data in {self.home}, so --fresh does not remove it."

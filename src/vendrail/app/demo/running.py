@@ -137,16 +137,12 @@ def _free_port(host: str) -> int:
 
 
 def choose_sandbox_port(host: str, site_port: int) -> int:
-    """Give the next free port after the site's."""
-    last = min(site_port + _PORTS_TRIED, 65_535)
-    for port in range(site_port + 1, last + 1):
+    """Give the first free port after the site's, or any if a whole row of them is taken."""
+    for port in range(site_port + 1, min(site_port + _PORTS_TRIED, 65_535) + 1):
         with contextlib.suppress(Unavailable):
             check_port(host, port)
             return port
-    raise Unavailable(
-        f"The sandbox needs a port too, and none of {site_port + 1} to {last} is free."
-        " Choose another port for the site with --port: the sandbox takes one after it."
-    )
+    return _free_port(host)
 
 
 @contextlib.contextmanager
