@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import (
     SHARD_COUNT,
@@ -142,3 +143,15 @@ def test_shards_are_used_evenly():
 
     assert max(counts) < 1_250
     assert min(counts) > 750
+
+
+def test_our_ids_are_plain_uuids_to_everyone():
+    """What we make and what JSON gives back are equal, hash alike and encode alike."""
+    made = new_id(datetime.now(UTC), 7)
+    same = UUID(str(made))
+
+    assert made == same
+    assert hash(made) == hash(same)
+    assert isinstance(made, UUID)
+    assert encode([made]) == encode([same])
+    assert derive(made, "step") == derive(same, "step")

@@ -11,7 +11,7 @@ from vendrail.kernel.errors import Malformed
 T = TypeVar("T")
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """Base of every value that travels between services: frozen, compared by value."""
 
 

@@ -57,6 +57,10 @@ def _translate(error: BaseException) -> Exception | None:
     return None
 
 
+async def _keep(_: object) -> None:
+    """Spare the round trip that would reset a session: ours leave no state behind them."""
+
+
 class Transaction:
     """What a store speaks to: parameters only, never text pasted into SQL."""
 
@@ -147,6 +151,7 @@ class Database:
                         statement_cache_size=512 if self._statement_cache else 0,
                         max_inactive_connection_lifetime=120.0,
                         command_timeout=60.0,
+                        reset=_keep,
                     )
                 except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                     raise Unavailable(

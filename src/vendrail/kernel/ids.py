@@ -6,16 +6,22 @@ Layout (RFC 9562): 48 bits Unix milliseconds, 4 bits version, 12 bits `rand_a` =
 
 import hashlib
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+from asyncpg.pgproto import pgproto
 
 from vendrail.kernel.errors import Malformed
 
 SHARD_COUNT = 4096
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
-_RANDOM_MASK = (1 << 62) - 1
-_PARENT_MASK = ((1 << 128) - 1) ^ ((1 << 64) - 1)
+# The variant's two bits on the first byte of the random half.
+_VARIANT_BYTES = [bytes([byte & 0x3F | 0x80]) for byte in range(256)]
+# The driver's own kind of UUID: equal to the library's and a subclass of it, but made in a tenth of
+# the time and sent to the database without a detour. An order has some twenty of them.
+_make: Callable[[bytes], UUID] = pgproto.UUID
 _VARIANT = 0b10 << 62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,16 +29,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def new_id(now: datetime, shard: int = 0) -> UUID:
     """Make an id for this moment (millisecond precision) and virtual shard (0 … 4095)."""
     time_ms = (now - _EPOCH) // timedelta(milliseconds=1)
-    random = int.from_bytes(os.urandom(8), "big") & _RANDOM_MASK
-    return UUID(int=(time_ms << 80) | (7 << 76) | (shard << 64) | _VARIANT | random)
+    random = os.urandom(8)
+    head = (time_ms << 16 | 7 << 12 | shard).to_bytes(8, "big")
+    return _make(head + _VARIANT_BYTES[random[0]] + random[1:])
 
 
 def derive(parent: UUID, step: str) -> UUID:
     """Make the one id of this parent and step; in the parent's time order and shard."""
-    parent_int = parent.int
-    digest = hashlib.blake2b(parent_int.to_bytes(16, "big") + step.encode(), digest_size=8).digest()
-    random = int.from_bytes(digest, "big") & _RANDOM_MASK
-    return UUID(int=(parent_int & _PARENT_MASK) | _VARIANT | random)
+    head = parent.bytes
+    digest = hashlib.blake2b(head + step.encode(), digest_size=8).digest()
+    return _make(head[:8] + _VARIANT_BYTES[digest[0]] + digest[1:])
 
 
 def named_id(name: str) -> UUID:
