@@ -210,11 +210,13 @@ def test_catalogues_are_complete():
         assert [] == script.open_texts(catalogue)
         assert wanted == {message.id for message in catalogue if message.id}
         for message in catalogue:
+            assert not set('<>&"') & set("".join(message.id))
             ids = message.id if isinstance(message.id, tuple) else (message.id,)
             texts = message.string if isinstance(message.string, tuple) else (message.string,)
             names = set(re.findall(r"%\((\w+)\)s", " ".join(ids)))
             for text in texts:
                 assert names == set(re.findall(r"%\((\w+)\)s", text)), message.id
+                assert not set('<>&"') & set(text), "Texts are written into pages as they are."
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,13 @@ def count(number: int, locale: Locale) -> str:
     return format_decimal(number, locale=locale)
 
 
+@lru_cache(4096)
 def moment(at: datetime, locale: Locale, zone: str) -> str:
     """Write a date and time."""
     return format_datetime(at, "medium", tzinfo=time_zone(zone), locale=locale)
 
 
+@lru_cache(4096)
 def hour(at: datetime, locale: Locale, zone: str) -> str:
     """Write a time of day."""
     return format_time(at, "medium", tzinfo=time_zone(zone), locale=locale)

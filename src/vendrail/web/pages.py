@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import segno
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
+from jinja2.visitor import NodeTransformer
 from litestar import Response
 from litestar.datastructures import Cookie
 from markupsafe import Markup
 
 from vendrail.kernel.ids import to_serial
-from vendrail.web import amounts, words
+from vendrail.web import amounts, drawings, words
 from vendrail.web.languages import LANGUAGES, Language, translations
 from vendrail.web.settings import WebSettings
 from vendrail.web.visitor import DEVICE, Visitor, Visitors
@@ -70,6 +71,36 @@ def _read_asset(path: Path) -> Asset:
     return Asset(content, gzip.compress(content, 9, mtime=0), media_type)
 
 
+class _Settled(NodeTransformer):
+    """Calls what depends on the language alone while a template is read, not at every page."""
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        self._functions = functions
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802  # Jinja names it.
+        """Put the result in the place of a call whose arguments are constants."""
+        self.generic_visit(node)
+        function = (
+            self._functions.get(node.node.name) if isinstance(node.node, nodes.Name) else None
+        )
+        constants = [each.value for each in node.args if isinstance(each, nodes.Const)]
+        is_plain = len(constants) == len(node.args) and not (node.kwargs or node.dyn_args)
+        if function is None or not is_plain:
+            return node
+        return nodes.MarkSafe(nodes.Const(str(function(*constants))), lineno=node.lineno)
+
+
+class _Environment(Environment):
+    """Templates of one language."""
+
+    settled: Mapping[str, Callable[..., Any]] = {}
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        read = super()._parse(source, name, filename)
+        settled: nodes.Template = _Settled(self.settled).visit(read)
+        return settled
+
+
 class Pages:
     """Writes whole pages and parts of pages for a visitor."""
 
@@ -80,7 +111,7 @@ class Pages:
         self._environments = {tag: self._environment(LANGUAGES[tag]) for tag in LANGUAGES}
 
     def _environment(self, language: Language) -> Environment:
-        made = Environment(
+        made = _Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -95,6 +126,10 @@ class Pages:
         settings = self._settings
         made.globals |= {
             "asset": self.assets.address,
+            "icon": drawings.icon,
+            "icons": drawings.ICONS,
+            "mark": drawings.mark,
+            "placeholder": drawings.placeholder,
             "language": language,
             "languages": list(LANGUAGES.values()),
             "site_name": settings.site_name,
@@ -109,6 +144,13 @@ class Pages:
             "moment": partial(_moment, language=language, zone=settings.time_zone),
             "hour": partial(_hour, language=language, zone=settings.time_zone),
             "media": media_address,
+        }
+        made.settled = {
+            "_": translations(language.tag).gettext,
+            "asset": self.assets.address,
+            "icon": drawings.icon,
+            "mark": drawings.mark,
+            "placeholder": drawings.placeholder,
         }
         return made
 
