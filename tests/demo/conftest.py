@@ -39,20 +39,21 @@ def free_port() -> int:
 class RunningDemo:
     """`vendrail demo` as a process, with what it prints."""
 
-    def __init__(self, home: Path, port: int, *words: str, **environment: str) -> None:
+    def __init__(
+        self, home: Path, port: int, *words: str, log: Path | None = None, **environment: str
+    ) -> None:
         self.home = home
         self.url = f"http://127.0.0.1:{port}"
         self.sandbox_url = f"http://127.0.0.1:{port + 1}"
-        self._log = home.parent / f"demo-{next(_numbers)}.log"
+        self._log = (log or home.parent) / f"demo-{next(_numbers)}.log"
         self.began = time.monotonic()
         command = [sys.executable, "-m", "vendrail.app", "demo", *words]
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("w") as log:
+        with self._log.open("w") as output:
             self.process = subprocess.Popen(
                 [*command, "--home", str(home), "--port", str(port)],
                 env={**clean_environment(), **environment},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -116,6 +117,9 @@ class RunningDemo:
                     process.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
+        due = time.monotonic() + 5
+        while set(parts) & set(self.parts()) and time.monotonic() < due:
+            time.sleep(0.02)
 
 
 def name_of(process: psutil.Process) -> str:
@@ -204,8 +208,10 @@ def open_demo() -> Iterator[Callable[..., RunningDemo]]:
     """Start demos that are gone after the test, whatever happens in it."""
     started: list[RunningDemo] = []
 
-    def start(home: Path, *words: str, port: int = 0, **environment: str) -> RunningDemo:
-        started.append(RunningDemo(home, port or free_port(), *words, **environment))
+    def start(
+        home: Path, *words: str, port: int = 0, log: Path | None = None, **environment: str
+    ) -> RunningDemo:
+        started.append(RunningDemo(home, port or free_port(), *words, log=log, **environment))
         return started[-1]
 
     yield start
