@@ -280,7 +280,7 @@ class Runner:
             await run(sagas)
         except Unavailable as error:
             await self._postpone(sagas, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # Whatever breaks one order must not break others.
             if len(sagas) == 1:
                 _log.exception("saga.failed", saga=str(sagas[0].id), kind=sagas[0].kind)
                 await self._postpone(sagas, error)
