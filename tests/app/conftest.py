@@ -265,7 +265,10 @@ async def execute(url: str, statement: str) -> None:
 def template(
     postgres_url: str, provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SimpleNamespace]:
-    """The marketplace as a template: its database's name, its home, its orders."""
+    """The marketplace as a template: its database's name, its home, its orders.
+
+    Its copies share the one provider: what one of them gives back is given back for all.
+    """
     home = tmp_path_factory.mktemp("market")
     name = f"market_{os.getpid()}"
     url = url_of(postgres_url, name)
@@ -287,10 +290,8 @@ def template(
 
 async def sell_on(url: str, home: Path, provider: Provider) -> str:
     """Sell one more key in a marketplace that is there; say how the order then stands."""
-    clock = MovableClock()
-    clock.advance(2_000)  # After what the template's own clock has seen.
     platform = PlatformSettings(home=home, database_url=url)
-    house = House(platform, {}, clock, Vault.open(home, {}))
+    house = House(platform, {}, MovableClock(), Vault.open(home, {}))
     market = Market(house, provider)
     try:
         [account] = await market.payments.list_channels()

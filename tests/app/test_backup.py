@@ -61,7 +61,9 @@ def test_restored_platform_goes_on(place, empty_place, tmp_path) -> None:
     """On a restored copy a refund runs through all services as on the original."""
     empty_place.cli("restore", write_backup(place, tmp_path))
 
-    told = empty_place.json("orders", "refund", place.orders["sold"], "--yes", "--reason", "a test")
+    told = empty_place.json(
+        "orders", "refund", place.orders["sold_too"], "--yes", "--reason", "a test"
+    )
 
     assert "paid" == told["refund"]["state"]
     assert empty_place.json("audit")["ok"]
