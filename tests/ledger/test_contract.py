@@ -157,6 +157,22 @@ async def test_a_refusal_is_given_for_ever(ledger, pay):
     assert ["created"] == await statuses(ledger, pay(AVAILABLE, FEE, 500))
 
 
+async def test_the_last_cent_may_be_spent_and_no_more(ledger, pay):
+    """An account may give all it has, in one batch or the next, and then not one cent more."""
+    await statuses(ledger, pay(PROVIDER, AVAILABLE, 100), pay(CARD, HELD, 100))
+
+    assert ["created", "created"] == await statuses(
+        ledger, pay(AVAILABLE, FEE, 99), pay(PROVIDER, CARD, 99)
+    )
+    assert ["balance_too_low", "balance_too_low"] == await statuses(
+        ledger, pay(AVAILABLE, FEE, 2), pay(PROVIDER, CARD, 2)
+    )
+    assert ["created", "balance_too_low"] == await statuses(
+        ledger, pay(AVAILABLE, FEE, 1), pay(AVAILABLE, FEE, 1)
+    )
+    assert (0, 100, 0, 100) == await counters(ledger, AVAILABLE)
+
+
 async def test_items_see_the_items_before(ledger, pay):
     """Within one batch money that came in may go out again, but not the other way round."""
     batch = [pay(AVAILABLE, FEE, 5), pay(PROVIDER, AVAILABLE, 5), pay(AVAILABLE, FEE, 5)]
