@@ -12,6 +12,7 @@ from vendrail.app.audit import CHECKS
 from vendrail.app.commands.config import rooms
 from vendrail.kernel import config
 from vendrail.kernel.config import Field, PlatformSettings
+from vendrail.kernel.telemetry.metrics import METRICS
 
 _MADE = "<!-- Made by `make docs`; do not edit. -->\n"
 
@@ -108,10 +109,26 @@ def write_audit() -> str:
     return page.getvalue()
 
 
+def write_metrics() -> str:
+    """Write docs/reference/metrics.md."""
+    page = io.StringIO()
+    page.write(f"# Metrics\n\n{_MADE}\n")
+    page.write(
+        "What `/metrics` tells, in the Prometheus text format: to private addresses, or to whoever"
+        " holds `VENDRAIL_METRICS_TOKEN`.\n\n"
+    )
+    page.write("| metric | kind | labels | what it counts |\n|---|---|---|---|\n")
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        page.write(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |\n")
+    return page.getvalue()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": write_cli,
     "settings.md": write_settings,
     "audit.md": write_audit,
+    "metrics.md": write_metrics,
 }
 
 
