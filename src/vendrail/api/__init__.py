@@ -1,1 +1,1 @@
-"""The table of contents of the platform: one file per service, with its records, statuses and interface."""
+"""The platform's table of contents: one file a service, with records, statuses, interface."""

@@ -108,7 +108,7 @@ class ProductView(Record, frozen=True):
 
 
 class ProductQuery(Record, frozen=True):
-    """Products on sale: of one shop or all, of one category or all, by words or all; newest first."""
+    """Products on sale, newest first: of one shop, category or words, or of all."""
 
     shop_slug: str | None = None
     category: str | None = None
@@ -172,8 +172,10 @@ class Allocation(Record, frozen=True):
 
 
 class AllocationStatus(StrEnum):
-    """How one allocation ended; the first outcome is kept, save `sold_out`, which may be asked again
-    under another id when stock returns."""
+    """How one allocation ended; the first outcome is kept.
+
+    What was `sold_out` may be asked again under another id when stock returns.
+    """
 
     ALLOCATED = "allocated"
     SOLD_OUT = "sold_out"
@@ -235,7 +237,7 @@ class KeyReject(Record, frozen=True):
 
 
 class KeyIntakeResult(Record, frozen=True):
-    """How many lines of a batch were taken; `sku_found` is false when nothing was even looked at."""
+    """How many lines were taken; `sku_found` is false when nothing was even looked at."""
 
     sku_found: bool
     added_count: int
@@ -326,5 +328,5 @@ class Catalog(Protocol):
     async def export_keys(
         self, sku: str, state: KeyState, after: KeyId | None, keys_max: int
     ) -> list[tuple[KeyId, str]]:
-        """Read the plaintext of a variant's keys in one state, page by page (audited by callers)."""
+        """Read the plaintext of a variant's keys in one state, page by page."""
         ...

@@ -73,7 +73,7 @@ class Placement(Record, frozen=True):
 
 
 class TimelineStep(Record, frozen=True):
-    """One step of the money: `placed, paid, held, delivered, released, refund_asked, refunded, …`."""
+    """One step of the money: `placed, paid, held, delivered, released, refunded, …`."""
 
     kind: str
     at: datetime

@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 from vendrail import __version__
 from vendrail.app.faces import Faces
 from vendrail.app.gauges import Gauges
+from vendrail.app.process import tune_process
 from vendrail.app.services import FACES, SCHEMAS, SERVICES
 from vendrail.app.wiring import House, build
 from vendrail.kernel import rpc
@@ -99,6 +100,7 @@ class Application:
         init_tracing("vendrail", ratio=platform.trace_ratio, endpoint=platform.otlp_endpoint)
         services, faces, peers = split_names(platform)
         metrics = Metrics()
+        tune_process()
         self.house = await build(platform, self._environment, only=services, peers=peers)
         self._inner = assemble(self.house, faces, metrics)
         self.house.start_jobs()

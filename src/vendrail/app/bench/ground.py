@@ -27,6 +27,7 @@ from vendrail.api.catalog import (
 )
 from vendrail.api.settlement import FeeTerms, Settlement
 from vendrail.app.audit import audit
+from vendrail.app.process import tune_process
 from vendrail.app.services import SCHEMAS
 from vendrail.app.wiring import House, build
 from vendrail.kernel.codec import Record, replace
@@ -179,6 +180,7 @@ async def open_ground(
     platform: PlatformSettings, environment: Mapping[str, str]
 ) -> AsyncIterator[Ground]:
     """Make a database for one bench, and drop it after."""
+    tune_process()
     home = platform.home / "bench"
     home.mkdir(parents=True, exist_ok=True)
     server = None if platform.database_url else await start(home / "postgres")
