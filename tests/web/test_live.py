@@ -8,13 +8,13 @@ from vendrail.kernel.ids import from_serial
 from vendrail.web.live import LivePages, version_of
 
 
-async def buy(browser) -> str:
+async def buy(browser, method: str = "alipay") -> str:
     """Place an order; give its address."""
     home = await browser.get("/")
     page = await browser.get(re.search(r'href="(/products/\w{26})"', home.text)[1])
     form = page.text.split('action="/orders"', 1)[1].split("</form>", 1)[0]
     hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
-    filled = {"sku": "STEAM-50", "quantity": "1", "contact": "a@example.com", "method": "alipay"}
+    filled = {"sku": "STEAM-50", "quantity": "1", "contact": "a@example.com", "method": method}
     placed = await browser.post("/orders", data=hidden | filled)
     return placed.headers["location"].split("?")[0]
 
@@ -153,6 +153,55 @@ async def test_polling_gives_the_part_only_when_it_changed(browser, market):
     assert "KEY-POLL" in changed.text
     assert "<html" not in changed.text
     assert "hx-get" not in changed.text, "What has ended asks no more."
+
+
+async def test_buyer_who_comes_back_finds_the_key(browser, market, wakeups):
+    """Coming back from the provider, the page waits a moment and holds the key when it comes."""
+    address = await buy(browser)
+    id = from_serial(address.split("/")[2])
+
+    async def arrive() -> None:
+        await asyncio.sleep(0.2)
+        market.step(id, OrderState.PAID, "paid", "held")
+        wakeups.wake(f"order:{id}")
+        await asyncio.sleep(0.2)
+        market.deliver(id, "KEY-BACK")
+        wakeups.wake(f"order:{id}")
+
+    task = asyncio.create_task(arrive())
+    page = await browser.get(f"{address}?out_trade_no=1&sign=x")
+    await task
+
+    assert "KEY-BACK" in page.text
+    assert {} == wakeups._events
+
+
+async def test_buyer_who_did_not_pay_is_not_kept_waiting(browser):
+    """Coming back without having paid shows the ways to pay after a moment."""
+    address = await buy(browser)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    page = await browser.get(address, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert 1.5 < loop.time() - begun < 4
+    assert "Pay another way" in page.text
+
+
+async def test_code_is_fetched_once_for_many_looks(browser, market, web):
+    """However often its page is opened, a QR code is asked of the provider once."""
+    address = await buy(browser, "alipay_qr")
+    asked = []
+    original = web.calls.payments.present_attempts
+
+    async def counted(requests):
+        asked.extend(requests)
+        await asyncio.sleep(0.05)
+        return await original(requests)
+
+    web.calls._batchers[4]._call = counted
+    await asyncio.gather(*(browser.get(address) for _ in range(20)))
+
+    assert 1 == len(asked)
 
 
 async def test_watch_forgets_its_topic(wakeups):

@@ -1,5 +1,6 @@
 """The services as the pages see them: single calls that travel in batches, and short memories."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -22,7 +23,14 @@ from vendrail.api.orders import (
     Placement,
     PlaceOrder,
 )
-from vendrail.api.payments import AttemptView, Method, PaymentAction, Payments, PresentRequest
+from vendrail.api.payments import (
+    ActionKind,
+    AttemptView,
+    Method,
+    PaymentAction,
+    Payments,
+    PresentRequest,
+)
 from vendrail.kernel.batcher import Batcher
 
 Key = TypeVar("Key")
@@ -34,21 +42,38 @@ _MEMORY_MAX = 2_000
 class Memory(Generic[Key, Value]):
     """Remembers what was read for a moment, so that a busy page asks once."""
 
-    def __init__(self, read: Callable[[Key], Awaitable[Value]], keep_s: float) -> None:
+    def __init__(
+        self,
+        read: Callable[[Key], Awaitable[Value]],
+        keep_s: float,
+        is_kept: Callable[[Value], bool] = lambda _: True,
+    ) -> None:
         self._read = read
         self._keep_s = keep_s
+        self._is_kept = is_kept
         self._kept: dict[Key, tuple[float, Value]] = {}
+        self._asked: dict[Key, asyncio.Task[Value]] = {}
 
     async def get(self, key: Key) -> Value:
-        """Give the value as of a moment ago."""
+        """Give the value as of a moment ago; all who ask at once wait for one answer."""
         now = time.monotonic()
         known = self._kept.get(key)
         if known is not None and known[0] > now:
             return known[1]
-        value = await self._read(key)
-        if len(self._kept) >= _MEMORY_MAX:
-            self._kept.clear()
-        self._kept[key] = (now + self._keep_s, value)
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = asyncio.create_task(self._ask(key))
+        return await asyncio.shield(task)
+
+    async def _ask(self, key: Key) -> Value:
+        try:
+            value = await self._read(key)
+        finally:
+            self._asked.pop(key, None)
+        if self._is_kept(value):
+            if len(self._kept) >= _MEMORY_MAX:
+                self._kept.clear()
+            self._kept[key] = (time.monotonic() + self._keep_s, value)
         return value
 
 
@@ -96,6 +121,10 @@ class Calls:
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
         self.attempts: Callable[[UUID], Awaitable[list[AttemptView]]] = attempts.submit
         self.present: Callable[[PresentRequest], Awaitable[PaymentAction]] = presents.submit
+        # A code is fetched from its provider: once for as many looks as its page gets.
+        self.present_code: Callable[[PresentRequest], Awaitable[PaymentAction]] = Memory(
+            presents.submit, 30.0, _is_payable
+        ).get
         self.offer: Callable[[str], Awaitable[Offer | None]] = offers.submit
         self.product: Callable[[ProductId], Awaitable[ProductView | None]] = Memory(
             products.submit, 1.0
@@ -126,6 +155,10 @@ class Calls:
         """Wait until nothing is under way: before a stop."""
         for batcher in self._batchers:
             await batcher.drain()
+
+
+def _is_payable(action: PaymentAction) -> bool:
+    return action.kind is not ActionKind.NONE
 
 
 def _paid_order(request: PayOrder) -> UUID:

@@ -1,6 +1,9 @@
 """One order: pay it, watch the money, read the keys. Its secret opens it, nothing else does."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -37,6 +40,9 @@ from vendrail.web.storefront.front import Asked, Front, Page, device_kind
 from vendrail.web.visitor import Visitor, read_form
 
 _ALIVE = (OrderState.PLACED, OrderState.PAID, OrderState.EXPIRED, OrderState.REFUNDING)
+_QUICK = (OrderState.PLACED, OrderState.PAID)
+_BACK_WAIT_S = 2.0
+_OURS = {"pay", "go", "key"}
 _PAY_SAYS = {
     PayStatus.METHOD_NOT_OFFERED: message("Choose one of these ways to pay."),
     PayStatus.TOO_MANY_ATTEMPTS: message(
@@ -84,7 +90,20 @@ class Tracking:
         view = await self._read(visitor, id)
         if view is None:
             return self._closed(request, visitor)
+        if _is_back(request) and view.state in _QUICK and self._live.has_room:
+            view = await self._await_key(visitor, view)
         return await self._show(request, visitor, view)
+
+    async def _await_key(self, visitor: Visitor, view: OrderView) -> OrderView:
+        """Wait a moment for the money of a buyer who comes back: most keys are there by then."""
+        read = partial(self._read, visitor, view.id)
+        with self._live.watch(view.id, version_of(view)) as watch, suppress(TimeoutError):
+            async with asyncio.timeout(_BACK_WAIT_S):
+                while view.state in _QUICK and not view.waiting:
+                    if not await watch.until_changed(read):
+                        break
+                    view = watch.view or view
+        return view
 
     async def _show(
         self, request: Asked, visitor: Visitor, view: OrderView, problem: str = ""
@@ -224,7 +243,7 @@ class Tracking:
         back = f"{self._front.public_url}/orders/{serial}"
         asked = PresentRequest(attempt, device_kind(request), back, back)
         try:
-            return await self._front.calls.present(asked)
+            return await self._front.calls.present_code(asked)
         except Unavailable:
             return PaymentAction(ActionKind.NONE, problem="provider_away")
 
@@ -255,6 +274,12 @@ class Tracking:
                 part = self._front.pages.text("parts/live.html", visitor, problem="", **context)
                 lines = "".join(f"data: {line}\n" for line in part.splitlines())
                 yield f"event: order\n{lines}\n".encode()
+
+
+def _is_back(request: Asked) -> bool:
+    """Whether the buyer comes from elsewhere: a provider adds parameters, or its site shows."""
+    site = request.headers.get("sec-fetch-site", "")
+    return bool(set(request.query_params) - _OURS) or site in ("cross-site", "same-site")
 
 
 def read_serial(serial: str) -> OrderId | None:
