@@ -1,0 +1,69 @@
+"""The simulations' fixtures: one forge and one provider a run, one seed for all that is random."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # `simkit` is a package of this room.
+
+from simkit.provider import Provider  # noqa: E402  # Known from the line above on.
+from simkit.servers import Forge  # noqa: E402
+from simkit.world import World  # noqa: E402
+
+IS_WHOLE = os.environ.get("VENDRAIL_SIM") == "whole"
+
+
+@pytest.fixture(scope="session")
+def is_whole():
+    """Whether this is `make sim`: the long form."""
+    return IS_WHOLE
+
+
+@pytest.fixture(scope="session")
+def seed():
+    """The seed of this run: VENDRAIL_SIM_SEED, or a new one; shown when a test fails."""
+    text = os.environ.get("VENDRAIL_SIM_SEED", "")
+    return int(text) if text else random.SystemRandom().randrange(1_000_000)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure prints the seed and the commit that repeat it."""
+    report = yield
+    if report.failed and "seed" in getattr(item, "funcargs", {}):
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE
+        ).stdout.strip()
+        told = f"make sim SEED={item.funcargs['seed']}   at commit {commit or 'unknown'}"
+        report.sections.append(("repeat this run", told))
+    return report
+
+
+@pytest.fixture(scope="session")
+def forge():
+    """The process that forks servers."""
+    made = Forge()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory):
+    """The sandbox's Alipay."""
+    made = Provider(tmp_path_factory.mktemp("provider"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def world(postgres_url, tmp_path, forge, provider):
+    """A marketplace; a test seeds it as it needs."""
+    made = World(postgres_url, tmp_path / "home", forge, provider)
+    made.home.mkdir()
+    yield made
+    await made.close()

@@ -1,0 +1,1 @@
+"""What the simulations are made of: proxy, servers, provider, buyers, auditor."""

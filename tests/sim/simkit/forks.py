@@ -1,0 +1,104 @@
+"""Starts servers quickly: everything is imported once, and each server is a fork of this process.
+
+One JSON line on stdin starts one: {"environment": {…}}; one line on stdout gives its process id.
+Each is the platform's own application on the platform's own HTTP server, one process, so that one
+SIGKILL takes all of it.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import uvloop
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from vendrail.app.serving import Application, assemble, split_names
+from vendrail.app.wiring import build
+from vendrail.kernel.config import load_platform
+from vendrail.kernel.telemetry import Metrics, init_logs, init_tracing
+
+
+class ShiftedClock:
+    """The machine's clock, moved on by the seconds that a file holds."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def now(self) -> datetime:
+        """Give the present moment and what the file adds to it."""
+        return datetime.now(UTC) + timedelta(seconds=float(self._file.read_text() or 0))
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait for so many seconds."""
+        await asyncio.sleep(delay_s)
+
+
+class ShiftedApplication(Application):
+    """The platform's application under a clock that a test moves."""
+
+    async def start(self) -> None:
+        """Build the house on the clock of the test."""
+        platform = self._platform
+        init_logs(platform.log_level)
+        init_tracing("vendrail", ratio=platform.trace_ratio, endpoint="")
+        services, faces, peers = split_names(platform)
+        clock = ShiftedClock(Path(self._environment["SIM_CLOCK_FILE"]))
+        self.house = await build(
+            platform, self._environment, only=services, peers=peers, clock=clock
+        )
+        self._inner = assemble(self.house, faces, Metrics())
+        self.house.start_jobs()
+
+
+async def serve(environment: dict[str, str]) -> None:
+    """Serve until killed."""
+    platform = load_platform(environment)
+    kind = ShiftedApplication if "SIM_CLOCK_FILE" in environment else Application
+    application = kind(platform, environment)
+    server = Server(
+        application,
+        address=platform.host,
+        port=platform.port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        backlog=2_048,
+        log_level=LogLevels.error,
+    )
+    await server.serve()
+
+
+def main() -> None:
+    """Fork a server for each line, until there are no more lines."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for them.
+    gc.freeze()
+    children: list[int] = []
+    while line := sys.stdin.buffer.raw.readline():
+        environment = json.loads(line)["environment"]
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(0)
+            os.dup2(2, 1)
+            os.environ.clear()
+            os.environ.update(environment)
+            uvloop.run(serve(environment))
+            os._exit(0)
+        children.append(pid)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+    for pid in children:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+if __name__ == "__main__":
+    main()
