@@ -112,16 +112,17 @@ async def read_unlisted(
 
     Quick where there is much traffic, as there is on accounts that are not listed.
     """
-    bound = now + _CLOCKS_APART_MAX
+    start, bound = now, now + _CLOCKS_APART_MAX
     if query.before is not None:
-        bound = await tx.fetch_value("select at from ledger.transfer where id = $1", query.before)
-        if bound is None:
+        found = await tx.fetch_value("select at from ledger.transfer where id = $1", query.before)
+        if found is None:
             return []
+        start = bound = found
     first = account.opened_at - _CLOCKS_APART_MAX
-    end, width = bound + timedelta(microseconds=1), timedelta(minutes=10)
+    end, width = bound + timedelta(microseconds=1), timedelta(seconds=1)
     rows: list[Row] = []
     while end > first and len(rows) < query.entries_max:
-        begin = end - width
+        begin = start - width
         rows += await tx.fetch(
             """
             select * from ledger.journal
@@ -136,7 +137,7 @@ async def read_unlisted(
             query.before or _LAST_ID,
             query.entries_max - len(rows),
         )
-        end, width = begin, width * 8
+        start, end, width = begin, begin, width * 8
     return [_entry(row, account.id) for row in rows]
 
 
