@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,7 @@ def onward(path: str, cookies: Sequence[Cookie] = ()) -> Response[bytes]:
     return Response(b"", status_code=303, headers=headers, cookies=list(cookies))
 
 
+@lru_cache(512)
 def qr_svg(text: str) -> Markup:
     """Draw a QR code as SVG of plain attributes, dark on white in both themes."""
     code = segno.make(text, error="m", micro=False)
