@@ -238,3 +238,13 @@ def test_unknown_service_is_refused(place) -> None:
 def test_bench_refuses_what_it_does_not_know(place) -> None:
     """An unknown bench, or an option that a bench does not take, is refused by name."""
     assert "pipeline" in place.cli("bench", "coffee", exit_code=2).stderr
+
+
+def test_bench_tells_its_figures_as_one_object(place) -> None:
+    """A bench on a database of its own ends with one object that holds its figures."""
+    told = place.json("bench", "pipeline", "--orders", "400", "--batch", "100", "--no-reference")
+
+    assert 400 == told["orders"]
+    assert 0 == told["errors"]
+    assert told["orders_per_s"] > 0
+    assert [] == place.sql("select 1 from pg_database where datname like 'vendrail_bench%'")

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vendrail.app.__main__ import COMMANDS, load
 from vendrail.app.audit import CHECKS
-from vendrail.app.commands.config import rooms
+from vendrail.app.rooms import rooms
 from vendrail.kernel import config
 from vendrail.kernel.config import Field, PlatformSettings
 from vendrail.kernel.telemetry.metrics import METRICS
