@@ -61,10 +61,10 @@ def build_routes(
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
     lookup_limit: Limit | None = None,
-    on_batch: Callable[[str, int], None] | None = None,
+    metrics: Metrics | None = None,
 ) -> Web:
     """Build the storefront."""
-    calls = Calls(catalog, orders, payments, on_batch)
+    calls = Calls(catalog, orders, payments, metrics)
     visitors = Visitors(vault, settings)
     assets = Assets()
     pages = Pages(visitors, settings, assets)

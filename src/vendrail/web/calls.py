@@ -85,35 +85,35 @@ class Calls:
         catalog: Catalog,
         orders: Orders,
         payments: Payments,
-        on_batch: Callable[[str, int], None] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.catalog = catalog
         self.orders = orders
         self.payments = payments
         places: Batcher[PlaceOrder, Placement] = Batcher(
-            orders.place_orders, name="web.place_orders", on_batch=on_batch
+            orders.place_orders, name="web.place_orders", metrics=metrics
         )
         reads: Batcher[OrderQuery, OrderView | None] = Batcher(
-            orders.read_orders, name="web.read_orders", on_batch=on_batch
+            orders.read_orders, name="web.read_orders", metrics=metrics
         )
         pays: Batcher[PayOrder, PayResult] = Batcher(
-            orders.pay_orders, name="web.pay_orders", key=_paid_order, on_batch=on_batch
+            orders.pay_orders, name="web.pay_orders", key=_paid_order, metrics=metrics
         )
         attempts: Batcher[UUID, list[AttemptView]] = Batcher(
-            payments.read_attempts, name="web.read_attempts", on_batch=on_batch
+            payments.read_attempts, name="web.read_attempts", metrics=metrics
         )
         presents: Batcher[PresentRequest, PaymentAction] = Batcher(
             payments.present_attempts,
             name="web.present_attempts",
             size_max=64,
             in_flight_max=8,
-            on_batch=on_batch,
+            metrics=metrics,
         )
         products: Batcher[ProductId, ProductView | None] = Batcher(
-            catalog.read_products, name="web.read_products", on_batch=on_batch
+            catalog.read_products, name="web.read_products", metrics=metrics
         )
         offers: Batcher[str, Offer | None] = Batcher(
-            catalog.read_offers, name="web.read_offers", on_batch=on_batch
+            catalog.read_offers, name="web.read_offers", metrics=metrics
         )
         self._batchers = (places, reads, pays, attempts, presents, products, offers)
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = places.submit

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -94,6 +94,10 @@ class _Environment(Environment):
     """Templates of one language."""
 
     settled: Mapping[str, Callable[..., Any]] = {}
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Give templates the one table of globals: no template has its own on top."""
+        return self.globals if not d else super().make_globals(d)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         read = super()._parse(source, name, filename)
