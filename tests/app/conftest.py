@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -288,8 +289,9 @@ def template(
     asyncio.run(execute(postgres_url, f'drop database "{name}" with (force)'))
 
 
-async def sell_on(url: str, home: Path, provider: Provider) -> str:
-    """Sell one more key in a marketplace that is there; say how the order then stands."""
+@asynccontextmanager
+async def reopened(url: str, home: Path, provider: Provider) -> AsyncIterator[Market]:
+    """Open a marketplace that is there again."""
     platform = PlatformSettings(home=home, database_url=url)
     house = House(platform, {}, MovableClock(), Vault.open(home, {}))
     market = Market(house, provider)
@@ -297,10 +299,7 @@ async def sell_on(url: str, home: Path, provider: Provider) -> str:
         [account] = await market.payments.list_channels()
         [offer] = await market.catalog.read_offers(["S2"])
         market.channel, market.merchant = account.id, offer.merchant
-        order = await market.place("S2", "again@example.com")
-        await market.pay(order)
-        await market.run()
-        return await market.state(order)
+        yield market
     finally:
         await house.stop()
 
@@ -327,8 +326,20 @@ class Place:
         return json.loads(result.stdout.splitlines()[-1])
 
     def sell(self, provider: Provider) -> str:
-        """Sell one more key; say how the order then stands."""
-        return asyncio.run(sell_on(self.url, self.home, provider))
+        """Let the platform go on, and sell one more key; say how the order then stands."""
+
+        async def sell() -> str:
+            async with self.market(provider) as market:
+                order = await market.place("S2", "again@example.com")
+                await market.pay(order)
+                await market.run()
+                return await market.state(order)
+
+        return asyncio.run(sell())
+
+    def market(self, provider: Provider):
+        """Open the marketplace here, in this process."""
+        return reopened(self.url, self.home, provider)
 
     def sql(self, statement: str, *values: object) -> list:
         """Run a statement as the owner; give its rows."""

@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from vendrail.api.catalog import KeyIntake, KeyLine
+from vendrail.api.orders import RefundOrder
 from vendrail.app.audit import CHECKS, Report, audit
 from vendrail.kernel.db import connect_once
 
@@ -345,6 +347,42 @@ def test_each_corruption_is_named_and_nothing_else(place, name: str) -> None:
 def test_every_check_is_seen_to_fail() -> None:
     """No check is there that no plant has made fail."""
     assert {check.name for check in CHECKS} == {check for check, _ in _PLANTS.values()}
+
+
+def test_a_busy_platform_raises_no_alarm(place, provider) -> None:
+    """While orders are placed, paid, mispaid, sold out and refunded, every snapshot is clean."""
+
+    async def sell(market: Any, buyer: int) -> None:
+        order = await market.place("S1" if buyer % 3 else "S2", f"busy{buyer}@example.com")
+        await market.pay(order, 990 if buyer % 5 == 4 else 1_990)
+        await asyncio.sleep(0.2)
+        if buyer % 4 == 0 and await market.state(order) == "delivered":
+            refund = RefundOrder(uuid4(), order, 100, "a test", "a person")
+            await market.orders.refund_orders([refund])
+
+    async def watch(reports: list[Report]) -> None:
+        while True:
+            reports.append(await audit(place.url))
+
+    async def be_busy() -> list[Report]:
+        reports: list[Report] = []
+        async with place.market(provider) as market:
+            for variant in ("S1", "S2"):
+                lines = [KeyLine(n + 1, f"BUSY-{variant}-{n}") for n in range(30)]
+                await market.catalog.add_keys([KeyIntake(variant, uuid4(), lines)])
+            market.house.start_jobs()
+            watching = asyncio.create_task(watch(reports))
+            for first in range(0, 48, 6):
+                await asyncio.gather(*(sell(market, first + n) for n in range(6)))
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return [*reports, await audit(place.url)]
+
+    reports = asyncio.run(be_busy())
+
+    alarms = [{o.name: o.findings for o in r.outcomes if o.findings} for r in reports]
+    assert [] == [alarm for alarm in alarms if alarm]
+    assert len(reports) >= 5
 
 
 def test_findings_end_with_one_and_are_listed(place) -> None:
