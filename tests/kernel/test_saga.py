@@ -54,7 +54,7 @@ async def test_a_runner_that_lost_its_lease_changes_nothing(db, clock):
         await new.claim(tx, clock.now(), 10)
     mark = SagaMark(saga.id, SagaState.WAITING, "review", clock.now(), b"{}")
     async with db.transaction() as tx:
-        marked = await lost.mark(tx, [mark], keep=True)
+        marked = await lost.mark(tx, [mark])
         ended = await lost.end(tx, [saga.id])
         standing = await lost.find(tx, [saga.id])
         ended_by_holder = await new.end(tx, [saga.id])
@@ -86,7 +86,7 @@ async def test_a_wait_is_looked_at_when_due_and_when_woken(db, clock):
     due = clock.now() + timedelta(hours=1)
     async with db.transaction() as tx:
         await log.start(tx, [saga], clock.now())
-        await log.mark(tx, [SagaMark(saga.id, SagaState.WAITING, "review", due, b"1")], keep=False)
+        await log.mark(tx, [SagaMark(saga.id, SagaState.WAITING, "review", due, b"1")])
         early = await log.claim(tx, clock.now(), 10)
         woken = await log.wake(tx, [saga.id], clock.now())
         claimed = await log.claim(tx, clock.now(), 10)
@@ -103,10 +103,25 @@ async def test_a_stuck_saga_waits_for_a_person(db, clock):
     stuck = SagaMark(saga.id, SagaState.STUCK, "person", clock.now(), b"{}", "why")
     async with db.transaction() as tx:
         await log.start(tx, [saga], clock.now())
-        await log.mark(tx, [stuck], keep=False)
+        await log.mark(tx, [stuck])
         by_itself = await log.claim(tx, clock.now() + timedelta(days=9), 10)
         await log.wake(tx, [saga.id], clock.now())
         claimed = await log.claim(tx, clock.now(), 10)
 
     assert [] == by_itself
     assert [SagaState.RUNNING] == [each.state for each in claimed]
+
+
+async def test_what_calls_a_provider_runs_in_a_lane_of_its_own(db, clock):
+    """A slow saga is claimed by the slow lane alone, so that no delivery ever waits behind it."""
+    log = SagaLog("orders", new_id(clock.now()))
+    slow = Saga(new_id(clock.now()), "refund", new_id(clock.now()), b"{}", is_slow=True)
+    (turned,) = begin(clock)
+    async with db.transaction() as tx:
+        await log.start(tx, [slow, turned], clock.now())
+        await log.mark(tx, [SagaMark(turned.id, SagaState.UNDOING, "sold out", clock.now(), b"{}")])
+        quick_lane = await log.claim(tx, clock.now(), 10)
+        slow_lane = await log.claim(tx, clock.now(), 10, is_slow=True)
+
+    assert [] == quick_lane
+    assert {slow.id, turned.id} == {saga.id for saga in slow_lane}

@@ -111,7 +111,10 @@ class Market:
         for _ in range(3):
             while await self.runner.consume_captures():
                 await self.runner.drain()
-            while await self.runner.claim_due():
+            while await self.runner.claim_quick():
+                pass
+            await self.runner.drain()
+            while await self.runner.claim_slow():
                 pass
             await self.runner.drain()
             await self.runner.walk_unpaid()

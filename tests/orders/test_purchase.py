@@ -8,7 +8,7 @@ from vendrail.orders.purchase import FINAL, TABLE, Event, Step, next_step
 
 def test_every_step_is_reached_and_left():
     """Every step can be reached from the first, and every step but the final ones goes on."""
-    reached = {Step.ASSESS, Step.UNDO}  # A claimed saga begins at one of the two.
+    reached = {Step.ASSESS, Step.UNDO}  # A saga begins at one of the two: the turn parks it.
     while True:
         more = reached | {after for (step, _), after in TABLE.items() if step in reached}
         if more == reached:

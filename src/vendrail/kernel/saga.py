@@ -37,6 +37,7 @@ class Saga(Record, frozen=True):
     attempts: int = 0
     problem: str = ""  # What went wrong last.
     trace_id: str = ""
+    is_slow: bool = False  # Calls a provider: claimed by the slow lane, so that it holds up nobody.
 
 
 class SagaMark(Record, frozen=True):
@@ -62,6 +63,7 @@ def _read(row: Row) -> Saga:
         attempts=row["attempts"],
         problem=row["problem"],
         trace_id=row["trace_id"],
+        is_slow=row["is_slow"],
     )
 
 
@@ -74,50 +76,60 @@ class SagaLog:
         self._lease = timedelta(seconds=lease_s)
 
     async def start(self, tx: Transaction, sagas: Sequence[Saga], now: datetime) -> set[UUID]:
-        """Write sagas that begin, claimed by this runner; give the ids that are new."""
+        """Write sagas that begin; give the ids that are new.
+
+        Quick ones are claimed by this runner at once, slow ones are due for any runner's slow lane.
+        """
         rows = await tx.fetch(
             f"insert into {self._table}"
-            " (id, kind, subject, data, trace_id, started_at, due_at, lease)"
-            " select *, $6::timestamptz, $7::timestamptz, $8::uuid"
-            " from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::text[])"
+            " (id, kind, subject, data, trace_id, is_slow, started_at, due_at, lease)"
+            " select n.*, $7::timestamptz, case when n.is_slow then $7::timestamptz"
+            "  else $8::timestamptz end, case when not n.is_slow then $9::uuid end"
+            " from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::text[], $6::bool[])"
+            "  as n (id, kind, subject, data, trace_id, is_slow)"
             " on conflict (id) do nothing returning id",
             [saga.id for saga in sagas],
             [saga.kind for saga in sagas],
             [saga.subject for saga in sagas],
             [saga.data for saga in sagas],
             [saga.trace_id for saga in sagas],
+            [saga.is_slow for saga in sagas],
             now,
             now + self._lease,
             self._token,
         )
         return {row["id"] for row in rows}
 
-    async def claim(self, tx: Transaction, now: datetime, sagas_max: int) -> list[Saga]:
-        """Claim sagas that are due: their wait is over, or their runner's lease has run out."""
+    async def claim(
+        self, tx: Transaction, now: datetime, sagas_max: int, *, is_slow: bool = False
+    ) -> list[Saga]:
+        """Claim a lane's sagas that are due: their wait, or their runner's lease, is over."""
         rows = await tx.fetch(
             f"update {self._table} s set due_at = $2, lease = $3"
             f" from (select id from {self._table} where due_at <= $1 and state <> 'stuck'"
+            "  and is_slow = $5"
             "  order by due_at limit $4 for update skip locked) due"
             " where s.id = due.id returning s.*",
             now,
             now + self._lease,
             self._token,
             sagas_max,
+            is_slow,
         )
         return [_read(row) for row in rows]
 
-    async def mark(self, tx: Transaction, marks: Sequence[SagaMark], *, keep: bool) -> set[UUID]:
-        """Write turns (keep=True: the runner goes on) or waits (keep=False: anyone may claim).
+    async def mark(self, tx: Transaction, marks: Sequence[SagaMark]) -> set[UUID]:
+        """Write turns and waits, and let go; give the ids that were still this runner's.
 
-        Gives the ids that were still this runner's.
+        Whoever looks when it is due goes on; what turned back goes on in the slow lane.
         """
         rows = await tx.fetch(
             f"update {self._table} s set state = m.state, reason = m.reason, due_at = m.due_at,"
-            "  data = m.data, problem = m.problem, attempts = m.attempts,"
-            "  lease = case when $8 then s.lease end"
+            "  data = m.data, problem = m.problem, attempts = m.attempts, lease = null,"
+            "  is_slow = s.is_slow or m.state = 'undoing'"
             " from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[],"
             "  $6::text[], $7::int[]) as m (id, state, reason, due_at, data, problem, attempts)"
-            " where s.id = m.id and s.lease = $9 returning s.id",
+            " where s.id = m.id and s.lease = $8 returning s.id",
             [mark.id for mark in marks],
             [mark.state.value for mark in marks],
             [mark.reason for mark in marks],
@@ -125,7 +137,6 @@ class SagaLog:
             [mark.data for mark in marks],
             [mark.problem for mark in marks],
             [mark.attempts for mark in marks],
-            keep,
             self._token,
         )
         return {row["id"] for row in rows}

@@ -6,7 +6,7 @@ from vendrail.orders.service import OrdersService
 
 
 def jobs(service: OrdersService) -> list[Job]:
-    """Name the loops: captures in, due sagas, expiry, and marking sold what was delivered."""
+    """Name the loops: captures in, due sagas of both lanes, expiry, and marking keys sold."""
     clock, wakeups, runner = service.clock, service.wakeups, service.runner
 
     async def captures() -> None:
@@ -15,7 +15,11 @@ def jobs(service: OrdersService) -> list[Job]:
 
     async def due() -> None:
         wake = wakeups.subscribe("sagas")
-        await poll(runner.claim_due, clock, wake, name="orders.due", delay_s_max=1.0)
+        await poll(runner.claim_quick, clock, wake, name="orders.due", delay_s_max=1.0)
+
+    async def returns() -> None:
+        wake = wakeups.subscribe("returns")
+        await poll(runner.claim_slow, clock, wake, name="orders.returns", delay_s_max=1.0)
 
     async def expiry() -> None:
         wake = wakeups.subscribe("expiry")
@@ -29,6 +33,7 @@ def jobs(service: OrdersService) -> list[Job]:
     return [
         Job("orders.captures", captures),
         Job("orders.due", due),
+        Job("orders.returns", returns),
         Job("orders.expiry", expiry),
         Job("orders.deliveries", deliveries),
     ]

@@ -76,7 +76,7 @@ TABLE: dict[tuple[Step, Event], Step] = {
     (Step.WAIT_REVIEW, Event.FENCED): Step.LOST,
     (Step.WAIT_RESTOCK, Event.WRITTEN): Step.PARKED,
     (Step.WAIT_RESTOCK, Event.FENCED): Step.LOST,
-    (Step.TURN, Event.WRITTEN): Step.UNDO,
+    (Step.TURN, Event.WRITTEN): Step.PARKED,  # The slow lane undoes: it calls a provider.
     (Step.TURN, Event.FENCED): Step.LOST,
     (Step.UNDO, Event.UNDONE): Step.GIVE_BACK,
     (Step.UNDO, Event.NOT_HELD): Step.STICK,

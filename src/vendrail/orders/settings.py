@@ -28,6 +28,10 @@ class OrdersSettings(Record, frozen=True):
     saga_attempts_max: Annotated[int, Help("Failures before a saga becomes a person's case.")] = 20
     purchase_batch_max: Annotated[int, Help("Orders filled in one batch.")] = 512
     purchases_in_flight_max: Annotated[int, Help("Batches of purchases in flight at once.")] = 3
+    slow_batch_max: Annotated[
+        int, Help("Refunds or expiries of one batch: each asks a provider.")
+    ] = 64
+    slow_in_flight_max: Annotated[int, Help("Batches of refunds and expiries at once.")] = 4
     attempts_per_order_max: Annotated[int, Help("Ways to pay that one order may open.")] = 20
     lookup_code_s: Annotated[int, Help("How long a one-time code is good for.")] = 600
     lookup_days: Annotated[int, Help("How many days back a contact's orders are found.")] = 90

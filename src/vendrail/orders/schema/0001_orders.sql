@@ -39,6 +39,7 @@ create table orders.saga (
     data       bytea not null,
     state      text not null default 'running',
     reason     text not null default '',
+    is_slow    boolean not null default false,  -- Calls a provider: runs in a lane of its own.
     attempts   int not null default 0,
     problem    text not null default '',
     trace_id   text not null,

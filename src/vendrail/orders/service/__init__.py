@@ -88,7 +88,7 @@ class OrdersService:
         refunding = Refunding(db, log, clock, wakeups, catalog, settlement, returning)
         expiring = Expiring(db, log, clock, wakeups, settings, catalog, payments, returning)
         self.runner = Runner(
-            db, log, clock, settings, catalog, payments, filling, refunding, expiring
+            db, log, clock, wakeups, settings, catalog, payments, filling, refunding, expiring
         )
         self.wakeups = wakeups
         self.clock = clock
@@ -193,11 +193,13 @@ class OrdersService:
                 statuses.append(CancelStatus.CANCELLED)
                 # The same id as the expiry's: an order ends unpaid once.
                 id = derive(view.id, "expiry")
-                sagas.append(Saga(id, "cancel", view.id, b"{}", trace_id=view.trace_id))
+                sagas.append(
+                    Saga(id, "cancel", view.id, b"{}", trace_id=view.trace_id, is_slow=True)
+                )
         if sagas:
             async with self._db.reading() as tx:
-                new = await self._log.start(tx, sagas, now)
-            await self.runner.run_now([saga for saga in sagas if saga.id in new])
+                await self._log.start(tx, sagas, now)
+            self.wakeups.wake("returns")
         return statuses
 
     async def refund_orders(self, refunds: Sequence[RefundOrder]) -> list[RefundOrderStatus]:
@@ -213,7 +215,7 @@ class OrdersService:
             if accepted:
                 await store.insert_refunds(tx, accepted, now)
                 await self._log.start(tx, sagas, now)
-        await self.runner.run_now(sagas)
+        self.wakeups.wake("returns")
         return statuses
 
     def _decide_refunds(
@@ -255,7 +257,14 @@ class OrdersService:
             if status is RefundOrderStatus.ACCEPTED and row is not None and capture is not None:
                 facts = RefundFacts(capture.channel_name, row["amount_minor"], sum(before))
                 sagas.append(
-                    Saga(request.id, "refund", row["id"], encode(facts), trace_id=row["trace_id"])
+                    Saga(
+                        request.id,
+                        "refund",
+                        row["id"],
+                        encode(facts),
+                        trace_id=row["trace_id"],
+                        is_slow=True,
+                    )
                 )
                 accepted.append(
                     (
@@ -306,6 +315,7 @@ class OrdersService:
             known = purchases | of_refunds | expiries
             woken = {known[id] for id in await self._log.wake(tx, list(known), now)}
         self.wakeups.wake("sagas")
+        self.wakeups.wake("returns")
         return [order in woken for order in orders]
 
     async def list_sagas(self, sagas_max: int) -> list[SagaView]:

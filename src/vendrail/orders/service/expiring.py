@@ -44,8 +44,8 @@ class Expiring:
         self._payments = payments
         self._returning = returning
 
-    async def walk(self) -> list[Saga]:
-        """Start the sagas of orders whose time is over: along the ids, each order once.
+    async def walk(self) -> bool:
+        """Start the sagas of orders whose time is over, each order once; true: there are more.
 
         No index on state is needed: ids are in time order, and a new order's id must be of now.
         """
@@ -58,7 +58,7 @@ class Expiring:
             before = first_id_at(now - timedelta(seconds=age_s))
             rows = await store.walk_unpaid(tx, cursor["mark"], before, _WALK_MAX)
             if not rows:
-                return []
+                return False
             sagas = [
                 Saga(
                     derive(row["id"], "expiry"),
@@ -66,15 +66,17 @@ class Expiring:
                     row["id"],
                     b"{}",
                     trace_id=row["trace_id"],
+                    is_slow=True,
                 )
                 for row in rows
                 if row["state"] == OrderState.PLACED
             ]
             if sagas:
-                new = await self._log.start(tx, sagas, now)
-                sagas = [saga for saga in sagas if saga.id in new]
+                await self._log.start(tx, sagas, now)
             await store.move_mark(tx, "expiry", rows[-1]["id"])
-        return sagas
+        if sagas:
+            self._wakeups.wake("returns")
+        return len(rows) == _WALK_MAX
 
     async def run(self, sagas: Sequence[Saga]) -> None:
         """Close, ask, then release: an order that was paid after all is left to its purchase."""
@@ -111,7 +113,6 @@ class Expiring:
                         )
                         for saga in unknown
                     ],
-                    keep=False,
                 )
         for saga in closed:
             self._wakeups.wake(f"order:{saga.subject}")

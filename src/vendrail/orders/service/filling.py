@@ -263,6 +263,8 @@ class Filling:
             surplus = [purchase for purchase in held if purchase.order["id"] not in filled]
             if surplus:
                 await self._log.start(tx, [surplus_saga(each) for each in surplus], now)
+        if surplus:
+            self._wakeups.wake("returns")
         self._wakeups.wake("orders")
         for id in filled:
             self._wakeups.wake(f"order:{id}")
@@ -293,12 +295,14 @@ class Filling:
         return await self._park(purchases, SagaState.STUCK, "person", 0.0)
 
     async def _turn(self, purchases: list[Purchase]) -> list[Event]:
-        return await self._write(purchases, SagaState.UNDOING, None, 0.0, keep=True)
+        events = await self._write(purchases, SagaState.UNDOING, None, 0.0)
+        self._wakeups.wake("returns")
+        return events
 
     async def _park(
         self, purchases: list[Purchase], state: SagaState, reason: str, delay_s: float
     ) -> list[Event]:
-        return await self._write(purchases, state, reason, delay_s, keep=False)
+        return await self._write(purchases, state, reason, delay_s)
 
     async def _write(
         self,
@@ -306,12 +310,10 @@ class Filling:
         state: SagaState,
         reason: str | None,
         delay_s: float,
-        *,
-        keep: bool,
     ) -> list[Event]:
         """Write turns or waits; what is no longer ours is left to its new runner."""
         now = self._clock.now()
-        due_at = now + timedelta(seconds=self._settings.lease_s if keep else delay_s)
+        due_at = now + timedelta(seconds=delay_s)
         marks = [
             SagaMark(
                 purchase.saga.id,
@@ -324,7 +326,7 @@ class Filling:
             for purchase in purchases
         ]
         async with self._db.reading() as tx:
-            mine = await self._log.mark(tx, marks, keep=keep)
+            mine = await self._log.mark(tx, marks)
         for purchase in purchases:
             self._wakeups.wake(f"order:{purchase.order['id']}")
         return [
@@ -376,7 +378,7 @@ class Filling:
             for purchase in purchases
         ]
         async with self._db.reading() as tx:
-            await self._log.mark(tx, marks, keep=False)
+            await self._log.mark(tx, marks)
 
     async def _end_given_back(self, purchases: list[Purchase]) -> set[UUID]:
         """End purchases whose money has gone back; give those that were not ours any more."""
@@ -419,4 +421,5 @@ def surplus_saga(purchase: Purchase) -> Saga:
         subject=purchase.order["id"],
         data=encode(purchase.capture),
         trace_id=purchase.saga.trace_id,
+        is_slow=True,
     )

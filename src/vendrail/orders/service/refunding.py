@@ -175,7 +175,7 @@ class Refunding:
             for saga in sagas
         ]
         async with self._db.reading() as tx:
-            await self._log.mark(tx, marks, keep=False)
+            await self._log.mark(tx, marks)
 
     async def _stick(self, sagas: Sequence[Saga], outcome: Outcome) -> None:
         if not sagas:
@@ -186,7 +186,7 @@ class Refunding:
             SagaMark(saga.id, SagaState.STUCK, "person", now, saga.data, problem) for saga in sagas
         ]
         async with self._db.reading() as tx:
-            await self._log.mark(tx, marks, keep=False)
+            await self._log.mark(tx, marks)
 
 
 def _booking(order: UUID, facts: CaptureFacts) -> CaptureBooking:

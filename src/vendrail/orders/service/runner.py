@@ -23,7 +23,7 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row, Transaction
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive
-from vendrail.kernel.outbox import Cursor, read_events
+from vendrail.kernel.outbox import Cursor, Wakeups, read_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.orders import decide, store
 from vendrail.orders.decide import CaptureFacts, Start
@@ -34,6 +34,7 @@ from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)
 
+_SLOW_KINDS = ("surplus", "unmatched")
 _BACKOFF_S = (0.2, 1.0, 5.0, 15.0, 60.0, 300.0)
 
 
@@ -45,6 +46,7 @@ class Runner:
         db: Database,
         log: SagaLog,
         clock: Clock,
+        wakeups: Wakeups,
         settings: OrdersSettings,
         catalog: Catalog,
         payments: Payments,
@@ -55,6 +57,7 @@ class Runner:
         self._db = db
         self._saga_log = log
         self._clock = clock
+        self._wakeups = wakeups
         self._settings = settings
         self._catalog = catalog
         self._payments = payments
@@ -63,6 +66,7 @@ class Runner:
         self._running: set[UUID] = set()
         self._flights: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(settings.purchases_in_flight_max)
+        self._slow_places = asyncio.Semaphore(settings.slow_in_flight_max)
         self._kinds: dict[str, Callable[[Sequence[Saga]], Awaitable[None]]] = {
             "surplus": refunding.run_surplus,
             "suspense": refunding.run_suspense,
@@ -83,27 +87,37 @@ class Runner:
         purchases, others = await self._start(cursor, page.cursor, events)
         size = self._settings.purchase_batch_max
         for begin in range(0, len(purchases), size):
-            await self._launch_purchases(purchases[begin : begin + size])
-        await self._launch_others(others)
+            await self._launch_purchases(purchases[begin : begin + size], self._places)
+        await self._launch_others([saga for saga in others if not saga.is_slow], self._places)
+        if any(saga.is_slow for saga in others):
+            self._wakeups.wake("returns")
         return True
 
-    async def claim_due(self) -> bool:
-        """Claim sagas whose wait or lease is over, and run them; true when there may be more."""
-        size = self._settings.purchase_batch_max
-        async with self._db.reading() as tx:
-            claimed = await self._saga_log.claim(tx, self._clock.now(), size)
+    async def claim_quick(self) -> bool:
+        """Claim and run what is due and calls no provider; true when there may be more."""
+        return await self._claim(self._settings.purchase_batch_max, self._places, is_slow=False)
+
+    async def claim_slow(self) -> bool:
+        """Claim and run what is due and calls a provider: in lanes of its own, in small batches.
+
+        A provider that does not answer holds up refunds and expiry, never a delivery.
+        """
+        return await self._claim(self._settings.slow_batch_max, self._slow_places, is_slow=True)
+
+    async def _claim(self, size: int, places: asyncio.Semaphore, *, is_slow: bool) -> bool:
+        # Nothing is claimed that could not run at once.
+        async with places, self._db.reading() as tx:
+            claimed = await self._saga_log.claim(tx, self._clock.now(), size, is_slow=is_slow)
         sagas = [saga for saga in claimed if saga.id not in self._running]
         purchases = [saga for saga in sagas if saga.kind == "purchase"]
         if purchases:
-            await self._launch_purchases(await self._filling.load(purchases))
-        await self._launch_others([saga for saga in sagas if saga.kind != "purchase"])
+            await self._launch_purchases(await self._filling.load(purchases), places)
+        await self._launch_others([saga for saga in sagas if saga.kind != "purchase"], places)
         return len(claimed) == size
 
     async def walk_unpaid(self) -> bool:
-        """Start and run what has expired; true when there may be more."""
-        sagas = await self._expiring.walk()
-        await self._launch_others(sagas)
-        return bool(sagas)
+        """Start the sagas of what has expired; true when there may be more."""
+        return await self._expiring.walk()
 
     async def settle_deliveries(self) -> bool:
         """Mark delivered keys sold: after the pivot, at leisure, many batches at once."""
@@ -125,10 +139,6 @@ class Runner:
             if row is not None and (int(row["xid"]), row["id"]) == (cursor.xid, cursor.id):
                 await store.move_cursor(tx, "deliveries", page.cursor)
         return page.is_more
-
-    async def run_now(self, sagas: Sequence[Saga]) -> None:
-        """Run sagas that this process has just started."""
-        await self._launch_others(sagas)
 
     async def drain(self) -> None:
         """Wait until nothing is in flight: before a stop."""
@@ -232,7 +242,7 @@ class Runner:
                 _saga(derive(capture.id, "suspense"), "suspense", capture.id, facts, capture)
             )
 
-    async def _launch_purchases(self, purchases: list[Purchase]) -> None:
+    async def _launch_purchases(self, purchases: list[Purchase], places: asyncio.Semaphore) -> None:
         """Run a batch of purchases beside others; wait where too many batches are in flight."""
         if not purchases:
             return
@@ -245,19 +255,22 @@ class Runner:
                 fresh += await self._filling.load(again)
             await self._filling.run(fresh)
 
-        await self._launch(run, [purchase.saga for purchase in purchases])
+        await self._launch(run, [purchase.saga for purchase in purchases], places)
 
-    async def _launch_others(self, sagas: Sequence[Saga]) -> None:
+    async def _launch_others(self, sagas: Sequence[Saga], places: asyncio.Semaphore) -> None:
         kinds: dict[str, list[Saga]] = {}
         for saga in sagas:
             kinds.setdefault(saga.kind, []).append(saga)
         for kind, of_kind in kinds.items():
-            await self._launch(self._kinds[kind], of_kind)
+            await self._launch(self._kinds[kind], of_kind, places)
 
     async def _launch(
-        self, run: Callable[[Sequence[Saga]], Awaitable[None]], sagas: Sequence[Saga]
+        self,
+        run: Callable[[Sequence[Saga]], Awaitable[None]],
+        sagas: Sequence[Saga],
+        places: asyncio.Semaphore,
     ) -> None:
-        await self._places.acquire()
+        await places.acquire()
         ids = {saga.id for saga in sagas}
         self._running |= ids
 
@@ -266,7 +279,7 @@ class Runner:
                 await self._run(run, sagas)
             finally:
                 self._running -= ids
-                self._places.release()
+                places.release()
 
         task = asyncio.create_task(fly())
         self._flights.add(task)
@@ -313,7 +326,7 @@ class Runner:
                     )
                 )
             if marks:
-                await self._saga_log.mark(tx, marks, keep=False)
+                await self._saga_log.mark(tx, marks)
 
 
 def _facts(capture: Capture) -> CaptureFacts:
@@ -329,7 +342,9 @@ def _facts(capture: Capture) -> CaptureFacts:
 
 
 def _saga(id: UUID, kind: str, subject: UUID, facts: CaptureFacts, capture: Capture) -> Saga:
-    return Saga(id, kind, subject, encode(facts), trace_id=capture.trace_id)
+    return Saga(
+        id, kind, subject, encode(facts), trace_id=capture.trace_id, is_slow=kind in _SLOW_KINDS
+    )
 
 
 def _unmatched_saga(event: UnmatchedRefunded) -> Saga:
