@@ -8,6 +8,7 @@ import pytest
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.db import Retry, assert_no_transaction
 from vendrail.kernel.errors import Broken, Malformed, Overloaded, Unavailable
+from vendrail.kernel.telemetry import Metrics
 
 
 class Service:
@@ -288,10 +289,9 @@ async def test_errors_of_one_item_are_its_callers(service):
 
 async def test_sizes_are_told(service):
     """Each batch's size is told to whoever measures."""
-    told = []
-    batcher = Batcher(
-        service.double, name="x", on_batch=lambda name, size: told.append((name, size))
-    )
+    metrics = Metrics()
+    batcher = Batcher(service.double, name="x", metrics=metrics)
     await asyncio.gather(*(batcher.submit(number) for number in range(3)))
 
-    assert [("x", 3)] == told
+    assert 1 == metrics.value("vendrail_batch_size", "x")
+    assert 'vendrail_batch_size_sum{operation="x"} 3.0' in (await metrics.render()).decode()

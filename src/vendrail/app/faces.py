@@ -10,7 +10,7 @@ from vendrail.gateway.http import routes
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.limits import SharedLimit
-from vendrail.kernel.telemetry import Metrics, trace_id_here
+from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.app import Web, build_routes
 from vendrail.web.settings import WebSettings
 
@@ -22,9 +22,9 @@ Limit = Callable[[str], Awaitable[float]]
 class Faces:
     """Builds the faces of one process; their limits hold over all processes together."""
 
-    def __init__(self, house: House, metrics: Metrics) -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
-        self._metrics = metrics
+        self._metrics = house.metrics
         self._apis = (house.api(Catalog), house.api(Orders), house.api(Payments))
 
     def gateway(self) -> list[object]:
@@ -37,7 +37,7 @@ class Faces:
                 settings=settings,
                 place_limit=self._limit("api_place", settings.places_per_minute_max),
                 start_trace=trace_id_here,
-                on_batch=self._metrics.observe_batch,
+                metrics=self._metrics,
             )
         )
 
@@ -53,14 +53,14 @@ class Faces:
             settings=settings,
             place_limit=self._limit("web_place", settings.places_per_minute_max),
             lookup_limit=self._limit("lookup", settings.lookups_per_minute_max),
-            on_batch=self._metrics.observe_batch,
+            metrics=self._metrics,
         )
 
     def _limit(self, name: str, per_minute_max: int) -> Limit | None:
         """Make a limit per network address and minute; 0: none."""
         if not per_minute_max:
             return None
-        house = self._house
+        house, metrics = self._house, self._metrics
         shared = SharedLimit(
             house.limits_database(),
             house.vault,
@@ -70,10 +70,12 @@ class Faces:
             window_s=_MINUTE_S,
         )
 
+        metrics.count("vendrail_limit_refusals_total", name, by=0)
+
         async def take(address: str) -> float:
             wait_s = await shared.take(limit_key(address))
             if wait_s:
-                self._metrics.count("vendrail_limit_refusals_total", name)
+                metrics.count("vendrail_limit_refusals_total", name)
             return wait_s
 
         return take

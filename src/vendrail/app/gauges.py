@@ -6,7 +6,6 @@ from datetime import datetime
 from vendrail.api.orders import SagaView
 from vendrail.app.wiring import House
 from vendrail.kernel.db import Database
-from vendrail.kernel.telemetry import Metrics
 
 _SAGAS_MAX = 1_000
 
@@ -14,9 +13,9 @@ _SAGAS_MAX = 1_000
 class Gauges:
     """Fills the gauges that change by themselves: pools, sagas and their ages."""
 
-    def __init__(self, house: House, metrics: Metrics) -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
-        self._metrics = metrics
+        self._metrics = house.metrics
 
     async def refresh(self) -> None:
         """Ask everything once: called before each scrape."""

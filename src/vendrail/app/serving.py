@@ -27,7 +27,7 @@ from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http.edge import Edge
 from vendrail.kernel.http.problems import PROBLEM_HANDLERS, new_application
 from vendrail.kernel.migrate import migrate
-from vendrail.kernel.telemetry import Metrics, init_logs, init_tracing, stop_tracing
+from vendrail.kernel.telemetry import init_logs, init_tracing, stop_tracing
 from vendrail.kernel.telemetry.probes import probes
 
 _log = structlog.get_logger(__name__)
@@ -99,10 +99,9 @@ class Application:
         init_logs(platform.log_level, is_json=platform.is_log_json)
         init_tracing("vendrail", ratio=platform.trace_ratio, endpoint=platform.otlp_endpoint)
         services, faces, peers = split_names(platform)
-        metrics = Metrics()
         tune_process()
         self.house = await build(platform, self._environment, only=services, peers=peers)
-        self._inner = assemble(self.house, faces, metrics)
+        self._inner = assemble(self.house, faces)
         self.house.start_jobs()
         _log.info("serving.ready", services=services, faces=faces, peers=sorted(peers))
 
@@ -113,10 +112,11 @@ class Application:
         stop_tracing()
 
 
-def assemble(house: House, faces: Sequence[str], metrics: Metrics) -> Edge:
+def assemble(house: House, faces: Sequence[str]) -> Edge:
     """Put the routes of this process together: faces, rpc of its services, probes."""
+    metrics = house.metrics
     metrics.put("vendrail_info", 1, __version__)
-    gauges = Gauges(house, metrics)
+    gauges = Gauges(house)
     metrics.ask_at_scrape(gauges.refresh)
     handlers: list[Any] = [*probes(metrics, gauges.readiness(), house.platform.metrics_token)]
     secret = rpc.load_secret(house.platform.home, house.platform.rpc_secret_file)
@@ -127,7 +127,7 @@ def assemble(house: House, faces: Sequence[str], metrics: Metrics) -> Edge:
     ]
     platform = house.platform
     options: dict[str, Any] = {}
-    built = Faces(house, metrics) if faces else None
+    built = Faces(house) if faces else None
     if built is not None and "gateway" in faces:
         handlers += built.gateway()
     if built is not None and "web" in faces:

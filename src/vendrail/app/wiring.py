@@ -22,6 +22,7 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.migrate import has_roles, role_name
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics, watch_loop
 from vendrail.kernel.vault import Vault
 
 _log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ class House:
         self.clock = clock
         self.vault = vault
         self.wakeups = Wakeups()
+        self.metrics = Metrics()  # One of them a process: all that is counted here.
         self.databases: dict[str, Database] = {}
         self.services: dict[str, Any] = {}  # What runs here, unguarded: for its loops and routes.
         self._apis: dict[str, Any] = {}
@@ -81,7 +83,7 @@ class House:
                 secret = rpc.load_secret(
                     self.platform.home, self.platform.rpc_secret_file, self._environment
                 )
-                self._apis[entry.name] = rpc.connect(entry.api, url, secret)
+                self._apis[entry.name] = rpc.connect(entry.api, url, secret, metrics=self.metrics)
         return self._apis[entry.name]
 
     def _build(self, entry: ServiceEntry, path: tuple[str, ...]) -> None:
@@ -93,7 +95,7 @@ class House:
         given = {name: self._need(entry, kind, (*path, entry.name)) for name, kind in needs.items()}
         service = entry.implementation(**given)
         self.services[entry.name] = service
-        self._apis[entry.name] = rpc.guard(entry.api, service)
+        self._apis[entry.name] = rpc.guard(entry.api, service, metrics=self.metrics)
 
     def _need(self, entry: ServiceEntry, kind: Any, path: tuple[str, ...]) -> Any:
         if kind is Database:
@@ -104,6 +106,8 @@ class House:
             return self.clock
         if kind is Wakeups:
             return self.wakeups
+        if kind is Metrics:
+            return self.metrics
         if kind in self._by_api:
             return self._resolve(self._by_api[kind], path)
         if isinstance(kind, type) and kind.__name__.endswith("Settings"):
@@ -141,6 +145,7 @@ class House:
     def start_jobs(self) -> None:
         """Start the loops; `stop` ends them."""
         self._tasks = [asyncio.create_task(job.run(), name=job.name) for job in self.jobs()]
+        self._tasks.append(asyncio.create_task(watch_loop(self.metrics), name="loop_lag"))
         if not self.platform.is_pooled:  # Behind a pooler nobody can listen: polling does.
             carry = Broadcast(self.platform.database_url, self.wakeups, _TOPICS)
             self._tasks.append(asyncio.create_task(carry.run(), name="broadcast"))

@@ -19,6 +19,7 @@ from vendrail.api.payments import Callback, CallbackAnswer, Method, Payments
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.ids import shard_of
+from vendrail.kernel.telemetry import Metrics
 
 _OFFERS_REMEMBERED_MAX = 10_000
 
@@ -40,26 +41,26 @@ class Calls:
         orders: Orders,
         payments: Payments,
         settings: GatewaySettings,
-        on_batch: Callable[[str, int], None] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.catalog = catalog
         self.orders = orders
         self.payments = payments
         self._settings = settings
         self._places: Batcher[PlaceOrder, Placement] = Batcher(
-            orders.place_orders, name="gateway.place_orders", on_batch=on_batch
+            orders.place_orders, name="gateway.place_orders", metrics=metrics
         )
         self._reads: Batcher[OrderQuery, OrderView | None] = Batcher(
-            orders.read_orders, name="gateway.read_orders", on_batch=on_batch
+            orders.read_orders, name="gateway.read_orders", metrics=metrics
         )
         self._pays: Batcher[PayOrder, PayResult] = Batcher(
-            orders.pay_orders, name="gateway.pay_orders", key=_paid_order, on_batch=on_batch
+            orders.pay_orders, name="gateway.pay_orders", key=_paid_order, metrics=metrics
         )
         self._callbacks: Batcher[Callback, CallbackAnswer] = Batcher(
-            payments.take_callbacks, name="gateway.take_callbacks", on_batch=on_batch
+            payments.take_callbacks, name="gateway.take_callbacks", metrics=metrics
         )
         self._offers: Batcher[str, Offer | None] = Batcher(
-            catalog.read_offers, name="gateway.read_offers", on_batch=on_batch
+            catalog.read_offers, name="gateway.read_offers", metrics=metrics
         )
         self._sellers: dict[str, tuple[float, Seller | None]] = {}
         self._methods: dict[str, tuple[float, list[Method]]] = {}

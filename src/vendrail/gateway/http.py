@@ -25,7 +25,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial
-from vendrail.kernel.telemetry import trace_id_here
+from vendrail.kernel.telemetry import Metrics, trace_id_here
 
 AddressOf = Callable[[Scope], str]
 Limit = Callable[[str], Awaitable[float]]  # Seconds to wait before the key may go on; 0: now.
@@ -172,10 +172,10 @@ def routes(
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
     start_trace: Callable[[], str] = trace_id_here,
-    on_batch: Callable[[str, int], None] | None = None,
+    metrics: Metrics | None = None,
 ) -> Sequence[ASGIRouteHandler]:
     """Build the public API and the callback door: handlers for the wiring's application."""
-    calls = Calls(catalog, orders, payments, settings, on_batch)
+    calls = Calls(catalog, orders, payments, settings, metrics)
     gateway = Gateway(
         calls,
         clock,

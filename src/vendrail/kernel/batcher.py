@@ -13,6 +13,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from vendrail.kernel.db import Retry
 from vendrail.kernel.errors import Broken, Overloaded, Unavailable
+from vendrail.kernel.telemetry.metrics import Metrics
 from vendrail.kernel.telemetry.traces import sampled_trace_id, span_batch
 
 Item = TypeVar("Item")
@@ -46,19 +47,21 @@ class Batcher(Generic[Item, Result]):
         in_flight_max: int = 2,
         queue_max: int = 20_000,
         key: Callable[[Item], Hashable] | None = None,
-        on_batch: Callable[[str, int], None] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._call = call
-        self._name = name
+        self.name = name
         self._size_max = size_max
         self._in_flight_max = in_flight_max
         self._queue_max = queue_max
         self._key = key
-        self._on_batch = on_batch
+        self._metrics = metrics
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._busy: set[Hashable] = set()
         self._flights: set[asyncio.Task[None]] = set()
         self._is_woken = False
+        if metrics is not None:
+            metrics.watch_queue(self)
 
     @property
     def depth(self) -> int:
@@ -68,18 +71,20 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """Put one item in; give its result when its batch is through."""
         if len(self._queue) >= self._queue_max:
-            self._refuse()
+            self._refuse(1)
         # A caller that goes away cancels its own future only; the item stays in its batch.
         return await self._put(item)
 
     async def submit_all(self, items: Sequence[Item]) -> list[Result]:
         """Put several items in, all or none; give their results in order."""
         if len(self._queue) + len(items) > self._queue_max:
-            self._refuse()
+            self._refuse(len(items))
         return list(await asyncio.gather(*[self._put(item) for item in items]))
 
-    def _refuse(self) -> NoReturn:
-        raise Overloaded(f"Too much is waiting for {self._name}; try again shortly.")
+    def _refuse(self, count: int) -> NoReturn:
+        if self._metrics is not None:
+            self._metrics.count("vendrail_shed_total", self.name, by=count)
+        raise Overloaded(f"Too much is waiting for {self.name}; try again shortly.")
 
     def _put(self, item: Item) -> "asyncio.Future[Result]":
         loop = asyncio.get_running_loop()
@@ -129,7 +134,7 @@ class Batcher(Generic[Item, Result]):
 
     async def _fly(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
-            with span_batch(self._name, [entry.trace_id for entry in batch], len(batch)):
+            with span_batch(self.name, [entry.trace_id for entry in batch], len(batch)):
                 await self._run(batch)
         finally:
             if self._key is not None:
@@ -137,8 +142,8 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
-            if self._on_batch is not None:
-                self._on_batch(self._name, len(batch))
+            if self._metrics is not None:
+                self._metrics.observe_batch(self.name, len(batch))
             results = await self._call_with_retry([entry.item for entry in batch])
             count = len(results)
         except Unavailable as error:
@@ -151,11 +156,11 @@ class Batcher(Generic[Item, Result]):
                 await self._run(batch[:middle])
                 await self._run(batch[middle:])
         except BaseException:
-            _fail(batch, Unavailable(f"{self._name} was stopped before it ended."))
+            _fail(batch, Unavailable(f"{self.name} was stopped before it ended."))
             raise
         else:
             if count != len(batch):
-                message = f"{self._name} gave {count} results for {len(batch)} items."
+                message = f"{self.name} gave {count} results for {len(batch)} items."
                 _fail(batch, Broken(message))
                 return
             for entry, result in zip(batch, results, strict=True):

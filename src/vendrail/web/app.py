@@ -16,6 +16,7 @@ from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
 from vendrail.web.files import file_handlers

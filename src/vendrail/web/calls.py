@@ -32,6 +32,7 @@ from vendrail.api.payments import (
     PresentRequest,
 )
 from vendrail.kernel.batcher import Batcher
+from vendrail.kernel.telemetry import Metrics
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -22,7 +22,7 @@ from granian.server.embed import Server
 from vendrail.app.serving import Application, assemble, split_names
 from vendrail.app.wiring import build
 from vendrail.kernel.config import load_platform
-from vendrail.kernel.telemetry import Metrics, init_logs, init_tracing
+from vendrail.kernel.telemetry import init_logs, init_tracing
 
 
 class ShiftedClock:
@@ -53,7 +53,7 @@ class ShiftedApplication(Application):
         self.house = await build(
             platform, self._environment, only=services, peers=peers, clock=clock
         )
-        self._inner = assemble(self.house, faces, Metrics())
+        self._inner = assemble(self.house, faces)
         self.house.start_jobs()
 
 

@@ -1,6 +1,7 @@
 """What an operator sees: logs without secrets, metrics in one table, traces end to end."""
 
 from vendrail.kernel.telemetry.logs import init_logs, mask, mask_text, request_id
+from vendrail.kernel.telemetry.loop import watch_loop
 from vendrail.kernel.telemetry.metrics import METRICS, Metric, Metrics
 from vendrail.kernel.telemetry.traces import (
     Scope,
@@ -39,4 +40,5 @@ __all__ = [
     "stop_tracing",
     "trace_id_here",
     "traceparent",
+    "watch_loop",
 ]

@@ -1,8 +1,11 @@
 """Every metric in one table: name, kind, labels, help. One registry a process."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Literal, Protocol
+from weakref import WeakSet
 
 import structlog
 from prometheus_client import (
@@ -50,7 +53,7 @@ METRICS = (
         "vendrail_payments_total",
         "counter",
         ("method", "channel", "outcome"),
-        "Payments, by how they ended: captured, refused, unmatched, refunded, failed.",
+        "Payments, by how they ended: captured, unmatched, disputed, refunded, refund_failed.",
     ),
     Metric(
         "vendrail_payments_minor_total",
@@ -75,7 +78,7 @@ METRICS = (
         "vendrail_clearing_age_seconds",
         "gauge",
         ("account", "currency"),
-        "How long a clearing account has not been back to zero.",
+        "Age of the oldest amount that lies in a clearing account, which must come back to zero.",
     ),
     Metric(
         "vendrail_clearing_balance_minor",
@@ -101,7 +104,7 @@ METRICS = (
         "vendrail_event_lag_seconds",
         "gauge",
         ("consumer",),
-        "Age of the oldest event that a consumer has not read.",
+        "Time since a consumer of events was last known to have read all there were.",
     ),
     # What carries it.
     Metric(
@@ -122,7 +125,7 @@ METRICS = (
         "vendrail_provider_call_seconds",
         "histogram",
         ("channel", "operation", "outcome"),
-        "Time of a call to a payment provider.",
+        "Time of a call to a payment provider, by what it said.",
         _SLOW_S,
     ),
     Metric(
@@ -137,11 +140,39 @@ METRICS = (
         ("service", "state"),
         "Connections of a service's database pool: open, idle, most.",
     ),
-    Metric("vendrail_loop_lag_seconds", "gauge", (), "How late the event loop last woke up."),
+    Metric(
+        "vendrail_loop_lag_seconds",
+        "gauge",
+        (),
+        "How late the event loop woke up, at worst in the last ten seconds.",
+    ),
     Metric("vendrail_info", "gauge", ("version",), "Always 1: which version runs."),
 )
 
-_KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+class _Histogram(Histogram):
+    """A histogram that takes a whole batch: one addition a bucket, whatever its size."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Put values in."""
+        self._sum.inc(sum(values))
+        bounds = self._upper_bounds
+        for place, count in Tally([bisect_left(bounds, value) for value in values]).items():
+            self._buckets[place].inc(count)
+
+
+_KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": _Histogram}
+
+
+class Queue(Protocol):
+    """Where items wait for a batch."""
+
+    name: str
+
+    @property
+    def depth(self) -> int:
+        """Give how many items wait."""
+        ...
 
 
 class Metrics:
@@ -152,7 +183,8 @@ class Metrics:
         self._collectors: dict[str, Any] = {}
         self._labels = {metric.name: metric.labels for metric in table}
         self._children: dict[tuple[str, ...], Any] = {}
-        self._asked: list[Callable[[], Awaitable[None] | None]] = []
+        self._asked: list[Callable[[], Awaitable[None] | None]] = [self._put_depths]
+        self._queues: WeakSet[Queue] = WeakSet()
         for metric in table:
             options: dict[str, Any] = {"registry": self._registry}
             if metric.buckets:
@@ -166,9 +198,18 @@ class Metrics:
         """Add to a counter."""
         self._child(name, labels).inc(by)
 
+    def count_each(self, name: str, outcomes: Iterable[tuple[str, ...]]) -> None:
+        """Add one for each of these label sets: a batch's outcomes, added up first."""
+        for labels, number in Tally(outcomes).items():
+            self._child(name, labels).inc(number)
+
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Put a value into a histogram."""
         self._child(name, labels).observe(value)
+
+    def observe_all(self, name: str, values: Sequence[float], *labels: str) -> None:
+        """Put a batch's values into a histogram."""
+        self._child(name, labels).observe_all(values)
 
     def put(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
@@ -181,8 +222,20 @@ class Metrics:
         self._children = {key: child for key, child in self._children.items() if key[0] != name}
 
     def observe_batch(self, operation: str, size: int) -> None:
-        """Note a batch's size: fits `Batcher(on_batch=…)`."""
+        """Note a batch's size."""
         self._child("vendrail_batch_size", (operation,)).observe(size)
+
+    def watch_queue(self, queue: Queue) -> None:
+        """Tell at each scrape how many items wait here, as long as it is there."""
+        self._queues.add(queue)
+        self.count("vendrail_shed_total", queue.name, by=0)  # So that the first one is a change.
+
+    def _put_depths(self) -> None:
+        depths: dict[str, int] = {}
+        for queue in self._queues:
+            depths[queue.name] = depths.get(queue.name, 0) + queue.depth
+        for name, depth in depths.items():
+            self.put("vendrail_queue_depth", depth, name)
 
     def ask_at_scrape(self, ask: Callable[[], Awaitable[None] | None]) -> None:
         """Have this called before each scrape, to put what changes by itself (pools, queues)."""
