@@ -11,7 +11,7 @@ from vendrail.api.orders import OrderId, OrderState, Placement, PlaceOrder, Plac
 from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import encode
+from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Error, Malformed
 from vendrail.kernel.ids import derive
@@ -72,16 +72,19 @@ class Placing:
         )
         choices: list[_Choice] = []
         placements: list[Placement | None] = []
+        repeats: list[tuple[PlaceOrder, Row]] = []
         for order in orders:
             row = known.get(order.id) or known.get(self._seals.idempotency_hash(order))
             if row is not None:
                 placements.append(self._repeat(order, row))
+                repeats.append((order, row))
                 continue
             offer = offers[order.sku]
             status = decide.placement(order, offer)
             choices.append(_Choice(order, offer, status))
             placements.append(None)
         placed = iter(await self._place(choices, now) if choices else ())
+        await self._reopen_attempts(repeats, now)
         return [given or next(placed) for given in placements]
 
     async def _find_known(self, orders: Sequence[PlaceOrder]) -> dict[UUID | bytes | None, Row]:
@@ -320,6 +323,33 @@ class Placing:
                 refused.append(choice.order.id)
         if refused:
             await self._withdraw(refused)
+
+    async def _reopen_attempts(
+        self, repeats: Sequence[tuple[PlaceOrder, Row]], now: datetime
+    ) -> None:
+        """A process may have died between writing an order and opening its first way to pay."""
+        attempts = [
+            Attempt(
+                id=AttemptId(derive(row["id"], "attempt:1")),
+                order=row["id"],
+                number=1,
+                merchant=row["merchant"],
+                method=order.method,
+                amount_minor=row["amount_minor"],
+                currency=row["currency"],
+                title=decode(row["facts"], decide.OrderFacts).title,
+                expires_at=row["expires_at"],
+                return_url=order.return_url,
+                trace_id=row["trace_id"],
+            )
+            for order, row in repeats
+            if order.method
+            and row["state"] == OrderState.PLACED
+            and row["expires_at"] > now
+            and decide.request_hash(order) == row["request_hash"]
+        ]
+        if attempts:
+            await self._payments.open_attempts(attempts)
 
     async def _withdraw(self, ids: list[OrderId]) -> None:
         """Take back orders whose way to pay is not offered: the buyer is told, nothing is held."""
