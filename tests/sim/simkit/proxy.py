@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _WRITES = re.compile(
-    rb"^\s*(insert|update|delete|copy|with\b.*\b(insert|update|delete)\b)", re.IGNORECASE | re.DOTALL
+    rb"^\s*(insert|update|delete|copy|with\b.*\b(insert|update|delete)\b)",
+    re.IGNORECASE | re.DOTALL,
 )
 _FIRST_WORDS = re.compile(rb"\b(insert into|update|delete from|copy)\s+([\w.\"]+)", re.IGNORECASE)
 

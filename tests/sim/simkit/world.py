@@ -110,7 +110,7 @@ class World:
                 lines = [KeyLine(n + 1, f"{sku}-{begin + n:07}") for n in range(count)]
                 await catalog.add_keys([KeyIntake(sku, new_id(now), lines)])
         await house.stop()
-        await owner.execute(f'vacuum analyze')
+        await owner.execute(f"vacuum analyze")
         await owner.close()
         await asyncio.sleep(0.1)  # Fee terms hold from a moment on.
 
