@@ -1,16 +1,23 @@
 """The generated pages of docs/reference: made of what the program is, so that they cannot lie."""
 
 import io
+import pkgutil
 from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import import_module
+from inspect import isclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.text import Text
 
+from vendrail import api
 from vendrail.app.__main__ import COMMANDS, load
 from vendrail.app.audit import CHECKS
 from vendrail.app.rooms import rooms
 from vendrail.kernel import config
+from vendrail.kernel.codec import Record
 from vendrail.kernel.config import Field, PlatformSettings
 from vendrail.kernel.telemetry.metrics import METRICS
 
@@ -124,7 +131,50 @@ def write_metrics() -> str:
     return page.getvalue()
 
 
+def nouns(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Give what one api file declares: its records, statuses and interface, as they stand in it."""
+    for name, noun in vars(module).items():
+        if isclass(noun) and noun.__module__ == module.__name__ and not name.startswith("_"):
+            yield name, noun
+
+
+def apis() -> Iterator[tuple[str, ModuleType]]:
+    """Give each service's api file, by the service's name."""
+    for found in pkgutil.iter_modules(api.__path__):
+        yield found.name, import_module(f"{api.__name__}.{found.name}")
+
+
+def _first_line(noun: Any) -> str:
+    return (noun.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("|", "\\|")
+
+
+def write_api() -> str:
+    """Write docs/reference/api.md."""
+    page = io.StringIO()
+    page.write(f"# The apis\n\n{_MADE}\n")
+    page.write("Every operation takes a batch and gives one result for each item, in order.\n")
+    for service, module in apis():
+        found = dict(nouns(module))
+        statuses = {name: noun for name, noun in found.items() if issubclass(noun, StrEnum)}
+        page.write(f"\n## {service}\n\n{(module.__doc__ or '').strip()}\n")
+        for protocol in (noun for noun in found.values() if getattr(noun, "_is_protocol", False)):
+            page.write("\n| operation | |\n|---|---|\n")
+            for name, operation in vars(protocol).items():
+                if not name.startswith("_") and callable(operation):
+                    page.write(f"| `{name}` | {_first_line(operation)} |\n")
+        page.write("\n| status | | one of |\n|---|---|---|\n")
+        for name, status in statuses.items():
+            values = ", ".join(f"`{value.value}`" for value in status)
+            page.write(f"| `{name}` | {_first_line(status)} | {values} |\n")
+        page.write("\n| record | |\n|---|---|\n")
+        for name, record in found.items():
+            if issubclass(record, Record):
+                page.write(f"| `{name}` | {_first_line(record)} |\n")
+    return page.getvalue()
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "api.md": write_api,
     "cli.md": write_cli,
     "settings.md": write_settings,
     "audit.md": write_audit,
