@@ -14,6 +14,7 @@ from vendrail.kernel.clock import SystemClock
 from vendrail.kernel.db import Database, Retry
 from vendrail.kernel.migrate import role_name
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payments.service import PaymentsService
 from vendrail.payments.settings import PaymentsSettings
@@ -29,7 +30,9 @@ async def main() -> None:
     """Send every body from every task, in turned order; print the answers."""
     dsn, folder = sys.argv[1], Path(sys.argv[2])
     db = Database(dsn, "payments", role=role_name("payments"))
-    service = PaymentsService(db, Vault.open(folder), SystemClock(), Wakeups(), PaymentsSettings())
+    service = PaymentsService(
+        db, Vault.open(folder), SystemClock(), Wakeups(), PaymentsSettings(), Metrics()
+    )
     await service.list_methods("CNY")
     tell("ready")
     told = json.loads(await asyncio.to_thread(sys.stdin.readline))

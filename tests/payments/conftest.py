@@ -27,6 +27,7 @@ from vendrail.api.payments import (
 from vendrail.kernel import rpc
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Cursor
+from vendrail.kernel.telemetry import Metrics
 from vendrail.payments.attempts import out_trade_no
 from vendrail.payments.service import PaymentsService
 from vendrail.payments.settings import PaymentsSettings
@@ -208,7 +209,13 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-async def make_service(make_database, vault, clock, wakeups):
+def metrics() -> Metrics:
+    """What the services of a test count, all in one place."""
+    return Metrics()
+
+
+@pytest.fixture
+async def make_service(make_database, vault, clock, wakeups, metrics):
     """Make payments services over one database: several are several processes."""
     made: list[PaymentsService] = []
 
@@ -219,6 +226,7 @@ async def make_service(make_database, vault, clock, wakeups):
             clock=clock,
             wakeups=wakeups,
             settings=PaymentsSettings(**settings),
+            metrics=metrics,
         )
         made.append(service)
         return service

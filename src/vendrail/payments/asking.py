@@ -7,11 +7,12 @@ from uuid import UUID
 
 from vendrail.api.payments import AttemptId, AttemptState, CaptureSource, CloseStatus
 from vendrail.kernel.clock import Clock
-from vendrail.payments import counts, decide
+from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import out_trade_no
 from vendrail.payments.capturing import Capturing, Incoming
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
+from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
 from vendrail.payments.store import attempts as rows
 from vendrail.payments.store.base import Store
@@ -25,8 +26,14 @@ class Asking:
     """Queries and closes attempts; money found on the way is recorded the one way."""
 
     def __init__(
-        self, store: Store, accounts: Accounts, capturing: Capturing, clock: Clock
+        self,
+        store: Store,
+        accounts: Accounts,
+        capturing: Capturing,
+        clock: Clock,
+        counts: Counts,
     ) -> None:
+        self._counts = counts
         self._store = store
         self._accounts = accounts
         self._capturing = capturing
@@ -51,7 +58,7 @@ class Asking:
         ]
         accounts = await self._accounts.all()
         answers = await asyncio.gather(
-            *(_query(accounts.get(standing.channel), standing, now) for standing in asked)
+            *(self._query_one(accounts.get(standing.channel), standing, now) for standing in asked)
         )
         found = dict(zip((standing.attempt.id for standing in asked), answers, strict=True))
         await self._record(asked, answers, now)
@@ -104,7 +111,7 @@ class Asking:
             if standing.is_presented and not standing.is_captured and not standing.is_final
         ]
         ended = await asyncio.gather(
-            *(_close(accounts.get(standing.channel), standing, now) for standing in asked)
+            *(self._close_one(accounts.get(standing.channel), standing, now) for standing in asked)
         )
         await self._record(asked, [answer for _, _, answer in ended], now)
         closures = [
@@ -128,6 +135,27 @@ class Asking:
                 status = CloseStatus.UNKNOWN  # Money is claimed: the provider will say.
             statuses.setdefault(standing.attempt.order, []).append(status)
         return [decide.close_status(statuses.get(order, [])) for order in orders]
+
+    async def _query_one(
+        self, account: OpenAccount | None, standing: Standing, now: datetime
+    ) -> QueryAnswer:
+        if account is None:
+            return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
+        call = account.channel.query(_ask(account, standing), account.account, now)
+        return await self._counts.timed(account.row, "query", call)
+
+    async def _close_one(
+        self, account: OpenAccount | None, standing: Standing, now: datetime
+    ) -> tuple[CloseStatus, bool, QueryAnswer]:
+        if account is None:
+            return CloseStatus.UNKNOWN, False, QueryAnswer(QueryOutcome.UNKNOWN)
+        call = account.channel.close(_ask(account, standing), account.account, now)
+        told = await self._counts.timed(account.row, "close", call)
+        answer = await self._query_one(account, standing, now)
+        status, is_final = decide.closing(
+            told, answer, is_past_expiry=_is_past_expiry(standing, now)
+        )
+        return status, is_final, answer
 
     async def _close_unseen(self, orders: Sequence[UUID], now: datetime) -> list[Standing]:
         """Close what was never shown without a word to the provider; give how all stand then."""
@@ -170,26 +198,6 @@ def _ask(account: OpenAccount, standing: Standing) -> Ask:
         expires_at=min(attempt.expires_at, standing.opened_at + account.channel.expires_max),
         reference=standing.reference,
     )
-
-
-async def _query(account: OpenAccount | None, standing: Standing, now: datetime) -> QueryAnswer:
-    if account is None:
-        return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
-    answer = await account.channel.query(_ask(account, standing), account.account, now)
-    counts.answer(account.row, "query", answer.outcome)
-    return answer
-
-
-async def _close(
-    account: OpenAccount | None, standing: Standing, now: datetime
-) -> tuple[CloseStatus, bool, QueryAnswer]:
-    if account is None:
-        return CloseStatus.UNKNOWN, False, QueryAnswer(QueryOutcome.UNKNOWN)
-    told = await account.channel.close(_ask(account, standing), account.account, now)
-    counts.answer(account.row, "close", told)
-    answer = await _query(account, standing, now)
-    status, is_final = decide.closing(told, answer, is_past_expiry=_is_past_expiry(standing, now))
-    return status, is_final, answer
 
 
 def _is_past_expiry(standing: Standing, now: datetime) -> bool:

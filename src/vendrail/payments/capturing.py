@@ -27,11 +27,12 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import derive, first_id_at
 from vendrail.kernel.outbox import Wakeups
-from vendrail.payments import counts, decide
+from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Asked
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts, base, captures, desk
@@ -60,6 +61,13 @@ class Incoming(NamedTuple):
     source: CaptureSource
 
 
+class _Told(NamedTuple):
+    """What a batch led to: captures that are told of, and whether others wait to be."""
+
+    captures: Sequence[Capture] = ()
+    is_waiting: bool = False
+
+
 class _Letter(NamedTuple):
     """A verified callback on its way into the inbox."""
 
@@ -81,7 +89,9 @@ class Capturing:
         clock: Clock,
         wakeups: Wakeups,
         settings: PaymentsSettings,
+        counts: Counts,
     ) -> None:
+        self._counts = counts
         self._store = store
         self._accounts = accounts
         self._lines = lines
@@ -109,18 +119,18 @@ class Capturing:
                 if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
                     taken.append(_incoming(letter, now))
             await captures.insert_inbox(tx, inbox, now)
-            is_told = is_waiting = False
+            told = _Told()
             if taken:
                 written = [_judge(money, asked, now) for money in taken]
                 fresh = await _insert(tx, taken, written)
-                is_told, is_waiting = await self._tell(tx, taken, written, fresh, [], now)
-        self._wake(is_told=is_told, is_waiting=is_waiting)
+                told = await self._tell(tx, taken, written, fresh, [], now)
+        self._after(told)
         for letter, outcome in zip(letters, outcomes, strict=True):
             channel = letter.account.channel
             answers[letter.place] = (
                 channel.failure_answer() if outcome else channel.success_answer()
             )
-            counts.callback(letter.account.row, outcome or letter.facts.kind.value)
+            self._counts.callback(letter.account.row, outcome or letter.facts.kind.value)
             if outcome:
                 _log.warning(
                     "callback.refused",
@@ -140,10 +150,12 @@ class Capturing:
         for index, raw in enumerate(callbacks):
             account = accounts.get(raw.channel)
             if account is None or not account.row.is_active:
-                counts.callback(None, "channel_unknown" if account is None else "channel_inactive")
+                self._counts.callback(
+                    None, "channel_unknown" if account is None else "channel_inactive"
+                )
             elif len(raw.body) + len(raw.query) > self._settings.callback_bytes_max:
                 answers[index] = _TOO_LARGE
-                counts.callback(account.row, "too_large")
+                self._counts.callback(account.row, "too_large")
             else:
                 bound.append((index, account, raw))
         if len(bound) <= _INLINE_MAX:
@@ -154,7 +166,7 @@ class Capturing:
         for (index, account, raw), facts in zip(bound, read, strict=True):
             if isinstance(facts, CallbackRefusal):
                 answers[index] = account.channel.failure_answer()
-                counts.callback(account.row, facts.reason)
+                self._counts.callback(account.row, facts.reason)
                 _log.warning("callback.refused", channel=account.row.name, reason=facts.reason)
             else:
                 number = read_out_trade_no(facts.out_trade_no)
@@ -201,11 +213,11 @@ class Capturing:
             statuses = [
                 CaptureStatus.RECORDED if is_new else CaptureStatus.EXISTS for is_new in fresh
             ]
-            late: list[PaymentCaptured] = []
+            late: list[Capture] = []
             if not all(fresh):
                 late = await self._compare(tx, incoming, written, statuses, now)
-            is_told, is_waiting = await self._tell(tx, incoming, written, fresh, late, now)
-        self._wake(is_told=is_told, is_waiting=is_waiting)
+            told = await self._tell(tx, incoming, written, fresh, late, now)
+        self._after(told)
         return statuses
 
     async def _tell(
@@ -214,11 +226,11 @@ class Capturing:
         incoming: Sequence[Incoming],
         written: Sequence[Capture],
         fresh: Sequence[bool],
-        late: Sequence[PaymentCaptured],
+        late: Sequence[Capture],
         now: datetime,
-    ) -> tuple[bool, bool]:
+    ) -> _Told:
         """Write the events of captures that are new, but let those too large to believe wait."""
-        events = list(late)
+        told = list(late)
         waiting = []
         for money, capture, is_new in zip(incoming, written, fresh, strict=True):
             if not is_new:
@@ -226,13 +238,13 @@ class Capturing:
             if self._must_confirm(money):
                 waiting.append(capture.id)
             else:
-                events.append(PaymentCaptured(capture))
-            counts.capture(capture.channel_name, capture.method, capture.fit)
+                told.append(capture)
         if waiting:
             await desk.insert_confirmations(tx, waiting, now)
-        if events:
+        if told:
+            events = [PaymentCaptured(capture) for capture in told]
             await base.append_events(tx, now, encode(events), len(events))
-        return bool(events), bool(waiting)
+        return _Told(told, is_waiting=bool(waiting))
 
     def _must_confirm(self, money: Incoming) -> bool:
         if money.source in {CaptureSource.QUERY, CaptureSource.BILL}:
@@ -248,7 +260,7 @@ class Capturing:
         written: Sequence[Capture],
         statuses: list[CaptureStatus],
         now: datetime,
-    ) -> list[PaymentCaptured]:
+    ) -> list[Capture]:
         """Compare with what is there; the provider's own word confirms what waited for it."""
         keys = [(new.channel, new.provider_number) for new in written]
         known = await captures.find_captures(tx, keys)
@@ -267,14 +279,14 @@ class Capturing:
         ended = [(id, "confirmed", now, "") for id in agreed]
         changed = await desk.settle_confirmations(tx, ended) if ended else set()
         names = {money.account.row.id: money.account.row.name for money in incoming}
-        return [
-            PaymentCaptured(capture_of(agreed[id], names[agreed[id]["channel"]])) for id in changed
-        ]
+        return [capture_of(agreed[id], names[agreed[id]["channel"]]) for id in changed]
 
-    def _wake(self, *, is_told: bool, is_waiting: bool) -> None:
-        if is_told:
+    def _after(self, told: _Told) -> None:
+        """Wake who waits, and count: the commit is through."""
+        if told.captures:
+            self._counts.captures(told.captures)
             self._wakeups.wake(TOPIC)
-        if is_waiting:
+        if told.is_waiting:
             self._wakeups.wake(CONFIRM_TOPIC)
 
     async def forget(self) -> bool:

@@ -1,46 +1,67 @@
-"""What is counted: callbacks by outcome, captures by fit, answers of providers."""
+"""What payments counts: callbacks, captures, refunds, and how providers answer."""
 
-from functools import cache
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
-from prometheus_client import Counter
+from vendrail.api.payments import Capture, CaptureFit, ChannelAccount
+from vendrail.kernel.telemetry import Metrics
+from vendrail.payments.channels.base import CloseOutcome, QueryAnswer, RefundAnswer
 
-from vendrail.api.payments import ChannelAccount
-
-_CALLBACKS = Counter(
-    "vendrail_payments_callbacks", "Callbacks by what became of them.", ("channel", "outcome")
-)
-_CAPTURES = Counter(
-    "vendrail_payments_captures",
-    "Captures by method and whether they fit what was asked for.",
-    ("channel", "method", "fit"),
-)
-_ANSWERS = Counter(
-    "vendrail_payments_provider_answers",
-    "What providers answered to queries, closings and refunds.",
-    ("channel", "operation", "outcome"),
-)
+Answer = TypeVar("Answer", QueryAnswer, RefundAnswer, CloseOutcome)
 
 
-@cache
-def _callbacks(channel: str, outcome: str) -> Counter:
-    return _CALLBACKS.labels(channel, outcome)
+class Counts:
+    """Puts what happened into the metrics, a batch at a time, after its commit."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def callback(self, account: ChannelAccount | None, outcome: str) -> None:
+        """Count a callback; those for no channel of ours share a name, whatever they ask for."""
+        name = account.name if account is not None else "none"
+        self._metrics.count("vendrail_callbacks_total", name, outcome)
+
+    def captures(self, captures: Sequence[Capture]) -> None:
+        """Count money that is told of: captured for an order, or unmatched."""
+        self._metrics.count_each(
+            "vendrail_payments_total",
+            [
+                (
+                    capture.method,
+                    capture.channel_name,
+                    "captured" if capture.fit is CaptureFit.FITS else "unmatched",
+                )
+                for capture in captures
+            ],
+        )
+        sums: Counter[tuple[str, str]] = Counter()
+        for capture in captures:
+            sums[capture.channel_name, capture.currency] += capture.amount_minor
+        for (name, currency), sum_minor in sums.items():
+            self._metrics.count("vendrail_payments_minor_total", name, currency, by=sum_minor)
+
+    def payment(self, method: str, channel: str, outcome: str) -> None:
+        """Count a payment that ended otherwise: disputed, refunded, refund_failed."""
+        self._metrics.count("vendrail_payments_total", method, channel, outcome)
+
+    async def timed(
+        self, account: ChannelAccount, operation: str, call: Awaitable[Answer]
+    ) -> Answer:
+        """Await a provider's answer, and note how long it took and what it was."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        answer = await call
+        self._metrics.observe(
+            "vendrail_provider_call_seconds",
+            loop.time() - begun,
+            account.name,
+            operation,
+            _outcome(answer),
+        )
+        return answer
 
 
-@cache
-def _captures(channel: str, method: str, fit: str) -> Counter:
-    return _CAPTURES.labels(channel, method, fit)
-
-
-def callback(account: ChannelAccount | None, outcome: str) -> None:
-    """Count one callback; those for no channel of ours go under one name, whatever they ask for."""
-    _callbacks(account.name if account is not None else "none", outcome).inc()
-
-
-def capture(channel_name: str, method: str, fit: str) -> None:
-    """Count one new capture."""
-    _captures(channel_name, method, fit).inc()
-
-
-def answer(account: ChannelAccount, operation: str, outcome: str) -> None:
-    """Count one answer of a provider."""
-    _ANSWERS.labels(account.name, operation, outcome).inc()
+def _outcome(answer: QueryAnswer | RefundAnswer | CloseOutcome) -> str:
+    return answer.value if isinstance(answer, CloseOutcome) else answer.outcome.value

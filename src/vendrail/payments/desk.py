@@ -19,10 +19,11 @@ from vendrail.api.payments import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.outbox import Wakeups
-from vendrail.payments import counts, decide
+from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.capturing import TOPIC, capture_of
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
+from vendrail.payments.counts import Counts
 from vendrail.payments.store import base
 from vendrail.payments.store import desk as rows
 from vendrail.payments.store.base import Row, Store
@@ -36,7 +37,15 @@ _log = structlog.get_logger(__name__)
 class Desk:
     """Confirms what is too large to believe, and settles what fits nothing."""
 
-    def __init__(self, store: Store, accounts: Accounts, clock: Clock, wakeups: Wakeups) -> None:
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        clock: Clock,
+        wakeups: Wakeups,
+        counts: Counts,
+    ) -> None:
+        self._counts = counts
         self._store = store
         self._accounts = accounts
         self._clock = clock
@@ -81,7 +90,13 @@ class Desk:
             ]
             if events:
                 await base.append_events(tx, now, encode(events), len(events))
+        for id, state, _, _ in ended:
+            if state == "disputed":
+                row = by_id[id]
+                name = accounts[row["channel"]].row.name
+                self._counts.payment(row["method"], name, state)
         if events:
+            self._counts.captures([event.capture for event in events])
             self._wakeups.wake(TOPIC)
         return changed & confirmed
 
@@ -99,9 +114,8 @@ class Desk:
             expires_at=row["at"],
             provider_number=row["provider_number"],
         )
-        answer = await account.channel.query(ask, account.account, self._clock.now())
-        counts.answer(account.row, "confirm", answer.outcome)
-        return answer
+        call = account.channel.query(ask, account.account, self._clock.now())
+        return await self._counts.timed(account.row, "confirm", call)
 
     # Unmatched money.
 

@@ -10,10 +10,11 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.outbox import Wakeups
-from vendrail.payments import counts, decide
+from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.capturing import TOPIC
 from vendrail.payments.channels.base import RefundAnswer, RefundAsk, RefundOutcome
+from vendrail.payments.counts import Counts
 from vendrail.payments.store import base, desk
 from vendrail.payments.store.base import Row, Store
 
@@ -25,7 +26,15 @@ _ROWS_MAX = 64
 class Refunding:
     """Gives money back to where it came from."""
 
-    def __init__(self, store: Store, accounts: Accounts, clock: Clock, wakeups: Wakeups) -> None:
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        clock: Clock,
+        wakeups: Wakeups,
+        counts: Counts,
+    ) -> None:
+        self._counts = counts
         self._store = store
         self._accounts = accounts
         self._clock = clock
@@ -114,6 +123,14 @@ class Refunding:
                 await base.append_events(tx, now, encode(events), len(events))
         if events and is_told:
             self._wakeups.wake(TOPIC)
+        by_refund = {row["id"]: captures[row["capture_id"]] for row in rows}
+        accounts = await self._accounts.all()
+        for id, row in settled.items():
+            capture = by_refund[id]
+            account = accounts.get(capture["channel"])
+            outcome = "refunded" if row["state"] == "succeeded" else "refund_failed"
+            name = account.row.name if account is not None else ""
+            self._counts.payment(capture["method"], name, outcome)
         return {id: RefundStatus(row["state"]) for id, row in settled.items()}
 
     async def _ask(self, row: Row, capture: Row) -> tuple[str, str]:
@@ -132,12 +149,12 @@ class Refunding:
             reason=row["reason"],
         )
         now = self._clock.now()
-        told = await account.channel.refund(ask, account.account, now)
-        counts.answer(account.row, "refund", told.outcome)
+        call = account.channel.refund(ask, account.account, now)
+        told = await self._counts.timed(account.row, "refund", call)
         asked: RefundAnswer | None = None
         if told.outcome is not RefundOutcome.SUCCEEDED:
-            asked = await account.channel.query_refund(ask, account.account, now)
-            counts.answer(account.row, "query_refund", asked.outcome)
+            call = account.channel.query_refund(ask, account.account, now)
+            asked = await self._counts.timed(account.row, "query_refund", call)
         return decide.refund_state(told, asked)
 
 

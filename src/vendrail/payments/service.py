@@ -28,11 +28,13 @@ from vendrail.api.payments import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
+from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.asking import Asking
 from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.counts import Counts
 from vendrail.payments.desk import Desk
 from vendrail.payments.presenting import Presenting
 from vendrail.payments.refunding import Refunding
@@ -51,6 +53,7 @@ class PaymentsService:
         clock: Clock,
         wakeups: Wakeups,
         settings: PaymentsSettings,
+        metrics: Metrics,
     ) -> None:
         self.clock = clock
         self.wakeups = wakeups
@@ -58,10 +61,13 @@ class PaymentsService:
         self._lines = Switchboard(clock, settings, assert_no_transaction)
         self._accounts = Accounts(store, vault, clock, self._lines)
         self._presenting = Presenting(store, self._accounts, clock, settings)
-        self._capturing = Capturing(store, self._accounts, self._lines, clock, wakeups, settings)
-        self._asking = Asking(store, self._accounts, self._capturing, clock)
-        self._refunding = Refunding(store, self._accounts, clock, wakeups)
-        self._desk = Desk(store, self._accounts, clock, wakeups)
+        counts = Counts(metrics)
+        self._capturing = Capturing(
+            store, self._accounts, self._lines, clock, wakeups, settings, counts
+        )
+        self._asking = Asking(store, self._accounts, self._capturing, clock, counts)
+        self._refunding = Refunding(store, self._accounts, clock, wakeups, counts)
+        self._desk = Desk(store, self._accounts, clock, wakeups, counts)
 
     async def close(self) -> None:
         """Let go of connections to providers, and of threads."""
