@@ -10,6 +10,7 @@ import base64
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
@@ -40,6 +41,7 @@ from vendrail.kernel.errors import Broken
 
 _READY_S = 30.0
 _LOOK_AGAIN_S = 0.01
+_LAG = 4
 _SETTLE_S = 1.5
 
 
@@ -194,39 +196,60 @@ async def place_all(
 
 
 async def pay_all(
-    port: int, channel: ChannelAccount, callbacks: list[bytes], connections: int, tally: Tally
+    port: int,
+    channel: ChannelAccount,
+    callbacks: list[bytes],
+    connections: int,
+    tally: Tally,
+    *,
+    lag: int = 0,
 ) -> float:
-    """Send every callback and read its order until the key is there; give the seconds."""
+    """Send every callback and read its order until the key is there; give the seconds.
+
+    With a lag a connection sends so many callbacks before it reads the first order, as a provider
+    and its buyers would: a buyer who asks again and again while others are served only slows them.
+    """
     path = f"/callbacks/{channel.id}"
     headers = {"content-type": "application/x-www-form-urlencoded"}
+    waiting: dict[int, deque[tuple[_Placed, float]]] = {}
 
     async def pay(connection: Connection, number: int) -> None:
-        order = tally.placed[number]
         began = time.perf_counter()
         reply = await connection.send(request("POST", path, headers, callbacks[number]))
         if reply.status != 200 or reply.body != b"success":
             tally.errors += 1
             return
-        read = request(
-            "GET", f"/api/v1/orders/{order.id}", {"authorization": f"Bearer {order.secret}"}
-        )
-        while True:
-            asked = time.perf_counter()
-            reply = await connection.send(read)
-            tally.read_ms.append((time.perf_counter() - asked) * 1_000)
-            if reply.status != 200:
-                tally.errors += 1
-                return
-            shown = decode(reply.body, _Shown)
-            if shown.keys:
-                tally.keys += shown.keys
-                tally.deliver_ms.append((time.perf_counter() - began) * 1_000)
-                return
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        sent = waiting.setdefault(id(connection), deque())
+        sent.append((tally.placed[number], began))
+        if len(sent) > lag:
+            await _read_until_there(connection, *sent.popleft(), tally)
+
+    async def finish(connection: Connection) -> None:
+        for order, began in waiting.pop(id(connection), ()):
+            await _read_until_there(connection, order, began, tally)
 
     began = time.perf_counter()
-    await spread(port, len(callbacks), connections, pay)
+    await spread(port, len(callbacks), connections, pay, finish)
     return time.perf_counter() - began
+
+
+async def _read_until_there(
+    connection: Connection, order: _Placed, began: float, tally: Tally
+) -> None:
+    read = request("GET", f"/api/v1/orders/{order.id}", {"authorization": f"Bearer {order.secret}"})
+    while True:
+        asked = time.perf_counter()
+        reply = await connection.send(read)
+        tally.read_ms.append((time.perf_counter() - asked) * 1_000)
+        if reply.status != 200:
+            tally.errors += 1
+            return
+        shown = decode(reply.body, _Shown)
+        if shown.keys:
+            tally.keys += shown.keys
+            tally.deliver_ms.append((time.perf_counter() - began) * 1_000)
+            return
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def bench_http(
@@ -306,5 +329,5 @@ async def _through(
 ) -> tuple[float, float]:
     placed_s = await place_all(port, market, orders, connections, tally)
     callbacks = await asyncio.to_thread(notifier.sign, channel, tally.placed)
-    paid_s = await pay_all(port, channel, callbacks, connections, tally)
+    paid_s = await pay_all(port, channel, callbacks, connections, tally, lag=_LAG)
     return placed_s, paid_s

@@ -83,7 +83,11 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 async def spread(
-    port: int, jobs: int, connections: int, work: Callable[[Connection, int], Awaitable[None]]
+    port: int,
+    jobs: int,
+    connections: int,
+    work: Callable[[Connection, int], Awaitable[None]],
+    finish: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> None:
     """Run `work(connection, number)` for every number below `jobs`, over so many connections."""
     loop = asyncio.get_running_loop()
@@ -93,7 +97,11 @@ async def spread(
         _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
         try:
             for number in numbers:
-                await asyncio.wait_for(work(connection, number), _TIMEOUT_S)
+                async with asyncio.timeout(_TIMEOUT_S):
+                    await work(connection, number)
+            if finish is not None:
+                async with asyncio.timeout(_TIMEOUT_S):
+                    await finish(connection)
         finally:
             connection.close()
 
