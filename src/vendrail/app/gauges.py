@@ -1,17 +1,24 @@
 """What the metrics ask at each scrape, and what readiness means."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
-from vendrail.api.orders import SagaView
+from vendrail.api.ledger import Chart, EntryQuery, Ledger
+from vendrail.app.clearing import ENTRIES_MAX, since
 from vendrail.app.wiring import House
 from vendrail.kernel.db import Database
+from vendrail.kernel.money import EXPONENTS
+from vendrail.orders.service import OrdersService
 
-_SAGAS_MAX = 1_000
+# What must come back to zero: refunds that are under way, and money that nobody knows yet.
+_CLEARING = tuple(
+    account
+    for currency in EXPONENTS
+    for account in (Chart(currency).refund_clearing(), Chart(currency).suspense_unmatched())
+)
 
 
 class Gauges:
-    """Fills the gauges that change by themselves: pools, sagas and their ages."""
+    """Fills the gauges that change by themselves: pools, sagas, events, clearing accounts."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -24,23 +31,35 @@ class Gauges:
                 self._metrics.put("vendrail_pool_connections", value, name, state)
         orders = self._house.services.get("orders")
         if orders is not None:
-            await self._put_sagas(await orders.list_sagas(_SAGAS_MAX))
+            await self._put_sagas(orders)
+        if "ledger" in self._house.services:
+            await self._put_clearing(self._house.api(Ledger))
 
-    async def _put_sagas(self, sagas: list[SagaView]) -> None:
-        now = self._house.clock.now()
-        counts: dict[tuple[str, str], int] = {}
-        oldest: dict[tuple[str, str], datetime] = {}
-        for saga in sagas:
-            kind = (saga.kind, saga.state)
-            counts[kind] = counts.get(kind, 0) + 1
-            begun = saga.started_at
-            oldest[kind] = min(oldest.get(kind, begun), begun)
+    async def _put_sagas(self, orders: OrdersService) -> None:
+        now, put = self._house.clock.now(), self._metrics.put
+        for consumer, lag_s in orders.lags_s().items():
+            put("vendrail_event_lag_seconds", lag_s, consumer)
+        sagas = await orders.sum_sagas()
         for name in ("vendrail_sagas", "vendrail_saga_age_seconds"):
             self._metrics.clear(name)
-        for (kind_name, state), count in counts.items():
-            self._metrics.put("vendrail_sagas", count, kind_name, state)
-            age_s = (now - oldest[kind_name, state]).total_seconds()
-            self._metrics.put("vendrail_saga_age_seconds", age_s, kind_name, state)
+        for saga in sagas:
+            put("vendrail_sagas", saga.number, saga.kind, saga.state)
+            age_s = (now - saga.started_at).total_seconds()
+            put("vendrail_saga_age_seconds", age_s, saga.kind, saga.state)
+
+    async def _put_clearing(self, ledger: Ledger) -> None:
+        balances = await ledger.read_balances([account.id for account in _CLEARING])
+        known = [balance for balance in balances if balance is not None]
+        full = [balance.account for balance in known if balance.credit_minor]
+        queries = [EntryQuery(id, entries_max=ENTRIES_MAX) for id in full]
+        entries = dict(zip(full, await ledger.read_entries(queries) if full else (), strict=True))
+        now = self._house.clock.now()
+        for balance in known:
+            labels = balance.name, balance.currency
+            began = since(entries.get(balance.account, ()), balance.credit_minor)
+            age_s = (now - began).total_seconds() if began is not None else 0.0
+            self._metrics.put("vendrail_clearing_balance_minor", balance.credit_minor, *labels)
+            self._metrics.put("vendrail_clearing_age_seconds", max(0.0, age_s), *labels)
 
     def readiness(self) -> dict[str, Callable[[], Awaitable[bool]]]:
         """Name what must answer before this process takes traffic: each service's database."""

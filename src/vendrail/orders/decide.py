@@ -57,6 +57,7 @@ class CaptureFacts(Record, frozen=True):
     is_from_suspense: bool
     paid_at: datetime
     restock_tries: int = 0
+    captured_at: datetime | None = None  # When we took it: what delivery is timed from.
 
 
 def contact(text: str) -> str | None:

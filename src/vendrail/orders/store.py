@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.kernel.db import Row, Transaction
@@ -259,6 +260,24 @@ async def load_data_keys(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, byt
     """Read sealed data keys."""
     rows = await tx.fetch("select id, sealed from orders.data_key where id = any($1::uuid[])", ids)
     return {row["id"]: row["sealed"] for row in rows}
+
+
+class SagaSum(NamedTuple):
+    """Sagas of one kind in one state: how many, and since when the oldest."""
+
+    kind: str
+    state: str
+    number: int
+    started_at: datetime
+
+
+async def sum_sagas(tx: Transaction) -> list[SagaSum]:
+    """Count sagas that have not ended, by kind and state."""
+    rows = await tx.fetch(
+        "select kind, state, count(*), min(started_at)"
+        " from orders.saga group by kind, state"
+    )
+    return [SagaSum(*row) for row in rows]
 
 
 async def list_sagas(tx: Transaction, rows_max: int) -> list[Row]:

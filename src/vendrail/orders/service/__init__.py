@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from vendrail.api.catalog import Catalog
@@ -42,6 +41,7 @@ from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.saga import Saga, SagaLog
+from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
 from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
@@ -54,6 +54,7 @@ from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.settings import OrdersSettings
+from vendrail.orders.store import SagaSum
 
 _OPENED = (AttemptStatus.OPENED, AttemptStatus.EXISTS)
 _FREE_TO_PAY = (OrderState.PLACED, OrderState.EXPIRED)
@@ -68,6 +69,7 @@ class OrdersService:
         vault: Vault,
         clock: Clock,
         wakeups: Wakeups,
+        metrics: Metrics,
         settings: OrdersSettings,
         catalog: Catalog,
         payments: Payments,
@@ -77,6 +79,7 @@ class OrdersService:
     ) -> None:
         self._db = db
         self._clock = clock
+        self._metrics = metrics
         self._settings = settings
         self._payments = payments
         self._seals = seals = Seals(db, vault)
@@ -84,18 +87,35 @@ class OrdersService:
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         returning = Returning(settings, payments, settlement)
-        filling = Filling(db, log, clock, wakeups, settings, catalog, risk, settlement, returning)
-        refunding = Refunding(db, log, clock, wakeups, catalog, settlement, returning)
-        expiring = Expiring(db, log, clock, wakeups, settings, catalog, payments, returning)
+        filling = Filling(
+            db, log, clock, wakeups, metrics, settings, catalog, risk, settlement, returning
+        )
+        refunding = Refunding(db, log, clock, wakeups, metrics, catalog, settlement, returning)
+        expiring = Expiring(
+            db, log, clock, wakeups, metrics, settings, catalog, payments, returning
+        )
         self.runner = Runner(
-            db, log, clock, wakeups, settings, catalog, payments, filling, refunding, expiring
+            db,
+            log,
+            clock,
+            wakeups,
+            metrics,
+            settings,
+            catalog,
+            payments,
+            filling,
+            refunding,
+            expiring,
         )
         self.wakeups = wakeups
         self.clock = clock
 
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
         """Screen, hold stock, write, and open the first attempt."""
-        return await self._placing.place_orders(orders)
+        placements = await self._placing.place_orders(orders)
+        outcomes = [(placement.status.value,) for placement in placements]
+        self._metrics.count_each("vendrail_orders_total", outcomes)
+        return placements
 
     async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
         """Read orders; None where there is none or the secret is wrong."""
@@ -343,10 +363,15 @@ class OrdersService:
         async with self._db.reading() as tx:
             return [await read_events(tx, "orders", cursor) for cursor in cursors]
 
-    async def oldest_saga(self) -> datetime | None:
-        """Give when the oldest unended saga began, for the metrics."""
-        sagas = await self.list_sagas(1)
-        return sagas[0].started_at if sagas else None
+    async def sum_sagas(self) -> list[SagaSum]:
+        """Count sagas that have not ended, by kind and state, for the metrics."""
+        async with self._db.reading() as tx:
+            return await store.sum_sagas(tx)
+
+    def lags_s(self) -> dict[str, float]:
+        """Say for each consumer of events how long ago it was known to have read all."""
+        now = self._clock.now()
+        return {name: (now - at).total_seconds() for name, at in self.runner.read_all_at.items()}
 
     async def drain(self) -> None:
         """Let what is in flight end: before a stop."""

@@ -11,6 +11,7 @@ from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, first_id_at
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
+from vendrail.kernel.telemetry import Metrics
 from vendrail.orders import store
 from vendrail.orders.service.returning import Returning
 from vendrail.orders.settings import OrdersSettings
@@ -30,6 +31,7 @@ class Expiring:
         log: SagaLog,
         clock: Clock,
         wakeups: Wakeups,
+        metrics: Metrics,
         settings: OrdersSettings,
         catalog: Catalog,
         payments: Payments,
@@ -39,6 +41,7 @@ class Expiring:
         self._log = log
         self._clock = clock
         self._wakeups = wakeups
+        self._metrics = metrics
         self._settings = settings
         self._catalog = catalog
         self._payments = payments
@@ -88,6 +91,7 @@ class Expiring:
         if closed:
             await self._catalog.release_holds([saga.subject for saga in closed])
         now = self._clock.now()
+        ends: list[tuple[str, str]] = []
         async with self._db.transaction() as tx:
             for kind, state in ENDS.items():
                 of_kind = [saga for saga in closed if saga.kind == kind]
@@ -95,9 +99,11 @@ class Expiring:
                 subjects = [saga.subject for saga in of_kind if saga.id in mine]
                 if subjects:
                     await store.end_unpaid(tx, subjects, state.value, now)
+                    ends += [(kind, state.value)] * len(subjects)
             paid = by_status.get(CloseStatus.CAPTURED, [])
             if paid:
-                await self._log.end(tx, [saga.id for saga in paid])
+                mine = await self._log.end(tx, [saga.id for saga in paid])
+                ends += [(saga.kind, "paid") for saga in paid if saga.id in mine]
             unknown = by_status.get(CloseStatus.UNKNOWN, [])
             if unknown:
                 await self._log.mark(
@@ -114,5 +120,6 @@ class Expiring:
                         for saga in unknown
                     ],
                 )
+        self._metrics.count_each("vendrail_saga_ends_total", ends)
         for saga in closed:
             self._wakeups.wake(f"order:{saga.subject}")

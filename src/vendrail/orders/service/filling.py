@@ -16,6 +16,7 @@ from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive
 from vendrail.kernel.outbox import Wakeups, append_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
+from vendrail.kernel.telemetry import Metrics, is_sampled, span_batch
 from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.purchase import FINAL, Event, Step, next_step
@@ -35,7 +36,7 @@ _OUTCOMES = {
 class Purchase:
     """One purchase on its way: its saga, its order as it was loaded, its money, its next step."""
 
-    __slots__ = ("capture", "order", "problem", "reason", "saga", "step")
+    __slots__ = ("capture", "order", "problem", "reason", "saga", "step", "trace_id")
 
     def __init__(self, saga: Saga, order: Row, capture: CaptureFacts | None = None) -> None:
         self.saga = saga
@@ -44,6 +45,7 @@ class Purchase:
         self.step = Step.UNDO if saga.state is SagaState.UNDOING else Step.ASSESS
         self.reason = saga.reason
         self.problem = ""
+        self.trace_id = saga.trace_id if is_sampled(saga.trace_id) else ""  # Where it is kept.
 
     @property
     def allocation(self) -> AllocationId:
@@ -104,6 +106,7 @@ class Filling:
         log: SagaLog,
         clock: Clock,
         wakeups: Wakeups,
+        metrics: Metrics,
         settings: OrdersSettings,
         catalog: Catalog,
         risk: Risk,
@@ -114,6 +117,7 @@ class Filling:
         self._log = log
         self._clock = clock
         self._wakeups = wakeups
+        self._metrics = metrics
         self._settings = settings
         self._catalog = catalog
         self._risk = risk
@@ -149,7 +153,9 @@ class Filling:
             for purchase in live:
                 groups.setdefault(purchase.step, []).append(purchase)
             for step, group in groups.items():
-                events = await self._states[step](group)
+                traces = [purchase.trace_id for purchase in group]
+                with span_batch(f"orders.{step}", traces, len(group)):
+                    events = await self._states[step](group)
                 for purchase, event in zip(group, events, strict=True):
                     purchase.step = next_step(step, event)
             live = [purchase for purchase in live if purchase.step not in FINAL]
@@ -265,6 +271,7 @@ class Filling:
                 await self._log.start(tx, [surplus_saga(each) for each in surplus], now)
         if surplus:
             self._wakeups.wake("returns")
+        self._count_deliveries([each for each in held if each.order["id"] in filled], surplus)
         self._wakeups.wake("orders")
         for id in filled:
             self._wakeups.wake(f"order:{id}")
@@ -276,6 +283,17 @@ class Filling:
             else Event.SURPLUS
             for purchase in purchases
         ]
+
+    def _count_deliveries(self, filled: list[Purchase], surplus: list[Purchase]) -> None:
+        now, count = self._clock.now(), self._metrics.count
+        count("vendrail_saga_ends_total", "purchase", "delivered", by=len(filled))
+        count("vendrail_saga_ends_total", "purchase", "surplus", by=len(surplus))
+        taken_s = [
+            max(0.0, (now - at).total_seconds())
+            for purchase in filled
+            if (at := purchase.capture.captured_at) is not None
+        ]
+        self._metrics.observe_all("vendrail_delivery_seconds", taken_s)
 
     async def _book(self, purchases: list[Purchase]) -> list[Event]:
         booked = await self._settlement.book_captures([each.booking() for each in purchases])
@@ -408,6 +426,8 @@ class Filling:
             ]
             if told:
                 await append_events(tx, "orders", now, encode(told), len(told))
+        ends = "vendrail_saga_ends_total"
+        self._metrics.count(ends, "purchase", "given_back", by=len(held))
         for purchase in held:
             self._wakeups.wake(f"order:{purchase.order['id']}")
         return {purchase.saga.id for purchase in purchases} - mine

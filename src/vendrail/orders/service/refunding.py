@@ -14,6 +14,7 @@ from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive, made_at
 from vendrail.kernel.outbox import Wakeups, append_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
+from vendrail.kernel.telemetry import Metrics
 from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts
 from vendrail.orders.service.returning import GiveBack, Outcome, Returning
@@ -36,6 +37,7 @@ class Refunding:
         log: SagaLog,
         clock: Clock,
         wakeups: Wakeups,
+        metrics: Metrics,
         catalog: Catalog,
         settlement: Settlement,
         returning: Returning,
@@ -44,6 +46,7 @@ class Refunding:
         self._log = log
         self._clock = clock
         self._wakeups = wakeups
+        self._metrics = metrics
         self._catalog = catalog
         self._settlement = settlement
         self._returning = returning
@@ -63,8 +66,7 @@ class Refunding:
         """Money that fits nothing: booked to suspense, where a person finds it."""
         facts = [decode(saga.data, CaptureFacts) for saga in sagas]
         await self._book([_to_suspense(each) for each in facts])
-        async with self._db.reading() as tx:
-            await self._log.end(tx, [saga.id for saga in sagas])
+        await self._end(sagas, "booked")
 
     async def run_unmatched(self, sagas: Sequence[Saga]) -> None:
         """A person decided that unmatched money goes back: out of suspense."""
@@ -113,11 +115,16 @@ class Refunding:
             by_outcome.setdefault(outcome, []).append(saga)
         paid = by_outcome.get(Outcome.PAID)
         if paid:
-            async with self._db.reading() as tx:
-                await self._log.end(tx, [saga.id for saga in paid])
+            await self._end(paid, "given_back")
         await self._wait(by_outcome.get(Outcome.PENDING, []))
         for outcome in (Outcome.REFUSED, Outcome.NOT_THERE):
             await self._stick(by_outcome.get(outcome, []), outcome)
+
+    async def _end(self, sagas: Sequence[Saga], outcome: str) -> None:
+        async with self._db.reading() as tx:
+            ended = await self._log.end(tx, [saga.id for saga in sagas])
+        kind = sagas[0].kind  # One batch is of one kind.
+        self._metrics.count("vendrail_saga_ends_total", kind, outcome, by=len(ended))
 
     async def _void(
         self, orders: dict[UUID, Row], items: list[GiveBack], outcomes: list[Outcome]
@@ -156,6 +163,7 @@ class Refunding:
                     for row in rows
                 ]
                 await append_events(tx, "orders", now, encode(told), len(told))
+        self._metrics.count("vendrail_saga_ends_total", "refund", state, by=len(mine))
         for saga in sagas:
             self._wakeups.wake(f"order:{saga.subject}")
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -25,6 +26,7 @@ from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive
 from vendrail.kernel.outbox import Cursor, Wakeups, read_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
+from vendrail.kernel.telemetry import Metrics, span_batch
 from vendrail.orders import decide, store
 from vendrail.orders.decide import CaptureFacts, Start
 from vendrail.orders.service.expiring import Expiring
@@ -47,6 +49,7 @@ class Runner:
         log: SagaLog,
         clock: Clock,
         wakeups: Wakeups,
+        metrics: Metrics,
         settings: OrdersSettings,
         catalog: Catalog,
         payments: Payments,
@@ -58,11 +61,14 @@ class Runner:
         self._saga_log = log
         self._clock = clock
         self._wakeups = wakeups
+        self._metrics = metrics
         self._settings = settings
         self._catalog = catalog
         self._payments = payments
         self._filling = filling
         self._expiring = expiring
+        # When each consumer of events was last known to have read all there were.
+        self.read_all_at = dict.fromkeys(("orders.captures", "orders.deliveries"), clock.now())
         self._running: set[UUID] = set()
         self._flights: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(settings.purchases_in_flight_max)
@@ -78,10 +84,12 @@ class Runner:
 
     async def consume_captures(self) -> bool:
         """Read what payments tells, start its sagas and run them; true when there was any."""
+        now = self._clock.now()
         async with self._db.reading() as tx:
             cursor = await store.read_cursor(tx, "payments")
         page = (await self._payments.read_events([cursor]))[0]
         if not page.batches:
+            self.read_all_at["orders.captures"] = now
             return False
         events = [event for batch in page.batches for event in decode(batch, list[PaymentEvent])]
         purchases, others = await self._start(cursor, page.cursor, events)
@@ -121,19 +129,23 @@ class Runner:
 
     async def settle_deliveries(self) -> bool:
         """Mark delivered keys sold: after the pivot, at leisure, many batches at once."""
+        now = self._clock.now()
         async with self._db.reading() as tx:
             cursor = await store.read_cursor(tx, "deliveries")
             page = await read_events(tx, "orders", cursor)
         if not page.batches:
+            self.read_all_at["orders.deliveries"] = now
             return False
-        sold = [
-            AllocationId(event.allocation)
+        delivered = [
+            event
             for batch in page.batches
             for event in decode(batch, list[OrderEvent])
             if isinstance(event, OrderDelivered)
         ]
-        if sold:
-            await self._catalog.sell_allocations(sold)
+        if delivered:
+            with span_batch("orders.settle_deliveries", [event.trace_id for event in delivered]):
+                sold = [AllocationId(event.allocation) for event in delivered]
+                await self._catalog.sell_allocations(sold)
         async with self._db.transaction() as tx:
             row = await store.lock_cursor(tx, "deliveries")
             if row is not None and (int(row["xid"]), row["id"]) == (cursor.xid, cursor.id):
@@ -253,6 +265,7 @@ class Runner:
             fresh = [by_id.pop(saga.id) for saga in sagas if saga.id in by_id]
             if again:  # A half of a batch that broke: read anew what stands.
                 fresh += await self._filling.load(again)
+            self._metrics.observe_batch("orders.purchases", len(fresh))
             await self._filling.run(fresh)
 
         await self._launch(run, [purchase.saga for purchase in purchases], places)
@@ -262,7 +275,12 @@ class Runner:
         for saga in sagas:
             kinds.setdefault(saga.kind, []).append(saga)
         for kind, of_kind in kinds.items():
-            await self._launch(self._kinds[kind], of_kind, places)
+            await self._launch(partial(self._run_kind, kind), of_kind, places)
+
+    async def _run_kind(self, kind: str, sagas: Sequence[Saga]) -> None:
+        self._metrics.observe_batch(f"orders.{kind}", len(sagas))
+        with span_batch(f"orders.{kind}", [saga.trace_id for saga in sagas], len(sagas)):
+            await self._kinds[kind](sagas)
 
     async def _launch(
         self,
@@ -338,6 +356,7 @@ def _facts(capture: Capture) -> CaptureFacts:
         currency=capture.currency,
         is_from_suspense=capture.fit is CaptureFit.MATCHED,
         paid_at=capture.paid_at,
+        captured_at=capture.at,
     )
 
 
