@@ -177,7 +177,9 @@ class Asking:
     async def walk(self) -> bool:
         """Ask about the next presented attempts that reached an age; true when there were any."""
         is_busy = False
-        for step_s in WALK_STEPS_S:
+        async with self._store.reading() as tx:
+            steps_s = await rows.due_steps(tx, WALK_STEPS_S, self._clock.now())
+        for step_s in steps_s:
             async with self._store.transaction() as tx:
                 ids = await rows.claim_walk(tx, step_s, self._clock.now(), _WALK_ROWS_MAX)
             if ids:

@@ -4,7 +4,8 @@ One transaction a batch writes what the provider sent, the captures that are new
 tell of them; only after its commit does anybody hear success.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -27,6 +28,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import derive, first_id_at
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Scope, span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import read_out_trade_no
@@ -105,9 +107,10 @@ class Capturing:
         if not letters:
             return answers
         now = self._clock.now()
-        async with self._store.transaction() as tx:
+        async with AsyncExitStack() as spans, self._store.transaction() as tx:
             numbers = {letter.number for letter in letters if letter.number is not None}
             asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
+            spans.enter_context(_span("payments.callback", asked.values()))
             inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
             taken: list[Incoming] = []
             outcomes = []
@@ -130,7 +133,6 @@ class Capturing:
             answers[letter.place] = (
                 channel.failure_answer() if outcome else channel.success_answer()
             )
-            self._counts.callback(letter.account.row, outcome or letter.facts.kind.value)
             if outcome:
                 _log.warning(
                     "callback.refused",
@@ -138,6 +140,10 @@ class Capturing:
                     reason=outcome,
                     out_trade_no=letter.facts.out_trade_no,
                 )
+        self._counts.callbacks(
+            (letter.account.row.name, outcome or letter.facts.kind.value)
+            for letter, outcome in zip(letters, outcomes, strict=True)
+        )
         return answers
 
     async def _read(
@@ -205,9 +211,10 @@ class Capturing:
     async def record_incoming(self, incoming: Sequence[Incoming]) -> list[CaptureStatus]:
         """Write captures found otherwise than by a callback, in one transaction."""
         now = self._clock.now()
-        async with self._store.transaction() as tx:
+        async with AsyncExitStack() as spans, self._store.transaction() as tx:
             numbers = {money.number for money in incoming if money.number is not None}
             asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
+            spans.enter_context(_span("payments.capture", asked.values()))
             written = [_judge(money, asked, now) for money in incoming]
             fresh = await _insert(tx, incoming, written)
             statuses = [
@@ -395,6 +402,11 @@ async def _insert(
         fresh.append(capture.id in left)
         left.discard(capture.id)
     return fresh
+
+
+def _span(name: str, asked: Iterable[Asked]) -> Scope:
+    """Tell of the batch in the traces of the orders it is about, commit and all."""
+    return span_batch(name, [attempt.trace_id for attempt in asked])
 
 
 def _verify(entry: tuple[int, OpenAccount, Callback]) -> CallbackFacts | CallbackRefusal:

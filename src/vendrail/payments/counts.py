@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from vendrail.api.payments import Capture, CaptureFit, ChannelAccount
-from vendrail.kernel.telemetry import Metrics
-from vendrail.payments.channels.base import CloseOutcome, QueryAnswer, RefundAnswer
+from vendrail.kernel.telemetry import Metrics, span
+from vendrail.payments.channels.base import CloseOutcome, Presentation, QueryAnswer, RefundAnswer
 
-Answer = TypeVar("Answer", QueryAnswer, RefundAnswer, CloseOutcome)
+Answer = TypeVar("Answer", QueryAnswer, RefundAnswer, CloseOutcome, list[Presentation])
 
 
 class Counts:
@@ -22,6 +22,10 @@ class Counts:
         """Count a callback; those for no channel of ours share a name, whatever they ask for."""
         name = account.name if account is not None else "none"
         self._metrics.count("vendrail_callbacks_total", name, outcome)
+
+    def callbacks(self, outcomes: Iterable[tuple[str, str]]) -> None:
+        """Count a batch of callbacks, each by (channel, outcome)."""
+        self._metrics.count_each("vendrail_callbacks_total", outcomes)
 
     def captures(self, captures: Sequence[Capture]) -> None:
         """Count money that is told of: captured for an order, or unmatched."""
@@ -52,7 +56,8 @@ class Counts:
         """Await a provider's answer, and note how long it took and what it was."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        answer = await call
+        with span(f"provider.{operation}", channel=account.name):
+            answer = await call
         self._metrics.observe(
             "vendrail_provider_call_seconds",
             loop.time() - begun,
@@ -63,5 +68,9 @@ class Counts:
         return answer
 
 
-def _outcome(answer: QueryAnswer | RefundAnswer | CloseOutcome) -> str:
-    return answer.value if isinstance(answer, CloseOutcome) else answer.outcome.value
+def _outcome(answer: QueryAnswer | RefundAnswer | CloseOutcome | list[Presentation]) -> str:
+    if isinstance(answer, CloseOutcome):
+        return answer.value
+    if isinstance(answer, list):  # Ways to pay: of what went wrong, one thing.
+        return max((shown.action.problem for shown in answer), default="") or "shown"
+    return answer.outcome.value

@@ -19,6 +19,7 @@ from vendrail.api.payments import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.capturing import TOPIC, capture_of
@@ -64,7 +65,8 @@ class Desk:
 
     async def _confirm(self, due: Sequence[Row]) -> None:
         now = self._clock.now()
-        answers = await asyncio.gather(*(self._ask(row) for row in due))
+        with span_batch("payments.confirm", [row["trace_id"] for row in due]):
+            answers = await asyncio.gather(*(self._ask(row) for row in due))
         ended = []
         for row, answer in zip(due, answers, strict=True):
             state, problem = decide.confirmation(

@@ -129,7 +129,11 @@ class Presenting:
                 await rows.lock_attempts(tx, unseen)
                 shown = await rows.insert_presentations(tx, unseen, now)
             problems.update({id: "closed" for id in unseen if id not in shown})
-        accounts = await self._accounts.all()
+        active = {
+            id: account
+            for id, account in (await self._accounts.all()).items()
+            if account.row.is_active
+        }
         actions: dict[PresentRequest, PaymentAction] = {}
         wanted: list[tuple[OpenAccount, PresentRequest, Standing]] = []
         for request in set(requests):
@@ -139,10 +143,10 @@ class Presenting:
             standing = by_id[request.attempt]
             if standing.action is not None:
                 actions[request] = decode(standing.action, PaymentAction)
-            elif standing.channel not in accounts:
+            elif standing.channel not in active:
                 actions[request] = PaymentAction(ActionKind.NONE, problem="provider_away")
             else:
-                wanted.append((accounts[standing.channel], request, standing))
+                wanted.append((active[standing.channel], request, standing))
         actions.update(await self._fetch(wanted, now))
         return [actions[request] for request in requests]
 

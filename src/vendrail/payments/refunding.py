@@ -10,6 +10,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.capturing import TOPIC
@@ -106,9 +107,10 @@ class Refunding:
         now = self._clock.now()
         async with self._store.reading() as tx:
             captures = await desk.read_refund_captures(tx, [row["capture_id"] for row in rows])
-        answers = await asyncio.gather(
-            *(self._ask(row, captures[row["capture_id"]]) for row in rows)
-        )
+        with span_batch("payments.refund", [row["trace_id"] for row in captures.values()]):
+            answers = await asyncio.gather(
+                *(self._ask(row, captures[row["capture_id"]]) for row in rows)
+            )
         ended = [
             (row["id"], state, now + decide.ask_again_in(row["tries"]), problem)
             for row, (state, problem) in zip(rows, answers, strict=True)

@@ -160,6 +160,20 @@ async def insert_closures(
     )
 
 
+async def due_steps(tx: Transaction, steps_s: Sequence[int], now: datetime) -> list[int]:
+    """Say which steps have presentations that reached their age; one look, and no lock."""
+    rows = await tx.fetch(
+        "select s.step_s from unnest($1::int[]) as s (step_s)"
+        " left join payments.watch w on w.step_s = s.step_s where w.step_s is null or exists"
+        " (select 1 from payments.presentation p where (p.at, p.attempt_id) > (w.at, w.attempt_id)"
+        "  and p.at <= $2::timestamptz - make_interval(secs => s.step_s))"
+        " order by s.step_s",
+        steps_s,
+        now,
+    )
+    return [row["step_s"] for row in rows]
+
+
 async def claim_walk(tx: Transaction, step_s: int, now: datetime, rows_max: int) -> list[UUID]:
     """Take the next presentations that have reached this age, and move the mark behind them.
 
