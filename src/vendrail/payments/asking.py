@@ -7,6 +7,7 @@ from uuid import UUID
 
 from vendrail.api.payments import AttemptId, AttemptState, CaptureSource, CloseStatus
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.telemetry import span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import out_trade_no
@@ -57,9 +58,10 @@ class Asking:
             if standing.is_presented and not standing.is_captured and not standing.is_final
         ]
         accounts = await self._accounts.all()
-        answers = await asyncio.gather(
-            *(self._query_one(accounts.get(standing.channel), standing, now) for standing in asked)
-        )
+        with span_batch("payments.query", [standing.attempt.trace_id for standing in asked]):
+            answers = await asyncio.gather(
+                *(self._query_one(accounts.get(each.channel), each, now) for each in asked)
+            )
         found = dict(zip((standing.attempt.id for standing in asked), answers, strict=True))
         await self._record(asked, answers, now)
         closed = [
@@ -110,9 +112,10 @@ class Asking:
             for standing in standings
             if standing.is_presented and not standing.is_captured and not standing.is_final
         ]
-        ended = await asyncio.gather(
-            *(self._close_one(accounts.get(standing.channel), standing, now) for standing in asked)
-        )
+        with span_batch("payments.close", [standing.attempt.trace_id for standing in asked]):
+            ended = await asyncio.gather(
+                *(self._close_one(accounts.get(each.channel), each, now) for each in asked)
+            )
         await self._record(asked, [answer for _, _, answer in ended], now)
         closures = [
             (standing.attempt.id, is_final)

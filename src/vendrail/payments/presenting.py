@@ -20,6 +20,7 @@ from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import out_trade_no
 from vendrail.payments.channels.base import Ask, Presentation
+from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts as rows
@@ -30,12 +31,18 @@ class Presenting:
     """Opens, shows and reads attempts."""
 
     def __init__(
-        self, store: Store, accounts: Accounts, clock: Clock, settings: PaymentsSettings
+        self,
+        store: Store,
+        accounts: Accounts,
+        clock: Clock,
+        settings: PaymentsSettings,
+        counts: Counts,
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._clock = clock
         self._settings = settings
+        self._counts = counts
         self._offers: dict[str, list[Method]] = {}
         self._offers_of: object = None
 
@@ -161,7 +168,8 @@ class Presenting:
             entries = list(group)
             account = entries[0][0]
             asks = [self._ask(account, request, standing) for _, request, standing in entries]
-            given: list[Presentation] = await account.channel.present(asks, account.account, now)
+            call = account.channel.present(asks, account.account, now)
+            given: list[Presentation] = await self._counts.timed(account.row, "present", call)
             for (_, request, _), presentation in zip(entries, given, strict=True):
                 actions[request] = presentation.action
                 if presentation.is_kept or presentation.reference:

@@ -60,8 +60,8 @@ class PaymentsService:
         self._store = store = Store(db)
         self._lines = Switchboard(clock, settings, assert_no_transaction)
         self._accounts = Accounts(store, vault, clock, self._lines)
-        self._presenting = Presenting(store, self._accounts, clock, settings)
         counts = Counts(metrics)
+        self._presenting = Presenting(store, self._accounts, clock, settings, counts)
         self._capturing = Capturing(
             store, self._accounts, self._lines, clock, wakeups, settings, counts
         )
