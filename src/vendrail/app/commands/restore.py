@@ -47,4 +47,4 @@ def restore(
         write_json({"home": str(home), "manifest": manifest})
         return
     out().print(f"[green]Restored[/] to {home}: as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.")
-    out().print("Prove it: [bold]vendrail audit[/]")
+    out().print(f"Prove it: [bold]vendrail --home {home} audit[/]")
