@@ -38,14 +38,14 @@ def market(standins, clock):
 @pytest.fixture
 async def api(standins, market, clock):
     """A client of the gateway."""
-    handlers = http.routes(
+    gateway = http.build_gateway(
         standins.StandInCatalog(market),
         standins.StandInOrders(market),
         standins.StandInPayments(market),
         clock=clock,
         settings=GatewaySettings(public_url="https://pay.example.com"),
     )
-    app = Litestar(route_handlers=list(handlers), openapi_config=None)
+    app = http.Doors(gateway, Litestar(openapi_config=None))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

@@ -55,14 +55,14 @@ def test_api_answers_as_described(standins, market, clock, method, path):
         suppress_health_check=list(HealthCheck),
     )
     def ask(case):
-        handlers = http.routes(
+        gateway = http.build_gateway(
             standins.StandInCatalog(market),
             standins.StandInOrders(market),
             standins.StandInPayments(market),
             clock=clock,
             settings=GatewaySettings(public_url="http://localhost"),
         )
-        app = Litestar(list(handlers), openapi_config=None, logging_config=None)
+        app = http.Doors(gateway, Litestar(openapi_config=None, logging_config=None))
         asked = case.as_transport_kwargs(base_url="http://localhost/api/v1")
         asked["content"] = asked.pop("data", None)
 

@@ -6,7 +6,7 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.app.wiring import House
-from vendrail.gateway.http import routes
+from vendrail.gateway.http import Gateway, build_gateway
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.limits import SharedLimit
@@ -27,18 +27,16 @@ class Faces:
         self._metrics = house.metrics
         self._apis = (house.api(Catalog), house.api(Orders), house.api(Payments))
 
-    def gateway(self) -> list[object]:
+    def gateway(self) -> Gateway:
         """Build the public REST API and the callback door."""
         settings: GatewaySettings = self._house.settings(GatewaySettings, "gateway")
-        return list(
-            routes(
-                *self._apis,
-                clock=self._house.clock,
-                settings=settings,
-                place_limit=self._limit("api_place", settings.places_per_minute_max),
-                start_trace=trace_id_here,
-                metrics=self._metrics,
-            )
+        return build_gateway(
+            *self._apis,
+            clock=self._house.clock,
+            settings=settings,
+            place_limit=self._limit("api_place", settings.places_per_minute_max),
+            start_trace=trace_id_here,
+            metrics=self._metrics,
         )
 
     def web(self) -> Web:

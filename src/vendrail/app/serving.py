@@ -18,6 +18,7 @@ from vendrail.app.gauges import Gauges
 from vendrail.app.process import tune_process
 from vendrail.app.services import FACES, SCHEMAS, SERVICES
 from vendrail.app.wiring import House, build
+from vendrail.gateway.http import Doors
 from vendrail.kernel import rpc
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings, load_platform
@@ -128,15 +129,16 @@ def assemble(house: House, faces: Sequence[str]) -> Edge:
     platform = house.platform
     options: dict[str, Any] = {}
     built = Faces(house) if faces else None
-    if built is not None and "gateway" in faces:
-        handlers += built.gateway()
     if built is not None and "web" in faces:
         web = built.web()
         handlers += web.handlers
         # What matches no route is a page too, where pages are served.
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
+    inner: Any = new_application(handlers, body_bytes_max=_RPC_BYTES_MAX, **options)
+    if built is not None and "gateway" in faces:
+        inner = Doors(built.gateway(), inner)
     return Edge(
-        new_application(handlers, body_bytes_max=_RPC_BYTES_MAX, **options),
+        inner,
         is_https=platform.public_url.startswith("https://"),
         proxies=platform.trusted_proxies,
         body_bytes_max=platform.body_bytes_max,

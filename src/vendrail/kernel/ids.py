@@ -16,6 +16,8 @@ from vendrail.kernel.errors import Malformed
 
 SHARD_COUNT = 4096
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # Ten bits at a time.
+_PAIR_SHIFTS = range(120, -1, -10)
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 # The variant's two bits on the first byte of the random half.
 _VARIANT_BYTES = [bytes([byte & 0x3F | 0x80]) for byte in range(256)]
@@ -69,7 +71,7 @@ def first_id_at(moment: datetime) -> UUID:
 def to_serial(id: UUID) -> str:
     """Write an id as its serial number: 26 characters of Crockford's base 32."""
     value = id.int
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in _PAIR_SHIFTS])
 
 
 def from_serial(serial: str) -> UUID:
