@@ -48,6 +48,15 @@ COMMANDS = (
 )
 
 
+def start_logs() -> None:
+    """Set up logs before anything can write one; the command sets its own level when it reads it.
+
+    Only what a person should see beside the result, on standard error, without secrets.
+    """
+    logs = import_module("vendrail.kernel.telemetry.logs")  # Not for the list of commands.
+    logs.init_logs("warning")
+
+
 def load(row: Row) -> Any:
     """Import a command's module and give its command, ready to run."""
     return typer.main.get_command(import_module(f"vendrail.app.commands.{row.module}").app)
@@ -64,6 +73,7 @@ class Deferred(TyperCommand):
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
         """Hand over to the real command."""
+        start_logs()
         return load(self._row).make_context(info_name, args, parent=parent, **extra)
 
 

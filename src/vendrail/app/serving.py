@@ -178,6 +178,7 @@ async def prepare(platform: PlatformSettings) -> None:
 
 def serve(platform: PlatformSettings) -> None:
     """Serve until told to stop; with the embedded database unless another is named."""
+    init_logs(platform.log_level, is_json=platform.is_log_json)
     check_port(platform.host, platform.port)
     split_names(platform)
     platform.home.mkdir(parents=True, exist_ok=True)

@@ -92,6 +92,8 @@ def show(serial: Serial, *, json: Json = False) -> None:
     amount = f"{to_text(view.amount_minor, view.currency)} {view.currency}"
     state = f"{view.state} (waits: {view.waiting})" if view.waiting else str(view.state)
     out().print(f"[bold]{view.serial}[/]  {view.title} x {view.quantity}  {amount}  {state}")
+    if view.trace_id:
+        out().print(f"trace {view.trace_id}")  # In logs, and where traces are kept.
     show_table(
         "",
         ("when", "what", "detail"),

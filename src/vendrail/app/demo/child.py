@@ -33,9 +33,11 @@ def serve_site() -> None:
 
 async def serve_sandbox(home: Path, host: str, port: int) -> None:
     """Serve the emulated provider until told to stop."""
+    from vendrail.kernel.telemetry import init_logs  # noqa: PLC0415
     from vendrail.sandbox.app import serve  # noqa: PLC0415
     from vendrail.sandbox.settings import Settings  # noqa: PLC0415
 
+    init_logs(os.environ.get("VENDRAIL_LOG_LEVEL", "warning"))
     # A bill of the running day, so that reconciliation has something to show at once.
     serving = asyncio.ensure_future(serve(home, host, port, settings=Settings(has_bill_today=True)))
     loop = asyncio.get_running_loop()
