@@ -105,6 +105,8 @@ class Gateway:
                 parts[2] = "{id}"
             methods = self._routes.get(tuple(parts[1:]))
             if methods is not None:
+                http: Any = exchange.scope
+                http["path_template"] = f"/api/v1/{'/'.join(parts[1:])}"  # For the metrics.
                 handler = methods.get("GET" if exchange.method == "HEAD" else exchange.method)
                 if handler is not None:
                     return await handler(exchange, rest)
