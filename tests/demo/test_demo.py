@@ -190,6 +190,7 @@ def test_early_stop_leaves_nothing(tmp_path: Path, open_demo: OpenDemo) -> None:
     home = tmp_path / "home"
     demo = open_demo(home)
     while not (home / "postgres").exists():
+        assert demo.process.poll() is None, demo.told
         time.sleep(0.05)
     time.sleep(0.5)
     demo.stop()
