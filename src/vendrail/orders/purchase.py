@@ -7,7 +7,7 @@ ledger chain as the split, on every other way by `BOOK`.
 
 from enum import StrEnum
 
-from vendrail.kernel.errors import Broken
+from vendrail.kernel.machine import IMPOSSIBLE, Machine
 
 
 class Step(StrEnum):
@@ -53,47 +53,79 @@ class Event(StrEnum):
     GIVEN_BACK = "given_back"
     UNDECIDED = "undecided"  # The provider has not said.
     PROVIDER_REFUSED = "provider_refused"
+    RESUMED = "resumed"  # Due, or woken.
+    RESUMED_TURNED = "resumed_turned"  # The same, with its turn committed.
 
 
-TABLE: dict[tuple[Step, Event], Step] = {
-    (Step.ASSESS, Event.ALLOWED): Step.ALLOCATE,
-    (Step.ASSESS, Event.REVIEW_ASKED): Step.BOOK_TO_REVIEW,
-    (Step.ASSESS, Event.REFUSED): Step.BOOK_TO_TURN,
-    (Step.ALLOCATE, Event.ALLOCATED): Step.SPLIT,
-    (Step.ALLOCATE, Event.SOLD_OUT): Step.BOOK_TO_TURN,
-    (Step.ALLOCATE, Event.RESTOCK_AWAITED): Step.BOOK_TO_RESTOCK,
-    (Step.ALLOCATE, Event.CANCELLED): Step.BOOK_TO_TURN,
-    (Step.SPLIT, Event.SPLIT_DONE): Step.DELIVER,
-    (Step.SPLIT, Event.CANCELLED): Step.BOOK_TO_TURN,
-    (Step.SPLIT, Event.NOT_HELD): Step.STICK,
-    (Step.DELIVER, Event.DELIVERED): Step.DONE,
-    (Step.DELIVER, Event.SURPLUS): Step.ENDED,
-    (Step.DELIVER, Event.FENCED): Step.LOST,
-    (Step.BOOK_TO_REVIEW, Event.BOOKED): Step.WAIT_REVIEW,
-    (Step.BOOK_TO_RESTOCK, Event.BOOKED): Step.WAIT_RESTOCK,
-    (Step.BOOK_TO_TURN, Event.BOOKED): Step.TURN,
-    (Step.WAIT_REVIEW, Event.WRITTEN): Step.PARKED,
-    (Step.WAIT_REVIEW, Event.FENCED): Step.LOST,
-    (Step.WAIT_RESTOCK, Event.WRITTEN): Step.PARKED,
-    (Step.WAIT_RESTOCK, Event.FENCED): Step.LOST,
-    (Step.TURN, Event.WRITTEN): Step.PARKED,  # The slow lane undoes: it calls a provider.
-    (Step.TURN, Event.FENCED): Step.LOST,
-    (Step.UNDO, Event.UNDONE): Step.GIVE_BACK,
-    (Step.UNDO, Event.NOT_HELD): Step.STICK,
-    (Step.GIVE_BACK, Event.GIVEN_BACK): Step.ENDED,
-    (Step.GIVE_BACK, Event.UNDECIDED): Step.PARKED,
-    (Step.GIVE_BACK, Event.PROVIDER_REFUSED): Step.STICK,
-    (Step.GIVE_BACK, Event.FENCED): Step.LOST,
-    (Step.STICK, Event.WRITTEN): Step.PARKED,
-    (Step.STICK, Event.FENCED): Step.LOST,
-}
+PURCHASE = Machine(
+    "a purchase",
+    Step,
+    Event,
+    Step.ASSESS,
+    {
+        Step.ASSESS: {
+            Event.ALLOWED: Step.ALLOCATE,
+            Event.REVIEW_ASKED: Step.BOOK_TO_REVIEW,
+            Event.REFUSED: Step.BOOK_TO_TURN,
+        },
+        Step.ALLOCATE: {
+            Event.ALLOCATED: Step.SPLIT,
+            Event.SOLD_OUT: Step.BOOK_TO_TURN,
+            Event.RESTOCK_AWAITED: Step.BOOK_TO_RESTOCK,
+            Event.CANCELLED: Step.BOOK_TO_TURN,
+        },
+        Step.SPLIT: {
+            Event.SPLIT_DONE: Step.DELIVER,
+            Event.CANCELLED: Step.BOOK_TO_TURN,
+            Event.NOT_HELD: Step.STICK,
+        },
+        Step.DELIVER: {
+            Event.DELIVERED: Step.DONE,
+            Event.SURPLUS: Step.ENDED,
+            Event.FENCED: Step.LOST,
+        },
+        Step.BOOK_TO_REVIEW: {
+            Event.BOOKED: Step.WAIT_REVIEW,
+        },
+        Step.BOOK_TO_RESTOCK: {
+            Event.BOOKED: Step.WAIT_RESTOCK,
+        },
+        Step.BOOK_TO_TURN: {
+            Event.BOOKED: Step.TURN,
+        },
+        Step.WAIT_REVIEW: {
+            Event.WRITTEN: Step.PARKED,
+            Event.FENCED: Step.LOST,
+        },
+        Step.WAIT_RESTOCK: {
+            Event.WRITTEN: Step.PARKED,
+            Event.FENCED: Step.LOST,
+        },
+        Step.TURN: {
+            Event.WRITTEN: Step.PARKED,  # The slow lane undoes: it calls a provider.
+            Event.FENCED: Step.LOST,
+        },
+        Step.UNDO: {
+            Event.UNDONE: Step.GIVE_BACK,
+            Event.NOT_HELD: Step.STICK,
+        },
+        Step.GIVE_BACK: {
+            Event.GIVEN_BACK: Step.ENDED,
+            Event.UNDECIDED: Step.PARKED,
+            Event.PROVIDER_REFUSED: Step.STICK,
+            Event.FENCED: Step.LOST,
+        },
+        Step.STICK: {
+            Event.WRITTEN: Step.PARKED,
+            Event.FENCED: Step.LOST,
+        },
+        Step.PARKED: {
+            Event.RESUMED: Step.ASSESS,
+            Event.RESUMED_TURNED: Step.UNDO,
+        },
+    },
+    otherwise=IMPOSSIBLE,
+)
 
+# Where a run ends: over, another runner's, or written down to be looked at again.
 FINAL = frozenset({Step.PARKED, Step.DONE, Step.ENDED, Step.LOST})
-
-
-def next_step(step: Step, event: Event) -> Step:
-    """Say what follows; a pair the table does not hold is a fault of ours."""
-    try:
-        return TABLE[step, event]
-    except KeyError:
-        raise Broken(f"A purchase at {step} cannot meet {event}.") from None

@@ -274,8 +274,7 @@ class SagaSum(NamedTuple):
 async def sum_sagas(tx: Transaction) -> list[SagaSum]:
     """Count sagas that have not ended, by kind and state."""
     rows = await tx.fetch(
-        "select kind, state, count(*), min(started_at)"
-        " from orders.saga group by kind, state"
+        "select kind, state, count(*), min(started_at) from orders.saga group by kind, state"
     )
     return [SagaSum(*row) for row in rows]
 

@@ -19,7 +19,7 @@ from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.kernel.telemetry import Metrics, is_sampled, span_batch
 from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts, OrderFacts
-from vendrail.orders.purchase import FINAL, Event, Step, next_step
+from vendrail.orders.purchase import FINAL, PURCHASE, Event, Step
 from vendrail.orders.service.returning import GiveBack, Outcome, Returning
 from vendrail.orders.settings import OrdersSettings
 
@@ -157,7 +157,7 @@ class Filling:
                 with span_batch(f"orders.{step}", traces, len(group)):
                     events = await self._states[step](group)
                 for purchase, event in zip(group, events, strict=True):
-                    purchase.step = next_step(step, event)
+                    purchase.step = PURCHASE.next(step, event)
             live = [purchase for purchase in live if purchase.step not in FINAL]
 
     async def _assess(self, purchases: list[Purchase]) -> list[Event]:
