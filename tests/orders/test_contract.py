@@ -59,6 +59,19 @@ async def test_a_paid_order_is_delivered_and_split(market):
     assert [] == await is_clean(market)
 
 
+async def test_three_of_one_are_three_keys(market):
+    """An order of several gets as many different keys, all of them or none, and the books agree."""
+    await market.offer("GAME", keys=4)
+    three, two = await market.place("GAME", 3), await market.place("GAME", 2)
+    await market.pay(three.order, quantity=3)
+    await market.run()
+    view = await market.read(three)
+
+    assert (PlaceStatus.PLACED, PlaceStatus.SOLD_OUT) == (three.status, two.status)
+    assert 3 == len(set(view.items)) == view.quantity
+    assert [] == await is_clean(market)
+
+
 async def test_x01_fifty_buyers_of_ten_keys_get_ten_different_keys(market):
     """Of 50 paid orders for 10 keys, 10 get a key each and 40 their money back (X1, X5)."""
     await market.offer("RARE", keys=10, hold_policy=HoldPolicy.AT_PAYMENT)

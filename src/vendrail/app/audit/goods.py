@@ -53,8 +53,8 @@ CHECKS = (
           left join picked a on a.id = o.allocation
           left join split s on s.subject = o.id
          where o.delivered_at is not null
-           and (r.order_id is null or a.id is null or a.quantity <> o.quantity
-                or (not a.is_one and a.items <> o.quantity)
+           and (r.order_id is null or a.id is null
+                or case when a.is_one then a.quantity else a.items end <> o.quantity
                 or coalesce(s.minor, 0) <> o.amount_minor)
         """,
     ),

@@ -64,7 +64,9 @@ class Ground:
     server: EmbeddedServer | None
     server_pids: list[int] = field(default_factory=list)  # Of servers that run beside the bench.
 
-    async def seed(self, *, variants: int, keys: int, merchants: int = 20) -> Market:
+    async def seed(
+        self, *, variants: int, keys: int, merchants: int = 20, prefix: str = "SKU"
+    ) -> Market:
         """Make merchants, shops, products and sealed keys, spread evenly."""
         house = self.house
         catalog, settlement = house.api(Catalog), house.api(Settlement)
@@ -73,7 +75,11 @@ class Ground:
         owners = [new_id(now) for _ in range(merchants)]
         shops = [
             Shop(
-                ShopId(derive(o, "shop")), MerchantId(o), f"Merchant {n}", f"shop-{n}", f"Shop {n}"
+                ShopId(derive(o, "shop")),
+                MerchantId(o),
+                f"Merchant {n}",
+                f"{prefix.lower()}-{n}",
+                f"Shop {n}",
             )
             for n, o in enumerate(owners)
         ]
@@ -82,7 +88,7 @@ class Ground:
         products = []
         for number in range(variants):
             shop = shops[number % merchants]
-            sku = f"SKU-{number:05}"
+            sku = f"{prefix}-{number:05}"
             market.merchants[sku] = shop.merchant
             product = ProductId(new_id(now))
             variant = Variant(

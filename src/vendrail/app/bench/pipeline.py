@@ -8,6 +8,7 @@ first order placed to the last key readable.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from vendrail.api.catalog import Catalog
@@ -31,6 +32,7 @@ from vendrail.api.payments import (
 )
 from vendrail.app.bench.ground import (
     PRICE_MINOR,
+    Counters,
     Ground,
     Market,
     count,
@@ -191,6 +193,47 @@ async def check(ground: Ground, lanes: Lanes, market: Market, progress: Progress
     await prove(ground)
 
 
+@dataclass
+class Measured:
+    """One measured run of so many orders."""
+
+    lanes: Lanes
+    orders: int
+    seconds: float
+    before: Counters
+    ended: Counters  # When the clock stopped.
+    after: Counters  # When all sessions had told their statistics.
+
+    @property
+    def rate(self) -> float:
+        """Orders a second."""
+        return self.orders / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of one order, Python's and the database's together."""
+        return (self.ended.cpu_s - self.before.cpu_s) / self.orders * 1_000
+
+
+async def measure(
+    ground: Ground,
+    market: Market,
+    channel: ChannelId,
+    orders: int,
+    batch: int,
+    lanes: int,
+    progress: Progress,
+) -> Measured:
+    """Send so many orders through and count."""
+    await asyncio.sleep(_SETTLE_S)
+    before = await count(ground)
+    main = Lanes(ground, market, channel)
+    seconds = await main.run(orders, batch, lanes, progress)
+    ended = await count(ground)
+    await asyncio.sleep(_SETTLE_S)
+    return Measured(main, orders, seconds, before, ended, await count(ground))
+
+
 async def bench_pipeline(
     platform: PlatformSettings,
     environment: Mapping[str, str],
@@ -200,9 +243,14 @@ async def bench_pipeline(
     batch: int = 512,
     lanes: int = 3,
     variants: int = 200,
+    grown: int = 0,
     with_reference: bool = True,
 ) -> dict[str, object]:
-    """Run the pipeline bench; give its result as one object."""
+    """Run the pipeline bench; give its result as one object.
+
+    With `grown` so many orders of one variant are sold after the first measurement, and the same is
+    measured again: what an order costs when the tables have grown.
+    """
     async with open_ground(platform, environment) as ground:
         house = ground.house
         channel = bench_channel()
@@ -211,42 +259,55 @@ async def bench_pipeline(
         if status is not ChannelStatus.CREATED:
             raise Broken(f"The bench's channel was not taken: {status}.")
         warm = min(batch * 4, orders)
-        market = await ground.seed(variants=variants, keys=orders + warm)
+        runs = 2 if grown else 1
+        # Each run deals the variants out in turn from the first: each begins one short of even.
+        market = await ground.seed(variants=variants, keys=(orders * runs + warm) + 3 * variants)
         house.start_jobs()
-        first = Lanes(ground, market, channel.id)
-        await first.run(warm, batch, lanes, progress)
-        await asyncio.sleep(_SETTLE_S)
-        before = await count(ground)
-        main = Lanes(ground, market, channel.id)
-        seconds = await main.run(orders, batch, lanes, progress)
-        ended = await count(ground)
-        await asyncio.sleep(_SETTLE_S)
-        after = await count(ground)
-        await check(ground, main, market, progress)
+        await Lanes(ground, market, channel.id).run(warm, batch, lanes, progress)
+        run = await measure(ground, market, channel.id, orders, batch, lanes, progress)
+        await check(ground, run.lanes, market, progress)
+        told = _tell(run, orders, batch, lanes)
+        if grown:
+            hot = await ground.seed(variants=1, keys=grown, merchants=1, prefix="HOT")
+            await Lanes(ground, hot, channel.id).run(grown, batch, lanes, progress)
+            again = await measure(ground, market, channel.id, orders, batch, lanes, progress)
+            told |= {
+                "grown": grown,
+                "grown_orders_per_s": round(again.rate, 1),
+                "grown_cost": round(run.rate / again.rate, 3),
+                "grown_cpu_cost": round(again.cpu_ms / run.cpu_ms, 3),
+            }
         shown = await durability(ground)
         stock = await house.api(Catalog).count_stock(market.skus[:1])
         tps = await pgbench_tps(ground) if with_reference else 0.0
-    rate = orders / seconds
+    return {
+        **told,
+        "pgbench_tps": round(tps, 1),
+        "ratio": round(run.rate / tps, 3) if tps else None,
+        "stock_left": stock[0].free if stock[0] else 0,
+        **shown,
+    }
+
+
+def _tell(run: Measured, orders: int, batch: int, lanes: int) -> dict[str, object]:
+    before, ended, after = run.before, run.ended, run.after
+    latencies_ms = run.lanes.latencies_ms
+    commits = (after.commits - before.commits) / orders
+    database_cpu_s = ended.database_cpu_s - before.database_cpu_s
     return {
         "bench": "pipeline",
         "orders": orders,
         "batch": batch,
         "lanes": lanes,
-        "orders_per_s": round(rate, 1),
-        "pgbench_tps": round(tps, 1),
-        "ratio": round(rate / tps, 3) if tps else None,
-        "p50_ms": round(percentile(main.latencies_ms, 0.50), 1),
-        "p95_ms": round(percentile(main.latencies_ms, 0.95), 1),
-        "p99_ms": round(percentile(main.latencies_ms, 0.99), 1),
-        "errors": main.errors,
+        "orders_per_s": round(run.rate, 1),
+        "p50_ms": round(percentile(latencies_ms, 0.50), 1),
+        "p95_ms": round(percentile(latencies_ms, 0.95), 1),
+        "p99_ms": round(percentile(latencies_ms, 0.99), 1),
+        "errors": run.lanes.errors,
         "rows_per_order": round((after.rows - before.rows) / orders, 2),
-        "commits_per_order": round((after.commits - before.commits) / orders, 4),
-        "commits_per_batch": round((after.commits - before.commits) / orders * batch, 1),
+        "commits_per_order": round(commits, 4),
+        "commits_per_batch": round(commits * batch, 1),
         "wal_bytes_per_order": round((after.wal_bytes - before.wal_bytes) / orders),
-        "cpu_ms_per_order": round((ended.cpu_s - before.cpu_s) / orders * 1_000, 4),
-        "database_cpu_ms_per_order": round(
-            (ended.database_cpu_s - before.database_cpu_s) / orders * 1_000, 4
-        ),
-        "stock_left": stock[0].free if stock[0] else 0,
-        **shown,
+        "cpu_ms_per_order": round(run.cpu_ms, 4),
+        "database_cpu_ms_per_order": round(database_cpu_s / orders * 1_000, 4),
     }

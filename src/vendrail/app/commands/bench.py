@@ -31,6 +31,9 @@ def bench(
     orders: Annotated[int | None, typer.Option(min=1, help="How many orders.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="How many in one batch.")] = None,
     lanes: Annotated[int | None, typer.Option(min=1, help="How many batches at a time.")] = None,
+    grown: Annotated[
+        int | None, typer.Option(min=1, help="Sell so many more of one variant, measure again.")
+    ] = None,
     *,
     with_reference: Annotated[
         bool | None,
@@ -48,7 +51,13 @@ def bench(
     chosen = BENCHES.get(name)
     if chosen is None:
         raise Malformed(f"There is no bench {name!r}; there are {', '.join(BENCHES)}.")
-    given = {"orders": orders, "batch": batch, "lanes": lanes, "with_reference": with_reference}
+    given = {
+        "orders": orders,
+        "batch": batch,
+        "lanes": lanes,
+        "grown": grown,
+        "with_reference": with_reference,
+    }
     options = _options(chosen, name, given)
 
     async def measure() -> dict[str, object]:
