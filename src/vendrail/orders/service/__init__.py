@@ -53,6 +53,7 @@ from vendrail.orders.service.returning import Returning
 from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.tracking import Tracking
+from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.settings import OrdersSettings
 from vendrail.orders.store import SagaSum
 
@@ -87,8 +88,9 @@ class OrdersService:
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         returning = Returning(settings, payments, settlement)
+        undoing = Undoing(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         filling = Filling(
-            db, log, clock, wakeups, metrics, settings, catalog, risk, settlement, returning
+            db, log, clock, wakeups, metrics, settings, catalog, risk, settlement, undoing
         )
         refunding = Refunding(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         expiring = Expiring(

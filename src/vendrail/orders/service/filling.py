@@ -2,99 +2,26 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from vendrail.api.catalog import Allocation, AllocationId, AllocationStatus, Catalog
-from vendrail.api.orders import OrderDelivered, OrderId, OrderRefunded
-from vendrail.api.payments import CaptureId, Refund, RefundId
+from vendrail.api.catalog import Allocation, AllocationStatus, Catalog
+from vendrail.api.orders import OrderDelivered, OrderId
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
-from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale, SaleStatus, Settlement
+from vendrail.api.settlement import SaleStatus, Settlement
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode, replace
-from vendrail.kernel.db import Database, Row
+from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Unavailable
-from vendrail.kernel.ids import derive
 from vendrail.kernel.outbox import Wakeups, append_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
-from vendrail.kernel.telemetry import Metrics, is_sampled, span_batch
+from vendrail.kernel.telemetry import Metrics, span_batch
 from vendrail.orders import store
-from vendrail.orders.decide import CaptureFacts, OrderFacts
+from vendrail.orders.decide import OrderFacts
 from vendrail.orders.purchase import FINAL, PURCHASE, Event, Step
-from vendrail.orders.service.returning import GiveBack, Outcome, Returning
+from vendrail.orders.service.purchases import Purchase, surplus_saga
+from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.settings import OrdersSettings
 
 _RESTOCK_LOOK_S = 15.0
-
-_OUTCOMES = {
-    Outcome.PAID: Event.GIVEN_BACK,
-    Outcome.PENDING: Event.UNDECIDED,
-    Outcome.REFUSED: Event.PROVIDER_REFUSED,
-    Outcome.NOT_THERE: Event.PROVIDER_REFUSED,
-}
-
-
-class Purchase:
-    """One purchase on its way: its saga, its order as it was loaded, its money, its next step."""
-
-    __slots__ = ("capture", "order", "problem", "reason", "saga", "step", "trace_id")
-
-    def __init__(self, saga: Saga, order: Row, capture: CaptureFacts | None = None) -> None:
-        self.saga = saga
-        self.order = order
-        self.capture = capture or decode(saga.data, CaptureFacts)
-        self.step = Step.UNDO if saga.state is SagaState.UNDOING else Step.ASSESS
-        self.reason = saga.reason
-        self.problem = ""
-        self.trace_id = saga.trace_id if is_sampled(saga.trace_id) else ""  # Where it is kept.
-
-    @property
-    def allocation(self) -> AllocationId:
-        """The id under which keys are picked; after a restock, the next one."""
-        return AllocationId(derive(self.order["id"], f"allocate:{self.capture.restock_tries}"))
-
-    def booking(self) -> CaptureBooking:
-        """The money that arrived, as settlement books it."""
-        capture = self.capture
-        return CaptureBooking(
-            capture.capture,
-            self.order["id"],
-            capture.channel_name,
-            self.order["merchant"],
-            capture.amount_minor,
-            capture.currency,
-            capture.is_from_suspense,
-        )
-
-    def sale(self) -> Sale:
-        """The sale, as settlement splits it, its booking in the same chain."""
-        order = self.order
-        return Sale(
-            order["id"],
-            order["merchant"],
-            order["amount_minor"],
-            order["currency"],
-            order["placed_at"],
-            self.booking(),
-        )
-
-    def give_back(self) -> GiveBack:
-        """The whole capture, out of held, to where it came from."""
-        capture, order = self.capture, self.order
-        refund = RefundId(derive(capture.capture, "refund:purchase"))
-        return GiveBack(
-            RefundPosting(
-                refund=refund,
-                order=order["id"],
-                merchant=order["merchant"],
-                channel=capture.channel_name,
-                amount_minor=capture.amount_minor,
-                currency=capture.currency,
-                placed_at=order["placed_at"],
-                is_split=False,
-                captured_minor=capture.amount_minor,
-            ),
-            Refund(refund, CaptureId(capture.capture), capture.amount_minor, self.reason),
-        )
 
 
 class Filling:
@@ -111,7 +38,7 @@ class Filling:
         catalog: Catalog,
         risk: Risk,
         settlement: Settlement,
-        returning: Returning,
+        undoing: Undoing,
     ) -> None:
         self._db = db
         self._log = log
@@ -122,7 +49,6 @@ class Filling:
         self._catalog = catalog
         self._risk = risk
         self._settlement = settlement
-        self._returning = returning
         self._states: dict[Step, Callable[[list[Purchase]], Awaitable[list[Event]]]] = {
             Step.ASSESS: self._assess,
             Step.ALLOCATE: self._allocate,
@@ -134,8 +60,8 @@ class Filling:
             Step.WAIT_REVIEW: self._wait_review,
             Step.WAIT_RESTOCK: self._wait_restock,
             Step.TURN: self._turn,
-            Step.UNDO: self._undo,
-            Step.GIVE_BACK: self._give_back,
+            Step.UNDO: undoing.undo,
+            Step.GIVE_BACK: undoing.give_back,
             Step.STICK: self._stick,
         }
 
@@ -350,96 +276,3 @@ class Filling:
         return [
             Event.WRITTEN if purchase.saga.id in mine else Event.FENCED for purchase in purchases
         ]
-
-    async def _undo(self, purchases: list[Purchase]) -> list[Event]:
-        """Undo what may have been done, in any order: each undo leaves a tombstone."""
-        allocations = [
-            AllocationId(derive(purchase.order["id"], f"allocate:{tries}"))
-            for purchase in purchases
-            for tries in range(purchase.capture.restock_tries + 1)
-        ]
-        await self._catalog.free_allocations(allocations)
-        await self._catalog.release_holds([purchase.order["id"] for purchase in purchases])
-        reversed_ = await self._settlement.reverse_sales([each.sale() for each in purchases])
-        for purchase, is_reversed in zip(purchases, reversed_, strict=True):
-            if not is_reversed:
-                purchase.problem = "The split could not be reversed; look at the books."
-        return [Event.UNDONE if done else Event.NOT_HELD for done in reversed_]
-
-    async def _give_back(self, purchases: list[Purchase]) -> list[Event]:
-        outcomes = await self._returning.give_back([each.give_back() for each in purchases])
-        paid = [p for p, o in zip(purchases, outcomes, strict=True) if o is Outcome.PAID]
-        lost = await self._end_given_back(paid) if paid else set()
-        waiting = [p for p, o in zip(purchases, outcomes, strict=True) if o is Outcome.PENDING]
-        if waiting:
-            await self._park_undoing(waiting)
-        events = []
-        for purchase, outcome in zip(purchases, outcomes, strict=True):
-            if outcome in (Outcome.REFUSED, Outcome.NOT_THERE):
-                purchase.problem = f"The money could not be given back: {outcome}."
-            is_lost = purchase.saga.id in lost
-            events.append(Event.FENCED if is_lost else _OUTCOMES[outcome])
-        return events
-
-    async def _park_undoing(self, purchases: list[Purchase]) -> None:
-        """The provider has not said: ask again later, ever more slowly."""
-        now = self._clock.now()
-        marks = [
-            SagaMark(
-                purchase.saga.id,
-                SagaState.UNDOING,
-                purchase.reason,
-                now + self._returning.look_again(purchase.saga.attempts),
-                encode(purchase.capture),
-                attempts=purchase.saga.attempts + 1,
-            )
-            for purchase in purchases
-        ]
-        async with self._db.reading() as tx:
-            await self._log.mark(tx, marks)
-
-    async def _end_given_back(self, purchases: list[Purchase]) -> set[UUID]:
-        """End purchases whose money has gone back; give those that were not ours any more."""
-        now = self._clock.now()
-        async with self._db.transaction() as tx:
-            mine = await self._log.end(tx, [purchase.saga.id for purchase in purchases])
-            held = [purchase for purchase in purchases if purchase.saga.id in mine]
-            marked = await store.mark_given_back(
-                tx,
-                [purchase.order["id"] for purchase in held],
-                [purchase.capture.capture for purchase in held],
-                [purchase.capture.paid_at for purchase in held],
-                now,
-            )
-            told = [
-                OrderRefunded(
-                    OrderId(order["id"]),
-                    order["merchant"],
-                    derive(purchase.capture.capture, "refund:purchase"),
-                    purchase.capture.amount_minor,
-                    order["version"] + 1,
-                    now,
-                    order["trace_id"],
-                )
-                for purchase in held
-                if (order := purchase.order)["id"] in marked
-            ]
-            if told:
-                await append_events(tx, "orders", now, encode(told), len(told))
-        ends = "vendrail_saga_ends_total"
-        self._metrics.count(ends, "purchase", "given_back", by=len(held))
-        for purchase in held:
-            self._wakeups.wake(f"order:{purchase.order['id']}")
-        return {purchase.saga.id for purchase in purchases} - mine
-
-
-def surplus_saga(purchase: Purchase) -> Saga:
-    """The saga that gives a second capture of a filled order back."""
-    return Saga(
-        id=derive(purchase.capture.capture, "surplus"),
-        kind="surplus",
-        subject=purchase.order["id"],
-        data=encode(purchase.capture),
-        trace_id=purchase.saga.trace_id,
-        is_slow=True,
-    )

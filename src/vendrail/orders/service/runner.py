@@ -30,7 +30,8 @@ from vendrail.kernel.telemetry import Metrics, span_batch
 from vendrail.orders import decide, store
 from vendrail.orders.decide import CaptureFacts, Start
 from vendrail.orders.service.expiring import Expiring
-from vendrail.orders.service.filling import Filling, Purchase
+from vendrail.orders.service.filling import Filling
+from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.settings import OrdersSettings
 

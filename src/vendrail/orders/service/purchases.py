@@ -1,0 +1,89 @@
+"""A purchase on its way, and what its steps ask of the other services."""
+
+from vendrail.api.catalog import AllocationId
+from vendrail.api.payments import CaptureId, Refund, RefundId
+from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.db import Row
+from vendrail.kernel.ids import derive
+from vendrail.kernel.saga import Saga, SagaState
+from vendrail.kernel.telemetry import is_sampled
+from vendrail.orders.decide import CaptureFacts
+from vendrail.orders.purchase import Step
+from vendrail.orders.service.returning import GiveBack
+
+
+class Purchase:
+    """One purchase on its way: its saga, its order as it was loaded, its money, its next step."""
+
+    __slots__ = ("capture", "order", "problem", "reason", "saga", "step", "trace_id")
+
+    def __init__(self, saga: Saga, order: Row, capture: CaptureFacts | None = None) -> None:
+        self.saga = saga
+        self.order = order
+        self.capture = capture or decode(saga.data, CaptureFacts)
+        self.step = Step.UNDO if saga.state is SagaState.UNDOING else Step.ASSESS
+        self.reason = saga.reason
+        self.problem = ""
+        self.trace_id = saga.trace_id if is_sampled(saga.trace_id) else ""  # Where it is kept.
+
+    @property
+    def allocation(self) -> AllocationId:
+        """The id under which keys are picked; after a restock, the next one."""
+        return AllocationId(derive(self.order["id"], f"allocate:{self.capture.restock_tries}"))
+
+    def booking(self) -> CaptureBooking:
+        """The money that arrived, as settlement books it."""
+        capture = self.capture
+        return CaptureBooking(
+            capture.capture,
+            self.order["id"],
+            capture.channel_name,
+            self.order["merchant"],
+            capture.amount_minor,
+            capture.currency,
+            capture.is_from_suspense,
+        )
+
+    def sale(self) -> Sale:
+        """The sale, as settlement splits it, its booking in the same chain."""
+        order = self.order
+        return Sale(
+            order["id"],
+            order["merchant"],
+            order["amount_minor"],
+            order["currency"],
+            order["placed_at"],
+            self.booking(),
+        )
+
+    def give_back(self) -> GiveBack:
+        """The whole capture, out of held, to where it came from."""
+        capture, order = self.capture, self.order
+        refund = RefundId(derive(capture.capture, "refund:purchase"))
+        return GiveBack(
+            RefundPosting(
+                refund=refund,
+                order=order["id"],
+                merchant=order["merchant"],
+                channel=capture.channel_name,
+                amount_minor=capture.amount_minor,
+                currency=capture.currency,
+                placed_at=order["placed_at"],
+                is_split=False,
+                captured_minor=capture.amount_minor,
+            ),
+            Refund(refund, CaptureId(capture.capture), capture.amount_minor, self.reason),
+        )
+
+
+def surplus_saga(purchase: Purchase) -> Saga:
+    """The saga that gives a second capture of a filled order back."""
+    return Saga(
+        id=derive(purchase.capture.capture, "surplus"),
+        kind="surplus",
+        subject=purchase.order["id"],
+        data=encode(purchase.capture),
+        trace_id=purchase.saga.trace_id,
+        is_slow=True,
+    )
