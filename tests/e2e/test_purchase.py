@@ -1,0 +1,159 @@
+"""A key is bought in a real browser from the real demo: choose, pay, read it."""
+
+import time
+
+import pytest
+from tests.e2e.buyer import CONTACT, KEY
+from tests.e2e.scanner import scan
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+PROMISED_S = 2.0
+BUSY = 2  # The machine may have other tests to run.
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_b1_three_interactions_from_product_to_key(visit, language, scripts):
+    """B1: say where to be reached, buy, tap pay: the key is on screen, JavaScript or none."""
+    browser = await visit(language, java_script_enabled=scripts)
+    buyer = await browser.enter()
+    await buyer.open_product()
+    await buyer.write("contact", CONTACT)
+    await buyer.tap("buy")
+    await buyer.page.wait_for_url("**/alipay/cashier/**")
+    await buyer.confirm()
+    key = await buyer.read_key()
+
+    assert 3 == buyer.interactions
+    assert KEY.fullmatch(key)
+    assert buyer.page.url.startswith(f"{buyer.site}/orders/")
+    assert "key=" not in buyer.page.url
+    assert [] == browser.complaints
+
+
+async def test_b5_timeline_shows_where_the_money_is(visit):
+    """B5: the timeline tells ordered, paid, held, delivered, released, each with its moment."""
+    buyer = await (await visit("en-US")).enter()
+    await buyer.open_product()
+    await buyer.place("by code")
+    steps = buyer.page.locator("ol.rail > li")
+
+    assert ["done", "now", "next", "next", "next"] == await _states(steps)
+    await buyer.page.get_by_role("button", name="Use this way").wait_for()
+    await buyer.choose("by page")
+    await buyer.tap("use")
+    await buyer.page.wait_for_url("**/alipay/cashier/**")
+    await buyer.confirm()
+    await buyer.read_key()
+    await buyer.page.get_by_text("Released", exact=True).wait_for()
+    titles = [await each.locator("span").first.inner_text() for each in await steps.all()]
+    moments = [await each.get_attribute("datetime") for each in await steps.locator("time").all()]
+
+    assert buyer.words["steps"] == titles
+    assert ["done"] * 5 == await _states(steps)
+    assert 5 == len(moments)
+    assert sorted(moments) == moments
+
+
+async def _states(steps):
+    return [await each.get_attribute("data-state") for each in await steps.all()]
+
+
+async def test_key_is_copied_by_its_button(visit):
+    """The copy button puts exactly the key on the clipboard, and says so."""
+    browser = await visit("zh-CN")
+    await browser.context.grant_permissions(
+        ["clipboard-read", "clipboard-write"], origin=browser.site
+    )
+    buyer = await browser.enter()
+    await buyer.open_product()
+    await buyer.place("by page")
+    await buyer.confirm()
+    key = await buyer.read_key()
+    await buyer.tap("copy")
+    await buyer.page.get_by_text(buyer.words["copied"]).wait_for()
+
+    assert key == await buyer.page.evaluate("navigator.clipboard.readText()")
+    assert [] == browser.complaints
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_scanned_code_brings_the_key_to_the_waiting_page(visit, scheme):
+    """A phone scans the code off the screen and pays: the key shows on the first page by itself."""
+    desk = await visit("zh-CN", color_scheme=scheme, viewport={"width": 1280, "height": 800})
+    waiting = await desk.enter()
+    asked: list[str] = []
+    waiting.page.on("request", lambda request: asked.append(request.url))
+    phone = await (await visit("zh-CN", color_scheme=scheme)).enter()
+    await waiting.open_product()
+    await waiting.place("by code")
+    code = waiting.page.get_by_role("img", name=waiting.words["code"])
+    address = await scan(code, phone.page)
+
+    assert "/alipay/qr/" in address
+    await phone.page.goto(address)
+    await phone.confirm()
+    began = time.monotonic()
+    key = await waiting.read_key(PROMISED_S * BUSY * 1_000)
+
+    assert time.monotonic() - began < PROMISED_S * BUSY
+    assert KEY.fullmatch(key)
+    assert waiting.page.url.count("/orders/") == 1
+    assert [] == [url for url in asked if "/live?" in url], "It was told, it did not ask."
+    assert [] == desk.complaints
+
+
+async def test_x10_browser_closed_after_paying_finds_its_key(visit):
+    """X10: whoever pays and closes everything at once finds the key under "my orders" later."""
+    browser = await visit()
+    buyer = await browser.enter()
+    await buyer.open_product()
+    serial = await buyer.place("by page")
+    await browser.context.route(f"{buyer.site}/**", lambda route: route.abort())
+    await buyer.confirm()
+    await buyer.page.wait_for_timeout(100)
+    kept = await browser.context.storage_state()
+    await browser.context.close()
+    again = await (await visit(storage_state=kept)).enter()
+    await again.page.goto(again.site)
+    await again.page.get_by_role("link", name=again.words["orders"]).first.click()
+    await again.page.locator(f"a[href='/orders/{serial}']").click()
+
+    assert KEY.fullmatch(await again.read_key())
+
+
+async def test_private_link_opens_the_order_elsewhere(visit):
+    """B8: the private link opens the order in another browser, and leaves the address at once."""
+    buyer = await (await visit("en-US")).enter()
+    await buyer.open_product()
+    await buyer.place("by page")
+    await buyer.confirm()
+    key = await buyer.read_key()
+    await buyer.page.get_by_text("Private link of this order").click()
+    link = await buyer.page.locator("#private-link").inner_text()
+    other = await (await visit("en-US")).enter()
+    await other.page.goto(link)
+
+    assert key == await other.read_key()
+    assert "?" not in other.page.url
+
+
+async def test_x9_first_way_paid_after_choosing_another(visit):
+    """X9: another way was chosen meanwhile, yet paying the first one brings the key."""
+    browser = await visit("en-US")
+    wallet = await browser.enter()
+    await wallet.open_product()
+    serial = await wallet.place("by page")
+    order = await browser.enter()
+    await order.page.goto(f"{order.site}/orders/{serial}")
+    await order.choose("by code")
+    await order.tap("use")
+    await order.page.get_by_role("img", name=order.words["code"]).wait_for()
+    await wallet.confirm()
+
+    assert await wallet.read_key() == await order.read_key()
