@@ -7,6 +7,7 @@ import pytest
 
 from vendrail.api.catalog import (
     Catalog,
+    DeliveryKind,
     HoldPolicy,
     KeyIntake,
     KeyLine,
@@ -50,7 +51,14 @@ class Market:
         self.runner = self.house.services["orders"].runner
         self.clock = self.house.clock
 
-    async def offer(self, sku, keys=5, restock_wait_s=0, hold_policy=HoldPolicy.AT_ORDER):
+    async def offer(
+        self,
+        sku,
+        keys=5,
+        restock_wait_s=0,
+        hold_policy=HoldPolicy.AT_ORDER,
+        delivery=DeliveryKind.UNIQUE_KEY,
+    ):
         """Put a product with one variant and some keys on sale."""
         product = ProductId(new_id(self.clock.now()))
         self.skus[sku] = variant = VariantId(new_id(self.clock.now()))
@@ -64,6 +72,7 @@ class Market:
                     [Variant(variant, sku, "One", {"CNY": PRICE_MINOR})],
                     restock_wait_s=restock_wait_s,
                     hold_policy=hold_policy,
+                    delivery=delivery,
                 )
             ]
         )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from vendrail.api.catalog import HoldPolicy
+from vendrail.api.catalog import DeliveryKind, HoldPolicy
 from vendrail.api.ledger import Chart
 from vendrail.api.orders import (
     CancelStatus,
@@ -70,6 +70,24 @@ async def test_three_of_one_are_three_keys(market):
     assert (PlaceStatus.PLACED, PlaceStatus.SOLD_OUT) == (three.status, two.status)
     assert 3 == len(set(view.items)) == view.quantity
     assert [] == await is_clean(market)
+
+
+async def test_an_order_knows_what_kind_of_goods_it_bought(market):
+    """An order of files says so, and where each of them lies once it is delivered."""
+    await market.offer("GAME")
+    await market.offer("BOOK", keys=0, delivery=DeliveryKind.FILE)
+    await market.catalog.put_contents([("BOOK", "books/one.epub")])
+    game, book = await market.place("GAME"), await market.place("BOOK", 2)
+    before = await market.read(book)
+    await market.pay(book.order, quantity=2)
+    await market.run()
+    after = await market.read(book)
+
+    assert "unique_key" == (await market.read(game)).delivery
+    assert ("file", None) == (before.delivery, before.file_path("1"))
+    assert ["books/one.epub"] * 2 + [None] * 4 == [
+        after.file_path(number) for number in ("1", "2", "3", "0", "-1", "²")
+    ]
 
 
 async def test_x01_fifty_buyers_of_ten_keys_get_ten_different_keys(market):

@@ -104,6 +104,14 @@ class OrderView(Record, frozen=True):
     timeline: list[TimelineStep]
     items: list[str] = []  # The keys: only when delivered and asked for.
     trace_id: str = ""
+    delivery: str = "unique_key"  # The kind of its items, as it was when it was placed.
+
+    def file_path(self, number: str) -> str | None:
+        """Give the path of an item, counted from 1, where the items are files and are there."""
+        if self.delivery != "file" or not (number.isascii() and number.isdecimal()):
+            return None
+        at = int(number[:9]) - 1
+        return self.items[at] if 0 <= at < len(self.items) else None
 
 
 class OrderQuery(Record, frozen=True):

@@ -31,7 +31,7 @@ HOLD_REFUSALS = {
 }
 
 
-class OrderFacts(Record, frozen=True):
+class OrderFacts(Record, frozen=True, omit_defaults=True):
     """What was chosen, as it was then: kept with the order whatever the catalog becomes."""
 
     sku: str
@@ -44,6 +44,7 @@ class OrderFacts(Record, frozen=True):
     method: str
     address_hash: str
     device_hash: str
+    delivery: str = "unique_key"  # What most sell: not written.
 
 
 class CaptureFacts(Record, frozen=True):

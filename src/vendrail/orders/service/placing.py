@@ -235,6 +235,7 @@ class Placing:
                 method=order.method,
                 address_hash=seals.trace_hash("address", order.address),
                 device_hash=seals.trace_hash("device", order.device),
+                delivery=offer.delivery.value,
             )
             rows.append(
                 (

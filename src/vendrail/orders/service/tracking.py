@@ -205,6 +205,7 @@ def _view(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str])
         timeline=_timeline(row, saga, paid_at, refunds),
         items=items,
         trace_id=row["trace_id"],
+        delivery=facts.delivery,
     )
 
 
