@@ -23,6 +23,8 @@ def test_backup_restored_elsewhere_is_the_same(place, empty_place, tmp_path) -> 
     media = place.home / "media"
     media.mkdir()
     (media / "card.svg").write_text("<svg/>")
+    (place.home / "files").mkdir()
+    (place.home / "files/book.epub").write_text("a book")
     file = write_backup(place, tmp_path)
 
     told = empty_place.json("restore", file)
@@ -33,6 +35,7 @@ def test_backup_restored_elsewhere_is_the_same(place, empty_place, tmp_path) -> 
     assert before["counts"] == after["counts"]
     assert before["totals"] == after["totals"]
     assert "<svg/>" == (empty_place.home / "media/card.svg").read_text()
+    assert "a book" == (empty_place.home / "files/book.epub").read_text()
     for copy in (place, empty_place):
         out = tmp_path / f"{copy.home.name}.csv"
         copy.cli("keys", "export", "S1", "--out", out, "--reason", "a test")

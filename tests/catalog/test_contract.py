@@ -226,8 +226,8 @@ async def test_endless_goods_deliver_their_content(catalog, scene):
     assert StockCount("text", 0, 0, 0, 2, 0) == await count(catalog, "text")
 
 
-async def test_a_file_stays_below_the_media_folder(catalog, scene):
-    """The path of a FILE cannot lead out of the media folder."""
+async def test_a_file_stays_below_its_folder(catalog, scene):
+    """The path of a FILE cannot lead out of the folder of files."""
     await scene.stock(catalog, 0, "file", delivery=DeliveryKind.FILE)
     paths = ["../secrets/master.json", "/etc/passwd", "a/../../b", "https://x/y", "books/one.zip"]
 

@@ -114,13 +114,13 @@ async def test_seeding_goes_on_where_it_was_ended(house: House) -> None:
     assert {KEYS_PER_VARIANT} == {count.free for count in counts if count}
 
 
-async def test_file_is_sold_by_an_address_that_nobody_guesses(house: House) -> None:
-    """The book lies below the media folder under 128 bits that belong to this home alone."""
+async def test_file_for_sale_is_not_public(house: House) -> None:
+    """The book lies in the folder of files, and nothing but pictures in the public one."""
     await seed(house, is_known=False)
-    (path,) = (house.platform.home / "media/demo/downloads").rglob("*.epub")
+    home = house.platform.home
 
-    assert 32 == len(path.parent.name)
-    assert book.build() == path.read_bytes()
+    assert book.build() == (home / "files/demo" / book.FILE_NAME).read_bytes()
+    assert {".svg"} == {path.suffix for path in (home / "media").rglob("*") if path.is_file()}
 
 
 async def test_marketplace_of_others_is_left_alone(house: House) -> None:

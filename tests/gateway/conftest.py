@@ -36,14 +36,14 @@ def market(standins, clock):
 
 
 @pytest.fixture
-async def api(standins, market, clock):
+async def api(standins, market, clock, tmp_path):
     """A client of the gateway."""
     gateway = http.build_gateway(
         standins.StandInCatalog(market),
         standins.StandInOrders(market),
         standins.StandInPayments(market),
         clock=clock,
-        settings=GatewaySettings(public_url="https://pay.example.com"),
+        settings=GatewaySettings(home=tmp_path, public_url="https://pay.example.com"),
     )
     app = http.Doors(gateway, Litestar(openapi_config=None))
     transport = httpx.ASGITransport(app)

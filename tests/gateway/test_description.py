@@ -26,6 +26,7 @@ OPERATIONS = [
     ("POST", "/orders"),
     ("GET", "/orders/{id}"),
     ("POST", "/orders/{id}/payments"),
+    ("GET", "/orders/{id}/files/{number}"),
     ("GET", "/products"),
     ("GET", "/products/{id}"),
     ("GET", "/methods"),

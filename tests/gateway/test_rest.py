@@ -235,6 +235,7 @@ async def test_description_is_complete(api):
         "/orders",
         "/orders/{id}",
         "/orders/{id}/payments",
+        "/orders/{id}/files/{number}",
         "/products",
         "/products/{id}",
         "/methods",

@@ -127,7 +127,7 @@ class Market:
         steps = [*view.timeline, *(TimelineStep(kind, now) for kind in kinds)]
         self.orders[id] = replace(view, state=state, timeline=steps, **changes)
 
-    def deliver(self, id: UUID, *keys: str) -> None:
+    def deliver(self, id: UUID, *keys: str, delivery: str = "unique_key") -> None:
         """Pay and deliver an order."""
         now = self.clock.now()
         self.step(
@@ -140,6 +140,7 @@ class Market:
             paid_at=now,
             delivered_at=now,
             items=list(keys),
+            delivery=delivery,
         )
 
 

@@ -285,7 +285,7 @@ class Catalog(Protocol):
     async def put_contents(self, contents: Sequence[tuple[str, str]]) -> list[PutStatus]:
         """Set (sku, text) that REUSABLE_KEY, TEXT and FILE variants deliver; sealed at rest.
 
-        A FILE's text is its download path below the media folder.
+        A FILE's text is its path below the files folder, which is never public.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Backup: the database, the secrets that open it and the media, in one file, while all runs.
+"""Backup: the database, the secrets that open it, media and files, in one file, while all runs.
 
 The file is a ZIP whose parts are stored as they are: written in one pass, and each part is checked
 when it is read. It holds the master keys: it is as precious as the platform itself.
@@ -34,7 +34,7 @@ DUMP = "database.dump"
 HOME = "home/"
 OWNED = (*SCHEMAS, "vendrail")  # The schemas that are ours.
 BLOCK = 1 << 20
-_FOLDERS = ("secrets", "media")  # Of the home folder.
+_FOLDERS = ("secrets", "media", "files")  # Of the home folder.
 _FILES = ("vendrail.toml",)
 _ERROR_LENGTH_MAX = 2_000
 _SHRINKING = 3  # About how much smaller a dump is than its tables; for the progress bar only.
@@ -192,7 +192,7 @@ def last_words(complaints: IO[bytes]) -> str:
 
 
 def _add_home(archive: zipfile.ZipFile, home: Path, told: Told) -> bool:
-    """Add the secrets, the media and the settings file; true when there were secrets."""
+    """Add the secrets, media, files and the settings file; true when there were secrets."""
     paths = [path for name in _FOLDERS for path in sorted((home / name).rglob("*"))]
     paths += [home / name for name in _FILES]
     files = [path for path in paths if path.is_file() and not path.name.startswith(".")]

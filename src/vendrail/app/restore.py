@@ -110,7 +110,7 @@ async def _refuse_over_data(platform: PlatformSettings, *, is_forced: bool) -> N
         what = "The database holds a platform" if found else f"{platform.home} holds secrets"
         raise Malformed(
             f"{what} already. Restore elsewhere (--home, VENDRAIL_DATABASE_URL), or give --force:"
-            " the data that is there is then lost; secrets and media are put aside."
+            " the data that is there is then lost; secrets, media and files are put aside."
         )
 
 

@@ -66,8 +66,8 @@ def _is_sound_variant(variant: Variant) -> bool:
     )
 
 
-def is_media_path(path: str) -> bool:
-    """Whether a text is a path that stays below the media folder."""
+def is_path_below(path: str) -> bool:
+    """Whether a text is a path that stays below its folder: media for pictures, files for sale."""
     return _PATH.fullmatch(path) is not None and ".." not in PurePosixPath(path).parts
 
 
@@ -79,7 +79,7 @@ def _is_sound_product(product: Product) -> bool:
         and is_line(product.category, 100, length_min=0)
         and is_prose(product.description)
         and is_prose(product.instructions)
-        and (product.picture == "" or is_media_path(product.picture))
+        and (product.picture == "" or is_path_below(product.picture))
         and 0 <= product.restock_wait_s <= RESTOCK_WAIT_S_MAX
         and 1 <= len(variants) <= VARIANTS_MAX
         and len({variant.id for variant in variants}) == len(variants)

@@ -149,7 +149,14 @@ class OrderBody(Record, frozen=True):
     delivered_at: _MOMENT | None
     timeline: list[StepBody]
     keys: Annotated[
-        list[str], Meta(description="One text for each item.", examples=[["AAAA-BBBB-CCCC"]])
+        list[str],
+        Meta(
+            description=(
+                "One text for each item; where files are sold, the address that gives each, "
+                "for the same secret."
+            ),
+            examples=[["AAAA-BBBB-CCCC"]],
+        ),
     ]
 
 

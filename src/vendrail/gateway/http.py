@@ -60,11 +60,12 @@ class Gateway:
         self._desk = OrderDesk(calls, clock, settings, public_url)
         products = ProductPages(calls, settings, public_url)
         self._description = describe(public_url)
-        # Path below /api/v1, its tail cut off, to the methods that work there.
+        # Path below /api/v1 to the methods that work there; what stands for {…} is handed over.
         self._routes: dict[tuple[str, ...], dict[str, _Handler]] = {
             ("orders",): {"POST": self._place},
             ("orders", "{id}"): {"GET": self._desk.read},
             ("orders", "{id}", "payments"): {"POST": self._desk.pay},
+            ("orders", "{id}", "files", "{number}"): {"GET": self._desk.read_file},
             ("products",): {"GET": products.list_products},
             ("products", "{id}"): {"GET": products.read_product},
             ("methods",): {"GET": products.list_methods},
@@ -99,10 +100,13 @@ class Gateway:
         if parts == ["openapi.json"] and exchange.method in ("GET", "HEAD"):
             return shown(self._description, 300)
         rest = ""
-        if parts[0] == "v1" and 2 <= len(parts) <= 4:
+        if parts[0] == "v1" and 2 <= len(parts) <= 5:
             if len(parts) > 2:
                 rest = parts[2]
                 parts[2] = "{id}"
+            if len(parts) > 4:
+                rest += "/" + parts[4]
+                parts[4] = "{number}"
             methods = self._routes.get(tuple(parts[1:]))
             if methods is not None:
                 http: Any = exchange.scope

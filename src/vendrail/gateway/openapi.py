@@ -110,6 +110,7 @@ def _paths() -> dict[str, Any]:
         "/orders": {"post": _place()},
         "/orders/{id}": {"get": _read()},
         "/orders/{id}/payments": {"post": _pay()},
+        "/orders/{id}/files/{number}": {"get": _read_file()},
         "/products": {"get": _list_products()},
         "/products/{id}": {"get": _read_product()},
         "/methods": {"get": _list_methods()},
@@ -185,6 +186,34 @@ def _read() -> dict[str, Any]:
         "responses": {
             "200": _given("The order", "OrderBody", _DELIVERED),
             **_refusals(problems.SECRET_MISSING, problems.ORDER_NOT_FOUND),
+        },
+    }
+
+
+def _read_file() -> dict[str, Any]:
+    number = {
+        "name": "number",
+        "in": "path",
+        "required": True,
+        "description": "Which of the order's files, counted from 1: as `keys` gives the address.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 1,
+    }
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    name = {"description": "An attachment, with its name.", "schema": {"type": "string"}}
+    return {
+        "operationId": "readFile",
+        "tags": ["orders"],
+        "summary": "Read a file that was bought, once it is delivered",
+        "security": [{"orderSecret": []}],
+        "parameters": [_id("The order's serial number."), number],
+        "responses": {
+            "200": {
+                "description": "The file",
+                "headers": {"Content-Disposition": name},
+                "content": content,
+            },
+            **_refusals(problems.SECRET_MISSING, problems.ORDER_NOT_FOUND, problems.NOT_FOUND),
         },
     }
 

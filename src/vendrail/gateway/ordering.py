@@ -3,11 +3,12 @@
 from uuid import UUID
 
 import msgspec
+import structlog
 
+from vendrail.api.catalog import DeliveryKind
 from vendrail.api.orders import (
     OrderId,
     OrderQuery,
-    OrderState,
     OrderView,
     PayOrder,
     PayStatus,
@@ -28,12 +29,15 @@ from vendrail.gateway.bodies import (
     StepBody,
 )
 from vendrail.gateway.calls import Calls
-from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
+from vendrail.gateway.exchange import Answer, Exchange, FileAnswer, Refusal, said
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.http import find_below
 from vendrail.kernel.ids import from_serial, new_id, to_serial
+
+_log = structlog.get_logger(__name__)
 
 _REPLAYED = (b"idempotency-replayed", b"true")
 _PLACE = msgspec.json.Decoder(PlaceBody)
@@ -51,6 +55,7 @@ class OrderDesk:
         self._clock = clock
         self._settings = settings
         self._public_url = public_url
+        self._files = settings.home.expanduser() / "files"  # Never public.
 
     async def place(self, exchange: Exchange, address: str, trace_id: str) -> Answer:
         """Place one order; the same Idempotency-Key gives the same order again."""
@@ -105,7 +110,28 @@ class OrderDesk:
         view = await self._calls.read(query)
         if view is None:
             raise Refusal(problems.ORDER_NOT_FOUND)
-        return said(200, encode(_order(view)))
+        return said(200, encode(_order(view, self._items(view))))
+
+    async def read_file(self, exchange: Exchange, rest: str) -> Answer:
+        """Answer a file that an order has bought, once it is delivered; they count from 1."""
+        serial, _, number = rest.partition("/")
+        query = OrderQuery(_order_id(serial), _secret(exchange), with_items=True)
+        view = await self._calls.read(query)
+        path = view.file_path(number) if view is not None else None
+        if path is None:
+            raise Refusal(problems.ORDER_NOT_FOUND)
+        found = find_below(self._files, path)
+        if found is None:
+            _log.error("gateway.file_missing", order=serial, path=path)
+            raise Refusal(problems.NOT_FOUND)
+        return FileAnswer(found)
+
+    def _items(self, view: OrderView) -> list[str]:
+        """Give what was delivered; for a file the address that gives it."""
+        if view.delivery != DeliveryKind.FILE:
+            return view.items
+        files = f"{self._public_url}/api/v1/orders/{view.serial}/files"
+        return [f"{files}/{number}" for number in range(1, len(view.items) + 1)]
 
     async def _payment(self, order: UUID, attempt: UUID, method: str, currency: str) -> PaymentBody:
         """Say how to pay: our own door where the buyer is sent on, else what the provider gives."""
@@ -167,7 +193,7 @@ def _placed(placed: Placement, order: UUID, payment: PaymentBody | None) -> Plac
     )
 
 
-def _order(view: OrderView) -> OrderBody:
+def _order(view: OrderView, keys: list[str]) -> OrderBody:
     return OrderBody(
         view.serial,
         view.state,
@@ -183,5 +209,5 @@ def _order(view: OrderView) -> OrderBody:
         view.paid_at,
         view.delivered_at,
         [StepBody(step.kind, step.at, step.detail) for step in view.timeline],
-        view.items if view.state is OrderState.DELIVERED or view.items else [],
+        keys,
     )

@@ -1,5 +1,6 @@
 """What can be set for the public API."""
 
+from pathlib import Path
 from typing import Annotated
 
 from vendrail.kernel.codec import Record
@@ -9,6 +10,9 @@ from vendrail.kernel.config import Help
 class GatewaySettings(Record, frozen=True):
     """Bounds of the public API; every default suits one small machine."""
 
+    home: Annotated[Path, Help("The folder whose files folder holds the files that are sold.")] = (
+        Path("~/.vendrail")
+    )
     public_url: Annotated[str, Help("Where buyers and providers reach the site.")] = (
         "http://127.0.0.1:8000"
     )

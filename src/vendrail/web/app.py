@@ -71,6 +71,7 @@ def build_routes(
     pages = Pages(visitors, settings, assets)
     front = Front(calls, pages, visitors, clock, settings, address_of)
     live = LivePages(wakeups, settings.live_pages_max)
+    home = settings.home.expanduser()
 
     def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         """Answer with a page that says what to do; what broke is logged, never shown."""
@@ -85,11 +86,11 @@ def build_routes(
 
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit).handlers(),
-        *Tracking(front, live).handlers(),
+        *Tracking(front, live, home / "files").handlers(),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
-        *file_handlers(assets, settings.home.expanduser() / "media"),
+        *file_handlers(assets, home / "media"),
     ]
     for room in rooms:
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response import File
 
+from vendrail.kernel.http import find_below
 from vendrail.web.pages import Assets, guards
 
 _DRAWING_BYTES_MAX = 1_000_000
@@ -33,7 +34,6 @@ _MEDIA_HEADERS = {
 
 def file_handlers(assets: Assets, media: Path) -> list[HTTPRouteHandler]:
     """Give the routes of assets and media."""
-    root = media.resolve()
 
     def asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
         """Give a built file; its name holds its hash, so it may be kept for ever."""
@@ -49,8 +49,8 @@ def file_handlers(assets: Assets, media: Path) -> list[HTTPRouteHandler]:
         return asset(request, assets.address("mark.svg").rpartition("/")[2])
 
     def picture(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes] | File:
-        """Give a picture, or a file that was bought, from the media folder."""
-        found = _below(root, path)
+        """Give a picture from the media folder: all that lies there is public."""
+        found = find_below(media, path)
         if found is None:
             raise NotFoundException
         kind = found.suffix.lower()
@@ -85,16 +85,6 @@ def _fitting(
         return plain
     headers["content-encoding"] = "gzip"
     return compressed
-
-
-def _below(root: Path, path: str) -> Path | None:
-    """Find a file below the folder; links and dots that lead out of it find nothing."""
-    try:
-        found = (root / path.lstrip("/")).resolve()
-        is_ours = found.is_relative_to(root) and found.is_file()
-    except (OSError, ValueError):
-        return None
-    return found if is_ours else None
 
 
 @lru_cache(256)

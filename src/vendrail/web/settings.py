@@ -10,9 +10,10 @@ from vendrail.kernel.config import Help
 class WebSettings(Record, frozen=True):
     """Name, language and bounds of the site."""
 
-    home: Annotated[Path, Help("The folder whose media folder holds the pictures.")] = Path(
-        "~/.vendrail"
-    )
+    home: Annotated[
+        Path,
+        Help("The folder with the pictures (media, public) and the files that are sold (files)."),
+    ] = Path("~/.vendrail")
     public_url: Annotated[str, Help("Where buyers and providers reach the site.")] = (
         "http://127.0.0.1:8000"
     )

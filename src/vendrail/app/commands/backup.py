@@ -28,9 +28,9 @@ def backup(
 ) -> None:
     """Write the platform into one file, while it runs.
 
-    One snapshot of the database, and from the home folder the secrets, the media and vendrail.toml.
-    The file is not encrypted and holds the master keys: whoever can read it can read every key that
-    is for sale. It is made for its owner alone (0600); keep it so.
+    One snapshot of the database, and from the home folder the secrets, media, files and
+    vendrail.toml. The file is not encrypted and holds the master keys: whoever can read it can read
+    every key that is for sale. It is made for its owner alone (0600); keep it so.
 
     Example: [bold]vendrail backup /srv/backups/[/]
     """

@@ -17,7 +17,7 @@ from vendrail.kernel.embedded.postmaster import find_postmaster
 from vendrail.kernel.errors import Malformed, Unavailable
 
 # What may come to be in a home, and goes with --fresh if it came with the demo.
-PARTS = ("postgres", "secrets", "sandbox", "mailbox", "media")
+PARTS = ("postgres", "secrets", "sandbox", "mailbox", "media", "files")
 _SIGNS = (*PARTS, "vendrail.toml", "bench", "demo.json")  # Any of them: a Vendrail home.
 _MARKER = "demo.json"
 _LOCK = "demo.lock"

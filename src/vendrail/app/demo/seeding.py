@@ -9,7 +9,6 @@ from vendrail.api.catalog import (
     DeliveryKind,
     KeyIntake,
     KeyLine,
-    ProductId,
     PutStatus,
 )
 from vendrail.api.settlement import Settlement
@@ -18,9 +17,8 @@ from vendrail.app.demo.market import KEYS_PER_VARIANT, PICTURES, Goods, Market, 
 from vendrail.app.wiring import House
 from vendrail.kernel.errors import Broken, Malformed
 from vendrail.kernel.ids import derive, new_id
-from vendrail.kernel.vault import Vault
 
-_DOWNLOADS = "demo/downloads"
+_DOWNLOADS = "demo"
 _INTAKES = 8  # Variants whose keys are taken in by one call.
 _DONE = (PutStatus.CREATED, PutStatus.CHANGED, PutStatus.UNCHANGED)
 
@@ -40,7 +38,7 @@ async def seed(house: House, *, is_known: bool) -> int:
     write_pictures(house.platform.home / "media")
     is_new = await _put_shops(catalog, house.api(Settlement), market, is_known=is_known)
     await _put_products(catalog, market.goods)
-    await _put_contents(catalog, house.vault, house.platform.home / "media", market.goods)
+    await _put_contents(catalog, house.platform.home / "files", market.goods)
     keys = await _put_keys(catalog, house, market.goods)
     if is_new and not keys:
         raise Broken("The demo's shops are new, and still their keys were there. Use --fresh.")
@@ -73,9 +71,7 @@ async def _put_products(catalog: Catalog, goods: Sequence[Goods]) -> None:
     _check(await catalog.put_products(missing), [product.slug for product in missing])
 
 
-async def _put_contents(
-    catalog: Catalog, vault: Vault, media: Path, goods: Iterable[Goods]
-) -> None:
+async def _put_contents(catalog: Catalog, files: Path, goods: Iterable[Goods]) -> None:
     """Give texts, reusable keys and files to what delivers them, where nothing was given yet."""
     endless = [each for each in goods if each.product.delivery is not DeliveryKind.UNIQUE_KEY]
     views = await catalog.read_products([each.product.id for each in endless])
@@ -83,7 +79,7 @@ async def _put_contents(
     for each, view in zip(endless, views, strict=True):
         text = each.content
         if each.product.delivery is DeliveryKind.FILE:
-            text = write_book(vault, media, each.product.id)
+            text = write_book(files)
         if view is not None:
             contents += [(sku, text) for sku, left in view.stock.items() if left == 0]
     _check(await catalog.put_contents(contents), [sku for sku, _ in contents])
@@ -133,12 +129,12 @@ def write_pictures(media: Path) -> None:
         _write(folder / f"{slug}.svg", covers.draw(slug).encode())
 
 
-def write_book(vault: Vault, media: Path, product: ProductId) -> str:
-    """Write the book where only who has bought it will look; give its path below media."""
-    place = vault.keyed_hash("demo.download", product.bytes).hex()[:32]
-    path = f"{_DOWNLOADS}/{place}/{book.FILE_NAME}"
-    (media / path).parent.mkdir(parents=True, exist_ok=True)
-    _write(media / path, book.build())
+def write_book(files: Path) -> str:
+    """Write the book where only an order that bought it leads; give its path below files."""
+    files.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = f"{_DOWNLOADS}/{book.FILE_NAME}"
+    (files / path).parent.mkdir(parents=True, exist_ok=True)
+    _write(files / path, book.build())
     return path
 
 

@@ -51,7 +51,7 @@ class _Sealed:
 
 def _is_sound_content(row: store.VariantRow, text: str) -> bool:
     if row.delivery == DeliveryKind.FILE:
-        return shelves.is_media_path(text)
+        return shelves.is_path_below(text)
     return bool(text.strip()) and shelves.is_prose(text)
 
 

@@ -2,6 +2,7 @@
 
 from vendrail.kernel.http.addresses import Proxies, limit_key
 from vendrail.kernel.http.edge import Edge
+from vendrail.kernel.http.files import as_attachment, find_below
 from vendrail.kernel.http.forms import Csrf
 from vendrail.kernel.http.problems import (
     PROBLEM_HANDLERS,
@@ -18,6 +19,8 @@ __all__ = [
     "Csrf",
     "Edge",
     "Proxies",
+    "as_attachment",
+    "find_below",
     "limit_key",
     "new_application",
     "problem_body",

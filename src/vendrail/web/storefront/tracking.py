@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import structlog
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.response import Stream
+from litestar.response import File, Stream
 
-from vendrail.api.catalog import ProductId
+from vendrail.api.catalog import DeliveryKind, ProductId
 from vendrail.api.orders import (
     OrderId,
     OrderQuery,
@@ -32,12 +34,15 @@ from vendrail.api.payments import (
     PresentRequest,
 )
 from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.http import as_attachment, find_below
 from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages, version_of
 from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Asked, Front, Page, device_kind
 from vendrail.web.visitor import Visitor, read_form
+
+_log = structlog.get_logger(__name__)
 
 _ALIVE = (OrderState.PLACED, OrderState.PAID, OrderState.EXPIRED, OrderState.REFUNDING)
 _QUICK = (OrderState.PLACED, OrderState.PAID)
@@ -54,9 +59,10 @@ _PAY_SAYS = {
 class Tracking:
     """The page of one order, its live part, and what can be done on it."""
 
-    def __init__(self, front: Front, live: LivePages) -> None:
+    def __init__(self, front: Front, live: LivePages, files: Path) -> None:
         self._front = front
         self._live = live
+        self._files = files  # Never public: only an order that bought one opens one.
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -64,6 +70,7 @@ class Tracking:
             get("/orders/{serial:str}", name="web.order")(self.order),
             get("/orders/{serial:str}/live", name="web.live")(self.live),
             get("/orders/{serial:str}/keys.txt", name="web.keys")(self.keys),
+            get("/orders/{serial:str}/files/{number:str}", name="web.file")(self.file),
             post("/orders/{serial:str}/payments", name="web.pay")(self.pay),
             post("/orders/{serial:str}/cancel", name="web.cancel")(self.cancel),
             get("/orders/{serial:str}/events", name="web.events")(self.events),
@@ -144,7 +151,7 @@ class Tracking:
         visitor = self._front.visitor(request)
         id = read_serial(serial)
         view = await self._read(visitor, id) if id is not None else None
-        if view is None or not view.items:
+        if view is None or not view.items or view.delivery == DeliveryKind.FILE:
             return self._closed(request, visitor)
         headers = {
             "cache-control": "no-store",
@@ -153,6 +160,27 @@ class Tracking:
         }
         body = "".join(f"{item}\n" for item in view.items).encode()
         return Page(body, media_type="text/plain", headers=headers)
+
+    async def file(
+        self, request: Asked, serial: FromPath[str], number: FromPath[str]
+    ) -> Page | File:
+        """Give a file that the order has bought, once it is delivered; they count from 1."""
+        visitor = self._front.visitor(request)
+        id = read_serial(serial)
+        view = await self._read(visitor, id) if id is not None else None
+        path = view.file_path(number) if view is not None else None
+        if path is None:
+            return self._closed(request, visitor)
+        found = find_below(self._files, path)
+        if found is None:
+            _log.error("web.file_missing", order=serial, path=path)
+            return self._front.problem(request, 404)
+        headers = {
+            "cache-control": "no-store",
+            "content-disposition": as_attachment(found.name),
+            **guards(),
+        }
+        return File(found, media_type="application/octet-stream", headers=headers)
 
     async def pay(self, request: Asked, serial: FromPath[str]) -> Page:
         """Open another way to pay; earlier ones stay payable."""
