@@ -1,6 +1,8 @@
 """The edge of HTTP: problems, safe headers, honest addresses, bounded bodies, forms of our own."""
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar import Request, Response, get, post
 from litestar.params import JSONBody
+from litestar.response import Stream
 
 from vendrail.kernel.errors import Broken, Malformed, Overloaded, Unavailable
 from vendrail.kernel.http import Csrf, Edge, Proxies, limit_key, new_application, too_many
@@ -62,7 +65,17 @@ async def limited() -> Response[bytes]:
     return too_many(3.1)
 
 
-HANDLERS = (fail, page, own, me, numbers, size, limited)
+@get("/endless")
+async def endless() -> Stream:
+    async def signs() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0.01)
+
+    return Stream(signs(), media_type="text/event-stream")
+
+
+HANDLERS = (fail, page, own, me, numbers, size, limited, endless)
 
 
 def client(peer="192.0.2.9", **options):
@@ -262,6 +275,31 @@ async def test_a_body_over_its_limit_is_refused(path, count, status):
     assert (status, status) == (said.status_code, unsaid.status_code)
     if status == 413:
         assert "body_too_large" == said.json()["code"] == unsaid.json()["code"]
+
+
+@pytest.mark.parametrize("path", ["/page", "/own", "/limited", "/nowhere", "/fail/bug", "/numbers"])
+async def test_head_is_answered_like_get_without_a_body(path):
+    """HEAD gives what GET gives, status and headers, and no byte of the body."""
+    async with client() as http:
+        whole, head = await http.get(path), await http.head(path)
+
+    apart = {"x-request-id"}
+    assert whole.status_code == head.status_code
+    assert b"" == head.content
+    assert {(k, v) for k, v in whole.headers.items() if k not in apart} == {
+        (k, v) for k, v in head.headers.items() if k not in apart
+    }
+
+
+async def test_head_of_a_stream_ends():
+    """HEAD of what never ends is answered at once, and the stream is stopped."""
+    metrics = Metrics()
+    async with asyncio.timeout(10), client(metrics=metrics) as http:
+        head = await http.head("/endless")
+
+    assert (200, b"") == (head.status_code, head.content)
+    assert "text/event-stream" in head.headers["content-type"]
+    assert 1 == metrics.value("vendrail_http_request_seconds", "HEAD", "/endless", "2xx")
 
 
 async def test_requests_are_measured_by_route():

@@ -3,6 +3,7 @@
 An ASGI application around the Litestar one, so that also what matches no route is covered.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -102,12 +103,18 @@ class Edge:
         trace_id = new_trace_id()
         mark, length, is_chunked = self._read_head(http)
         mark = mark or trace_id[:16].encode()
+        method = http["method"]
         begun = perf_counter()
         token = request_id.set(mark.decode())
         exchange = _Exchange(send, self, mark)
+        if method == "HEAD":
+            # Every GET route answers HEAD too: as it answers GET, and the body stays here.
+            http["method"] = "GET"
+            exchange = _HeadExchange(send, self, mark)
+            receive = exchange.until_ended(receive)
         limit = self._limit(http["path"])
         try:
-            with start_trace(http["method"], trace_id):
+            with start_trace(method, trace_id):
                 if length > limit:
                     await exchange.refuse(413, "body_too_large", _TOO_LARGE)
                     return
@@ -122,7 +129,7 @@ class Edge:
         finally:
             request_id.reset(token)
             if self._metrics is not None:
-                self._measure(self._metrics, http, exchange.status, perf_counter() - begun)
+                self._measure(self._metrics, http, method, exchange.status, perf_counter() - begun)
 
     def _read_head(self, scope: HTTPScope) -> tuple[bytes, int, bool]:
         """Give the id that came along, the length, whether that is unknown; set the true client."""
@@ -169,10 +176,12 @@ class Edge:
         return [*given, *added, (b"x-request-id", mark)]
 
     @staticmethod
-    def _measure(metrics: Metrics, scope: HTTPScope, status: int, taken_s: float) -> None:
+    def _measure(
+        metrics: Metrics, scope: HTTPScope, method: str, status: int, taken_s: float
+    ) -> None:
         # Labels come from the routes, never from what was typed: their number is bounded.
         route = cast("dict[str, Any]", scope).get("path_template") or "none"
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = method if method in _METHODS else "other"
         label = f"{status // 100}xx" if status else "none"
         metrics.observe("vendrail_http_request_seconds", taken_s, method, route, label)
 
@@ -208,6 +217,39 @@ class _Exchange:
         await self.send(cast("Message", start))
         rest = {"type": "http.response.body", "body": body, "more_body": False}
         await self.send(cast("Message", rest))
+
+
+class _HeadExchange(_Exchange):
+    """An answer without its body: what was asked is what it would be like."""
+
+    __slots__ = ("_ended",)
+
+    def __init__(self, send: Send, edge: Edge, mark: bytes) -> None:
+        super().__init__(send, edge, mark)
+        self._ended = asyncio.Event()
+
+    async def send(self, message: Message) -> None:
+        """Pass the head on and end the answer there; whatever comes of its body is dropped."""
+        if message["type"] == "http.response.start":
+            await super().send(message)
+        elif not self._ended.is_set():
+            self._ended.set()
+            end = {"type": "http.response.body", "body": b"", "more_body": False}
+            await super().send(cast("Message", end))
+
+    def until_ended(self, receive: Receive) -> Receive:
+        """Tell the application that the asker has gone, once the head is out: streams end too."""
+        has_body = True
+
+        async def receive_or_end() -> Any:
+            nonlocal has_body
+            if has_body:
+                has_body = False
+                return await receive()
+            await self._ended.wait()
+            return {"type": "http.disconnect"}
+
+        return receive_or_end
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
