@@ -1,13 +1,18 @@
 """A settlement over a real ledger, and short ways to say what happens to money."""
 
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
 import pytest
 
-from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode
+from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode, TransferResult
 from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale, Settlement
 from vendrail.kernel import rpc
+from vendrail.kernel.db import Database, Row, Transaction
+from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive, new_id
+from vendrail.kernel.migrate import migrate, role_name
 from vendrail.ledger.service import LedgerService
 from vendrail.settlement.service import SettlementService
 from vendrail.settlement.settings import SettlementSettings
@@ -103,6 +108,91 @@ class World:
         assert result.is_done
 
 
+class Fuse:
+    """Where calls break off: after so many of them, for as long as it is lit."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+
+    @contextmanager
+    def broken_after(self, calls: int) -> Iterator[None]:
+        """Let so many calls pass and break every later one, until the block ends."""
+        self._left = calls
+        try:
+            yield
+        finally:
+            self._left = None
+
+    def burn(self) -> None:
+        """Count one call."""
+        if self._left is None:
+            return
+        if self._left == 0:
+            raise Broken("A crash.")
+        self._left -= 1
+
+
+class FragileTransaction(Transaction):
+    """A transaction whose statements count against a fuse."""
+
+    __slots__ = ("_fuse",)
+
+    def __init__(self, inner: Transaction, fuse: Fuse) -> None:
+        super().__init__(inner._connection)
+        self._fuse = fuse
+
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
+        """Run a statement, unless the fuse is burnt."""
+        self._fuse.burn()
+        return await super().fetch(sql, *values)
+
+    async def execute(self, sql: str, *values: object) -> int:
+        """Run a statement, unless the fuse is burnt."""
+        self._fuse.burn()
+        return await super().execute(sql, *values)
+
+
+class FragileDatabase(Database):
+    """A service's real database that counts its transactions and breaks when the fuse says so."""
+
+    def __init__(self, dsn: str, service: str, fuse: Fuse) -> None:
+        super().__init__(dsn, service, role=role_name(service))
+        self.opened_count = 0
+        self._fuse = fuse
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that may break off."""
+        self.opened_count += 1
+        async with super().transaction() as tx:
+            yield FragileTransaction(tx, self._fuse)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """Borrow a connection that may break off."""
+        async with super().reading() as tx:
+            yield FragileTransaction(tx, self._fuse)
+
+
+class FragileLedger:
+    """The real ledger, reached over a line that counts what is posted and may break."""
+
+    def __init__(self, inner: Ledger, fuse: Fuse) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self.posted_counts: list[int] = []
+        self.open_accounts = inner.open_accounts
+        self.read_balances = inner.read_balances
+        self.read_entries = inner.read_entries
+        self.read_transfers = inner.read_transfers
+
+    async def post_transfers(self, transfers: Sequence[Transfer]) -> list[TransferResult]:
+        """Post, unless the fuse is burnt."""
+        self._fuse.burn()
+        self.posted_counts.append(len(transfers))
+        return await self._inner.post_transfers(transfers)
+
+
 @pytest.fixture
 async def ledger(make_database, clock) -> Ledger:
     """The real ledger."""
@@ -116,3 +206,18 @@ async def world(request, make_database, clock, ledger) -> World:
     service = SettlementService(db, clock, SettlementSettings(), ledger)
     remote = rpc.loopback(Settlement, service) if request.param == "remote" else service
     return World(clock, ledger, remote, service, db)
+
+
+@pytest.fixture
+async def fragile_world(database_url, clock) -> AsyncIterator[World]:
+    """The same over real databases and a real ledger that break off where `fuse` says."""
+    await migrate(database_url, ["ledger", "settlement"])
+    fuse = Fuse()
+    books, db = (FragileDatabase(database_url, name, fuse) for name in ("ledger", "settlement"))
+    ledger = FragileLedger(LedgerService(books, clock), fuse)
+    service = SettlementService(db, clock, SettlementSettings(), ledger)
+    world = World(clock, ledger, service, service, db)
+    world.fuse = fuse
+    yield world
+    await books.close()
+    await db.close()

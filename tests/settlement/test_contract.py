@@ -10,7 +10,6 @@ from vendrail.api.settlement import (
     SaleStatus,
 )
 from vendrail.kernel.codec import replace
-from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, new_id
 from vendrail.settlement.fees import PLATFORM
 from vendrail.settlement.service import SettlementService
@@ -31,27 +30,17 @@ async def test_a_sale_is_split_and_replay_moves_money_once(world):
     assert balances == await world.balances()
 
 
-async def test_a_batch_of_sales_is_one_ledger_call_and_no_commit(world, monkeypatch):
+async def test_a_batch_of_sales_is_one_ledger_call_and_no_commit(fragile_world):
     """The hot path posts a whole batch in one call, and settlement itself commits nothing."""
-    posted, opened = [], []
-    post, transaction = world.ledger.post_transfers, Database.transaction
-
-    async def post_counted(transfers):
-        posted.append(len(transfers))
-        return await post(transfers)
-
-    def transaction_counted(self):
-        opened.append(self.service)
-        return transaction(self)
-
-    await world.settlement.split_sales([world.sale(100)])
-    monkeypatch.setattr(world.ledger, "post_transfers", post_counted)
-    monkeypatch.setattr(Database, "transaction", transaction_counted)
+    world = fragile_world
+    await world.settlement.split_sales([world.sale(100)])  # Opens the merchant's accounts.
+    world.ledger.posted_counts.clear()
+    world.db.opened_count = 0
     results = await world.settlement.split_sales([world.sale(1_000 + n) for n in range(128)])
 
     assert {SaleStatus.SPLIT} == {result.status for result in results}
-    assert [3 * 128] == posted
-    assert "settlement" not in opened
+    assert [3 * 128] == world.ledger.posted_counts
+    assert 0 == world.db.opened_count
 
 
 async def test_money_booked_before_is_split_after(world):

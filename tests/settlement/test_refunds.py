@@ -6,7 +6,6 @@ import itertools
 from vendrail.api.ledger import Chart
 from vendrail.api.settlement import FeeTerms, RefundPostingStatus
 from vendrail.kernel.codec import replace
-from vendrail.kernel.db import Transaction
 from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.ids import new_id
 
@@ -277,31 +276,16 @@ async def test_debt_taken_for_a_refund_that_failed_is_given_back(world):
     assert 1_980 == balances["available"]
 
 
-async def test_a_crash_at_any_statement_is_healed_by_asking_again(world, monkeypatch):
+async def test_a_crash_at_any_statement_is_healed_by_asking_again(fragile_world):
     """Broken off after any call, refunds end right when they are asked for again."""
+    world = fragile_world
     sale = await split(world, 100_000, basis_points=500, is_fee_refunded=True)
-    calls = {"left": 0}
-
-    def breaking(method):
-        async def broken(self, *values, **names):
-            if calls["left"] == 0:
-                raise Broken("A crash.")
-            calls["left"] -= 1
-            return await method(self, *values, **names)
-
-        return broken
-
-    ledger_post = type(world.ledger).post_transfers
     crashes = 0
     for ending in ("pay_refunds", "return_refunds"):
         for point in range(40):
             refund = world.refund(sale, 100, f"{ending}:{point}")
             await world.spend((await world.balances())["available"] - 40)
-            with monkeypatch.context() as patch:
-                calls["left"] = point
-                patch.setattr(Transaction, "fetch", breaking(Transaction.fetch))
-                patch.setattr(Transaction, "execute", breaking(Transaction.execute))
-                patch.setattr(type(world.ledger), "post_transfers", breaking(ledger_post))
+            with world.fuse.broken_after(point):
                 try:
                     await world.settlement.open_refunds([refund])
                     await getattr(world.settlement, ending)([refund])
