@@ -1,6 +1,7 @@
 """Telemetry: logs that hold no secret, metrics of one table, traces that cross batches."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -363,3 +364,16 @@ def test_any_traceparent_is_read_without_failing(header):
         pass
 
     assert "" == telemetry.current_trace_id()
+
+
+@pytest.mark.usefixtures("lines")  # Which puts everything back.
+def test_logs_go_to_standard_error_as_it_is_now():
+    """A standard error that was replaced and closed after the set-up takes no log line down."""
+    first, second = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(first):
+        init_logs("info")
+    first.close()
+    with contextlib.redirect_stderr(second):
+        structlog.get_logger().warning("still.told")
+
+    assert "still.told" in second.getvalue()

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -105,6 +105,22 @@ def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+class _StandardError:
+    """Standard error as it is when a line is written: it may be replaced, or closed, meanwhile."""
+
+    def write(self, text: str) -> int:
+        """Write to what is standard error now."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush what is standard error now."""
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
+        return sys.stderr.isatty()
+
+
 def init_logs(level: str = "info", *, is_json: bool = False, stream: TextIO | None = None) -> None:
     """Set up logs, ours and those of libraries alike, on standard error or a stream."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -118,7 +134,7 @@ def init_logs(level: str = "info", *, is_json: bool = False, stream: TextIO | No
         structlog.processors.format_exc_info,
         mask_event,
     ]
-    out = stream or sys.stderr
+    out: TextIO = stream or cast("TextIO", _StandardError())
     renderer: Processor = (
         structlog.processors.JSONRenderer(default=repr, ensure_ascii=False)
         if is_json
