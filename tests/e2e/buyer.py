@@ -18,6 +18,9 @@ WORDS = {
         "copy": "复制第 1 个卡密",
         "copied": "已复制",
         "orders": "我的订单",
+        "send a code": "发送验证码",
+        "code field": "验证码",
+        "show orders": "查看订单",
         "steps": ["已下单", "已支付", "已托管", "已交付", "已放款"],
     },
     "en-US": {
@@ -30,6 +33,9 @@ WORDS = {
         "copy": "Copy key 1",
         "copied": "Copied",
         "orders": "My orders",
+        "send a code": "Send a code",
+        "code field": "Code",
+        "show orders": "Show orders",
         "steps": ["Ordered", "Paid", "Held", "Delivered", "Released"],
     },
 }
@@ -54,7 +60,7 @@ class Buyer:
     async def write(self, label: str, text: str) -> None:
         """Fill in one field."""
         self.interactions += 1
-        await self.page.get_by_label(self.words.get(label, label)).fill(text)
+        await self.page.get_by_role("textbox", name=self.words.get(label, label)).fill(text)
 
     async def choose(self, label: str) -> None:
         """Choose one of several."""

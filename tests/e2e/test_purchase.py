@@ -157,3 +157,53 @@ async def test_x9_first_way_paid_after_choosing_another(visit):
     await wallet.confirm()
 
     assert await wallet.read_key() == await order.read_key()
+
+
+async def test_b2_second_payment_of_one_order_comes_back(visit):
+    """B2: both ways are paid; the first brings the key, the second goes back by itself."""
+    browser = await visit("en-US")
+    wallet = await browser.enter()
+    await wallet.open_product()
+    serial = await wallet.place("by page")
+    order = await browser.enter()
+    await order.page.goto(f"{order.site}/orders/{serial}")
+    await order.choose("by code")
+    await order.tap("use")
+    code = order.page.get_by_role("img", name=order.words["code"])
+    phone = await browser.enter()
+    await phone.page.goto(await scan(code, phone.page))
+    await wallet.confirm()
+    key = await wallet.read_key()
+    await phone.confirm()
+    due = time.monotonic() + 20
+    while not await phone.page.get_by_text("已全额退款").count():
+        assert time.monotonic() < due, await phone.page.inner_text("main")
+        await phone.page.wait_for_timeout(250)
+        await phone.page.reload()
+    await order.page.reload()
+
+    assert key == await order.read_key()
+    assert 1 == await order.keys.count()
+
+
+async def test_door_notices_the_payment_by_itself(visit):
+    """Who waits at the pay door itself, as buyers of an API client do, sees that it is paid."""
+    browser = await visit("en-US")
+    buyer, phone = await browser.enter(), await browser.enter()
+    await buyer.open_product()
+    serial = await buyer.place("by code")
+    attempt = buyer.page.url.partition("pay=")[2]
+    await buyer.page.clock.install()
+    await buyer.page.goto(f"{buyer.site}/pay/{serial}/{attempt}")
+    code = buyer.page.get_by_role("img", name=buyer.words["code"])
+    await phone.page.goto(await scan(code, phone.page))
+    await phone.confirm()
+    await phone.page.get_by_text("付款成功").wait_for()
+    for _ in range(20):
+        await buyer.page.clock.fast_forward(11_000)
+        await buyer.page.wait_for_timeout(200)
+        if not await code.count():
+            break
+
+    assert await buyer.page.get_by_role("heading", name="This is paid already").count()
+    assert [] == browser.complaints

@@ -1,0 +1,167 @@
+"""One walk through every page of the storefront, and what is seen at each stop."""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from playwright.async_api import Page
+from tests.e2e.buyer import CONTACT, Buyer
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKET = ROOT / "src/vendrail/app/demo/market.toml"
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+WIDTHS = (320, 768, 1440)
+# What is the same in every language: names of ours and of the web's.
+NAMES = re.compile(
+    r"Vendrail|REST|API|EN\b|English|简体中文|中$|[\w.-]+@[\w.-]+|zzzz"
+    r"|(?:订单|Order) [0-9A-Z]{6}"
+)
+FOREIGN = {
+    "zh-CN": re.compile(r"[A-Za-z]{2,}"),
+    "en-US": re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"),
+}
+
+IS_FITTING = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+
+# Everything that is read out or shown, but keys, numbers of orders and links.
+TEXTS = """() => {
+  const found = [document.title];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim();
+    if (text && !walker.currentNode.parentElement.closest('code, a.font-mono')) found.push(text);
+  }
+  for (const name of ['title', 'alt', 'placeholder', 'aria-label'])
+    for (const element of document.querySelectorAll(`[${name}]`))
+      found.push(element.getAttribute(name));
+  return found.filter((text) => text);
+}"""
+
+GRAVE = """async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
+  .filter((each) => ['serious', 'critical'].includes(each.impact))
+  .map((each) => `${each.id}: ${each.nodes.map((node) => node.html).join(' ').slice(0, 300)}`)"""
+
+
+@dataclass
+class Seen:
+    """What was not as it should be, each with the page and the place."""
+
+    stops: list[str] = field(default_factory=list)
+    overflowing: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    grave: list[str] = field(default_factory=list)
+
+
+@cache
+def goods() -> tuple[str, list[str]]:
+    """Give what merchants wrote: it is in their language, whatever the page's is."""
+    text = MARKET.read_text("utf-8")
+    market = tomllib.loads(text)
+    names = [each["name"] for kind in ("merchant", "shop") for each in market[kind]]
+    for product in market["product"]:
+        names += [product["title"], product.get("category", "")]
+        names += [each.get("title", "") for each in product["variants"]]
+    longest_first = sorted({name for name in names if name}, key=len, reverse=True)
+    return re.sub(r"[*`>|\s]", "", text), longest_first
+
+
+def strange_words(text: str, language: str) -> str:
+    """Give what of a text is in another language than its page's; mostly nothing."""
+    written, names = goods()
+    if re.sub(r"[*`>|\s]", "", text) in written:
+        return ""
+    for name in names:
+        text = text.replace(name, "")
+    return text if FOREIGN[language].search(NAMES.sub("", text)) else ""
+
+
+class Walk:
+    """A buyer who goes everywhere and looks closely."""
+
+    def __init__(self, buyer: Buyer, language: str) -> None:
+        self.buyer = buyer
+        self.page: Page = buyer.page
+        self.language = language
+        self.seen = Seen()
+
+    async def look(self, name: str, *, is_translated: bool = True) -> None:
+        """Look at the page as it is now, at every width."""
+        self.seen.stops.append(name)
+        for width in WIDTHS:
+            await self.page.set_viewport_size({"width": width, "height": 800})
+            if not await self.page.evaluate(IS_FITTING):
+                self.seen.overflowing.append(f"{name} at {width}")
+        await self.page.set_viewport_size({"width": 320, "height": 640})
+        if is_translated:
+            texts = await self.page.evaluate(TEXTS)
+            strange = [strange_words(text, self.language) for text in texts]
+            self.seen.foreign += [f"{name}: {words}" for words in strange if words]
+        await self.page.evaluate(AXE.read_text("utf-8"))
+        self.seen.grave += [f"{name}: {each}" for each in await self.page.evaluate(GRAVE)]
+
+    async def go(self, path: str, name: str, *, is_translated: bool = True) -> None:
+        """Open a page of the site and look at it."""
+        await self.page.goto(f"{self.buyer.site}{path}")
+        await self.look(name, is_translated=is_translated)
+
+    async def everywhere(self) -> Seen:
+        """Walk through every page there is."""
+        await self.go("/", "home")
+        await self.go("/?q=zzzz", "nothing found")
+        await self.go("/shops/shanlan-games", "shop")
+        await self.go("/help", "help")
+        await self.go("/design", "design", is_translated=False)  # It names colours.
+        await self.go("/nothing-here", "not found")
+        await self.go("/orders/01M83F0CEGE319NSG4W98Y6GAX", "closed")
+        await self._buy()
+        await self._find()
+        return self.seen
+
+    async def _buy(self) -> None:
+        buyer, page = self.buyer, self.page
+        await buyer.open_product()
+        await self.look("product")
+        await buyer.write("contact", "no address")
+        await buyer.tap("buy")
+        await page.locator("#problem").wait_for()
+        await self.look("product refused")
+        serial = await buyer.place("by code")
+        await self.look("pay by code")
+        (attempt,) = re.findall(r"pay=(\w{26})", page.url)
+        await self.go(f"/pay/{serial}/{attempt}", "door")
+        await page.goto(f"{buyer.site}/orders/{serial}")
+        await buyer.choose("by page")
+        await buyer.tap("use")
+        await page.wait_for_url("**/alipay/cashier/**")
+        await self.look("wallet", is_translated=False)  # It is the provider's.
+        wallet = page.url
+        await self.go(f"/orders/{serial}", "pay by page")
+        await page.goto(wallet)
+        await buyer.confirm()
+        await buyer.read_key()
+        await page.locator("summary").click()
+        await self.look("delivered")
+        await self.go(f"/pay/{serial}/{attempt}", "door of a paid order")
+        await buyer.open_product()
+        serial = await buyer.place("by code")
+        await page.locator("form[action$='/cancel'] button").click()
+        await page.locator("a[href^='/products/']").wait_for()
+        await self.look("cancelled")
+
+    async def _find(self) -> None:
+        buyer, page = self.buyer, self.page
+        await self.go("/lookup", "lookup")
+        await buyer.write("contact", CONTACT)
+        await buyer.tap("send a code")
+        await page.locator("#code").wait_for()
+        await self.look("code sent")
+        await buyer.write("code field", "0000")
+        await buyer.tap("show orders")
+        await page.locator("#code-problem").wait_for()
+        await self.look("wrong code")
+        await page.locator("#link").fill("no link")
+        await page.locator("form[action='/lookup/link'] button").click()
+        await page.locator("#link-problem").wait_for()
+        await self.look("wrong link")
