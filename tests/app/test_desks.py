@@ -174,6 +174,22 @@ def test_sagas_are_listed_and_woken(place) -> None:
     assert "sagas list" in refused.stderr
 
 
+def test_a_saga_of_no_order_is_woken_by_its_number(place) -> None:
+    """What belongs to a capture alone is named by the number that the list shows."""
+    capture = to_serial(UUID(int=7))
+    place.sql("update orders.saga set kind = 'suspense', subject = $1, id = $2, state = 'stuck'",
+              UUID(int=7), UUID(int=8))  # fmt: skip
+
+    shown = place.cli("sagas", "list")
+    number = to_serial(UUID(int=8))
+    place.cli("sagas", "retry", capture, "--reason", "x", exit_code=2)
+    told = place.json("sagas", "retry", number, "--reason", "the books are mended")
+
+    assert number in shown.stdout
+    assert {"id": number, "woken": True} == told
+    assert ["running"] == [row["state"] for row in place.sql("select state from orders.saga")]
+
+
 def test_a_stuck_saga_is_found_by_people(place) -> None:
     """A saga that waits for a person is listed as stuck, with its problem."""
     place.sql("update orders.saga set state = 'stuck', problem = 'The books disagree.'")

@@ -239,6 +239,24 @@ async def test_x09_two_attempts_paid_deliver_once_and_give_one_back(market):
     assert [] == await is_clean(market)
 
 
+async def test_a_saga_of_no_order_is_woken_by_its_own_id(market):
+    """What was paid twice waits for its provider, and looks again when its saga is named."""
+    await market.offer("GAME")
+    placed = await market.place("GAME")
+    for _ in range(2):
+        await market.pay(placed.order)
+    await market.run()
+    (before,) = await market.orders.list_sagas(10)
+    by_order = await market.orders.wake_orders([placed.order])
+    woken = await market.orders.wake_sagas([before.id, placed.order, before.id])
+    (after,) = await market.orders.list_sagas(10)
+
+    assert ("surplus", [False]) == (before.kind, by_order)
+    assert [True, False, True] == woken
+    assert before.due_at > market.clock.now() == after.due_at
+    assert [] == await market.orders.wake_sagas([])
+
+
 async def test_x05_money_that_finds_no_stock_goes_back(market):
     """Paid but sold out: the saga turns, and the money is on its way back (X5)."""
     await market.offer("GONE", keys=0, hold_policy=HoldPolicy.AT_PAYMENT)

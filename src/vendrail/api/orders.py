@@ -221,7 +221,7 @@ class SagaView(Record, frozen=True):
 
     id: UUID
     kind: str
-    order: UUID
+    order: UUID  # Of money that fits no order: the capture.
     state: str
     step: str
     reason: str
@@ -286,6 +286,10 @@ class Orders(Protocol):
 
     async def wake_orders(self, orders: Sequence[OrderId]) -> list[bool]:
         """Let waiting sagas look again now (a review was settled, stock returned)."""
+        ...
+
+    async def wake_sagas(self, sagas: Sequence[UUID]) -> list[bool]:
+        """Let waiting and stuck sagas look again now, by their own ids: also those of no order."""
         ...
 
     async def list_sagas(self, sagas_max: int) -> list[SagaView]:

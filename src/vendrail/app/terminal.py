@@ -5,6 +5,7 @@ Results go to standard output, everything else to standard error, so that `--jso
 
 import getpass
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ EXIT_FINDINGS = 1  # The command ran, and found what a person must look at.
 EXIT_MALFORMED = 2
 EXIT_UNAVAILABLE = 3
 EXIT_BROKEN = 4
+_SERIALS = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}(\n[0-9A-HJKMNP-TV-Z]{26})*")
 
 Json = Annotated[bool, typer.Option("--json", help="For machines: the last line is one object.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why: kept with who did it.")]
@@ -65,7 +67,14 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     lines = [list(row) for row in rows]
     for place, name in enumerate(columns):
         is_number = bool(lines) and all(isinstance(line[place], int) for line in lines)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        # Serial numbers are there to be copied: they stay whole, other columns make room.
+        is_serial = bool(lines) and all(_SERIALS.fullmatch(str(line[place])) for line in lines)
+        table.add_column(
+            name,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_serial,
+        )
     for line in lines:
         table.add_row(*(_cell(value) for value in line))
     out().print(table)

@@ -48,10 +48,18 @@ def list_(
         return
     show_table(
         "",
-        ("order", "kind", "state", "waits for", "tries", "due", "problem"),
+        ("saga\nand its order", "kind", "state", "waits for", "tries", "due", "problem"),
         [
-            (to_serial(s.order), s.kind, s.state, s.reason, s.attempts, s.due_at, s.problem)
-            for s in found
+            (
+                f"{to_serial(saga.id)}\n{to_serial(saga.order)}",  # Whole: to be copied.
+                saga.kind,
+                saga.state,
+                saga.reason,
+                saga.attempts,
+                saga.due_at,
+                saga.problem,
+            )
+            for saga in found
         ],
     )
 
@@ -60,18 +68,21 @@ async def _retry(id: UUID, reason: str) -> bool:
     async with opened_house() as house:
         record_act(house.platform.home, "sagas.retry", to_serial(id), reason)
         orders: Orders = house.api(Orders)
-        [is_woken] = await orders.wake_orders([OrderId(id)])
-        return is_woken
+        woken = [*await orders.wake_orders([OrderId(id)]), *await orders.wake_sagas([id])]
+        return any(woken)
 
 
 @app.command()
 def retry(
-    serial: Annotated[str, typer.Argument(help="The order's serial number, or its id.")],
+    serial: Annotated[str, typer.Argument(help="An order, or a saga as `sagas list` names it.")],
     reason: Reason,
     *,
     json: Json = False,
 ) -> None:
-    """Let the sagas of an order look again now: those that wait, and those that are stuck.
+    """Let a saga, or those of an order, look again now, whether they wait or are stuck.
+
+    What an order bought, paid back by request or let expire is found by the order. What was paid
+    twice, or fits no order (surplus, suspense, unmatched), is named by the saga's own number.
 
     The running platform does the work. What was done before is not done again.
 
@@ -79,8 +90,8 @@ def retry(
     """
     id = read_serial(serial)
     if not run(_retry(id, need_reason(reason))):
-        raise Malformed(f"Nothing of order {to_serial(id)} waits: see `vendrail sagas list`.")
+        raise Malformed(f"Nothing of {to_serial(id)} waits: see `vendrail sagas list`.")
     if json:
-        write_json({"order": to_serial(id), "woken": True})
+        write_json({"id": to_serial(id), "woken": True})
     else:
-        out().print(f"Order {to_serial(id)} looks again now.")
+        out().print(f"{to_serial(id)} looks again now.")

@@ -336,9 +336,19 @@ class OrdersService:
             expiries = {derive(order, "expiry"): order for order in orders}
             known = purchases | of_refunds | expiries
             woken = {known[id] for id in await self._log.wake(tx, list(known), now)}
+        self._hint()
+        return [order in woken for order in orders]
+
+    async def wake_sagas(self, sagas: Sequence[UUID]) -> list[bool]:
+        """Let waiting and stuck sagas look again now, by their own ids."""
+        async with self._db.reading() as tx:
+            woken = await self._log.wake(tx, sagas, self._clock.now())
+        self._hint()
+        return [id in woken for id in sagas]
+
+    def _hint(self) -> None:
         self.wakeups.wake("sagas")
         self.wakeups.wake("returns")
-        return [order in woken for order in orders]
 
     async def list_sagas(self, sagas_max: int) -> list[SagaView]:
         """List sagas that have not ended, oldest first."""
