@@ -84,7 +84,7 @@ class Placing:
             choices.append(_Choice(order, offer, status))
             placements.append(None)
         placed = iter(await self._place(choices, now) if choices else ())
-        await self._reopen_attempts(repeats, now)
+        await self._reopen_attempts(repeats)
         return [given or next(placed) for given in placements]
 
     async def _find_known(self, orders: Sequence[PlaceOrder]) -> dict[UUID | bytes | None, Row]:
@@ -325,9 +325,7 @@ class Placing:
         if refused:
             await self._withdraw(refused)
 
-    async def _reopen_attempts(
-        self, repeats: Sequence[tuple[PlaceOrder, Row]], now: datetime
-    ) -> None:
+    async def _reopen_attempts(self, repeats: Sequence[tuple[PlaceOrder, Row]]) -> None:
         """A process may have died between writing an order and opening its first way to pay."""
         attempts = [
             Attempt(
@@ -346,7 +344,6 @@ class Placing:
             for order, row in repeats
             if order.method
             and row["state"] == OrderState.PLACED
-            and row["expires_at"] > now
             and decide.request_hash(order) == row["request_hash"]
         ]
         if attempts:
