@@ -35,7 +35,7 @@ async def bench_callback(
         if status is not ChannelStatus.CREATED:
             raise Broken(f"The bench's channel was not taken: {status}.")
         warm = 50
-        market = await ground.seed(variants=variants, keys=orders + warm)
+        market = await ground.seed(variants=variants, runs=(warm, orders))
         async with served(ground, environment) as port:
             main = Tally()
             seconds = 0.0

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -65,9 +65,12 @@ class Ground:
     server_pids: list[int] = field(default_factory=list)  # Of servers that run beside the bench.
 
     async def seed(
-        self, *, variants: int, keys: int, merchants: int = 20, prefix: str = "SKU"
+        self, *, variants: int, runs: Sequence[int], merchants: int = 20, prefix: str = "SKU"
     ) -> Market:
-        """Make merchants, shops, products and sealed keys, spread evenly."""
+        """Make merchants, shops, products, and sealed keys for `runs` of so many orders each.
+
+        Every run deals the variants out in turn from the first, so each takes its own share whole.
+        """
         house = self.house
         catalog, settlement = house.api(Catalog), house.api(Settlement)
         now = house.clock.now()
@@ -98,7 +101,7 @@ class Ground:
                 Product(product, shop.id, f"p-{number}", f"Product {number}", [variant])
             )
         await catalog.put_products(products)
-        per_variant = -(-keys // variants)
+        per_variant = sum(-(-orders // variants) for orders in runs) + 1
         for sku in market.skus:
             for begin in range(0, per_variant, _INTAKE):
                 count = min(_INTAKE, per_variant - begin)

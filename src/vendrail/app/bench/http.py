@@ -297,7 +297,7 @@ async def bench_http(
         if status is not ChannelStatus.CREATED:
             raise Broken(f"The bench's channel was not taken: {status}.")
         warm = min(500, orders)
-        market = await ground.seed(variants=variants, keys=orders + warm)
+        market = await ground.seed(variants=variants, runs=(warm, orders))
         async with served(ground, environment, workers=workers) as port:
             first = Tally()
             await _through(port, market, channel, notifier, warm, connections, first)

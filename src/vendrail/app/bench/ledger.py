@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
 from vendrail.api.ledger import (
@@ -33,6 +34,7 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
 
 _OPEN_BATCH = 5_000
+_IDS_PER_MS = 64  # Ids move on with time, as those of orders that come at this pace do.
 _SETTLE_S = 1.5
 _FUND_MINOR = 10**9
 
@@ -144,7 +146,8 @@ def _transfers(ground: Ground, ids: list[AccountId], size: int) -> list[Transfer
     while len(made) < size:
         source, target = zipf.draw(), zipf.draw()
         if source != target:
-            made.append(_transfer(new_id(now), ids[source], ids[target], 1))
+            at = now + timedelta(milliseconds=len(made) // _IDS_PER_MS)
+            made.append(_transfer(new_id(at), ids[source], ids[target], 1))
     return made
 
 

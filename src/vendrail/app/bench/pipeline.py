@@ -260,15 +260,14 @@ async def bench_pipeline(
             raise Broken(f"The bench's channel was not taken: {status}.")
         warm = min(batch * 4, orders)
         runs = 2 if grown else 1
-        # Each run deals the variants out in turn from the first: each begins one short of even.
-        market = await ground.seed(variants=variants, keys=(orders * runs + warm) + 3 * variants)
+        market = await ground.seed(variants=variants, runs=[warm, *[orders] * runs])
         house.start_jobs()
         await Lanes(ground, market, channel.id).run(warm, batch, lanes, progress)
         run = await measure(ground, market, channel.id, orders, batch, lanes, progress)
         await check(ground, run.lanes, market, progress)
         told = _tell(run, orders, batch, lanes)
         if grown:
-            hot = await ground.seed(variants=1, keys=grown, merchants=1, prefix="HOT")
+            hot = await ground.seed(variants=1, runs=[grown], merchants=1, prefix="HOT")
             await Lanes(ground, hot, channel.id).run(grown, batch, lanes, progress)
             again = await measure(ground, market, channel.id, orders, batch, lanes, progress)
             told |= {
