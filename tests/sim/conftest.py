@@ -1,5 +1,6 @@
 """The simulations' fixtures: one forge and one provider a run, one seed for all that is random."""
 
+import asyncio
 import os
 import random
 import subprocess
@@ -36,12 +37,23 @@ def pytest_runtest_makereport(item, call):
     """A failure prints the seed and the commit that repeat it."""
     report = yield
     if report.failed and "seed" in getattr(item, "funcargs", {}):
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE
-        ).stdout.strip()
+        words = ["git", "rev-parse", "--short", "HEAD"]
+        shown = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE)
+        commit = shown.stdout.strip()
         told = f"make sim SEED={item.funcargs['seed']}   at commit {commit or 'unknown'}"
         report.sections.append(("repeat this run", told))
     return report
+
+
+@pytest.fixture
+def tell(capsys):
+    """Say something that is shown whether or not the test passes: how much was proved."""
+
+    def say(*lines):
+        with capsys.disabled():
+            sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+    return say
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +73,9 @@ def provider(tmp_path_factory):
 
 
 @pytest.fixture
-async def world(postgres_url, tmp_path, forge, provider):
+def world(postgres_url, tmp_path, forge, provider):
     """A marketplace; a test seeds it as it needs."""
     made = World(postgres_url, tmp_path / "home", forge, provider)
     made.home.mkdir()
     yield made
-    await made.close()
+    asyncio.run(made.close())

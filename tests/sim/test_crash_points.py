@@ -8,11 +8,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from simkit.proxy import CommitProxy
 from simkit.provider import CHANNEL
+from simkit.proxy import CommitProxy
 from simkit.servers import Server, ask
+from simkit.shift import Shift
 from simkit.world import (
-    PRICE_MINOR,
     World,
     broken_promises,
     named,
@@ -43,7 +43,7 @@ class Run:
     dsn: str
     server: Server
     proxy: CommitProxy
-    clock_file: Path
+    shift: Shift
     death: tuple[int, bool] | None
     is_armed: bool = False
     is_dead: bool = False
@@ -84,8 +84,7 @@ class Run:
         """What the dead server had claimed, others may claim when its time is over."""
         if not self.are_leases_over:
             self.are_leases_over = True
-            shift_s = float(self.clock_file.read_text()) + _LEASES_S
-            self.clock_file.write_text(str(shift_s))
+            self.shift.add_s(_LEASES_S)
 
     async def place(self, method: str) -> None:
         """Place the order; the same key gives the same order again."""
@@ -172,7 +171,7 @@ async def run_out(run: Run) -> None:
     """Place, look at the code, never pay; the time runs out."""
     run.arm()
     await run.place("alipay_qr")
-    run.clock_file.write_text(str(_EXPIRY_S))
+    run.shift.add_s(_EXPIRY_S)
     await run.see("expired")
 
 
@@ -180,15 +179,16 @@ STORIES = {"order": (buy, "delivered"), "refund": (give_back, "refunded"),
            "expired": (run_out, "expired")}  # fmt: skip
 
 
-async def tell(world: World, folder: Path, story: str, death: tuple[int, bool] | None) -> list[str]:
+async def tell_story(
+    world: World, folder: Path, story: str, death: tuple[int, bool] | None
+) -> list[str]:
     """Tell one story on a database of its own; give its commits."""
     told, state = STORIES[story]
     name = f"{story}-{death[0]}-{death[1]}" if death else story
-    clock_file = folder / f"clock-{name}"
-    clock_file.write_text("0")
+    shift = Shift(folder / f"clock-{name}")
     async with world.cloned() as dsn, CommitProxy(socket_of(dsn)) as proxy:
-        server = world.server(through(dsn, proxy.port), SIM_CLOCK_FILE=str(clock_file))
-        run = Run(world, dsn, server, proxy, clock_file, death)
+        server = world.server(through(dsn, proxy.port), SIM_CLOCK_FILE=str(shift.file))
+        run = Run(world, dsn, server, proxy, shift, death)
         proxy.on_commit = run.on_commit
         await server.start()
         try:
@@ -204,9 +204,7 @@ async def tell(world: World, folder: Path, story: str, death: tuple[int, bool] |
 
 async def warm_up(world: World, folder: Path) -> None:
     """Let a server meet the template, so that what any first start writes is written."""
-    clock_file = folder / "clock-of-template"
-    clock_file.write_text("0")
-    server = world.server(named(world.postgres_url, world.template), SIM_CLOCK_FILE=str(clock_file))
+    server = world.server(named(world.postgres_url, world.template))
     await server.start()
     await asyncio.sleep(0.3)
     server.kill()
@@ -235,25 +233,24 @@ async def check(dsn: str, order: UUID, state: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("story", list(STORIES))
-async def test_a_kill_at_any_commit_changes_no_ending(story, world, tmp_path, capsys):
+async def test_a_kill_at_any_commit_changes_no_ending(story, world, tmp_path, tell):
     """Killed before and after each commit, the order still reaches its one right end."""
     await world.seed(variants=1, keys=3)
     await warm_up(world, tmp_path)
-    labels = await tell(world, tmp_path, story, None)
+    labels = await tell_story(world, tmp_path, story, None)
     places = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     async def one(death: tuple[int, bool]) -> tuple[tuple[int, bool], str | bool]:
         async with places:
             try:
-                return death, bool(await tell(world, tmp_path, story, death))
+                return death, bool(await tell_story(world, tmp_path, story, death))
             except (AssertionError, TimeoutError) as error:
                 return death, f"{type(error).__name__}: {error}"
 
     deaths = [(n, is_before) for n in range(1, len(labels) + 1) for is_before in (True, False)]
     ends = await asyncio.gather(*(one(death) for death in deaths))
     killed = sum(end is True for _, end in ends)
-    with capsys.disabled():
-        print(f"\n{story}: {len(labels)} commits, {killed} of {len(deaths)} runs killed: {labels}")
+    tell(f"{story}: {len(labels)} commits, {killed} of {len(deaths)} runs killed: {labels}")
 
     assert [] == [(death, end) for death, end in ends if isinstance(end, str)]
     assert killed >= len(deaths) * 0.8  # Housekeeping falls due at other moments in other runs.

@@ -5,13 +5,11 @@ Each is the platform's own application on the platform's own HTTP server, one pr
 SIGKILL takes all of it.
 """
 
-import asyncio
 import gc
 import json
 import os
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import uvloop
@@ -19,25 +17,13 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from simkit.shift import Shift, ShiftedClock  # Known from the line above on.
 from vendrail.app.serving import Application, assemble, split_names
 from vendrail.app.wiring import build
 from vendrail.kernel.config import load_platform
 from vendrail.kernel.telemetry import init_logs, init_tracing
-
-
-class ShiftedClock:
-    """The machine's clock, moved on by the seconds that a file holds."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def now(self) -> datetime:
-        """Give the present moment and what the file adds to it."""
-        return datetime.now(UTC) + timedelta(seconds=float(self._file.read_text() or 0))
-
-    async def sleep(self, delay_s: float) -> None:
-        """Wait for so many seconds."""
-        await asyncio.sleep(delay_s)
 
 
 class ShiftedApplication(Application):
@@ -49,7 +35,7 @@ class ShiftedApplication(Application):
         init_logs(platform.log_level)
         init_tracing("vendrail", ratio=platform.trace_ratio, endpoint="")
         services, faces, peers = split_names(platform)
-        clock = ShiftedClock(Path(self._environment["SIM_CLOCK_FILE"]))
+        clock = ShiftedClock(Shift(Path(self._environment["SIM_CLOCK_FILE"])))
         self.house = await build(
             platform, self._environment, only=services, peers=peers, clock=clock
         )

@@ -12,6 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 _WRITES = re.compile(
     rb"^\s*(insert|update|delete|copy|with\b.*\b(insert|update|delete)\b)",
@@ -49,7 +50,7 @@ class CommitProxy:
         """Count from one again."""
         self.labels.clear()
 
-    async def __aenter__(self) -> "CommitProxy":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

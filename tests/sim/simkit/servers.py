@@ -18,6 +18,23 @@ _READY_S = 20.0
 _REPLY_S = 20.0
 
 
+class Line(Connection):
+    """A kept connection that knows when it was lost while nobody waited."""
+
+    is_lost = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remember it."""
+        self.is_lost = True
+        super().connection_lost(exc)
+
+    async def send(self, request: bytes) -> Reply:
+        """Send, or say that the server is gone."""
+        if self.is_lost or self._transport is None or self._transport.is_closing():
+            raise ConnectionError("The server hung up.")
+        return await super().send(request)
+
+
 class Forge:
     """The process that forks servers: everything is imported in it once."""
 
@@ -55,6 +72,12 @@ class Server:
     port: int = field(default_factory=free_port)
     pid: int = 0
     kills: int = 0
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has said that it is ready, and has not been killed since."""
+        return self.up.is_set()
 
     @property
     def url(self) -> str:
@@ -65,6 +88,7 @@ class Server:
         """Start it, and wait until it is ready."""
         self.pid = await self.forge.fork({**self.environment, "VENDRAIL_PORT": str(self.port)})
         await self.wait_ready()
+        self.up.set()
 
     async def wait_ready(self) -> None:
         """Wait until it says that it is ready."""
@@ -80,6 +104,7 @@ class Server:
         """SIGKILL, at once."""
         if self.pid:
             pid, self.pid = self.pid, 0
+            self.up.clear()
             self.kills += 1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -98,7 +123,7 @@ async def ask(
 ) -> Reply:
     """Ask one thing over a connection of its own."""
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
+    _, connection = await loop.create_connection(Line, "127.0.0.1", port)
     try:
         sent = connection.send(request(method, path, headers or {}, body))
         return await asyncio.wait_for(sent, _REPLY_S)

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from simkit.provider import Provider
 from simkit.servers import Forge, Server
-
 from vendrail.api.catalog import (
     Catalog,
     KeyIntake,
@@ -110,7 +109,7 @@ class World:
                 lines = [KeyLine(n + 1, f"{sku}-{begin + n:07}") for n in range(count)]
                 await catalog.add_keys([KeyIntake(sku, new_id(now), lines)])
         await house.stop()
-        await owner.execute(f"vacuum analyze")
+        await owner.execute("vacuum analyze")
         await owner.close()
         await asyncio.sleep(0.1)  # Fee terms hold from a moment on.
 
