@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vendrail.app.__main__ import COMMANDS, app, load
+from vendrail.app.bench.table import BENCHES
 from vendrail.app.reference import commands, stale_pages
 from vendrail.kernel.vault import Vault
 
@@ -238,6 +240,14 @@ def test_unknown_service_is_refused(place) -> None:
 def test_bench_refuses_what_it_does_not_know(place) -> None:
     """An unknown bench, or an option that a bench does not take, is refused by name."""
     assert "pipeline" in place.cli("bench", "coffee", exit_code=2).stderr
+
+
+def test_make_bench_runs_every_bench() -> None:
+    """What `make bench` runs one after another is all the benches there are."""
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    [listed] = re.findall(r"for kind in ([a-z ]+); do \$\(BIN\)/vendrail bench", makefile)
+
+    assert set(BENCHES) == set(listed.split())
 
 
 def test_bench_tells_its_figures_as_one_object(place) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from vendrail.app.bench.callback import bench_callback
+from vendrail.app.bench.http import bench_http
+from vendrail.app.bench.ledger import bench_ledger
 from vendrail.app.bench.pipeline import bench_pipeline
 
 
@@ -16,4 +19,7 @@ class Bench:
 
 BENCHES = {
     "pipeline": Bench("From order placed to key readable, in batches.", bench_pipeline),
+    "http": Bench("The whole way over HTTP, callbacks signed.", bench_http),
+    "ledger": Bench("Posting alone, on accounts with limits.", bench_ledger),
+    "callback": Bench("From callback to key readable, unloaded.", bench_callback),
 }
