@@ -130,3 +130,13 @@ async def test_pages_are_shut_to_scripts_and_guessing(door, shop, precreate):
     assert style.headers["content-type"].startswith("text/css")
     assert wrong.status_code == 404
     assert len(url.rsplit("/", 1)[1]) >= 22
+
+
+async def test_bare_address_says_what_it_is(door):
+    """Whoever opens the sandbox's address by hand reads what it is for; its icon is there."""
+    page = await door.client.get(f"{door.url}/")
+    icon = re.search(r'rel="icon"[^>]*href="([^"]+)"', page.text)[1]
+
+    assert "支付宝" in page.text
+    assert 200 == page.status_code
+    assert "image/svg+xml" == (await door.client.get(f"{door.url}{icon}")).headers["content-type"]

@@ -77,6 +77,12 @@ def _show(sandbox: Sandbox, token: str, notice: str = "") -> Response[str]:
     )
 
 
+@get("/")
+async def show_home() -> Response[str]:
+    """Say what this is to whoever opens the sandbox's bare address."""
+    return _render("home.html", 200)
+
+
 @get(["/alipay/cashier/{token:str}", "/alipay/qr/{token:str}"])
 async def show_cashier(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
     """Open an order: amount, merchant, state; from now on the trade exists."""
@@ -115,4 +121,4 @@ async def show_mark() -> Response[bytes]:
     return Response(_read_asset("mark.svg"), media_type="image/svg+xml")
 
 
-WALLET_ROUTES = [show_cashier, pay_cashier, cancel_cashier, show_style, show_mark]
+WALLET_ROUTES = [show_home, show_cashier, pay_cashier, cancel_cashier, show_style, show_mark]
