@@ -1,5 +1,8 @@
 """What the demo says, in the language of the terminal: Chinese or English."""
 
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +57,15 @@ class Places(Record, frozen=True):
     home: Path
 
 
+def program() -> str:
+    """Give the command line as it can be typed here, whether or not it is on PATH."""
+    ours = Path(sys.executable).with_name("vendrail")
+    if not ours.is_file() or shutil.which("vendrail") == str(ours):
+        return "vendrail"
+    here = Path.cwd()
+    return str(ours.relative_to(here)) if ours.is_relative_to(here) else str(ours)
+
+
 class Tongue:
     """One of the two languages."""
 
@@ -85,7 +97,8 @@ class Tongue:
         row("api", f"{places.site_url}/api/openapi.json", self.say("api_note"))
         row("metrics", f"{places.site_url}/metrics")
         row("mailbox", str(places.home / "mailbox"), self.say("mailbox_note"))
-        row("audit", f"vendrail --home {places.home} audit", self.say("audit_note"))
+        audit = f"{program()} --home {shlex.quote(str(places.home))} audit"
+        row("audit", audit, self.say("audit_note"))
         rows.add_row("", "")
         rows.add_row("", self.say("stop"))
         return Panel(
