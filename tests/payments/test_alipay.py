@@ -165,6 +165,25 @@ def test_a_get_or_another_key_proves_nothing():
     assert CallbackRefusal("signature_wrong") == read_notification(notification(), own)
 
 
+@pytest.mark.parametrize(
+    "first, last",
+    [
+        (b"total_amount=99999.00&", b""),  # Who reads the last would find a good signature.
+        (b"", b"&total_amount=99999.00"),  # … and who reads the first, here.
+        (b"total_amount=12.30&", b""),
+        (b"total%5Famount=99999.00&", b""),
+        (b"", b"&sign=again"),
+        (b"", b"&never_heard_of=1&never_heard_of=1"),
+    ],
+)
+def test_a_form_that_names_a_field_twice_is_refused(first, last):
+    """Two readers could see two amounts: such a form proves nothing, whatever is signed."""
+    good = notification()
+
+    assert isinstance(read_notification(good, SETTINGS), CallbackFacts)
+    assert CallbackRefusal("malformed") == read_notification(first + good + last, SETTINGS)
+
+
 @given(st.binary(max_size=400))
 def test_garbage_is_refused_and_never_crashes(body):
     """Whatever is posted, nothing is raised and nothing is believed."""
