@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from vendrail.api.payments import ChannelStatus, Payments
 from vendrail.app.bench.ground import durability, open_ground, percentile, prove
 from vendrail.app.bench.http import Notifier, Tally, pay_all, place_all, served
-from vendrail.app.bench.pipeline import Progress, bench_channel
+from vendrail.app.bench.lanes import Progress
+from vendrail.app.bench.pipeline import bench_channel
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.errors import Broken

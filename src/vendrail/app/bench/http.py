@@ -32,8 +32,9 @@ from vendrail.app.bench.ground import (
     pgbench_tps,
     prove,
 )
+from vendrail.app.bench.lanes import Progress
 from vendrail.app.bench.load import Connection, request, spread
-from vendrail.app.bench.pipeline import Progress, bench_channel
+from vendrail.app.bench.pipeline import bench_channel
 from vendrail.app.keys import make_key_pair
 from vendrail.kernel.codec import Record, decode, replace
 from vendrail.kernel.config import PlatformSettings

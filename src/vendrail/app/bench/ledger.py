@@ -27,7 +27,7 @@ from vendrail.app.bench.ground import (
     percentile,
     pgbench_tps,
 )
-from vendrail.app.bench.pipeline import Progress
+from vendrail.app.bench.lanes import Progress
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Broken

@@ -6,32 +6,23 @@ first order placed to the last key readable.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.orders import (
-    OrderDelivered,
-    OrderEvent,
     OrderId,
     OrderQuery,
     Orders,
-    PlaceOrder,
-    PlaceStatus,
 )
 from vendrail.api.payments import (
-    CaptureReport,
-    CaptureSource,
-    CaptureStatus,
     ChannelAccount,
     ChannelId,
     ChannelStatus,
     Payments,
 )
 from vendrail.app.bench.ground import (
-    PRICE_MINOR,
     Counters,
     Ground,
     Market,
@@ -41,20 +32,14 @@ from vendrail.app.bench.ground import (
     percentile,
     pgbench_tps,
     prove,
-    shard,
 )
+from vendrail.app.bench.lanes import Crowd, Progress, Told, open_crowd
 from vendrail.app.keys import make_key_pair
-from vendrail.kernel.codec import decode
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.errors import Broken
-from vendrail.kernel.ids import new_id
-from vendrail.kernel.outbox import Cursor
-from vendrail.payments.attempts import out_trade_no
 
-_PATIENCE_S = 120.0
+_GROWN_STEP = 100_000
 _SETTLE_S = 1.5  # Sessions report their statistics within a second.
-
-Progress = Callable[[str, int, int], None]
 
 
 def bench_channel() -> ChannelAccount:
@@ -77,107 +62,10 @@ def bench_channel() -> ChannelAccount:
     )
 
 
-class Lanes:
-    """Places and pays orders, and sees them delivered."""
-
-    def __init__(self, ground: Ground, market: Market, channel: ChannelId) -> None:
-        house = ground.house
-        self._house = house
-        self._orders: Orders = house.api(Orders)
-        self._payments: Payments = house.api(Payments)
-        self._market = market
-        self._channel = channel
-        self._begun_at: dict[UUID, float] = {}
-        self.latencies_ms: list[float] = []
-        self.delivered: set[UUID] = set()
-        self.errors = 0
-
-    async def run(self, orders: int, batch: int, lanes: int, progress: Progress) -> float:
-        """Send all orders through; give the seconds it took."""
-        skus = self._market.skus
-        batches = iter(range(0, orders, batch))
-        begun = time.perf_counter()
-
-        async def lane() -> None:
-            for first in batches:
-                await self._send(skus, first, min(batch, orders - first))
-
-        watch = asyncio.create_task(self._watch(orders, progress))
-        await asyncio.gather(*(lane() for _ in range(lanes)))
-        ended = await watch
-        return ended - begun
-
-    async def _send(self, skus: list[str], first: int, size: int) -> None:
-        now = self._house.clock.now()
-        started = time.perf_counter()
-        orders = []
-        for number in range(first, first + size):
-            sku = skus[number % len(skus)]
-            orders.append(
-                PlaceOrder(
-                    OrderId(new_id(now, shard(self._market, sku))),
-                    sku,
-                    1,
-                    "CNY",
-                    f"buyer{number}@example.com",
-                    "alipay",
-                    f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
-                    f"device-{number}",
-                )
-            )
-        placements = await self._orders.place_orders(orders)
-        placed = [p.order for p in placements if p.status is PlaceStatus.PLACED and p.order]
-        self.errors += size - len(placed)
-        for order in placed:
-            self._begun_at[order] = started
-        statuses = await self._payments.record_captures(
-            [
-                CaptureReport(
-                    self._channel,
-                    f"2026112322001{order.int % 10**15:015}",
-                    out_trade_no(order, 1),
-                    PRICE_MINOR,
-                    "CNY",
-                    now,
-                    CaptureSource.QUERY,
-                )
-                for order in placed
-            ]
-        )
-        self.errors += sum(status is not CaptureStatus.RECORDED for status in statuses)
-
-    async def _watch(self, orders: int, progress: Progress) -> float:
-        """Follow the events of delivery until all orders are through; give the moment."""
-        wake = self._house.wakeups.subscribe("orders")
-        cursor = Cursor()
-        last = time.perf_counter()
-        while len(self.delivered) + self.errors < orders:
-            wake.clear()
-            (page,) = await self._orders.read_events([cursor])
-            cursor = page.cursor
-            now = time.perf_counter()
-            for payload in page.batches:
-                for event in decode(payload, list[OrderEvent]):
-                    if isinstance(event, OrderDelivered) and event.order in self._begun_at:
-                        self.delivered.add(event.order)
-                        self.latencies_ms.append((now - self._begun_at[event.order]) * 1_000)
-            if page.batches:
-                last = now
-                progress("delivered", len(self.delivered), orders)
-                continue
-            if now - last > _PATIENCE_S:
-                raise Broken(f"Only {len(self.delivered)} of {orders} orders were delivered.")
-            try:
-                await asyncio.wait_for(wake.wait(), timeout=0.05)
-            except TimeoutError:
-                continue
-        return last
-
-
-async def check(ground: Ground, lanes: Lanes, market: Market, progress: Progress) -> None:
+async def check(ground: Ground, told: Told, market: Market, progress: Progress) -> None:
     """After the clock: the books are clean, and every order has a key of its own."""
     orders: Orders = ground.house.api(Orders)
-    ids = list(lanes.delivered)
+    ids = list(told.delivered)
     keys: list[str] = []
     for begin in range(0, len(ids), 1_000):
         queries = [
@@ -197,9 +85,8 @@ async def check(ground: Ground, lanes: Lanes, market: Market, progress: Progress
 class Measured:
     """One measured run of so many orders."""
 
-    lanes: Lanes
+    told: Told
     orders: int
-    seconds: float
     before: Counters
     ended: Counters  # When the clock stopped.
     after: Counters  # When all sessions had told their statistics.
@@ -207,7 +94,7 @@ class Measured:
     @property
     def rate(self) -> float:
         """Orders a second."""
-        return self.orders / self.seconds
+        return self.orders / self.told.seconds
 
     @property
     def cpu_ms(self) -> float:
@@ -216,22 +103,15 @@ class Measured:
 
 
 async def measure(
-    ground: Ground,
-    market: Market,
-    channel: ChannelId,
-    orders: int,
-    batch: int,
-    lanes: int,
-    progress: Progress,
+    ground: Ground, crowd: Crowd, market: Market, orders: int, batch: int, lanes: int
 ) -> Measured:
     """Send so many orders through and count."""
     await asyncio.sleep(_SETTLE_S)
     before = await count(ground)
-    main = Lanes(ground, market, channel)
-    seconds = await main.run(orders, batch, lanes, progress)
+    told = await crowd.send(market, orders, batch, lanes)
     ended = await count(ground)
     await asyncio.sleep(_SETTLE_S)
-    return Measured(main, orders, seconds, before, ended, await count(ground))
+    return Measured(told, orders, before, ended, await count(ground))
 
 
 async def bench_pipeline(
@@ -241,7 +121,8 @@ async def bench_pipeline(
     *,
     orders: int = 60_000,
     batch: int = 512,
-    lanes: int = 3,
+    lanes: int = 2,
+    processes: int = 2,
     variants: int = 200,
     grown: int = 0,
     with_reference: bool = True,
@@ -259,23 +140,30 @@ async def bench_pipeline(
         if status is not ChannelStatus.CREATED:
             raise Broken(f"The bench's channel was not taken: {status}.")
         warm = min(batch * 4, orders)
-        runs = 2 if grown else 1
-        market = await ground.seed(variants=variants, runs=[warm, *[orders] * runs])
-        house.start_jobs()
-        await Lanes(ground, market, channel.id).run(warm, batch, lanes, progress)
-        run = await measure(ground, market, channel.id, orders, batch, lanes, progress)
-        await check(ground, run.lanes, market, progress)
-        told = _tell(run, orders, batch, lanes)
-        if grown:
-            hot = await ground.seed(variants=1, runs=[grown], merchants=1, prefix="HOT")
-            await Lanes(ground, hot, channel.id).run(grown, batch, lanes, progress)
-            again = await measure(ground, market, channel.id, orders, batch, lanes, progress)
-            told |= {
-                "grown": grown,
-                "grown_orders_per_s": round(again.rate, 1),
-                "grown_cost": round(run.rate / again.rate, 3),
-                "grown_cpu_cost": round(again.cpu_ms / run.cpu_ms, 3),
-            }
+        sizes = [warm, orders, orders] if grown else [warm, orders]
+        # Each process deals the variants out in turn by itself.
+        runs = [-(-size // processes) for size in sizes for _ in range(processes)]
+        market = await ground.seed(variants=variants, runs=runs)
+        given = dict(environment)
+        async with open_crowd(ground, given, channel.id, processes) as crowd:
+            await crowd.send(market, warm, batch, lanes)
+            progress("warm", warm, orders)
+            run = await measure(ground, crowd, market, orders, batch, lanes)
+            progress("delivered", orders, orders)
+            await check(ground, run.told, market, progress)
+            told = _tell(run, orders, batch, lanes, processes)
+            if grown:
+                hot = await ground.seed(variants=1, runs=[grown], merchants=1, prefix="HOT")
+                for at in range(0, grown, _GROWN_STEP):
+                    await crowd.send(hot, min(_GROWN_STEP, grown - at), batch, lanes)
+                    progress("grown", min(at + _GROWN_STEP, grown), grown)
+                again = await measure(ground, crowd, market, orders, batch, lanes)
+                told |= {
+                    "grown": grown,
+                    "grown_orders_per_s": round(again.rate, 1),
+                    "grown_cost": round(run.rate / again.rate, 3),
+                    "grown_cpu_cost": round(again.cpu_ms / run.cpu_ms, 3),
+                }
         shown = await durability(ground)
         stock = await house.api(Catalog).count_stock(market.skus[:1])
         tps = await pgbench_tps(ground) if with_reference else 0.0
@@ -288,9 +176,9 @@ async def bench_pipeline(
     }
 
 
-def _tell(run: Measured, orders: int, batch: int, lanes: int) -> dict[str, object]:
+def _tell(run: Measured, orders: int, batch: int, lanes: int, processes: int) -> dict[str, object]:
     before, ended, after = run.before, run.ended, run.after
-    latencies_ms = run.lanes.latencies_ms
+    latencies_ms = run.told.latencies_ms
     commits = (after.commits - before.commits) / orders
     database_cpu_s = ended.database_cpu_s - before.database_cpu_s
     return {
@@ -298,11 +186,12 @@ def _tell(run: Measured, orders: int, batch: int, lanes: int) -> dict[str, objec
         "orders": orders,
         "batch": batch,
         "lanes": lanes,
+        "processes": processes,
         "orders_per_s": round(run.rate, 1),
         "p50_ms": round(percentile(latencies_ms, 0.50), 1),
         "p95_ms": round(percentile(latencies_ms, 0.95), 1),
         "p99_ms": round(percentile(latencies_ms, 0.99), 1),
-        "errors": run.lanes.errors,
+        "errors": run.told.errors,
         "rows_per_order": round((after.rows - before.rows) / orders, 2),
         "commits_per_order": round(commits, 4),
         "commits_per_batch": round(commits * batch, 1),
