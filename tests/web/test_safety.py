@@ -74,8 +74,8 @@ async def test_x16_what_a_visitor_types_stays_text(browser):
     search = await browser.get("/", params={"q": HOSTILE[:80], "category": HOSTILE[:80]})
     form = await buy(browser, contact=HOSTILE, quantity=HOSTILE, nonce="")
     method = await buy(browser, method=HOSTILE)
-    browser.cookies.set("vr_recent", HOSTILE, domain="localhost")
-    browser.cookies.set("vr_theme", '"><script>', domain="localhost")
+    browser.cookies.set("vr_recent", HOSTILE, domain="localhost.local")
+    browser.cookies.set("vr_theme", '"><script>', domain="localhost.local")
     lookup = await browser.get("/lookup")
 
     for page in (search, form, method, lookup):
@@ -152,7 +152,9 @@ async def test_x17_cookie_of_one_order_opens_no_other(browser, market):
         assert "HttpOnly" in cookie
         assert "SameSite=lax" in cookie
     browser.cookies.clear()
-    browser.cookies.set("vr_order", cookies[0].split("=")[1].split(";")[0], domain="localhost")
+    browser.cookies.set(
+        "vr_order", cookies[0].split("=")[1].split(";")[0], domain="localhost.local"
+    )
     assert 404 == (await browser.get(paths[1])).status_code
 
 
