@@ -79,7 +79,7 @@ async def test_same_form_sent_twice_is_one_order(browser, market):
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"contact": "nobody"}, "Enter an e-mail address or phone number"),
+        ({"contact": "nobody"}, "Enter an e-mail address that we can reach you at."),
         ({"quantity": "11"}, "That quantity cannot be ordered."),
         ({"quantity": "2e1"}, "That quantity cannot be ordered."),
         ({"quantity": ""}, "That quantity cannot be ordered."),
@@ -185,3 +185,16 @@ async def test_recent_orders_are_remembered_without_their_secrets(browser):
     assert f'href="/orders/{serial}"' in page.text
     recent = next(c for c in placed.headers.get_list("set-cookie") if c.startswith("vr_recent"))
     assert "secret" not in recent
+
+
+async def test_recent_orders_say_when_they_were_placed(browser):
+    """My orders shows each order's moment; a made-up number in the cookie breaks nothing."""
+    await buy(browser)
+    own = await browser.get("/lookup")
+    browser.cookies.clear()
+    browser.cookies.set("vr_recent", "7" + "Z" * 25, domain="localhost.local")
+    forged = await browser.get("/lookup")
+
+    assert "Nov 23, 2026, 4:00:00" in own.text
+    assert 200 == forged.status_code
+    assert "Order ZZZZZZ" in forged.text

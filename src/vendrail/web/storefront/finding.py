@@ -1,5 +1,7 @@
 """Finding an order again: by its link, or by a one-time code to the contact; it leaks nothing."""
 
+from contextlib import suppress
+from datetime import datetime
 from urllib.parse import parse_qs, quote, urlsplit
 
 from litestar import get, post
@@ -7,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.orders import FoundOrder, LookupCode, LookupRequest, OrderQuery
 from vendrail.kernel.errors import Unavailable
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import from_serial, made_at, to_serial
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page
@@ -62,6 +64,7 @@ class Finding:
             problem=front.pages.translate(visitor, problem) if problem else "",
             problem_field=field,
             contact=contact,
+            recent=[(each, _placed_at(each, front.clock.now())) for each in visitor.recent],
             is_code_sent=is_code_sent,
             found=found,
             quote=quote,
@@ -132,6 +135,14 @@ class Finding:
                 is_code_sent=True,
             )
         return self._page(request, visitor, contact=contact, found=found)
+
+
+def _placed_at(serial: str, now: datetime) -> datetime | None:
+    """Read from an order's number when it was placed; a number that nobody gave has no time."""
+    with suppress(OverflowError):
+        at = made_at(from_serial(serial))
+        return at if at <= now else None
+    return None
 
 
 def _read_link(text: str) -> tuple[str, str]:

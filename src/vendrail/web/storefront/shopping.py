@@ -21,7 +21,7 @@ from vendrail.web.visitor import Visitor, read_form
 _SAYS = {
     PlaceStatus.CONTACT_MALFORMED: (
         "contact",
-        message("Enter an e-mail address or phone number we can reach you at."),
+        message("Enter an e-mail address that we can reach you at."),
     ),
     PlaceStatus.SKU_NOT_FOUND: ("sku", message("This choice is gone. Pick another one.")),
     PlaceStatus.NOT_ON_SALE: ("", message("This product is not on sale at the moment.")),
