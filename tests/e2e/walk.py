@@ -31,7 +31,7 @@ TEXTS = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent.trim();
-    if (text && !walker.currentNode.parentElement.closest('code, a.font-mono')) found.push(text);
+    if (text && !walker.currentNode.parentElement.closest('code')) found.push(text);
   }
   for (const name of ['title', 'alt', 'placeholder', 'aria-label'])
     for (const element of document.querySelectorAll(`[${name}]`))
