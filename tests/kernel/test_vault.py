@@ -150,7 +150,7 @@ def test_secret_files_are_for_their_owner_alone(home):
         Vault.open(home, {})
 
 
-def test_there_is_no_default_secret(tmp_path):
+def test_x18_there_is_no_default_secret(tmp_path):
     """Two installations share no key: the same row sealed and hashed differs (X18)."""
     first, second = Vault.open(tmp_path / "a", {}), Vault.open(tmp_path / "b", {})
     data_key = first.new_data_key()
