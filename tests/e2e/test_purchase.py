@@ -1,8 +1,12 @@
 """A key is bought in a real browser from the real demo: choose, pay, read it."""
 
+import asyncio
+import subprocess
+import sys
 import time
 
 import pytest
+from tests.demo.conftest import clean_environment
 from tests.e2e.buyer import CONTACT, KEY
 from tests.e2e.scanner import scan
 
@@ -207,3 +211,30 @@ async def test_door_notices_the_payment_by_itself(visit):
 
     assert await buyer.page.get_by_role("heading", name="This is paid already").count()
     assert [] == browser.complaints
+
+
+async def test_b10_partial_refund_shows_on_the_order(visit, demo):
+    """B10: an operator gives a part back at the command line; the buyer reads how much."""
+    buyer = await (await visit("en-US")).enter()
+    await buyer.open_product()
+    serial = await buyer.place("by page")
+    await buyer.confirm()
+    key = await buyer.read_key()
+    command = [sys.executable, "-m", "vendrail.app", "--home", str(demo.home), "orders", "refund"]
+    words = [serial, "--amount", "10.00", "--reason", "a kindness", "--yes"]
+    told = await asyncio.to_thread(
+        subprocess.run,
+        [*command, *words],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == told.returncode, told.stdout + told.stderr
+    due = time.monotonic() + 15
+    while not await buyer.page.get_by_text("CN¥10.00 went back the way it came.").count():
+        assert time.monotonic() < due, await buyer.page.inner_text("main")
+        await buyer.page.wait_for_timeout(250)
+        await buyer.page.reload()
+
+    assert key == await buyer.read_key()
