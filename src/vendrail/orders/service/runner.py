@@ -38,6 +38,7 @@ from vendrail.orders.settings import OrdersSettings
 _log = structlog.get_logger(__name__)
 
 _SLOW_KINDS = ("surplus", "unmatched")
+_LET_GO_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _BACKOFF_S = (0.2, 1.0, 5.0, 15.0, 60.0, 300.0)
 
 
@@ -322,6 +323,16 @@ class Runner:
                 await self._run(run, sagas[middle:])
 
     async def _postpone(self, sagas: Sequence[Saga], error: Exception) -> None:
+        """Let go of what failed; while the database is away keep at it, else a lease must end."""
+        for delay_s in _LET_GO_S:
+            try:
+                await self._let_go(sagas, error)
+            except Unavailable:
+                await self._clock.sleep(delay_s)
+            else:
+                return
+
+    async def _let_go(self, sagas: Sequence[Saga], error: Exception) -> None:
         """Look again later, ever more slowly; after enough failures it is a case for a person."""
         now = self._clock.now()
         async with self._db.transaction() as tx:
