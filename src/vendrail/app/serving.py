@@ -18,7 +18,7 @@ from vendrail.app.gauges import Gauges
 from vendrail.app.process import tune_process
 from vendrail.app.services import FACES, SCHEMAS, SERVICES
 from vendrail.app.wiring import House, build
-from vendrail.gateway.http import Doors
+from vendrail.gateway.http import Doors, Turnstile
 from vendrail.kernel import rpc
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings, load_platform
@@ -33,6 +33,7 @@ from vendrail.kernel.telemetry.probes import probes
 
 _log = structlog.get_logger(__name__)
 
+_CONNECTIONS_MAX = 16_384
 _RPC_BYTES_MAX = 32_000_000  # The edge keeps what comes from outside far smaller.
 
 Scope = dict[str, Any]
@@ -68,7 +69,7 @@ class Application:
     def __init__(self, platform: PlatformSettings, environment: Mapping[str, str]) -> None:
         self._platform = platform
         self._environment = environment
-        self._inner: Edge | None = None
+        self._inner: Edge | Turnstile | None = None
         self.house: House | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +114,7 @@ class Application:
         stop_tracing()
 
 
-def assemble(house: House, faces: Sequence[str]) -> Edge:
+def assemble(house: House, faces: Sequence[str]) -> Edge | Turnstile:
     """Put the routes of this process together: faces, rpc of its services, probes."""
     metrics = house.metrics
     metrics.put("vendrail_info", 1, __version__)
@@ -135,15 +136,17 @@ def assemble(house: House, faces: Sequence[str]) -> Edge:
         # What matches no route is a page too, where pages are served.
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
     inner: Any = new_application(handlers, body_bytes_max=_RPC_BYTES_MAX, **options)
-    if built is not None and "gateway" in faces:
-        inner = Doors(built.gateway(), inner)
-    return Edge(
+    gateway = built.gateway() if built is not None and "gateway" in faces else None
+    if gateway is not None:
+        inner = Doors(gateway, inner)
+    edge = Edge(
         inner,
         is_https=platform.public_url.startswith("https://"),
         proxies=platform.trusted_proxies,
         body_bytes_max=platform.body_bytes_max,
         metrics=metrics,
     )
+    return edge if gateway is None else Turnstile(gateway, edge)
 
 
 def create_app() -> Application:
@@ -206,6 +209,8 @@ def serve(platform: PlatformSettings) -> None:
             loop=Loops.uvloop,
             websockets=False,
             backlog=2_048,
+            # Counts connections, idle ones too: what is above waits unseen in the kernel.
+            backpressure=_CONNECTIONS_MAX,
             respawn_failed_workers=True,
             workers_kill_timeout=20,
             log_level=LogLevels.warning,

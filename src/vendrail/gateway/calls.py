@@ -18,7 +18,8 @@ from vendrail.api.orders import (
 from vendrail.api.payments import Callback, CallbackAnswer, Method, Payments
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.batcher import Batcher
-from vendrail.kernel.ids import shard_of
+from vendrail.kernel.ids import shard_in, shard_of
+from vendrail.kernel.shedding import Shedder
 from vendrail.kernel.telemetry import Metrics
 
 _OFFERS_REMEMBERED_MAX = 10_000
@@ -50,6 +51,7 @@ class Calls:
         self._places: Batcher[PlaceOrder, Placement] = Batcher(
             orders.place_orders, name="gateway.place_orders", metrics=metrics
         )
+        shedder = Shedder(self._places, _merchant_shard)
         self._reads: Batcher[OrderQuery, OrderView | None] = Batcher(
             orders.read_orders, name="gateway.read_orders", metrics=metrics
         )
@@ -64,7 +66,8 @@ class Calls:
         )
         self._sellers: dict[str, tuple[float, Seller | None]] = {}
         self._methods: dict[str, tuple[float, list[Method]]] = {}
-        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = self._places.submit
+        self.is_full: Callable[[], bool] = shedder.is_full
+        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = self._reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = self._pays.submit
         self.take: Callable[[Callback], Awaitable[CallbackAnswer]] = self._callbacks.submit
@@ -101,6 +104,10 @@ class Calls:
         """Wait until nothing is under way: before a stop."""
         for batcher in (self._places, self._pays, self._callbacks, self._reads, self._offers):
             await batcher.drain()
+
+
+def _merchant_shard(order: PlaceOrder) -> int:
+    return shard_in(order.id)
 
 
 def _paid_order(request: PayOrder) -> UUID:

@@ -118,6 +118,10 @@ class Gateway:
                 return refused(problems.METHOD_NOT_ALLOWED, headers=[(b"allow", allowed)])
         return refused(problems.NOT_FOUND)
 
+    def is_full(self) -> bool:
+        """Tell whether no order can be taken in now; one that is turned away is counted."""
+        return self._calls.is_full()
+
     async def _place(self, exchange: Exchange, _: str) -> Answer:
         address = self._address_of(exchange.scope)
         if self._place_limit is not None:
@@ -170,6 +174,40 @@ class Doors:
                     http["path"] = path[len(prefix) :] or "/"
                     await answer(http, receive, send)
                     return
+        await self._inner(scope, receive, send)
+
+
+class Turnstile:
+    """Before everything else: an order that cannot be taken in now costs next to nothing.
+
+    Turning away must be many times cheaper than taking in, or a flood is a standstill.
+    """
+
+    def __init__(self, gateway: Gateway, inner: ASGIApp) -> None:
+        self._gateway = gateway
+        self._inner = inner
+        body = problems.UNAVAILABLE.body("")
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"retry-after", b"1"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        self._start: Any = {"type": "http.response.start", "status": 503, "headers": headers}
+        self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Turn a new order away while there are too many; pass everything else on."""
+        if (
+            scope["type"] == ScopeType.HTTP
+            and scope["path"] == "/api/v1/orders"
+            and scope["method"] == "POST"
+            and self._gateway.is_full()
+        ):
+            await send(self._start)
+            await send(self._body)
+            return
         await self._inner(scope, receive, send)
 
 

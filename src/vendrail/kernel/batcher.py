@@ -71,19 +71,24 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """Put one item in; give its result when its batch is through."""
         if len(self._queue) >= self._queue_max:
-            self._refuse(1)
+            self.refuse(1)
         # A caller that goes away cancels its own future only; the item stays in its batch.
         return await self._put(item)
 
     async def submit_all(self, items: Sequence[Item]) -> list[Result]:
         """Put several items in, all or none; give their results in order."""
         if len(self._queue) + len(items) > self._queue_max:
-            self._refuse(len(items))
+            self.refuse(len(items))
         return list(await asyncio.gather(*[self._put(item) for item in items]))
 
-    def _refuse(self, count: int) -> NoReturn:
+    def note_shed(self, count: int) -> None:
+        """Count items that were turned away, here or before they came."""
         if self._metrics is not None:
             self._metrics.count("vendrail_shed_total", self.name, by=count)
+
+    def refuse(self, count: int) -> NoReturn:
+        """Turn items away; they are counted."""
+        self.note_shed(count)
         raise Overloaded(f"Too much is waiting for {self.name}; try again shortly.")
 
     def _put(self, item: Item) -> "asyncio.Future[Result]":

@@ -57,6 +57,11 @@ def shard_of(merchant: UUID) -> int:
     )
 
 
+def shard_in(id: UUID) -> int:
+    """Read the virtual shard that an order's id carries."""
+    return id.int >> 64 & SHARD_COUNT - 1
+
+
 def made_at(id: UUID) -> datetime:
     """Read the moment an id was made (for a derived id: its parent's)."""
     return _EPOCH + timedelta(milliseconds=id.int >> 80)

@@ -32,6 +32,8 @@ from vendrail.api.payments import (
     PresentRequest,
 )
 from vendrail.kernel.batcher import Batcher
+from vendrail.kernel.ids import shard_in
+from vendrail.kernel.shedding import Shedder
 from vendrail.kernel.telemetry import Metrics
 
 Key = TypeVar("Key")
@@ -117,7 +119,9 @@ class Calls:
             catalog.read_offers, name="web.read_offers", metrics=metrics
         )
         self._batchers = (places, reads, pays, attempts, presents, products, offers)
-        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = places.submit
+        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = Shedder(
+            places, _merchant_shard
+        ).submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
         self.attempts: Callable[[UUID], Awaitable[list[AttemptView]]] = attempts.submit
@@ -160,6 +164,10 @@ class Calls:
 
 def _is_payable(action: PaymentAction) -> bool:
     return action.kind is not ActionKind.NONE
+
+
+def _merchant_shard(order: PlaceOrder) -> int:
+    return shard_in(order.id)
 
 
 def _paid_order(request: PayOrder) -> UUID:

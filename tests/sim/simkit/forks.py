@@ -55,6 +55,7 @@ async def serve(environment: dict[str, str]) -> None:
         interface=Interfaces.ASGI,
         websockets=False,
         backlog=2_048,
+        backpressure=16_384,
         log_level=LogLevels.error,
     )
     await server.serve()
