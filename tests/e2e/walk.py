@@ -39,6 +39,13 @@ TEXTS = """() => {
   return found.filter((text) => text);
 }"""
 
+# A colour half way through a transition is nobody's colour; a spinner never ends.
+AT_REST = """async () => {
+  const isEnding = (each) => each.effect.getComputedTiming().endTime !== Infinity;
+  const moving = () => document.getAnimations().filter(isEnding);
+  while (moving().length) await Promise.allSettled(moving().map((each) => each.finished));
+}"""
+
 GRAVE = """async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
   .filter((each) => ['serious', 'critical'].includes(each.impact))
   .map((each) => `${each.id}: ${each.nodes.map((node) => node.html).join(' ').slice(0, 300)}`)"""
@@ -99,6 +106,7 @@ class Walk:
             strange = [strange_words(text, self.language) for text in texts]
             self.seen.foreign += [f"{name}: {words}" for words in strange if words]
         await self.page.evaluate(AXE.read_text("utf-8"))
+        await self.page.evaluate(AT_REST)
         self.seen.grave += [f"{name}: {each}" for each in await self.page.evaluate(GRAVE)]
 
     async def go(self, path: str, name: str, *, is_translated: bool = True) -> None:

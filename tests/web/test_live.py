@@ -77,6 +77,20 @@ async def test_key_shows_by_itself_at_the_hint(browser, app, market, wakeups, we
     assert {} == wakeups._events
 
 
+async def test_only_what_changed_moves(browser, app, market):
+    """An order's page stands still when it is opened; what comes later arrives with a motion."""
+    address = await buy(browser)
+    id = from_serial(address.split("/")[2])
+    page = await browser.get(address)
+    part = await browser.get(f"{address}/live?seen=before")
+    cookie = f"vr_order={market.secrets[id]}"
+    heard = await listen(app, f"{address}/events?seen=before", cookie, b"</section>")
+
+    assert "animate-arrive" not in page.text
+    assert "animate-arrive" in part.text
+    assert b"animate-arrive" in heard
+
+
 async def test_key_shows_without_a_hint_too(browser, app, market):
     """Where another process delivered, the common tick finds it within about a second."""
     address = await buy(browser)

@@ -47,6 +47,7 @@ _log = structlog.get_logger(__name__)
 _ALIVE = (OrderState.PLACED, OrderState.PAID, OrderState.EXPIRED, OrderState.REFUNDING)
 _QUICK = (OrderState.PLACED, OrderState.PAID)
 _BACK_WAIT_S = 2.0
+_PART = "parts/live.html"
 _OURS = {"pay", "go", "key"}
 _PAY_SAYS = {
     PayStatus.METHOD_NOT_OFFERED: message("Choose one of these ways to pay."),
@@ -128,6 +129,7 @@ class Tracking:
             here=f"/orders/{view.serial}",
             go=context["door"] if is_going and context["door"] else "",
             problem=problem,
+            is_swapped=False,
             private_link=f"{address}?key={quote(visitor.order_secret, safe='')}",
             **context,
         )
@@ -143,7 +145,7 @@ class Tracking:
             return Page(b"", status_code=204, headers={"cache-control": "no-store"})
         context = await self._context(request, view)
         return self._front.page(
-            request, visitor, "parts/live.html", is_private=True, problem="", **context
+            request, visitor, _PART, is_private=True, problem="", is_swapped=True, **context
         )
 
     async def keys(self, request: Asked, serial: FromPath[str]) -> Page:
@@ -299,7 +301,9 @@ class Tracking:
                     yield b": still here\n\n"
                     continue
                 context = await self._context(request, watch.view)
-                part = self._front.pages.text("parts/live.html", visitor, problem="", **context)
+                part = self._front.pages.text(
+                    _PART, visitor, problem="", is_swapped=True, **context
+                )
                 lines = "".join(f"data: {line}\n" for line in part.splitlines())
                 yield f"event: order\n{lines}\n".encode()
 
