@@ -1,9 +1,12 @@
 """Serving: one ASGI application of what runs in this process, and the server that carries it."""
 
 import asyncio
+import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -34,6 +37,7 @@ from vendrail.kernel.telemetry.probes import probes
 _log = structlog.get_logger(__name__)
 
 _CONNECTIONS_MAX = 16_384
+_LAST_CALL = signal.SIGUSR1  # The server is about to stop: end what would stay open for long.
 _RPC_BYTES_MAX = 32_000_000  # The edge keeps what comes from outside far smaller.
 
 Scope = dict[str, Any]
@@ -103,6 +107,7 @@ class Application:
         services, faces, peers = split_names(platform)
         tune_process()
         self.house = await build(platform, self._environment, only=services, peers=peers)
+        asyncio.get_running_loop().add_signal_handler(_LAST_CALL, self.house.wakeups.close)
         self._inner = assemble(self.house, faces)
         self.house.start_jobs()
         _log.info("serving.ready", services=services, faces=faces, peers=sorted(peers))
@@ -179,6 +184,24 @@ async def prepare(platform: PlatformSettings) -> None:
         raise Malformed(f"PostgreSQL {version.major} is too old; Vendrail needs 16 or newer.")
 
 
+def call_last_orders() -> None:
+    """Have the workers told of a stop before it begins: they end live pages, which last for long.
+
+    The server lets every request end before it stops, and a stream of events is one that does not.
+    A browser connects again by itself.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        stop = signal.getsignal(number)
+
+        def tell(signum: int, frame: FrameType | None, stop: Any = stop) -> None:
+            for worker in multiprocessing.active_children():
+                if worker.pid:
+                    os.kill(worker.pid, _LAST_CALL)
+            stop(signum, frame)
+
+        signal.signal(number, tell)
+
+
 def serve(platform: PlatformSettings) -> None:
     """Serve until told to stop; with the embedded database unless another is named."""
     init_logs(platform.log_level, is_json=platform.is_log_json)
@@ -199,7 +222,8 @@ def serve(platform: PlatformSettings) -> None:
         os.environ["VENDRAIL_PUBLIC_URL"] = platform.public_url
         os.environ["VENDRAIL_ONLY"] = ",".join(platform.only)
         os.environ["VENDRAIL_PEERS"] = ",".join(platform.peers)
-        Granian(
+        signal.signal(_LAST_CALL, signal.SIG_IGN)  # Deadly to a worker that still starts.
+        granian = Granian(
             "vendrail.app.serving:create_app",
             address=platform.host,
             port=platform.port,
@@ -214,7 +238,9 @@ def serve(platform: PlatformSettings) -> None:
             respawn_failed_workers=True,
             workers_kill_timeout=20,
             log_level=LogLevels.warning,
-        ).serve()
+        )
+        granian.on_startup(call_last_orders)
+        granian.serve()
     finally:
         if server is not None:
             server.close()

@@ -122,6 +122,13 @@ class Wakeups:
 
     def __init__(self) -> None:
         self._events: dict[str, list[asyncio.Event]] = {}
+        self.is_closing = False  # The process is about to stop: wait for nobody's sake any more.
+
+    def close(self) -> None:
+        """Say that the process is about to stop, and wake everyone so that they see it."""
+        self.is_closing = True
+        for topic in self._events:
+            self.wake(topic)
 
     def subscribe(self, topic: str) -> asyncio.Event:
         """Give an event that is set whenever the topic is woken."""

@@ -27,7 +27,8 @@ def version_of(view: OrderView) -> str:
 class Watch:
     """One page that waits for its order to change."""
 
-    def __init__(self, hint: asyncio.Event, seen: str) -> None:
+    def __init__(self, wakeups: Wakeups, hint: asyncio.Event, seen: str) -> None:
+        self._wakeups = wakeups
         self._hint = hint
         self._seen = seen
         self._ticks = 0
@@ -35,9 +36,13 @@ class Watch:
         self.view: OrderView | None = None
 
     async def until_changed(self, read: Callable[[], Awaitable[OrderView | None]]) -> bool:
-        """Wait; `view` is the changed order, or None for a sign of life. False: it is over."""
+        """Wait; `view` is the changed order, or None for a sign of life. False: it is over.
+
+        It is over when the order cannot be read, after a quarter of an hour or so, and when the
+        process stops: the browser connects again by itself, to whoever serves then.
+        """
         self.view = None
-        while self._ticks < _LIFE_TICKS:
+        while self._ticks < _LIFE_TICKS and not self._wakeups.is_closing:
             self._hint.clear()  # Before reading: a hint that comes meanwhile must not be lost.
             try:
                 view = await read()
@@ -76,7 +81,7 @@ class LivePages:
     @property
     def has_room(self) -> bool:
         """Whether one more page may be live; the others ask every few seconds instead."""
-        return self.count < self._pages_max
+        return self.count < self._pages_max and not self._wakeups.is_closing
 
     @contextlib.contextmanager
     def watch(self, order: UUID, seen: str) -> Iterator[Watch]:
@@ -85,7 +90,7 @@ class LivePages:
         hint = self._wakeups.subscribe(topic)
         self.count += 1
         try:
-            yield Watch(hint, seen)
+            yield Watch(self._wakeups, hint, seen)
         finally:
             self.count -= 1
             self._wakeups.unsubscribe(topic, hint)

@@ -1,0 +1,135 @@
+"""A server that is told to stop: pages held open end at once, requests in flight are answered."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vendrail.api.payments import Payments
+from vendrail.app.bench.ground import Ground, free_port
+from vendrail.app.bench.load import Connection, request
+from vendrail.app.bench.pipeline import bench_channel
+from vendrail.app.wiring import build
+from vendrail.kernel.codec import Record, decode
+from vendrail.kernel.config import PlatformSettings
+
+PAGES = 24
+STOP_S = 5.0  # A worker that does not stop is killed after twenty.
+
+
+class Placed(Record, frozen=True):
+    """What a buyer keeps of an order."""
+
+    id: str
+    secret: str
+
+
+@pytest.fixture
+async def market(platform_url, tmp_path):
+    """A market in a database of its own."""
+    platform = PlatformSettings(home=tmp_path, database_url=platform_url)
+    house = await build(platform, {})
+    await house.api(Payments).put_channels([bench_channel()])
+    made = await Ground(platform_url, house, None).seed(variants=2, runs=[12], merchants=1)
+    await house.stop()
+    return made
+
+
+@contextlib.asynccontextmanager
+async def served(home, dsn, workers):
+    """Run `vendrail serve`; give its process and its port."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "VENDRAIL_HOME": str(home),
+        "VENDRAIL_DATABASE_URL": dsn,
+        "VENDRAIL_LOG_LEVEL": "warning",
+        "VENDRAIL_TRUSTED_PROXIES": "127.0.0.0/8",
+    }
+    words = ["serve", "--port", str(port), "--workers", str(workers)]
+    process = subprocess.Popen([sys.executable, "-m", "vendrail.app", *words], env=environment)
+    try:
+        await _wait_ready(port)
+        yield process, port
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 30)
+
+
+async def _wait_ready(port):
+    asked = request("GET", "/readyz", {})
+    for _ in range(300):
+        with contextlib.suppress(OSError):
+            _, line = await asyncio.get_running_loop().create_connection(
+                Connection, "127.0.0.1", port
+            )
+            reply = await line.send(asked)
+            line.close()
+            if reply.status == 200:
+                return
+        await asyncio.sleep(0.1)
+    raise TimeoutError(f"Nothing was ready on port {port}.")
+
+
+def order_request(market, key):
+    """Write the request of a buyer."""
+    body = b'{"sku":"%s","quantity":1,"contact":"z@example.com","method":"alipay"}' % (
+        market.skus[0].encode()
+    )
+    headers = {"content-type": "application/json", "idempotency-key": f"{key}-{'x' * 16}"}
+    return request("POST", "/api/v1/orders", headers, body)
+
+
+async def place(port, market):
+    """Place an order; a server that is cold may ask for another moment first."""
+    for _ in range(50):
+        _, line = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
+        reply = await line.send(order_request(market, "first"))
+        line.close()
+        if reply.status == 201:
+            return decode(reply.body, Placed)
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"No order was taken: {reply}")
+
+
+async def open_page(port, order):
+    """Hold an order's page open, as a browser does; give the stream once it has begun."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    cookie = {"cookie": f"vr_order={order.secret}"}
+    writer.write(request("GET", f"/orders/{order.id}/events?seen=placed.1.0.", cookie))
+    assert b" 200 " in await reader.readuntil(b"\r\n")
+    await reader.readuntil(b"retry: 3000")
+    return reader, writer
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_stop_waits_for_requests_but_not_for_pages_held_open(
+    market, platform_url, tmp_path, workers
+):
+    """With two dozen live pages a stop takes seconds: they end in order, and a buyer is served."""
+    async with served(tmp_path, platform_url, workers) as (process, port):
+        order = await place(port, market)
+        pages = [await open_page(port, order) for _ in range(PAGES)]
+        slow, post = await asyncio.open_connection("127.0.0.1", port)
+        whole = order_request(market, "last")
+        post.write(whole[:-10])
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        process.terminate()
+        await asyncio.sleep(0.3)
+        post.write(whole[-10:])
+        answer = await slow.read()
+        rests = [await reader.read() for reader, _ in pages]
+        code = await asyncio.to_thread(process.wait, 30)
+        seconds = time.monotonic() - began
+        for _, writer in [*pages, (slow, post)]:
+            writer.close()
+
+    assert b" 201 " in answer.split(b"\r\n", 1)[0], answer
+    assert PAGES == sum(rest.endswith(b"0\r\n\r\n") for rest in rests)
+    assert 0 == code
+    assert seconds < STOP_S
