@@ -132,9 +132,11 @@ def write_metrics() -> str:
 
 
 def nouns(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Give what one api file declares: its records, statuses and interface, as they stand in it."""
+    """Give what one api declares, in a file or a folder: its records, statuses and interface."""
+    own = (module.__name__, f"{module.__name__}.")
     for name, noun in vars(module).items():
-        if isclass(noun) and noun.__module__ == module.__name__ and not name.startswith("_"):
+        is_own = isclass(noun) and (noun.__module__ == own[0] or noun.__module__.startswith(own[1]))
+        if is_own and not name.startswith("_"):
             yield name, noun
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
@@ -17,6 +18,8 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
+from vendrail.identity.jobs import jobs as identity_jobs
+from vendrail.identity.service import IdentityService
 from vendrail.kernel.jobs import Job
 from vendrail.ledger.jobs import jobs as ledger_jobs
 from vendrail.ledger.service import LedgerService
@@ -48,6 +51,7 @@ SERVICES = (
     ServiceEntry("catalog", Catalog, CatalogService, catalog_jobs),
     ServiceEntry("risk", Risk, RiskService, risk_jobs),
     ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),
+    ServiceEntry("identity", Identity, IdentityService, identity_jobs, connections_max=2),
     ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),

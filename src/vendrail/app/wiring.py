@@ -20,6 +20,7 @@ from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.jobs import Job
+from vendrail.kernel.limits import Limits
 from vendrail.kernel.migrate import has_roles, role_name
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics, watch_loop
@@ -27,7 +28,13 @@ from vendrail.kernel.vault import Vault
 
 _log = structlog.get_logger(__name__)
 
-_TOPICS = ("payments", "orders", "sagas", "notify")  # What other processes may wait for.
+_TOPICS = (
+    "payments",
+    "orders",
+    "sagas",
+    "notify",
+    "identity",
+)  # What other processes may wait for.
 
 
 class House:
@@ -108,6 +115,8 @@ class House:
             return self.wakeups
         if kind is Metrics:
             return self.metrics
+        if kind is Limits:
+            return Limits(self.limits_database(), self.vault, self.clock)
         if kind in self._by_api:
             return self._resolve(self._by_api[kind], path)
         if isinstance(kind, type) and kind.__name__.endswith("Settings"):

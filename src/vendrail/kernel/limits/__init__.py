@@ -145,5 +145,20 @@ class SharedLimit:
         return [found.pop(pair, 0) for pair in asked]
 
 
+class Limits:
+    """Makes shared limits over the one database of limits, for whoever names it as a need."""
+
+    def __init__(self, db: Database, vault: Vault, clock: Clock) -> None:
+        self._db = db
+        self._vault = vault
+        self._clock = clock
+
+    def shared(self, name: str, capacity: int, window_s: int) -> SharedLimit:
+        """Make a limit: so many for each key in each window, over all processes together."""
+        return SharedLimit(
+            self._db, self._vault, self._clock, name=name, capacity=capacity, window_s=window_s
+        )
+
+
 def _key_of(asked: tuple[datetime, bytes]) -> bytes:
     return asked[1]

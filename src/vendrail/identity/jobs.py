@@ -1,0 +1,26 @@
+"""Background loops: acts are chained, sessions that are over are deleted."""
+
+import asyncio
+
+from vendrail.identity.service import IdentityService
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.outbox import poll
+
+
+def jobs(service: IdentityService) -> list[Job]:
+    """Name the loops; any number of processes may run them."""
+
+    async def seal() -> None:
+        wake = service.wakeups.subscribe("identity")
+        await poll(service.seal_acts, service.clock, wake, name="identity.seal")
+
+    async def forget() -> None:
+        await poll(
+            service.forget_sessions,
+            service.clock,
+            asyncio.Event(),
+            name="identity.forget",
+            delay_s_max=600.0,
+        )
+
+    return [Job("identity.seal", seal), Job("identity.forget", forget)]

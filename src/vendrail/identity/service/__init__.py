@@ -1,0 +1,45 @@
+"""Identity's operations: load, decide, save."""
+
+from vendrail.api.notify import Notify
+from vendrail.identity.service.ground import Ground
+from vendrail.identity.service.joining import JoiningService
+from vendrail.identity.service.programming import ProgramsService
+from vendrail.identity.service.proving import ProvingService
+from vendrail.identity.service.recording import LogService
+from vendrail.identity.service.signing import SigningService
+from vendrail.identity.service.staffing import StaffingService
+from vendrail.identity.settings import IdentitySettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database
+from vendrail.kernel.limits import Limits
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.vault import Vault
+
+
+class IdentityService(
+    SigningService, ProvingService, JoiningService, StaffingService, ProgramsService, LogService
+):
+    """Fulfils `api.identity.Identity`: people and programs, and the log of what they did."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        limits: Limits,
+        notify: Notify,
+        settings: IdentitySettings,
+    ) -> None:
+        ground = Ground(db, vault, clock, wakeups, limits, settings)
+        JoiningService.__init__(self, ground, notify)
+        ProgramsService.__init__(self, ground)
+        self.clock = clock
+        self.wakeups = wakeups
+
+    async def close(self) -> None:
+        """End the threads that hash passwords."""
+        self._ground.passwords.close()
+
+
+__all__ = ["IdentityService"]
