@@ -6,16 +6,18 @@ poison item: the batcher halves it until the culprit stands alone).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
 from vendrail.kernel.errors import Broken, Unavailable
 
 Row = asyncpg.Record
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
@@ -92,7 +94,10 @@ class Transaction:
     async def copy_rows(
         self, schema: str, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
     ) -> None:
-        """Load many rows by COPY: for bulk intake, where no conflict can be."""
+        """Write many rows by COPY, a third cheaper than by insert; a row that is there is an error.
+
+        For bulk intake, and on the hot path with `plain_first`.
+        """
         await self._connection.copy_records_to_table(
             table, schema_name=schema, columns=list(columns), records=rows
         )
@@ -205,6 +210,24 @@ class Database:
             except TimeoutError:
                 self._pool.terminate()
             self._pool = None
+
+
+class PlainWork(Protocol[Result_co]):
+    """Writing a batch, either as all new or with care."""
+
+    def __call__(self, *, is_plain: bool) -> Awaitable[Result_co]:
+        """Begin a transaction of its own; where not plain, look at what is there and pass by it."""
+        ...
+
+
+async def plain_first(work: PlainWork[Result]) -> Result:
+    """Write a batch as all new, by COPY, as nearly every batch is; with care where it is not."""
+    try:
+        return await work(is_plain=True)
+    except Exception as error:
+        if not is_duplicate(error):
+            raise
+    return await work(is_plain=False)
 
 
 async def connect_once(dsn: str, **settings: str) -> Any:

@@ -67,22 +67,40 @@ def _read(row: Row) -> Saga:
     )
 
 
+_NEW_SAGA = (
+    "id", "kind", "subject", "data", "trace_id", "is_slow", "started_at", "due_at", "lease",
+)  # fmt: skip
+
+
 class SagaLog:
     """The saga table of one schema, written for one runner, whose `token` fences every write."""
 
     def __init__(self, schema: str, token: UUID, lease_s: float = 60.0) -> None:
+        self._schema = schema
         self._table = f'"{schema}".saga'
         self._token = token
         self._lease = timedelta(seconds=lease_s)
 
-    async def start(self, tx: Transaction, sagas: Sequence[Saga], now: datetime) -> set[UUID]:
+    async def start(
+        self, tx: Transaction, sagas: Sequence[Saga], now: datetime, *, is_plain: bool = False
+    ) -> set[UUID]:
         """Write sagas that begin; give the ids that are new.
 
         Quick ones are claimed by this runner at once, slow ones are due for any runner's slow lane.
+        Plain: all must be new, else it is an error and the transaction is void.
         """
+        if is_plain:
+            until = now + self._lease
+            rows_new = [
+                (saga.id, saga.kind, saga.subject, saga.data, saga.trace_id, saga.is_slow, now)
+                + ((now, None) if saga.is_slow else (until, self._token))
+                for saga in sagas
+            ]
+            await tx.copy_rows(self._schema, "saga", _NEW_SAGA, rows_new)
+            return {saga.id for saga in sagas}
         rows = await tx.fetch(
             f"insert into {self._table}"
-            " (id, kind, subject, data, trace_id, is_slow, started_at, due_at, lease)"
+            f" ({', '.join(_NEW_SAGA)})"
             " select n.*, $7::timestamptz, case when n.is_slow then $7::timestamptz"
             "  else $8::timestamptz end, case when not n.is_slow then $9::uuid end"
             " from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::text[], $6::bool[])"

@@ -14,8 +14,23 @@ NewOrder = tuple[
 ]  # fmt: skip
 
 
-async def insert_orders(tx: Transaction, orders: Sequence[NewOrder]) -> set[UUID]:
-    """Write new orders; give the ids that are new (by id and by idempotency key)."""
+_NEW_ORDER = (
+    "id", "merchant", "variant", "quantity", "amount_minor", "currency", "placed_at", "expires_at",
+    "contact_day", "contact_hash", "contact_sealed", "data_key", "facts", "request_hash",
+    "idempotency_hash", "trace_id",
+)  # fmt: skip
+
+
+async def insert_orders(
+    tx: Transaction, orders: Sequence[NewOrder], *, is_plain: bool = False
+) -> set[UUID]:
+    """Write new orders; give the ids that are new (by id and by idempotency key).
+
+    Plain: all must be new, else it is an error and none is written.
+    """
+    if is_plain:
+        await tx.copy_rows("orders", "order", _NEW_ORDER, orders)
+        return {order[0] for order in orders}
     rows = await tx.fetch(
         'insert into orders."order" (id, merchant, variant, quantity, amount_minor, currency,'
         " placed_at, expires_at, contact_day, contact_hash, contact_sealed, data_key, facts,"

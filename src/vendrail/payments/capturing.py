@@ -7,6 +7,7 @@ tell of them; only after its commit does anybody hear success.
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
+from vendrail.kernel.db import plain_first
 from vendrail.kernel.ids import derive, first_id_at
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Scope, span_batch
@@ -106,27 +108,7 @@ class Capturing:
         answers, letters = await self._read(callbacks)
         if not letters:
             return answers
-        now = self._clock.now()
-        async with AsyncExitStack() as spans, self._store.transaction() as tx:
-            numbers = {letter.number for letter in letters if letter.number is not None}
-            asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
-            spans.enter_context(_span("payments.callback", asked.values()))
-            inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
-            taken: list[Incoming] = []
-            outcomes = []
-            for letter in letters:
-                found = asked.get(letter.number) if letter.number else None
-                outcome = decide.refusal(letter.facts, found, letter.account.row.id)
-                outcomes.append(outcome)
-                inbox.append(_inbox_row(letter, outcome, now))
-                if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
-                    taken.append(_incoming(letter, now))
-            await captures.insert_inbox(tx, inbox, now)
-            told = _Told()
-            if taken:
-                written = [_judge(money, asked, now) for money in taken]
-                fresh = await _insert(tx, taken, written)
-                told = await self._tell(tx, taken, written, fresh, [], now)
+        outcomes, told = await plain_first(partial(self._write, letters))
         self._after(told)
         for letter, outcome in zip(letters, outcomes, strict=True):
             channel = letter.account.channel
@@ -145,6 +127,34 @@ class Capturing:
             for letter, outcome in zip(letters, outcomes, strict=True)
         )
         return answers
+
+    async def _write(
+        self, letters: Sequence[_Letter], *, is_plain: bool
+    ) -> tuple[list[str], _Told]:
+        """Write letters, the captures they bring and their events; give what refuses each."""
+        now = self._clock.now()
+        async with AsyncExitStack() as spans, self._store.transaction() as tx:
+            numbers = {letter.number for letter in letters if letter.number is not None}
+            asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
+            spans.enter_context(_span("payments.callback", asked.values()))
+            inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
+            taken: list[Incoming] = []
+            outcomes = []
+            for letter in letters:
+                found = asked.get(letter.number) if letter.number else None
+                outcome = decide.refusal(letter.facts, found, letter.account.row.id)
+                outcomes.append(outcome)
+                inbox.append(_inbox_row(letter, outcome, now))
+                if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
+                    taken.append(_incoming(letter, now))
+            count = await captures.insert_inbox(tx, inbox, now)
+            told = _Told()
+            if taken:
+                written = [_judge(money, asked, now) for money in taken]
+                is_new = is_plain and count == len(inbox)
+                fresh = await _insert(tx, taken, written, is_plain=is_new)
+                told = await self._tell(tx, taken, written, fresh, [], now)
+        return outcomes, told
 
     async def _read(
         self, callbacks: Sequence[Callback]
@@ -210,13 +220,20 @@ class Capturing:
 
     async def record_incoming(self, incoming: Sequence[Incoming]) -> list[CaptureStatus]:
         """Write captures found otherwise than by a callback, in one transaction."""
+        statuses, told = await plain_first(partial(self._write_found, incoming))
+        self._after(told)
+        return statuses
+
+    async def _write_found(
+        self, incoming: Sequence[Incoming], *, is_plain: bool
+    ) -> tuple[list[CaptureStatus], _Told]:
         now = self._clock.now()
         async with AsyncExitStack() as spans, self._store.transaction() as tx:
             numbers = {money.number for money in incoming if money.number is not None}
             asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
             spans.enter_context(_span("payments.capture", asked.values()))
             written = [_judge(money, asked, now) for money in incoming]
-            fresh = await _insert(tx, incoming, written)
+            fresh = await _insert(tx, incoming, written, is_plain=is_plain)
             statuses = [
                 CaptureStatus.RECORDED if is_new else CaptureStatus.EXISTS for is_new in fresh
             ]
@@ -224,8 +241,7 @@ class Capturing:
             if not all(fresh):
                 late = await self._compare(tx, incoming, written, statuses, now)
             told = await self._tell(tx, incoming, written, fresh, late, now)
-        self._after(told)
-        return statuses
+        return statuses, told
 
     async def _tell(
         self,
@@ -388,13 +404,13 @@ def _step(money: Incoming) -> str:
 
 
 async def _insert(
-    tx: Transaction, incoming: Sequence[Incoming], written: Sequence[Capture]
+    tx: Transaction, incoming: Sequence[Incoming], written: Sequence[Capture], *, is_plain: bool
 ) -> list[bool]:
     """Write captures; tell which are new. Of one id twice in a batch only the first is."""
     entries = [
         (capture, money.out_trade_no) for capture, money in zip(written, incoming, strict=True)
     ]
-    left = await captures.insert_captures(tx, entries)
+    left = await captures.insert_captures(tx, entries, is_plain=is_plain)
     if len(left) == len(written):
         return [True] * len(written)
     fresh = []

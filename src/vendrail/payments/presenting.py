@@ -16,6 +16,7 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode, replace
+from vendrail.kernel.db import plain_first
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import out_trade_no
@@ -50,6 +51,7 @@ class Presenting:
         """Open attempts: one row each, no provider is called."""
         offers = await self._read_offers()
         judged = [decide.attempt(attempt, offers) for attempt in attempts]
+        now = self._clock.now()
         new = [
             (
                 attempt.id,
@@ -64,14 +66,22 @@ class Presenting:
                 attempt.expires_at,
                 attempt.return_url,
                 attempt.trace_id,
+                now,
             )
             for attempt, (status, channel) in zip(attempts, judged, strict=True)
             if status is AttemptStatus.OPENED
         ]
-        async with self._store.transaction() as tx:
-            opened = await rows.insert_attempts(tx, new, self._clock.now()) if new else set()
-            rest = [attempt.id for attempt in attempts if attempt.id not in opened]
-            known = await rows.read_attempts(tx, rest) if rest else {}
+
+        async def write(*, is_plain: bool) -> set[UUID]:
+            async with self._store.reading() as tx:
+                return await rows.insert_attempts(tx, new, is_plain=is_plain)
+
+        opened = await plain_first(write) if new else set()
+        known: dict[UUID, Attempt] = {}
+        if len(opened) < len(attempts):
+            async with self._store.reading() as tx:
+                rest = [attempt.id for attempt in attempts if attempt.id not in opened]
+                known = await rows.read_attempts(tx, rest) if rest else {}
         statuses = []
         for attempt, (status, channel) in zip(attempts, judged, strict=True):
             if attempt.id in opened:

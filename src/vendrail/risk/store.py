@@ -14,8 +14,12 @@ from vendrail.api.risk import (
     Verdict,
 )
 from vendrail.kernel.codec import decode, encode
-from vendrail.kernel.db import Database, Retry, Transaction
+from vendrail.kernel.db import Database, Retry, Transaction, is_duplicate
 from vendrail.risk.rules import Excess, KeptReview, Rulebook, Slot
+
+
+def _by_id(row: tuple[UUID, object, object]) -> int:
+    return row[0].int
 
 
 async def load_answers(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, RiskAnswer]:
@@ -92,22 +96,18 @@ async def add_answers(
         for pair in zip(questions, answers, strict=True)
         if pair[1].decision is not RiskDecision.ALLOW
     ]
-    allowed = [
-        question.order
+    kept: list[tuple[UUID, object, object]] = [
+        (question.order, answer.decision, answer.reasons or None)
         for question, answer in zip(questions, answers, strict=True)
-        if answer.decision is RiskDecision.ALLOW
     ]
-    count = await tx.execute(
-        "insert into risk.assessment (order_id, decision, reasons)"
-        " select n.id, coalesce(n.decision, 'allow'), string_to_array(n.reasons, ',')"
-        " from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, decision, reasons)"
-        " order by n.id on conflict (order_id) do nothing",
-        [question.order for question, _ in pairs] + allowed,
-        [answer.decision for _, answer in pairs],
-        [",".join(answer.reasons) for _, answer in pairs],
-    )
-    if count < len(questions):
-        raise Retry("Someone else has just assessed one of these orders; look again.")
+    kept.sort(key=_by_id)
+    try:
+        # In one order for all writers: rivals then wait for each other, and never for ever.
+        await tx.copy_rows("risk", "assessment", ("order_id", "decision", "reasons"), kept)
+    except Exception as error:
+        if is_duplicate(error):
+            raise Retry("Someone else has just assessed one of these; look again.") from error
+        raise
     reviews = [pair for pair in pairs if pair[1].decision is RiskDecision.REVIEW]
     if reviews:
         await tx.execute(

@@ -20,7 +20,7 @@ from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.stock import Move, Place, Tallies
 from vendrail.catalog.store import stock as store
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.db import Database, Retry, Transaction
+from vendrail.kernel.db import Database, Retry, Transaction, is_duplicate
 
 Result = TypeVar("Result")
 _ATTEMPTS_MAX = 8
@@ -37,6 +37,9 @@ async def _again(work: Callable[[bool], Awaitable[Result]]) -> Result:
             return await work(attempt == 0)
         except _RivalError:
             continue
+        except Exception as error:
+            if attempt or not is_duplicate(error):
+                raise
     raise Retry("Others keep writing the same orders; the batch may be run again.")
 
 
@@ -85,7 +88,7 @@ class StockService:
     ) -> list[HoldStatus]:
         """Hold all that need it: no order is known, and there is enough for everyone."""
         if needed:
-            _expect(await store.insert_holds(tx, needed), len(needed))
+            await store.insert_holds(tx, needed, is_plain=True)
             if not await store.hold_units(tx, wanted):
                 raise _RivalError
         return [
@@ -186,7 +189,7 @@ class StockService:
     ) -> list[AllocationResult]:
         async with self._db.transaction() as tx:
             if is_plain:  # None has an outcome yet: else writing one fails, and we come again.
-                return await self._fill(tx, allocations)
+                return await self._fill(tx, allocations, is_plain=True)
             known = await store.read_allocations(tx, [new.id for new in allocations])
             results = {id: decide.outcome(rows) for id, rows in known.items()}
             news: dict[UUID, Allocation] = {}
@@ -198,7 +201,9 @@ class StockService:
                 results.update(zip(news, filled, strict=True))
         return [results[new.id] for new in allocations]
 
-    async def _fill(self, tx: Transaction, news: Sequence[Allocation]) -> list[AllocationResult]:
+    async def _fill(
+        self, tx: Transaction, news: Sequence[Allocation], *, is_plain: bool = False
+    ) -> list[AllocationResult]:
         holds = await store.end_holds(tx, [new.order for new in news])
         variants = {new.variant for new in news}
         shelves = await store.read_shelves(tx, list(variants))
@@ -220,7 +225,7 @@ class StockService:
         results, rows = decide.hand_out(lanes, news, statuses)
         if spare := decide.spare_keys(lanes.values()):
             await store.insert_free_keys(tx, spare)
-        _expect(await store.insert_allocations(tx, rows), len(rows))
+        _expect(await store.insert_allocations(tx, rows, is_plain=is_plain), len(rows))
         tallies = [(lane.variant, lane.tally) for lane in lanes.values()]
         await store.add_tallies(tx, tallies, raise_to, lower_to)
         return results

@@ -143,8 +143,15 @@ async def count_holds(
     return counts
 
 
-async def insert_holds(tx: Transaction, holds: Sequence[Hold]) -> int:
-    """Write holds; fewer than given means that some orders hold something already."""
+async def insert_holds(tx: Transaction, holds: Sequence[Hold], *, is_plain: bool = False) -> int:
+    """Write holds; fewer than given means that some orders hold something already.
+
+    Plain: all must be new, else it is an error and the transaction is void.
+    """
+    if is_plain:
+        rows = [(hold.order, hold.variant, hold.quantity, hold.until) for hold in holds]
+        await tx.copy_rows("catalog", "hold", ("order", "variant", "quantity", "until"), rows)
+        return len(rows)
     return await tx.execute(
         'insert into catalog.hold ("order", variant, quantity, until)'
         " select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[])"
@@ -247,26 +254,22 @@ async def insert_free_keys(tx: Transaction, keys: Iterable[tuple[UUID, UUID]]) -
     )
 
 
-async def insert_allocations(tx: Transaction, rows: Sequence[AllocationRow]) -> int:
-    """Write outcomes; fewer than given means that some have an outcome already."""
-    plain = [row[:4] for row in rows if row.quantity == 1 and row.position == 0 and row.key]
-    written = 0
-    if plain:
-        written = await tx.execute(
-            'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
-            " select a.*, 1, 0, 'allocated' from"
-            "  unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) a"
-            " on conflict (id, position) do nothing",
-            *columns(plain, 4),
-        )
-    if len(plain) == len(rows):
-        return written
-    return written + await tx.execute(
+async def insert_allocations(
+    tx: Transaction, rows: Sequence[AllocationRow], *, is_plain: bool = False
+) -> int:
+    """Write outcomes; fewer than given means that some have an outcome already.
+
+    Plain: none may have one, else it is an error and the transaction is void.
+    """
+    if is_plain:
+        await tx.copy_rows("catalog", "allocation", AllocationRow._fields, rows)
+        return len(rows)
+    return await tx.execute(
         'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
         " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::int[],"
         "  $6::smallint[], $7::text[])"
         " on conflict (id, position) do nothing",
-        *columns([row for row in rows if row.quantity != 1 or row.position or not row.key], 7),
+        *columns(rows, 7),
     )
 
 

@@ -12,7 +12,7 @@ from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
-from vendrail.kernel.db import Database, Row
+from vendrail.kernel.db import Database, Row, plain_first
 from vendrail.kernel.errors import Error, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
@@ -257,8 +257,12 @@ class Placing:
                     order.trace_id,
                 )
             )
-        async with self._db.reading() as tx:
-            written = await store.insert_orders(tx, rows)
+
+        async def write(*, is_plain: bool) -> set[UUID]:
+            async with self._db.reading() as tx:
+                return await store.insert_orders(tx, rows, is_plain=is_plain)
+
+        written = await plain_first(write)
         if len(written) == len(rows):
             return {}
         return await self._find_rivals(

@@ -21,7 +21,7 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
-from vendrail.kernel.db import Database, Row, Transaction
+from vendrail.kernel.db import Database, Row, Transaction, plain_first
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive
 from vendrail.kernel.outbox import Cursor, Wakeups, read_events
@@ -94,7 +94,7 @@ class Runner:
             self.read_all_at["orders.captures"] = now
             return False
         events = [event for batch in page.batches for event in decode(batch, list[PaymentEvent])]
-        purchases, others = await self._start(cursor, page.cursor, events)
+        purchases, others = await plain_first(partial(self._start, cursor, page.cursor, events))
         size = self._settings.purchase_batch_max
         for begin in range(0, len(purchases), size):
             await self._launch_purchases(purchases[begin : begin + size], self._places)
@@ -160,7 +160,7 @@ class Runner:
             await asyncio.wait(set(self._flights))
 
     async def _start(
-        self, cursor: Cursor, after: Cursor, events: Sequence[PaymentEvent]
+        self, cursor: Cursor, after: Cursor, events: Sequence[PaymentEvent], *, is_plain: bool
     ) -> tuple[list[Purchase], list[Saga]]:
         """Write the sagas that events set in motion, with the cursor, in one commit."""
         now = self._clock.now()
@@ -174,7 +174,9 @@ class Runner:
             if row is None or (int(row["xid"]), row["id"]) != (cursor.xid, cursor.id):
                 return [], []  # Another process has read this page.
             orders = await store.load_orders(tx, [c.order for c in captures if c.order])
-            started, others_more = await self._start_purchases(tx, captures, orders)
+            started, others_more = await self._start_purchases(
+                tx, captures, orders, is_plain=is_plain
+            )
             others += others_more
             if others:
                 new = await self._saga_log.start(tx, others, now)
@@ -185,7 +187,12 @@ class Runner:
         return started, others
 
     async def _start_purchases(
-        self, tx: Transaction, captures: Sequence[Capture], orders: dict[UUID, Row]
+        self,
+        tx: Transaction,
+        captures: Sequence[Capture],
+        orders: dict[UUID, Row],
+        *,
+        is_plain: bool,
     ) -> tuple[list[Purchase], list[Saga]]:
         """Write purchases; what meets an order that has its purchase already is surplus."""
         wanted: dict[UUID, tuple[Saga, CaptureFacts]] = {}
@@ -195,9 +202,10 @@ class Runner:
             rival = wanted.get(derive(order["id"], "purchase")) if order else None
             running = rival[1].capture if rival else None
             self._sort(capture, order, running, wanted, others)
-        new = await self._saga_log.start(
-            tx, [saga for saga, _ in wanted.values()], self._clock.now()
-        ) if wanted else set()  # fmt: skip
+        new: set[UUID] = set()
+        if wanted:
+            sagas = [saga for saga, _ in wanted.values()]
+            new = await self._saga_log.start(tx, sagas, self._clock.now(), is_plain=is_plain)
         beaten = [capture for id, (_, capture) in wanted.items() if id not in new]
         if beaten:
             others += await self._resolve_beaten(tx, captures, beaten)

@@ -2,25 +2,36 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from vendrail.api.payments import Attempt, AttemptId, ChannelId
 from vendrail.payments.decide import Asked, Standing
 from vendrail.payments.store.base import Row, Transaction, columns
 
+_NEW_ATTEMPT = (
+    "id", "order_id", "number", "merchant", "channel", "method", "amount_minor", "currency",
+    "title", "expires_at", "return_url", "trace_id", "opened_at",
+)  # fmt: skip
+
 
 async def insert_attempts(
-    tx: Transaction, attempts: Sequence[tuple[object, ...]], at: datetime
+    tx: Transaction, attempts: Sequence[tuple[Any, ...]], *, is_plain: bool = False
 ) -> set[UUID]:
-    """Write attempts; give the ids of those that are new. Columns as in the statement."""
+    """Write attempts, columns as in `_NEW_ATTEMPT`; give the ids of those that are new.
+
+    Plain: all must be new, else it is an error and none is written.
+    """
+    if is_plain:
+        await tx.copy_rows("payments", "attempt", _NEW_ATTEMPT, attempts)
+        return {attempt[0] for attempt in attempts}
     rows = await tx.fetch(
         "insert into payments.attempt (id, order_id, number, merchant, channel, method,"
         " amount_minor, currency, title, expires_at, return_url, trace_id, opened_at)"
-        " select u.*, $13 from unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],"
+        " select u.* from unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],"
         " $6::text[], $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::text[],"
-        " $12::text[]) as u on conflict do nothing returning id",
-        *columns(attempts, 12),
-        at,
+        " $12::text[], $13::timestamptz[]) as u on conflict do nothing returning id",
+        *columns(attempts, 13),
     )
     return {row["id"] for row in rows}
 

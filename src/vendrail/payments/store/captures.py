@@ -2,41 +2,61 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from uuid import UUID
 
 from vendrail.api.payments import Capture
 from vendrail.payments.store.base import Row, Transaction, columns, sorted_columns
 
+_NEW_CAPTURE = (
+    "id", "channel", "provider_number", "attempt_id", "order_id", "merchant", "method",
+    "amount_minor", "currency", "fit", "source", "paid_at", "trace_id", "out_trade_no", "at",
+)  # fmt: skip
 
-async def insert_captures(tx: Transaction, captures: Sequence[tuple[Capture, str]]) -> set[UUID]:
-    """Write captures, each with its out_trade_no; give the ids of those that are new."""
+
+async def insert_captures(
+    tx: Transaction, captures: Sequence[tuple[Capture, str]], *, is_plain: bool = False
+) -> set[UUID]:
+    """Write captures, each with its out_trade_no; give the ids of those that are new.
+
+    Plain: all must be new, else it is an error and the transaction is void.
+    """
+    rows = [
+        (
+            capture.id,
+            capture.channel,
+            capture.provider_number,
+            capture.attempt,
+            capture.order,
+            capture.merchant,
+            capture.method,
+            capture.amount_minor,
+            capture.currency,
+            capture.fit,
+            capture.source,
+            capture.paid_at,
+            capture.trace_id,
+            out_trade_no,
+            capture.at,
+        )
+        for capture, out_trade_no in captures
+    ]
     # One order for all writers: rivals then wait for each other, and never for ever.
-    ordered = sorted(captures, key=lambda entry: entry[0].provider_number)
-    new = [capture for capture, _ in ordered]
-    rows = await tx.fetch(
+    rows.sort(key=itemgetter(2))
+    if is_plain:
+        await tx.copy_rows("payments", "capture", _NEW_CAPTURE, rows)
+        return {row[0] for row in rows}
+    new = await tx.fetch(
         "insert into payments.capture (id, channel, provider_number, attempt_id, order_id,"
         " merchant, method, amount_minor, currency, fit, source, paid_at, trace_id, out_trade_no,"
-        " at) select u.*, $15 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[],"
+        " at)"
+        " select u.* from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[],"
         " $5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[],"
-        " $12::timestamptz[], $13::text[], $14::text[]) as u"
+        " $12::timestamptz[], $13::text[], $14::text[], $15::timestamptz[]) as u"
         " on conflict do nothing returning id",
-        [capture.id for capture in new],
-        [capture.channel for capture in new],
-        [capture.provider_number for capture in new],
-        [capture.attempt for capture in new],
-        [capture.order for capture in new],
-        [capture.merchant for capture in new],
-        [capture.method for capture in new],
-        [capture.amount_minor for capture in new],
-        [capture.currency for capture in new],
-        [capture.fit for capture in new],
-        [capture.source for capture in new],
-        [capture.paid_at for capture in new],
-        [capture.trace_id for capture in new],
-        [out_trade_no for _, out_trade_no in ordered],
-        new[0].at,
+        *columns(rows, 15),
     )
-    return {row["id"] for row in rows}
+    return {row["id"] for row in new}
 
 
 async def find_captures(
@@ -74,9 +94,9 @@ async def read_captures(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
 
 async def insert_inbox(
     tx: Transaction, rows: Sequence[tuple[UUID, UUID, str, str, bytes]], at: datetime
-) -> None:
-    """Keep what providers sent, once an event."""
-    await tx.execute(
+) -> int:
+    """Keep what providers sent, once an event; give how many were not known."""
+    return await tx.execute(
         "insert into payments.inbox (id, channel, event, outcome, request, at)"
         " select u.*, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[])"
         " as u on conflict do nothing",
