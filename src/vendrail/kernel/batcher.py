@@ -1,8 +1,10 @@
 """Single calls in, batches out: what arrives while earlier batches are being written goes as one.
 
-Flush when idle or full, never on a timer alone. An item fails alone: a batch broken by its data is
-halved until the culprit stands alone; a batch that the database asks to repeat is repeated whole.
-Nobody is answered before the batch is through, and a caller that goes away undoes nothing.
+Flush when idle or full, never on a timer alone: beside a batch in flight goes only another that is
+worth its statements, for a small one costs as much as a large one. An item fails alone: a batch
+broken by its data is halved until the culprit stands alone; a batch that the database asks to
+repeat is repeated whole. Nobody is answered before the batch is through, and a caller that goes
+away undoes nothing.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from vendrail.kernel.telemetry.traces import sampled_trace_id, span_batch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_BESIDE_MIN = 64  # So many must wait for a batch beside one that is in flight.
 _RETRY_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -53,6 +56,7 @@ class Batcher(Generic[Item, Result]):
         self.name = name
         self._size_max = size_max
         self._in_flight_max = in_flight_max
+        self._beside_min = min(_BESIDE_MIN, size_max)
         self._queue_max = queue_max
         self._key = key
         self._metrics = metrics
@@ -106,6 +110,8 @@ class Batcher(Generic[Item, Result]):
     def _wake(self) -> None:
         self._is_woken = False
         while self._queue and len(self._flights) < self._in_flight_max:
+            if self._flights and len(self._queue) < self._beside_min:
+                return
             batch = self._take()
             if not batch:
                 return

@@ -73,6 +73,7 @@ class Runner:
         self.read_all_at = dict.fromkeys(("orders.captures", "orders.deliveries"), clock.now())
         self._running: set[UUID] = set()
         self._flights: set[asyncio.Task[None]] = set()
+        self._is_crowded = False  # Whether the last captures were near to filling a batch.
         self._places = asyncio.Semaphore(settings.purchases_in_flight_max)
         self._slow_places = asyncio.Semaphore(settings.slow_in_flight_max)
         self._kinds: dict[str, Callable[[Sequence[Saga]], Awaitable[None]]] = {
@@ -85,7 +86,12 @@ class Runner:
         }
 
     async def consume_captures(self) -> bool:
-        """Read what payments tells, start its sagas and run them; true when there was any."""
+        """Read what payments tells, start its sagas and run them; true when there was any.
+
+        While batches are in flight more gathers, unless there was so much that it fills batches.
+        """
+        if self._flights and not self._is_crowded:
+            await asyncio.wait(set(self._flights))
         now = self._clock.now()
         async with self._db.reading() as tx:
             cursor = await store.read_cursor(tx, "payments")
@@ -96,6 +102,7 @@ class Runner:
         events = [event for batch in page.batches for event in decode(batch, list[PaymentEvent])]
         purchases, others = await plain_first(partial(self._start, cursor, page.cursor, events))
         size = self._settings.purchase_batch_max
+        self._is_crowded = len(purchases) * 4 >= size
         for begin in range(0, len(purchases), size):
             await self._launch_purchases(purchases[begin : begin + size], self._places)
         await self._launch_others([saga for saga in others if not saga.is_slow], self._places)

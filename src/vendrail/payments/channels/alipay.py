@@ -301,6 +301,7 @@ class AlipayChannel:
         def build(content: Mapping[str, object]) -> dict[str, str]:
             return build_request(settings, method, content, now, notify_url=notify_url)
 
+        account.line.expect()
         (params,) = await account.line.offload(build, [business])
         form = {"biz_content": params.pop("biz_content")}
         reply = await account.line.send("POST", settings.gateway_url, params=params, form=form)

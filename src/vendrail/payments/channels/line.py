@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 _REPLY_BYTES_MAX = 1 << 20
 _PAUSE_S_MAX = 60.0
 _CHUNK = 64
+_LEFT_ALONE = "it failed several times in a row and is left alone a while"
 
 
 class ProviderAway(Exception):
@@ -54,13 +55,18 @@ class Breaker:
         """Tell whether the provider is being left alone now."""
         return self._open_until is not None
 
-    def admit(self) -> bool:
-        """Tell whether a call may go out; in the half-open state only one may."""
+    @property
+    def is_admitting(self) -> bool:
+        """Tell whether a call could go out now; asking changes nothing."""
         if self._open_until is None:
             return True
-        if self._clock.now() < self._open_until or self._is_probing:
+        return not self._is_probing and self._clock.now() >= self._open_until
+
+    def admit(self) -> bool:
+        """Let a call go out, or not; in the half-open state only one may."""
+        if not self.is_admitting:
             return False
-        self._is_probing = True
+        self._is_probing = self.is_open
         return True
 
     def succeed(self) -> None:
@@ -92,6 +98,11 @@ class Line:
         self._slots = asyncio.Semaphore(calls_max)
         self.breaker = breaker
 
+    def expect(self) -> None:
+        """Raise `ProviderAway` while the provider is left alone, before anything is signed."""
+        if not self.breaker.is_admitting:
+            raise ProviderAway(_LEFT_ALONE)
+
     async def send(
         self,
         method: str,
@@ -106,7 +117,7 @@ class Line:
         self._switchboard.guard()
         async with self._slots:
             if not self.breaker.admit():
-                raise ProviderAway("it failed several times in a row and is left alone a while")
+                raise ProviderAway(_LEFT_ALONE)
             try:
                 reply = await self._switchboard.exchange(
                     method, url, params=params, form=form, content=content, headers=headers
