@@ -7,7 +7,8 @@ One code path for both shapes: a need that is an api Protocol becomes the servic
 import asyncio
 import contextlib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,13 +29,12 @@ from vendrail.kernel.vault import Vault
 
 _log = structlog.get_logger(__name__)
 
-_TOPICS = (
-    "payments",
-    "orders",
-    "sagas",
-    "notify",
-    "identity",
-)  # What other processes may wait for.
+# How one service reaches another of its process: given its api and itself. A simulation puts its
+# trouble there, and watches statements through a `Database` of its own kind.
+Link = Callable[[Any, Any], Any]
+
+# What other processes may wait for.
+_TOPICS = ("payments", "orders", "sagas", "notify", "identity")
 
 
 class House:
@@ -50,6 +50,8 @@ class House:
         only: Sequence[str] = (),
         peers: Mapping[str, str] | None = None,
         with_roles: bool = True,
+        link: Link | None = None,
+        open_database: Callable[..., Database] = Database,
     ) -> None:
         self.platform = platform
         self.clock = clock
@@ -61,6 +63,8 @@ class House:
         self._apis: dict[str, Any] = {}
         self._environment = environment
         self._with_roles = with_roles
+        self._link = link or partial(rpc.guard, metrics=self.metrics)
+        self._open_database = open_database
         self._peers = dict(peers or {})
         self._tasks: list[asyncio.Task[None]] = []
         self._by_api = {entry.api: entry for entry in SERVICES}
@@ -102,7 +106,7 @@ class House:
         given = {name: self._need(entry, kind, (*path, entry.name)) for name, kind in needs.items()}
         service = entry.implementation(**given)
         self.services[entry.name] = service
-        self._apis[entry.name] = rpc.guard(entry.api, service, metrics=self.metrics)
+        self._apis[entry.name] = self._link(entry.api, service)
 
     def _need(self, entry: ServiceEntry, kind: Any, path: tuple[str, ...]) -> Any:
         if kind is Database:
@@ -132,7 +136,7 @@ class House:
         return self.databases.get("limits") or self._database("limits", 2)
 
     def _database(self, name: str, connections_max: int) -> Database:
-        database = Database(
+        database = self._open_database(
             self.platform.database_url,
             name,
             role=role_name(name) if self._with_roles else None,
@@ -195,6 +199,8 @@ async def build(
     only: Sequence[str] = (),
     peers: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    link: Link | None = None,
+    open_database: Callable[..., Database] = Database,
 ) -> House:
     """Open the vault and build the house of this process."""
     vault = Vault.open(platform.home, environment)
@@ -209,4 +215,6 @@ async def build(
         only=only,
         peers=peers,
         with_roles=with_roles,
+        link=link,
+        open_database=open_database,
     )

@@ -13,16 +13,18 @@ from vendrail.api.payments import ChannelAccount, ChannelId
 from vendrail.app.keys import make_key_pair
 
 _SCRIPT = Path(__file__).parents[2] / "payments" / "sandbox_server.py"
+_STANDING = Path(__file__).parent / "standing_provider.py"
 CHANNEL = ChannelId(UUID("018f0000-0000-7000-8000-0000000a11ba"))
 
 
 class Provider:
     """Pays, signs and tells what it knows; it keeps its word whatever our servers do."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock_file: Path | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        words = [_SCRIPT, home] if clock_file is None else [_STANDING, home, clock_file]
         self._process = subprocess.Popen(
-            [sys.executable, _SCRIPT, home],
+            [sys.executable, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -87,6 +89,67 @@ class Provider:
             assert "error" not in result, result
 
         await asyncio.to_thread(pay)
+
+    async def take_money(
+        self, number: str, amount_minor: int, *, is_forced: bool, copies: int
+    ) -> list[bytes]:
+        """Let a trade be paid, known here or not; give its callbacks, or none: it is closed.
+
+        Forced: even what was closed is paid, as money comes that was sent before.
+        """
+
+        def take() -> list[bytes]:
+            if is_forced:
+                body = {
+                    "app_id": self.application["app_id"],
+                    "out_trade_no": number,
+                    "is_forced": True,
+                }
+                self._post("/sandbox/alipay/pay", body)
+            trade = {
+                "out_trade_no": number,
+                "total_amount": f"{amount_minor // 100}.{amount_minor % 100:02}",
+            }
+            body = {"app_id": self.application["app_id"], "trades": [trade] * copies}
+            signed = self._post("/sandbox/alipay/sign-notifications", body)
+            forms = signed["notifications"]
+            return [form["body"].encode() for form in forms if "error" not in form]
+
+        return await asyncio.to_thread(take)
+
+    async def open_page(self, url: str) -> bool:
+        """Open the wallet page of a trade, as a buyer's telephone does."""
+
+        def get() -> bool:
+            return self.client.get(url, follow_redirects=True).status_code == 200
+
+        return await asyncio.to_thread(get)
+
+    async def order_fault(self, kind: str, *, is_after: bool) -> None:
+        """Let the next call to the gateway go wrong."""
+        body = {"kind": kind, "count": 1, "params": {"is_after": is_after}}
+        await asyncio.to_thread(self._post, "/sandbox/faults", body)
+
+    async def forgive(self) -> None:
+        """Take all ordered faults back."""
+        await asyncio.to_thread(self.client.delete, "/sandbox/faults")
+
+    async def read_trades(self, numbers: list[str]) -> dict[str, tuple[int, int]]:
+        """Read what was paid for each trade, and what of it went back, in fen."""
+
+        def read() -> dict[str, tuple[int, int]]:
+            found = {}
+            params = {"app_id": self.application["app_id"]}
+            for number in numbers:
+                reply = self.client.get(f"/sandbox/alipay/trades/{number}", params=params)
+                assert reply.is_success, reply.text
+                trade = reply.json()
+                paid_minor = trade["total_minor"] if trade["paid_at"] else 0
+                back_minor = sum(refund["amount_minor"] for refund in trade["refunds"])
+                found[number] = (paid_minor, back_minor)
+            return found
+
+        return await asyncio.to_thread(read)
 
     def close(self) -> None:
         """End it."""

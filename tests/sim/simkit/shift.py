@@ -6,6 +6,9 @@ import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT_S = 0.01
+
 
 class Shift:
     """The seconds by which the processes' clocks are ahead of the machine's."""
@@ -40,3 +43,18 @@ class ShiftedClock:
     async def sleep(self, delay_s: float) -> None:
         """Wait for so many seconds."""
         await asyncio.sleep(delay_s)
+
+
+class StandingClock:
+    """Time that stands until a simulation moves it: the shift is the whole of it, since 1970."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+
+    def now(self) -> datetime:
+        """Give the moment the simulation has come to."""
+        return _EPOCH + timedelta(seconds=self._shift.read_s())
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let others run for a moment: who waits for long is not waited for."""
+        await asyncio.sleep(min(delay_s, _MOMENT_S))
