@@ -40,7 +40,9 @@ def pytest_runtest_makereport(item, call):
         words = ["git", "rev-parse", "--short", "HEAD"]
         shown = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE)
         commit = shown.stdout.strip()
-        told = f"make sim SEED={item.funcargs['seed']}   at commit {commit or 'unknown'}"
+        seed = item.funcargs["seed"] + item.funcargs.get("offset", 0)
+        picked = f'ARGS="-k {item.originalname}"'
+        told = f"make sim SEED={seed} {picked}   at commit {commit or 'unknown'}"
         report.sections.append(("repeat this run", told))
     return report
 

@@ -10,7 +10,7 @@ from simkit.script import Kind, write
 from simkit.simulation import simulate
 from simkit.trouble import fault_of
 
-_STEPS = 60
+_STEPS = 50
 _STEPS_WHOLE = 1_000
 _ROUNDS = 1 if os.environ.get("VENDRAIL_SIM") == "whole" else 3
 
