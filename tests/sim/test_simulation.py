@@ -11,7 +11,7 @@ from simkit.simulation import simulate
 from simkit.trouble import fault_of
 
 _STEPS = 50
-_STEPS_WHOLE = 1_000
+_STEPS_WHOLE = 400
 _ROUNDS = 1 if os.environ.get("VENDRAIL_SIM") == "whole" else 3
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from simkit.shift import Shift, StandingClock  # Known from the line above on.
+from vendrail.kernel.telemetry import init_logs
 from vendrail.sandbox.app import serve
 
 
@@ -18,6 +19,7 @@ def tell(line: str) -> None:
 
 async def main() -> None:
     """Serve until the pipe to the tests is closed."""
+    init_logs("error")  # On standard error: nobody reads the pipe beyond the first line.
     clock = StandingClock(Shift(Path(sys.argv[2])))
     serving = asyncio.create_task(
         serve(Path(sys.argv[1]), "127.0.0.1", 0, clock=clock, on_ready=tell)
