@@ -23,6 +23,7 @@ from vendrail.api.risk import ListEntry, ListKind, RiskDecision, Verdict
 from vendrail.app.audit import audit
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id
+from vendrail.orders import store
 
 PRICE_MINOR = 1_990  # As tests/orders/conftest.py sells everything.
 
@@ -382,6 +383,38 @@ async def test_refunds_never_exceed_what_was_paid(market):
 
     assert ["accepted", "more_than_captured", "accepted", "more_than_captured"] == statuses
     assert [RefundOrderStatus.EXISTS] == again
+
+
+async def test_refunds_that_end_at_once_are_both_counted(market):
+    """Two refunds of one order that end in two transactions at once: neither is forgotten (X26)."""
+    await market.offer("GAME")
+    placed = await market.place("GAME")
+    await market.pay(placed.order)
+    await market.run()
+    now = market.clock.now()
+    ids = [new_id(now), new_id(now)]
+    await market.orders.refund_orders(
+        [
+            RefundOrder(id, placed.order, amount, "wish", "tester")
+            for id, amount in zip(ids, (990, 1_000), strict=True)
+        ]
+    )
+    database = market.house.databases["orders"]
+
+    async def settle(id):
+        async with database.transaction() as tx:
+            await store.settle_refunds(tx, [id], "paid", now)
+
+    async with database.transaction() as tx:
+        await store.settle_refunds(tx, [ids[0]], "paid", now)
+        second = asyncio.create_task(settle(ids[1]))
+        await asyncio.sleep(0.3)
+        is_waiting = not second.done()
+    await second
+    view = await market.read(placed)
+
+    assert is_waiting
+    assert (OrderState.REFUNDED, PRICE_MINOR) == (view.state, view.refunded_minor)
 
 
 async def test_codes_open_the_orders_of_their_contact_once(market):

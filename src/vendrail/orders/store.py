@@ -203,16 +203,18 @@ async def settle_refunds(
         now,
     )
     if state == "paid" and rows:
-        # Two refunds of one order may end in one batch: their sum is taken off once.
+        # Two refunds of one order may end in one batch: their sum is taken off once. Or in two at
+        # once: the sum is added to the order as it stands when its row is ours, not as it was read.
         await tx.execute(
-            'update orders."order" o set refunded_minor = r.refunded_minor,'
+            'update orders."order" o set refunded_minor = o.refunded_minor + r.minor,'
             "  version = o.version + 1,"
-            "  state = case when r.is_whole then 'refunded' else o.state end,"
-            "  ended_at = case when r.is_whole then $2::timestamptz end"
-            " from (select p.id, p.refunded_minor + sum(f.amount_minor)::bigint as refunded_minor,"
-            "   p.refunded_minor + sum(f.amount_minor) = p.amount_minor as is_whole"
-            '  from orders.refund f join orders."order" p on p.id = f."order"'
-            "  where f.id = any($1::uuid[]) group by p.id) r where o.id = r.id",
+            "  state = case when o.refunded_minor + r.minor = o.amount_minor"
+            "   then 'refunded' else o.state end,"
+            "  ended_at = case when o.refunded_minor + r.minor = o.amount_minor"
+            "   then $2::timestamptz end"
+            ' from (select f."order" as id, sum(f.amount_minor)::bigint as minor'
+            "  from orders.refund f where f.id = any($1::uuid[])"
+            '  group by f."order" order by f."order") r where o.id = r.id',
             [row["id"] for row in rows],
             now,
         )
