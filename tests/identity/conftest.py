@@ -8,6 +8,7 @@ import pytest
 from vendrail.api.identity import (
     Actor,
     ActorKind,
+    ActQuery,
     Identity,
     Invitation,
     LinkUse,
@@ -25,6 +26,7 @@ from vendrail.kernel.ids import new_id
 from vendrail.kernel.limits import Limits
 
 PASSWORD = "a quiet lake at dawn"
+NOWHERE, HOME = Origin(), Origin("10.0.0.1")
 CLI = Actor(ActorKind.COMMAND_LINE, None, "root (command line)")
 QUICK = {"argon2_memory_kib": 64, "argon2_rounds": 1, "hashes_at_once_max": 4}
 
@@ -57,7 +59,7 @@ class World:
         new = Invitation(new_id(self.clock.now()), email, merchant, role, by, merchant_name=name)
         return (await self.identity.invite_people([new]))[0]
 
-    async def use(self, token, password=PASSWORD, name="Ann", origin=Origin()):
+    async def use(self, token, password=PASSWORD, name="Ann", origin=NOWHERE):
         """Follow a link."""
         return (await self.identity.use_links([LinkUse(token, password, name, "en", origin)]))[0]
 
@@ -72,7 +74,7 @@ class World:
         """Give the session of a token."""
         return (await self.identity.read_sessions([SessionQuery(token)]))[0]
 
-    async def sign_in(self, email, password=PASSWORD, origin=Origin("10.0.0.1")):
+    async def sign_in(self, email, password=PASSWORD, origin=HOME):
         """Sign in with a password."""
         return (await self.identity.sign_in([SignIn(email, password, origin)]))[0]
 
@@ -96,8 +98,6 @@ class World:
 
     async def acts(self, merchant=None, **more):
         """Name what is in the log, oldest first."""
-        from vendrail.api.identity import ActQuery
-
         [found] = await self.identity.list_acts([ActQuery(merchant, 100, **more)])
         return [each.act for each in reversed(found)]
 

@@ -32,7 +32,7 @@ class Shedder(Generic[Item, Result]):
         queue: Batcher[Item, Result],
         owner: Callable[[Item], Hashable],
         *,
-        wanted_s: float = 0.2,
+        wanted_s: float = 0.4,
     ) -> None:
         self._queue = queue
         self._owner = owner

@@ -27,7 +27,6 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
-from vendrail.kernel.db import plain_first
 from vendrail.kernel.ids import derive, first_id_at
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Scope, span_batch
@@ -40,7 +39,7 @@ from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Asked
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts, base, captures, desk
-from vendrail.payments.store.base import Row, Store, Transaction
+from vendrail.payments.store.base import Row, Store, Transaction, plain_first
 
 TOPIC = "payments"  # Woken when events were written.
 CONFIRM_TOPIC = "payments.confirm"  # Woken when a capture waits to be confirmed.

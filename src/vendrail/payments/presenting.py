@@ -16,7 +16,6 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode, replace
-from vendrail.kernel.db import plain_first
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import out_trade_no
@@ -25,7 +24,7 @@ from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts as rows
-from vendrail.payments.store.base import Store
+from vendrail.payments.store.base import Store, plain_first
 
 
 class Presenting:

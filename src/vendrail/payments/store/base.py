@@ -6,7 +6,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from vendrail.kernel.db import Database, Row, Transaction, assert_no_transaction
+from vendrail.kernel.db import Database, Row, Transaction, assert_no_transaction, plain_first
 from vendrail.kernel.outbox import Cursor, EventPage
 from vendrail.kernel.outbox import append_events as append
 from vendrail.kernel.outbox import read_events as read
@@ -18,6 +18,7 @@ __all__ = [
     "append_events",
     "assert_no_transaction",
     "columns",
+    "plain_first",
     "read_events",
     "sorted_columns",
 ]
