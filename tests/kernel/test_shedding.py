@@ -82,15 +82,18 @@ async def test_a_flood_of_one_leaves_room_for_others():
     assert 3 == taken.count("b")
 
 
-async def test_a_late_loop_is_full():
-    """While the event loop is late, requests wait unseen: new ones are turned away."""
-    shedder = make_shedder(Slow(0.0), wanted_s=0.05)
+@pytest.mark.parametrize("under_way, is_full", [(16, True), (3, False)])
+async def test_a_late_loop_is_full(under_way, is_full):
+    """While the loop is late and much is under way, new ones are turned away; else nobody is."""
+    shedder = make_shedder(Slow(0.3), wanted_s=0.05)
     assert not shedder.is_full()
+    offered = asyncio.create_task(offer(shedder, [f"a{n}" for n in range(under_way)]))
     await asyncio.sleep(0.06)
 
     time.sleep(0.2)  # Whoever blocks the loop.
 
-    assert shedder.is_full()
+    assert is_full == shedder.is_full()
+    await offered
     await asyncio.sleep(0.15)
     assert not shedder.is_full()
 

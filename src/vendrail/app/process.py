@@ -6,7 +6,7 @@ cost a fifth of the Python time and free nothing.
 
 import gc
 
-_YOUNG_MAX = 100_000
+_YOUNG_MAX = 500_000
 
 
 def tune_process() -> None:

@@ -46,8 +46,13 @@ class Shedder(Generic[Item, Result]):
         self._late_s = 0.0
 
     def is_full(self) -> bool:
-        """Tell, before anything is read or done, that nobody can be taken in; it is counted."""
-        if self._count < self._limit and self._lateness_s() < self._wanted_s / 2:
+        """Tell, before anything is read or done, that nobody can be taken in; it is counted.
+
+        A loop that is late turns nobody away while hardly anything is under way: a server that has
+        just begun, or lost its core for a moment, is not overloaded.
+        """
+        is_late = self._lateness_s() >= self._wanted_s / 2
+        if self._count < (_LIMIT_MIN if is_late else self._limit):
             return False
         self._queue.note_shed(1)
         return True

@@ -33,6 +33,8 @@ _MASTER_ID_BYTES = 8
 _DATA_KEYS_MAX = 4_096
 _TOKEN_LENGTH_MIN = 26  # 26 letters of base 32 are 130 bits.
 _TOKEN_LENGTH_MAX = 51
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]  # Ten bits at a time.
 
 
 def is_same(given: str | bytes, expected: str | bytes) -> bool:
@@ -354,7 +356,9 @@ class Vault:
         if not _TOKEN_LENGTH_MIN <= length <= _TOKEN_LENGTH_MAX:
             raise Malformed(f"A token has {_TOKEN_LENGTH_MIN} to {_TOKEN_LENGTH_MAX} letters.")
         digest = self.keyed_hash(f"token:{purpose}", data)
-        return base64.b32encode(digest).decode().lower()[:length]
+        value = int.from_bytes(digest, "big") << 4  # 256 bits, and four to make whole pairs.
+        shifts = range(250, 250 - 5 * length, -10)
+        return "".join([_PAIRS[value >> shift & 1023] for shift in shifts])[:length]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -284,7 +284,7 @@ async def bench_http(
     *,
     orders: int = 10_000,
     connections: int = 128,
-    workers: int = 1,
+    workers: int = 2,
     variants: int = 200,
     with_reference: bool = True,
 ) -> dict[str, object]:

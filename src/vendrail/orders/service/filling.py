@@ -8,7 +8,7 @@ from vendrail.api.orders import OrderDelivered, OrderId
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.api.settlement import SaleStatus, Settlement
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode, encode, replace
+from vendrail.kernel.codec import Record, decode, encode, replace
 from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.outbox import Wakeups, append_events
@@ -22,6 +22,13 @@ from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.settings import OrdersSettings
 
 _RESTOCK_LOOK_S = 15.0
+
+
+class _Traces(Record, frozen=True):
+    """Of an order's facts, what risk asks for."""
+
+    address_hash: str
+    device_hash: str
 
 
 class Filling:
@@ -90,7 +97,7 @@ class Filling:
         questions = []
         for purchase in purchases:
             order = purchase.order
-            facts = decode(order["facts"], OrderFacts)
+            facts = decode(order["facts"], _Traces)
             questions.append(
                 RiskQuestion(
                     order["id"],

@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 class _Choice:
     """One order on its way to being written."""
 
-    __slots__ = ("amount_minor", "contact", "offer", "order", "request_hash", "status")
+    __slots__ = ("amount_minor", "attempt", "contact", "offer", "order", "request_hash", "status")
 
     def __init__(self, order: PlaceOrder, offer: Offer | None, status: PlaceStatus) -> None:
         self.order = order
@@ -33,6 +33,7 @@ class _Choice:
         self.status = status
         self.contact = decide.contact(order.contact) or ""
         self.request_hash = decide.request_hash(order)
+        self.attempt = AttemptId(derive(order.id, "attempt:1")) if order.method else None
         self.amount_minor = 0
         if offer is not None and status is PlaceStatus.PLACED:
             self.amount_minor = offer.prices_minor[order.currency] * order.quantity
@@ -150,7 +151,7 @@ class Placing:
                         choice.amount_minor,
                         order.currency,
                         expires_at,
-                        derive(order.id, "attempt:1") if order.method else None,
+                        choice.attempt,
                     )
                 )
         return placements
@@ -305,7 +306,7 @@ class Placing:
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
         attempts = [
             Attempt(
-                id=AttemptId(derive(choice.order.id, "attempt:1")),
+                id=choice.attempt,
                 order=choice.order.id,
                 number=1,
                 merchant=choice.offer.merchant,
@@ -318,7 +319,7 @@ class Placing:
                 trace_id=choice.order.trace_id,
             )
             for choice in live
-            if choice.offer is not None
+            if choice.offer is not None and choice.attempt is not None
         ]
         statuses = await self._payments.open_attempts(attempts)
         refused = []

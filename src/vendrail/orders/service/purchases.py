@@ -16,7 +16,7 @@ from vendrail.orders.service.returning import GiveBack
 class Purchase:
     """One purchase on its way: its saga, its order as it was loaded, its money, its next step."""
 
-    __slots__ = ("capture", "order", "problem", "reason", "saga", "step", "trace_id")
+    __slots__ = ("_allocation", "capture", "order", "problem", "reason", "saga", "step", "trace_id")
 
     def __init__(self, saga: Saga, order: Row, capture: CaptureFacts | None = None) -> None:
         self.saga = saga
@@ -25,12 +25,17 @@ class Purchase:
         self.step = Step.UNDO if saga.state is SagaState.UNDOING else Step.ASSESS
         self.reason = saga.reason
         self.problem = ""
+        self._allocation: tuple[int, AllocationId] | None = None
         self.trace_id = saga.trace_id if is_sampled(saga.trace_id) else ""  # Where it is kept.
 
     @property
     def allocation(self) -> AllocationId:
         """The id under which keys are picked; after a restock, the next one."""
-        return AllocationId(derive(self.order["id"], f"allocate:{self.capture.restock_tries}"))
+        tries = self.capture.restock_tries
+        if self._allocation is None or self._allocation[0] != tries:
+            id = AllocationId(derive(self.order["id"], f"allocate:{tries}"))
+            self._allocation = (tries, id)
+        return self._allocation[1]
 
     def booking(self) -> CaptureBooking:
         """The money that arrived, as settlement books it."""
