@@ -37,13 +37,14 @@ def test_x20_every_amount_is_declared_a_whole_number():
 
 
 def test_x20_no_amount_is_divided_by_a_true_division():
-    """No expression divides what is named in minor units with `/`, which gives a float."""
+    """Nothing that holds what is named in minor units is divided with `/`, which gives a float."""
     wrong = []
     for path in sorted(SOURCES.glob("**/*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-                left = ast.unparse(node.left)
-                if left.endswith("_minor"):
-                    wrong.append(f"{path.name}:{node.lineno} {left}")
+                named = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+                named |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+                if any(name.endswith("_minor") for name in named):
+                    wrong.append(f"{path.name}:{node.lineno} {ast.unparse(node)}")
 
     assert [] == wrong
