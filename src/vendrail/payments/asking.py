@@ -10,8 +10,9 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.telemetry import span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
+from vendrail.payments.arriving import Incoming
 from vendrail.payments.attempts import out_trade_no
-from vendrail.payments.capturing import Capturing, Incoming
+from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing

@@ -14,7 +14,6 @@ from uuid import UUID
 import structlog
 
 from vendrail.api.payments import (
-    AttemptId,
     Callback,
     CallbackAnswer,
     Capture,
@@ -27,11 +26,12 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
-from vendrail.kernel.ids import derive, first_id_at
+from vendrail.kernel.ids import first_id_at
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Scope, span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
+from vendrail.payments.arriving import Incoming, Letter, inbox_row, incoming_of, judge
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
 from vendrail.payments.channels.line import Switchboard
@@ -51,34 +51,11 @@ _TOO_LARGE = CallbackAnswer(413, b"too large")
 _log = structlog.get_logger(__name__)
 
 
-class Incoming(NamedTuple):
-    """Money that somebody says has arrived."""
-
-    account: OpenAccount
-    number: tuple[UUID, int] | None  # What its out_trade_no says, where it is one of ours.
-    provider_number: str
-    out_trade_no: str
-    amount_minor: int
-    currency: str
-    paid_at: datetime
-    source: CaptureSource
-
-
 class _Told(NamedTuple):
     """What a batch led to: captures that are told of, and whether others wait to be."""
 
     captures: Sequence[Capture] = ()
     is_waiting: bool = False
-
-
-class _Letter(NamedTuple):
-    """A verified callback on its way into the inbox."""
-
-    place: int  # In the batch.
-    account: OpenAccount
-    raw: Callback
-    facts: CallbackFacts
-    number: tuple[UUID, int] | None
 
 
 class Capturing:
@@ -127,9 +104,7 @@ class Capturing:
         )
         return answers
 
-    async def _write(
-        self, letters: Sequence[_Letter], *, is_plain: bool
-    ) -> tuple[list[str], _Told]:
+    async def _write(self, letters: Sequence[Letter], *, is_plain: bool) -> tuple[list[str], _Told]:
         """Write letters, the captures they bring and their events; give what refuses each."""
         now = self._clock.now()
         async with AsyncExitStack() as spans, self._store.transaction() as tx:
@@ -143,13 +118,13 @@ class Capturing:
                 found = asked.get(letter.number) if letter.number else None
                 outcome = decide.refusal(letter.facts, found, letter.account.row.id)
                 outcomes.append(outcome)
-                inbox.append(_inbox_row(letter, outcome, now))
+                inbox.append(inbox_row(letter, outcome, now))
                 if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
-                    taken.append(_incoming(letter, now))
+                    taken.append(incoming_of(letter, now))
             count = await captures.insert_inbox(tx, inbox, now)
             told = _Told()
             if taken:
-                written = [_judge(money, asked, now) for money in taken]
+                written = [judge(money, asked, now) for money in taken]
                 is_new = is_plain and count == len(inbox)
                 fresh = await _insert(tx, taken, written, is_plain=is_new)
                 told = await self._tell(tx, taken, written, fresh, [], now)
@@ -157,7 +132,7 @@ class Capturing:
 
     async def _read(
         self, callbacks: Sequence[Callback]
-    ) -> tuple[list[CallbackAnswer], list[_Letter]]:
+    ) -> tuple[list[CallbackAnswer], list[Letter]]:
         """Verify over the raw bytes; what proves nothing is answered and changes nothing."""
         accounts = await self._accounts.all()
         answers = [_NO_CHANNEL] * len(callbacks)
@@ -185,7 +160,7 @@ class Capturing:
                 _log.warning("callback.refused", channel=account.row.name, reason=facts.reason)
             else:
                 number = read_out_trade_no(facts.out_trade_no)
-                letters.append(_Letter(index, account, raw, facts, number))
+                letters.append(Letter(index, account, raw, facts, number))
         return answers, letters
 
     async def record(self, reports: Sequence[CaptureReport]) -> list[CaptureStatus]:
@@ -231,7 +206,7 @@ class Capturing:
             numbers = {money.number for money in incoming if money.number is not None}
             asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
             spans.enter_context(_span("payments.capture", asked.values()))
-            written = [_judge(money, asked, now) for money in incoming]
+            written = [judge(money, asked, now) for money in incoming]
             fresh = await _insert(tx, incoming, written, is_plain=is_plain)
             statuses = [
                 CaptureStatus.RECORDED if is_new else CaptureStatus.EXISTS for is_new in fresh
@@ -357,51 +332,6 @@ def capture_of(row: Row, channel_name: str, fit: CaptureFit | None = None) -> Ca
     )
 
 
-def _judge(money: Incoming, asked: dict[tuple[UUID, int], Asked], now: datetime) -> Capture:
-    """Judge money against what was asked for; its id derives from channel and number."""
-    account = money.account.row
-    found = asked.get(money.number) if money.number is not None else None
-    if found is None or found.channel != account.id:
-        # Never asked for over this account: this money belongs to no order yet.
-        return Capture(
-            CaptureId(derive(first_id_at(money.paid_at), _step(money))),
-            account.id,
-            account.name,
-            money.provider_number,
-            None,
-            None,
-            None,
-            account.kind,
-            money.amount_minor,
-            money.currency,
-            decide.fit(None, money.amount_minor, money.currency),
-            money.source,
-            money.paid_at,
-            now,
-        )
-    return Capture(
-        CaptureId(derive(found.id, _step(money))),
-        account.id,
-        account.name,
-        money.provider_number,
-        AttemptId(found.id),
-        found.order,
-        found.merchant,
-        found.method,
-        money.amount_minor,
-        money.currency,
-        decide.fit(found, money.amount_minor, money.currency),
-        money.source,
-        money.paid_at,
-        now,
-        found.trace_id,
-    )
-
-
-def _step(money: Incoming) -> str:
-    return f"capture:{money.account.text}:{money.provider_number}"
-
-
 async def _insert(
     tx: Transaction, incoming: Sequence[Incoming], written: Sequence[Capture], *, is_plain: bool
 ) -> list[bool]:
@@ -427,30 +357,3 @@ def _span(name: str, asked: Iterable[Asked]) -> Scope:
 def _verify(entry: tuple[int, OpenAccount, Callback]) -> CallbackFacts | CallbackRefusal:
     _, account, raw = entry
     return account.channel.read_callback(raw, account.account.settings)
-
-
-def _inbox_row(letter: _Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, str, str, bytes]:
-    if letter.number is not None:
-        parent = letter.number[0]
-    else:
-        parent = first_id_at(letter.facts.paid_at or now)
-    id = derive(parent, f"inbox:{letter.account.text}:{letter.facts.event}")
-    request = letter.raw.body
-    if letter.raw.query:
-        request = letter.raw.query.encode() + b"\n" + request
-    channel = letter.account.row.id
-    return id, channel, letter.facts.event, outcome or letter.facts.kind.value, request
-
-
-def _incoming(letter: _Letter, now: datetime) -> Incoming:
-    facts = letter.facts
-    return Incoming(
-        letter.account,
-        letter.number,
-        facts.provider_number,
-        facts.out_trade_no,
-        facts.amount_minor,
-        facts.currency,
-        facts.paid_at or now,
-        CaptureSource.CALLBACK,
-    )

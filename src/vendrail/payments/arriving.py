@@ -1,0 +1,109 @@
+"""What arrives: letters and the money in them, judged against what was asked for. Pure."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.payments import AttemptId, Callback, Capture, CaptureId, CaptureSource
+from vendrail.kernel.ids import derive, first_id_at
+from vendrail.payments import decide
+from vendrail.payments.accounts import OpenAccount
+from vendrail.payments.channels.base import CallbackFacts
+from vendrail.payments.decide import Asked
+
+
+class Incoming(NamedTuple):
+    """Money that somebody says has arrived."""
+
+    account: OpenAccount
+    number: tuple[UUID, int] | None  # What its out_trade_no says, where it is one of ours.
+    provider_number: str
+    out_trade_no: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    source: CaptureSource
+
+
+class Letter(NamedTuple):
+    """A verified callback on its way into the inbox."""
+
+    place: int  # In the batch.
+    account: OpenAccount
+    raw: Callback
+    facts: CallbackFacts
+    number: tuple[UUID, int] | None
+
+
+def judge(money: Incoming, asked: dict[tuple[UUID, int], Asked], now: datetime) -> Capture:
+    """Judge money against what was asked for; its id derives from channel and number."""
+    account = money.account.row
+    found = asked.get(money.number) if money.number is not None else None
+    if found is None or found.channel != account.id:
+        # Never asked for over this account: this money belongs to no order yet.
+        return Capture(
+            CaptureId(derive(first_id_at(money.paid_at), _step(money))),
+            account.id,
+            account.name,
+            money.provider_number,
+            None,
+            None,
+            None,
+            account.kind,
+            money.amount_minor,
+            money.currency,
+            decide.fit(None, money.amount_minor, money.currency),
+            money.source,
+            money.paid_at,
+            now,
+        )
+    return Capture(
+        CaptureId(derive(found.id, _step(money))),
+        account.id,
+        account.name,
+        money.provider_number,
+        AttemptId(found.id),
+        found.order,
+        found.merchant,
+        found.method,
+        money.amount_minor,
+        money.currency,
+        decide.fit(found, money.amount_minor, money.currency),
+        money.source,
+        money.paid_at,
+        now,
+        found.trace_id,
+    )
+
+
+def _step(money: Incoming) -> str:
+    return f"capture:{money.account.text}:{money.provider_number}"
+
+
+def inbox_row(letter: Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, str, str, bytes]:
+    """Give a letter's row for the inbox; its id derives from channel and event."""
+    if letter.number is not None:
+        parent = letter.number[0]
+    else:
+        parent = first_id_at(letter.facts.paid_at or now)
+    id = derive(parent, f"inbox:{letter.account.text}:{letter.facts.event}")
+    request = letter.raw.body
+    if letter.raw.query:
+        request = letter.raw.query.encode() + b"\n" + request
+    channel = letter.account.row.id
+    return id, channel, letter.facts.event, outcome or letter.facts.kind.value, request
+
+
+def incoming_of(letter: Letter, now: datetime) -> Incoming:
+    """Give the money that a letter tells of."""
+    facts = letter.facts
+    return Incoming(
+        letter.account,
+        letter.number,
+        facts.provider_number,
+        facts.out_trade_no,
+        facts.amount_minor,
+        facts.currency,
+        facts.paid_at or now,
+        CaptureSource.CALLBACK,
+    )
