@@ -5,7 +5,6 @@ One code path for both shapes: a need that is an api Protocol becomes the servic
 """
 
 import asyncio
-import contextlib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,6 +25,7 @@ from vendrail.kernel.migrate import has_roles, role_name
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics, watch_loop
 from vendrail.kernel.vault import Vault
+from vendrail.kernel.waiting import end_tasks
 
 _log = structlog.get_logger(__name__)
 
@@ -165,11 +165,7 @@ class House:
 
     async def stop(self) -> None:
         """Stop the loops, let what is in flight end, close what is open."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_tasks(self._tasks)
         for service in self.services.values():
             drain = getattr(service, "drain", None)
             if drain is not None:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from vendrail.api.catalog import Catalog, KeyIntake, KeyIntakeResult, KeyLine, KeyReject
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.waiting import end_tasks
 
 BATCH_LINES = 5_000
 BATCH_CHARACTERS = 300_000  # Far below what a call to a remote catalog may carry.
@@ -267,8 +268,6 @@ async def take_file(
         while flights:
             await land()
     finally:
-        for _, task in flights:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in flights), return_exceptions=True)
+        await end_tasks(task for _, task in flights)
         lines.close()
     return report

@@ -1,10 +1,10 @@
 """Single calls in, batches out: what arrives while earlier batches are being written goes as one.
 
-Flush when idle or full, never on a timer alone: beside a batch in flight goes only another that is
-worth its statements, for a small one costs as much as a large one. An item fails alone: a batch
-broken by its data is halved until the culprit stands alone; a batch that the database asks to
-repeat is repeated whole. Nobody is answered before the batch is through, and a caller that goes
-away undoes nothing.
+Flush when idle or full. A small batch costs as many statements as a large one, so beside a batch in
+flight a small one waits, but only a moment: long enough to grow or to find the way free, never so
+long that a slow batch holds it up. An item fails alone: a batch broken by its data is halved until
+the culprit stands alone; a batch that the database asks to repeat is repeated whole. Nobody is
+answered before the batch is through, and a caller that goes away undoes nothing.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from vendrail.kernel.telemetry.traces import sampled_trace_id, span_batch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_BESIDE_MIN = 64  # So many must wait for a batch beside one that is in flight.
+_BESIDE_MIN = 64  # So many go at once beside a batch in flight; fewer wait first.
+_BESIDE_WAIT_S = 0.05
 _RETRY_DELAYS_S = (0.01, 0.05, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -64,6 +65,7 @@ class Batcher(Generic[Item, Result]):
         self._busy: set[Hashable] = set()
         self._flights: set[asyncio.Task[None]] = set()
         self._is_woken = False
+        self._patience: asyncio.TimerHandle | None = None
         if metrics is not None:
             metrics.watch_queue(self)
 
@@ -107,10 +109,13 @@ class Batcher(Generic[Item, Result]):
             loop.call_soon(self._wake)
         return future
 
-    def _wake(self) -> None:
+    def _wake(self, *, has_waited: bool = False) -> None:
         self._is_woken = False
         while self._queue and len(self._flights) < self._in_flight_max:
-            if self._flights and len(self._queue) < self._beside_min:
+            if self._flights and len(self._queue) < self._beside_min and not has_waited:
+                if self._patience is None:
+                    loop = asyncio.get_running_loop()
+                    self._patience = loop.call_later(_BESIDE_WAIT_S, self._lose_patience)
                 return
             batch = self._take()
             if not batch:
@@ -138,6 +143,10 @@ class Batcher(Generic[Item, Result]):
         self._queue.extendleft(reversed(skipped))
         self._busy.update(entry.key for entry in batch)
         return batch
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._wake(has_waited=True)
 
     def _landed(self, task: "asyncio.Task[None]") -> None:
         self._flights.discard(task)

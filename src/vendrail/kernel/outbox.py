@@ -15,6 +15,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record
 from vendrail.kernel.db import Transaction
 from vendrail.kernel.errors import Error
+from vendrail.kernel.waiting import wait_at_most
 
 _log = structlog.get_logger(__name__)
 
@@ -179,8 +180,5 @@ async def poll(
             delay_s = max(delay_s, 0.05)
             await clock.sleep(min(delay_s * 4, 5.0))
         delay_s = min(delay_s * 2, delay_s_max)
-        try:
-            await asyncio.wait_for(wake.wait(), timeout=delay_s)
+        if await wait_at_most(wake, delay_s):
             delay_s = _DELAY_S_MIN
-        except TimeoutError:
-            pass

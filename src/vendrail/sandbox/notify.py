@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.waiting import end_tasks, wait_at_most
 from vendrail.sandbox.alipay import BUYER_ID, BUYER_LOGON_ID, Event, fund_bills
 from vendrail.sandbox.faults import NOTIFY_KINDS, Fault, FaultKind, Faults, falsify, tamper
 from vendrail.sandbox.provider import Provider
@@ -132,9 +133,7 @@ class Courier:
             try:
                 yield
             finally:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await end_tasks(self._tasks)
 
     def announce(self, events: Sequence[Event]) -> None:
         """Write, sign and send off what is due to be told."""
@@ -211,8 +210,7 @@ class Courier:
                 if due_at == notice.due_at:  # Else it was put at another time since.
                     await self._queue.put(notice)
             wait_s = self._due[0][0] - time.time() if self._due else None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), wait_s)
+            await wait_at_most(self._news, wait_s)
 
     async def _work(self, client: httpx.AsyncClient) -> None:
         while True:

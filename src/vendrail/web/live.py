@@ -11,6 +11,7 @@ from uuid import UUID
 from vendrail.api.orders import OrderState, OrderView
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.waiting import wait_at_most
 
 _TICK_S = 1.0
 _TICK_SLOW_S = 5.0
@@ -66,8 +67,7 @@ class Watch:
     async def _wait(self) -> None:
         """Wait for a hint or the common tick."""
         delay_s = self._tick_s - asyncio.get_running_loop().time() % self._tick_s
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hint.wait(), delay_s)
+        await wait_at_most(self._hint, delay_s)
 
 
 class LivePages:

@@ -18,6 +18,7 @@ from vendrail.app.bench.load import Reply, request
 from vendrail.kernel import rpc
 from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import derive, from_serial, to_serial
+from vendrail.kernel.waiting import end_tasks
 from vendrail.payments.attempts import out_trade_no
 
 _REPLY_S = 15.0
@@ -101,7 +102,8 @@ class Doors:
             loop = asyncio.get_running_loop()
             _, line = await loop.create_connection(Line, "127.0.0.1", port)
         try:
-            reply = await asyncio.wait_for(line.send(sent), _REPLY_S)
+            async with asyncio.timeout(_REPLY_S):
+                reply = await line.send(sent)
         except BaseException:
             line.close()
             raise
@@ -205,9 +207,7 @@ class Crowd:
 
     async def close(self) -> None:
         """Send everybody home."""
-        for task in (*self.buyers, self._signing):
-            task.cancel()
-        await asyncio.gather(*self.buyers, self._signing, return_exceptions=True)
+        await end_tasks([*self.buyers, self._signing])
         self.doors.close()
         for client in self._clients:
             await rpc.disconnect(client)

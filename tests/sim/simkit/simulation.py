@@ -35,6 +35,7 @@ from vendrail.api.risk import ListEntry, ListKind, Risk, RiskDecision, RiskLimit
 from vendrail.api.settlement import FeeTerms, Settlement
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import derive, new_id
+from vendrail.kernel.waiting import end_tasks
 
 _PRICE_MINOR = 1_990
 _FIRST_KEYS = {Product.PLENTY: 3_000, Product.SCARCE: 6, Product.AWAITED: 3}
@@ -147,9 +148,7 @@ async def _live(step: Step, actors: Actors, shift: Shift) -> None:
         async with asyncio.timeout(60):
             await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
     await asyncio.sleep(0.005)
     shift.add_s(step.advance_s)
     actors.say(f"{step.advance_s} s pass")

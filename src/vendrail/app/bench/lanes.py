@@ -40,6 +40,7 @@ from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.outbox import Cursor
+from vendrail.kernel.waiting import wait_at_most
 from vendrail.payments.attempts import out_trade_no
 
 Progress = Callable[[str, int, int], None]
@@ -178,10 +179,7 @@ class Lanes:
                 continue
             if now - last > _PATIENCE_S:
                 raise Broken(f"Only {len(told.delivered)} of {orders} orders were delivered.")
-            try:
-                await asyncio.wait_for(wake.wait(), timeout=0.05)
-            except TimeoutError:
-                continue
+            await wait_at_most(wake, 0.05)
         return last
 
 
