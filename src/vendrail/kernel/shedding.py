@@ -22,6 +22,7 @@ _LIMIT_MAX = 4_096.0
 _SHRINK = 0.5
 _GROW = 0.2  # For each answer in time, while the limit is near.
 _BEAT_S = 0.05
+_LATE_SHARE = 1 / 6  # An answer takes several turns of the loop.
 
 
 class Shedder(Generic[Item, Result]):
@@ -32,7 +33,7 @@ class Shedder(Generic[Item, Result]):
         queue: Batcher[Item, Result],
         owner: Callable[[Item], Hashable],
         *,
-        wanted_s: float = 0.4,
+        wanted_s: float = 0.3,
     ) -> None:
         self._queue = queue
         self._owner = owner
@@ -51,7 +52,7 @@ class Shedder(Generic[Item, Result]):
         A loop that is late turns nobody away while hardly anything is under way: a server that has
         just begun, or lost its core for a moment, is not overloaded.
         """
-        is_late = self._lateness_s() >= self._wanted_s / 2
+        is_late = self._lateness_s() >= self._wanted_s * _LATE_SHARE
         if self._count < (_LIMIT_MIN if is_late else self._limit):
             return False
         self._queue.note_shed(1)
