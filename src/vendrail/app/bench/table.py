@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from vendrail.app.bench.callback import bench_callback
 from vendrail.app.bench.http import bench_http
+from vendrail.app.bench.idle import bench_idle
 from vendrail.app.bench.ledger import bench_ledger
+from vendrail.app.bench.page import bench_page
 from vendrail.app.bench.pipeline import bench_pipeline
 
 
@@ -22,4 +24,6 @@ BENCHES = {
     "http": Bench("The whole way over HTTP, callbacks signed.", bench_http),
     "ledger": Bench("Posting alone, on accounts with limits.", bench_ledger),
     "callback": Bench("From callback to key readable, unloaded.", bench_callback),
+    "page": Bench("The order page under 256 readers.", bench_page),
+    "idle": Bench("What a platform costs that nobody uses.", bench_idle),
 }
