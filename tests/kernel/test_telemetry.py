@@ -233,7 +233,7 @@ async def test_what_changes_by_itself_is_asked_at_scrape(lines):
 )
 async def test_metrics_are_not_for_everyone(peer, headers, status):
     """Metrics answer private addresses that came directly, and holders of the token."""
-    app = new_application(probes(Metrics(), {}, token="right-token"))
+    app = new_application(probes(Metrics().render, {}, token="right-token"))
     transport = httpx.ASGITransport(app, client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         answer = await http.get("/metrics", headers=headers)
@@ -252,12 +252,14 @@ async def test_readiness_says_which_check_fails(lines):
         raise ZeroDivisionError
 
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(new_application(probes(Metrics(), {"db": good}))),
+        transport=httpx.ASGITransport(new_application(probes(Metrics().render, {"db": good}))),
         base_url="http://x",
     ) as http:
         alive, ready = await http.get("/healthz"), await http.get("/readyz")
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(new_application(probes(Metrics(), {"db": good, "mq": bad}))),
+        transport=httpx.ASGITransport(
+            new_application(probes(Metrics().render, {"db": good, "mq": bad}))
+        ),
         base_url="http://x",
     ) as http:
         unready = await http.get("/readyz")

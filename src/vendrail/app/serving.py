@@ -3,9 +3,12 @@
 import asyncio
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -33,11 +36,13 @@ from vendrail.kernel.http.problems import PROBLEM_HANDLERS, new_application
 from vendrail.kernel.migrate import migrate
 from vendrail.kernel.telemetry import init_logs, init_tracing, stop_tracing
 from vendrail.kernel.telemetry.probes import probes
+from vendrail.kernel.telemetry.siblings import Siblings
 
 _log = structlog.get_logger(__name__)
 
 _CONNECTIONS_MAX = 16_384
 _LAST_CALL = signal.SIGUSR1  # The server is about to stop: end what would stay open for long.
+_WORKERS_FOLDER = "_VENDRAIL_WORKERS_FOLDER"  # Where the workers of this server meet.
 _RPC_BYTES_MAX = 32_000_000  # The edge keeps what comes from outside far smaller.
 
 Scope = dict[str, Any]
@@ -74,6 +79,7 @@ class Application:
         self._platform = platform
         self._environment = environment
         self._inner: Edge | Turnstile | None = None
+        self._siblings: Siblings | None = None
         self.house: House | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,24 +114,37 @@ class Application:
         tune_process()
         self.house = await build(platform, self._environment, only=services, peers=peers)
         asyncio.get_running_loop().add_signal_handler(_LAST_CALL, self.house.wakeups.close)
-        self._inner = assemble(self.house, faces)
+        render_metrics = self.house.metrics.render
+        if folder := self._environment.get(_WORKERS_FOLDER):
+            self._siblings = Siblings(Path(folder), self.house.metrics)
+            await self._siblings.open()
+            render_metrics = self._siblings.render
+        self._inner = assemble(self.house, faces, render_metrics)
         self.house.start_jobs()
         _log.info("serving.ready", services=services, faces=faces, peers=sorted(peers))
 
     async def stop(self) -> None:
         """Stop what start began: loops, connections, traces."""
+        if self._siblings is not None:
+            await self._siblings.close()
         if self.house is not None:
             await self.house.stop()
         stop_tracing()
 
 
-def assemble(house: House, faces: Sequence[str]) -> Edge | Turnstile:
+def assemble(
+    house: House,
+    faces: Sequence[str],
+    render_metrics: Callable[[], Awaitable[bytes]] | None = None,
+) -> Edge | Turnstile:
     """Put the routes of this process together: faces, rpc of its services, probes."""
     metrics = house.metrics
     metrics.put("vendrail_info", 1, __version__)
     gauges = Gauges(house)
     metrics.ask_at_scrape(gauges.refresh)
-    handlers: list[Any] = [*probes(metrics, gauges.readiness(), house.platform.metrics_token)]
+    handlers: list[Any] = [
+        *probes(render_metrics or metrics.render, gauges.readiness(), house.platform.metrics_token)
+    ]
     secret = rpc.load_secret(house.platform.home, house.platform.rpc_secret_file)
     handlers += [
         rpc.serve(entry.api, house.services[entry.name], secret)
@@ -209,6 +228,8 @@ def serve(platform: PlatformSettings) -> None:
     split_names(platform)
     platform.home.mkdir(parents=True, exist_ok=True)
     server = None
+    # A short path, as sockets need.
+    meeting = tempfile.mkdtemp(prefix="vendrail-") if platform.workers > 1 else ""
     if not platform.database_url:
         server = open_server(platform.home / "postgres")
         platform = replace(platform, database_url=server.dsn)
@@ -222,6 +243,7 @@ def serve(platform: PlatformSettings) -> None:
         os.environ["VENDRAIL_PUBLIC_URL"] = platform.public_url
         os.environ["VENDRAIL_ONLY"] = ",".join(platform.only)
         os.environ["VENDRAIL_PEERS"] = ",".join(platform.peers)
+        os.environ[_WORKERS_FOLDER] = meeting
         signal.signal(_LAST_CALL, signal.SIG_IGN)  # Deadly to a worker that still starts.
         granian = Granian(
             "vendrail.app.serving:create_app",
@@ -242,5 +264,7 @@ def serve(platform: PlatformSettings) -> None:
         granian.on_startup(call_last_orders)
         granian.serve()
     finally:
+        if meeting:
+            shutil.rmtree(meeting, ignore_errors=True)
         if server is not None:
             server.close()

@@ -10,7 +10,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.kernel.codec import encode
-from vendrail.kernel.telemetry.metrics import CONTENT_TYPE, Metrics
+from vendrail.kernel.telemetry.metrics import CONTENT_TYPE
 from vendrail.kernel.vault import is_same
 
 Check = Callable[[], Awaitable[bool]]
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 def probes(
-    metrics: Metrics, readiness: Mapping[str, Check], token: str = ""
+    render_metrics: Callable[[], Awaitable[bytes]], readiness: Mapping[str, Check], token: str = ""
 ) -> list[HTTPRouteHandler]:
     """Build the three routes; metrics are for private addresses, or for who holds the token."""
 
@@ -29,7 +29,7 @@ def probes(
     async def read_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         if not _is_allowed(request, token):
             return Response(b"", status_code=404)
-        return Response(await metrics.render(), headers={"content-type": CONTENT_TYPE})
+        return Response(await render_metrics(), headers={"content-type": CONTENT_TYPE})
 
     @get("/healthz", include_in_schema=False)
     async def read_health() -> Response[bytes]:

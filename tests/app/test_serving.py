@@ -1,8 +1,9 @@
-"""A server that is told to stop: pages held open end at once, requests in flight are answered."""
+"""A server with its workers: told to stop it ends in order; asked for metrics it tells of all."""
 
 import asyncio
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -133,3 +134,28 @@ async def test_stop_waits_for_requests_but_not_for_pages_held_open(
     assert PAGES == sum(rest.endswith(b"0\r\n\r\n") for rest in rests)
     assert 0 == code
     assert seconds < STOP_S
+
+
+async def get(port, path):
+    """Ask over a connection of its own, which some worker takes."""
+    _, line = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
+    reply = await line.send(request("GET", path, {}))
+    line.close()
+    return reply
+
+
+async def test_metrics_tell_of_all_workers(market, platform_url, tmp_path):
+    """Whichever of two workers is scraped, what was asked of both is in the answer."""
+    asked = 40
+    counted = re.compile(
+        r'^vendrail_http_request_seconds_count\{.*"/api/v1/products".*\} (\S+)$', re.MULTILINE
+    )
+    async with served(tmp_path, platform_url, 2) as (_, port):
+        for _ in range(asked):
+            assert 200 == (await get(port, "/api/v1/products")).status
+        scrapes = [(await get(port, "/metrics")).body.decode() for _ in range(6)]
+    sums = [sum(float(number) for number in counted.findall(text)) for text in scrapes]
+    workers = [set(re.findall(r'vendrail_info\{.*worker="(\d+)"', text)) for text in scrapes]
+
+    assert [{"1", "2"}] * 6 == workers
+    assert [asked] * 6 == sums
