@@ -4,16 +4,18 @@ import base64
 import json
 import string
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.payments.certificates import self_signed
+from tests.payments.certificates import Authority, self_signed
 from tests.payments.conftest import make_key
 
 from vendrail.api.payments import Callback
@@ -300,6 +302,34 @@ def test_the_published_root_rule_is_reproduced():
 
     assert expected == signatures.certificate_sn(signatures.load_certificates(pem)[0])
     assert f"{expected}_{expected}" == signatures.root_sn(sm2 + pem + pem)
+
+
+def test_only_a_chain_to_a_pinned_root_is_trusted():
+    """A fetched certificate counts by an unbroken, valid chain of authorities to a known root."""
+    now = datetime.now(UTC)
+    root, other = Authority("Root"), Authority("Other root")
+    middle, person = Authority("Middle", root), Authority("Shop", root, may_issue=False)
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Alipay")])
+    good = middle.issue(name, key)
+    expired = middle.issue(name, key, until=now - timedelta(hours=1))
+    by_a_person = person.issue(name, key)
+
+    def trust(leaf, *chain, roots=(other.certificate, root.certificate), sn=""):
+        wanted = sn or signatures.certificate_sn(leaf)
+        return signatures.trusted_key([*chain, leaf], wanted, roots, now)
+
+    assert key.public_key() == trust(good, middle.certificate)
+    for refused, wrong in [
+        (lambda: trust(good), "leads to no root"),
+        (lambda: trust(good, middle.certificate, roots=[other.certificate]), "leads to no root"),
+        (lambda: trust(good, middle.certificate, roots=[]), "leads to no root"),
+        (lambda: trust(expired, middle.certificate), "not valid now"),
+        (lambda: trust(by_a_person, person.certificate), "leads to no root"),
+        (lambda: trust(good, middle.certificate, sn="0" * 32), "no certificate has the SN"),
+    ]:
+        with pytest.raises(ValueError, match=wrong):
+            refused()
 
 
 @given(st.uuids(), st.integers(min_value=1, max_value=9999))

@@ -198,3 +198,20 @@ async def test_old_evidence_is_forgotten(local_shop, service, clock, database_ur
     assert not await service.forget_callbacks()
     assert 0 == await pool.fetchval(count)
     assert [[capture]] == await local_shop.payments.read_captures([capture.order])
+
+
+async def test_a_renewed_certificate_is_fetched(make_service, cert_app, alipay, clock):
+    """After Alipay renewed its certificate queries still answer, and its callbacks are taken."""
+    service = await make_service()
+    shop = await open_shop(service, cert_app, alipay, clock)
+    first, second = await shop.shown(), await shop.opened()
+    await shop.pay(first)
+    alipay.post("/sandbox/alipay/renew-certificate", {})
+    told = await shop.sign(second)
+
+    before = await shop.tell(*told)
+    await service.query_attempts([first.id])
+    after = await shop.tell(*told)
+
+    assert ([b"failure"], [b"success"]) == (before, after)
+    assert [first.order, second.order] == [event.capture.order for event in await shop.events()]

@@ -229,6 +229,14 @@ async def sign_notifications(request: AnyRequest) -> Response[bytes]:
     return _json({"notifications": forms})
 
 
+@post("/sandbox/alipay/renew-certificate", guards=[require_token])
+async def renew_certificate(request: AnyRequest) -> Response[bytes]:
+    """Sign under a new certificate from now on, as Alipay does from time to time."""
+    provider = _sandbox(request).provider
+    provider.renew_certificate()
+    return _json({"alipay_cert_sn": provider.certificate_number})
+
+
 def _find_trade(sandbox: Sandbox, app_id: str, out_trade_no: str) -> Trade:
     sandbox.sweep()
     trade = sandbox.store.trade(sandbox.app(app_id), out_trade_no)
@@ -272,6 +280,7 @@ ROUTES = [
     pay_trades,
     finish_trade,
     sign_notifications,
+    renew_certificate,
     show_trade,
     list_notifications,
 ]

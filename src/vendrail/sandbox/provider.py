@@ -149,13 +149,29 @@ class Provider:
         self._authority_key = _load_private_key(home / "authority.key")
         self._authority_pem = (home / "authority.crt").read_text()
         self._authority = x509.load_pem_x509_certificate(self._authority_pem.encode())
-        self.certificate_pem = (home / "provider.crt").read_text() + self._authority_pem
+        self._certificate_file = home / "provider.crt"
+        self._load_certificate()
         self.roots_pem = (home / "roots.crt").read_text()
         self.public_key_pem = public_pem(self.key.public_key())
-        certificates = x509.load_pem_x509_certificates(self.certificate_pem.encode())
-        self.certificate_number = signatures.certificate_number(certificates[0])
         roots = x509.load_pem_x509_certificates(self.roots_pem.encode())
         self.root_number = signatures.root_number(roots)
+
+    def _load_certificate(self) -> None:
+        self.certificate_pem = self._certificate_file.read_text() + self._authority_pem
+        certificates = x509.load_pem_x509_certificates(self.certificate_pem.encode())
+        self.certificate_number = signatures.certificate_number(certificates[0])
+
+    def renew_certificate(self) -> None:
+        """Sign under a new certificate from now on: same key, other number."""
+        certificate = _issue(
+            _name("Alipay (sandbox)"),
+            self.key.public_key(),
+            self._authority.subject,
+            self._authority_key,
+            is_authority=False,
+        )
+        write_secret(self._certificate_file, _certificate_pem(certificate).encode())
+        self._load_certificate()
 
     def sign(self, text: bytes) -> str:
         """Sign with the provider's key."""

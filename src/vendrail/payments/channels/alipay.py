@@ -6,23 +6,27 @@ mode. A reply counts only when its signature holds over the exact bytes that cam
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.x509 import Certificate
 
 from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels import alipay_signatures as signatures
 from vendrail.payments.channels.alipay_messages import (
     AlipaySettings,
+    CertificateUnknown,
     Reply,
     Unclear,
     build_request,
     order,
     present_page,
+    read_certificate,
     read_notification,
     read_query,
     read_refund,
@@ -47,6 +51,8 @@ from vendrail.payments.channels.base import (
     away,
 )
 from vendrail.payments.channels.line import ProviderAway
+
+_log = structlog.get_logger(__name__)
 
 _PRODUCTS = ("page", "wap", "qr")
 
@@ -140,11 +146,12 @@ class AlipayChannel:
             raise SettingProblem("alipay_cert", str(error)) from error
         if not public_keys:
             raise SettingProblem("alipay_cert", "is no certificate; paste its .crt file.")
+        roots = signatures.load_certificates(values["root_cert"])
         root_cert_sn = signatures.root_sn(values["root_cert"])
         if not root_cert_sn:
             raise SettingProblem("root_cert", "holds no RSA root; paste alipayRootCert.crt whole.")
         app_cert_sn = signatures.certificate_sn(own[0])
-        return self._typed(values, private_key, public_keys, app_cert_sn, root_cert_sn)
+        return self._typed(values, private_key, public_keys, app_cert_sn, root_cert_sn, roots)
 
     def _typed(
         self,
@@ -153,6 +160,7 @@ class AlipayChannel:
         public_keys: Mapping[str, RSAPublicKey],
         app_cert_sn: str = "",
         root_cert_sn: str = "",
+        roots: Sequence[Certificate] = (),
     ) -> AlipaySettings:
         return AlipaySettings(
             values["gateway_url"],
@@ -163,6 +171,7 @@ class AlipayChannel:
             frozenset(_split(values["products"])),
             app_cert_sn,
             root_cert_sn,
+            roots,
         )
 
     def offers(self, settings: AlipaySettings) -> list[MethodOffer]:
@@ -301,11 +310,38 @@ class AlipayChannel:
         def build(content: Mapping[str, object]) -> dict[str, str]:
             return build_request(settings, method, content, now, notify_url=notify_url)
 
+        body = await self._send(account, build, business)
+        try:
+            return read_reply(body, method, settings)
+        except CertificateUnknown as error:
+            await self._fetch_certificate(account, error.sn, now)
+            return read_reply(body, method, settings)
+
+    async def _fetch_certificate(
+        self, account: Account[AlipaySettings], sn: str, now: datetime
+    ) -> None:
+        """Fetch Alipay's certificate by its SN, or raise `Unclear`."""
+        settings = account.settings
+
+        def build(content: Mapping[str, object]) -> dict[str, str]:
+            return build_request(settings, "alipay.open.app.alipaycert.download", content, now)
+
+        body = await self._send(account, build, {"alipay_cert_sn": sn})
+        settings.fetched_keys[sn] = read_certificate(body, sn, settings, now)
+        _log.info("alipay.certificate_fetched", channel=str(account.id), sn=sn)
+
+    async def _send(
+        self,
+        account: Account[AlipaySettings],
+        build: Callable[[Mapping[str, object]], dict[str, str]],
+        business: Mapping[str, object],
+    ) -> bytes:
         account.line.expect()
         (params,) = await account.line.offload(build, [business])
         form = {"biz_content": params.pop("biz_content")}
-        reply = await account.line.send("POST", settings.gateway_url, params=params, form=form)
-        return read_reply(reply.body, method, settings)
+        url = account.settings.gateway_url
+        reply = await account.line.send("POST", url, params=params, form=form)
+        return reply.body
 
 
 def _load(name: str, load: Any, values: Mapping[str, str]) -> Any:

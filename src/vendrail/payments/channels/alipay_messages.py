@@ -1,14 +1,16 @@
 """Alipay's messages: requests built and signed, what comes verified and read. Pure."""
 
+import base64
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from vendrail.api.payments import ActionKind, PaymentAction
@@ -64,17 +66,28 @@ class AlipaySettings:
     products: frozenset[str]
     app_cert_sn: str = ""
     root_cert_sn: str = ""
+    roots: Sequence[x509.Certificate] = ()
+    # Fetched since, each by a chain to a root: Alipay changes its certificate without a word.
+    fetched_keys: dict[str, RSAPublicKey] = field(default_factory=dict)
 
     def keys_for(self, cert_sn: str) -> list[RSAPublicKey]:
         """Give the keys that may have signed: the one the SN names, or all when none is named."""
         if self.app_cert_sn and cert_sn:
-            key = self.public_keys.get(cert_sn)
+            key = self.public_keys.get(cert_sn) or self.fetched_keys.get(cert_sn)
             return [key] if key is not None else []
         return list(self.public_keys.values())
 
 
 class Unclear(Exception):
     """A reply that says nothing that may be believed."""
+
+
+class CertificateUnknown(Unclear):
+    """A reply under a certificate that is not at hand: it can be fetched by its SN."""
+
+    def __init__(self, sn: str) -> None:
+        super().__init__(f"the reply is signed under the unknown certificate {sn[:64]}")
+        self.sn = sn
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -138,6 +151,8 @@ def read_reply(body: bytes, method: str, settings: AlipaySettings) -> Reply:
         raise Unclear("the reply holds no signed answer to the question")
     cert_sn = parts.get("alipay_cert_sn", b"").strip(b'"').decode("ascii", "replace")
     signature = parts["sign"].strip(b'"').replace(b"\\/", b"/")
+    if not settings.keys_for(cert_sn):
+        raise CertificateUnknown(cert_sn)
     if not signatures.is_signed(node, signature, settings.keys_for(cert_sn)):
         raise Unclear("the reply's signature does not hold")
     try:
@@ -148,6 +163,25 @@ def read_reply(body: bytes, method: str, settings: AlipaySettings) -> Reply:
     if name not in parts and reply.code == "10000":
         raise Unclear("the reply answers another question")
     return reply
+
+
+def read_certificate(body: bytes, sn: str, settings: AlipaySettings, now: datetime) -> RSAPublicKey:
+    """Read the certificate that was asked for, or raise `Unclear`.
+
+    The reply is signed under this very certificate, so what is trusted is its chain to a root of
+    the account's own bundle, not the reply.
+    """
+    parts = signatures.members(body) or {}
+    node = parts.get("alipay_open_app_alipaycert_download_response", b"{}")
+    try:
+        fields = msgspec.json.decode(node, type=dict[str, Any])
+        pem = base64.b64decode(str(fields["alipay_cert_content"]), validate=True).decode("ascii")
+        chain = signatures.load_certificates(pem)
+        return signatures.trusted_key(chain, sn, settings.roots, now)
+    except KeyError:
+        raise Unclear(f"the certificate {sn[:64]} was not given out") from None
+    except (ValueError, TypeError) as error:
+        raise Unclear(f"the certificate {sn[:64]} cannot be trusted: {error}") from error
 
 
 def read_time(text: str) -> datetime | None:

@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
@@ -97,6 +98,44 @@ def rsa_key_of(certificate: x509.Certificate) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise TypeError("The certificate must hold an RSA key.")
     return key
+
+
+def trusted_key(
+    chain: Sequence[x509.Certificate], sn: str, roots: Sequence[x509.Certificate], now: datetime
+) -> RSAPublicKey:
+    """Give the key of the certificate with this SN, if a chain leads from it to one of the roots.
+
+    Raises ValueError, saying what is wrong, where none does, or where one has run out.
+    """
+    leaf = next((each for each in chain if certificate_sn(each) == sn), None)
+    if leaf is None:
+        raise ValueError(f"no certificate has the SN {sn}")
+    current, left = leaf, [each for each in chain if each is not leaf]
+    while True:
+        if not current.not_valid_before_utc <= now <= current.not_valid_after_utc:
+            raise ValueError(f"{current.subject.rfc4514_string()} is not valid now")
+        if any(_is_issued_by(current, root) for root in roots):
+            return rsa_key_of(leaf)
+        issuer = next((each for each in left if _is_issued_by(current, each)), None)
+        if issuer is None:
+            raise ValueError(f"{current.subject.rfc4514_string()} leads to no root that is trusted")
+        left.remove(issuer)
+        current = issuer
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints)
+    except (
+        ValueError,
+        TypeError,
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        x509.ExtensionNotFound,
+    ):
+        return False
+    return constraints.value.ca
 
 
 def _from_base64(text: str) -> bytes:
