@@ -18,11 +18,10 @@ Result = TypeVar("Result")
 
 _LIMIT_MIN = 16.0
 _LIMIT_FIRST = 512.0  # One whole batch.
-_LIMIT_MAX = 4_096.0
+_LIMIT_MAX = 1_024.0  # One in flight and one that waits: more would only wait longer.
 _SHRINK = 0.5
 _GROW = 0.2  # For each answer in time, while the limit is near.
 _BEAT_S = 0.05
-_LATE_SHARE = 1 / 6  # An answer takes several turns of the loop.
 
 
 class Shedder(Generic[Item, Result]):
@@ -49,11 +48,11 @@ class Shedder(Generic[Item, Result]):
     def is_full(self) -> bool:
         """Tell, before anything is read or done, that nobody can be taken in; it is counted.
 
-        A loop that is late turns nobody away while hardly anything is under way: a server that has
-        just begun, or lost its core for a moment, is not overloaded.
+        The later the loop is, the fewer are taken in. While hardly anything is under way nobody is
+        turned away: a server that has just begun, or lost its core for a moment, is not overloaded.
         """
-        is_late = self._lateness_s() >= self._wanted_s * _LATE_SHARE
-        if self._count < (_LIMIT_MIN if is_late else self._limit):
+        share = 1 - self._lateness_s() / self._wanted_s
+        if self._count < max(self._limit * share, _LIMIT_MIN):
             return False
         self._queue.note_shed(1)
         return True
