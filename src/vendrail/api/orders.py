@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType, Protocol
+from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
@@ -216,6 +216,54 @@ class FoundOrder(Record, frozen=True):
     placed_at: datetime
 
 
+class SoldOrderQuery(Record, frozen=True):
+    """A page of one merchant's orders (None: everybody's), newest first."""
+
+    merchant: UUID | None
+    state: OrderState | None = None  # As it is shown: `paid` and `refunding` are on their way.
+    variants: list[UUID] = []  # Only of these; none: of all.
+    since: datetime | None = None  # Placed from then …
+    until: datetime | None = None  # … and before then.
+    before: OrderId | None = None  # The last order of the page before.
+    orders_max: int = 50
+
+
+class SoldOrder(Record, frozen=True):
+    """An order as its merchant may see it: with the contact, never with the keys."""
+
+    view: OrderView
+    contact: str
+    method: str
+
+
+class OrderSearch(Record, frozen=True):
+    """Look for orders of one merchant (None: of all) by any number: order, payment or contact."""
+
+    merchant: UUID | None
+    words: str
+
+
+class SalesQuery(Record, frozen=True):
+    """Sum a merchant's orders that were placed in a stretch of time, by hours or days."""
+
+    merchant: UUID
+    since: datetime
+    until: datetime
+    step: Literal["hour", "day"] = "day"
+    zone: str = "UTC"  # Where days begin at midnight.
+
+
+class SalesSum(Record, frozen=True):
+    """The orders placed in one hour or day in one currency, as they stand now."""
+
+    starts_at: datetime
+    currency: str
+    placed_count: int
+    sold_count: int  # How many of them have been delivered …
+    sold_minor: int  # … for how much …
+    refunded_minor: int  # … and what of it has gone back since.
+
+
 class SagaView(Record, frozen=True):
     """A saga that has not ended: what it waits for, since when, and its last problem."""
 
@@ -270,6 +318,18 @@ class Orders(Protocol):
 
     async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
         """Read orders; None where there is none or the secret is wrong: nothing tells which."""
+        ...
+
+    async def list_orders(self, queries: Sequence[SoldOrderQuery]) -> list[list[SoldOrder]]:
+        """List merchants' orders, newest first; a short page is the last."""
+        ...
+
+    async def find_orders(self, searches: Sequence[OrderSearch]) -> list[list[SoldOrder]]:
+        """Find merchants' orders by what a person may have at hand, newest first."""
+        ...
+
+    async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
+        """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""
         ...
 
     async def cancel_orders(self, queries: Sequence[OrderQuery]) -> list[CancelStatus]:

@@ -326,6 +326,10 @@ class Payments(Protocol):
         """Read orders' captures, first to last."""
         ...
 
+    async def find_captures(self, provider_numbers: Sequence[str]) -> list[list[Capture]]:
+        """Find captures by their number at the provider, of whatever channel."""
+        ...
+
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
         """Commit the intent, ask the provider, record; asking again gives how it stands."""
         ...

@@ -1,12 +1,16 @@
 """All of the orders' SQL, one function a statement, a whole batch at a time."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from vendrail.api.orders import OrderState, SalesQuery, SoldOrderQuery
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
 
 NewOrder = tuple[
     UUID, UUID, UUID, int, int, str, datetime, datetime, date, bytes, bytes, UUID, bytes, bytes,
@@ -232,6 +236,73 @@ async def find_by_contact(
         contact_hash,
         since,
         rows_max,
+    )
+
+
+# An order is shown as its sagas have it, too: those that have not ended are few.
+_UNPAID = "o.state = '{}' and o.id not in (select subject from orders.saga where kind = 'purchase')"
+_IN_STATE = {
+    None: "true",
+    OrderState.PAID: "o.state in ('placed', 'expired', 'cancelled') and o.id in"
+    " (select subject from orders.saga where kind = 'purchase' and state <> 'undoing')",
+    OrderState.REFUNDING: "o.id in (select subject from orders.saga"
+    " where kind = 'refund' or kind = 'purchase' and state = 'undoing')",
+    OrderState.DELIVERED: "o.state = 'delivered' and o.id not in"
+    " (select subject from orders.saga where kind = 'refund')",
+    OrderState.REFUNDED: "o.state = 'refunded'",
+} | {
+    state: _UNPAID.format(state.value)
+    for state in (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
+}
+_OF_MERCHANT = {False: "$1::uuid is null", True: "o.merchant = $1"}
+LIST_ORDERS = (
+    'select o.* from orders."order" o where {of_merchant} and o.id >= $2 and o.id < $3'
+    " and o.placed_at >= $4 and o.placed_at < $5 {of_variants} and {in_state}"
+    " order by o.id desc limit $6"
+)
+_OF_VARIANTS = {False: "and $7::uuid[] = '{}'", True: "and o.variant = any($7::uuid[])"}
+
+
+def list_statement(query: SoldOrderQuery) -> str:
+    """Write the statement of a page: each kind of page has a plan of its own."""
+    return LIST_ORDERS.format(
+        of_merchant=_OF_MERCHANT[query.merchant is not None],
+        of_variants=_OF_VARIANTS[bool(query.variants)],
+        in_state=_IN_STATE[query.state],
+    )
+
+
+async def list_orders(
+    tx: Transaction, query: SoldOrderQuery, first: UUID, before: UUID
+) -> list[Row]:
+    """Read a page of orders, newest first, whose ids lie between two."""
+    return await tx.fetch(
+        list_statement(query),
+        query.merchant,
+        first,
+        before,
+        query.since or _BEGINNING,
+        query.until or _END,
+        query.orders_max,
+        query.variants,
+    )
+
+
+SUM_SALES = (
+    "select date_trunc($6::text, placed_at, $7::text) as starts_at, currency, count(*)::bigint,"
+    "  count(delivered_at)::bigint,"
+    "  coalesce(sum(amount_minor) filter (where delivered_at is not null), 0)::bigint,"
+    "  coalesce(sum(refunded_minor) filter (where delivered_at is not null), 0)::bigint"
+    ' from orders."order" where merchant = $1 and id >= $2 and id < $3'
+    "  and placed_at >= $4 and placed_at < $5"
+    " group by 1, 2 order by 1, 2"
+)
+
+
+async def sum_sales(tx: Transaction, query: SalesQuery, first: UUID, last: UUID) -> list[Row]:
+    """Sum a merchant's orders whose ids lie between two, by hours or days."""
+    return await tx.fetch(
+        SUM_SALES, query.merchant, first, last, query.since, query.until, query.step, query.zone
     )
 
 

@@ -306,6 +306,17 @@ class Capturing:
             found.setdefault(order, []).append(capture)
         return [found.get(order, []) for order in orders]
 
+    async def find(self, provider_numbers: Sequence[str]) -> list[list[Capture]]:
+        """Find captures by their number at the provider, of whatever channel."""
+        accounts = await self._accounts.all()
+        async with self._store.reading() as tx:
+            rows = await captures.find_captures_anywhere(tx, list(accounts), provider_numbers)
+        found: dict[str, list[Capture]] = {}
+        for row in rows:
+            capture = capture_of(row, accounts[row["channel"]].row.name)
+            found.setdefault(capture.provider_number, []).append(capture)
+        return [found.get(number, []) for number in provider_numbers]
+
 
 def capture_of(row: Row, channel_name: str, fit: CaptureFit | None = None) -> Capture:
     """Make a capture of its row; where a person matched it, with what they said."""

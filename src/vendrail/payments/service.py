@@ -123,6 +123,10 @@ class PaymentsService:
         """Read orders' captures, first to last."""
         return await self._capturing.read(orders)
 
+    async def find_captures(self, provider_numbers: Sequence[str]) -> list[list[Capture]]:
+        """Find captures by their number at the provider, of whatever channel."""
+        return await self._capturing.find(provider_numbers)
+
     # Money that goes back.
 
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:

@@ -13,6 +13,7 @@ from vendrail.api.orders import (
     LookupRequest,
     OrderId,
     OrderQuery,
+    OrderSearch,
     OrderState,
     OrderView,
     PayOrder,
@@ -24,6 +25,10 @@ from vendrail.api.orders import (
     RefundOrderStatus,
     RefundView,
     SagaView,
+    SalesQuery,
+    SalesSum,
+    SoldOrder,
+    SoldOrderQuery,
 )
 from vendrail.api.payments import (
     Attempt,
@@ -47,6 +52,7 @@ from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
+from vendrail.orders.service.listing import Listing
 from vendrail.orders.service.placing import Placing
 from vendrail.orders.service.refunding import RefundFacts, Refunding
 from vendrail.orders.service.returning import Returning
@@ -87,6 +93,7 @@ class OrdersService:
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
+        self._listing = Listing(db, seals, log, clock, settings, payments)
         returning = Returning(settings, payments, settlement)
         undoing = Undoing(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         filling = Filling(
@@ -122,6 +129,18 @@ class OrdersService:
     async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
         """Read orders; None where there is none or the secret is wrong."""
         return await self._tracking.read_orders(queries)
+
+    async def list_orders(self, queries: Sequence[SoldOrderQuery]) -> list[list[SoldOrder]]:
+        """List merchants' orders, newest first; a short page is the last."""
+        return await self._listing.list_orders(queries)
+
+    async def find_orders(self, searches: Sequence[OrderSearch]) -> list[list[SoldOrder]]:
+        """Find merchants' orders by what a person may have at hand, newest first."""
+        return await self._listing.find_orders(searches)
+
+    async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
+        """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""
+        return await self._listing.sum_sales(queries)
 
     async def request_lookup_codes(self, requests: Sequence[LookupRequest]) -> list[bool]:
         """Send one-time codes; true when the request was taken."""

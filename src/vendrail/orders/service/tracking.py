@@ -28,7 +28,7 @@ from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.settings import OrdersSettings
 
-_UNENDED = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
+UNENDED = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
 _FOUND_MAX = 50
 _CODE_TRIES_MAX = 5
 
@@ -67,7 +67,7 @@ class Tracking:
             return [None] * len(queries)
         async with self._db.reading() as tx:
             rows = await store.load_orders(tx, ids)
-            unended = [id for id, row in rows.items() if row["state"] in _UNENDED]
+            unended = [id for id, row in rows.items() if row["state"] in UNENDED]
             sagas = (
                 await self._log.find(tx, [derive(id, "purchase") for id in unended])
                 if unended
@@ -84,7 +84,7 @@ class Tracking:
                 continue
             saga = sagas.get(derive(query.id, "purchase"))
             given = items.get(query.id, []) if query.with_items else []
-            views.append(_view(row, saga, refunds.get(query.id, []), given))
+            views.append(view_of(row, saga, refunds.get(query.id, []), given))
         return views
 
     async def _read_items(
@@ -172,11 +172,12 @@ class Tracking:
         ]
 
 
-def _view(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str]) -> OrderView:
+def view_of(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str]) -> OrderView:
+    """Say how an order stands: its row, its saga and its refunds together."""
     facts = decode(row["facts"], OrderFacts)
     state = OrderState(row["state"])
     paid_at = row["paid_at"]
-    if saga is not None and state in _UNENDED:
+    if saga is not None and state in UNENDED:
         is_turned = saga.state is SagaState.UNDOING
         state = OrderState.REFUNDING if is_turned else OrderState.PAID
         paid_at = decode(saga.data, CaptureFacts).paid_at

@@ -71,6 +71,20 @@ async def find_captures(
     return {(row["channel"], row["provider_number"]): row for row in rows}
 
 
+async def find_captures_anywhere(
+    tx: Transaction, channels: Sequence[UUID], numbers: Sequence[str]
+) -> list[Row]:
+    """Find captures by the provider's number alone, with whom people matched them to."""
+    return await tx.fetch(
+        "select c.*, v.order_id as matched_order, v.merchant as matched_merchant"
+        " from unnest($1::uuid[]) as a (channel) cross join unnest($2::text[]) as u (number)"
+        " join payments.capture c on c.channel = a.channel and c.provider_number = u.number"
+        " left join payments.verdict v on v.capture_id = c.id and v.order_id is not null",
+        channels,
+        numbers,
+    )
+
+
 async def read_captures(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
     """Read orders' captures, those matched by a person too; unconfirmed ones are left out."""
     return await tx.fetch(

@@ -1,0 +1,142 @@
+"""Listing: a merchant's orders page by page, found by any number, and summed by hours and days."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from vendrail.api.orders import (
+    OrderId,
+    OrderSearch,
+    SalesQuery,
+    SalesSum,
+    SoldOrder,
+    SoldOrderQuery,
+)
+from vendrail.api.payments import Payments
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, replace
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import derive, first_id_at, from_serial
+from vendrail.kernel.saga import SagaLog
+from vendrail.orders import decide, store
+from vendrail.orders.decide import OrderFacts
+from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.tracking import view_of
+from vendrail.orders.settings import OrdersSettings
+
+_PAGE_MAX = 200
+_FOUND_MAX = 50
+_WORDS_MAX = 254
+_SERIAL_LENGTH = 26
+_FIRST = UUID(int=0)
+_LAST = UUID(int=(1 << 128) - 1)
+
+
+class Listing:
+    """Reads orders for their merchants."""
+
+    def __init__(
+        self,
+        db: Database,
+        seals: Seals,
+        log: SagaLog,
+        clock: Clock,
+        settings: OrdersSettings,
+        payments: Payments,
+    ) -> None:
+        self._db = db
+        self._seals = seals
+        self._log = log
+        self._clock = clock
+        self._settings = settings
+        self._payments = payments
+        # An id is of the moment it was made, which is its order's to within so much.
+        self._slack = timedelta(seconds=settings.id_age_s_max)
+
+    async def list_orders(self, queries: Sequence[SoldOrderQuery]) -> list[list[SoldOrder]]:
+        """Read pages; few and each its own, so one by one."""
+        pages = []
+        for query in queries:
+            first = first_id_at(query.since - self._slack) if query.since else _FIRST
+            last = first_id_at(query.until + self._slack) if query.until else _LAST
+            bounded = replace(query, orders_max=max(0, min(query.orders_max, _PAGE_MAX)))
+            async with self._db.reading() as tx:
+                rows = await store.list_orders(tx, bounded, first, min(query.before or last, last))
+            pages.append(await self._show(rows))
+        return pages
+
+    async def find_orders(self, searches: Sequence[OrderSearch]) -> list[list[SoldOrder]]:
+        """Find by the order's number, the payment's (ours or the provider's), or the contact."""
+        return [await self._find(search) for search in searches]
+
+    async def _find(self, search: OrderSearch) -> list[SoldOrder]:
+        words = search.words.strip()[:_WORDS_MAX]
+        if not words:
+            return []
+        (captures,) = await self._payments.find_captures([words])
+        ids = [*_ids_in(words), *(capture.order for capture in captures if capture.order)]
+        contact = decide.contact(words)
+        async with self._db.reading() as tx:
+            rows = await store.load_orders(tx, ids) if ids else {}
+            if contact is not None:
+                since = self._clock.now() - timedelta(days=self._settings.lookup_days)
+                of_contact = await store.find_by_contact(
+                    tx, self._seals.contact_hash(contact), since.date(), _FOUND_MAX
+                )
+                rows |= {row["id"]: row for row in of_contact}
+        mine = [row for row in rows.values() if search.merchant in (None, row["merchant"])]
+        return await self._show(sorted(mine, key=lambda row: row["id"], reverse=True))
+
+    async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
+        """Sum by hours or days of the zone."""
+        sums = []
+        for query in queries:
+            if query.zone not in available_timezones():
+                raise Malformed("There is no such time zone; name it as in `Asia/Shanghai`.")
+            async with self._db.reading() as tx:
+                rows = await store.sum_sales(
+                    tx,
+                    query,
+                    first_id_at(query.since - self._slack),
+                    first_id_at(query.until + self._slack),
+                )
+            sums.append([SalesSum(*row) for row in rows])
+        return sums
+
+    async def _show(self, rows: Sequence[Row]) -> list[SoldOrder]:
+        if not rows:
+            return []
+        ids = [row["id"] for row in rows]
+        contacts = await self._seals.open_contacts(
+            [(row["id"], row["data_key"], row["contact_sealed"]) for row in rows]
+        )
+        async with self._db.reading() as tx:
+            sagas = await self._log.find(tx, [derive(id, "purchase") for id in ids])
+            refunds = await store.load_refunds(tx, ids)
+        return [
+            SoldOrder(
+                view_of(row, sagas.get(derive(row["id"], "purchase")), refunds.get(id, []), []),
+                contact,
+                decode(row["facts"], OrderFacts).method,
+            )
+            for id, row, contact in zip(ids, rows, contacts, strict=True)
+        ]
+
+
+def _ids_in(words: str) -> Iterable[OrderId]:
+    """Read an order's id out of what may be its number, or that of an attempt to pay it."""
+    text = "".join(words.replace("-", "").split())
+    if not text.isascii() or len(text) < _SERIAL_LENGTH:
+        return
+    if len(text) == 32:
+        try:
+            yield OrderId(UUID(hex=text))
+        except ValueError:
+            return
+    elif len(text) == _SERIAL_LENGTH or text[_SERIAL_LENGTH:].isdecimal():
+        try:
+            yield OrderId(from_serial(text[:_SERIAL_LENGTH]))
+        except Malformed:
+            return
