@@ -55,7 +55,9 @@ class _Payment(Record, frozen=True):
     action: _Action
 
 
-class _Placed(Record, frozen=True):
+class Placed(Record, frozen=True):
+    """An order, as the one who placed it is told."""
+
     id: str
     secret: str
     amount_minor: int
@@ -71,7 +73,7 @@ class _Shown(Record, frozen=True):
 class Tally:
     """What one run saw."""
 
-    placed: list[_Placed] = field(default_factory=list)
+    placed: list[Placed] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     place_ms: list[float] = field(default_factory=list)
     deliver_ms: list[float] = field(default_factory=list)
@@ -132,7 +134,7 @@ class Notifier:
         private, self.public_pem = make_key_pair()
         self._private_pem = private.encode()
 
-    def sign(self, channel: ChannelAccount, orders: list[_Placed]) -> list[bytes]:
+    def sign(self, channel: ChannelAccount, orders: list[Placed]) -> list[bytes]:
         """Sign one notification for each order, on all cores: this is off the clock."""
         app, seller = channel.settings["app_id"], channel.settings["seller_id"]
         with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -142,14 +144,14 @@ class Notifier:
             return [body for part in signed for body in part]
 
 
-def _sign_all(job: tuple[bytes, str, str, list[_Placed]]) -> list[bytes]:
+def _sign_all(job: tuple[bytes, str, str, list[Placed]]) -> list[bytes]:
     pem, app, seller, orders = job
     key = serialization.load_pem_private_key(pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)
     return [_sign(key, app, seller, order) for order in orders]
 
 
-def _sign(key: rsa.RSAPrivateKey, app: str, seller: str, order: _Placed) -> bytes:
+def _sign(key: rsa.RSAPrivateKey, app: str, seller: str, order: Placed) -> bytes:
     amount = f"{order.amount_minor // 100}.{order.amount_minor % 100:02}"
     fields = {
         "app_id": app,
@@ -198,7 +200,7 @@ async def place_all(
         reply = await connection.send(request("POST", "/api/v1/orders", headers | key, body))
         tally.place_ms.append((time.perf_counter() - began) * 1_000)
         if reply.status == 201:
-            tally.placed.append(decode(reply.body, _Placed))
+            tally.placed.append(decode(reply.body, Placed))
         else:
             tally.errors += 1
 
@@ -236,7 +238,7 @@ async def pay_all(
     """
     path = f"/callbacks/{channel.id}"
     headers = {"content-type": "application/x-www-form-urlencoded"}
-    waiting: dict[int, deque[tuple[_Placed, float]]] = {}
+    waiting: dict[int, deque[tuple[Placed, float]]] = {}
 
     async def pay(connection: Connection, number: int) -> None:
         began = time.perf_counter()
@@ -259,7 +261,7 @@ async def pay_all(
 
 
 async def _read_until_there(
-    connection: Connection, order: _Placed, began: float, tally: Tally
+    connection: Connection, order: Placed, began: float, tally: Tally
 ) -> None:
     read = request("GET", f"/api/v1/orders/{order.id}", {"authorization": f"Bearer {order.secret}"})
     while True:

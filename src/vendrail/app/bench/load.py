@@ -13,10 +13,18 @@ _TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Reply:
-    """Status and body of one answer."""
+    """Status, body and head of one answer."""
 
     status: int
     body: bytes
+    head: bytes = b""
+
+    @property
+    def cookies(self) -> str:
+        """Give what a browser would send back, as one header's value."""
+        lines = self.head.split(b"\r\n")
+        set_ = [line[11:] for line in lines if line[:11].lower() == b"set-cookie:"]
+        return "; ".join(each.split(b";", 1)[0].strip().decode("latin-1") for each in set_)
 
 
 class Connection(asyncio.Protocol):
@@ -27,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._head_end = -1
         self._length = 0
+        self._head = b""
         self._waiting: asyncio.Future[Reply] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -46,7 +55,8 @@ class Connection(asyncio.Protocol):
             self._head_end = self._buffer.find(b"\r\n\r\n")
             if self._head_end < 0:
                 return
-            head = bytes(self._buffer[: self._head_end]).lower()
+            self._head = bytes(self._buffer[: self._head_end])
+            head = self._head.lower()
             mark = head.find(b"content-length:")
             self._length = int(head[mark + 15 :].split(b"\r\n", 1)[0]) if mark >= 0 else 0
         end = self._head_end + 4 + self._length
@@ -58,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._head_end = -1
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
-            waiting.set_result(Reply(status, body))
+            waiting.set_result(Reply(status, body, self._head))
 
     async def send(self, request: bytes) -> Reply:
         """Send one request; give its answer."""

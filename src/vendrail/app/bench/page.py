@@ -1,16 +1,18 @@
 """The order page under many readers: kept connections, each asking again as soon as it is answered.
 
 Half of the orders wait for their payment and half are delivered, so that both faces of the page are
-drawn. Every answer is checked to be the page of its own order.
+drawn. A reader comes back with the cookies of its first visit, as browsers do. Every answer is
+checked to be the page of its own order.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from vendrail.api.payments import ChannelStatus, Payments
 from vendrail.app.bench.ground import durability, open_ground, percentile, prove
-from vendrail.app.bench.http import Notifier, Tally, pay_all, place_all, served
+from vendrail.app.bench.http import Notifier, Placed, Tally, pay_all, place_all, served
 from vendrail.app.bench.lanes import Progress
 from vendrail.app.bench.load import Connection, request, spread
 from vendrail.app.bench.pipeline import bench_channel
@@ -52,9 +54,9 @@ async def bench_page(
             paid = Tally(placed=tally.placed[: len(tally.placed) // 2])
             callbacks = await asyncio.to_thread(notifier.sign, channel, paid.placed)
             await pay_all(port, channel, callbacks, 16, paid)
-            await _read_pages(port, tally, _WARM, connections, [])
-            took_ms: list[float] = []
-            seconds, errors = await _read_pages(port, tally, pages, connections, took_ms)
+            readers = [Reader(order) for order in tally.placed]
+            await _read_pages(port, readers, _WARM, connections)
+            seconds, took_ms = await _read_pages(port, readers, pages, connections)
             progress("read", pages, pages)
         await prove(ground)
         shown = await durability(ground)
@@ -68,29 +70,39 @@ async def bench_page(
         "p50_ms": round(percentile(took_ms, 0.50), 1),
         "p95_ms": round(percentile(took_ms, 0.95), 1),
         "p99_ms": round(percentile(took_ms, 0.99), 1),
-        "errors": errors + tally.errors + paid.errors,
+        "errors": sum(reader.errors for reader in readers) + tally.errors + paid.errors,
         **shown,
     }
 
 
+@dataclass
+class Reader:
+    """Who looks at one order's page again and again."""
+
+    order: Placed
+    cookies: str = ""
+    errors: int = 0
+
+    async def read(self, connection: Connection) -> None:
+        """Read the page once."""
+        kept = f"vr_order={self.order.secret}; {self.cookies}"
+        asked = request("GET", f"/orders/{self.order.id}", {"cookie": kept})
+        reply = await connection.send(asked)
+        self.errors += reply.status != 200 or self.order.id.encode() not in reply.body
+        self.cookies = self.cookies or reply.cookies
+
+
 async def _read_pages(
-    port: int, tally: Tally, pages: int, connections: int, took_ms: list[float]
-) -> tuple[float, int]:
-    asked = [
-        request("GET", f"/orders/{order.id}", {"cookie": f"vr_order={order.secret}"})
-        for order in tally.placed
-    ]
-    marks = [order.id.encode() for order in tally.placed]
-    errors = 0
+    port: int, readers: list[Reader], pages: int, connections: int
+) -> tuple[float, list[float]]:
+    """Read so many pages; give the seconds, and each one's milliseconds."""
+    took_ms: list[float] = []
 
     async def read(connection: Connection, number: int) -> None:
-        nonlocal errors
-        at = number % len(asked)
         began = time.perf_counter()
-        reply = await connection.send(asked[at])
+        await readers[number % len(readers)].read(connection)
         took_ms.append((time.perf_counter() - began) * 1_000)
-        errors += reply.status != 200 or marks[at] not in reply.body
 
     began = time.perf_counter()
     await spread(port, pages, connections, read)
-    return time.perf_counter() - began, errors
+    return time.perf_counter() - began, took_ms
