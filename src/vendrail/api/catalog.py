@@ -255,6 +255,79 @@ class StockCount(Record, frozen=True):
     void: int
 
 
+class KeyBatch(Record, frozen=True):
+    """What came in with one file for one variant, and where it is now."""
+
+    id: UUID
+    taken_at: datetime
+    added: int
+    unsold: int  # In the pool: free, or set aside for unpaid orders.
+    allocated: int
+    sold: int
+    void: int
+
+
+class BatchQuery(Record, frozen=True):
+    """A page of one variant's batches, newest first."""
+
+    sku: str
+    before: UUID | None = None  # The last batch of the page before.
+    batches_max: int = 50
+
+
+class KeyVoid(Record, frozen=True):
+    """Withdraw a variant's free keys: those of one batch, or (None) all."""
+
+    sku: str
+    batch: UUID | None = None
+
+
+class KeyVoidResult(Record, frozen=True):
+    """How many keys were voided; asking again voids what has become free since."""
+
+    voided_count: int
+    kept_count: int  # Still there: unpaid orders hold so many.
+    orders: list[UUID] = []  # Who has keys of the batch, newest first, the first thousand.
+
+
+class ShopProductQuery(Record, frozen=True):
+    """A page of a merchant's products, in whatever state but removed, newest first."""
+
+    merchant: MerchantId
+    words: str = ""
+    state: ProductState | None = None
+    before: ProductId | None = None  # The last product of the page before.
+    products_max: int = 50
+
+
+class StockedProduct(Record, frozen=True):
+    """A product as its merchant sees it: with the counters of each variant, in their order."""
+
+    product: Product
+    shop: Shop
+    counts: list[StockCount]
+    contents: list[str]  # SKUs whose content was given.
+    variants_ever: list[VariantId]  # Those that were withdrawn too: orders name them.
+
+
+class LowStockQuery(Record, frozen=True):
+    """Which variants of a merchant run out: on sale, each key sold once, so few free or fewer."""
+
+    merchant: MerchantId
+    free_max: int = 10
+    variants_max: int = 20
+
+
+class LowStock(Record, frozen=True):
+    """A variant that runs out."""
+
+    sku: str
+    title: str
+    product: ProductId
+    free: int
+    held: int
+
+
 class Catalog(Protocol):
     """Shops, products, stock and keys, in batches."""
 
@@ -319,6 +392,28 @@ class Catalog(Protocol):
 
     async def add_keys(self, intakes: Sequence[KeyIntake]) -> list[KeyIntakeResult]:
         """Take in keys: cleaned, de-duplicated by keyed hash within the product, sealed."""
+        ...
+
+    async def list_batches(self, queries: Sequence[BatchQuery]) -> list[list[KeyBatch]]:
+        """List variants' batches, newest first, with where their keys are now."""
+        ...
+
+    async def void_keys(self, requests: Sequence[KeyVoid]) -> list[KeyVoidResult | None]:
+        """Void free keys for ever; None: no such variant, or no such batch of it."""
+        ...
+
+    async def list_shops(self, merchants: Sequence[MerchantId]) -> list[list[Shop]]:
+        """List merchants' shops, closed ones too."""
+        ...
+
+    async def list_products(
+        self, queries: Sequence[ShopProductQuery]
+    ) -> list[list[StockedProduct]]:
+        """List merchants' products with their stock; a short page is the last."""
+        ...
+
+    async def list_low_stock(self, queries: Sequence[LowStockQuery]) -> list[list[LowStock]]:
+        """List what runs out, the fewest first."""
         ...
 
     async def count_stock(self, skus: Sequence[str]) -> list[StockCount | None]:

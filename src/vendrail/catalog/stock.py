@@ -14,7 +14,7 @@ class Place(StrEnum):
     HELD = "held"  # Set aside for an unpaid order.
     ALLOCATED = "allocated"  # Picked for a paid order, still unreadable.
     SOLD = "sold"  # Readable by its buyer: never free again.
-    VOID = "void"  # Refunded after it was readable.
+    VOID = "void"  # Refunded after it was readable, or withdrawn before anyone had it.
 
 
 class Move(StrEnum):
@@ -37,6 +37,7 @@ UNIT = Machine(
         Place.FREE: {
             Move.HOLD: Place.HELD,
             Move.ALLOCATE: Place.ALLOCATED,  # A late payment, or no hold asked for.
+            Move.VOID: Place.VOID,  # The merchant withdrew it.
         },
         Place.HELD: {Move.RELEASE: Place.FREE, Move.ALLOCATE: Place.ALLOCATED},
         Place.ALLOCATED: {

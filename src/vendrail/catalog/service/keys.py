@@ -23,6 +23,7 @@ from vendrail.catalog.intake import clean
 from vendrail.catalog.service.stock import StockService
 from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.stock import Tallies
+from vendrail.catalog.store import batches as batch_store
 from vendrail.catalog.store import keys as store
 from vendrail.catalog.store import shelves as shelf_store
 from vendrail.catalog.store import stock as stock_store
@@ -140,7 +141,11 @@ class KeyService(StockService):
             taken_count = len(keys) - len(known)
             if taken_count:
                 tallies[found.id].take_in(taken_count)
-                first = KeyId(min(key[2] for key in keys))
+                ids = [key[2] for key in keys]
+                first = KeyId(min(ids))
+                await batch_store.add_to_batch(
+                    tx, found.id, intake.batch, taken_count, (first, max(ids)), self._clock.now()
+                )
                 await stock_store.add_tallies(tx, tallies.items(), lower_to={found.id: first})
             self._unplanned += taken_count
             if self._unplanned >= self._analyze_from:

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from vendrail.api.catalog import (
     DeliveryKind,
+    LowStock,
+    LowStockQuery,
+    MerchantId,
     Offer,
     Product,
     ProductId,
@@ -13,6 +16,8 @@ from vendrail.api.catalog import (
     ProductView,
     PutStatus,
     Shop,
+    ShopProductQuery,
+    StockedProduct,
 )
 from vendrail.catalog import shelves
 from vendrail.catalog.markup import to_html
@@ -99,6 +104,33 @@ class ShelfService:
             _view(row) if row and row.product.state is not ProductState.REMOVED else None
             for row in map(rows.get, ids)
         ]
+
+    async def list_shops(self, merchants: Sequence[MerchantId]) -> list[list[Shop]]:
+        """List merchants' shops, closed ones too."""
+        async with self._db.reading() as tx:
+            shops = await store.list_shops(tx, merchants)
+        return [[shop for shop in shops if shop.merchant == merchant] for merchant in merchants]
+
+    async def list_products(
+        self, queries: Sequence[ShopProductQuery]
+    ) -> list[list[StockedProduct]]:
+        """List merchants' products with their stock; a short page is the last."""
+        bounded = [
+            replace(query, products_max=max(0, min(query.products_max, _PRODUCTS_MAX)))
+            for query in queries
+        ]
+        async with self._db.reading() as tx:
+            return [await store.list_products(tx, query) for query in bounded]
+
+    async def list_low_stock(self, queries: Sequence[LowStockQuery]) -> list[list[LowStock]]:
+        """List what runs out, the fewest first."""
+        async with self._db.reading() as tx:
+            return [
+                await store.list_low_stock(
+                    tx, query.merchant, query.free_max, max(0, min(query.variants_max, 200))
+                )
+                for query in queries
+            ]
 
     async def read_offers(self, skus: Sequence[str]) -> list[Offer | None]:
         """Read what placing an order must know; cached for at most a second."""

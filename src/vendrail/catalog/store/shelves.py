@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from vendrail.api.catalog import Offer, Product, ProductId, ProductQuery, Shop
+from vendrail.api.catalog import (
+    LowStock,
+    Offer,
+    Product,
+    ProductId,
+    ProductQuery,
+    Shop,
+    ShopProductQuery,
+    StockedProduct,
+)
 from vendrail.catalog.shelves import ShopBook
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Transaction
@@ -141,6 +150,64 @@ async def read_shops(tx: Transaction, slugs: Sequence[str]) -> list[Shop]:
         slugs,
     )
     return [decode(row[0], Shop) for row in rows]
+
+
+async def list_shops(tx: Transaction, merchants: Sequence[UUID]) -> list[Shop]:
+    """Read merchants' shops."""
+    rows = await tx.fetch(
+        "select to_jsonb(s)::text from catalog.shop s where merchant = any($1::uuid[]) order by id",
+        merchants,
+    )
+    return [decode(row[0], Shop) for row in rows]
+
+
+async def list_products(tx: Transaction, query: ShopProductQuery) -> list[StockedProduct]:
+    """Read a page of a merchant's products, newest first, with their counters."""
+    rows = await tx.fetch(
+        "select jsonb_build_object('product', d.document, 'shop', to_jsonb(s),"
+        "  'counts', coalesce(c.counts, '[]'), 'contents', coalesce(c.contents, '[]'),"
+        "  'variants_ever', coalesce(c.ever, '[]'))::text"
+        " from catalog.shop s join catalog.product p on p.shop = s.id"
+        " join catalog.product_document d on d.id = p.id"
+        " left join lateral ("
+        "  select jsonb_agg(to_jsonb(t) || jsonb_build_object('sku', v.sku)"
+        "    order by v.position, v.id) filter (where not v.is_withdrawn) as counts,"
+        "   jsonb_agg(v.sku) filter (where c.variant is not null and not v.is_withdrawn)"
+        "    as contents,"
+        "   jsonb_agg(v.id) as ever"
+        "  from catalog.variant v join catalog.stock t on t.variant = v.id"
+        "  left join catalog.content c on c.variant = v.id where v.product = p.id) c on true"
+        " where s.merchant = $1 and p.state <> 'removed' and ($2::text is null or p.state = $2)"
+        "  and ($3::uuid is null or p.id < $3)"
+        "  and not exists (select from unnest(string_to_array($4, ' ')) as w (word)"
+        "   where strpos(p.search, w.word) = 0)"
+        " order by p.id desc limit $5",
+        query.merchant,
+        query.state,
+        query.before,
+        " ".join(query.words.lower().split()) or None,
+        query.products_max,
+    )
+    return [decode(row[0], StockedProduct) for row in rows]
+
+
+async def list_low_stock(
+    tx: Transaction, merchant: UUID, free_max: int, rows_max: int
+) -> list[LowStock]:
+    """Read the variants on sale of which so few keys are free, the fewest first."""
+    rows = await tx.fetch(
+        "select v.sku, case when v.title in ('', p.title) then p.title"
+        "  else p.title || ' – ' || v.title end, p.id, t.free, t.held"
+        " from catalog.shop s join catalog.product p on p.shop = s.id"
+        " join catalog.variant v on v.product = p.id join catalog.stock t on t.variant = v.id"
+        " where s.merchant = $1 and p.state = 'on_sale' and p.delivery = 'unique_key'"
+        "  and not v.is_withdrawn and t.free <= $2"
+        " order by t.free, v.id limit $3",
+        merchant,
+        free_max,
+        rows_max,
+    )
+    return [LowStock(*row) for row in rows]
 
 
 async def find_products(tx: Transaction, queries: Sequence[ProductQuery]) -> list[list[ProductId]]:
