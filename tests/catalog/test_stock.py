@@ -22,6 +22,7 @@ SHELVES = {VARIANTS[0]: Shelf(Supply.KEYS), VARIANTS[1]: Shelf(Supply.KEYS)}
 POSSIBLE = {
     ("free", "hold"): "held",
     ("free", "allocate"): "allocated",
+    ("free", "void"): "void",
     ("held", "release"): "free",
     ("held", "allocate"): "allocated",
     ("allocated", "undo"): "free",

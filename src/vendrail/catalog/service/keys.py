@@ -78,16 +78,17 @@ class KeyService(StockService):
 
     async def add_keys(self, intakes: Sequence[KeyIntake]) -> list[KeyIntakeResult]:
         """Take in keys: cleaned, de-duplicated by keyed hash within the product, sealed."""
+        # Before anything is waited for: a file's parts keep their order, however they overtake.
+        runs = [self._run_of_ids(len(intake.lines)) for intake in intakes]
         async with self._db.reading() as tx:
             variants = await store.read_variants(tx, [intake.sku for intake in intakes])
         data_key = await self._data_key()
         results = []
-        for intake in intakes:
+        for intake, first in zip(intakes, runs, strict=True):
             found = variants.get(intake.sku)
             if found is None:
                 results.append(KeyIntakeResult(sku_found=False, added_count=0, rejects=[]))
                 continue
-            first = self._run_of_ids(len(intake.lines))
             # Off the loop: sealing a long intake must not keep a buyer waiting.
             sealed = await asyncio.to_thread(self._seal, intake, found.product, data_key, first)
             results.append(await self._take_in(intake, found, data_key, sealed))
