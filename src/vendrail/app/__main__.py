@@ -40,6 +40,12 @@ COMMANDS = (
     Row("sagas", "sagas", "What has not ended, and what is stuck."),
     Row("unmatched", "unmatched", "Money that fits nothing, and what becomes of it."),
     Row("risk", "risk", "Orders under review, and who is on a list."),
+    Row(
+        "create-operator",
+        "create_operator",
+        "Invite an operator who may do everything, by a link that is good once.",
+    ),
+    Row("people", "people", "Who works here, who is invited, who is locked out."),
     Row("channels", "channels", "Accounts with payment providers."),
     Row("vault", "vault", "The keys that seal everything else."),
     Row("config", "config", "Every setting: value, where it came from, what it does."),

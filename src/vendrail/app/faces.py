@@ -3,8 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.identity import Identity
+from vendrail.api.ledger import Ledger
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.risk import Risk
+from vendrail.api.settlement import Settlement
 from vendrail.app.wiring import House
 from vendrail.gateway.http import Gateway, build_gateway
 from vendrail.gateway.settings import GatewaySettings
@@ -12,6 +16,7 @@ from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.limits import SharedLimit
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.app import Web, build_routes
+from vendrail.web.console.apis import Apis
 from vendrail.web.settings import WebSettings
 
 _MINUTE_S = 60
@@ -40,11 +45,12 @@ class Faces:
         )
 
     def web(self) -> Web:
-        """Build the storefront."""
+        """Build the storefront and the consoles."""
         house = self._house
         settings: WebSettings = house.settings(WebSettings, "web")
         return build_routes(
             *self._apis,
+            consoles=self._consoles(),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,
@@ -52,6 +58,14 @@ class Faces:
             place_limit=self._limit("web_place", settings.places_per_minute_max),
             lookup_limit=self._limit("lookup", settings.lookups_per_minute_max),
             metrics=self._metrics,
+        )
+
+    def _consoles(self) -> Apis:
+        """Give the services that the consoles use."""
+        api = self._house.api
+        catalog, orders, payments = self._apis
+        return Apis(
+            api(Identity), catalog, orders, payments, api(Risk), api(Settlement), api(Ledger)
         )
 
     def _limit(self, name: str, per_minute_max: int) -> Limit | None:

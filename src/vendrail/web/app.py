@@ -19,6 +19,8 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
+from vendrail.web.console.apis import Apis
+from vendrail.web.consoles import console_handlers
 from vendrail.web.files import file_handlers
 from vendrail.web.live import LivePages
 from vendrail.web.pages import Assets, Pages
@@ -55,6 +57,7 @@ def build_routes(
     orders: Orders,
     payments: Payments,
     *,
+    consoles: Apis | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -64,7 +67,7 @@ def build_routes(
     lookup_limit: Limit | None = None,
     metrics: Metrics | None = None,
 ) -> Web:
-    """Build the storefront."""
+    """Build the storefront, and with `consoles` those of merchants and the operator."""
     calls = Calls(catalog, orders, payments, metrics)
     visitors = Visitors(vault, settings)
     assets = Assets()
@@ -95,4 +98,6 @@ def build_routes(
     for room in rooms:
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.
         room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
+    if consoles is not None:
+        rooms += console_handlers(front, consoles)
     return Web(rooms, answer_error, calls, live)

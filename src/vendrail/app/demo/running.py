@@ -19,6 +19,7 @@ from rich.console import Console
 
 from vendrail.app.demo.child import PARENT_VARIABLE
 from vendrail.app.demo.folder import OWNER_VARIABLE, Folder, no_room
+from vendrail.app.demo.operator import invite_operator
 from vendrail.app.demo.seeding import seed
 from vendrail.app.demo.till import open_till
 from vendrail.app.demo.words import Places, Tongue
@@ -53,6 +54,7 @@ class Demo:
     sandbox_port: int
     children: dict[str, Process] = field(default_factory=dict)  # In the order of their start.
     server: EmbeddedServer | None = None
+    operator_link: str = ""  # By which the first operator joins, while there is none.
     began: float = field(default_factory=time.monotonic)
 
     def tell(self, word: str, **values: object) -> None:
@@ -178,6 +180,9 @@ def _run(demo: Demo) -> None:
         demo.console.print(
             demo.tongue.panel(Places(demo.platform.public_url, demo.sandbox_url, demo.folder.home))
         )
+        if demo.operator_link:
+            demo.console.print(demo.tongue.say("operator"))
+            demo.console.print(demo.operator_link, style="cyan")
         _watch(demo)
     finally:
         for number in _SIGNALS:  # Whoever presses Ctrl-C again still gets an orderly end.
@@ -215,6 +220,7 @@ async def _furnish(demo: Demo, platform: PlatformSettings) -> None:
         await asyncio.to_thread(_await_open, demo, "sandbox", local_url)
         await open_till(house, demo.folder, marker, local_url, demo.sandbox_url)
         demo.tell("sandbox")
+        demo.operator_link = await invite_operator(house)
     finally:
         await house.stop()
 

@@ -39,6 +39,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "metrics": ("Metrics", "指标"),
     "mailbox": ("Mailbox", "信箱"),
     "mailbox_note": ("messages to buyers, as files", "发给买家的邮件，存为文件"),
+    "console": ("Consoles", "控制台"),
+    "operator": (
+        "Nobody runs this platform yet. Become its operator by this link, good once:",
+        "平台还没有运营者。打开此链接即可成为运营者（仅可使用一次）：",
+    ),
     "data": ("Data", "数据"),
     "audit": ("Books", "账目"),
     "audit_note": ("proves every balance, while it runs", "运行中即可核对每一笔账"),
@@ -93,6 +98,7 @@ class Tongue:
             rows.add_row(self.say(name), text)
 
         row("shop", places.site_url, self.say("shop_note"))
+        row("console", f"{places.site_url}/console")
         row("wallet", places.sandbox_url, self.say("wallet_note"))
         row("api", f"{places.site_url}/api/openapi.json", self.say("api_note"))
         row("metrics", f"{places.site_url}/metrics")

@@ -1,0 +1,24 @@
+"""The services that the consoles use."""
+
+from dataclasses import dataclass
+
+from vendrail.api.catalog import Catalog
+from vendrail.api.identity import Identity
+from vendrail.api.ledger import Ledger
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
+from vendrail.api.risk import Risk
+from vendrail.api.settlement import Settlement
+
+
+@dataclass(frozen=True)
+class Apis:
+    """Everything that a page of a console may ask."""
+
+    identity: Identity
+    catalog: Catalog
+    orders: Orders
+    payments: Payments
+    risk: Risk
+    settlement: Settlement
+    ledger: Ledger

@@ -1,0 +1,302 @@
+"""The guard before every page of the consoles, and the layout around it.
+
+A page is only ever registered through `Desk.get` and `Desk.post`, which name the permission that
+it needs: no page can be reached past the guard, and no form be sent from elsewhere.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+import structlog
+from litestar import Response, get, post
+from litestar.datastructures import Cookie
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import Origin, Permission, Session, SessionQuery, SessionStage
+from vendrail.kernel.codec import replace
+from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.web.console.apis import Apis
+from vendrail.web.console.caller import CONSOLE, MERCHANT, OPERATOR, Caller, place_of
+from vendrail.web.languages import message
+from vendrail.web.pages import onward
+from vendrail.web.storefront.front import Asked, Front, Page
+from vendrail.web.visitor import Visitor, local_path, read_form
+
+_log = structlog.get_logger(__name__)
+
+SIGN_IN, CODE, FACTOR, CONFIRM = (
+    "/console/sign-in",
+    "/console/code",
+    "/console/factor",
+    "/console/confirm",
+)
+FRESH = timedelta(minutes=30)  # How long after a proof grave acts need no other.
+_STAGES = {SessionStage.FACTOR: CODE, SessionStage.ENROLMENT: FACTOR}
+_PROBLEMS = {
+    400: (message("That did not work"), message("The request could not be read.")),
+    403: (
+        message("You may not do this"),
+        message("Your role does not include it, or the form is too old. Reload the page."),
+    ),
+    404: (message("Nothing here"), message("The address is old or mistyped, or not yours to see.")),
+    413: (message("That did not work"), message("What was sent is too large.")),
+    429: (
+        message("A little slower, please"),
+        message("There were too many tries. Wait a moment, then go on."),
+    ),
+    500: (message("Our mistake"), message("Nothing was lost. Look before you try it again.")),
+    503: (
+        message("A part of the platform does not answer"),
+        message("Nothing was done by this page. Wait a few seconds and look again."),
+    ),
+}
+
+Answer = Callable[[Caller], Awaitable[Page]]
+
+
+class Entry(NamedTuple):
+    """A page as the navigation shows it, to whoever holds the permission."""
+
+    path: str
+    title: str  # Marked by `message`.
+    icon: str
+    permission: Permission | None = None
+
+
+class Room(Protocol):
+    """Some pages that belong together, and their rows in the navigation."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Give the rows."""
+        ...
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages, made by `Desk.get` and `Desk.post`."""
+        ...
+
+
+class Desk:
+    """Guards the pages of both consoles and writes the layout around them."""
+
+    def __init__(self, front: Front, apis: Apis) -> None:
+        self.front = front
+        self.apis = apis
+        self.clock = front.clock
+        self._entries: list[Entry] = []
+        is_https = front.public_url.startswith("https://")
+        self._is_secure = is_https
+        # A name with __Host- cannot be set by a neighbour domain or over plain HTTP.
+        self.cookie_name = "__Host-vendrail-session" if is_https else "vendrail-session"
+
+    def open(self, rooms: Sequence[Room]) -> list[HTTPRouteHandler]:
+        """Put rooms into the navigation, in their order, and give their routes."""
+        handlers: list[HTTPRouteHandler] = []
+        for room in rooms:
+            self._entries += room.entries
+            handlers += room.handlers()
+        return handlers
+
+    def get(self, path: str, answer: Answer, permission: Permission | None) -> HTTPRouteHandler:
+        """Register a page; `permission` None: for whoever is signed in."""
+
+        async def handle(request: Asked) -> Page:
+            gate = await self.who_may(request, permission)
+            return gate if isinstance(gate, Response) else self._kept(gate, await answer(gate))
+
+        return get(path, name=f"console.get.{path}")(handle)
+
+    def post(
+        self,
+        path: str,
+        answer: Answer,
+        permission: Permission | None,
+        *,
+        is_grave: bool = False,
+        is_streamed: bool = False,
+    ) -> HTTPRouteHandler:
+        """Register a form's address; grave ones want a proof that is fresh.
+
+        Of a streamed one the body is left to the page, its token comes in the query `form_token`.
+        """
+
+        async def handle(request: Asked) -> Page:
+            gate = await self.who_may(request, permission)
+            if isinstance(gate, Response):
+                return gate
+            return self._kept(gate, await self._take(gate, answer, is_grave, is_streamed))
+
+        return post(path, name=f"console.post.{path}")(handle)
+
+    async def _take(
+        self,
+        caller: Caller,
+        answer: Answer,
+        is_grave: bool,  # noqa: FBT001  # As the route says.
+        is_streamed: bool,  # noqa: FBT001
+    ) -> Page:
+        request = caller.request
+        query = {"form_token": request.query_params.get("form_token", "")}
+        form = query if is_streamed else await read_form(request)
+        token = form.get("form_token", "")
+        if not self.front.visitors.is_own_form(caller.visitor, request.headers, token):
+            return self.problem(request, 403, caller)
+        if is_grave and self.clock.now() - caller.session.confirmed_at > FRESH:
+            return onward(f"{CONFIRM}?next={quote(self.back(request))}")
+        return await answer(replace_form(caller, form))
+
+    async def who_may(self, request: Asked, permission: Permission | None) -> Caller | Page:
+        """Give who asks, if they may; else the page that says no or leads to signing in.
+
+        Whose place it is not, learns nothing: for them it is not there.
+        """
+        visitor = self.front.visitor(request)
+        session, token = await self.session(request, visitor)
+        path = request.url.path
+        if session is None:
+            if request.method != "GET":
+                return onward(SIGN_IN)
+            whole = path + (f"?{request.url.query}" if request.url.query else "")
+            return onward(f"{SIGN_IN}?next={quote(whole)}")
+        caller = Caller(request, visitor, session, token, place_of(session, path))
+        if session.stage in _STAGES:
+            return self._kept(caller, onward(_STAGES[session.stage]))
+        is_of_place = path.startswith((OPERATOR, MERCHANT))
+        if is_of_place and caller.membership is None:
+            return self._kept(caller, self.problem(request, 404, caller))
+        if permission is not None and not caller.may(permission):
+            return self._kept(caller, self.problem(request, 403, caller))
+        return caller
+
+    async def session(self, request: Asked, visitor: Visitor) -> tuple[Session | None, str]:
+        """Give the session that the browser's cookie opens, and the token to go on with."""
+        token = visitor.cookies.get(self.cookie_name, "")[:100]
+        if not token:
+            return None, ""
+        query = SessionQuery(token, self.origin(request, visitor))
+        [session] = await self.apis.identity.read_sessions([query])
+        if session is None:
+            return None, ""
+        origin = replace(query.origin, device="")
+        return replace(session, origin=origin), session.token or token
+
+    def origin(self, request: Asked, visitor: Visitor) -> Origin:
+        """Give from where a request comes."""
+        agent = request.headers.get("user-agent", "")[:300]
+        return Origin(self.front.address_of(request.scope), agent, visitor.device)
+
+    def cookie(self, token: str) -> Cookie:
+        """Make the cookie that opens a session, until the browser is closed; empty: none."""
+        return Cookie(
+            key=self.cookie_name,
+            value=token,
+            path="/",
+            max_age=None if token else 0,
+            httponly=True,
+            secure=self._is_secure,
+            samesite="lax",
+        )
+
+    def _kept(self, caller: Caller, page: Page) -> Page:
+        """Give the browser a token that took the place of the one it came with."""
+        has_own = any(each.key == self.cookie_name for each in page.cookies)
+        if caller.session.token and not has_own:
+            page.set_cookie(self.cookie(caller.token))
+        return page
+
+    def page(
+        self, caller: Caller, template: str, *, status: int = 200, path: str = "", **context: Any
+    ) -> Page:
+        """Answer with a page in the layout of its console; `path`: which row is current."""
+        here = path or caller.request.url.path
+        root = next((each for each in (OPERATOR, MERCHANT) if here.startswith(each)), "")
+        membership = caller.membership
+        if not root:
+            is_operator = membership is not None and membership.merchant is None
+            root = OPERATOR if is_operator else MERCHANT
+        return self.front.page(
+            caller.request,
+            caller.visitor,
+            template,
+            status=status,
+            is_private=True,
+            me=caller,
+            root=root,
+            rows=[each for each in self._entries if _shows(each, root, caller)],
+            current=self._current(here),
+            places=caller.person.memberships,
+            **context,
+        )
+
+    def _current(self, here: str) -> str:
+        """Give the row that a page is below: the longest that fits."""
+        fitting = [e.path for e in self._entries if here == e.path or here.startswith(e.path + "/")]
+        return max(fitting, key=len, default="")
+
+    def plain(
+        self, request: Asked, visitor: Visitor, template: str, *, status: int = 200, **context: Any
+    ) -> Page:
+        """Answer with a page outside of the consoles: signing in and its like."""
+        return self.front.page(
+            request, visitor, template, status=status, is_private=True, **context
+        )
+
+    def problem(self, request: Asked, status: int, caller: Caller | None = None) -> Page:
+        """Answer with the page for a status."""
+        known = status if status in _PROBLEMS else (500 if status >= 500 else 400)
+        title, advice = _PROBLEMS[known]
+        visitor = caller.visitor if caller else self.front.visitor(request)
+        said = self.front.pages.translate
+        return self.plain(
+            request,
+            visitor,
+            "console/problem.html",
+            status=status,
+            title=said(visitor, title),
+            advice=said(visitor, advice),
+        )
+
+    def answer_error(self, request: Asked, error: Exception) -> Page:
+        """Answer with a page that says what to do; what broke is logged, never shown."""
+        if isinstance(error, HTTPException):
+            return self.problem(request, error.status_code)
+        if isinstance(error, Malformed):
+            return self.problem(request, 400)
+        if isinstance(error, Unavailable):
+            return self.problem(request, 503)
+        _log.error("console.broken", path=request.url.path, exc_info=error)
+        return self.problem(request, 500)
+
+    def say(self, caller: Caller, text: str) -> str:
+        """Say a marked message in the language of who asks."""
+        return self.front.pages.translate(caller.visitor, text)
+
+    @staticmethod
+    def back(request: Asked) -> str:
+        """Give the page of ours that a form was sent from; else where its console begins."""
+        sent_from = request.headers.get("referer", "")
+        path = sent_from.partition("://")[2].partition("/")[2]
+        return safe_next(f"/{path}") or "/console"
+
+
+def safe_next(path: str) -> str:
+    """Give back a page of the consoles to go on to; empty for anything else."""
+    cleaned = local_path(path[:500])
+    roots = (OPERATOR, MERCHANT, CONSOLE)
+    is_ours = any(cleaned == root or cleaned.startswith((f"{root}/", f"{root}?")) for root in roots)
+    return cleaned if is_ours else ""
+
+
+def replace_form(caller: Caller, form: dict[str, str]) -> Caller:
+    """Give the caller with the form that they have sent."""
+    return Caller(
+        caller.request, caller.visitor, caller.session, caller.token, caller.membership, form
+    )
+
+
+def _shows(entry: Entry, root: str, caller: Caller) -> bool:
+    is_here = entry.path.startswith(root)
+    return is_here and (entry.permission is None or caller.may(entry.permission))

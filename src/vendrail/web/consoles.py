@@ -1,0 +1,36 @@
+"""Both consoles: which rooms they have, in the order of their navigation."""
+
+from typing import Any
+
+from litestar.exceptions import HTTPException
+
+from vendrail.kernel.errors import Error
+from vendrail.web.console.account import Account
+from vendrail.web.console.apis import Apis
+from vendrail.web.console.desk import Desk, Room
+from vendrail.web.console.home import merchant_home, operator_home
+from vendrail.web.console.joining import Joining
+from vendrail.web.console.signing import Signing
+from vendrail.web.storefront.front import Front
+
+
+def operator_rooms(desk: Desk) -> list[Room]:
+    """Give the rooms of the operator's console."""
+    return [operator_home(desk)]
+
+
+def merchant_rooms(desk: Desk) -> list[Room]:
+    """Give the rooms of a merchant's console."""
+    return [merchant_home(desk)]
+
+
+def console_handlers(front: Front, apis: Apis) -> list[Any]:
+    """Build the routes of both consoles, and of signing in to them."""
+    desk = Desk(front, apis)
+    doors: list[Room] = [Signing(desk), Joining(desk), Account(desk)]
+    handlers = desk.open([*doors, *operator_rooms(desk), *merchant_rooms(desk)])
+    for handler in handlers:
+        handler.exception_handlers = dict.fromkeys(
+            (Error, HTTPException, Exception), desk.answer_error
+        )
+    return handlers
