@@ -10,6 +10,7 @@ import pytest
 from vendrail.api.notify import Message, Notify
 from vendrail.kernel import rpc
 from vendrail.kernel.ids import new_id
+from vendrail.kernel.telemetry import Metrics
 from vendrail.notify.service import NotifyService
 from vendrail.notify.settings import NotifySettings
 
@@ -91,7 +92,7 @@ class World:
 
     async def send_all(self) -> None:
         """Run the sender until nothing is due."""
-        while await self.service.send_due():
+        while await self.service.sending().send_due():
             pass
 
     def mails(self):
@@ -112,7 +113,7 @@ class World:
 async def world(request, make_database, clock, vault, wakeups, tmp_path) -> World:
     """Messages become files; the object itself, then over the wire."""
     db = await make_database("notify")
-    service = NotifyService(db, vault, clock, wakeups, NotifySettings(home=tmp_path))
+    service = NotifyService(db, vault, clock, wakeups, Metrics(), NotifySettings(home=tmp_path))
     notify = rpc.loopback(Notify, service) if request.param == "remote" else service
     return World(clock, notify, service, db, tmp_path / "mailbox")
 
@@ -138,5 +139,5 @@ async def post(make_database, clock, vault, wakeups, tmp_path, mail_server) -> W
         sender_address="Keys & Co <no-reply@keys.example>",
     )
     db = await make_database("notify")
-    service = NotifyService(db, vault, clock, wakeups, settings)
+    service = NotifyService(db, vault, clock, wakeups, Metrics(), settings)
     return World(clock, service, service, db, tmp_path / "mailbox")

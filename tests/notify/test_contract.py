@@ -155,7 +155,7 @@ async def test_two_senders_at_once_send_each_message_once(world):
 
 async def test_the_job_sends_at_once_when_woken(world):
     """A message that is taken wakes the loop: it has left a moment later."""
-    running = [asyncio.create_task(job.run()) for job in jobs(world.service)]
+    running = [asyncio.create_task(job.run()) for job in jobs(world.service, orders=None)]
     await asyncio.sleep(0.3)
     await world.notify.send_messages([world.message()])
     for _ in range(100):

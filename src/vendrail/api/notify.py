@@ -1,6 +1,7 @@
 """Notify: messages out, once each."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -16,6 +17,7 @@ class Message(Record, frozen=True):
     template: str  # `lookup_code`, …
     locale: str
     values: dict[str, str]
+    stream: UUID | None = None  # Messages of one stream leave in the order they were taken in.
 
 
 class MessageStatus(StrEnum):
@@ -27,9 +29,66 @@ class MessageStatus(StrEnum):
     RECIPIENT_MALFORMED = "recipient_malformed"
 
 
+class LetterState(StrEnum):
+    """Where one letter, a message on its way, stands."""
+
+    WAITING = "waiting"
+    SENDING = "sending"  # Its last bytes are leaving.
+    SENT = "sent"
+    STALE = "stale"  # Too late to be of use: dropped.
+    OVERTAKEN = "overtaken"  # What it tells is no longer so: dropped.
+    FAILED = "failed"  # Refused for good, or tried often enough.
+    UNKNOWN = "unknown"  # It may have left: not sent again by itself.
+
+
+class LetterQuery(Record, frozen=True):
+    """A page of letters, the newest first; no states: whatever they are."""
+
+    states: list[LetterState] = []
+    letters_max: int = 100
+    subject: UUID | None = None  # Only what is about this, an order for example.
+
+
+class LetterView(Record, frozen=True):
+    """A letter as it stands, without what it says and to whom."""
+
+    id: UUID
+    template: str
+    state: LetterState
+    subject: UUID | None
+    attempts: int
+    problem: str
+    taken_at: datetime
+    due_at: datetime
+    stale_at: datetime
+
+
+class RetryStatus(StrEnum):
+    """How asking for a letter to be sent again ended, in the order in which it is checked."""
+
+    WAITING = "waiting"  # It is tried again now.
+    LETTER_NOT_FOUND = "letter_not_found"
+    NOT_ENDED = "not_ended"  # It is on its way.
+    SENT_ALREADY = "sent_already"
+    CONTENT_ERASED = "content_erased"  # Codes and links are erased; a new one must be asked for.
+    STALE = "stale"
+
+
 class Notify(Protocol):
     """Take messages durably; deliver them in the background."""
 
     async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:
         """Take messages; they are delivered by themselves, once each."""
+        ...
+
+    async def list_letters(self, queries: Sequence[LetterQuery]) -> list[list[LetterView]]:
+        """List letters, the newest first."""
+        ...
+
+    async def read_letters(self, ids: Sequence[UUID]) -> list[LetterView | None]:
+        """Read letters as they stand."""
+        ...
+
+    async def retry_letters(self, ids: Sequence[UUID]) -> list[RetryStatus]:
+        """Send again what failed, or may have left; a person has decided that."""
         ...

@@ -279,6 +279,26 @@ class SagaView(Record, frozen=True):
     problem: str
 
 
+class Addressee(Record, frozen=True):
+    """Whom letters about an order go to, in which language, and the secret that opens the order."""
+
+    order: OrderId
+    contact: str
+    locale: str
+    secret: str
+
+
+class OrderHeld(Record, frozen=True, tag="order.held"):
+    """The order is paid, and waits: `review` or `restock`. Told once for each wait."""
+
+    order: OrderId
+    merchant: UUID
+    reason: str
+    version: int
+    at: datetime
+    trace_id: str = ""
+
+
 class OrderDelivered(Record, frozen=True, tag="order.delivered"):
     """The keys are readable."""
 
@@ -302,7 +322,7 @@ class OrderRefunded(Record, frozen=True, tag="order.refunded"):
     trace_id: str = ""
 
 
-OrderEvent = OrderDelivered | OrderRefunded
+OrderEvent = OrderHeld | OrderDelivered | OrderRefunded
 
 
 class Orders(Protocol):
@@ -342,6 +362,10 @@ class Orders(Protocol):
 
     async def read_refunds(self, orders: Sequence[OrderId]) -> list[list[RefundView]]:
         """Read orders' refunds, first to last."""
+        ...
+
+    async def read_addressees(self, orders: Sequence[OrderId]) -> list[Addressee | None]:
+        """Open orders' contacts, for letters. Only notify calls this."""
         ...
 
     async def wake_orders(self, orders: Sequence[OrderId]) -> list[bool]:

@@ -7,6 +7,7 @@ from vendrail.app.clearing import ENTRIES_MAX, since
 from vendrail.app.wiring import House
 from vendrail.kernel.db import Database
 from vendrail.kernel.money import EXPONENTS
+from vendrail.notify.service import NotifyService
 from vendrail.orders.service import OrdersService
 
 # What must come back to zero: refunds that are under way, and money that nobody knows yet.
@@ -32,6 +33,9 @@ class Gauges:
         orders = self._house.services.get("orders")
         if orders is not None:
             await self._put_sagas(orders)
+        notify = self._house.services.get("notify")
+        if notify is not None:
+            await self._put_letters(notify)
         if "ledger" in self._house.services:
             await self._put_clearing(self._house.api(Ledger))
 
@@ -46,6 +50,12 @@ class Gauges:
             put("vendrail_sagas", saga.number, saga.kind, saga.state)
             age_s = (now - saga.started_at).total_seconds()
             put("vendrail_saga_age_seconds", age_s, saga.kind, saga.state)
+
+    async def _put_letters(self, notify: NotifyService) -> None:
+        number, since_ = await notify.sum_waiting()
+        age_s = (self._house.clock.now() - since_).total_seconds() if since_ is not None else 0.0
+        self._metrics.put("vendrail_letters_waiting", number)
+        self._metrics.put("vendrail_letter_age_seconds", max(0.0, age_s))
 
     async def _put_clearing(self, ledger: Ledger) -> None:
         balances = await ledger.read_balances([account.id for account in _CLEARING])

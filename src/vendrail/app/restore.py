@@ -35,8 +35,11 @@ from vendrail.kernel.migrate import has_roles, migrate, read_migrations, role_na
 from vendrail.kernel.outbox import Cursor, rebase_events
 from vendrail.kernel.vault import Vault
 
-# Whose events are read, and under which name orders keep how far.
-_READERS = {"payments": "payments", "orders": "deliveries"}
+# Whose events are read, by whom, and under which name each reader keeps how far.
+_READERS = {
+    "payments": (("orders", "payments"),),
+    "orders": (("orders", "deliveries"), ("notify", "orders")),
+}
 
 
 async def restore(
@@ -190,18 +193,22 @@ async def _restore_database(
 
 async def _number_events_anew(connection: Any) -> None:
     """Give events and their readers' cursors the numbers of this server."""
-    for schema, source in _READERS.items():
-        row = await connection.fetchrow(
-            "select xid::text as xid, id from orders.cursor where source = $1", source
-        )
-        before = Cursor(int(row["xid"]), row["id"])
-        [after] = await rebase_events(Transaction(connection), schema, [before])
-        await connection.execute(
-            "update orders.cursor set xid = $2::text::xid8, id = $3 where source = $1",
-            source,
-            str(after.xid),
-            after.id,
-        )
+    for schema, readers in _READERS.items():
+        before = []
+        for reader, source in readers:
+            row = await connection.fetchrow(
+                f'select xid::text as xid, id from "{reader}".cursor where source = $1',  # noqa: S608
+                source,
+            )
+            before.append(Cursor(int(row["xid"]), row["id"]))
+        after = await rebase_events(Transaction(connection), schema, before)
+        for (reader, source), cursor in zip(readers, after, strict=True):
+            await connection.execute(
+                f'update "{reader}".cursor set xid = $2::text::xid8, id = $3 where source = $1',  # noqa: S608
+                source,
+                str(cursor.xid),
+                cursor.id,
+            )
 
 
 def _run_restore(dsn: str, archive: zipfile.ZipFile, manifest: Manifest, told: Told) -> None:

@@ -42,7 +42,7 @@ class ServiceEntry:
     name: str
     api: Any  # The Protocol that others see.
     implementation: Any  # The class that fulfils it; its constructor's types are its needs.
-    jobs: Callable[[Any], list[Job]] = field(default=lambda _: [])
+    jobs: Callable[..., list[Job]] = field(default=lambda _: [])  # Of it, and of apis it reads.
     connections_max: int = 3
 
 

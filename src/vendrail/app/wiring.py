@@ -149,11 +149,22 @@ class House:
     def jobs(self) -> list[Job]:
         """Name the background loops of the services that run here."""
         return [
-            job
-            for entry in SERVICES
-            if entry.name in self.services
-            for job in entry.jobs(self.services[entry.name])
+            job for entry in SERVICES if entry.name in self.services for job in self._jobs_of(entry)
         ]
+
+    def _jobs_of(self, entry: ServiceEntry) -> list[Job]:
+        """Give a service's loops the apis that they alone need: to read what others tell.
+
+        A loop may read the events of a service that calls its own: that is no circle of needs,
+        for both services stand by the time that loops are made.
+        """
+        hints = typing.get_type_hints(entry.jobs)
+        needs = {
+            name: self._resolve(self._by_api[kind], ())
+            for name, kind in hints.items()
+            if kind in self._by_api
+        }
+        return entry.jobs(self.services[entry.name], **needs)
 
     def start_jobs(self) -> None:
         """Start the loops; `stop` ends them."""

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import NamedTuple
 
-from vendrail.api.notify import Message, MessageStatus
+from vendrail.api.notify import LetterState, Message, MessageStatus
 
 _RECIPIENT = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _RECIPIENT_LENGTH_MAX = 254
 _VALUE_LENGTH_MAX = 2_000
 _DELAYS_S = (5, 30, 120, 300, 600, 1_800, 3_600)
+
+RANK_ASKED = 0  # Somebody sits and waits for it.
+RANK_NEWS = 1
 
 
 class Form(NamedTuple):
@@ -19,32 +21,28 @@ class Form(NamedTuple):
 
     values: frozenset[str]
     life_s: int
+    is_replaced: bool = False  # A newer one of the same stream makes it worthless.
 
 
 FORMS: Mapping[str, Form] = {
-    "lookup_code": Form(frozenset({"code", "minutes"}), 600),
+    "lookup_code": Form(frozenset({"code", "minutes"}), 600, is_replaced=True),
     "invitation": Form(frozenset({"link", "place", "by", "hours"}), 3_600 * 24 * 30),
     "reset": Form(frozenset({"link", "minutes"}), 3_600 * 24),
 }
 
 
-class State(StrEnum):
-    """Where one message stands."""
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    SENT = "sent"
-    STALE = "stale"  # Too late to be of use: dropped.
-    FAILED = "failed"  # Refused for good, or tried often enough.
-    UNKNOWN = "unknown"  # It may have left: not sent again.
-
-
 class Fate(NamedTuple):
     """What becomes of a message that was tried."""
 
-    state: State
+    state: LetterState
     due_at: datetime
     problem: str
+    is_tried: bool = True  # Whether it counts as a try.
+
+
+def is_address(text: str) -> bool:
+    """Say whether a letter can go there: an e-mail address, and nothing beside it."""
+    return len(text) <= _RECIPIENT_LENGTH_MAX and _RECIPIENT.fullmatch(text) is not None
 
 
 def take(message: Message) -> MessageStatus:
@@ -54,8 +52,7 @@ def take(message: Message) -> MessageStatus:
         return MessageStatus.TEMPLATE_UNKNOWN
     if any(len(value) > _VALUE_LENGTH_MAX for value in message.values.values()):
         return MessageStatus.TEMPLATE_UNKNOWN
-    is_short = len(message.recipient) <= _RECIPIENT_LENGTH_MAX
-    if not is_short or not _RECIPIENT.fullmatch(message.recipient):
+    if not is_address(message.recipient):
         return MessageStatus.RECIPIENT_MALFORMED
     return MessageStatus.TAKEN
 
@@ -74,8 +71,8 @@ def retry(
 ) -> Fate:
     """Say when a message that surely did not leave is tried again, ever more slowly."""
     if attempts >= attempts_max:
-        return Fate(State.FAILED, now, problem)
+        return Fate(LetterState.FAILED, now, problem)
     due_at = now + timedelta(seconds=_DELAYS_S[min(attempts, len(_DELAYS_S)) - 1])
     if due_at >= stale_at:
-        return Fate(State.STALE, now, problem)
-    return Fate(State.WAITING, due_at, problem)
+        return Fate(LetterState.STALE, now, problem)
+    return Fate(LetterState.WAITING, due_at, problem)

@@ -1,22 +1,32 @@
-"""Background loops: due messages are sent, old outcomes deleted."""
+"""Background loops: events become letters, due ones are sent, old outcomes deleted."""
 
 import asyncio
 
+from vendrail.api.orders import Orders
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.notify.service import NotifyService
 
 
-def jobs(service: NotifyService) -> list[Job]:
+def jobs(service: NotifyService, orders: Orders) -> list[Job]:
     """Name the loops; several processes may run them: a message is claimed by one."""
+    news = service.news(orders)
+    sending = service.sending(news)
+    clock = service.clock
 
     async def send() -> None:
         wake = service.wakeups.subscribe("notify")
-        await poll(service.send_due, service.clock, wake, name="notify.send")
+        await poll(sending.send_due, clock, wake, name="notify.send")
+
+    async def read_orders() -> None:
+        # No hint: many batches at once are cheaper, and a letter may come a second later.
+        wake = asyncio.Event()
+        await poll(news.consume, clock, wake, name="notify.orders", delay_s_max=1.0)
 
     async def forget() -> None:
-        await poll(
-            service.forget, service.clock, asyncio.Event(), name="notify.forget", delay_s_max=600.0
-        )
+        await poll(service.forget, clock, asyncio.Event(), name="notify.forget", delay_s_max=600.0)
 
-    return [Job("notify.send", send), Job("notify.forget", forget)]
+    loops = [Job("notify.send", send), Job("notify.forget", forget)]
+    if service.settings.is_telling:
+        loops.append(Job("notify.orders", read_orders))
+    return loops

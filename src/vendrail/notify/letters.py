@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 from uuid import UUID
 
+from babel.numbers import format_currency
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from vendrail.kernel.money import to_decimal
+
 _LOCALES = ("en", "zh-Hans")
+_POLICY = SMTP.clone(cte_type="7bit")  # What every mail server takes, however old.
 _environment = Environment(
     loader=PackageLoader("vendrail.notify", "templates"),
     # Text is text; HTML is escaped, so that no value can become markup.
@@ -44,7 +49,7 @@ def write(
     text = _environment.get_template(f"{template}.{chosen}.txt").render(words)
     page = _environment.get_template(f"{template}.{chosen}.html").render(words)
     subject, _, body = text.partition("\n")
-    email = EmailMessage()
+    email = EmailMessage(policy=_POLICY)
     # Whatever the values hold, a header is one line.
     email["Subject"] = " ".join(subject.split())
     email["From"] = sender
@@ -59,3 +64,9 @@ def write(
 
 def _domain(sender: str) -> str:
     return sender.rpartition("@")[2].rstrip("> ") or "localhost"
+
+
+def money(amount_minor: int, currency: str, locale: str) -> str:
+    """Write an amount as people of a language do."""
+    language = choose_locale(locale).replace("-", "_")
+    return format_currency(to_decimal(amount_minor, currency), currency, locale=language)

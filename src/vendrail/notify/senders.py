@@ -1,15 +1,18 @@
 """Senders: a mail server, or a folder of files where there is none.
 
 A sender says one of three things: it left, it surely did not (and whether to try again), or that
-it cannot tell; what cannot be told is never sent twice.
+it cannot tell; what cannot be told is never sent twice by itself.
 """
 
 import asyncio
 import os
+import re
 import smtplib
 import ssl
+from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import parseaddr
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,7 +20,11 @@ from uuid import UUID
 
 from vendrail.notify.settings import NotifySettings
 
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _CODE_TRANSIENT = range(400, 500)
+_CODE_TAKEN = 250
+_CODE_GO_ON = 354
+_END = b".\r\n"  # What makes it a mail: before this the server has nothing.
 
 
 class Outcome(StrEnum):
@@ -27,6 +34,7 @@ class Outcome(StrEnum):
     AGAIN = "again"  # It did not leave; trying again may help.
     REFUSED = "refused"  # It did not leave and never will.
     UNKNOWN = "unknown"  # It may have left.
+    LOST = "lost"  # It did not leave, for it is not ours to send any more.
 
 
 class Report(NamedTuple):
@@ -43,13 +51,17 @@ class Letter(NamedTuple):
     email: EmailMessage
 
 
+# Awaited when nothing but the last bytes is missing; false: it must not leave.
+Leaving = Callable[[], Awaitable[bool]]
+
+
 class Sender(Protocol):
     """What sends messages. `is_repeatable`: sending the same id again changes nothing."""
 
     is_repeatable: bool
 
-    async def send(self, letter: Letter) -> Report:
-        """Send one message."""
+    async def send(self, letter: Letter, leaving: Leaving) -> Report:
+        """Send one message; ask `leaving` last, before it can have left."""
         ...
 
 
@@ -61,8 +73,10 @@ class FolderSender:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def send(self, letter: Letter) -> Report:
+    async def send(self, letter: Letter, leaving: Leaving) -> Report:
         """Write one message whole, under its id: again is the same file."""
+        if not await leaving():
+            return Report(Outcome.LOST)
         try:
             await asyncio.to_thread(self._write, letter.id, letter.email.as_bytes(policy=SMTP))
         except OSError as error:
@@ -79,37 +93,49 @@ class FolderSender:
 
 
 class SmtpSender:
-    """Messages by a mail server, one connection each: there are few, and each stands alone."""
+    """Messages by a mail server, one connection each, so that each stands or falls alone.
+
+    All but the last line is handed over first. Until that line the server has no mail, and what
+    goes wrong is tried again; only between it and the server's answer can nobody tell.
+    """
 
     is_repeatable = False
 
     def __init__(self, settings: NotifySettings) -> None:
         self._settings = settings
 
-    async def send(self, letter: Letter) -> Report:
+    async def send(self, letter: Letter, leaving: Leaving) -> Report:
         """Hand one message to the server, in a thread."""
-        return await asyncio.to_thread(self._send, letter.email)
+        begun = await asyncio.to_thread(self._begin, letter.email)
+        if isinstance(begun, Report):
+            return begun
+        try:
+            is_ours = await leaving()
+        except BaseException:
+            await asyncio.to_thread(begun.close)
+            raise
+        if not is_ours:
+            await asyncio.to_thread(begun.close)
+            return Report(Outcome.LOST)
+        return await asyncio.to_thread(_end, begun)
 
-    def _send(self, email: EmailMessage) -> Report:
+    def _begin(self, email: EmailMessage) -> smtplib.SMTP | Report:
+        """Hand over all but the last line."""
         try:
             server = self._connect()
         except smtplib.SMTPAuthenticationError as error:
             return Report(Outcome.AGAIN, f"The mail server refused the account: {error.smtp_code}.")
-        except (OSError, smtplib.SMTPException, ssl.SSLError) as error:
+        except (OSError, smtplib.SMTPException) as error:
             return Report(Outcome.AGAIN, f"The mail server cannot be reached: {_name(error)}.")
         try:
-            server.send_message(email)
-        except smtplib.SMTPRecipientsRefused as error:
-            code = max((code for code, _ in error.recipients.values()), default=550)
-            return _refusal(code, "The recipient was refused")
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            return _refusal(error.smtp_code, "The message was refused")
+            refused = _hand_over(server, email)
         except (OSError, smtplib.SMTPException) as error:
-            # Cut off on the way: perhaps behind the last byte, before the answer to it.
-            return Report(Outcome.UNKNOWN, f"The mail server fell silent: {_name(error)}.")
-        finally:
-            _close(server)
-        return Report(Outcome.SENT)
+            server.close()
+            return Report(Outcome.AGAIN, f"The mail server broke off: {_name(error)}.")
+        if refused is None:
+            return server
+        _close(server)
+        return refused
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
@@ -125,10 +151,52 @@ class SmtpSender:
                 server.starttls(context=ssl.create_default_context())
             if settings.smtp_user:
                 server.login(settings.smtp_user, settings.smtp_password)
+            server.ehlo_or_helo_if_needed()
         except BaseException:
             _close(server)
             raise
         return server
+
+
+def _hand_over(server: smtplib.SMTP, email: EmailMessage) -> Report | None:
+    code, _ = server.mail(parseaddr(str(email["From"]))[1])
+    if code != _CODE_TAKEN:
+        return _refusal(code, "The message was refused")
+    code, _ = server.rcpt(parseaddr(str(email["To"]))[1])
+    if code not in (_CODE_TAKEN, 251):
+        return _refusal(code, "The recipient was refused")
+    code, _ = server.docmd("data")
+    if code != _CODE_GO_ON:
+        return _refusal(code, "The message was refused")
+    server.send(_on_the_wire(email))
+    return None
+
+
+def _on_the_wire(email: EmailMessage) -> bytes:
+    """Write a mail as its lines travel, all but the last: a dot that begins one is doubled.
+
+    A lone dot would end the mail, and what follows would be commands; hence every kind of line end
+    is made the one that servers agree on.
+    """
+    lines = _LINE_END.split(email.as_bytes(policy=SMTP))
+    if not lines[-1]:
+        lines.pop()
+    return b"".join((b"." if line[:1] == b"." else b"") + line + b"\r\n" for line in lines)
+
+
+def _end(server: smtplib.SMTP) -> Report:
+    """Send the last line, and hear what the server says to the whole."""
+    try:
+        server.send(_END)
+        code, _ = server.getreply()
+    except (OSError, smtplib.SMTPException) as error:
+        server.close()
+        # Perhaps behind the last byte, before the answer to it.
+        return Report(Outcome.UNKNOWN, f"The mail server fell silent: {_name(error)}.")
+    _close(server)
+    if code == _CODE_TAKEN:
+        return Report(Outcome.SENT)
+    return _refusal(code, "The message was refused")
 
 
 def _refusal(code: int, words: str) -> Report:

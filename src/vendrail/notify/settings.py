@@ -1,10 +1,19 @@
 """What can be set for notify."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from vendrail.kernel.codec import Record
 from vendrail.kernel.config import Help
+
+
+class News(StrEnum):
+    """Whether people are told by mail what happened, beside what they ask for."""
+
+    AUTO = "auto"  # Where there is a mail server.
+    ON = "on"  # Also into the mailbox folder: the demo.
+    OFF = "off"
 
 
 class NotifySettings(Record, frozen=True):
@@ -13,6 +22,10 @@ class NotifySettings(Record, frozen=True):
     home: Annotated[Path, Help("Without SMTP, messages are files in `mailbox` below it.")] = Path(
         "~/.vendrail"
     )
+    public_url: Annotated[str, Help("Where the links in letters lead.")] = "http://127.0.0.1:8000"
+    news: Annotated[
+        News, Help("Whether buyers get letters about their orders: auto: with a mail server only.")
+    ] = News.AUTO
     site_name: Annotated[str, Help("How the marketplace calls itself in messages.")] = "Vendrail"
     sender_address: Annotated[str, Help("The address that messages come from.")] = (
         "Vendrail <no-reply@localhost>"
@@ -28,5 +41,10 @@ class NotifySettings(Record, frozen=True):
     messages_per_s_max: Annotated[float, Help("How many messages leave in a second at most.")] = (
         20.0
     )
-    attempts_max: Annotated[int, Help("How often a message is tried before it is given up.")] = 8
+    attempts_max: Annotated[int, Help("How often a message is tried before it is given up.")] = 30
     keep_days: Annotated[int, Help("How many days the outcome of a message is kept.")] = 30
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether news is told at all."""
+        return self.news is News.ON or (self.news is News.AUTO and bool(self.smtp_host))

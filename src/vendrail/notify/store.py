@@ -5,18 +5,29 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.kernel.db import Transaction
+from vendrail.api.notify import LetterQuery, LetterState
+from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.outbox import Cursor
 from vendrail.kernel.vault import DataKey, Vault
-from vendrail.notify.decide import Fate, State
+from vendrail.notify.decide import Fate
+
+_OVER = [
+    state.value for state in LetterState if state not in (LetterState.WAITING, LetterState.SENDING)
+]
 
 
 class NewMessage(NamedTuple):
-    """One message to be kept."""
+    """One message to be kept: what it says is sealed, or its facts are those of a notice."""
 
     id: UUID
     template: str
-    sealed: bytes
+    sealed: bytes | None
     stale_at: datetime
+    stream: UUID | None
+    rank: int
+    is_replacing: bool = False  # Whether older ones of its stream and template are of no use now.
+    subject: UUID | None = None
+    facts: bytes | None = None
 
 
 class DueMessage(NamedTuple):
@@ -24,94 +35,186 @@ class DueMessage(NamedTuple):
 
     id: UUID
     template: str
-    data_key: UUID
-    sealed: bytes
+    data_key: UUID | None
+    sealed: bytes | None
     attempts: int
     stale_at: datetime
-    was_sending: bool  # Another sender was lost with it.
-
-
-async def find_known(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
-    """Tell which messages are there already."""
-    rows = await tx.fetch("select id from notify.message where id = any($1)", list(ids))
-    return {row[0] for row in rows}
+    subject: UUID | None
+    facts: bytes | None
+    rank: int
+    number: int
+    was_sending: bool  # Another sender was lost with its last bytes.
 
 
 async def add_messages(
-    tx: Transaction, messages: Sequence[NewMessage], data_key: UUID, now: datetime
+    tx: Transaction, messages: Sequence[NewMessage], data_key: UUID | None, now: datetime
 ) -> set[UUID]:
     """Keep messages, each id once; give those that are new."""
     rows = await tx.fetch(
-        "insert into notify.message (id, template, sealed, stale_at, data_key, taken_at, due_at)"
-        " select n.id, n.template, n.sealed, n.stale_at, $5, $6, $6"
-        " from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[])"
-        "  as n (id, template, sealed, stale_at) order by n.id"
-        " on conflict (id) do nothing returning id",
+        "insert into notify.message"
+        " (id, template, sealed, stale_at, stream, rank, subject, facts, data_key, taken_at,"
+        "  due_at)"
+        " select n.id, n.template, n.sealed, n.stale_at, n.stream, n.rank, n.subject, n.facts,"
+        "  $9, $10, $10"
+        " from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::uuid[],"
+        "  $6::smallint[], $7::uuid[], $8::bytea[]) with ordinality"
+        "  as n (id, template, sealed, stale_at, stream, rank, subject, facts, place)"
+        " order by n.place on conflict (id) do nothing returning id",
         [message.id for message in messages],
         [message.template for message in messages],
         [message.sealed for message in messages],
         [message.stale_at for message in messages],
+        [message.stream for message in messages],
+        [message.rank for message in messages],
+        [message.subject for message in messages],
+        [message.facts for message in messages],
         data_key,
         now,
     )
     return {row[0] for row in rows}
 
 
-async def drop_stale(tx: Transaction, now: datetime) -> int:
+async def drop_replaced(tx: Transaction, ids: Collection[UUID]) -> list[str]:
+    """Drop what newer messages of a stream have replaced while it waited; give the templates."""
+    rows = await tx.fetch(
+        "update notify.message m set state = 'overtaken', sealed = null, data_key = null,"
+        "  facts = null"
+        " from notify.message n where n.id = any($1) and m.stream = n.stream"
+        "  and m.template = n.template and m.number < n.number and m.state = 'waiting'"
+        " returning m.template",
+        list(ids),
+    )
+    return [row[0] for row in rows]
+
+
+async def drop_stale(tx: Transaction, now: datetime) -> list[str]:
     """Drop what waited too long to be of use; what is being sent is its sender's to end."""
-    return await tx.execute(
-        "update notify.message set state = 'stale', sealed = null, data_key = null"
+    rows = await tx.fetch(
+        "update notify.message set state = 'stale', sealed = null, data_key = null, facts = null"
         " where id in (select id from notify.message"
         "  where state = 'waiting' and due_at <= $1 and stale_at <= $1"
-        "  order by due_at limit 1000 for update skip locked)",
+        "  order by rank, due_at limit 1000 for update skip locked) returning template",
         now,
     )
+    return [row[0] for row in rows]
 
 
 async def claim_messages(
-    tx: Transaction, now: datetime, lost_at: datetime, rows_max: int
+    tx: Transaction, now: datetime, lost_at: datetime, lease: UUID, rows_max: int
 ) -> list[DueMessage]:
-    """Claim due messages, oldest first: marked as being sent before anything leaves."""
+    """Claim due messages, what is asked for first; of each stream only the first that waits."""
     rows = await tx.fetch(
-        "with due as (select id, state = 'sending' as was_sending from notify.message"
-        "  where state in ('waiting', 'sending') and due_at <= $1"
-        "  order by due_at limit $3 for update skip locked)"
+        "with due as (select m.id, m.state = 'sending' as was_sending from notify.message m"
+        "  where m.state in ('waiting', 'sending') and m.due_at <= $1"
+        "  and (m.stream is null or not exists (select from notify.message e"
+        "   where e.stream = m.stream and e.number < m.number"
+        "   and e.state in ('waiting', 'sending')))"
+        "  order by m.rank, m.due_at, m.number limit $4 for update skip locked)"
         " update notify.message m"
-        " set state = 'sending', due_at = $2, attempts = m.attempts + 1"
+        " set due_at = $2, lease = $3, attempts = m.attempts + 1"
         " from due where m.id = due.id"
-        " returning m.id, m.template, m.data_key, m.sealed, m.attempts, m.stale_at,"
-        "  due.was_sending",
+        " returning m.id, m.template, m.data_key, m.sealed, m.attempts, m.stale_at, m.subject,"
+        "  m.facts, m.rank, m.number, due.was_sending",
         now,
         lost_at,
+        lease,
         rows_max,
     )
-    return sorted((DueMessage(*row) for row in rows), key=lambda message: message.id)
+    return sorted((DueMessage(*row) for row in rows), key=lambda each: (each.rank, each.number))
 
 
-async def end_message(tx: Transaction, message: DueMessage, fate: Fate) -> None:
-    """Write what became of a message, unless another sender has claimed it since."""
-    is_over = fate.state is not State.WAITING
-    await tx.execute(
-        "update notify.message set state = $3, due_at = $4, problem = nullif($5, ''),"
-        " sealed = case when $6 then null else sealed end,"
-        " data_key = case when $6 then null else data_key end"
-        " where id = $1 and state = 'sending' and attempts = $2",
-        message.id,
-        message.attempts,
-        str(fate.state),
-        fate.due_at,
-        fate.problem,
-        is_over,
+async def mark_leaving(tx: Transaction, id: UUID, lease: UUID, now: datetime) -> bool:
+    """Say that a message's last bytes are leaving, if it is still ours and still of use."""
+    count = await tx.execute(
+        "update notify.message set state = 'sending'"
+        " where id = $1 and lease = $2 and state in ('waiting', 'sending') and stale_at > $3",
+        id,
+        lease,
+        now,
     )
+    return count == 1
+
+
+async def end_messages(
+    tx: Transaction, lease: UUID, fates: Sequence[tuple[DueMessage, Fate]]
+) -> set[UUID]:
+    """Write what became of messages; give those that were still this sender's."""
+    rows = await tx.fetch(
+        "update notify.message m set state = n.state, due_at = n.due_at, lease = null,"
+        "  problem = nullif(n.problem, ''), attempts = n.attempts,"
+        "  sealed = case when n.is_over then null else sealed end,"
+        "  data_key = case when n.is_over then null else data_key end,"
+        "  facts = case when n.is_over and n.state not in ('failed', 'unknown') then null"
+        "   else facts end"
+        " from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[],"
+        "  $6::bool[]) as n (id, state, due_at, problem, attempts, is_over)"
+        " where m.id = n.id and m.lease = $7 and m.state in ('waiting', 'sending')"
+        " returning m.id",
+        [message.id for message, _ in fates],
+        [fate.state.value for _, fate in fates],
+        [fate.due_at for _, fate in fates],
+        [fate.problem for _, fate in fates],
+        [message.attempts - (not fate.is_tried) for message, fate in fates],
+        [fate.state is not LetterState.WAITING for _, fate in fates],
+        lease,
+    )
+    return {row[0] for row in rows}
+
+
+async def load_letters(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Read letters by id."""
+    rows = await tx.fetch("select * from notify.message where id = any($1)", list(ids))
+    return {row["id"]: row for row in rows}
+
+
+async def list_letters(tx: Transaction, query: LetterQuery) -> list[Row]:
+    """Read letters, the newest first."""
+    states = [state.value for state in query.states]
+    if query.subject is not None:
+        return await tx.fetch(
+            "select * from notify.message where subject = $1"
+            " and (cardinality($2::text[]) = 0 or state = any($2))"
+            " order by number desc limit $3",
+            query.subject,
+            states,
+            query.letters_max,
+        )
+    return await tx.fetch(
+        "select * from notify.message where cardinality($1::text[]) = 0 or state = any($1)"
+        " order by number desc limit $2",
+        states,
+        query.letters_max,
+    )
+
+
+async def retry_letters(tx: Transaction, ids: Sequence[UUID], now: datetime) -> set[UUID]:
+    """Let news that failed, or may have left, be tried again; give what was let."""
+    rows = await tx.fetch(
+        "update notify.message set state = 'waiting', attempts = 0, due_at = $2, problem = null"
+        " where id = any($1) and state in ('failed', 'unknown') and facts is not null"
+        " and stale_at > $2 returning id",
+        list(ids),
+        now,
+    )
+    return {row[0] for row in rows}
+
+
+async def sum_waiting(tx: Transaction) -> tuple[int, datetime | None]:
+    """Count what waits, and say since when the oldest does."""
+    row = await tx.fetch_row(
+        "select count(*), min(taken_at) from notify.message where state in ('waiting', 'sending')"
+    )
+    return (row[0], row[1]) if row is not None else (0, None)
 
 
 async def forget(tx: Transaction, before: datetime, rows_max: int) -> int:
     """Delete some outcomes that are older than this, and data keys that seal nothing any more."""
     count = await tx.execute(
         "delete from notify.message where id in (select id from notify.message"
-        " where taken_at < $1 and sealed is null order by taken_at limit $2)",
+        " where taken_at < $1 and state = any($3) order by taken_at limit $2)",
         before,
         rows_max,
+        _OVER,
     )
     await tx.execute(
         "delete from notify.data_key k where made_at < $1"
@@ -119,6 +222,28 @@ async def forget(tx: Transaction, before: datetime, rows_max: int) -> int:
         before,
     )
     return count
+
+
+async def read_cursor(tx: Transaction, source: str) -> Cursor:
+    """Read how far a source has been read."""
+    row = await tx.fetch_row(
+        "select xid::text as xid, id from notify.cursor where source = $1", source
+    )
+    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
+
+
+async def move_cursor(tx: Transaction, source: str, before: Cursor, after: Cursor) -> bool:
+    """Store how far a source has been read, with the effect; false: another process has."""
+    count = await tx.execute(
+        "update notify.cursor set xid = $4::text::xid8, id = $5"
+        " where source = $1 and xid = $2::text::xid8 and id = $3",
+        source,
+        str(before.xid),
+        before.id,
+        str(after.xid),
+        after.id,
+    )
+    return count == 1
 
 
 async def add_data_key(tx: Transaction, key: DataKey, now: datetime) -> None:
@@ -135,6 +260,8 @@ async def load_data_keys(
     tx: Transaction, vault: Vault, ids: Collection[UUID]
 ) -> dict[UUID, DataKey]:
     """Load and open data keys."""
+    if not ids:
+        return {}
     rows = await tx.fetch(
         "select id, sealed from notify.data_key where id = any($1)", list(set(ids))
     )

@@ -106,6 +106,14 @@ METRICS = (
         ("consumer",),
         "Time since a consumer of events was last known to have read all there were.",
     ),
+    Metric(
+        "vendrail_letters_total",
+        "counter",
+        ("template", "outcome"),
+        "Letters, by how they ended: sent, or why not (stale, overtaken, no_address, failed, …).",
+    ),
+    Metric("vendrail_letters_waiting", "gauge", (), "Letters that have not left yet."),
+    Metric("vendrail_letter_age_seconds", "gauge", (), "Age of the oldest letter that waits."),
     # What carries it.
     Metric(
         "vendrail_http_request_seconds",

@@ -7,6 +7,7 @@ from uuid import UUID
 from vendrail.api.catalog import Catalog
 from vendrail.api.notify import Notify
 from vendrail.api.orders import (
+    Addressee,
     CancelStatus,
     FoundOrder,
     LookupCode,
@@ -344,6 +345,10 @@ class OrdersService:
             ]
             for order in orders
         ]
+
+    async def read_addressees(self, orders: Sequence[OrderId]) -> list[Addressee | None]:
+        """Open orders' contacts, for letters."""
+        return await self._tracking.read_addressees(orders)
 
     async def wake_orders(self, orders: Sequence[OrderId]) -> list[bool]:
         """Let waiting and stuck sagas look again now."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from vendrail.api.catalog import Allocation, AllocationStatus, Catalog
-from vendrail.api.orders import OrderDelivered, OrderId
+from vendrail.api.orders import OrderDelivered, OrderHeld, OrderId
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.api.settlement import SaleStatus, Settlement
 from vendrail.kernel.clock import Clock
@@ -235,25 +235,27 @@ class Filling:
         return [Event.BOOKED] * len(purchases)
 
     async def _wait_review(self, purchases: list[Purchase]) -> list[Event]:
-        return await self._park(
-            purchases, SagaState.WAITING, "review", self._settings.review_look_s
-        )
+        return await self._hold(purchases, "review", self._settings.review_look_s)
 
     async def _wait_restock(self, purchases: list[Purchase]) -> list[Event]:
-        return await self._park(purchases, SagaState.WAITING, "restock", _RESTOCK_LOOK_S)
+        return await self._hold(purchases, "restock", _RESTOCK_LOOK_S)
 
     async def _stick(self, purchases: list[Purchase]) -> list[Event]:
-        return await self._park(purchases, SagaState.STUCK, "person", 0.0)
+        return await self._write(purchases, SagaState.STUCK, "person", 0.0)
 
     async def _turn(self, purchases: list[Purchase]) -> list[Event]:
         events = await self._write(purchases, SagaState.UNDOING, None, 0.0)
         self._wakeups.wake("returns")
         return events
 
-    async def _park(
-        self, purchases: list[Purchase], state: SagaState, reason: str, delay_s: float
-    ) -> list[Event]:
-        return await self._write(purchases, state, reason, delay_s)
+    async def _hold(self, purchases: list[Purchase], reason: str, delay_s: float) -> list[Event]:
+        """Let purchases wait; the first time that is told, not each time they look again."""
+        fresh = [
+            purchase
+            for purchase in purchases
+            if purchase.saga.state is not SagaState.WAITING or purchase.saga.reason != reason
+        ]
+        return await self._write(purchases, SagaState.WAITING, reason, delay_s, told=fresh)
 
     async def _write(
         self,
@@ -261,6 +263,7 @@ class Filling:
         state: SagaState,
         reason: str | None,
         delay_s: float,
+        told: Sequence[Purchase] = (),
     ) -> list[Event]:
         """Write turns or waits; what is no longer ours is left to its new runner."""
         now = self._clock.now()
@@ -276,8 +279,26 @@ class Filling:
             )
             for purchase in purchases
         ]
-        async with self._db.reading() as tx:
-            mine = await self._log.mark(tx, marks)
+        if told:
+            async with self._db.transaction() as tx:
+                mine = await self._log.mark(tx, marks)
+                held = [
+                    OrderHeld(
+                        OrderId(order["id"]),
+                        order["merchant"],
+                        reason or "",
+                        order["version"],
+                        now,
+                        order["trace_id"],
+                    )
+                    for purchase in told
+                    if purchase.saga.id in mine and (order := purchase.order)
+                ]
+                if held:
+                    await append_events(tx, "orders", now, encode(held), len(held))
+        else:
+            async with self._db.reading() as tx:
+                mine = await self._log.mark(tx, marks)
         for purchase in purchases:
             self._wakeups.wake(f"order:{purchase.order['id']}")
         return [

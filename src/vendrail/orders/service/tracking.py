@@ -8,6 +8,7 @@ from uuid import UUID
 from vendrail.api.catalog import AllocationId, Catalog
 from vendrail.api.notify import Message, Notify
 from vendrail.api.orders import (
+    Addressee,
     FoundOrder,
     LookupCode,
     LookupRequest,
@@ -102,6 +103,23 @@ class Tracking:
         deliveries = await self._catalog.read_deliveries(list(wanted))
         return {each.order: each.items for each in deliveries if each is not None}
 
+    async def read_addressees(self, orders: Sequence[OrderId]) -> list[Addressee | None]:
+        """Open orders' contacts; None where there is no such order."""
+        async with self._db.reading() as tx:
+            rows = await store.load_orders(tx, list(set(orders)))
+        sealed = [(row["id"], row["data_key"], row["contact_sealed"]) for row in rows.values()]
+        contacts = await self._seals.open_contacts(sealed) if sealed else []
+        found = {
+            row["id"]: Addressee(
+                OrderId(row["id"]),
+                contact,
+                decode(row["facts"], OrderFacts).locale,
+                self._seals.order_secret(row["id"]),
+            )
+            for row, contact in zip(rows.values(), contacts, strict=True)
+        }
+        return [found.get(order) for order in orders]
+
     async def request_lookup_codes(self, requests: Sequence[LookupRequest]) -> list[bool]:
         """Send a code to each contact that is one; the answer never tells whether orders exist."""
         now = self._clock.now()
@@ -130,6 +148,8 @@ class Tracking:
                         "lookup_code",
                         locales[contact],
                         {"code": code, "minutes": str(self._settings.lookup_code_s // 60)},
+                        # A newer code takes the place of an older one, and its letter too.
+                        stream=UUID(bytes=self._seals.contact_hash(contact)),
                     )
                     for contact, code in codes.items()
                 ]

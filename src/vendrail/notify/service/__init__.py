@@ -1,0 +1,188 @@
+"""Notify's service: take durably, send in the background, once each."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.notify import (
+    LetterQuery,
+    LetterState,
+    LetterView,
+    Message,
+    MessageStatus,
+    RetryStatus,
+)
+from vendrail.api.orders import Orders
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
+from vendrail.kernel.vault import DataKey, Vault
+from vendrail.notify import store
+from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
+from vendrail.notify.senders import choose_sender
+from vendrail.notify.service.news import News
+from vendrail.notify.service.sending import PURPOSE, Content, Sending
+from vendrail.notify.settings import NotifySettings
+from vendrail.notify.store import NewMessage
+
+_KEY_LIFE = timedelta(minutes=10)
+_FORGOTTEN_MAX = 2_000
+
+
+class NotifyService:
+    """Fulfils `api.notify.Notify`."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        metrics: Metrics,
+        settings: NotifySettings,
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._metrics = metrics
+        self.clock = clock
+        self.wakeups = wakeups
+        self.settings = settings
+        self._sender = choose_sender(settings)
+        self._key: DataKey | None = None
+        self._key_made_at: datetime | None = None
+        self._making_key = asyncio.Lock()
+
+    def news(self, orders: Orders) -> News:
+        """Give what turns events of orders into letters."""
+        return News(self._db, self.clock, self.wakeups, self._metrics, self.settings, orders)
+
+    def sending(self, news: News | None = None) -> Sending:
+        """Give what sends; without news it sends what was asked for only."""
+        return Sending(
+            self._db, self._vault, self.clock, self._metrics, self.settings, self._sender, news
+        )
+
+    async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:
+        """Take messages; they are delivered by themselves, once each."""
+        statuses = [take(message) for message in messages]
+        # Of those that have one id the first is taken.
+        sound: dict[UUID, Message] = {}
+        for message, status in zip(messages, statuses, strict=True):
+            if status is MessageStatus.TAKEN:
+                sound.setdefault(message.id, message)
+        added = await self._add(list(sound.values())) if sound else set()
+        for at, message in enumerate(messages):
+            if statuses[at] is MessageStatus.TAKEN:
+                if message.id in added:
+                    added.remove(message.id)
+                else:
+                    statuses[at] = MessageStatus.EXISTS
+        return statuses
+
+    async def _add(self, messages: Sequence[Message]) -> set[UUID]:
+        now = self.clock.now()
+        key = await self._data_key(now)
+        rows = [
+            NewMessage(
+                message.id,
+                message.template,
+                self._vault.seal(
+                    key,
+                    PURPOSE,
+                    message.id,
+                    encode(Content(message.recipient, message.locale, message.values)),
+                ),
+                stale_at(message, now),
+                message.stream,
+                RANK_ASKED,
+                FORMS[message.template].is_replaced,
+            )
+            for message in messages
+        ]
+        replaced: list[str] = []
+        async with self._db.transaction() as tx:
+            added = await store.add_messages(tx, rows, key.id, now)
+            replacing = {row.id for row in rows if row.is_replacing and row.stream} & added
+            if replacing:
+                replaced = await store.drop_replaced(tx, replacing)
+        self._metrics.count_each(
+            "vendrail_letters_total", [(template, "overtaken") for template in replaced]
+        )
+        if added:
+            self.wakeups.wake("notify")
+        return added
+
+    async def _data_key(self, now: datetime) -> DataKey:
+        """Give the data key of this time slice, stored before it seals anything."""
+        async with self._making_key:
+            made_at = self._key_made_at
+            if self._key is None or made_at is None or now - made_at >= _KEY_LIFE:
+                key = self._vault.new_data_key()
+                async with self._db.reading() as tx:
+                    await store.add_data_key(tx, key, now)
+                self._key, self._key_made_at = key, now
+            return self._key
+
+    async def list_letters(self, queries: Sequence[LetterQuery]) -> list[list[LetterView]]:
+        """List letters, the newest first."""
+        async with self._db.reading() as tx:
+            return [
+                [_view(row) for row in await store.list_letters(tx, query)] for query in queries
+            ]
+
+    async def read_letters(self, ids: Sequence[UUID]) -> list[LetterView | None]:
+        """Read letters as they stand."""
+        async with self._db.reading() as tx:
+            rows = await store.load_letters(tx, ids)
+        return [_view(rows[id]) if id in rows else None for id in ids]
+
+    async def retry_letters(self, ids: Sequence[UUID]) -> list[RetryStatus]:
+        """Send again what failed, or may have left; a person has decided that."""
+        now = self.clock.now()
+        async with self._db.transaction() as tx:
+            rows = await store.load_letters(tx, ids)
+            let = await store.retry_letters(tx, ids, now)
+        if let:
+            self.wakeups.wake("notify")
+        return [RetryStatus.WAITING if id in let else _why_not(rows.get(id)) for id in ids]
+
+    async def forget(self) -> bool:
+        """Delete some outcomes that are too old; true: there are more."""
+        before = self.clock.now() - timedelta(days=self.settings.keep_days)
+        async with self._db.reading() as tx:
+            return await store.forget(tx, before, _FORGOTTEN_MAX) == _FORGOTTEN_MAX
+
+    async def sum_waiting(self) -> tuple[int, datetime | None]:
+        """Count what waits, and say since when the oldest does: for the metrics."""
+        async with self._db.reading() as tx:
+            return await store.sum_waiting(tx)
+
+
+def _why_not(row: Row | None) -> RetryStatus:
+    if row is None:
+        return RetryStatus.LETTER_NOT_FOUND
+    state = LetterState(row["state"])
+    if state in (LetterState.WAITING, LetterState.SENDING):
+        return RetryStatus.NOT_ENDED
+    if state is LetterState.SENT:
+        return RetryStatus.SENT_ALREADY
+    if state in (LetterState.FAILED, LetterState.UNKNOWN) and row["facts"] is None:
+        return RetryStatus.CONTENT_ERASED
+    return RetryStatus.STALE
+
+
+def _view(row: Row) -> LetterView:
+    return LetterView(
+        row["id"],
+        row["template"],
+        LetterState(row["state"]),
+        row["subject"],
+        row["attempts"],
+        row["problem"] or "",
+        row["taken_at"],
+        row["due_at"],
+        row["stale_at"],
+    )

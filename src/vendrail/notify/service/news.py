@@ -1,0 +1,138 @@
+"""News: events of orders become letters, which are written as they leave from what is so then."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import quote
+from uuid import UUID
+
+from vendrail.api.orders import Addressee, OrderEvent, OrderId, OrderQuery, Orders, OrderView
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.db import Database
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
+from vendrail.notify import store
+from vendrail.notify.decide import RANK_NEWS, is_address
+from vendrail.notify.letters import money
+from vendrail.notify.notices import Notice, NoticeFacts, is_news, notice
+from vendrail.notify.settings import NotifySettings
+from vendrail.notify.store import DueMessage, NewMessage
+
+_SOURCE = "orders"
+_OPENED_MAX = 256  # Contacts opened at once: others have their turn in between.
+
+
+class Draft(NamedTuple):
+    """What a letter will say, and to whom."""
+
+    recipient: str
+    locale: str
+    values: dict[str, str]
+
+
+class News:
+    """Reads what orders tell, keeps a letter for each, and writes it when it leaves."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        wakeups: Wakeups,
+        metrics: Metrics,
+        settings: NotifySettings,
+        orders: Orders,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._wakeups = wakeups
+        self._metrics = metrics
+        self._settings = settings
+        self._orders = orders
+
+    async def consume(self) -> bool:
+        """Keep the letters of some events, with the cursor in one commit; true: there is more."""
+        now = self._clock.now()
+        async with self._db.reading() as tx:
+            cursor = await store.read_cursor(tx, _SOURCE)
+        page = (await self._orders.read_events([cursor]))[0]
+        if not page.batches:
+            return False
+        notices = [
+            notice(event) for batch in page.batches for event in decode(batch, list[OrderEvent])
+        ]
+        fresh = [each for each in notices if each.stale_at > now]
+        ends = [(each.template, "stale") for each in notices if each.stale_at <= now]
+        reached = await self._reached([each.subject for each in fresh])
+        ends += [(each.template, "no_address") for each in fresh if each.subject not in reached]
+        rows = [_row(each) for each in fresh if each.subject in reached]
+        async with self._db.transaction() as tx:
+            if not await store.move_cursor(tx, _SOURCE, cursor, page.cursor):
+                return True  # Another process has read this page.
+            if rows:
+                await store.add_messages(tx, rows, None, now)
+        self._metrics.count_each("vendrail_letters_total", ends)
+        if rows:
+            self._wakeups.wake("notify")
+        return page.is_more
+
+    async def _reached(self, orders: Sequence[UUID]) -> set[UUID]:
+        """Say which orders' buyers a letter can reach."""
+        ids = [OrderId(id) for id in dict.fromkeys(orders)]
+        reached: set[UUID] = set()
+        for begin in range(0, len(ids), _OPENED_MAX):
+            part = ids[begin : begin + _OPENED_MAX]
+            for addressee in await self._orders.read_addressees(part):
+                if addressee is not None and is_address(addressee.contact):
+                    reached.add(addressee.order)
+        return reached
+
+    async def write(self, messages: Sequence[DueMessage]) -> list[Draft | None]:
+        """Write letters as their orders stand now; None where the news is overtaken."""
+        ids = [OrderId(id) for id in {each.subject for each in messages} if id is not None]
+        addressees = await self._orders.read_addressees(ids)
+        views = await self._orders.read_orders([OrderQuery(id, None) for id in ids])
+        known = {
+            id: (addressee, view)
+            for id, addressee, view in zip(ids, addressees, views, strict=True)
+            if addressee is not None and view is not None
+        }
+        drafts: list[Draft | None] = []
+        for message in messages:
+            found = known.get(OrderId(message.subject)) if message.subject else None
+            facts = decode(message.facts or b"{}", NoticeFacts)
+            if found is None or not is_news(message.template, facts, found[1]):
+                drafts.append(None)
+            else:
+                drafts.append(self._draft(facts, *found))
+        return drafts
+
+    def _draft(self, facts: NoticeFacts, addressee: Addressee, order: OrderView) -> Draft:
+        serial = to_serial(order.id)
+        locale = addressee.locale
+        key = quote(addressee.secret, safe="")
+        amount_minor = facts.amount_minor or order.amount_minor
+        values = {
+            "title": order.title,
+            "quantity": str(order.quantity),
+            "serial": serial,
+            "amount": money(order.amount_minor, order.currency, locale),
+            "refund": money(amount_minor, order.currency, locale),
+            "is_whole": "yes" if amount_minor >= order.amount_minor else "",
+            "reason": facts.reason,
+            "link": f"{self._settings.public_url.rstrip('/')}/orders/{serial}?key={key}",
+        }
+        return Draft(addressee.contact, locale, values)
+
+
+def _row(each: Notice) -> NewMessage:
+    return NewMessage(
+        each.id,
+        each.template,
+        None,
+        each.stale_at,
+        each.stream,
+        RANK_NEWS,
+        subject=each.subject,
+        facts=encode(each.facts),
+    )

@@ -1,0 +1,239 @@
+"""Sending: due messages leave, each once, in the order of their stream, no faster than allowed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+from jinja2 import TemplateError
+
+from vendrail.api.notify import LetterState
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import Record, decode
+from vendrail.kernel.db import Database
+from vendrail.kernel.errors import Broken, Error
+from vendrail.kernel.ids import new_id
+from vendrail.kernel.telemetry import Metrics
+from vendrail.kernel.vault import DataKey, Vault
+from vendrail.notify import letters, store
+from vendrail.notify.decide import Fate, retry
+from vendrail.notify.senders import Letter, Outcome, Report, Sender
+from vendrail.notify.service.news import News
+from vendrail.notify.settings import NotifySettings
+from vendrail.notify.store import DueMessage
+
+_log = structlog.get_logger(__name__)
+
+PURPOSE = "notify.message"
+_CLAIMED_MAX = 8
+_FRESH_S = 5.0  # How long what was read of an order is believed.
+_AWAY_S = 5.0
+
+
+class Content(Record, frozen=True):
+    """What a letter says and to whom: sealed while it waits, or read as it leaves."""
+
+    recipient: str
+    locale: str
+    values: dict[str, str]
+
+
+class Read(NamedTuple):
+    """What is known of claimed messages: what they say, or what becomes of them unsent."""
+
+    contents: Mapping[UUID, Content]
+    fates: Mapping[UUID, Fate]
+
+
+class Sending:
+    """Sends what is due; several may run beside each other, here and in other processes."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        metrics: Metrics,
+        settings: NotifySettings,
+        sender: Sender,
+        news: News | None,
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._clock = clock
+        self._metrics = metrics
+        self._settings = settings
+        self._sender = sender
+        self._news = news
+
+    async def send_due(self) -> bool:
+        """Send a few due messages, no faster than is allowed; true: there may be more."""
+        now, lease = self._clock.now(), new_id(self._clock.now())
+        # Long enough for each of them to time out, one after another.
+        lost_at = now + timedelta(seconds=60 + _CLAIMED_MAX * 3 * self._settings.smtp_timeout_s)
+        async with self._db.transaction() as tx:
+            stale = await store.drop_stale(tx, now)
+            claimed = await store.claim_messages(tx, now, lost_at, lease, _CLAIMED_MAX)
+            keys = await store.load_data_keys(
+                tx, self._vault, {each.data_key for each in claimed if each.data_key}
+            )
+        self._count([(template, LetterState.STALE) for template in stale])
+        left = list(claimed)
+        while left:
+            read = await self._read(left, keys)
+            read_at = self._clock.now()
+            await self._end(lease, [(m, fate) for m in left if (fate := read.fates.get(m.id))])
+            left = [message for message in left if message.id not in read.fates]
+            while left and (self._clock.now() - read_at).total_seconds() < _FRESH_S:
+                message = left.pop(0)
+                fate = await self._send(lease, message, read.contents[message.id])
+                if fate is not None:
+                    await self._end(lease, [(message, fate)])
+                await self._clock.sleep(1.0 / self._settings.messages_per_s_max)
+        return bool(claimed)  # What stood behind one of these in its stream may leave now.
+
+    async def _read(self, messages: Sequence[DueMessage], keys: Mapping[UUID, DataKey]) -> Read:
+        """Open what is sealed, read news as it is now, and sort out what will not leave."""
+        now = self._clock.now()
+        contents: dict[UUID, Content] = {}
+        fates: dict[UUID, Fate] = {}
+        news = []
+        for message in messages:
+            if message.was_sending and not self._sender.is_repeatable:
+                problem = "Its sender was lost; it may have left."
+                fates[message.id] = Fate(LetterState.UNKNOWN, now, problem)
+            elif message.stale_at <= now:
+                fates[message.id] = Fate(LetterState.STALE, now, "")
+            elif message.sealed is None:
+                news.append(message)
+            else:
+                self._open(message, keys, contents, fates)
+        if news:
+            await self._read_news(news, contents, fates)
+        return Read(contents, fates)
+
+    def _open(
+        self,
+        message: DueMessage,
+        keys: Mapping[UUID, DataKey],
+        contents: dict[UUID, Content],
+        fates: dict[UUID, Fate],
+    ) -> None:
+        now = self._clock.now()
+        key = keys.get(message.data_key) if message.data_key else None
+        if key is None or message.sealed is None:
+            fates[message.id] = Fate(LetterState.FAILED, now, "Its data key is gone.")
+            return
+        try:
+            sealed = self._vault.unseal(key, PURPOSE, message.id, message.sealed)
+            contents[message.id] = decode(sealed, Content)
+        except Error as error:
+            problem = f"It cannot be opened: {type(error).__name__}."
+            fates[message.id] = Fate(LetterState.FAILED, now, problem)
+
+    async def _read_news(
+        self,
+        messages: Sequence[DueMessage],
+        contents: dict[UUID, Content],
+        fates: dict[UUID, Fate],
+    ) -> None:
+        now = self._clock.now()
+        again_at = now + timedelta(seconds=_AWAY_S)
+        if self._news is None:
+            for message in messages:
+                fates[message.id] = Fate(LetterState.WAITING, again_at, "", is_tried=False)
+            return
+        try:
+            drafts = await self._news.write(messages)
+        except Broken:
+            if len(messages) > 1:  # One that cannot be read must not hold up the others.
+                for message in messages:
+                    await self._read_news([message], contents, fates)
+                return
+            [message] = messages
+            problem = "What it is about cannot be read."
+            fates[message.id] = self._again(message, problem)
+            return
+        except Error as error:
+            _log.warning("notify.unread", count=len(messages), error=str(error))
+            for message in messages:
+                fates[message.id] = Fate(
+                    LetterState.WAITING, again_at, "Orders did not answer.", is_tried=False
+                )
+            return
+        for message, draft in zip(messages, drafts, strict=True):
+            if draft is None:
+                fates[message.id] = Fate(LetterState.OVERTAKEN, now, "")
+            else:
+                contents[message.id] = Content(draft.recipient, draft.locale, draft.values)
+
+    async def _send(self, lease: UUID, message: DueMessage, content: Content) -> Fate | None:
+        """Send one claimed message; no transaction is open meanwhile. None: it is not ours."""
+        now = self._clock.now()
+        try:
+            email = letters.write(
+                message.id,
+                message.template,
+                content.locale,
+                content.values,
+                recipient=content.recipient,
+                sender=self._settings.sender_address,
+                site_name=self._settings.site_name,
+                at=now,
+            )
+        except (TemplateError, ValueError) as error:
+            problem = f"It cannot be written: {type(error).__name__}."
+            return Fate(LetterState.FAILED, now, problem)
+
+        async def leaving() -> bool:
+            async with self._db.reading() as tx:
+                return await store.mark_leaving(tx, message.id, lease, self._clock.now())
+
+        report = await self._sender.send(Letter(message.id, email), leaving)
+        return self._fate(message, report)
+
+    def _fate(self, message: DueMessage, report: Report) -> Fate | None:
+        now = self._clock.now()
+        match report.outcome:
+            case Outcome.SENT:
+                return Fate(LetterState.SENT, now, "")
+            case Outcome.REFUSED:
+                return Fate(LetterState.FAILED, now, report.problem)
+            case Outcome.UNKNOWN:
+                return Fate(LetterState.UNKNOWN, now, report.problem)
+            case Outcome.LOST:
+                return Fate(LetterState.STALE, now, "") if message.stale_at <= now else None
+            case Outcome.AGAIN:
+                return self._again(message, report.problem)
+
+    def _again(self, message: DueMessage, problem: str) -> Fate:
+        now, attempts_max = self._clock.now(), self._settings.attempts_max
+        return retry(message.attempts, attempts_max, now, message.stale_at, problem)
+
+    async def _end(self, lease: UUID, fates: Sequence[tuple[DueMessage, Fate]]) -> None:
+        if not fates:
+            return
+        async with self._db.reading() as tx:
+            mine = await store.end_messages(tx, lease, fates)
+        ended = [(message, fate) for message, fate in fates if message.id in mine]
+        self._count(
+            [
+                (message.template, fate.state)
+                for message, fate in ended
+                if fate.state is not LetterState.WAITING
+            ]
+        )
+        for message, fate in ended:
+            if fate.state in (LetterState.SENT, LetterState.OVERTAKEN):
+                continue
+            _log.warning(
+                "notify.not_sent",
+                message=str(message.id),
+                state=str(fate.state),
+                problem=fate.problem,
+            )
+
+    def _count(self, ends: Sequence[tuple[str, LetterState]]) -> None:
+        counted = [(template, state.value) for template, state in ends]
+        self._metrics.count_each("vendrail_letters_total", counted)
