@@ -2,10 +2,18 @@
 
 import asyncio
 import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
 
 from vendrail.api.notify import MessageStatus
 from vendrail.kernel.codec import replace
+from vendrail.notify import letters
+from vendrail.notify.decide import FORMS
 from vendrail.notify.jobs import jobs
+from vendrail.notify.notices import LIVES_S
 
 TAKEN, EXISTS = MessageStatus.TAKEN, MessageStatus.EXISTS
 
@@ -180,3 +188,36 @@ async def test_old_outcomes_and_their_keys_are_forgotten(world):
     assert ["waiting"] == await world.states()
     async with world.db.reading() as tx:
         assert 1 == await tx.fetch_value("select count(*) from notify.data_key")
+
+
+@pytest.mark.parametrize("locale", ["en", "zh-Hans"])
+def test_every_letter_can_be_written_in_every_language(locale):
+    """Each template has both forms in each language; all say the link or code; none is empty."""
+    values = {
+        name: f"<{name}>"
+        for name in (
+            "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
+            "amount", "refund", "is_whole", "reason",
+        )
+    }  # fmt: skip
+    written = {}
+    for template in (*FORMS, *LIVES_S):
+        mail = letters.write(
+            UUID(int=1),
+            template,
+            locale,
+            values,
+            recipient="a@example.com",
+            sender="Keys <no-reply@keys.example>",
+            site_name="Keys",
+            at=datetime(2026, 11, 23, tzinfo=UTC),
+        )
+        text, page = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
+        shown = "code" if template == "lookup_code" else "link"
+        assert f"<{shown}>" in text
+        assert f"&lt;{shown}&gt;" in page
+        assert mail["Subject"].strip()
+        written[template] = text
+    files = {path.name for path in Path(letters.__file__).with_name("templates").iterdir()}
+    wanted = {f"{template}.{locale}.{form}" for template in written for form in ("txt", "html")}
+    assert wanted == {name for name in files if f".{locale}." in name}

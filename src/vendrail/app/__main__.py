@@ -46,6 +46,7 @@ COMMANDS = (
         "Invite an operator who may do everything, by a link that is good once.",
     ),
     Row("people", "people", "Who works here, who is invited, who is locked out."),
+    Row("letters", "letters", "What is told to people by mail, and what became of it."),
     Row("channels", "channels", "Accounts with payment providers."),
     Row("vault", "vault", "The keys that seal everything else."),
     Row("config", "config", "Every setting: value, where it came from, what it does."),
