@@ -22,6 +22,7 @@ from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import store
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
+from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import choose_sender
 from vendrail.notify.service.news import News
 from vendrail.notify.service.sending import PURPOSE, Content, Sending
@@ -54,6 +55,8 @@ class NotifyService:
         self._key: DataKey | None = None
         self._key_made_at: datetime | None = None
         self._making_key = asyncio.Lock()
+        for template in (*FORMS, *LIVES_S):  # So that the first one is a change.
+            metrics.count("vendrail_letters_total", template, "sent", by=0)
 
     def news(self, orders: Orders) -> News:
         """Give what turns events of orders into letters."""
