@@ -19,7 +19,7 @@ from vendrail.kernel.config import PlatformSettings
 
 SPLIT = {
     "payments": ("payments",),
-    "trade": ("orders", "risk", "settlement", "ledger", "notify"),
+    "trade": ("orders", "risk", "settlement", "ledger", "notify", "identity"),
     "faces": ("catalog", "gateway", "web"),
 }
 
