@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_currency, format_decimal
 
 from vendrail.kernel.money import to_decimal
@@ -41,3 +41,15 @@ def moment(at: datetime, locale: Locale, zone: str) -> str:
 def hour(at: datetime, locale: Locale, zone: str) -> str:
     """Write a time of day."""
     return format_time(at, "medium", tzinfo=time_zone(zone), locale=locale)
+
+
+@lru_cache(4096)
+def clock(at: datetime, locale: Locale, zone: str) -> str:
+    """Write a time of day without seconds."""
+    return format_time(at, "short", tzinfo=time_zone(zone), locale=locale)
+
+
+@lru_cache(4096)
+def day(at: datetime, locale: Locale, zone: str) -> str:
+    """Write a date."""
+    return format_date(at.astimezone(time_zone(zone)).date(), "medium", locale=locale)

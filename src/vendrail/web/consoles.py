@@ -8,9 +8,11 @@ from vendrail.kernel.errors import Error
 from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.desk import Desk, Room
-from vendrail.web.console.home import merchant_home, operator_home
+from vendrail.web.console.home import operator_home
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
+from vendrail.web.merchant.orders import Orders
+from vendrail.web.merchant.overview import Overview
 from vendrail.web.storefront.front import Front
 
 
@@ -21,7 +23,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
 
 def merchant_rooms(desk: Desk) -> list[Room]:
     """Give the rooms of a merchant's console."""
-    return [merchant_home(desk)]
+    return [Overview(desk), Orders(desk)]
 
 
 def console_handlers(front: Front, apis: Apis) -> list[Any]:

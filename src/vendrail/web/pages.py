@@ -147,6 +147,8 @@ class Pages:
             "clean": words.clean,
             "moment": partial(_moment, language=language, zone=settings.time_zone),
             "hour": partial(_hour, language=language, zone=settings.time_zone),
+            "clock": partial(_clock, language=language, zone=settings.time_zone),
+            "day": partial(_day, language=language, zone=settings.time_zone),
             "media": media_address,
         }
         made.settled = {
@@ -248,3 +250,11 @@ def _moment(at: datetime, *, language: Language, zone: str) -> str:
 
 def _hour(at: datetime, *, language: Language, zone: str) -> str:
     return amounts.hour(at, language.locale, zone)
+
+
+def _clock(at: datetime, *, language: Language, zone: str) -> str:
+    return amounts.clock(at, language.locale, zone)
+
+
+def _day(at: datetime, *, language: Language, zone: str) -> str:
+    return amounts.day(at, language.locale, zone)

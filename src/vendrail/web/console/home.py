@@ -2,7 +2,7 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from vendrail.web.console.caller import MERCHANT, OPERATOR, Caller
+from vendrail.web.console.caller import OPERATOR, Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.storefront.front import Page
@@ -28,8 +28,3 @@ class Home:
 def operator_home(desk: Desk) -> Home:
     """Make the first page of the operator's console."""
     return Home(desk, OPERATOR)
-
-
-def merchant_home(desk: Desk) -> Home:
-    """Make the first page of a merchant's console."""
-    return Home(desk, MERCHANT)

@@ -1,0 +1,77 @@
+// Charts over tables that stand without them: the numbers come as JSON, the colours from the theme.
+"use strict";
+
+/** Give a colour of the theme as the browser computes it. */
+function tone(name) {
+  const probe = document.createElement("span");
+  probe.className = name;
+  document.body.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  pen.fillStyle = colour;
+  pen.fillRect(0, 0, 1, 1);
+  const [red, green, blue, alpha] = pen.getImageData(0, 0, 1, 1).data;
+  return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
+}
+
+function options(place, told) {
+  const money = new Intl.NumberFormat(place.dataset.locale, {
+    style: "currency",
+    currency: told.currency,
+  });
+  const short = new Intl.NumberFormat(place.dataset.locale, { notation: "compact" });
+  const text = tone("quiet");
+  const line = tone("text-base-300");
+  const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  return {
+    animation: !isCalm,
+    animationDuration: 250,
+    color: [tone("text-primary"), tone("text-accent")],
+    grid: { left: 8, right: 8, top: 16, bottom: 4, containLabel: true },
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+    tooltip: {
+      trigger: "axis",
+      renderMode: "richText", // HTML would need inline styles, which our policy forbids.
+      axisPointer: { type: "shadow" },
+      backgroundColor: tone("text-base-100"),
+      borderColor: line,
+      textStyle: { color: tone("text-base-content") },
+      valueFormatter: (value) => money.format(value),
+    },
+    xAxis: {
+      type: "category",
+      data: told.labels,
+      axisTick: { show: false },
+      axisLine: { lineStyle: { color: line } },
+      axisLabel: { color: text, hideOverlap: true },
+    },
+    yAxis: {
+      type: "value",
+      splitNumber: 4,
+      splitLine: { lineStyle: { color: line } },
+      axisLabel: { color: text, formatter: (value) => short.format(value) },
+    },
+    series: [
+      { name: place.dataset.sales, type: "bar", data: told.sales, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
+      { name: place.dataset.refunds, type: "bar", data: told.refunds, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
+    ],
+  };
+}
+
+async function draw(place) {
+  const answer = await fetch(place.dataset.chart, { credentials: "same-origin" });
+  if (!answer.ok) return; // The table stays open.
+  const told = await answer.json();
+  place.hidden = false;
+  const chart = window.echarts.init(place, null, { renderer: "canvas" });
+  chart.setOption(options(place, told));
+  place.closest("section")?.querySelector("details[data-table]")?.removeAttribute("open");
+  window.addEventListener("resize", () => chart.resize());
+  place.dataset.drawn = "";
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  if (!window.echarts) return;
+  for (const place of document.querySelectorAll("[data-chart]")) draw(place).catch(() => {});
+});

@@ -1,0 +1,52 @@
+"""What the merchant's pages share: acts for the log, ids and amounts as people write them."""
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from uuid import UUID
+
+from vendrail.api.identity import Act
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import from_serial, new_id
+from vendrail.web.amounts import time_zone
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk
+
+
+async def log(
+    desk: Desk,
+    caller: Caller,
+    act: str,
+    subject: str,
+    *,
+    before: Mapping[str, str] | None = None,
+    after: Mapping[str, str] | None = None,
+    reason: str = "",
+) -> None:
+    """Write an act of a merchant's person to the log, before it is done."""
+    id = new_id(desk.clock.now())
+    written = Act(
+        id, caller.actor, act, subject, caller.merchant, dict(before or {}), dict(after or {}),
+        reason,
+    )  # fmt: skip
+    await desk.apis.identity.record_acts([written])
+
+
+def read_id(text: str) -> UUID | None:
+    """Read a serial number out of an address or a form; None: it is none."""
+    try:
+        return from_serial(text)
+    except Malformed:
+        return None
+
+
+def midnight(at: datetime, zone: str, days: int = 0) -> datetime:
+    """Give when the day of a moment began where the site is, or the day so many days away."""
+    here = time_zone(zone)
+    day = at.astimezone(here).date() + timedelta(days=days)
+    return datetime.combine(day, time(), here)
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[dict[str, str], ...]:
+    """Give what differs, before and after."""
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return tuple({n: side[n] for n in names if n in side} for side in (before, after))

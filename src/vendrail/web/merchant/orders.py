@@ -1,0 +1,263 @@
+"""Orders: a list with filters, search by any number, one order whole, and giving money back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.catalog import MerchantId, ShopProductQuery, StockedProduct
+from vendrail.api.identity import Permission
+from vendrail.api.orders import (
+    OrderId,
+    OrderSearch,
+    OrderState,
+    RefundOrder,
+    RefundOrderStatus,
+    SoldOrder,
+    SoldOrderQuery,
+)
+from vendrail.api.payments import Capture
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import derive, new_id, to_serial
+from vendrail.kernel.money import from_text, to_text
+from vendrail.web.amounts import time_zone
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.merchant.acting import log, midnight, read_id
+from vendrail.web.pages import onward
+from vendrail.web.storefront.front import Page
+
+_ROOT = "/merchant/orders"
+_PAGE = 50
+_PRODUCTS_MAX = 200
+_REASON_MAX = 200
+_ACCEPTED = (RefundOrderStatus.ACCEPTED, RefundOrderStatus.EXISTS)
+_NO_AMOUNT = message("Write the amount in digits with one point, as 12.30.")
+_REASON_MISSING = message("Say why the money goes back: the reason is kept.")
+_REFUSALS = {
+    RefundOrderStatus.MORE_THAN_CAPTURED: message("That is more than is left of the order."),
+    RefundOrderStatus.NOT_PAID: message("Only delivered orders can be refunded."),
+    RefundOrderStatus.ORDER_NOT_FOUND: message("Only delivered orders can be refunded."),
+    RefundOrderStatus.EXISTS_DIFFERENT: message(
+        "This form has been sent before, with another amount. Look at the refunds below."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a page of the list is asked for."""
+
+    words: str
+    state: OrderState | None
+    product: UUID | None
+    since: date | None
+    until: date | None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.words or self.state or self.product or self.since or self.until)
+
+    def address(self, before: UUID | None = None) -> str:
+        """Give the address of this page, or of the one after it."""
+        fields = {
+            "q": self.words,
+            "state": self.state.value if self.state else "",
+            "product": to_serial(self.product) if self.product else "",
+            "from": self.since.isoformat() if self.since else "",
+            "to": self.until.isoformat() if self.until else "",
+            "before": to_serial(before) if before else "",
+        }
+        query = urlencode({name: value for name, value in fields.items() if value})
+        return f"{_ROOT}?{query}" if query else _ROOT
+
+
+class Orders:
+    """What was sold, and to whom."""
+
+    entries = (Entry(_ROOT, message("Orders"), "list", Permission.ORDERS_READ),)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._orders = desk.apis.orders
+        self._zone = desk.front.settings.time_zone
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        desk = self._desk
+        return [
+            desk.get(_ROOT, self.orders, Permission.ORDERS_READ),
+            desk.get(f"{_ROOT}/{{serial:str}}", self.order, Permission.ORDERS_READ),
+            desk.post(
+                f"{_ROOT}/{{serial:str}}/refund",
+                self.refund,
+                Permission.REFUNDS_WRITE,
+                is_grave=True,
+            ),
+        ]
+
+    async def orders(self, caller: Caller) -> Page:
+        """Show a page of orders, or what a number was found to be."""
+        products = await self._products(caller)
+        wanted = _read_filter(caller)
+        orders: Sequence[SoldOrder]
+        if wanted.words:
+            search = OrderSearch(caller.merchant, wanted.words)
+            [orders] = await self._orders.find_orders([search])
+            older = ""
+        else:
+            orders, older = await self._page(caller, wanted, products)
+        return self._desk.page(
+            caller,
+            "merchant/orders.html",
+            path=_ROOT,
+            orders=orders,
+            older=older,
+            wanted=wanted,
+            products=products,
+            states=[state.value for state in OrderState],
+        )
+
+    async def _products(self, caller: Caller) -> list[StockedProduct]:
+        query = ShopProductQuery(MerchantId(caller.merchant), products_max=_PRODUCTS_MAX)
+        [products] = await self._desk.apis.catalog.list_products([query])
+        return products
+
+    async def _page(
+        self, caller: Caller, wanted: Filter, products: Sequence[StockedProduct]
+    ) -> tuple[Sequence[SoldOrder], str]:
+        variants: Sequence[UUID] = []
+        if wanted.product is not None:
+            chosen = [each for each in products if each.product.id == wanted.product]
+            if not chosen:
+                return [], ""
+            variants = chosen[0].variants_ever
+        before = read_id(caller.asked("before"))
+        query = SoldOrderQuery(
+            caller.merchant,
+            wanted.state,
+            list(variants),
+            self._begin(wanted.since),
+            self._begin(wanted.until, 1),
+            OrderId(before) if before else None,
+            _PAGE + 1,
+        )
+        [found] = await self._orders.list_orders([query])
+        shown = found[:_PAGE]
+        return shown, wanted.address(shown[-1].view.id) if len(found) > _PAGE else ""
+
+    def _begin(self, day: date | None, days: int = 0) -> datetime | None:
+        if day is None:
+            return None
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=time_zone(self._zone))
+        return midnight(noon, self._zone, days)
+
+    async def order(self, caller: Caller) -> Page:
+        """Show one order whole."""
+        return await self._order(caller)
+
+    async def _order(self, caller: Caller, *, status: int = 200, problem: str = "") -> Page:
+        sold = await self._own(caller)
+        if sold is None:
+            return self._desk.problem(caller.request, 404, caller)
+        id = sold.view.id
+        [refunds] = await self._orders.read_refunds([id])
+        [attempts] = await self._desk.apis.payments.read_attempts([id])
+        [captures] = await self._desk.apis.payments.read_captures([id])
+        taken_minor = sum(each.amount_minor for each in refunds if each.state != "failed")
+        left_minor = sold.view.amount_minor - taken_minor
+        can_refund = sold.view.delivered_at is not None and left_minor > 0
+        return self._desk.page(
+            caller,
+            "merchant/order.html",
+            status=status,
+            path=_ROOT,
+            sold=sold,
+            order=sold.view,
+            refunds=refunds,
+            attempts=attempts,
+            captures=_own_captures(captures, caller.merchant),
+            left_minor=left_minor,
+            left_text=to_text(left_minor, sold.view.currency),
+            can_refund=can_refund and caller.may(Permission.REFUNDS_WRITE),
+            nonce=to_serial(new_id(self._desk.clock.now())),
+            written={name: caller.written(name) for name in ("amount", "part", "reason")},
+            problem=self._desk.say(caller, problem) if problem else "",
+        )
+
+    async def _own(self, caller: Caller) -> SoldOrder | None:
+        """Read the order that the address names, if it is the merchant's own."""
+        id = read_id(caller.part("serial"))
+        if id is None:
+            return None
+        search = OrderSearch(caller.merchant, to_serial(id))
+        [found] = await self._orders.find_orders([search])
+        return next((each for each in found if each.view.id == id), None)
+
+    async def refund(self, caller: Caller) -> Page:
+        """Give the whole of an order back, or a part."""
+        sold = await self._own(caller)
+        nonce = read_id(caller.written("nonce"))
+        if sold is None or nonce is None:
+            return self._desk.problem(caller.request, 404 if sold is None else 400, caller)
+        order = sold.view
+        reason = caller.written("reason")[:_REASON_MAX]
+        amount_minor = 0  # Whatever is left.
+        if caller.written("part") == "part":
+            try:
+                amount_minor = from_text(caller.written("amount"), order.currency)
+            except Malformed:
+                return await self._order(caller, status=422, problem=_NO_AMOUNT)
+            if amount_minor <= 0:
+                return await self._order(caller, status=422, problem=_NO_AMOUNT)
+        if not reason:
+            return await self._order(caller, status=422, problem=_REASON_MISSING)
+        await log(
+            self._desk,
+            caller,
+            "order.refunded",
+            f"order:{order.serial}",
+            before={"refunded": to_text(order.refunded_minor, order.currency)},
+            after={
+                "asked": to_text(amount_minor, order.currency) if amount_minor else "all",
+                "currency": order.currency,
+            },
+            reason=reason,
+        )
+        asked = RefundOrder(
+            derive(order.id, f"refund:{nonce}"), order.id, amount_minor, reason, caller.person.email
+        )
+        [status] = await self._orders.refund_orders([asked])
+        if status not in _ACCEPTED:
+            return await self._order(caller, status=422, problem=_REFUSALS[status])
+        return onward(f"{_ROOT}/{order.serial}#refunds")
+
+
+def _own_captures(captures: Sequence[Capture], merchant: UUID) -> list[Capture]:
+    return [each for each in captures if each.merchant == merchant]
+
+
+def _read_filter(caller: Caller) -> Filter:
+    """Read what is asked for; what makes no sense is left out."""
+    asked = caller.asked("state")
+    known = {state.value: state for state in OrderState}
+    return Filter(
+        caller.asked("q"),
+        known.get(asked),
+        read_id(caller.asked("product")),
+        _day(caller.asked("from")),
+        _day(caller.asked("to")),
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 2000 <= day.year <= 2999 else None

@@ -1,0 +1,206 @@
+"""The first page: how today is going, how the month went, what runs out."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.catalog import LowStock, LowStockQuery, MerchantId
+from vendrail.api.identity import Permission
+from vendrail.api.orders import SalesQuery, SalesSum, SoldOrder, SoldOrderQuery
+from vendrail.api.settlement import MerchantBalance
+from vendrail.kernel.codec import encode
+from vendrail.kernel.money import to_text
+from vendrail.web.amounts import time_zone
+from vendrail.web.console.caller import MERCHANT, Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.merchant.acting import midnight
+from vendrail.web.storefront.front import Page
+
+_DAYS = 30
+_HOUR = timedelta(hours=1)  # Of which a day may have 23 or 25.
+_LOW = 10
+_RECENT = 6
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One hour or day, whether or not anything happened in it."""
+
+    starts_at: datetime
+    placed: int = 0
+    sold: int = 0
+    sold_minor: int = 0
+    refunded_minor: int = 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a stretch of time came to, and what the one before it had come to."""
+
+    sold_minor: int
+    refunded_minor: int
+    sold: int
+    placed: int
+    sold_minor_before: int
+
+    @property
+    def change(self) -> int | None:
+        """How much more than before, in percent; None: there is nothing to compare with."""
+        if not self.sold_minor_before:
+            return None
+        more = (self.sold_minor - self.sold_minor_before) * 100
+        return (2 * more + self.sold_minor_before) // (2 * self.sold_minor_before)
+
+
+class Overview:
+    """How is today going?"""
+
+    entries = (Entry(MERCHANT, message("Overview"), "chart", Permission.OVERVIEW_READ),)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._zone = desk.front.settings.time_zone
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of the page and of what its chart draws."""
+        needed = Permission.OVERVIEW_READ
+        return [
+            self._desk.get(MERCHANT, self.overview, needed),
+            self._desk.get(f"{MERCHANT}/overview/sales", self.sales, needed),
+        ]
+
+    async def overview(self, caller: Caller) -> Page:
+        """Show the day, the month, the balance, and what runs out."""
+        currencies = await self._currencies(caller)
+        currency = _chosen(caller.asked("currency", 3), currencies)
+        span = _span(caller)
+        hours, days, balance, low, recent = await asyncio.gather(
+            self._sums(caller, "hour", currency),
+            self._sums(caller, "day", currency),
+            self._balance(caller, currency),
+            self._low_stock(caller),
+            self._recent(caller),
+        )
+        before = await self._until_now_yesterday(caller, currency)
+        return self._desk.page(
+            caller,
+            "merchant/overview.html",
+            currencies=currencies,
+            currency=currency,
+            span=span,
+            today=_figures(hours, before),
+            month=_figures(days, 0),
+            stretches=[each for each in (hours if span == "today" else days) if each.placed],
+            balance=balance,
+            low=low,
+            recent=recent,
+            low_max=_LOW,
+        )
+
+    async def sales(self, caller: Caller) -> Page:
+        """Give what the chart draws: amounts as decimal text, for the eye alone."""
+        currency = _chosen(caller.asked("currency", 3), await self._currencies(caller))
+        step: Literal["hour", "day"] = "hour" if _span(caller) == "today" else "day"
+        stretches = await self._sums(caller, step, currency)
+        zone = time_zone(self._zone)
+        form = "%H:%M" if step == "hour" else "%m-%d"
+        told = {
+            "currency": currency,
+            "labels": [each.starts_at.astimezone(zone).strftime(form) for each in stretches],
+            "sales": [to_text(each.sold_minor, currency) for each in stretches],
+            "refunds": [to_text(each.refunded_minor, currency) for each in stretches],
+            "orders": [each.sold for each in stretches],
+        }
+        return Page(
+            encode(told),
+            media_type="application/json",
+            headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+        )
+
+    async def _currencies(self, caller: Caller) -> list[str]:
+        """Name the currencies a merchant may sell in, the site's own first."""
+        [terms] = await self._desk.apis.settlement.read_fee_terms([caller.merchant])
+        own = self._desk.front.settings.default_currency
+        return [own, *sorted({each.currency for each in terms} - {own})]
+
+    async def _sums(
+        self, caller: Caller, step: Literal["hour", "day"], currency: str
+    ) -> list[Stretch]:
+        now = self._desk.clock.now()
+        if step == "hour":
+            since = midnight(now, self._zone).astimezone(UTC)
+            until = midnight(now, self._zone, 1).astimezone(UTC)
+            starts = [since + n * _HOUR for n in range((until - since) // _HOUR)]
+        else:
+            starts = [midnight(now, self._zone, n - _DAYS + 1) for n in range(_DAYS)]
+            since, until = starts[0], midnight(now, self._zone, 1)
+        query = SalesQuery(caller.merchant, since, until, step, self._zone)
+        [sums] = await self._desk.apis.orders.sum_sales([query])
+        return _filled(starts, [each for each in sums if each.currency == currency])
+
+    async def _until_now_yesterday(self, caller: Caller, currency: str) -> int:
+        now = self._desk.clock.now()
+        since = midnight(now, self._zone, -1)
+        query = SalesQuery(caller.merchant, since, now - timedelta(days=1), "day", self._zone)
+        [sums] = await self._desk.apis.orders.sum_sales([query])
+        return sum(each.sold_minor for each in sums if each.currency == currency)
+
+    async def _balance(self, caller: Caller, currency: str) -> MerchantBalance | None:
+        if not caller.may(Permission.BALANCE_READ):
+            return None
+        [balance] = await self._desk.apis.settlement.read_merchant_balances(
+            [(caller.merchant, currency)]
+        )
+        return balance
+
+    async def _low_stock(self, caller: Caller) -> list[LowStock]:
+        query = LowStockQuery(MerchantId(caller.merchant), free_max=_LOW, variants_max=_RECENT)
+        [low] = await self._desk.apis.catalog.list_low_stock([query])
+        return low
+
+    async def _recent(self, caller: Caller) -> list[SoldOrder]:
+        if not caller.may(Permission.ORDERS_READ):
+            return []
+        query = SoldOrderQuery(caller.merchant, orders_max=_RECENT)
+        [recent] = await self._desk.apis.orders.list_orders([query])
+        return recent
+
+
+def _chosen(asked: str, currencies: Sequence[str]) -> str:
+    return asked if asked in currencies else currencies[0]
+
+
+def _span(caller: Caller) -> str:
+    return "month" if caller.asked("span") == "month" else "today"
+
+
+def _filled(starts: Sequence[datetime], sums: Sequence[SalesSum]) -> list[Stretch]:
+    """Put empty stretches where nothing was sold, so that time runs evenly."""
+    known: dict[datetime, Any] = {each.starts_at: each for each in sums}
+    return [
+        Stretch(
+            start,
+            known[start].placed_count,
+            known[start].sold_count,
+            known[start].sold_minor,
+            known[start].refunded_minor,
+        )
+        if start in known
+        else Stretch(start)
+        for start in starts
+    ]
+
+
+def _figures(stretches: Sequence[Stretch], before_minor: int) -> Figures:
+    return Figures(
+        sum(each.sold_minor for each in stretches),
+        sum(each.refunded_minor for each in stretches),
+        sum(each.sold for each in stretches),
+        sum(each.placed for each in stretches),
+        before_minor,
+    )

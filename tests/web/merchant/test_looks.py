@@ -1,0 +1,134 @@
+"""The merchant's pages in a real browser: at every width, in both themes and languages, quietly."""
+
+import pytest
+from playwright.async_api import async_playwright
+from tests.e2e.walk import AXE, GRAVE
+from tests.web.merchant import conftest as merchants
+from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
+
+from vendrail.api.identity import Role
+from vendrail.api.orders import RefundOrder
+from vendrail.app.wiring import House
+from vendrail.kernel import config
+from vendrail.kernel.http import Edge
+from vendrail.kernel.ids import new_id, to_serial
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+async def served_town(platform_url, clock, vault, tmp_path):
+    """Two merchants behind the edge, on a free port; gives the town and its address."""
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    platform = config.PlatformSettings(home=tmp_path, database_url=platform_url, public_url=address)
+
+    def open_house() -> House:
+        return House(platform, merchants.consoles.QUICK, clock, vault)
+
+    before, merchants.consoles.SITE = merchants.consoles.SITE, address
+    world = merchants.consoles.World(open_house, tmp_path)
+    town = await merchants.open_town(world, tmp_path)
+    async with served(Edge(world.app), port):
+        yield town, address
+    await world.close()
+    merchants.consoles.SITE = before
+
+
+async def addresses(town) -> list[str]:
+    """Let something happen, and give every page where it shows."""
+    await town.north.offer("STEAM-50", keys=9)
+    await town.north.offer("A-VERY-LONG-NAME-OF-SOMETHING-TO-BE-SOLD-HERE", keys=2)
+    order = await town.sell(
+        town.north, "STEAM-50", 2, contact="a.rather.long.name@mail.example.com"
+    )
+    placed = (await town.north.place("A-VERY-LONG-NAME-OF-SOMETHING-TO-BE-SOLD-HERE")).order
+    refund = RefundOrder(new_id(town.clock.now()), order, 500, "half " * 30, "lin")
+    await town.north.orders.refund_orders([refund])
+    return [
+        "/merchant",
+        "/merchant?span=month",
+        "/merchant/orders",
+        "/merchant/orders?state=placed",
+        "/merchant/orders?q=nothing",
+        f"/merchant/orders/{to_serial(order)}",
+        f"/merchant/orders/{to_serial(placed)}",
+        "/merchant/orders/nothing",
+    ]
+
+
+@pytest.mark.parametrize("language, scheme", [("zh-CN", "light"), ("en-US", "dark")])
+async def test_every_page_fits_and_axe_has_no_grave_complaint(served_town, language, scheme):
+    """From 360 px up nothing scrolls sideways, contrast holds, and the console stays silent."""
+    town, site = served_town
+    pages = await addresses(town)
+    owner = await town.join(Role.OWNER)
+    jar = owner.http.cookies.jar
+    cookies = [{"name": each.name, "value": each.value, "url": site} for each in jar]
+    complaints = []
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await chromium.new_context(
+            locale=language, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+        )
+        await context.add_cookies(cookies)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        for address in pages:
+            await page.goto(site + address)
+            for width in (360, 768, 1440):
+                await page.set_viewport_size({"width": width, "height": 900})
+                assert await page.evaluate(IS_FITTING), f"{address} overflows at {width}"
+            await page.add_script_tag(path=str(AXE))
+            found = await page.evaluate(GRAVE)
+            assert [] == found, f"{address} in {scheme}"
+        await chromium.close()
+
+    assert [] == complaints
+
+
+async def test_the_chart_is_drawn_within_the_policy(served_town):
+    """Under the page's own policy the chart draws, nothing is blocked, and the table is at hand."""
+    town, site = served_town
+    await addresses(town)
+    owner = await town.join(Role.OWNER)
+    said = []
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await chromium.new_context(locale="en-US")
+        jar = owner.http.cookies.jar
+        await context.add_cookies(
+            [{"name": each.name, "value": each.value, "url": site} for each in jar]
+        )
+        page = await context.new_page()
+        page.on("console", lambda told: said.append(told.text))
+        await page.goto(f"{site}/merchant")
+        await page.locator("[data-chart][data-drawn] canvas").wait_for()
+        box = await page.locator("[data-chart] canvas").bounding_box()
+        await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        await page.locator("details[data-table] summary").click()
+        rows = await page.locator("details[data-table] tbody tr").count()
+        await chromium.close()
+
+    assert 200 < box["height"]
+    assert (1, []) == (rows, said)
+
+
+async def test_without_scripts_the_table_is_open(served_town):
+    """Where no script runs, the numbers stand in an open table and no empty chart is left."""
+    town, site = served_town
+    await addresses(town)
+    owner = await town.join(Role.OWNER)
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await chromium.new_context(locale="en-US", java_script_enabled=False)
+        jar = owner.http.cookies.jar
+        await context.add_cookies(
+            [{"name": each.name, "value": each.value, "url": site} for each in jar]
+        )
+        page = await context.new_page()
+        await page.goto(f"{site}/merchant")
+        is_open = await page.locator("details[data-table] tbody tr").first.is_visible()
+        is_chart = await page.locator("[data-chart]").is_visible()
+        await chromium.close()
+
+    assert (True, False) == (is_open, is_chart)
