@@ -106,7 +106,12 @@ class SmtpSender:
 
     async def send(self, letter: Letter, leaving: Leaving) -> Report:
         """Hand one message to the server, in a thread."""
-        begun = await asyncio.to_thread(self._begin, letter.email)
+        beginning = asyncio.ensure_future(asyncio.to_thread(self._begin, letter.email))
+        try:
+            begun = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            beginning.add_done_callback(_hang_up)  # The thread goes on, and has nobody to tell.
+            raise
         if isinstance(begun, Report):
             return begun
         try:
@@ -156,6 +161,11 @@ class SmtpSender:
             _close(server)
             raise
         return server
+
+
+def _hang_up(beginning: asyncio.Future[smtplib.SMTP | Report]) -> None:
+    if not beginning.cancelled() and isinstance(begun := beginning.result(), smtplib.SMTP):
+        begun.close()
 
 
 def _hand_over(server: smtplib.SMTP, email: EmailMessage) -> Report | None:
