@@ -125,6 +125,7 @@ class Walk:
         await self.go("/orders/01M83F0CEGE319NSG4W98Y6GAX", "closed")
         await self._buy()
         await self._find()
+        await self._read_letters()
         return self.seen
 
     async def _buy(self) -> None:
@@ -157,6 +158,18 @@ class Walk:
         await page.locator("form[action$='/cancel'] button").click()
         await page.locator("a[href^='/products/']").wait_for()
         await self.look("cancelled")
+
+    async def _read_letters(self) -> None:
+        """The mailbox of the demo: what letters say is in their readers' language."""
+        page = self.page
+        await page.goto(f"{self.buyer.site}/mailbox")
+        while not await page.locator("a[href^='/mailbox/']").count():
+            await page.wait_for_timeout(200)
+            await page.reload()
+        await self.look("mailbox", is_translated=False)
+        letter = await page.locator("a[href^='/mailbox/']").first.get_attribute("href")
+        await self.go(f"{letter}", "letter", is_translated=False)
+        await self.go(f"{letter}?text", "letter as text", is_translated=False)
 
     async def _find(self) -> None:
         buyer, page = self.buyer, self.page

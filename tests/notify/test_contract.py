@@ -3,6 +3,8 @@
 import asyncio
 import stat
 from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import SMTP, default
 from pathlib import Path
 from uuid import UUID
 
@@ -188,6 +190,29 @@ async def test_old_outcomes_and_their_keys_are_forgotten(world):
     assert ["waiting"] == await world.states()
     async with world.db.reading() as tx:
         assert 1 == await tx.fetch_value("select count(*) from notify.data_key")
+
+
+@pytest.mark.parametrize(
+    "title", ["雾港远航 Fogharbour – 标准版 Standard", "A game " * 20, "游戏" * 60]
+)
+def test_a_subject_arrives_as_it_was_written(title):
+    """Long subjects in two scripts are folded for the way, and lose nothing on it."""
+    values = dict.fromkeys(("link", "quantity", "serial", "amount"), "1") | {"title": title.strip()}
+    mail = letters.write(
+        UUID(int=1),
+        "order_delivered",
+        "zh-Hans",
+        values,
+        recipient="a@example.com",
+        sender="Keys <no-reply@keys.example>",
+        site_name="Keys",
+        at=datetime(2026, 11, 23, tzinfo=UTC),
+    )
+    sent = mail.as_bytes(policy=SMTP)
+
+    assert f"您的订单已发货：{title.strip()}" == message_from_bytes(sent, policy=default)["Subject"]
+    assert sent.isascii()
+    assert max(map(len, sent.split(b"\r\n"))) <= 78
 
 
 @pytest.mark.parametrize("locale", ["en", "zh-Hans"])

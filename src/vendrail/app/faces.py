@@ -15,7 +15,7 @@ from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.limits import SharedLimit
 from vendrail.kernel.telemetry import trace_id_here
-from vendrail.web.app import Web, build_routes
+from vendrail.web.app import MorePages, Web, build_routes
 from vendrail.web.console.apis import Apis
 from vendrail.web.settings import WebSettings
 
@@ -44,8 +44,8 @@ class Faces:
             metrics=self._metrics,
         )
 
-    def web(self) -> Web:
-        """Build the storefront and the consoles."""
+    def web(self, more: MorePages | None = None) -> Web:
+        """Build the storefront and the consoles, and `more` pages that only a demo has."""
         house = self._house
         settings: WebSettings = house.settings(WebSettings, "web")
         return build_routes(
@@ -58,6 +58,7 @@ class Faces:
             place_limit=self._limit("web_place", settings.places_per_minute_max),
             lookup_limit=self._limit("lookup", settings.lookups_per_minute_max),
             metrics=self._metrics,
+            more=more,
         )
 
     def _consoles(self) -> Apis:

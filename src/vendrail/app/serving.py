@@ -37,6 +37,7 @@ from vendrail.kernel.migrate import migrate
 from vendrail.kernel.telemetry import init_logs, init_tracing, stop_tracing
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
+from vendrail.web.app import MorePages
 
 _log = structlog.get_logger(__name__)
 
@@ -75,9 +76,16 @@ def split_names(platform: PlatformSettings) -> tuple[list[str], list[str], dict[
 class Application:
     """Builds the house when the server starts, answers while it runs, stops it with the server."""
 
-    def __init__(self, platform: PlatformSettings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        platform: PlatformSettings,
+        environment: Mapping[str, str],
+        *,
+        more: MorePages | None = None,
+    ) -> None:
         self._platform = platform
         self._environment = environment
+        self._more = more  # Pages beside those of every site: the demo's.
         self._inner: Edge | Turnstile | None = None
         self._siblings: Siblings | None = None
         self.house: House | None = None
@@ -119,7 +127,7 @@ class Application:
             self._siblings = Siblings(Path(folder), self.house.metrics)
             await self._siblings.open()
             render_metrics = self._siblings.render
-        self._inner = assemble(self.house, faces, render_metrics)
+        self._inner = assemble(self.house, faces, render_metrics, self._more)
         self.house.start_jobs()
         _log.info("serving.ready", services=services, faces=faces, peers=sorted(peers))
 
@@ -136,6 +144,7 @@ def assemble(
     house: House,
     faces: Sequence[str],
     render_metrics: Callable[[], Awaitable[bytes]] | None = None,
+    more: MorePages | None = None,
 ) -> Edge | Turnstile:
     """Put the routes of this process together: faces, rpc of its services, probes."""
     metrics = house.metrics
@@ -155,7 +164,7 @@ def assemble(
     options: dict[str, Any] = {}
     built = Faces(house) if faces else None
     if built is not None and "web" in faces:
-        web = built.web()
+        web = built.web(more)
         handlers += web.handlers
         # What matches no route is a page too, where pages are served.
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
@@ -221,7 +230,7 @@ def call_last_orders() -> None:
         signal.signal(number, tell)
 
 
-def serve(platform: PlatformSettings) -> None:
+def serve(platform: PlatformSettings, factory: str = "vendrail.app.serving:create_app") -> None:
     """Serve until told to stop; with the embedded database unless another is named."""
     init_logs(platform.log_level, is_json=platform.is_log_json)
     check_port(platform.host, platform.port)
@@ -246,7 +255,7 @@ def serve(platform: PlatformSettings) -> None:
         os.environ[_WORKERS_FOLDER] = meeting
         signal.signal(_LAST_CALL, signal.SIG_IGN)  # Deadly to a worker that still starts.
         granian = Granian(
-            "vendrail.app.serving:create_app",
+            factory,
             address=platform.host,
             port=platform.port,
             interface=Interfaces.ASGI,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -51,7 +52,7 @@ def write(
     subject, _, body = text.partition("\n")
     email = EmailMessage(policy=_POLICY)
     # Whatever the values hold, a header is one line.
-    email["Subject"] = " ".join(subject.split())
+    _put_subject(email, " ".join(subject.split()))
     email["From"] = sender
     email["To"] = recipient
     email["Date"] = format_datetime(at)
@@ -60,6 +61,14 @@ def write(
     email.set_content(body.lstrip("\n"))
     email.add_alternative(page, subtype="html")
     return email
+
+
+def _put_subject(email: EmailMessage, subject: str) -> None:
+    """Set the subject, encoded as a whole: word by word the library loses blanks between words."""
+    if subject.isascii():
+        email["Subject"] = subject
+    else:
+        email.set_raw("Subject", Header(subject, "utf-8", header_name="Subject").encode())
 
 
 def _domain(sender: str) -> str:

@@ -36,6 +36,10 @@ from vendrail.web.visitor import Visitors
 _log = structlog.get_logger(__name__)
 
 
+# Pages that a place of its own kind has beside the others', as the demo has a mailbox.
+MorePages = Callable[[Front], Sequence[HTTPRouteHandler]]
+
+
 @dataclass(frozen=True)
 class Web:
     """What the wiring mounts: routes, and the page for whatever goes wrong."""
@@ -66,6 +70,7 @@ def build_routes(
     place_limit: Limit | None = None,
     lookup_limit: Limit | None = None,
     metrics: Metrics | None = None,
+    more: MorePages | None = None,
 ) -> Web:
     """Build the storefront, and with `consoles` those of merchants and the operator."""
     calls = Calls(catalog, orders, payments, metrics)
@@ -94,6 +99,7 @@ def build_routes(
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
         *file_handlers(assets, home / "media"),
+        *(more(front) if more is not None else ()),
     ]
     for room in rooms:
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.

@@ -24,11 +24,12 @@ def follow_parent() -> None:
 
 
 def serve_site() -> None:
-    """Serve the platform as `vendrail serve` does."""
+    """Serve the platform as `vendrail serve` does, with a page for its mailbox."""
+    from vendrail.app.demo.site import FACTORY  # noqa: PLC0415
     from vendrail.app.serving import serve  # noqa: PLC0415  # The other child does not need it.
     from vendrail.kernel.config import load_platform  # noqa: PLC0415
 
-    serve(load_platform())
+    serve(load_platform(), FACTORY)
 
 
 async def serve_sandbox(home: Path, host: str, port: int) -> None:

@@ -241,6 +241,7 @@ def _spawn(demo: Demo, name: str, *words: str) -> None:
         "VENDRAIL_DATABASE_URL": platform.database_url,
         "VENDRAIL_ONLY": "",
         "VENDRAIL_PEERS": "",
+        "VENDRAIL_NOTIFY_NEWS": demo.environment.get("VENDRAIL_NOTIFY_NEWS", "on"),
         "VENDRAIL_TRACE_RATIO": str(platform.trace_ratio) if is_traced else "1.0",
         "VENDRAIL_LOG_LEVEL": platform.log_level if is_logged else "warning",
     }

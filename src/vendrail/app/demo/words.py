@@ -38,7 +38,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "api_note": ("docs/start.md buys by curl", "docs/start.md 有 curl 示例"),
     "metrics": ("Metrics", "指标"),
     "mailbox": ("Mailbox", "信箱"),
-    "mailbox_note": ("messages to buyers, as files", "发给买家的邮件，存为文件"),
+    "mailbox_note": ("letters to buyers and staff", "发给买家和员工的邮件"),
     "console": ("Consoles", "控制台"),
     "operator": (
         "Nobody runs this platform yet. Become its operator by this link, good once:",
@@ -102,7 +102,7 @@ class Tongue:
         row("wallet", places.sandbox_url, self.say("wallet_note"))
         row("api", f"{places.site_url}/api/openapi.json", self.say("api_note"))
         row("metrics", f"{places.site_url}/metrics")
-        row("mailbox", str(places.home / "mailbox"), self.say("mailbox_note"))
+        row("mailbox", f"{places.site_url}/mailbox", self.say("mailbox_note"))
         audit = f"{program()} --home {shlex.quote(str(places.home))} audit"
         row("audit", audit, self.say("audit_note"))
         rows.add_row("", "")
