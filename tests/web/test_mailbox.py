@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import httpx
 import pytest
-from litestar.testing import AsyncTestClient
 
 from vendrail.app.demo.site import create_app
 from vendrail.app.serving import Application
@@ -37,8 +37,13 @@ def home(tmp_path, monkeypatch, platform_url):
 
 async def ask(application: Application, *paths: str):
     """Ask one site for pages."""
-    async with AsyncTestClient(application) as client:
-        return [await client.get(path) for path in paths]
+    await application.start()
+    try:
+        transport = httpx.ASGITransport(app=application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return [await client.get(path) for path in paths]
+    finally:
+        await application.stop()
 
 
 async def test_letters_are_listed_and_read(home):
