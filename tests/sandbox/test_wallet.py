@@ -122,7 +122,7 @@ async def test_pages_are_shut_to_scripts_and_guessing(door, shop, precreate):
     """No inline code, a strict policy, a style sheet of its own, and no page for a wrong token."""
     url = await precreate(shop, "W7")
     page = await door.client.get(url)
-    style = await door.client.get(f"{door.url}/alipay/assets/wallet.css")
+    style = await door.client.get(f"{door.url}/assets/wallet.css")
     wrong = await door.client.get(url[:-1] + ("A" if url[-1] != "A" else "B"))
 
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -137,6 +137,6 @@ async def test_bare_address_says_what_it_is(door):
     page = await door.client.get(f"{door.url}/")
     icon = re.search(r'rel="icon"[^>]*href="([^"]+)"', page.text)[1]
 
-    assert "支付宝" in page.text
+    assert "沙箱已就绪" in page.text
     assert 200 == page.status_code
     assert "image/svg+xml" == (await door.client.get(f"{door.url}{icon}")).headers["content-type"]

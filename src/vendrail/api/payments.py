@@ -124,6 +124,7 @@ class PresentRequest(Record, frozen=True):
     device: str = "desktop"  # desktop | mobile
     return_url: str = ""
     quit_url: str = ""
+    address: str = ""  # The buyer's, which some providers want to be told.
 
 
 class Callback(Record, frozen=True):

@@ -94,6 +94,12 @@ def inbox_row(letter: Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, 
     return id, channel, letter.facts.event, outcome or letter.facts.kind.value, request
 
 
+def claim_of(letter: Letter) -> tuple[UUID, str, str]:
+    """Give what its provider is asked about: channel, our number and its own."""
+    facts = letter.facts
+    return letter.account.row.id, facts.out_trade_no, facts.provider_number
+
+
 def incoming_of(letter: Letter, now: datetime) -> Incoming:
     """Give the money that a letter tells of."""
     facts = letter.facts

@@ -31,14 +31,14 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Scope, span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
-from vendrail.payments.arriving import Incoming, Letter, inbox_row, incoming_of, judge
+from vendrail.payments.arriving import Incoming, Letter, claim_of, inbox_row, incoming_of, judge
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Asked
 from vendrail.payments.settings import PaymentsSettings
-from vendrail.payments.store import attempts, base, captures, desk
+from vendrail.payments.store import attempts, base, captures, claims, desk
 from vendrail.payments.store.base import Row, Store, Transaction, plain_first
 
 TOPIC = "payments"  # Woken when events were written.
@@ -113,6 +113,7 @@ class Capturing:
             spans.enter_context(_span("payments.callback", asked.values()))
             inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
             taken: list[Incoming] = []
+            claimed: list[tuple[UUID, UUID, str, str]] = []
             outcomes = []
             for letter in letters:
                 found = asked.get(letter.number) if letter.number else None
@@ -121,13 +122,18 @@ class Capturing:
                 inbox.append(inbox_row(letter, outcome, now))
                 if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
                     taken.append(incoming_of(letter, now))
+                elif not outcome and letter.facts.kind is CallbackKind.CLAIMED:
+                    claimed.append((inbox[-1][0], *claim_of(letter)))
             count = await captures.insert_inbox(tx, inbox, now)
-            told = _Told()
+            if claimed:
+                await claims.insert_claims(tx, claimed, now)
+            told = _Told(is_waiting=bool(claimed))
             if taken:
                 written = [judge(money, asked, now) for money in taken]
                 is_new = is_plain and count == len(inbox)
                 fresh = await _insert(tx, taken, written, is_plain=is_new)
                 told = await self._tell(tx, taken, written, fresh, [], now)
+                told = told._replace(is_waiting=told.is_waiting or bool(claimed))
         return outcomes, told
 
     async def _read(
@@ -247,8 +253,7 @@ class Capturing:
         if money.source in {CaptureSource.QUERY, CaptureSource.BILL}:
             return False  # The provider itself has just said so.
         limits = (money.account.row.confirm_above_minor, self._settings.confirm_above_minor)
-        is_always = money.account.channel.confirms_always
-        return decide.must_confirm(money.amount_minor, limits, is_always=is_always)
+        return decide.must_confirm(money.amount_minor, limits)
 
     async def _compare(
         self,
@@ -291,7 +296,8 @@ class Capturing:
         before = self._clock.now() - timedelta(days=self._settings.inbox_days)
         async with self._store.transaction() as tx:
             dropped = await captures.delete_inbox(tx, first_id_at(before), _FORGET_ROWS_MAX)
-        return dropped == _FORGET_ROWS_MAX
+            ended = await claims.delete_claims(tx, first_id_at(before), _FORGET_ROWS_MAX)
+        return _FORGET_ROWS_MAX in {dropped, ended}
 
     async def read(self, orders: Sequence[UUID]) -> list[list[Capture]]:
         """Read orders' captures, first to last."""

@@ -143,9 +143,9 @@ def fit(asked: Asked | None, amount_minor: int, currency: str) -> CaptureFit:
     return CaptureFit.FITS if amount_minor == asked.amount_minor else CaptureFit.AMOUNT_DIFFERS
 
 
-def must_confirm(amount_minor: int, limits_minor: Sequence[int], *, is_always: bool) -> bool:
+def must_confirm(amount_minor: int, limits_minor: Sequence[int]) -> bool:
     """Tell whether money is too much to believe a signature alone; a limit of 0 is none."""
-    return is_always or any(0 < limit < amount_minor for limit in limits_minor)
+    return any(0 < limit < amount_minor for limit in limits_minor)
 
 
 def confirmation(
@@ -161,6 +161,19 @@ def confirmation(
     if answer.outcome is QueryOutcome.PAID:
         denial += f" {answer.amount_minor} {answer.currency} as {answer.provider_number}"
     return "disputed" if tries >= DENIALS_MAX else "waiting", denial
+
+
+def claim(answer: QueryAnswer, tries: int) -> tuple[str, str]:
+    """Turn the provider's answer about claimed money into the claim's state and problem.
+
+    What was claimed counts for nothing: what is paid is recorded as the provider, asked, says.
+    """
+    if answer.outcome is QueryOutcome.UNKNOWN:
+        return "waiting", answer.problem
+    if answer.outcome is QueryOutcome.PAID:
+        return "recorded", ""
+    state = "denied" if tries >= DENIALS_MAX else "waiting"
+    return state, f"the provider says {answer.outcome}"
 
 
 # Closing.
@@ -207,12 +220,14 @@ def refund_state(told: RefundAnswer, asked: RefundAnswer | None) -> tuple[str, s
     """Turn the provider's answers to a refund, and to the question after it, into its state.
 
     A refusal counts only when the provider, asked, also knows of no such refund: an earlier call
-    may have succeeded and its answer been lost.
+    may have succeeded and its answer been lost. A final one is of a channel that knows better.
     """
     if told.outcome is RefundOutcome.SUCCEEDED:
         return "succeeded", ""
     if asked is not None and asked.outcome is RefundOutcome.SUCCEEDED:
         return "succeeded", ""
+    if told.outcome is RefundOutcome.FAILED and told.is_final:
+        return "failed", told.problem
     if (
         told.outcome is RefundOutcome.FAILED
         and asked is not None

@@ -203,5 +203,6 @@ class Presenting:
             return_url=request.return_url or attempt.return_url,
             quit_url=request.quit_url,
             device=request.device,
+            address=request.address,
             reference=standing.reference,
         )

@@ -107,9 +107,10 @@ class Refunding:
         now = self._clock.now()
         async with self._store.reading() as tx:
             captures = await desk.read_refund_captures(tx, [row["capture_id"] for row in rows])
+            others = await desk.read_others(tx, [row["id"] for row in rows])
         with span_batch("payments.refund", [row["trace_id"] for row in captures.values()]):
             answers = await asyncio.gather(
-                *(self._ask(row, captures[row["capture_id"]]) for row in rows)
+                *(self._ask(row, captures[row["capture_id"]], others[row["id"]]) for row in rows)
             )
         ended = [
             (row["id"], state, now + decide.ask_again_in(row["tries"]), problem)
@@ -135,7 +136,7 @@ class Refunding:
             self._counts.payment(capture["method"], name, outcome)
         return {id: RefundStatus(row["state"]) for id, row in settled.items()}
 
-    async def _ask(self, row: Row, capture: Row) -> tuple[str, str]:
+    async def _ask(self, row: Row, capture: Row, others: tuple[int, bool]) -> tuple[str, str]:
         """Tell the provider of one refund; where its answer is not a plain yes, ask what became."""
         accounts = await self._accounts.all()
         account = accounts.get(capture["channel"])
@@ -149,6 +150,9 @@ class Refunding:
             captured_minor=capture["amount_minor"],
             currency=capture["currency"],
             reason=row["reason"],
+            tries=row["tries"] - 1,
+            others_minor=others[0],
+            is_alone=others[1],
         )
         now = self._clock.now()
         call = account.channel.refund(ask, account.account, now)

@@ -34,6 +34,7 @@ from vendrail.payments.accounts import Accounts
 from vendrail.payments.asking import Asking
 from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.claiming import Claiming
 from vendrail.payments.counts import Counts
 from vendrail.payments.desk import Desk
 from vendrail.payments.presenting import Presenting
@@ -67,6 +68,7 @@ class PaymentsService:
         )
         self._asking = Asking(store, self._accounts, self._capturing, clock, counts)
         self._refunding = Refunding(store, self._accounts, clock, wakeups, counts)
+        self._claiming = Claiming(store, self._accounts, self._capturing, clock, counts)
         self._desk = Desk(store, self._accounts, clock, wakeups, counts)
 
     async def close(self) -> None:
@@ -155,8 +157,9 @@ class PaymentsService:
         return await self._asking.walk()
 
     async def confirm_captures(self) -> bool:
-        """Ask providers about captures too large to believe a signature alone."""
-        return await self._desk.confirm_due()
+        """Ask providers about what a signature alone does not prove: claims, large captures."""
+        has_claims = await self._claiming.ask_due()
+        return await self._desk.confirm_due() or has_claims
 
     async def ask_refunds(self) -> bool:
         """Ask again about refunds whose end is not known."""

@@ -11,21 +11,26 @@ import structlog
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 
 from vendrail.kernel.clock import Clock, SystemClock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Error, Malformed, Unavailable
-from vendrail.sandbox.http import ROUTES
-from vendrail.sandbox.service import Sandbox
+from vendrail.sandbox.emulations import (
+    Emulation,
+    Place,
+    answer_json,
+    emulate,
+    read_control_token,
+    require_token,
+)
+from vendrail.sandbox.pages import PAGES
 from vendrail.sandbox.settings import Settings
-from vendrail.sandbox.wallet import WALLET_ROUTES
 
 _log = structlog.get_logger(__name__)
 
 _BODY_BYTES_MAX = 64_000_000  # Callbacks of a whole load test are signed in one request.
-_SWEEP_INTERVAL_S = 1.0
 
 
 def _tell_error(_: Request[Any, Any, Any], error: Error) -> Response[bytes]:
@@ -41,30 +46,46 @@ def _tell_failure(request: Request[Any, Any, Any], error: Exception) -> Response
     return Response(body, status_code=500, media_type="application/problem+json")
 
 
-async def _sweep_for_ever(sandbox: Sandbox) -> None:
-    while True:
-        await asyncio.sleep(_SWEEP_INTERVAL_S)
-        sandbox.sweep()
+@get("/healthz")
+async def show_health() -> Response[bytes]:
+    """Tell that the sandbox is up."""
+    return answer_json({"ok": True})
+
+
+@post("/sandbox/accounts", guards=[require_token])
+async def open_accounts(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Open an account at each provider that needs no contract; the same ones again each time."""
+    base_url = str(request.base_url).rstrip("/")
+    emulations: list[Emulation] = request.app.state.emulations
+    opened = [emulation.open_account(base_url) for emulation in emulations]
+    return answer_json({"accounts": [account for account in opened if account is not None]})
 
 
 def build(home: Path, *, clock: Clock | None = None, settings: Settings | None = None) -> Litestar:
     """Build the application; its folder and keys are made if they are not there."""
-    sandbox = Sandbox(home, clock or SystemClock(), settings or Settings())
+    token = read_control_token(home)
+    place = Place(home, clock or SystemClock(), settings or Settings(), token)
+    emulations = emulate(place)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        sweeper = asyncio.create_task(_sweep_for_ever(sandbox))
-        try:
-            async with sandbox.courier.running():
-                yield
-        finally:
-            sweeper.cancel()
-            sandbox.store.close()
+        async with contextlib.AsyncExitStack() as running:
+            for emulation in emulations:
+                await running.enter_async_context(emulation.running())
+            yield
 
+    state: dict[str, Any] = {"control_token": token, "emulations": emulations}
+    for emulation in emulations:
+        state |= emulation.state
     return Litestar(
-        route_handlers=[*ROUTES, *WALLET_ROUTES],
+        route_handlers=[
+            show_health,
+            open_accounts,
+            *PAGES,
+            *(route for emulation in emulations for route in emulation.routes),
+        ],
         lifespan=[lifespan],
-        state=State({"sandbox": sandbox}),
+        state=State(state),
         exception_handlers={Error: _tell_error, 500: _tell_failure},
         openapi_config=None,
         logging_config=None,

@@ -5,7 +5,7 @@ wrong_seller, wrong_status, unsigned_success. At the gateway: gateway_down, slow
 bad_reply_signature, query_unknown, query_disagrees, business_error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -86,15 +86,19 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 class Faults:
     """The orders still open."""
 
-    def __init__(self) -> None:
+    def __init__(self, sub_codes: Collection[str] = REFUSALS, query: str = QUERY) -> None:
         self.open: list[Fault] = []
+        self._sub_codes = sub_codes
+        self._query = query
 
     def add(self, fault: Fault) -> None:
         """Take an order, if it can be carried out."""
         if fault.count < 0 or fault.params.times < 1 or fault.params.times > 100:
             raise Malformed("count must be 0 or more, params.times 1 to 100.")
-        if fault.params.sub_code not in REFUSALS:
-            raise Malformed(f"params.sub_code {fault.params.sub_code!r} is no code of Alipay's.")
+        if fault.kind is FaultKind.BUSINESS_ERROR and fault.params.sub_code not in self._sub_codes:
+            raise Malformed(
+                f"params.sub_code {fault.params.sub_code!r} is no code of this provider's."
+            )
         if not 400 <= fault.params.status <= 599:
             raise Malformed("params.status must be an HTTP error, 400 to 599.")
         self.open.append(fault)
@@ -114,7 +118,7 @@ class Faults:
             if fault.kind not in kinds or fault.kind in taken:
                 continue
             match = fault.match
-            wanted = match.method or (QUERY if fault.kind.startswith("query_") else "")
+            wanted = match.method or (self._query if fault.kind.startswith("query_") else "")
             if (
                 (match.out_trade_no and match.out_trade_no != out_trade_no)
                 or (match.app_id and match.app_id != app_id)

@@ -1,20 +1,17 @@
 """The gateway that merchants call, and the control routes for tests and benches."""
 
 import asyncio
-import secrets
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request, Response, delete, get, post, route
-from litestar.connection import ASGIConnection
-from litestar.exceptions import NotAuthorizedException
-from litestar.handlers import BaseRouteHandler
+from litestar import Request, Response, delete, get, post, route
 from litestar.params import FromPath, FromQuery
 
-from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.codec import decode
 from vendrail.kernel.errors import Malformed
 from vendrail.sandbox import alipay
 from vendrail.sandbox.alipay import Event
+from vendrail.sandbox.emulations import answer_json, require_token
 from vendrail.sandbox.faults import Fault, FaultKind
 from vendrail.sandbox.records import App, Trade
 from vendrail.sandbox.service import PaidTrade, Sandbox, SignedForm
@@ -63,18 +60,6 @@ def _sandbox(request: AnyRequest) -> Sandbox:
     return sandbox
 
 
-def _json(value: object, status: int = 200) -> Response[bytes]:
-    return Response(encode(value), status_code=status, media_type=MediaType.JSON)
-
-
-def require_token(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Let only the holder of the control token through."""
-    wanted = f"Bearer {connection.app.state.sandbox.provider.control_token}"
-    given = connection.headers.get("authorization", "")
-    if not secrets.compare_digest(wanted.encode(), given.encode()):
-        raise NotAuthorizedException("Send the control token of the sandbox as a bearer token.")
-
-
 @route("/alipay/gateway.do", http_method=["GET", "POST"])
 async def gateway(request: AnyRequest) -> Response[Any]:
     """Answer as openapi.alipay.com/gateway.do would."""
@@ -107,12 +92,6 @@ async def download_bill(
     return Response(data, media_type="application/zip", headers={"Content-Disposition": name})
 
 
-@get("/healthz")
-async def show_health() -> Response[bytes]:
-    """Tell that the sandbox is up."""
-    return _json({"ok": True})
-
-
 def _describe_app(sandbox: Sandbox, app: App) -> dict[str, object]:
     told: dict[str, object] = {
         "app_id": app.app_id,
@@ -143,14 +122,16 @@ async def register_app(request: AnyRequest) -> Response[bytes]:
         name=wanted.name,
         opening_minor=wanted.opening_minor,
     )
-    return _json(_describe_app(sandbox, app), 201)
+    return answer_json(_describe_app(sandbox, app), 201)
 
 
 @get("/sandbox/apps", guards=[require_token])
 async def list_apps(request: AnyRequest) -> Response[bytes]:
     """List the registered applications."""
     sandbox = _sandbox(request)
-    return _json({"apps": [_describe_app(sandbox, app) for app in sandbox.store.apps.values()]})
+    return answer_json(
+        {"apps": [_describe_app(sandbox, app) for app in sandbox.store.apps.values()]}
+    )
 
 
 @post("/sandbox/faults", guards=[require_token])
@@ -165,20 +146,20 @@ async def order_fault(request: AnyRequest) -> Response[bytes]:
         sandbox.courier.forge(Event(trade), fault)
     else:
         sandbox.faults.add(fault)
-    return _json({"faults": sandbox.faults.open}, 201)
+    return answer_json({"faults": sandbox.faults.open}, 201)
 
 
 @get("/sandbox/faults", guards=[require_token])
 async def list_faults(request: AnyRequest) -> Response[bytes]:
     """List the faults still to come."""
-    return _json({"faults": _sandbox(request).faults.open})
+    return answer_json({"faults": _sandbox(request).faults.open})
 
 
 @delete("/sandbox/faults", guards=[require_token], status_code=200)
 async def clear_faults(request: AnyRequest) -> Response[bytes]:
     """Take all faults back."""
     _sandbox(request).faults.clear()
-    return _json({"faults": []})
+    return answer_json({"faults": []})
 
 
 @post("/sandbox/alipay/pay", guards=[require_token])
@@ -204,7 +185,7 @@ async def pay_trades(request: AnyRequest) -> Response[bytes]:
             "trade_status": trade.status.value,
         }
         results.append({**result, "error": problem} if problem else result)
-    return _json({"results": results})
+    return answer_json({"results": results})
 
 
 @post("/sandbox/alipay/finish", guards=[require_token])
@@ -214,7 +195,7 @@ async def finish_trade(request: AnyRequest) -> Response[bytes]:
     sandbox = _sandbox(request)
     trade = _find_trade(sandbox, wanted.app_id, wanted.out_trade_no)
     sandbox.courier.announce(alipay.finish(sandbox.store, trade))
-    return _json(trade)
+    return answer_json(trade)
 
 
 @post("/sandbox/alipay/sign-notifications", guards=[require_token])
@@ -226,7 +207,7 @@ async def sign_notifications(request: AnyRequest) -> Response[bytes]:
     forms: list[SignedForm] = await sandbox.sign_notifications(
         app, wanted.notify_url, wanted.trades
     )
-    return _json({"notifications": forms})
+    return answer_json({"notifications": forms})
 
 
 @post("/sandbox/alipay/renew-certificate", guards=[require_token])
@@ -234,7 +215,7 @@ async def renew_certificate(request: AnyRequest) -> Response[bytes]:
     """Sign under a new certificate from now on, as Alipay does from time to time."""
     provider = _sandbox(request).provider
     provider.renew_certificate()
-    return _json({"alipay_cert_sn": provider.certificate_number})
+    return answer_json({"alipay_cert_sn": provider.certificate_number})
 
 
 def _find_trade(sandbox: Sandbox, app_id: str, out_trade_no: str) -> Trade:
@@ -250,7 +231,7 @@ async def show_trade(
     request: AnyRequest, out_trade_no: FromPath[str], app_id: FromQuery[str]
 ) -> Response[bytes]:
     """Show all that is known of a trade, prepared ones too."""
-    return _json(_find_trade(_sandbox(request), app_id, out_trade_no))
+    return answer_json(_find_trade(_sandbox(request), app_id, out_trade_no))
 
 
 @get("/sandbox/alipay/notifications", guards=[require_token])
@@ -265,13 +246,12 @@ async def list_notifications(
         if not out_trade_no or delivery.out_trade_no == out_trade_no
     ]
     told = found[-limit:] if limit > 0 else []
-    return _json({"notifications": told, "pending": len(sandbox.store.notices)})
+    return answer_json({"notifications": told, "pending": len(sandbox.store.notices)})
 
 
 ROUTES = [
     gateway,
     download_bill,
-    show_health,
     register_app,
     list_apps,
     order_fault,

@@ -88,6 +88,7 @@ class Notice(msgspec.Struct, tag="notice"):
     out_trade_no: str
     url: str
     form: str
+    method: str = "POST"
     attempts: int = 0
     due_at: float = 0.0  # Unix time.
     faults: list[str] = []

@@ -24,7 +24,7 @@ from vendrail.sandbox.fields import (
     read_amount,
     text_of,
 )
-from vendrail.sandbox.notify import Courier, build_fields
+from vendrail.sandbox.notify import Herald, build_fields
 from vendrail.sandbox.provider import Provider, public_pem, read_public_key
 from vendrail.sandbox.records import App, Trade, TradeStatus, stamp, yuan
 from vendrail.sandbox.refusals import Node, is_success, refuse, succeed
@@ -74,7 +74,7 @@ class Sandbox:
         self.settings = settings
         self.clock = clock
         self._doorkeeper = Doorkeeper(self.store, self.provider, settings)
-        self.courier = Courier(self.store, self.provider, self.faults, settings, clock)
+        self.courier = Herald(self.store, self.provider, self.faults, settings, clock)
 
     # Applications.
 

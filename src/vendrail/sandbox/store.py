@@ -1,17 +1,12 @@
 """Everything in memory, and each change also as one line of an append-only file."""
 
-import contextlib
 import heapq
-import os
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-import structlog
-
-from vendrail.kernel.errors import Broken, Unavailable
+from vendrail.sandbox.journal import Journal
 from vendrail.sandbox.records import (
     App,
     Kept,
@@ -22,8 +17,6 @@ from vendrail.sandbox.records import (
     Transfer,
     stamp,
 )
-
-_log = structlog.get_logger(__name__)
 
 
 class Store:
@@ -40,30 +33,11 @@ class Store:
         self._trades_by_token: dict[str, Trade] = {}
         self._transfers: dict[tuple[str, str], Transfer] = {}
         self._transfers_by_number: dict[str, Transfer] = {}
-        self._encoder = msgspec.json.Encoder()
-        self._journal = journal
-        self._compact_bytes = compact_bytes
-        self._written_bytes = 0
-        self._read()
+        self._journal: Journal[Kept] = Journal(journal, Kept, compact_bytes, self._records)
+        for record in self._journal.read():
+            self._index(record)
         self._settle()
-        self._handle = self._compact()
-
-    def _read(self) -> None:
-        if not self._journal.exists():
-            return
-        decoder = msgspec.json.Decoder(Kept)
-        with self._journal.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    self._index(decoder.decode(line))
-                except msgspec.MsgspecError as error:
-                    if not line.endswith(b"\n"):
-                        _log.warning("journal.cut", line=number)  # Killed while writing it.
-                        return
-                    raise Broken(
-                        f"Line {number} of {self._journal} cannot be read ({error}); remove the"
-                        " line, or the file to begin again without trades."
-                    ) from error
+        self._journal.open()
 
     def _settle(self) -> None:
         """Derive what is not written: balances, and when unpaid trades end."""
@@ -95,21 +69,6 @@ class Store:
             case NoticeEnd():
                 self.notices.pop(record.notify_id, None)
 
-    def _compact(self) -> int:
-        """Write what is still known into a new journal, and go on in it."""
-        part = self._journal.with_suffix(".part")
-        try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                for record in self._records():
-                    file.write(self._encoder.encode(record) + b"\n")
-            part.replace(self._journal)
-            handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            raise Unavailable(f"The sandbox cannot write {self._journal}: {error}.") from error
-        self._written_bytes = 0
-        return handle
-
     def _records(self) -> Iterator[Kept]:
         yield from self.apps.values()
         yield from self._trades.values()
@@ -126,19 +85,11 @@ class Store:
                     self._expiries, (record.expires_at, record.app_id, record.out_trade_no)
                 )
             self._index(record)
-        data = b"".join(self._encoder.encode(record) + b"\n" for record in records)
-        os.write(self._handle, data)
-        self._written_bytes += len(data)
-        if self._written_bytes > self._compact_bytes:
-            os.close(self._handle)
-            # The next one waits until as much again was written as is worth keeping.
-            self._handle = self._compact()
-            self._compact_bytes = max(self._compact_bytes, 2 * self._journal.stat().st_size)
+        self._journal.append(records)
 
     def close(self) -> None:
         """Let go of the journal."""
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
+        self._journal.close()
 
     def app_by_key(self, public_key_pem: str, *, is_certified: bool) -> App | None:
         """Find the application that was registered with a public key."""

@@ -87,7 +87,6 @@ class AlipayChannel:
     kind = "alipay"
     currencies = ("CNY",)
     expires_max = timedelta(days=15)
-    confirms_always = False
     settings_table: Sequence[Setting] = (
         Setting("app_id", "The application's APPID, as its page on the open platform says.",
                 is_required=True, check=_is_app_id),

@@ -74,6 +74,7 @@ class Ask(Record, frozen=True):
     return_url: str = ""
     quit_url: str = ""
     device: str = "desktop"
+    address: str = ""  # The buyer's, where it is known.
     reference: str = ""  # What the provider called it when it was presented.
     provider_number: str = ""  # Its payment, where one is claimed already.
 
@@ -118,7 +119,11 @@ class CloseOutcome(StrEnum):
 
 
 class RefundAsk(Record, frozen=True):
-    """One refund, as the provider is told of it; `refund_number` is its idempotency key."""
+    """One refund, as the provider is told of it; `refund_number` is its idempotency key.
+
+    A provider that knows no such key is told once: `tries` says how often it was told before, and
+    `others_minor` what to expect in a sum of all that went back.
+    """
 
     refund_number: str
     out_trade_no: str
@@ -127,6 +132,14 @@ class RefundAsk(Record, frozen=True):
     captured_minor: int
     currency: str
     reason: str
+    tries: int = 0  # How often it was told before: 0 is the first time.
+    others_minor: int = 0  # Of the same capture, what else has gone back.
+    is_alone: bool = True  # No other refund of the capture is under way.
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether it gives back all that was captured: that can never happen twice."""
+        return self.amount_minor == self.captured_minor
 
 
 class RefundOutcome(StrEnum):
@@ -144,12 +157,14 @@ class RefundAnswer(Record, frozen=True):
 
     outcome: RefundOutcome
     problem: str = ""
+    is_final: bool = False  # Refused at the first telling: no earlier one can have moved money.
 
 
 class CallbackKind(StrEnum):
     """What a verified callback tells."""
 
     CAPTURED = "captured"
+    CLAIMED = "claimed"  # Money, says who knows a shared secret: the provider must be asked.
     REFUNDED = "refunded"
     CLOSED = "closed"
     OTHER = "other"
@@ -181,7 +196,6 @@ class Channel(Protocol[Settings]):
     settings_table: Sequence[Setting]
     currencies: Sequence[str]
     expires_max: timedelta  # No attempt may live longer at this provider.
-    confirms_always: bool  # The callback alone proves too little: always ask before believing.
 
     def read_settings(self, values: Mapping[str, str]) -> Settings:
         """Give typed settings, or raise `SettingProblem`; values passed the table's checks."""
@@ -208,7 +222,10 @@ class Channel(Protocol[Settings]):
     async def refund(
         self, ask: RefundAsk, account: Account[Settings], now: datetime
     ) -> RefundAnswer:
-        """Ask for money back; the same refund number never moves money twice."""
+        """Ask for money back; the same refund number never moves money twice.
+
+        Whoever cannot promise that tells the provider once, and says `unknown` afterwards.
+        """
         ...
 
     async def query_refund(

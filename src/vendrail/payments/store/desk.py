@@ -75,6 +75,19 @@ async def refunded_sums(tx: Transaction, captures: Sequence[UUID]) -> dict[UUID,
     return {row["capture_id"]: row["sum"] for row in rows}
 
 
+async def read_others(tx: Transaction, refunds: Sequence[UUID]) -> dict[UUID, tuple[int, bool]]:
+    """Give, for refunds, what else of their captures went back, and whether none is under way."""
+    rows = await tx.fetch(
+        "select r.id, coalesce(sum(o.amount_minor) filter (where o.state = 'succeeded'), 0)::bigint"
+        " as others_minor, coalesce(bool_or(o.state = 'pending'), false) as has_pending"
+        " from payments.refund r"
+        " left join payments.refund o on o.capture_id = r.capture_id and o.id <> r.id"
+        " where r.id = any($1::uuid[]) group by r.id",
+        refunds,
+    )
+    return {row["id"]: (row["others_minor"], not row["has_pending"]) for row in rows}
+
+
 async def read_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
     """Read refunds by id."""
     rows = await tx.fetch("select * from payments.refund where id = any($1::uuid[])", ids)

@@ -53,7 +53,13 @@ class Door:
             if found is None:
                 return front.problem(request, 404)
             order = f"{front.public_url}/orders/{to_serial(order_id)}"
-            asked = PresentRequest(found.id, device_kind(request), found.return_url or order, order)
+            asked = PresentRequest(
+                found.id,
+                device_kind(request),
+                found.return_url or order,
+                order,
+                front.address_of(request.scope),
+            )
             action = await front.calls.present(asked)
         except Unavailable:
             action = PaymentAction(ActionKind.NONE, problem="provider_away")

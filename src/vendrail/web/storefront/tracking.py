@@ -271,7 +271,8 @@ class Tracking:
 
     async def _present(self, request: Asked, attempt: AttemptId, serial: str) -> PaymentAction:
         back = f"{self._front.public_url}/orders/{serial}"
-        asked = PresentRequest(attempt, device_kind(request), back, back)
+        address = self._front.address_of(request.scope)
+        asked = PresentRequest(attempt, device_kind(request), back, back, address)
         try:
             return await self._front.calls.present_code(asked)
         except Unavailable:
