@@ -1,4 +1,4 @@
-"""Payments over a real database, against the sandbox's Alipay over real HTTP."""
+"""Payments over a real database, against the sandbox's providers over real HTTP."""
 
 import asyncio
 import os
@@ -128,6 +128,61 @@ class Alipay:
         self._client.close()
 
 
+class Epay:
+    """The sandbox's Epay as tests see it: a merchant, its orders, its faults."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = url
+        token = (home / "control-token").read_text().strip()
+        self._client = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+            timeout=30,
+        )
+
+    def post(self, path: str, body: object) -> dict:
+        """Post to a control route."""
+        reply = self._client.post(f"/sandbox/epay/{path}", json=body)
+        assert reply.is_success, reply.text
+        return reply.json()
+
+    def register(self, **fork: object) -> dict:
+        """Register a merchant, at a provider that differs as told."""
+        return self.post("merchants", {"fork": fork})
+
+    def open(self, url: str) -> int:
+        """Open a page as the buyer's browser would."""
+        return self._client.get(url, follow_redirects=True).status_code
+
+    def pay(self, pid: str, number: str, **more: object) -> dict:
+        """Let the buyer pay."""
+        (result,) = self.post("pay", {"pid": pid, "out_trade_no": number, **more})["results"]
+        assert "error" not in result, result
+        return result
+
+    def sign(self, pid: str, *orders: dict) -> list[bytes]:
+        """Make paid orders and their signed callbacks, unsent."""
+        signed = self.post("sign-notifications", {"pid": pid, "orders": list(orders)})
+        return [each["body"].encode() for each in signed["notifications"]]
+
+    def fault(self, kind: str, **more: object) -> None:
+        """Order a fault."""
+        self.post("faults", {"kind": kind, **more})
+
+    def clear(self) -> None:
+        """Take faults back."""
+        self._client.delete("/sandbox/epay/faults")
+
+    def order(self, pid: str, number: str) -> dict:
+        """Give what the provider knows of an order."""
+        return self._client.get(f"/sandbox/epay/orders/{number}", params={"pid": pid}).json()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._client.close()
+
+
 @pytest.fixture(scope="session")
 def alipay_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the sandbox of this run keeps its keys."""
@@ -153,6 +208,16 @@ def alipay_server(alipay_home: Path) -> Iterator[Alipay]:
     process.stdin.close()
     process.wait(10)
     process.stdout.close()
+
+
+@pytest.fixture
+def epay(alipay_server: Alipay, alipay_home: Path) -> Iterator[Epay]:
+    """The sandbox's Epay, without faults."""
+    door = Epay(alipay_server.url, alipay_home)
+    door.clear()
+    yield door
+    door.clear()
+    door.close()
 
 
 @pytest.fixture(scope="session")
@@ -202,6 +267,30 @@ def channel_of(
     return ChannelAccount(**given)
 
 
+def epay_channel(
+    merchant: dict, url: str, name: str = "epay", *, settings: dict | None = None, **changes: object
+) -> ChannelAccount:
+    """Make a channel account of a sandbox merchant."""
+    given = {
+        "id": new_id(datetime.now(UTC)),
+        "name": name,
+        "kind": "epay",
+        "title": "易支付",
+        "currencies": ["CNY"],
+        "settings": {
+            "url": f"{url}/epay",
+            "pid": merchant["pid"],
+            "key": merchant["key"],
+            "shows": "page,qr",
+            "refunds": "yes",
+            "allows_http": "yes",
+            **(settings or {}),
+        },
+        **changes,
+    }
+    return ChannelAccount(**given)
+
+
 @pytest.fixture
 def clock() -> MovableClock:
     """The machine's clock, with `.advance(seconds)`."""
@@ -244,7 +333,21 @@ class Shop:
         self.channel = channel
         self.alipay = alipay
         self.clock = clock
-        self.app_id = channel.settings["app_id"]
+        self.app_id = channel.settings.get("app_id", "")
+
+    @property
+    def door(self) -> Alipay | Epay:
+        """The provider's other side."""
+        return self.alipay
+
+    def known_minor(self, attempt: Attempt) -> int:
+        """Give what the provider was told an attempt costs."""
+        return self.alipay.trade(self.app_id, number_of(attempt))["total_minor"]
+
+    def returned(self, attempt: Attempt) -> list[int]:
+        """Give what the provider gave back of an attempt, each by itself."""
+        refunds = self.alipay.trade(self.app_id, number_of(attempt))["refunds"]
+        return [refund["amount_minor"] for refund in refunds]
 
     def attempt(self, amount_minor: int = 1230, number: int = 1, **changes: object) -> Attempt:
         """Make an attempt of a new order, or as told."""
@@ -273,7 +376,7 @@ class Shop:
         """Open an attempt, and its page at the provider."""
         attempt = await self.opened(amount_minor, **changes)
         (action,) = await self.payments.present_attempts([PresentRequest(attempt.id)])
-        assert 200 == await asyncio.to_thread(self.alipay.open, action.url or action.text)
+        assert 200 == await asyncio.to_thread(self.door.open, action.url or action.text)
         return attempt
 
     async def pay(self, attempt: Attempt, **more: object) -> str:
@@ -323,6 +426,62 @@ class Shop:
         ]
 
 
+class EpayShop(Shop):
+    """A marketplace with one Epay account: a callback only makes it ask, so it asks at once."""
+
+    def __init__(self, payments, channel, epay: Epay, clock, service: PaymentsService) -> None:
+        self.payments = payments
+        self.channel = channel
+        self.epay = epay
+        self.clock = clock
+        self.service = service
+        self.pid = channel.settings["pid"]
+
+    @property
+    def door(self) -> Epay:
+        """The provider's other side."""
+        return self.epay
+
+    def known_minor(self, attempt: Attempt) -> int:
+        """Give what the provider was told an attempt costs."""
+        return self.epay.order(self.pid, number_of(attempt))["money_minor"]
+
+    def returned(self, attempt: Attempt) -> list[int]:
+        """Give what the provider gave back of an attempt, in one sum: it knows no more."""
+        return [self.epay.order(self.pid, number_of(attempt))["refunded_minor"]]
+
+    async def pay(self, attempt: Attempt, **more: object) -> str:
+        """Let the buyer pay a shown attempt; give the provider's number."""
+        paid = await asyncio.to_thread(self.epay.pay, self.pid, number_of(attempt), **more)
+        return paid["trade_no"]
+
+    async def sign(self, *attempts: Attempt, amount: str = "", **overrides: str) -> list[bytes]:
+        """Have attempts paid; give the signed callbacks, unsent."""
+        orders = [
+            {
+                "out_trade_no": number_of(attempt),
+                "money": amount or yuan(attempt.amount_minor),
+                "overrides": overrides,
+            }
+            for attempt in attempts
+        ]
+        return await asyncio.to_thread(self.epay.sign, self.pid, *orders)
+
+    async def tell(self, *bodies: bytes, channel: UUID | None = None) -> list[bytes]:
+        """Send callbacks, in one batch, and let what they claim be asked about."""
+        answers = await self.hear(*bodies, channel=channel)
+        await self.service.confirm_captures()
+        return answers
+
+    async def hear(self, *bodies: bytes, channel: UUID | None = None) -> list[bytes]:
+        """Send callbacks and nothing more."""
+        return await super().tell(*bodies, channel=channel)
+
+    def callback(self, body: bytes, channel: UUID | None = None) -> Callback:
+        """Make a callback as it comes in."""
+        return Callback(channel or self.channel.id, "GET", {}, body.decode(), b"")
+
+
 def number_of(attempt: Attempt) -> str:
     """Give the number an attempt carries at the provider."""
     return out_trade_no(attempt.order, attempt.number)
@@ -368,3 +527,26 @@ async def shop(payments, key_app, alipay, clock) -> Shop:
 async def local_shop(service, key_app, alipay, clock) -> Shop:
     """A marketplace in this process, where a test looks inside."""
     return await open_shop(service, key_app, alipay, clock)
+
+
+async def open_epay_shop(
+    payments: Payments, service: PaymentsService, epay: Epay, clock, **fork: object
+) -> EpayShop:
+    """Give a marketplace its Epay account."""
+    channel = epay_channel(epay.register(**fork), epay.url)
+    assert ["created"] == await payments.put_channels([channel])
+    return EpayShop(payments, channel, epay, clock, service)
+
+
+@pytest.fixture
+async def epay_shop(service, epay, clock) -> EpayShop:
+    """A marketplace with Epay, in this process."""
+    return await open_epay_shop(service, service, epay, clock)
+
+
+@pytest.fixture(params=["alipay", "epay"])
+async def any_shop(request, payments, service, key_app, alipay, epay, clock) -> Shop:
+    """A marketplace over every channel there is, and over both ways to call it."""
+    if request.param == "epay":
+        return await open_epay_shop(payments, service, epay, clock)
+    return await open_shop(payments, key_app, alipay, clock)

@@ -25,30 +25,33 @@ from vendrail.api.payments import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id
 
+# What is believed: a callback signed by a key of the provider's own, or only what it answers.
+_SOURCES = {"alipay": "callback", "epay": "query"}
 
-async def test_opening_again_changes_nothing(shop):
+
+async def test_opening_again_changes_nothing(any_shop):
     """The same attempt exists, another under its id or number is refused, nothing is called."""
-    attempt = shop.attempt()
+    attempt = any_shop.attempt()
     other = replace(attempt, amount_minor=1)
     rival = replace(attempt, id=derive(attempt.order, "other"))
 
-    assert ["opened", "exists"] == await shop.payments.open_attempts([attempt, attempt])
+    assert ["opened", "exists"] == await any_shop.payments.open_attempts([attempt, attempt])
     assert ["exists", "exists_different", "exists_different"] == (
-        await shop.payments.open_attempts([attempt, other, rival])
+        await any_shop.payments.open_attempts([attempt, other, rival])
     )
-    ((view,),) = await shop.payments.read_attempts([attempt.order])
-    assert replace(attempt, channel=shop.channel.id) == view.attempt
+    ((view,),) = await any_shop.payments.read_attempts([attempt.order])
+    assert replace(attempt, channel=any_shop.channel.id) == view.attempt
     assert ("open", number_of(attempt)) == (view.state, view.out_trade_no)
 
 
-async def test_opening_is_refused_with_the_first_reason(shop):
+async def test_opening_is_refused_with_the_first_reason(any_shop):
     """Method, currency and amount are checked, in this order."""
     batch = [
-        shop.attempt(0, method="wechat", currency="USD"),
-        shop.attempt(0, currency="USD"),
-        shop.attempt(0),
-        shop.attempt(channel=new_id(shop.clock.now())),
-        shop.attempt(channel=shop.channel.id),
+        any_shop.attempt(0, method="dogecoin", currency="USD"),
+        any_shop.attempt(0, currency="USD"),
+        any_shop.attempt(0),
+        any_shop.attempt(channel=new_id(any_shop.clock.now())),
+        any_shop.attempt(channel=any_shop.channel.id),
     ]
 
     assert [
@@ -57,49 +60,49 @@ async def test_opening_is_refused_with_the_first_reason(shop):
         "amount_not_positive",
         "method_not_offered",
         "opened",
-    ] == await shop.payments.open_attempts(batch)
+    ] == await any_shop.payments.open_attempts(batch)
 
 
-async def test_page_pay_leads_to_a_paid_order(shop):
+async def test_page_pay_leads_to_a_paid_order(any_shop):
     """The signed address opens at the provider, the buyer pays, the callback becomes a capture."""
-    attempt = await shop.shown()
-    number = await shop.pay(attempt)
-    (body,) = await shop.sign(attempt)
+    attempt = await any_shop.shown()
+    number = await any_shop.pay(attempt)
+    (body,) = await any_shop.sign(attempt)
 
-    assert [b"success"] == await shop.tell(body)
-    ((capture,),) = await shop.payments.read_captures([attempt.order])
-    assert (number, 1230, "CNY", "fits", "callback") == (
+    assert [b"success"] == await any_shop.tell(body)
+    ((capture,),) = await any_shop.payments.read_captures([attempt.order])
+    assert (number, 1230, "CNY", "fits") == (
         capture.provider_number,
         capture.amount_minor,
         capture.currency,
         capture.fit,
-        capture.source,
     )
-    assert (attempt.id, attempt.order, MERCHANT, "alipay") == (
+    assert _SOURCES[any_shop.channel.kind] == capture.source
+    assert (attempt.id, attempt.order, MERCHANT, any_shop.channel.name) == (
         capture.attempt,
         capture.order,
         capture.merchant,
         capture.channel_name,
     )
-    assert [PaymentCaptured(capture)] == await shop.events()
-    ((view,),) = await shop.payments.read_attempts([attempt.order])
+    assert [PaymentCaptured(capture)] == await any_shop.events()
+    ((view,),) = await any_shop.payments.read_attempts([attempt.order])
     assert "captured" == view.state
 
 
 @pytest.mark.parametrize(
     "method,device,kind", [("alipay", "mobile", "redirect"), ("alipay_qr", "desktop", "qr")]
 )
-async def test_wap_and_qr_open_at_the_provider(shop, method, device, kind):
+async def test_wap_and_qr_open_at_the_provider(any_shop, method, device, kind):
     """Every way to pay is one the provider takes, and a QR code is asked for once."""
-    attempt = await shop.opened(method=method)
+    attempt = await any_shop.opened(method=method)
     request = PresentRequest(attempt.id, device, "https://shop.example/back")
 
-    (action,) = await shop.payments.present_attempts([request])
+    (action,) = await any_shop.payments.present_attempts([request])
     assert kind == action.kind
-    assert 200 == await asyncio.to_thread(shop.alipay.open, action.url or action.text)
-    assert 1230 == shop.alipay.trade(shop.app_id, number_of(attempt))["total_minor"]
+    assert 200 == await asyncio.to_thread(any_shop.door.open, action.url or action.text)
+    assert 1230 == any_shop.known_minor(attempt)
     if kind == "qr":
-        assert [action] == await shop.payments.present_attempts([request])
+        assert [action] == await any_shop.payments.present_attempts([request])
 
 
 async def test_certificate_mode_goes_the_whole_way(payments, cert_app, alipay, clock):
@@ -116,29 +119,29 @@ async def test_certificate_mode_goes_the_whole_way(payments, cert_app, alipay, c
     assert 1 == len(await shop.events())
 
 
-async def test_presenting_what_cannot_be_paid_says_why(shop):
+async def test_presenting_what_cannot_be_paid_says_why(any_shop):
     """Unknown, captured, closed and expired attempts give a code and nothing to pay."""
-    captured = await shop.captured()
-    closed = await shop.opened()
-    expired = await shop.opened(expires_at=shop.clock.now() - timedelta(seconds=1))
-    await shop.payments.close_attempts([closed.order])
-    second = await shop.opened(order=captured.order, number=2)
-    ids = [new_id(shop.clock.now()), captured.attempt, closed.id, expired.id, second.id]
+    captured = await any_shop.captured()
+    closed = await any_shop.opened()
+    expired = await any_shop.opened(expires_at=any_shop.clock.now() - timedelta(seconds=1))
+    await any_shop.payments.close_attempts([closed.order])
+    second = await any_shop.opened(order=captured.order, number=2)
+    ids = [new_id(any_shop.clock.now()), captured.attempt, closed.id, expired.id, second.id]
 
-    actions = await shop.payments.present_attempts([PresentRequest(id) for id in ids])
+    actions = await any_shop.payments.present_attempts([PresentRequest(id) for id in ids])
     assert ["attempt_not_found", "captured", "closed", "closed", "captured"] == [
         action.problem for action in actions
     ]
     assert {"none"} == {action.kind for action in actions}
 
 
-async def test_a_provider_that_is_away_is_said_to_be(shop):
+async def test_a_provider_that_is_away_is_said_to_be(any_shop):
     """When no QR code can be had the buyer is told so, and can try again."""
-    attempt = await shop.opened(method="alipay_qr")
-    shop.alipay.fault("gateway_down")
+    attempt = await any_shop.opened(method="alipay_qr")
+    any_shop.door.fault("gateway_down")
 
-    (away,) = await shop.payments.present_attempts([PresentRequest(attempt.id)])
-    (back,) = await shop.payments.present_attempts([PresentRequest(attempt.id)])
+    (away,) = await any_shop.payments.present_attempts([PresentRequest(attempt.id)])
+    (back,) = await any_shop.payments.present_attempts([PresentRequest(attempt.id)])
     assert ("none", "provider_away", "qr") == (away.kind, away.problem, back.kind)
 
 
@@ -164,30 +167,30 @@ async def test_money_that_differs_is_still_money(shop):
     assert {None} == {c.order for c in unmatched if c.fit == "order_unknown"}
 
 
-async def test_a_person_matches_or_gives_back(shop):
+async def test_a_person_matches_or_gives_back(any_shop):
     """A verdict is kept once: matched money goes to its order, the rest is told to go back."""
-    order = (await shop.opened()).order
-    strangers = [shop.attempt(), shop.attempt()]
-    await shop.tell(*await shop.sign(*strangers))
-    first, second = await shop.payments.list_unmatched(10)
+    order = (await any_shop.opened()).order
+    strangers = [any_shop.attempt(), any_shop.attempt()]
+    await any_shop.tell(*await any_shop.sign(*strangers))
+    first, second = await any_shop.payments.list_unmatched(10)
     verdicts = [
         UnmatchedVerdict(first.id, order, "mei", "paid with an old code"),
         UnmatchedVerdict(second.id, None, "mei", "unknown payer"),
-        UnmatchedVerdict(new_id(shop.clock.now()), None, "mei", ""),
-        UnmatchedVerdict(first.id, new_id(shop.clock.now()), "mei", ""),
+        UnmatchedVerdict(new_id(any_shop.clock.now()), None, "mei", ""),
+        UnmatchedVerdict(first.id, new_id(any_shop.clock.now()), "mei", ""),
     ]
-    unknown_order = UnmatchedVerdict(first.id, new_id(shop.clock.now()), "mei", "")
+    unknown_order = UnmatchedVerdict(first.id, new_id(any_shop.clock.now()), "mei", "")
 
-    assert ["attempt_not_found"] == await shop.payments.settle_unmatched([unknown_order])
+    assert ["attempt_not_found"] == await any_shop.payments.settle_unmatched([unknown_order])
     assert ["settled", "settled", "capture_not_found", "attempt_not_found"] == (
-        await shop.payments.settle_unmatched(verdicts)
+        await any_shop.payments.settle_unmatched(verdicts)
     )
-    assert ["exists", "exists"] == await shop.payments.settle_unmatched(verdicts[:2])
-    assert ["exists_different"] == await shop.payments.settle_unmatched(
+    assert ["exists", "exists"] == await any_shop.payments.settle_unmatched(verdicts[:2])
+    assert ["exists_different"] == await any_shop.payments.settle_unmatched(
         [UnmatchedVerdict(first.id, None, "mei", "")]
     )
-    assert [] == await shop.payments.list_unmatched(10)
-    matched, refused = (await shop.events())[-2:]
+    assert [] == await any_shop.payments.list_unmatched(10)
+    matched, refused = (await any_shop.events())[-2:]
     assert isinstance(matched, PaymentCaptured)
     assert ("matched", order, MERCHANT) == (
         matched.capture.fit,
@@ -200,21 +203,27 @@ async def test_a_person_matches_or_gives_back(shop):
         refused.person,
         refused.reason,
     )
-    assert [[matched.capture]] == await shop.payments.read_captures([order])
+    assert [[matched.capture]] == await any_shop.payments.read_captures([order])
 
 
-async def test_reports_go_the_same_one_way(shop):
+async def test_reports_go_the_same_one_way(any_shop):
     """Money found by query, hand or bill is one capture, whoever finds it, and told once."""
-    attempt = await shop.opened()
+    attempt = await any_shop.opened()
     report = CaptureReport(
-        shop.channel.id, "2026112322001", number_of(attempt), 1230, "CNY", shop.clock.now(), "bill"
+        any_shop.channel.id,
+        "2026112322001",
+        number_of(attempt),
+        1230,
+        "CNY",
+        any_shop.clock.now(),
+        "bill",
     )
     batch = [
         report,
         report,
         replace(report, amount_minor=1),
         replace(report, amount_minor=0),
-        replace(report, channel=new_id(shop.clock.now())),
+        replace(report, channel=new_id(any_shop.clock.now())),
     ]
 
     assert [
@@ -223,43 +232,42 @@ async def test_reports_go_the_same_one_way(shop):
         "exists_different",
         "amount_not_positive",
         "channel_not_found",
-    ] == await shop.payments.record_captures(batch)
-    assert ["exists"] == await shop.payments.record_captures([report])
-    assert 1 == len(await shop.events())
+    ] == await any_shop.payments.record_captures(batch)
+    assert ["exists"] == await any_shop.payments.record_captures([report])
+    assert 1 == len(await any_shop.events())
 
 
-async def test_refunds_are_idempotent_and_never_more_than_captured(shop):
+async def test_refunds_are_idempotent_and_never_more_than_captured(any_shop):
     """Parts may go back until the exact remainder; the same id moves nothing twice (X26)."""
-    attempt = await shop.shown(1000)
-    await shop.pay(attempt)
-    await shop.payments.query_attempts([attempt.id])
-    ((capture,),) = await shop.payments.read_captures([attempt.order])
-    ids = [new_id(shop.clock.now()) for _ in range(4)]
+    attempt = await any_shop.shown(1000)
+    await any_shop.pay(attempt)
+    await any_shop.payments.query_attempts([attempt.id])
+    ((capture,),) = await any_shop.payments.read_captures([attempt.order])
+    ids = [new_id(any_shop.clock.now()) for _ in range(4)]
     first = Refund(ids[0], capture.id, 300, "dead key")
 
-    assert ["succeeded"] == await shop.payments.request_refunds([first])
-    assert ["succeeded"] == await shop.payments.request_refunds([first])
+    assert ["succeeded"] == await any_shop.payments.request_refunds([first])
+    assert ["succeeded"] == await any_shop.payments.request_refunds([first])
     assert [
         "exists_different",
         "more_than_captured",
         "amount_not_positive",
         "capture_not_found",
         "succeeded",
-    ] == await shop.payments.request_refunds(
+    ] == await any_shop.payments.request_refunds(
         [
             replace(first, amount_minor=200),
             Refund(ids[1], capture.id, 701),
             Refund(ids[1], capture.id, 0),
-            Refund(ids[1], new_id(shop.clock.now()), 1),
+            Refund(ids[1], new_id(any_shop.clock.now()), 1),
             Refund(ids[2], capture.id, 700),
         ]
     )
-    assert ["more_than_captured"] == await shop.payments.request_refunds(
+    assert ["more_than_captured"] == await any_shop.payments.request_refunds(
         [Refund(ids[3], capture.id, 1)]
     )
-    refunds = shop.alipay.trade(shop.app_id, number_of(attempt))["refunds"]
-    assert 2 == len(refunds)
-    assert [] == [event for event in await shop.events() if isinstance(event, RefundSettled)]
+    assert 1000 == sum(any_shop.returned(attempt))
+    assert [] == [event for event in await any_shop.events() if isinstance(event, RefundSettled)]
 
 
 async def test_channels_keep_secrets_and_refuse_what_is_wrong(payments, key_app, alipay):
@@ -310,11 +318,11 @@ async def test_methods_are_those_of_active_accounts(payments, key_app, alipay):
     assert [] == await payments.list_methods("CNY")
 
 
-async def test_reading_gives_one_list_for_each_order(shop):
+async def test_reading_gives_one_list_for_each_order(any_shop):
     """Orders without attempts or captures have empty lists, in the order asked."""
-    capture = await shop.captured()
+    capture = await any_shop.captured()
     nobody = UUID(int=7)
 
-    assert [[], [capture]] == await shop.payments.read_captures([nobody, capture.order])
-    views = await shop.payments.read_attempts([nobody, capture.order])
+    assert [[], [capture]] == await any_shop.payments.read_captures([nobody, capture.order])
+    views = await any_shop.payments.read_attempts([nobody, capture.order])
     assert [0, 1] == [len(found) for found in views]

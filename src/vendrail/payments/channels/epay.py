@@ -69,6 +69,11 @@ def _is_types(value: str) -> str:
     return f"knows {known}, not {', '.join(sorted(unknown))}." if unknown else ""
 
 
+def _is_shows(value: str) -> str:
+    unknown = set(_split(value)) - {"page", "qr"}
+    return f"knows page and qr, not {', '.join(sorted(unknown))}." if unknown else ""
+
+
 def _split(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
@@ -91,8 +96,8 @@ class EpayChannel:
                 is_secret=True, is_required=True, check=_is_key),
         Setting("methods", f"What was signed up for: any of {', '.join(TYPES)}.",
                 default="alipay,wechat", check=_is_types),
-        Setting("shows", "page: the buyer goes to the provider; qr: its code is shown here.",
-                default="page", check=_one_of("page", "qr")),
+        Setting("shows", "Any of page: the buyer goes to the provider, qr: its code is shown here.",
+                default="page", check=_is_shows),
         Setting("asks_by", "How api.php is asked for orders: get, or post where it takes that.",
                 default="get", check=_one_of("get", "post")),
         Setting("refunds", "yes, where the provider gives money back by api.php.",
@@ -110,16 +115,20 @@ class EpayChannel:
             values["pid"],
             values["key"],
             tuple(dict.fromkeys(_split(values["methods"]))),
-            values["shows"],
+            frozenset(_split(values["shows"])),
             values["asks_by"].upper(),
             values["refunds"] == "yes",
         )
 
     def offers(self, settings: EpaySettings) -> list[MethodOffer]:
-        """Offer each way to pay by the provider's page, or by its code."""
-        if settings.shows == "qr":
-            return [MethodOffer(f"{name}{SCAN}", "qr") for name in settings.types]
-        return [MethodOffer(name, "redirect") for name in settings.types]
+        """Offer each way to pay by the provider's page, by its code, or by both."""
+        offers = []
+        for name in settings.types:
+            if "page" in settings.shows:
+                offers.append(MethodOffer(name, "redirect"))
+            if "qr" in settings.shows:
+                offers.append(MethodOffer(f"{name}{SCAN}", "qr"))
+        return offers
 
     async def present(
         self, asks: Sequence[Ask], account: Account[EpaySettings], now: datetime
@@ -222,12 +231,13 @@ class EpayChannel:
         params: Mapping[str, str],
         form: Mapping[str, str] | None,
     ) -> Mapping[str, Any]:
-        """Ask api.php; the key goes along, so nothing of the request may reach a log."""
+        """Ask api.php; the key goes along, and must not come back into a log or a problem."""
+        key = account.settings.key.encode()
         url = f"{account.settings.url}api.php"
         reply = await account.line.send(method, url, params=params, form=form)
         if reply.status_code != 200:
             raise Unclear(f"the provider answered HTTP {reply.status_code}")
-        fields = read_reply(reply.body)
+        fields = read_reply(reply.body.replace(key, b"********"))
         if not text_of(fields, "code"):
             raise Unclear("the reply has no code")
         return fields

@@ -55,7 +55,7 @@ class EpaySettings:
     pid: str
     key: str
     types: tuple[str, ...]
-    shows: str  # `page` or `qr`.
+    shows: frozenset[str]  # `page`, `qr`.
     asks_by: str  # `GET` or `POST`.
     can_refund: bool
 

@@ -1,0 +1,36 @@
+"""A way to be paid is a file or two, its emulation, its tests and its rows in the registry."""
+
+import re
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = re.compile(
+    r"payments/channels/epay(_\w+)?\.py|sandbox/epay(_\w+)?\.py|sandbox/templates/epay(_\w+)?\.html"
+)
+
+
+def test_a_channel_touches_nothing_else() -> None:
+    """No other file of the product mentions Epay: what one channel needs, every channel has."""
+    word = re.compile(rb"(?<![a-z])epay|\xe6\x98\x93\xe6\x94\xaf\xe4\xbb\x98", re.IGNORECASE)
+    others = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "src").rglob("*"))
+        if path.is_file()
+        and path.suffix in {".py", ".html", ".sql", ".po", ".css", ".js", ".ts", ".toml"}
+        and "dist" not in path.parts
+        and not OURS.search(path.as_posix())
+        and word.search(path.read_bytes())
+    ]
+
+    assert [] == others
+
+
+def test_what_is_installed_is_what_the_project_registers() -> None:
+    """Channels and emulations are found where the project file says: `make setup` is not stale."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    for group in ("vendrail.channels", "vendrail.sandbox"):
+        installed = {point.name: point.value for point in entry_points(group=group)}
+        assert project["entry-points"][group].items() <= installed.items()
