@@ -13,6 +13,7 @@ WORDS = {
         "buy": "立即支付",
         "by page": "支付宝",
         "by code": "支付宝扫码",
+        "by wechat": "微信支付",
         "use": "使用此方式",
         "code": "此订单的支付二维码",
         "copy": "复制第 1 个卡密",
@@ -28,6 +29,7 @@ WORDS = {
         "buy": "Pay now",
         "by page": "Alipay",
         "by code": "Alipay, scan a code",
+        "by wechat": "WeChat Pay",
         "use": "Use this way",
         "code": "QR code to pay this order",
         "copy": "Copy key 1",
@@ -39,6 +41,9 @@ WORDS = {
         "steps": ["Ordered", "Paid", "Held", "Delivered", "Released"],
     },
 }
+
+# Where a buyer pays who chose a way that leads to its provider.
+CASHIERS = {"by page": "**/alipay/cashier/**", "by wechat": "**/epay/pay/**"}
 
 
 class Buyer:
@@ -78,8 +83,8 @@ class Buyer:
         await self.write("contact", contact)
         await self.choose(way)
         await self.tap("buy")
-        if way == "by page":
-            await self.page.wait_for_url("**/alipay/cashier/**")
+        if way in CASHIERS:
+            await self.page.wait_for_url(CASHIERS[way])
             found = re.search(r"\b([0-9A-Z]{26})\d\d\b", await self.page.content())
         else:
             await self.page.wait_for_url("**/orders/**")

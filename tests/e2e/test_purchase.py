@@ -40,6 +40,25 @@ async def test_b1_three_interactions_from_product_to_key(visit, language, script
     assert [] == browser.complaints
 
 
+@pytest.mark.parametrize("language", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_the_other_provider_sells_a_key_too(visit, language, scripts):
+    """Who chooses WeChat Pay pays over Epay, and reads the key within the promised time."""
+    browser = await visit(language, java_script_enabled=scripts)
+    buyer = await browser.enter()
+    await buyer.open_product()
+    serial = await buyer.place("by wechat")
+    begun = time.monotonic()
+    await buyer.confirm()
+    key = await buyer.read_key()
+
+    assert BUSY * PROMISED_S > time.monotonic() - begun
+    assert KEY.fullmatch(key)
+    assert buyer.page.url.startswith(f"{buyer.site}/orders/{serial}")
+    assert "sign=" not in buyer.page.url
+    assert [] == browser.complaints
+
+
 async def test_b5_timeline_shows_where_the_money_is(visit):
     """B5: the timeline tells ordered, paid, held, delivered, released, each with its moment."""
     buyer = await (await visit("en-US")).enter()

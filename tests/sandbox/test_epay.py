@@ -77,8 +77,8 @@ class Shop:
 class Bell:
     """A callback address: keeps each request line, and answers as it is told."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.heard: list[tuple[str, dict[str, str]]] = []
         self.answers: list[bytes] = []
         self._news = asyncio.Event()
@@ -111,11 +111,10 @@ class Bell:
 @pytest.fixture
 async def bell():
     """A callback address on a free port."""
-    bells: list[Bell] = []
-    server = await asyncio.start_server(lambda r, w: bells[0].answer(r, w), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    bells.append(Bell(f"http://127.0.0.1:{port}/callbacks/epay"))
-    yield bells[0]
+    made = Bell()
+    server = await asyncio.start_server(made.answer, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/callbacks/epay"
+    yield made
     server.close()
 
 
@@ -524,17 +523,21 @@ async def test_nothing_is_forgotten(home, bell):
     async with running(home) as door:
         shop.door = door
         assert 1 == (await shop.ask("order", out_trade_no="N1"))["status"]
-        assert 1 == (await door.get("/sandbox/epay/notifications"))["pending"]
+        (told,) = await bell.wait(1)
+        assert "N1" == told["out_trade_no"]
         assert (await registered(door, bell)).pid != shop.pid
 
 
 async def test_an_account_is_ready_for_use(door):
     """Whoever holds the control token is given an account, the same one each time."""
-    first = await door.post("/sandbox/accounts", {})
-    again = await door.post("/sandbox/accounts", {})
+    first = await door.post("/sandbox/accounts", "")
+    again = await door.post("/sandbox/accounts", "")
+    elsewhere = await door.post("/sandbox/accounts", "https://wallet.example")
     (account,) = first["accounts"]
 
     assert first == again
     assert ("epay", f"{door.url}/epay/") == (account["kind"], account["settings"]["url"])
+    settings = elsewhere["accounts"][0]["settings"]
+    assert {**account["settings"], "url": "https://wallet.example/epay/"} == settings
     bare = await door.client.post(f"{door.url}/sandbox/accounts", json={})
     assert bare.status_code == 401

@@ -15,7 +15,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 
 from vendrail.kernel.clock import Clock, SystemClock
-from vendrail.kernel.codec import encode
+from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.sandbox.emulations import (
     Emulation,
@@ -55,10 +55,11 @@ async def show_health() -> Response[bytes]:
 @post("/sandbox/accounts", guards=[require_token])
 async def open_accounts(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Open an account at each provider that needs no contract; the same ones again each time."""
-    base_url = str(request.base_url).rstrip("/")
+    wanted = decode(await request.body() or b'""', str)  # Where buyers reach the sandbox.
+    base_url = wanted or str(request.base_url).rstrip("/")
     emulations: list[Emulation] = request.app.state.emulations
     opened = [emulation.open_account(base_url) for emulation in emulations]
-    return answer_json({"accounts": [account for account in opened if account is not None]})
+    return answer_json({"accounts": [account for account in opened if account is not None]}, 201)
 
 
 def build(home: Path, *, clock: Clock | None = None, settings: Settings | None = None) -> Litestar:

@@ -1,4 +1,4 @@
-"""The till: our application at the sandbox, and the channel account that the buyers pay through."""
+"""The till: our accounts at the sandbox's providers, which the buyers pay through."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,23 +23,42 @@ class _Application(Record, frozen=True):
     alipay_public_key: str
 
 
-async def register(sandbox_url: str, sandbox_home: Path, public_key_pem: str) -> _Application:
-    """Register our public key with the sandbox; the same key gives the same application."""
+class _Ready(Record, frozen=True):
+    """An account that a provider of the sandbox opens without a key of ours."""
+
+    kind: str
+    title: str
+    settings: dict[str, str]
+
+
+class _ReadyList(Record, frozen=True):
+    accounts: list[_Ready]
+
+
+async def _ask(sandbox_url: str, sandbox_home: Path, path: str, body: object) -> bytes:
+    """Order something of the sandbox."""
     token = (sandbox_home / "control-token").read_text("utf-8").strip()
     async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
         try:
             answer = await client.post(
-                f"{sandbox_url}/sandbox/apps",
+                f"{sandbox_url}{path}",
                 headers={"authorization": f"Bearer {token}"},
-                content=encode({"public_key_pem": public_key_pem, "name": "Vendrail demo"}),
+                content=encode(body),
             )
         except httpx.HTTPError as error:
             raise Unavailable(
                 f"The sandbox at {sandbox_url} does not answer: {error!r}."
             ) from error
     if answer.status_code != 201:
-        raise Broken(f"The sandbox refused our application: {answer.text}")
-    told: Mapping[str, object] = decode(answer.content, dict[str, object])
+        raise Broken(f"The sandbox refused our account: {answer.text}")
+    return answer.content
+
+
+async def register(sandbox_url: str, sandbox_home: Path, public_key_pem: str) -> _Application:
+    """Register our public key with the sandbox; the same key gives the same application."""
+    body = {"public_key_pem": public_key_pem, "name": "Vendrail demo"}
+    answer = await _ask(sandbox_url, sandbox_home, "/sandbox/apps", body)
+    told: Mapping[str, object] = decode(answer, dict[str, object])
     return _Application(*(str(told[name]) for name in _Application.__struct_fields__))
 
 
@@ -47,6 +66,8 @@ async def open_till(
     house: House, folder: Folder, marker: Marker, local_url: str, public_url: str
 ) -> Marker:
     """Make our key pair at first start, register it, and keep the private key sealed.
+
+    Beside that every provider is used that opens an account by itself, after the first.
 
     The sandbox is asked at its local address; buyers' browsers go to its public one.
     """
@@ -70,8 +91,25 @@ async def open_till(
             "gateway_url": f"{public_url}/alipay/gateway.do",
         },
     )
-    (status,) = await payments.put_channels([account])
-    if status not in {ChannelStatus.CREATED, ChannelStatus.CHANGED, ChannelStatus.UNCHANGED}:
-        raise Broken(f"The demo's channel account was refused: {status}. Begin again with --fresh.")
+    opened = await _ask(local_url, folder.home / "sandbox", "/sandbox/accounts", public_url)
+    ready = decode(opened, _ReadyList).accounts
+    accounts = [account, *(_account_of(each) for each in ready)]
+    for status in await payments.put_channels(accounts):
+        if status not in {ChannelStatus.CREATED, ChannelStatus.CHANGED, ChannelStatus.UNCHANGED}:
+            raise Broken(
+                f"The demo's channel account was refused: {status}. Begin again with --fresh."
+            )
     # Only now: what is remembered is the half of a key whose other half is sealed.
     return folder.remember(marker, public_key_pem=public_key_pem)
+
+
+def _account_of(ready: _Ready) -> ChannelAccount:
+    """Write a channel account of what the sandbox opened for us."""
+    return ChannelAccount(
+        id=ChannelId(named_id(f"vendrail.demo.channel.{ready.kind}")),
+        name=ready.kind,
+        kind=ready.kind,
+        title=ready.title,
+        currencies=["CNY"],
+        settings=ready.settings,
+    )

@@ -31,8 +31,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "wallet": ("Wallet", "钱包"),
     "wallet_note": (
-        "the emulated Alipay opens when you pay: tap 确认付款; no real money moves",
-        "付款时自动打开的模拟支付宝：点“确认付款”，不涉及真实资金",
+        "the emulated wallet opens when you pay: tap 确认付款; no real money moves",
+        "付款时自动打开的模拟钱包：点“确认付款”，不涉及真实资金",
     ),
     "api": ("API", "接口"),
     "api_note": ("docs/start.md buys by curl", "docs/start.md 有 curl 示例"),
