@@ -55,7 +55,7 @@ async def test_the_other_provider_sells_a_key_too(visit, language, scripts):
     assert BUSY * PROMISED_S > time.monotonic() - begun
     assert KEY.fullmatch(key)
     assert buyer.page.url.startswith(f"{buyer.site}/orders/{serial}")
-    assert "sign=" not in buyer.page.url
+    assert "key=" not in buyer.page.url
     assert [] == browser.complaints
 
 
