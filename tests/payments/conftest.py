@@ -166,6 +166,13 @@ class Epay:
         signed = self.post("sign-notifications", {"pid": pid, "orders": list(orders)})
         return [each["body"].encode() for each in signed["notifications"]]
 
+    def give_back(self, channel: ChannelAccount, number: str, money: str) -> None:
+        """Give money back at the provider's own desk."""
+        form = {name: channel.settings[name] for name in ("pid", "key")}
+        form |= {"out_trade_no": number, "money": money}
+        reply = self._client.post("/epay/api.php?act=refund", data=form)
+        assert 1 == reply.json()["code"]
+
     def fault(self, kind: str, **more: object) -> None:
         """Order a fault."""
         self.post("faults", {"kind": kind, **more})

@@ -9,6 +9,7 @@ from tests.payments.conftest import (
     MERCHANT,
     altered,
     channel_of,
+    epay_channel,
     number_of,
     open_shop,
 )
@@ -316,6 +317,19 @@ async def test_methods_are_those_of_active_accounts(payments, key_app, alipay):
     assert [] == await payments.list_methods("USD")
     await payments.put_channels([replace(channel, is_active=False)])
     assert [] == await payments.list_methods("CNY")
+
+
+async def test_a_way_that_two_accounts_offer_is_shown_once(shop, epay):
+    """Buyers choose a way to pay, not an account; it goes over the first that offers it."""
+    second = epay_channel(epay.register(), epay.url)
+    assert ["created"] == await shop.payments.put_channels([second])
+    attempt = shop.attempt()
+
+    methods = await shop.payments.list_methods("CNY")
+    assert ["alipay", "alipay_qr", "wechat", "wechat_qr"] == [each.method for each in methods]
+    assert ["opened"] == await shop.payments.open_attempts([attempt])
+    ((view,),) = await shop.payments.read_attempts([attempt.order])
+    assert methods[0].channel == view.attempt.channel == shop.channel.id
 
 
 async def test_reading_gives_one_list_for_each_order(any_shop):

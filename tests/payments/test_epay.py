@@ -286,6 +286,19 @@ async def test_unclear_answers_are_asked_again(epay_shop, service, clock, kind, 
     assert 1 == len(await epay_shop.events())
 
 
+async def test_money_that_went_back_meanwhile_is_none(epay_shop, service, clock):
+    """What the provider gave back before we asked pays nothing, though a callback came."""
+    attempt = await epay_shop.opened()
+    (body,) = await epay_shop.sign(attempt)
+    epay_shop.epay.give_back(epay_shop.channel, number_of(attempt), "12.30")
+
+    assert [b"success"] == await epay_shop.tell(body)
+    for _ in range(4):
+        clock.advance(700)
+        await service.confirm_captures()
+    assert [] == await epay_shop.events()
+
+
 async def test_money_for_no_order_of_ours_goes_to_the_desk(epay_shop):
     """What was paid to us for an order we never had is kept, and a person decides."""
     stranger = epay_shop.attempt()

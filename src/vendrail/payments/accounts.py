@@ -160,13 +160,16 @@ class Accounts:
         return listed
 
     async def methods(self, currency: str) -> list[Method]:
-        """List the ways to pay that active accounts offer in a currency."""
-        return [
-            method
-            for account in (await self.all()).values()
-            for method in self.methods_of(account)
-            if currency in method.currencies
-        ]
+        """List the ways to pay that active accounts offer in a currency, each once.
+
+        A way that several accounts offer is that of the first: there an attempt would go.
+        """
+        first: dict[str, Method] = {}
+        for account in (await self.all()).values():
+            for method in self.methods_of(account):
+                if currency in method.currencies:
+                    first.setdefault(method.method, method)
+        return list(first.values())
 
     def methods_of(self, account: OpenAccount) -> list[Method]:
         """List what one account offers; an inactive one offers nothing."""

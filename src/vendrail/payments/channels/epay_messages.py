@@ -182,7 +182,9 @@ def read_query(fields: Mapping[str, Any], ask: Ask, settings: EpaySettings) -> Q
         return QueryAnswer(QueryOutcome.UNKNOWN, problem="answered about another merchant")
     if status == "0":
         return QueryAnswer(QueryOutcome.UNPAID)
-    if status not in {"1", "2"}:  # 2: paid, and given back since.
+    if status == "2":  # Paid, and given back whole by the provider since: there is no money.
+        return QueryAnswer(QueryOutcome.CLOSED)
+    if status != "1":
         return QueryAnswer(QueryOutcome.UNKNOWN, problem=f"status {status[:20]!r}")
     amount_minor, number = read_amount(text_of(fields, "money")), text_of(fields, "trade_no")
     if not amount_minor or not number:
