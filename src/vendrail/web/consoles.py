@@ -13,12 +13,25 @@ from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
+from vendrail.web.operator.deeds import Deeds
+from vendrail.web.operator.files import Files
+from vendrail.web.operator.proposals import Proposals
+from vendrail.web.operator.reviews import Reviews
+from vendrail.web.operator.sagas import Sagas
+from vendrail.web.operator.unmatched import Unmatched
 from vendrail.web.storefront.front import Front
 
 
 def operator_rooms(desk: Desk) -> list[Room]:
     """Give the rooms of the operator's console."""
-    return [operator_home(desk)]
+    deeds, files = Deeds(desk), Files(desk)
+    return [
+        operator_home(desk),
+        Reviews(desk, deeds, files),
+        Unmatched(desk, deeds, files),
+        Sagas(desk, deeds, files),
+        Proposals(desk, deeds),
+    ]
 
 
 def merchant_rooms(desk: Desk) -> list[Room]:

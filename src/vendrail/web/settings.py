@@ -30,4 +30,11 @@ class WebSettings(Record, frozen=True):
         int, Help("Lookups that one network address may try in a minute; 0: no limit.")
     ] = 10
     live_pages_max: Annotated[int, Help("Order pages that may be live at once.")] = 2_000
+    second_person_above_minor: Annotated[
+        int,
+        Help(
+            "An operator's act on more money than this, in minor units, is done when a second has"
+            " approved it; 0: never asked for."
+        ),
+    ] = 500_000
     cookie_days: Annotated[int, Help("How long a browser can open its orders again.")] = 90

@@ -159,7 +159,7 @@ class World:
             await house.stop()
 
 
-def make_app(house: House, home) -> Litestar:
+def make_app(house: House, home, **settings) -> Litestar:
     """Build the web face of a house."""
     kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger)
     apis = Apis(*map(house.api, kinds))
@@ -171,7 +171,7 @@ def make_app(house: House, home) -> Litestar:
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,
-        settings=WebSettings(home=home, public_url=SITE, default_language="en"),
+        settings=WebSettings(home=home, public_url=SITE, default_language="en", **settings),
     )
     return Litestar(list(web.handlers), openapi_config=None, logging_config=None)
 

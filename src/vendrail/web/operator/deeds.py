@@ -1,0 +1,171 @@
+"""Deeds: what operators do, each logged before it is done; large ones with a second person."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.identity import (
+    Act,
+    ChangeStatus,
+    Permission,
+    Proposal,
+    ProposalState,
+    ProposalVerdict,
+    ProposalView,
+)
+from vendrail.kernel.ids import derive, new_id
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk
+from vendrail.web.languages import message
+from vendrail.web.pages import onward
+from vendrail.web.storefront.front import Page
+
+
+class Said(StrEnum):
+    """How a deed ended, as a page says it."""
+
+    DONE = "done"
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    EXISTS = "exists"
+    NO_REASON = "no_reason"
+    NOT_FOUND = "not_found"
+    OTHERWISE = "otherwise"
+    NOT_ALLOWED = "not_allowed"
+    ENDED = "ended"
+    ORDER_UNKNOWN = "order_unknown"
+    AMOUNT_DIFFERS = "amount_differs"
+    NEVER_ASKED = "never_asked"
+    PROVIDER_DISAGREES = "provider_disagrees"
+    NOTHING_WAITS = "nothing_waits"
+
+
+TEXTS = {
+    Said.DONE: message("Done. The platform does the rest by itself."),
+    Said.PROPOSED: message(
+        "It is above the limit: a second person must approve it under “Approvals”."
+    ),
+    Said.APPROVED: message("Approved, and done."),
+    Said.REFUSED: message("Refused. Nothing was done."),
+    Said.EXISTS: message("That was decided so before; nothing was changed."),
+    Said.NO_REASON: message("Say why: whoever reads the log later has nothing else."),
+    Said.NOT_FOUND: message("It does not wait here any more."),
+    Said.OTHERWISE: message("It was decided otherwise before."),
+    Said.NOT_ALLOWED: message("Another person must approve it, one who may do this."),
+    Said.ENDED: message("It was decided already, or its time is over."),
+    Said.ORDER_UNKNOWN: message("No order has that number."),
+    Said.AMOUNT_DIFFERS: message(
+        "That order is of another amount. Give the money back, or choose one that it pays whole."
+    ),
+    Said.NEVER_ASKED: message("That order never asked for a payment."),
+    Said.PROVIDER_DISAGREES: message("The provider, asked again, does not know of this money."),
+    Said.NOTHING_WAITS: message("Nothing of it waits any more."),
+}
+GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS})
+
+Run = Callable[[Mapping[str, str], str], Awaitable[Said]]  # Given what to do, and who does it.
+
+
+class Deed(NamedTuple):
+    """One kind of deed; `act` is its name in the log."""
+
+    act: str
+    permission: Permission
+    run: Run
+
+
+class Deeds:
+    """Does deeds for callers: reason, second person, log, then the deed itself."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._identity = desk.apis.identity
+        self._above_minor = desk.front.settings.second_person_above_minor
+        self._known: dict[str, Deed] = {}
+
+    def add(self, deed: Deed) -> None:
+        """Make a kind of deed known, also to whoever approves it later."""
+        self._known[deed.act] = deed
+
+    async def do(
+        self,
+        caller: Caller,
+        act: str,
+        subject: str,
+        payload: Mapping[str, str],
+        *,
+        amount_minor: int = 0,
+        merchant: UUID | None = None,
+    ) -> Said:
+        """Do it now, or put it up for a second person."""
+        deed, reason = self._known[act], caller.written("reason")
+        if not reason:
+            return Said.NO_REASON
+        told = {**payload, "reason": reason}
+        now = self._desk.clock.now()
+        if self._above_minor and amount_minor > self._above_minor:
+            # The same deed on the same day is one proposal, however often it is sent.
+            id = derive(UUID(int=0), f"{now.date()}|{act}|{subject}|{sorted(payload.items())}")
+            proposal = Proposal(id, act, subject, told, deed.permission, reason, caller.actor)
+            [view] = await self._identity.propose_acts([proposal])
+            return Said.PROPOSED if view.state is ProposalState.OPEN else Said.ENDED
+        await self.log(caller, act, subject, merchant=merchant, after=payload, reason=reason)
+        return await deed.run(told, caller.person.email)
+
+    async def log(
+        self,
+        caller: Caller,
+        act: str,
+        subject: str,
+        *,
+        merchant: UUID | None = None,
+        before: Mapping[str, str] | None = None,
+        after: Mapping[str, str] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Write an act of an operator to the log, before it is done."""
+        id = new_id(self._desk.clock.now())
+        told = Act(
+            id, caller.actor, act, subject, merchant, dict(before or {}), dict(after or {}), reason
+        )
+        await self._identity.record_acts([told])
+
+    async def decide(self, caller: Caller, view: ProposalView, *, is_approved: bool) -> Said:
+        """Say yes or no to what somebody has put up; a yes is carried out at once, once."""
+        verdict = ProposalVerdict(view.proposal.id, is_approved, caller.actor)
+        [status] = await self._identity.decide_proposals([verdict])
+        if status is ChangeStatus.NOT_ALLOWED:
+            return Said.NOT_ALLOWED
+        if status is not ChangeStatus.CHANGED and view.state is not ProposalState.APPROVED:
+            return Said.ENDED
+        return await self.finish(caller, view) if is_approved else Said.REFUSED
+
+    async def finish(self, caller: Caller, view: ProposalView) -> Said:
+        """Carry out what was approved; what broke off between yes and deed is done again here."""
+        put = view.proposal
+        if not caller.may(put.permission):
+            return Said.NOT_ALLOWED
+        deed = self._known.get(put.act)
+        [status] = await self._identity.finish_proposals([put.id])
+        if deed is None or status is not ChangeStatus.CHANGED:
+            return Said.ENDED
+        approver = view.decided_by or caller.person.email
+        said = await deed.run(put.payload, f"{put.by.name}, approved by {approver}")
+        return Said.APPROVED if said in GOOD else said
+
+    def said(self, caller: Caller) -> str:
+        """Give what the page that sent us here wants to be said, in the caller's language."""
+        code = caller.asked("said")
+        known = {each.value: text for each, text in TEXTS.items() if each in GOOD}
+        return self._desk.say(caller, known[code]) if code in known else ""
+
+    def problem(self, caller: Caller, said: Said | None) -> str:
+        """Say why a deed was not done."""
+        return self._desk.say(caller, TEXTS[said]) if said is not None else ""
+
+
+def back_to(path: str, said: Said) -> Page:
+    """Lead to a page that says how it ended."""
+    return onward(f"{path}?said={said}")

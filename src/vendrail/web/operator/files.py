@@ -1,0 +1,76 @@
+"""All that is known of an order, as its file: what was bought, paid, and given back."""
+
+import asyncio
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.orders import (
+    OrderId,
+    OrderQuery,
+    OrderSearch,
+    OrderView,
+    RefundView,
+    SoldOrder,
+)
+from vendrail.api.payments import AttemptView, Capture
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import from_serial
+from vendrail.web.console.desk import Desk
+
+_MERCHANTS_MAX = 1_000
+
+
+class OrderFile(NamedTuple):
+    """One order with its payments and refunds, never its keys."""
+
+    view: OrderView
+    sold: SoldOrder | None  # With the contact, where the order can still be found.
+    attempts: list[AttemptView]
+    captures: list[Capture]
+    refunds: list[RefundView]
+
+    @property
+    def left_minor(self) -> int:
+        """Give what could still be given back."""
+        gone = sum(each.amount_minor for each in self.refunds if each.state != "failed")
+        return self.view.amount_minor - gone
+
+
+def read_id(text: str) -> UUID | None:
+    """Read a serial number or an id out of an address or a form; None: it is neither."""
+    cleaned = text.strip()
+    try:
+        return UUID(cleaned) if len(cleaned) >= 32 else from_serial(cleaned)
+    except (ValueError, Malformed):
+        return None
+
+
+class Files:
+    """Reads orders' files, and merchants' names."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def read(self, order: UUID | None) -> OrderFile | None:
+        """Read the file of an order; None: there is none."""
+        if order is None:
+            return None
+        id, apis = OrderId(order), self._desk.apis
+        [view] = await apis.orders.read_orders([OrderQuery(id, None)])
+        if view is None:
+            return None
+        [attempts], [captures], [refunds], [found] = await asyncio.gather(
+            apis.payments.read_attempts([id]),
+            apis.payments.read_captures([id]),
+            apis.orders.read_refunds([id]),
+            apis.orders.find_orders([OrderSearch(None, view.serial)]),
+        )
+        sold = next((each for each in found if each.view.id == id), None)
+        return OrderFile(view, sold, attempts, captures, refunds)
+
+    async def merchant_names(self) -> dict[UUID, str]:
+        """Give merchants' names: as identity knows them, else as their shops say."""
+        shops = await self._desk.front.calls.shops()
+        known = await self._desk.apis.identity.list_merchants(_MERCHANTS_MAX)
+        named: dict[UUID, str] = {each.merchant: each.merchant_name or each.name for each in shops}
+        return named | {each.id: each.name for each in known if each.name}

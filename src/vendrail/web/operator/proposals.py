@@ -1,0 +1,62 @@
+"""Approvals: what one person has put up and a second must say yes to."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import ProposalState, ProposalView
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.operator.deeds import GOOD, Deeds, Said, back_to
+from vendrail.web.operator.files import read_id
+from vendrail.web.storefront.front import Page
+
+_PATH = "/operator/approvals"
+_SHOWN_MAX = 100
+
+
+class Proposals:
+    """The desk of second persons; everybody sees it, who holds the permission may approve."""
+
+    entries = (Entry(_PATH, message("Approvals"), "check"),)
+
+    def __init__(self, desk: Desk, deeds: Deeds) -> None:
+        self._desk, self._deeds = desk, deeds
+        self._identity = desk.apis.identity
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        return [
+            self._desk.get(_PATH, self.table, None),
+            self._desk.post(f"{_PATH}/{{proposal:str}}", self.decide, None, is_grave=True),
+        ]
+
+    async def table(self, caller: Caller) -> Page:
+        """List what waits and what became of the rest."""
+        return await self._list(caller)
+
+    async def _list(self, caller: Caller, said: Said | None = None) -> Page:
+        views = await self._identity.list_proposals(None, _SHOWN_MAX)
+        return self._desk.page(
+            caller,
+            "operator/approvals.html",
+            path=_PATH,
+            status=200 if said is None else 422,
+            waiting=[each for each in views if each.state in _LIVE],
+            ended=[each for each in views if each.state not in _LIVE],
+            done=self._deeds.said(caller),
+            problem=self._deeds.problem(caller, said),
+        )
+
+    async def decide(self, caller: Caller) -> Page:
+        """Approve and carry out, or refuse."""
+        wanted = read_id(caller.part("proposal"))
+        views = await self._identity.list_proposals(None, 1_000)
+        view: ProposalView | None = next((v for v in views if v.proposal.id == wanted), None)
+        decision = caller.written("decision")
+        if view is None or decision not in ("approve", "refuse"):
+            return self._desk.problem(caller.request, 404, caller)
+        said = await self._deeds.decide(caller, view, is_approved=decision == "approve")
+        return back_to(_PATH, said) if said in GOOD else await self._list(caller, said)
+
+
+_LIVE = (ProposalState.OPEN, ProposalState.APPROVED)

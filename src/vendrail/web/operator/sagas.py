@@ -1,0 +1,95 @@
+"""Sagas that have not ended: what they wait for, what went wrong, and looking again."""
+
+from collections.abc import Mapping
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import Permission
+from vendrail.api.orders import SagaView
+from vendrail.kernel.ids import to_serial
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
+from vendrail.web.operator.files import Files, read_id
+from vendrail.web.storefront.front import Page
+
+_PATH = "/operator/sagas"
+_READ_MAX, _SHOWN_MAX = 1_000, 100
+_STATES = ("stuck", "waiting", "undoing", "running")
+_RETRIED = "saga.retried"
+
+
+class Sagas:
+    """The desk of what has not ended."""
+
+    entries = (Entry(_PATH, message("Stuck"), "alert", Permission.SAGAS_WRITE),)
+
+    def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
+        self._desk, self._deeds, self._files = desk, deeds, files
+        self._orders = desk.apis.orders
+        deeds.add(Deed(_RETRIED, Permission.SAGAS_WRITE, self._retry))
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        desk, permission = self._desk, Permission.SAGAS_WRITE
+        return [
+            desk.get(_PATH, self.table, permission),
+            desk.get(f"{_PATH}/{{saga:str}}", self.show, permission),
+            desk.post(f"{_PATH}/{{saga:str}}", self.act, permission),
+        ]
+
+    async def table(self, caller: Caller) -> Page:
+        """List what is stuck, or what else has not ended, oldest first."""
+        state = caller.asked("state") or "stuck"
+        found = await self._orders.list_sagas(_READ_MAX)
+        fitting = [each for each in found if state in ("all", each.state)]
+        return self._desk.page(
+            caller,
+            "operator/sagas.html",
+            sagas=fitting[:_SHOWN_MAX],
+            has_more=len(fitting) > _SHOWN_MAX or len(found) == _READ_MAX,
+            counts={name: sum(s.state == name for s in found) for name in _STATES},
+            state=state,
+            done=self._deeds.said(caller),
+        )
+
+    async def _find(self, caller: Caller) -> SagaView | None:
+        wanted = read_id(caller.part("saga"))
+        found = await self._orders.list_sagas(10_000) if wanted else []
+        return next((each for each in found if each.id == wanted), None)
+
+    async def show(self, caller: Caller) -> Page:
+        """Show one of them with its order, and what can be done."""
+        return await self._show(caller)
+
+    async def _show(self, caller: Caller, said: Said | None = None) -> Page:
+        saga = await self._find(caller)
+        if saga is None:
+            return back_to(_PATH, Said.NOT_FOUND)
+        return self._desk.page(
+            caller,
+            "operator/saga.html",
+            status=200 if said is None else 422,
+            saga=saga,
+            file=await self._files.read(saga.order),
+            names=await self._files.merchant_names(),
+            reason=caller.written("reason"),
+            problem=self._deeds.problem(caller, said),
+        )
+
+    async def act(self, caller: Caller) -> Page:
+        """Let it look again."""
+        saga = await self._find(caller)
+        if saga is None:
+            return back_to(_PATH, Said.NOT_FOUND)
+        serial = to_serial(saga.id)
+        said = await self._deeds.do(
+            caller, _RETRIED, f"saga:{serial}", {"saga": serial, "kind": saga.kind}
+        )
+        return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
+
+    async def _retry(self, told: Mapping[str, str], _person: str) -> Said:
+        saga = read_id(told["saga"])
+        [is_woken] = await self._orders.wake_sagas([saga]) if saga else [False]
+        return Said.DONE if is_woken else Said.NOTHING_WAITS

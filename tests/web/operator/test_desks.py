@@ -1,0 +1,242 @@
+"""The desks of the operator's console: reviews, unmatched money, stuck sagas, approvals."""
+
+import re
+from uuid import UUID
+
+import pytest
+from tests.web.console.conftest import make_app
+
+from vendrail.api.identity import ActQuery, Role
+from vendrail.api.orders import OrderId
+from vendrail.kernel.ids import new_id, to_serial
+
+
+async def test_a_review_is_released_and_delivered(world):
+    """A risk officer sees why an order waits, releases it with a reason, and it is delivered."""
+    browser = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    order = world.orders["watched"]
+    path = f"/operator/reviews/{to_serial(order)}"
+    await browser.go("/operator/reviews")
+    assert f'href="{path}"' in browser.page.text
+    assert "Is on the list to be reviewed" in browser.text
+    await browser.go(path)
+    assert "watched@example.com" in browser.text
+    assert "S1-KEY" not in browser.page.text
+    await browser.send(path, decision="release", reason="a known buyer")
+    await world.market.run()
+
+    assert "/operator/reviews" == browser.path
+    assert "Nothing waits" in browser.text
+    assert "delivered" == await world.market.state(order)
+    [[act]] = await world.identity.list_acts([ActQuery(None, 1, act="review.")])
+    assert ("review.released", "ri@rail.example", "a known buyer") == (
+        act.act,
+        act.by.name,
+        act.reason,
+    )
+    assert f"order:{to_serial(order)}" == act.subject
+    assert "10.0.0.1" == act.by.origin.address
+
+
+async def test_a_review_is_refused_and_refunded(world):
+    """Refused, the money goes back; the verdict cannot be turned round after."""
+    browser = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    path = f"/operator/reviews/{to_serial(world.orders['watched'])}"
+    await browser.go(path)
+    await browser.send(path, decision="refuse", reason="a thief")
+    for _ in range(5):  # A busy provider is asked again.
+        await world.market.run()
+        world.clock.advance(30)
+    await browser.go(path)
+    assert "does not wait for a review" in browser.text
+    await browser.go("/operator/reviews")
+    await browser.go("/console/account")
+    await browser.send(path, decision="release", reason="too late")
+
+    assert 422 == browser.page.status_code
+    assert "refunded" == await world.market.state(world.orders["watched"])
+
+
+async def test_a_reason_is_needed(world):
+    """Without a reason nothing is decided and nothing logged."""
+    browser = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    path = f"/operator/reviews/{to_serial(world.orders['watched'])}"
+    await browser.go(path)
+    await browser.send(path, decision="release", reason="  ")
+
+    assert 422 == browser.page.status_code
+    assert "Say why" in browser.text
+    assert "paid review" == await world.market.state(world.orders["watched"])
+    assert [] == await world.acts(act="review.")
+
+
+async def test_unmatched_money_is_matched_to_an_order(world):
+    """Money for an order that is not there shows with orders of its amount; matched, it fills one.
+
+    An order of another amount is refused: it would be stuck, for lack of money.
+    """
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    target = to_serial(world.orders["expired"])
+    await world.market.pay(OrderId(new_id(world.clock.now())))
+    await browser.go("/operator/unmatched")
+    assert "The order is unknown" in browser.text
+    assert "The amount differs" in browser.text
+    less, fitting = re.findall(r'href="(/operator/unmatched/\w{26})"', browser.page.text)
+    await browser.go(less)
+    await browser.send(less, decision="match", order="no number", reason="proof")
+    assert "No order has that number" in browser.text
+    await browser.send(less, decision="match", order=target, reason="proof")
+    assert 422 == browser.page.status_code
+    assert "of another amount" in browser.text
+    await browser.go(fitting)
+    assert f'value="{target}"' in browser.page.text
+    await browser.send(fitting, decision="match", order=target, reason="sent proof")
+    await world.market.run()
+
+    assert "/operator/unmatched" == browser.path
+    assert "delivered" == await world.market.state(world.orders["expired"])
+    assert ["unmatched.matched"] == await world.acts(act="unmatched.")
+
+
+async def test_unmatched_money_is_given_back(world):
+    """Nobody's money goes back, once."""
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await browser.go("/operator/unmatched")
+    path = re.search(r'href="(/operator/unmatched/\w{26})"', browser.page.text)[1]
+    await browser.go(path)
+    for _ in range(2):
+        await browser.send(path, decision="refund", reason="nobody claims it")
+        await browser.go("/console/account")
+    await world.market.run()
+
+    assert ["unmatched.refunded"] == await world.acts(act="unmatched.")
+    assert [] == await world.market.payments.list_unmatched(10)
+
+
+async def test_much_money_needs_a_second_person(world):
+    """Above the limit a deed waits for another who may do it; the first cannot approve it."""
+    world.app = make_app(world.house, world.market.house.platform.home,
+                         second_person_above_minor=500)  # fmt: skip
+    first = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    risk = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    await first.go("/operator/unmatched")
+    path = re.search(r'href="(/operator/unmatched/\w{26})"', first.page.text)[1]
+    await first.go(path)
+    for _ in range(2):  # Sent twice, it is one proposal.
+        await first.send(path, decision="refund", reason="nobody claims it")
+        assert "a second person must approve" in first.text
+        await first.go(path)
+    assert 1 == len(await world.market.payments.list_unmatched(10))
+    await first.go("/operator/approvals")
+    [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', first.page.text))
+    await first.send(approval, decision="approve")
+    assert 422 == first.page.status_code
+    await risk.go("/operator/approvals")
+    assert approval not in risk.page.text
+    await risk.send(approval, decision="approve")
+    assert 422 == risk.page.status_code
+    await other.go("/operator/approvals")
+    assert "nobody claims it" in other.text
+    await other.send(approval, decision="approve")
+    assert "Approved, and done" in other.text
+    await other.send(approval, decision="approve")
+    await world.market.run()
+
+    assert 422 == other.page.status_code
+    assert [] == await world.market.payments.list_unmatched(10)
+    assert ["unmatched.refunded.proposed", "unmatched.refunded.approved"] == await world.acts(
+        act="unmatched."
+    )
+
+
+async def test_a_proposal_is_refused_or_taken_back(world):
+    """Refused, nothing is done, and it cannot be approved after."""
+    world.app = make_app(world.house, world.market.house.platform.home,
+                         second_person_above_minor=500)  # fmt: skip
+    first = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await first.go("/operator/unmatched")
+    path = re.search(r'href="(/operator/unmatched/\w{26})"', first.page.text)[1]
+    await first.go(path)
+    await first.send(path, decision="refund", reason="nobody claims it")
+    await first.go("/operator/approvals")
+    [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', first.page.text))
+    await first.send(approval, decision="refuse")
+    await other.go("/operator/approvals")
+    await other.go("/console/account")
+    await other.send(approval, decision="approve")
+
+    assert 422 == other.page.status_code
+    assert 1 == len(await world.market.payments.list_unmatched(10))
+
+
+async def test_an_approval_wants_a_fresh_proof(world):
+    """Half an hour after the last code, an approval leads to a code first, and is not done."""
+    other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await other.go("/operator/approvals")
+    world.clock.advance(31 * 60)
+    await other.go("/console/account")
+    answer = await other.send(f"/operator/approvals/{'0' * 26}", raw=True, decision="approve")
+    assert answer.headers["location"].startswith("/console/confirm")
+    await other.go(answer.headers["location"])
+    await other.send("/console/confirm", code=world.code(other.secret), next="/operator/approvals")
+
+    assert "/operator/approvals" == other.path
+
+
+async def test_a_waiting_saga_looks_again(world):
+    """What has not ended is listed by state, shown with its order, and woken with a reason."""
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await browser.go("/operator/sagas")
+    assert "Nothing waits" in browser.text
+    await browser.go("/operator/sagas?state=waiting")
+    path = re.search(r'href="(/operator/sagas/\w{26})"', browser.page.text)[1]
+    await browser.go(path)
+    assert to_serial(world.orders["watched"]) in browser.page.text
+    await browser.send(path, reason="the provider is back")
+
+    assert "/operator/sagas" == browser.path
+    assert ["saga.retried"] == await world.acts(act="saga.")
+
+
+FORMS = {
+    "/operator/reviews": Role.OPERATOR_RISK,
+    "/operator/unmatched": Role.OPERATOR_FINANCE,
+    "/operator/sagas": Role.OPERATOR_FINANCE,
+}
+
+
+async def test_each_desk_is_for_its_roles(world):
+    """Support does no finance acts, risk none of them either; a merchant's person sees no desk."""
+    people = {
+        Role.OPERATOR_SUPPORT: set(),
+        Role.OPERATOR_RISK: {"/operator/reviews"},
+        Role.OPERATOR_FINANCE: {"/operator/unmatched", "/operator/sagas"},
+        Role.OPERATOR_ADMIN: set(FORMS),
+    }
+    some = to_serial(UUID(int=7))
+    for role, allowed in people.items():
+        browser = await world.join(f"{role.value}@rail.example", role)
+        await browser.go("/operator")
+        linked = set(re.findall(r'href="(/operator/[a-z]+)"', browser.page.text))
+        assert allowed == linked & set(FORMS)
+        for path in FORMS:
+            expected = 200 if path in allowed else 403
+            assert expected == (await browser.go(path)).status_code
+            await browser.go("/operator/approvals")
+            sent = await browser.send(f"{path}/{some}", raw=True, decision="x", reason="y")
+            assert (sent.status_code == 403) is (path not in allowed)
+    owner = await world.join("bo@north.example", Role.OWNER)
+    for path in (*FORMS, "/operator", "/operator/approvals"):
+        assert 404 == (await owner.go(path)).status_code
+
+
+@pytest.mark.parametrize("path", [*FORMS, "/operator/approvals"])
+async def test_x13_desks_take_no_foreign_forms(world, path):
+    """X13: a deed without this browser's token is refused before anything is looked up."""
+    browser = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    some = to_serial(UUID(int=7))
+    answer = await browser.http.post(f"{path}/{some}", data={"decision": "refund", "reason": "x"})
+
+    assert 403 == answer.status_code
