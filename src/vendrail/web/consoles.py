@@ -15,6 +15,7 @@ from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
+from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.reviews import Reviews
 from vendrail.web.operator.sagas import Sagas
@@ -27,6 +28,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
     deeds, files = Deeds(desk), Files(desk)
     return [
         operator_home(desk),
+        OrdersDesk(desk, deeds, files),
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),
         Sagas(desk, deeds, files),

@@ -81,7 +81,11 @@ async def test_unmatched_money_is_matched_to_an_order(world):
     await browser.go("/operator/unmatched")
     assert "The order is unknown" in browser.text
     assert "The amount differs" in browser.text
-    less, fitting = re.findall(r'href="(/operator/unmatched/\w{26})"', browser.page.text)
+    rows = browser.page.text.split("<tbody>")[1].split("</tr>")
+    less, fitting = (
+        re.search(r'href="([^"]+)"', next(row for row in rows if word in row))[1]
+        for word in ("The amount differs", "The order is unknown")
+    )
     await browser.go(less)
     await browser.send(less, decision="match", order="no number", reason="proof")
     assert "No order has that number" in browser.text

@@ -40,6 +40,11 @@ class Said(StrEnum):
     NEVER_ASKED = "never_asked"
     PROVIDER_DISAGREES = "provider_disagrees"
     NOTHING_WAITS = "nothing_waits"
+    NOT_PAID = "not_paid"
+    PROVIDER_SILENT = "provider_silent"
+    NOT_DELIVERED = "not_delivered"
+    MORE_THAN_LEFT = "more_than_left"
+    NO_AMOUNT = "no_amount"
 
 
 TEXTS = {
@@ -62,6 +67,13 @@ TEXTS = {
     Said.NEVER_ASKED: message("That order never asked for a payment."),
     Said.PROVIDER_DISAGREES: message("The provider, asked again, does not know of this money."),
     Said.NOTHING_WAITS: message("Nothing of it waits any more."),
+    Said.NOT_PAID: message("The provider was asked: nobody has paid this order."),
+    Said.PROVIDER_SILENT: message("The provider did not answer. Nothing is assumed: ask again."),
+    Said.NOT_DELIVERED: message(
+        "It was not delivered. An unpaid order expires by itself; one that waits is reviewed."
+    ),
+    Said.MORE_THAN_LEFT: message("That is more than is left of its payment."),
+    Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS})
 

@@ -1,0 +1,218 @@
+"""All orders: found by any number, followed step by step, asked about and given back."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from urllib.parse import urlencode
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import Permission
+from vendrail.api.orders import (
+    OrderId,
+    OrderSearch,
+    OrderState,
+    RefundOrder,
+    RefundOrderStatus,
+    SoldOrderQuery,
+)
+from vendrail.api.payments import AttemptState
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import new_id, to_serial
+from vendrail.kernel.money import from_text, to_text
+from vendrail.web.amounts import time_zone
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
+from vendrail.web.operator.files import Files, OrderFile, read_id
+from vendrail.web.storefront.front import Page
+
+_PATH = "/operator/orders"
+_SHOWN_MAX = 50
+_CONFIRMED, _REFUNDED = "payment.asked", "order.refunded"
+_UNPAID = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
+_SAID = {
+    RefundOrderStatus.ACCEPTED: Said.DONE,
+    RefundOrderStatus.EXISTS: Said.EXISTS,
+    RefundOrderStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
+    RefundOrderStatus.ORDER_NOT_FOUND: Said.ORDER_UNKNOWN,
+    RefundOrderStatus.NOT_PAID: Said.NOT_DELIVERED,
+    RefundOrderStatus.MORE_THAN_CAPTURED: Said.MORE_THAN_LEFT,
+}
+
+
+class OrdersDesk:
+    """Orders of all merchants."""
+
+    entries = (Entry(_PATH, message("Orders"), "list", Permission.ORDERS_READ),)
+
+    def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
+        self._desk, self._deeds, self._files = desk, deeds, files
+        self._orders, self._payments = desk.apis.orders, desk.apis.payments
+        deeds.add(Deed(_CONFIRMED, Permission.ORDERS_WRITE, self._ask))
+        deeds.add(Deed(_REFUNDED, Permission.REFUNDS_WRITE, self._refund))
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        desk, one = self._desk, f"{_PATH}/{{order:str}}"
+        return [
+            desk.get(_PATH, self.table, Permission.ORDERS_READ),
+            desk.get(one, self.show, Permission.ORDERS_READ),
+            desk.post(f"{one}/ask", self.ask, Permission.ORDERS_WRITE),
+            desk.post(f"{one}/refund", self.refund, Permission.REFUNDS_WRITE, is_grave=True),
+        ]
+
+    async def table(self, caller: Caller) -> Page:
+        """List orders, newest first, or find some by a number or contact."""
+        words, state = caller.asked("q"), caller.asked("state")
+        merchant = read_id(caller.asked("merchant"))
+        day_from, day_to = _day(caller.asked("from")), _day(caller.asked("to"))
+        older = ""
+        if words:
+            [found] = await self._orders.find_orders([OrderSearch(merchant, words)])
+        else:
+            before = read_id(caller.asked("before"))
+            query = SoldOrderQuery(
+                merchant,
+                state=OrderState(state) if state in {each.value for each in OrderState} else None,
+                since=self._midnight(day_from),
+                until=self._midnight(day_to, 1),
+                before=OrderId(before) if before else None,
+                orders_max=_SHOWN_MAX + 1,
+            )
+            [found] = await self._orders.list_orders([query])
+            if len(found) > _SHOWN_MAX:
+                found = found[:_SHOWN_MAX]
+                kept = {k: v for k in ("state", "merchant", "from", "to") if (v := caller.asked(k))}
+                older = f"{_PATH}?{urlencode(kept | {'before': found[-1].view.serial})}"
+        is_first = not words and not caller.asked("before")
+        return self._desk.page(
+            caller,
+            "operator/orders.html",
+            orders=found,
+            older=older,
+            words=words,
+            state=state,
+            states=[each.value for each in OrderState],
+            merchant=merchant,
+            day_from=day_from,
+            day_to=day_to,
+            names=await self._files.merchant_names(),
+            is_live=is_first,
+            is_filtered=bool(state or merchant or day_from or day_to),
+        )
+
+    def _midnight(self, day: date | None, days: int = 0) -> datetime | None:
+        if day is None:
+            return None
+        zone = time_zone(self._desk.front.settings.time_zone)
+        return datetime.combine(day + timedelta(days=days), time(), zone)
+
+    async def show(self, caller: Caller) -> Page:
+        """Show the file of an order, and what can be done."""
+        file = await self._files.read(read_id(caller.part("order")))
+        if file is None:
+            return self._desk.problem(caller.request, 404, caller)
+        return await self._show(caller, file)
+
+    async def _show(self, caller: Caller, file: OrderFile, said: Said | None = None) -> Page:
+        state = file.view.state
+        is_unpaid = state in _UNPAID and not file.captures and bool(file.attempts)
+        has_left = state is OrderState.DELIVERED and file.left_minor > 0
+        return self._desk.page(
+            caller,
+            "operator/order.html",
+            status=200 if said is None else 422,
+            file=file,
+            names=await self._files.merchant_names(),
+            can_ask=is_unpaid and caller.may(Permission.ORDERS_WRITE),
+            can_refund=has_left and caller.may(Permission.REFUNDS_WRITE),
+            can_review=file.view.waiting == "review" and caller.may(Permission.REVIEWS_WRITE),
+            left_text=to_text(file.left_minor, file.view.currency) if has_left else "",
+            nonce=caller.written("nonce") or to_serial(new_id(self._desk.clock.now())),
+            amount=caller.written("amount", 20),
+            reason=caller.written("reason"),
+            done=self._deeds.said(caller),
+            problem=self._deeds.problem(caller, said),
+        )
+
+    async def ask(self, caller: Caller) -> Page:
+        """Ask the provider whether an order has been paid; if so, it is filled as always."""
+        file = await self._files.read(read_id(caller.part("order")))
+        if file is None:
+            return self._desk.problem(caller.request, 404, caller)
+        view = file.view
+        said = await self._deeds.do(
+            caller,
+            _CONFIRMED,
+            f"order:{view.serial}",
+            {"order": view.serial, **_money(view.amount_minor, view.currency)},
+            amount_minor=view.amount_minor,
+            merchant=view.merchant,
+        )
+        if said in GOOD:
+            return back_to(f"{_PATH}/{view.serial}", said)
+        return await self._show(caller, file, said)
+
+    async def _ask(self, told: Mapping[str, str], _person: str) -> Said:
+        """Nothing is believed but what the provider says: money it knows of is recorded by it."""
+        order = read_id(told["order"])
+        if order is None:
+            return Said.ORDER_UNKNOWN
+        [attempts] = await self._payments.read_attempts([order])
+        if not attempts:
+            return Said.NEVER_ASKED
+        states = await self._payments.query_attempts([each.attempt.id for each in attempts])
+        if AttemptState.CAPTURED in states:
+            await self._orders.wake_orders([OrderId(order)])
+            return Said.DONE
+        return Said.PROVIDER_SILENT if None in states else Said.NOT_PAID
+
+    async def refund(self, caller: Caller) -> Page:
+        """Give money of a delivered order back, whole or in part."""
+        file = await self._files.read(read_id(caller.part("order")))
+        nonce = read_id(caller.written("nonce"))
+        if file is None or nonce is None:
+            return self._desk.problem(caller.request, 404, caller)
+        view, text = file.view, caller.written("amount", 20)
+        try:
+            amount_minor = from_text(text, view.currency) if text else file.left_minor
+        except Malformed:
+            amount_minor = 0
+        if amount_minor <= 0:
+            return await self._show(caller, file, Said.NO_AMOUNT)
+        said = await self._deeds.do(
+            caller,
+            _REFUNDED,
+            f"order:{view.serial}",
+            {
+                "order": view.serial,
+                "refund": to_serial(nonce),
+                **_money(amount_minor, view.currency),
+            },
+            amount_minor=amount_minor,
+            merchant=view.merchant,
+        )
+        if said in GOOD:
+            return back_to(f"{_PATH}/{view.serial}", said)
+        return await self._show(caller, file, said)
+
+    async def _refund(self, told: Mapping[str, str], person: str) -> Said:
+        order, refund = read_id(told["order"]), read_id(told["refund"])
+        if order is None or refund is None:
+            return Said.ORDER_UNKNOWN
+        amount_minor = int(told["amount_minor"])
+        asked = RefundOrder(refund, OrderId(order), amount_minor, told["reason"], person)
+        [status] = await self._orders.refund_orders([asked])
+        return _SAID[status]
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _money(amount_minor: int, currency: str) -> dict[str, str]:
+    return {"amount_minor": str(amount_minor), "currency": currency}
