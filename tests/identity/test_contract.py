@@ -414,3 +414,23 @@ async def test_a_lost_device_is_reset_by_hand(world):
     assert ProofStatus.REFUSED is (
         (await world.identity.set_factors([Proof(again.token, "000000")]))[0].status
     )
+
+
+async def test_the_chain_is_followed_by_stretches(world):
+    """A stretch of the chain is checked from a seal's number on; a changed act is named."""
+    for number in range(5):
+        await world.invite(f"p{number}@north.example", merchant=world.merchant)
+    while await world.service.seal_acts():
+        pass
+    first = await world.identity.check_seals(0, 3)
+    rest = await world.identity.check_seals(first.last_number, 3)
+    end = await world.identity.check_seals(rest.last_number, 3)
+    async with world.db.transaction() as tx:
+        row = await tx.fetch_row("select act from identity.seal where number = 4")
+        await tx.execute("update identity.act set actor = 'x' where id = $1", row["act"])
+    changed = await world.identity.check_seals(first.last_number, 3)
+
+    assert [(3, 3, True), (5, 2, True), (5, 0, True)] == [
+        (each.last_number, each.checked_count, each.is_whole) for each in (first, rest, end)
+    ]
+    assert (False, row["act"]) == (changed.is_whole, changed.broken_act)

@@ -13,9 +13,11 @@ from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
+from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
 from vendrail.web.operator.orders import OrdersDesk
+from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.reviews import Reviews
 from vendrail.web.operator.sagas import Sagas
@@ -33,6 +35,8 @@ def operator_rooms(desk: Desk) -> list[Room]:
         Unmatched(desk, deeds, files),
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),
+        People(desk),
+        AuditLog(desk, files),
     ]
 
 

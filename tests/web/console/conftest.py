@@ -109,7 +109,8 @@ class World:
     async def mailed(self, email: str) -> str:
         """Give the path of the link in the last letter to somebody."""
         notify = self.house.services["notify"]
-        while await notify.send_due():
+        sending = notify.sending(notify.news(self.house.api(Orders)))
+        while await sending.send_due():
             pass
         letters = sorted((self._home / "mailbox").glob("*.eml"), key=lambda p: p.stat().st_mtime)
         texts = [message_from_bytes(path.read_bytes(), policy=default) for path in letters]

@@ -14,6 +14,7 @@ from vendrail.api.identity.acts import (
     ProposalState,
     ProposalVerdict,
     ProposalView,
+    SealCheck,
 )
 from vendrail.api.identity.people import (
     ChangeStatus,
@@ -173,6 +174,10 @@ class Identity(Protocol):
         """Read pages of the log, newest first."""
         ...
 
+    async def check_seals(self, after: int, seals_max: int) -> SealCheck:
+        """Follow the chain from behind a seal's number: does each act still say what was sealed?"""
+        ...
+
     async def propose_acts(self, proposals: Sequence[Proposal]) -> list[ProposalView]:
         """Put acts up for a second person; the same id is put up once."""
         ...
@@ -228,6 +233,7 @@ __all__ = [
     "ProposalView",
     "ResetRequest",
     "Role",
+    "SealCheck",
     "Session",
     "SessionQuery",
     "SessionStage",

@@ -60,6 +60,16 @@ class ActQuery(Record, frozen=True):
     after: UUID | None = None  # The last act of the page before.
 
 
+class SealCheck(Record, frozen=True):
+    """How following a stretch of the chain over the log ended."""
+
+    last_number: int  # The last seal that was looked at: go on from there.
+    checked_count: int
+    is_whole: bool
+    broken_act: UUID | None = None  # The first act that is not what was sealed, or is gone.
+    waiting_count: int = 0  # Acts that no seal covers yet.
+
+
 class Proposal(Record, frozen=True):
     """An act above a limit, that a second person must approve."""
 

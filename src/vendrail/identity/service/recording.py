@@ -12,12 +12,14 @@ from vendrail.api.identity import (
     ProposalState,
     ProposalVerdict,
     ProposalView,
+    SealCheck,
 )
 from vendrail.identity import chain, decide
 from vendrail.identity.service.ground import Ground
 from vendrail.identity.store import acts, people
 
 _SEALED_MAX = 500
+_CHECKED_MAX = 10_000
 
 
 class LogService:
@@ -50,6 +52,22 @@ class LogService:
                     seals.append((number, act.id, last))
                 await acts.add_seals(tx, seals)
         return len(waiting) == _SEALED_MAX
+
+    async def check_seals(self, after: int, seals_max: int) -> SealCheck:
+        """Make each seal anew from the one before and its act, and compare."""
+        ground, number = self._ground, max(0, after)
+        async with ground.db.reading() as tx:
+            last = await acts.load_seal(tx, number)
+            sealed = await acts.load_sealed(tx, number, max(1, min(seals_max, _CHECKED_MAX)))
+            waiting = await acts.count_unsealed(tx)
+            lost = None if sealed else await acts.find_uncovered(tx)
+        for checked, each in enumerate(sealed):
+            number += 1
+            wanted = chain.seal(ground.vault, last, number, each.text)
+            if each.number != number or each.hash != wanted:
+                return SealCheck(number, checked + 1, False, each.act, waiting)  # noqa: FBT003
+            last = each.hash
+        return SealCheck(number, len(sealed), lost is None, lost, waiting)
 
     async def propose_acts(self, proposals: Sequence[Proposal]) -> list[ProposalView]:
         """Put acts up for a second person; the same id is put up once."""

@@ -100,6 +100,50 @@ async def add_seals(tx: Transaction, seals: Sequence[tuple[int, UUID, bytes]]) -
     )
 
 
+class Sealed(NamedTuple):
+    """A seal, and the act that it covers as that is now; an act that is gone has no text."""
+
+    number: int
+    act: UUID
+    hash: bytes
+    text: str
+
+
+async def load_seal(tx: Transaction, number: int) -> bytes:
+    """Give the hash of a seal; nothing before the first."""
+    row = await tx.fetch_row("select hash from identity.seal where number = $1", number)
+    return row["hash"] if row else b""
+
+
+async def load_sealed(tx: Transaction, after: int, seals_max: int) -> list[Sealed]:
+    """Read a stretch of the chain with what it covers."""
+    rows = await tx.fetch(
+        "select s.number, s.act, s.hash, case when a.id is null then ''"
+        "  else concat_ws('|', a.id, a.at, a.merchant, a.actor, a.act, a.document) end as text"
+        " from identity.seal s left join identity.act a on a.id = s.act"
+        " where s.number > $1 order by s.number limit $2",
+        after,
+        seals_max,
+    )
+    return [Sealed(row["number"], row["act"], row["hash"], row["text"]) for row in rows]
+
+
+async def count_unsealed(tx: Transaction) -> int:
+    """Count acts that no seal covers yet."""
+    row = await tx.fetch_row("select count(*) as count from identity.unsealed")
+    return int(row["count"]) if row else 0
+
+
+async def find_uncovered(tx: Transaction) -> UUID | None:
+    """Give an act that is neither sealed nor waits to be: somebody has put it in by hand."""
+    row = await tx.fetch_row(
+        "select a.id from identity.act a where not exists ("
+        "  select from identity.seal s where s.act = a.id) and not exists ("
+        "  select from identity.unsealed u where u.act = a.id) limit 1"
+    )
+    return row["id"] if row else None
+
+
 async def add_proposals(
     tx: Transaction, proposals: Sequence[Proposal], now: datetime, ends_at: datetime
 ) -> set[UUID]:
