@@ -1,9 +1,9 @@
 """A small real marketplace, made once through the services, cloned for each test; and the CLI."""
 
 import asyncio
-import itertools
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -46,7 +46,6 @@ from vendrail.kernel.vault import Vault
 from vendrail.payments.attempts import out_trade_no
 
 PRICE_MINOR = 1_990
-_numbers = itertools.count()
 
 
 class MovableClock:
@@ -274,7 +273,7 @@ def template(
     Its copies share the one provider: what one of them gives back is given back for all.
     """
     home = tmp_path_factory.mktemp("market")
-    name = f"market_{os.getpid()}"
+    name = f"market_{secrets.token_hex(6)}"  # Other folders' tests make one of their own.
     url = url_of(postgres_url, name)
 
     async def make() -> dict[str, UUID]:
@@ -360,7 +359,7 @@ class Place:
 @pytest.fixture
 def place(postgres_url: str, template: SimpleNamespace, tmp_path: Path) -> Iterator[Place]:
     """A copy of the marketplace, for one test."""
-    name = f"place_{os.getpid()}_{next(_numbers)}"
+    name = f"place_{secrets.token_hex(6)}"
     asyncio.run(execute(postgres_url, f'create database "{name}" template "{template.name}"'))
     home = tmp_path / "home"
     shutil.copytree(template.home, home)
@@ -371,7 +370,7 @@ def place(postgres_url: str, template: SimpleNamespace, tmp_path: Path) -> Itera
 @pytest.fixture
 def empty_place(postgres_url: str, tmp_path: Path) -> Iterator[Place]:
     """A database and a home with nothing in them."""
-    name = f"empty_{os.getpid()}_{next(_numbers)}"
+    name = f"empty_{secrets.token_hex(6)}"
     asyncio.run(execute(postgres_url, f'create database "{name}" template template0'))
     yield Place(url_of(postgres_url, name), tmp_path / "empty", {})
     asyncio.run(execute(postgres_url, f'drop database "{name}" with (force)'))

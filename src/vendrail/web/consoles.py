@@ -16,6 +16,7 @@ from vendrail.web.merchant.overview import Overview
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
+from vendrail.web.operator.merchants import Merchants
 from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
@@ -35,6 +36,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
         Unmatched(desk, deeds, files),
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),
+        Merchants(desk, deeds, files),
         People(desk),
         AuditLog(desk, files),
     ]

@@ -45,6 +45,7 @@ class Said(StrEnum):
     NOT_DELIVERED = "not_delivered"
     MORE_THAN_LEFT = "more_than_left"
     NO_AMOUNT = "no_amount"
+    NO_FEE = "no_fee"
 
 
 TEXTS = {
@@ -73,6 +74,7 @@ TEXTS = {
         "It was not delivered. An unpaid order expires by itself; one that waits is reviewed."
     ),
     Said.MORE_THAN_LEFT: message("That is more than is left of its payment."),
+    Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS})
@@ -110,6 +112,7 @@ class Deeds:
         *,
         amount_minor: int = 0,
         merchant: UUID | None = None,
+        before: Mapping[str, str] | None = None,
     ) -> Said:
         """Do it now, or put it up for a second person."""
         deed, reason = self._known[act], caller.written("reason")
@@ -123,7 +126,9 @@ class Deeds:
             proposal = Proposal(id, act, subject, told, deed.permission, reason, caller.actor)
             [view] = await self._identity.propose_acts([proposal])
             return Said.PROPOSED if view.state is ProposalState.OPEN else Said.ENDED
-        await self.log(caller, act, subject, merchant=merchant, after=payload, reason=reason)
+        await self.log(
+            caller, act, subject, merchant=merchant, before=before, after=payload, reason=reason
+        )
         return await deed.run(told, caller.person.email)
 
     async def log(

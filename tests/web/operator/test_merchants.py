@@ -1,0 +1,87 @@
+"""Merchants in the operator's console: invited, and what they pay."""
+
+import re
+
+from vendrail.api.identity import ActQuery, Role
+from vendrail.api.settlement import Settlement
+from vendrail.kernel.ids import to_serial
+
+PASSWORD = "a quiet lake at dawn"
+
+
+async def test_a_merchant_is_invited_and_begins(world):
+    """The owner joins by the shown link, and is at the merchant's console under its name."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/merchants")
+    await head.send("/operator/merchants/invite", name=" ", email="ow@south.example")
+    assert 422 == head.page.status_code
+    await head.send("/operator/merchants/invite", name="South Keys", email="ow@south.example")
+    link = re.search(r"http://localhost(/join/[\w-]+)", head.page.text)[1]
+    owner = world.browser()
+    await owner.go(link)
+    await owner.send(link, password=PASSWORD, again=PASSWORD, name="Olga")
+    assert "/merchant" == owner.path
+    assert "South Keys" in owner.text
+    await head.go("/operator/merchants?q=south")
+    path = re.search(r'href="(/operator/merchants/\w{26})">South Keys', head.page.text)[1]
+    await head.go(path)
+
+    assert "ow@south.example" in head.text
+    assert "Owner" in head.text
+
+
+async def test_an_owner_is_invited_to_a_shop_that_is_there(world):
+    """A merchant that sold before anybody worked there gets its first owner under its own id."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    path = f"/operator/merchants/{to_serial(world.market.merchant)}"
+    await head.go(path)
+    await head.send(
+        "/operator/merchants/invite",
+        merchant=to_serial(world.market.merchant),
+        email="ow@north.example",
+    )
+    link = re.search(r"http://localhost(/join/[\w-]+)", head.page.text)[1]
+    owner = world.browser()
+    await owner.go(link)
+    await owner.send(link, password=PASSWORD, again=PASSWORD, name="Olga")
+    await owner.go(f"/merchant/orders/{to_serial(world.orders['sold'])}")
+
+    assert 200 == owner.page.status_code
+
+
+async def test_new_terms_follow_the_old(world):
+    """Terms are followed by newer ones, to a hundredth of a percent, with before and after."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    merchant = world.market.merchant
+    path = f"/operator/merchants/{to_serial(merchant)}"
+    await head.go(path)
+    assert 'name="percent" inputmode="decimal" required maxlength="10" value="2.50"' in (
+        head.page.text
+    )
+    for percent in ("-1", "lots", "2.505", "101"):
+        await head.send(f"{path}/terms", percent=percent, reason="a new contract")
+        assert 422 == head.page.status_code, percent
+    await head.send(
+        f"{path}/terms", percent="3.25", fixed="0.30", least="0.50", reason="a new contract"
+    )
+    [[newest, before, *_]] = await world.market.house.api(Settlement).read_fee_terms([merchant])
+    [[act]] = await world.identity.list_acts([ActQuery(merchant, 1, act="fee_terms.")])
+
+    assert path == head.path
+    assert (325, 30, 50) == (newest.basis_points, newest.fixed_minor, newest.fee_minor_min)
+    assert 250 == before.basis_points
+    assert ("250", "325") == (act.before["basis_points"], act.after["basis_points"])
+
+
+async def test_only_administrators_change_merchants(world):
+    """Support, risk and finance see merchants, and invite none, nor change what they pay."""
+    for role in (Role.OPERATOR_FINANCE, Role.OPERATOR_RISK, Role.OPERATOR_SUPPORT):
+        browser = await world.join(f"{role.value}@rail.example", role)
+        path = f"/operator/merchants/{to_serial(world.market.merchant)}"
+        assert 200 == (await browser.go("/operator/merchants")).status_code
+        assert 200 == (await browser.go(path)).status_code
+        assert "/terms" not in browser.page.text
+        await browser.go("/console/account")
+        for form in (f"{path}/terms", "/operator/merchants/invite"):
+            sent = await browser.send(form, raw=True, percent="1", reason="x", email="a@b.example")
+            assert 403 == sent.status_code
