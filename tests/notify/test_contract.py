@@ -13,6 +13,7 @@ import pytest
 from vendrail.api.notify import MessageStatus
 from vendrail.kernel.codec import replace
 from vendrail.notify import letters
+from vendrail.notify.concerns import TEMPLATES
 from vendrail.notify.decide import FORMS
 from vendrail.notify.jobs import jobs
 from vendrail.notify.notices import LIVES_S
@@ -165,7 +166,7 @@ async def test_two_senders_at_once_send_each_message_once(world):
 
 async def test_the_job_sends_at_once_when_woken(world):
     """A message that is taken wakes the loop: it has left a moment later."""
-    running = [asyncio.create_task(job.run()) for job in jobs(world.service, orders=None)]
+    running = [asyncio.create_task(job.run()) for job in jobs(world.service, *[None] * 4)]
     await asyncio.sleep(0.3)
     await world.notify.send_messages([world.message()])
     for _ in range(100):
@@ -222,11 +223,11 @@ def test_every_letter_can_be_written_in_every_language(locale):
         name: f"<{name}>"
         for name in (
             "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
-            "amount", "refund", "is_whole", "reason",
+            "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
         )
     }  # fmt: skip
     written = {}
-    for template in (*FORMS, *LIVES_S):
+    for template in (*FORMS, *LIVES_S, *sorted(set(TEMPLATES.values()))):
         mail = letters.write(
             UUID(int=1),
             template,

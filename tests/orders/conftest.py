@@ -1,6 +1,8 @@
 """A small real market for the orders' tests: the platform's own wiring over a real database."""
 
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 from uuid import UUID
 
 import pytest
@@ -19,7 +21,9 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
+from vendrail.api.notify import LetterQuery, Notify
 from vendrail.api.orders import OrderId, OrderQuery, Orders, PlaceOrder
 from vendrail.api.payments import CaptureReport, CaptureSource, ChannelId, Payments
 from vendrail.api.risk import Risk
@@ -153,3 +157,50 @@ async def market(platform_url, clock, vault, tmp_path):
     made = Market(house, merchant, shop, channel.id)
     yield made
     await house.stop()
+
+
+class Post:
+    """Notify of the market's house, its loops run by hand, and the folder its letters go to."""
+
+    def __init__(self, market) -> None:
+        self.market = market
+        self.service = market.house.services["notify"]
+        self.notify: Notify = market.house.api(Notify)
+        self.news = self.service.news(market.orders)
+        self.watching = self.service.watching(
+            market.orders, market.catalog, market.house.api(Identity), market.payments
+        )
+        self.sending = self.service.sending(self.news, self.watching)
+        self.folder = market.house.platform.home / "mailbox"
+
+    async def read(self) -> None:
+        """Read what orders told."""
+        while await self.news.consume():
+            pass
+
+    async def send(self) -> None:
+        """Send until nothing is due."""
+        while await self.sending.send_due():
+            pass
+
+    async def letters(self):
+        """Read, send, and give the mails in the order in which they left."""
+        await self.read()
+        await self.send()
+        paths = sorted(self.folder.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
+        return [message_from_bytes(path.read_bytes(), policy=default) for path in paths]
+
+    def count(self, template, outcome):
+        """How many letters ended so."""
+        return self.market.house.metrics.value("vendrail_letters_total", template, outcome)
+
+    async def states(self):
+        """Where all letters stand, the first taken first."""
+        [views] = await self.notify.list_letters([LetterQuery()])
+        return [view.state for view in reversed(views)]
+
+
+@pytest.fixture
+def post(market) -> Post:
+    """The post office of the market."""
+    return Post(market)

@@ -1,13 +1,9 @@
 """Letters about orders: once each, in order, only to e-mail addresses, and never what is past."""
 
 import re
-from email import message_from_bytes
-from email.policy import default
-
-import pytest
 
 from vendrail.api.catalog import HoldPolicy
-from vendrail.api.notify import LetterQuery, LetterState, Notify, RetryStatus
+from vendrail.api.notify import LetterQuery, LetterState, RetryStatus
 from vendrail.api.orders import LookupCode, LookupRequest, OrderRefunded, RefundOrder
 from vendrail.api.risk import ListEntry, ListKind, RiskDecision, Verdict
 from vendrail.kernel.codec import encode
@@ -17,50 +13,6 @@ from vendrail.kernel.outbox import append_events
 from vendrail.orders import store
 
 DAY_S = 86_400
-
-
-class Post:
-    """Notify of the market's house, its loops run by hand, and the folder its letters go to."""
-
-    def __init__(self, market) -> None:
-        self.market = market
-        self.service = market.house.services["notify"]
-        self.notify: Notify = market.house.api(Notify)
-        self.news = self.service.news(market.orders)
-        self.sending = self.service.sending(self.news)
-        self.folder = market.house.platform.home / "mailbox"
-
-    async def read(self) -> None:
-        """Read what orders told."""
-        while await self.news.consume():
-            pass
-
-    async def send(self) -> None:
-        """Send until nothing is due."""
-        while await self.sending.send_due():
-            pass
-
-    async def letters(self):
-        """Read, send, and give the mails in the order in which they left."""
-        await self.read()
-        await self.send()
-        paths = sorted(self.folder.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
-        return [message_from_bytes(path.read_bytes(), policy=default) for path in paths]
-
-    def count(self, template, outcome):
-        """How many letters ended so."""
-        return self.market.house.metrics.value("vendrail_letters_total", template, outcome)
-
-    async def states(self):
-        """Where all letters stand, the first taken first."""
-        [views] = await self.notify.list_letters([LetterQuery()])
-        return [view.state for view in reversed(views)]
-
-
-@pytest.fixture
-def post(market) -> Post:
-    """The post office of the market."""
-    return Post(market)
 
 
 async def bought(market, sku="GAME", **more):
@@ -122,7 +74,7 @@ async def test_a_telephone_gets_no_letter_and_is_counted(market, post):
 async def test_events_read_by_two_processes_are_told_once(market, post):
     """X25: two consumers read the same page, and one reads it again: one letter."""
     await bought(market)
-    other = Post(market)
+    other = type(post)(market)
     await post.read()
     async with market.house.databases["notify"].transaction() as tx:
         await tx.execute("update notify.cursor set xid = '0', id = 0")

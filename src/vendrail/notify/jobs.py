@@ -2,16 +2,26 @@
 
 import asyncio
 
+from vendrail.api.catalog import Catalog
+from vendrail.api.identity import Identity
 from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.notify.service import NotifyService
 
 
-def jobs(service: NotifyService, orders: Orders) -> list[Job]:
+def jobs(
+    service: NotifyService,
+    orders: Orders,
+    catalog: Catalog,
+    identity: Identity,
+    payments: Payments,
+) -> list[Job]:
     """Name the loops; several processes may run them: a message is claimed by one."""
     news = service.news(orders)
-    sending = service.sending(news)
+    watching = service.watching(orders, catalog, identity, payments)
+    sending = service.sending(news, watching)
     clock = service.clock
 
     async def send() -> None:
@@ -23,10 +33,14 @@ def jobs(service: NotifyService, orders: Orders) -> list[Job]:
         wake = asyncio.Event()
         await poll(news.consume, clock, wake, name="notify.orders", delay_s_max=1.0)
 
+    async def watch() -> None:
+        wake = asyncio.Event()
+        await poll(watching.look, clock, wake, name="notify.watch", delay_s_max=60.0)
+
     async def forget() -> None:
         await poll(service.forget, clock, asyncio.Event(), name="notify.forget", delay_s_max=600.0)
 
     loops = [Job("notify.send", send), Job("notify.forget", forget)]
     if service.settings.is_telling:
-        loops.append(Job("notify.orders", read_orders))
+        loops += [Job("notify.orders", read_orders), Job("notify.watch", watch)]
     return loops

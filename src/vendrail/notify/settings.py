@@ -24,7 +24,7 @@ class NotifySettings(Record, frozen=True):
     )
     public_url: Annotated[str, Help("Where the links in letters lead.")] = "http://127.0.0.1:8000"
     news: Annotated[
-        News, Help("Whether buyers get letters about their orders: auto: with a mail server only.")
+        News, Help("Whether people are told by mail what happened; auto: with a mail server only.")
     ] = News.AUTO
     site_name: Annotated[str, Help("How the marketplace calls itself in messages.")] = "Vendrail"
     sender_address: Annotated[str, Help("The address that messages come from.")] = (
@@ -42,6 +42,12 @@ class NotifySettings(Record, frozen=True):
         20.0
     )
     attempts_max: Annotated[int, Help("How often a message is tried before it is given up.")] = 30
+    low_stock_max: Annotated[
+        int, Help("With so few free keys of a variant its merchant is told, once; 0: never.")
+    ] = 10
+    unmatched_wait_s: Annotated[
+        int, Help("How long money that fits nothing may wait before the operator is told.")
+    ] = 3_600
     keep_days: Annotated[int, Help("How many days the outcome of a message is kept.")] = 30
 
     @property

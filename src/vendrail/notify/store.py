@@ -9,6 +9,7 @@ from vendrail.api.notify import LetterQuery, LetterState
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
 from vendrail.kernel.vault import DataKey, Vault
+from vendrail.notify.concerns import Concern, ConcernKind
 from vendrail.notify.decide import Fate
 
 _OVER = [
@@ -222,6 +223,47 @@ async def forget(tx: Transaction, before: datetime, rows_max: int) -> int:
         before,
     )
     return count
+
+
+async def load_concern_keys(tx: Transaction) -> set[str]:
+    """Name what stands and has been told of."""
+    return {row[0] for row in await tx.fetch("select key from notify.concern")}
+
+
+async def load_concerns(tx: Transaction, keys: Collection[str]) -> dict[str, Concern]:
+    """Read what stands of these."""
+    rows = await tx.fetch(
+        "select key, kind, place, words from notify.concern where key = any($1)", list(keys)
+    )
+    return {row[0]: Concern(row[0], ConcernKind(row[1]), row[2], row[3]) for row in rows}
+
+
+async def put_concerns(tx: Transaction, found: Sequence[Concern], now: datetime) -> set[str]:
+    """Keep what stands, with its newest words; give what is new."""
+    rows = await tx.fetch(
+        "insert into notify.concern as c (key, kind, place, words, since)"
+        " select n.key, n.kind, n.place, n.words, $5"
+        " from unnest($1::text[], $2::text[], $3::uuid[], $4::text[])"
+        "  as n (key, kind, place, words) order by n.key"
+        " on conflict (key) do update set words = excluded.words"
+        "  where c.words <> excluded.words"
+        " returning key, xmax = 0 as is_new",
+        [each.key for each in found],
+        [each.kind.value for each in found],
+        [each.place for each in found],
+        [each.words for each in found],
+        now,
+    )
+    return {row["key"] for row in rows if row["is_new"]}
+
+
+async def end_concerns(tx: Transaction, standing: Collection[str], before: datetime) -> int:
+    """Forget what does not stand any more, and was seen before this."""
+    return await tx.execute(
+        "delete from notify.concern where key <> all($1::text[]) and since < $2",
+        list(standing),
+        before,
+    )
 
 
 async def read_cursor(tx: Transaction, source: str) -> Cursor:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from vendrail.api.catalog import Catalog
+from vendrail.api.identity import Identity
 from vendrail.api.notify import (
     LetterQuery,
     LetterState,
@@ -14,6 +16,7 @@ from vendrail.api.notify import (
     RetryStatus,
 )
 from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.db import Database, Row
@@ -21,11 +24,13 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import store
+from vendrail.notify.concerns import TEMPLATES
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
 from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import choose_sender
 from vendrail.notify.service.news import News
 from vendrail.notify.service.sending import PURPOSE, Content, Sending
+from vendrail.notify.service.watching import Watching
 from vendrail.notify.settings import NotifySettings
 from vendrail.notify.store import NewMessage
 
@@ -55,17 +60,44 @@ class NotifyService:
         self._key: DataKey | None = None
         self._key_made_at: datetime | None = None
         self._making_key = asyncio.Lock()
-        for template in (*FORMS, *LIVES_S):  # So that the first one is a change.
+        for template in (
+            *FORMS,
+            *LIVES_S,
+            *sorted(set(TEMPLATES.values())),
+        ):  # So that the first one is a change.
             metrics.count("vendrail_letters_total", template, "sent", by=0)
 
     def news(self, orders: Orders) -> News:
         """Give what turns events of orders into letters."""
         return News(self._db, self.clock, self.wakeups, self._metrics, self.settings, orders)
 
-    def sending(self, news: News | None = None) -> Sending:
-        """Give what sends; without news it sends what was asked for only."""
+    def watching(
+        self, orders: Orders, catalog: Catalog, identity: Identity, payments: Payments
+    ) -> Watching:
+        """Give what tells staff of what stands."""
+        return Watching(
+            self._db,
+            self.clock,
+            self.wakeups,
+            self._metrics,
+            self.settings,
+            orders,
+            catalog,
+            identity,
+            payments,
+        )
+
+    def sending(self, news: News | None = None, watching: Watching | None = None) -> Sending:
+        """Give what sends; without those who write news it sends what was asked for only."""
         return Sending(
-            self._db, self._vault, self.clock, self._metrics, self.settings, self._sender, news
+            self._db,
+            self._vault,
+            self.clock,
+            self._metrics,
+            self.settings,
+            self._sender,
+            news,
+            watching,
         )
 
     async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:

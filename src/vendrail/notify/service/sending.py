@@ -17,9 +17,12 @@ from vendrail.kernel.ids import new_id
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import letters, store
+from vendrail.notify.concerns import TEMPLATES
 from vendrail.notify.decide import Fate, retry
+from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import Letter, Outcome, Report, Sender
 from vendrail.notify.service.news import News
+from vendrail.notify.service.watching import Watching
 from vendrail.notify.settings import NotifySettings
 from vendrail.notify.store import DueMessage
 
@@ -58,6 +61,7 @@ class Sending:
         settings: NotifySettings,
         sender: Sender,
         news: News | None,
+        watching: Watching | None,
     ) -> None:
         self._db = db
         self._vault = vault
@@ -65,7 +69,12 @@ class Sending:
         self._metrics = metrics
         self._settings = settings
         self._sender = sender
-        self._news = news
+        # Who writes what leaves unsealed, by template.
+        self._writers: dict[str, News | Watching] = {}
+        if news is not None:
+            self._writers |= dict.fromkeys(LIVES_S, news)
+        if watching is not None:
+            self._writers |= dict.fromkeys(TEMPLATES.values(), watching)
 
     async def send_due(self) -> bool:
         """Send a few due messages, no faster than is allowed; true: there may be more."""
@@ -109,8 +118,11 @@ class Sending:
                 news.append(message)
             else:
                 self._open(message, keys, contents, fates)
-        if news:
-            await self._read_news(news, contents, fates)
+        groups: dict[News | Watching | None, list[DueMessage]] = {}
+        for message in news:
+            groups.setdefault(self._writers.get(message.template), []).append(message)
+        for writer, group in groups.items():
+            await self._read_news(writer, group, contents, fates)
         return Read(contents, fates)
 
     def _open(
@@ -134,22 +146,23 @@ class Sending:
 
     async def _read_news(
         self,
+        writer: News | Watching | None,
         messages: Sequence[DueMessage],
         contents: dict[UUID, Content],
         fates: dict[UUID, Fate],
     ) -> None:
         now = self._clock.now()
         again_at = now + timedelta(seconds=_AWAY_S)
-        if self._news is None:
+        if writer is None:
             for message in messages:
                 fates[message.id] = Fate(LetterState.WAITING, again_at, "", is_tried=False)
             return
         try:
-            drafts = await self._news.write(messages)
+            drafts = await writer.write(messages)
         except Broken:
             if len(messages) > 1:  # One that cannot be read must not hold up the others.
                 for message in messages:
-                    await self._read_news([message], contents, fates)
+                    await self._read_news(writer, [message], contents, fates)
                 return
             [message] = messages
             problem = "What it is about cannot be read."
@@ -159,7 +172,10 @@ class Sending:
             _log.warning("notify.unread", count=len(messages), error=str(error))
             for message in messages:
                 fates[message.id] = Fate(
-                    LetterState.WAITING, again_at, "Orders did not answer.", is_tried=False
+                    LetterState.WAITING,
+                    again_at,
+                    "What it tells could not be read.",
+                    is_tried=False,
                 )
             return
         for message, draft in zip(messages, drafts, strict=True):

@@ -1,0 +1,168 @@
+"""Watching: what begins to stand is told once to those who can do something about it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.catalog import Catalog, LowStockQuery, MerchantId
+from vendrail.api.identity import Identity, PeopleQuery, Person
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import Record, decode, encode
+from vendrail.kernel.db import Database
+from vendrail.kernel.ids import derive, new_id
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
+from vendrail.notify import concerns, store
+from vendrail.notify.concerns import LIFE_S, TEMPLATES, Concern
+from vendrail.notify.decide import RANK_NEWS, is_address
+from vendrail.notify.service.news import Draft
+from vendrail.notify.settings import NotifySettings
+from vendrail.notify.store import DueMessage, NewMessage
+
+_MERCHANTS_MAX = 10_000
+_MERCHANTS_AT_ONCE = 200
+_VARIANTS_MAX = 200
+_SAGAS_MAX = 1_000
+_CAPTURES_MAX = 1_000
+
+
+class ConcernFacts(Record, frozen=True):
+    """What a letter to staff is about, and who reads it; what it says is read as it leaves."""
+
+    person: UUID
+    keys: list[str]
+
+
+class Watching:
+    """Looks at what stands, keeps letters of what is new, and writes them when they leave."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        wakeups: Wakeups,
+        metrics: Metrics,
+        settings: NotifySettings,
+        orders: Orders,
+        catalog: Catalog,
+        identity: Identity,
+        payments: Payments,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._wakeups = wakeups
+        self._metrics = metrics
+        self._settings = settings
+        self._orders = orders
+        self._catalog = catalog
+        self._identity = identity
+        self._payments = payments
+
+    async def look(self) -> bool:
+        """Look once: what is new is told, what has ended is forgotten. Never more to do at once."""
+        began = self._clock.now()
+        standing = await self._stand()
+        async with self._db.reading() as tx:
+            told = await store.load_concern_keys(tx)
+        if not (standing or told):
+            return False
+        new = [each for each in standing if each.is_begun and each.key not in told]
+        known = [each for each in standing if each.key in told]
+        people = await self._people({each.place for each in new})
+        async with self._db.transaction() as tx:
+            # What another process has seen begin since we looked is not ours to end.
+            await store.end_concerns(tx, [each.key for each in standing], began)
+            added = await store.put_concerns(tx, [*new, *known], began)
+            mine = [each for each in new if each.key in added]
+            rows, unread = _letters(mine, people, began)
+            if rows:
+                await store.add_messages(tx, rows, None, began)
+        self._metrics.count_each(
+            "vendrail_letters_total", [(template, "no_address") for template in unread]
+        )
+        if rows:
+            self._wakeups.wake("notify")
+        return False
+
+    async def _stand(self) -> list[Concern]:
+        now, settings = self._clock.now(), self._settings
+        found = concerns.of_sagas(await self._orders.list_sagas(_SAGAS_MAX))
+        unmatched = await self._payments.list_unmatched(_CAPTURES_MAX)
+        found += concerns.of_captures(unmatched, now, settings.unmatched_wait_s)
+        free_max = settings.low_stock_max
+        merchants = await self._identity.list_merchants(_MERCHANTS_MAX) if free_max > 0 else []
+        for begin in range(0, len(merchants), _MERCHANTS_AT_ONCE):
+            part = merchants[begin : begin + _MERCHANTS_AT_ONCE]
+            queries = [
+                LowStockQuery(MerchantId(each.id), 2 * free_max, _VARIANTS_MAX) for each in part
+            ]
+            for merchant, low in zip(
+                part, await self._catalog.list_low_stock(queries), strict=True
+            ):
+                found += concerns.of_stock(merchant.id, low, free_max)
+        return found
+
+    async def _people(self, places: set[UUID | None]) -> dict[UUID | None, list[Person]]:
+        asked = list(places)
+        found = await self._identity.list_people([PeopleQuery(place) for place in asked])
+        return dict(zip(asked, found, strict=True))
+
+    async def write(self, messages: Sequence[DueMessage]) -> list[Draft | None]:
+        """Write letters of what still stands; None where all of it has ended."""
+        facts = [decode(each.facts or b"", ConcernFacts) for each in messages]
+        async with self._db.reading() as tx:
+            standing = await store.load_concerns(tx, {key for each in facts for key in each.keys})
+        people = await self._people({each.place for each in standing.values()})
+        return [self._draft(each, standing, people) for each in facts]
+
+    def _draft(
+        self,
+        facts: ConcernFacts,
+        standing: Mapping[str, Concern],
+        people: Mapping[UUID | None, Sequence[Person]],
+    ) -> Draft | None:
+        found = [standing[key] for key in facts.keys if key in standing]
+        if not found:
+            return None
+        place = found[0].place
+        person = next((each for each in people[place] if each.id == facts.person), None)
+        if person is None or not (own := concerns.readable(person, place, found)):
+            return None  # Whoever it was written for is not here any more.
+        link = f"{self._settings.public_url.rstrip('/')}/console"
+        return Draft(person.email, person.locale, {**concerns.values(own), "link": link})
+
+
+def _letters(
+    found: Sequence[Concern], people: Mapping[UUID | None, Sequence[Person]], now: datetime
+) -> tuple[list[NewMessage], list[str]]:
+    """Give one letter for each reader and template, and the templates that nobody reads."""
+    groups: dict[tuple[UUID | None, str], list[Concern]] = {}
+    for each in found:
+        groups.setdefault((each.place, TEMPLATES[each.kind]), []).append(each)
+    rows: list[NewMessage] = []
+    unread: list[str] = []
+    for (place, template), group in groups.items():
+        readers = [
+            (person, own)
+            for person in people[place]
+            if is_address(person.email) and (own := concerns.readable(person, place, group))
+        ]
+        if not readers:
+            unread.append(template)
+        for person, own in readers:
+            facts = ConcernFacts(person.id, [each.key for each in own])
+            rows.append(
+                NewMessage(
+                    new_id(now),
+                    template,
+                    None,
+                    now + timedelta(seconds=LIFE_S),
+                    derive(person.id, f"letters:{place}"),
+                    RANK_NEWS,
+                    subject=place,
+                    facts=encode(facts),
+                )
+            )
+    return rows, unread

@@ -1,0 +1,146 @@
+"""Letters to staff: what begins to stand is told once, to whom it matters, while it stands."""
+
+import pytest
+
+from vendrail.api.identity import (
+    Actor,
+    ActorKind,
+    Identity,
+    Invitation,
+    LinkUse,
+    Role,
+)
+from vendrail.kernel.ids import new_id
+from vendrail.payments.attempts import out_trade_no
+
+CLI = Actor(ActorKind.COMMAND_LINE, None, "root (command line)")
+
+
+async def join(market, email, role, locale="en"):
+    """Let somebody join: the market's merchant, or the operator."""
+    identity: Identity = market.house.api(Identity)
+    merchant = None if role.value.startswith("operator_") else market.merchant
+    new = Invitation(
+        new_id(market.clock.now()), email, merchant, role, CLI, merchant_name="Merchant"
+    )
+    [invited] = await identity.invite_people([new])
+    await identity.use_links([LinkUse(invited.token, "a quiet lake at dawn", "Ann", locale)])
+
+
+def of_staff(mails):
+    """The letters that tell of what stands: to whom, and what."""
+    words = ("Running out", "库存不足", "needs a person")
+    return [
+        (mail["To"], mail.get_body(("plain",)).get_content())
+        for mail in mails
+        if any(word in mail["Subject"] for word in words)
+    ]
+
+
+@pytest.fixture
+async def staff(market):
+    """Of the merchant: who may take keys in, and who may not; of the operator: two of three."""
+    await join(market, "seller@example.com", Role.SELLER)
+    await join(market, "support@example.com", Role.SUPPORT)
+    await join(market, "finance@platform.example", Role.OPERATOR_FINANCE)
+    await join(market, "risk@platform.example", Role.OPERATOR_RISK)
+
+
+async def test_low_stock_is_told_once_for_each_crossing(market, post, staff):
+    """Once when it runs out, not with each sale; again only after it was refilled."""
+    await market.offer("GAME", keys=11)
+    await market.offer("MANY", keys=50)
+    await post.watching.look()
+    before = of_staff(await post.letters())
+    for _ in range(3):
+        placed = await market.place("GAME")
+        await market.pay(placed.order)
+        await market.run()
+        await post.watching.look()
+    once = of_staff(await post.letters())
+    await market.stock("GAME", 5)  # Above the bound, but not far: nothing new when it falls again.
+    await post.watching.look()
+    await market.place("GAME", quantity=6)
+    await post.watching.look()
+    still = of_staff(await post.letters())
+    await market.stock("GAME", 40)
+    market.clock.advance(60)
+    await post.watching.look()
+    await market.place("GAME", quantity=10)
+    await market.place("GAME", quantity=10)
+    await market.place("GAME", quantity=10)
+    await market.place("GAME", quantity=10)
+    await post.watching.look()
+    again = of_staff(await post.letters())
+
+    assert [] == before
+    assert ["seller@example.com"] == [to for to, _ in once]
+    assert "Product GAME" in once[0][1]
+    assert "MANY" not in once[0][1]
+    assert 1 == len(still)
+    assert ["seller@example.com"] * 2 == [to for to, _ in again]
+
+
+async def test_stock_that_was_refilled_is_not_told(market, post, staff):
+    """X25: refilled while the letter waited: it is dropped, and counted."""
+    await market.offer("GAME", keys=3)
+    await post.watching.look()
+    await market.stock("GAME", 60)
+    market.clock.advance(60)
+    await post.watching.look()
+
+    assert [] == of_staff(await post.letters())
+    assert 1 == post.count("stock_low", "overtaken")
+
+
+async def test_unmatched_money_is_told_to_who_may_settle_it(market, post, staff):
+    """Money that fits nothing and waits is told to the operator's finance, once, and alone."""
+    await market.offer("GAME", keys=50)
+    placed = await market.place("GAME")
+    await market.pay(placed.order, amount_minor=5)
+    await market.run()
+    await post.watching.look()
+    early = of_staff(await post.letters())
+    market.clock.advance(3_700)
+    for _ in range(3):
+        await post.watching.look()
+    late = of_staff(await post.letters())
+
+    assert [] == early
+    assert ["finance@platform.example"] == [to for to, _ in late]
+    assert "0.05 CNY" in late[0][1]
+    assert out_trade_no(placed.order, 1) not in late[0][1]
+
+
+async def test_two_watchers_tell_once(market, post, staff):
+    """Two processes that look one after the other: one letter."""
+    await market.offer("GAME", keys=3)
+    other = type(post)(market)
+    await post.watching.look()
+    await other.watching.look()
+
+    assert 1 == len(of_staff(await post.letters()))
+
+
+async def test_a_stuck_saga_is_told_to_who_may_retry_it(market, post, staff):
+    """A saga that became a case for a person is told to those who may wake it, until it is gone."""
+    await join(market, "admin@platform.example", Role.OPERATOR_ADMIN)
+    await market.offer("GAME", keys=50)
+    placed = await market.place("GAME")
+    await market.pay(placed.order)
+    await market.runner.consume_captures()
+    await market.runner.drain()
+    async with market.house.databases["orders"].transaction() as tx:
+        await tx.execute(
+            "insert into orders.saga (id, kind, subject, data, state, problem, trace_id,"
+            "  started_at, due_at) values ($1, 'refund', $2, '{}', 'stuck', 'refused', '',"
+            "  now(), now())",
+            new_id(market.clock.now()),
+            placed.order,
+        )
+    await post.watching.look()
+    told = of_staff(await post.letters())
+
+    assert "admin@platform.example" in [to for to, _ in told]
+    assert "risk@platform.example" not in [to for to, _ in told]
+    assert "refused" in told[0][1]
