@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vendrail.api.catalog import KeyLine, KeyReject, KeyState
-from vendrail.catalog import intake
-from vendrail.catalog.intake import clean, format_of, read_lines, take_file
+from vendrail.api.catalog import KeyReject, KeyState
+from vendrail.catalog.intake import clean, take_file
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import named_id
+from vendrail.kernel.keyfiles import Line, format_of, in_batches, read_lines
 
 
 def lines_of(data: bytes, format="txt", column=None):
@@ -50,7 +50,7 @@ def test_gb18030_deep_in_a_file_is_found():
 
     *_, last = read_lines(io.BytesIO(data))
 
-    assert KeyLine(600_001, "密码") == last
+    assert Line(600_001, "密码") == last
 
 
 def test_a_stream_that_cannot_be_read_twice_is_judged_by_its_start():
@@ -229,7 +229,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     file.write_bytes(b"".join(b"KEY-%07d-ABCDEFGH\n" % n for n in range(200_000)))
     tracemalloc.start()
     with file.open("rb") as stream:
-        count = sum(len(batch) for batch in intake._in_batches(read_lines(stream)))
+        count = sum(len(batch) for batch in in_batches(read_lines(stream)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

@@ -38,6 +38,7 @@ from vendrail.kernel.telemetry import init_logs, init_tracing, stop_tracing
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
+from vendrail.web.merchant.keys import UPLOADS
 
 _log = structlog.get_logger(__name__)
 
@@ -177,6 +178,7 @@ def assemble(
         is_https=platform.public_url.startswith("https://"),
         proxies=platform.trusted_proxies,
         body_bytes_max=platform.body_bytes_max,
+        body_bytes_max_below={"/rpc/": _RPC_BYTES_MAX, UPLOADS: _RPC_BYTES_MAX},
         metrics=metrics,
     )
     return edge if gateway is None else Turnstile(gateway, edge)

@@ -11,8 +11,10 @@ from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.home import operator_home
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
+from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
+from vendrail.web.merchant.products import Products
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
@@ -44,7 +46,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
 
 def merchant_rooms(desk: Desk) -> list[Room]:
     """Give the rooms of a merchant's console."""
-    return [Overview(desk), Orders(desk)]
+    return [Overview(desk), Orders(desk), Products(desk), Keys(desk)]
 
 
 def console_handlers(front: Front, apis: Apis) -> list[Any]:

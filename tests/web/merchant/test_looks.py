@@ -6,6 +6,7 @@ from tests.e2e.walk import AXE, GRAVE
 from tests.web.merchant import conftest as merchants
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
+from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import Role
 from vendrail.api.orders import RefundOrder
 from vendrail.app.wiring import House
@@ -44,7 +45,18 @@ async def addresses(town) -> list[str]:
     placed = (await town.north.place("A-VERY-LONG-NAME-OF-SOMETHING-TO-BE-SOLD-HERE")).order
     refund = RefundOrder(new_id(town.clock.now()), order, 500, "half " * 30, "lin")
     await town.north.orders.refund_orders([refund])
+    query = ShopProductQuery(MerchantId(town.north.merchant))
+    ((long, short),) = await town.north.catalog.list_products([query])
+    long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
     return [
+        "/merchant/products",
+        "/merchant/products?q=nothing",
+        "/merchant/products/new",
+        long,
+        short,
+        f"{long}/stock",
+        f"{short}/stock",
+        f"{short}/preview",
         "/merchant",
         "/merchant?span=month",
         "/merchant/orders",
@@ -132,3 +144,38 @@ async def test_without_scripts_the_table_is_open(served_town):
         await chromium.close()
 
     assert (True, False) == (is_open, is_chart)
+
+
+async def test_a_key_file_goes_in_without_leaving_the_page(served_town, tmp_path):
+    """With scripts a file is sent in place, the report comes into the page, and nothing breaks."""
+    town, site = served_town
+    await town.north.offer("GAME", keys=0)
+    query = ShopProductQuery(MerchantId(town.north.merchant))
+    ((found,),) = await town.north.catalog.list_products([query])
+    file = tmp_path / "keys.txt"
+    file.write_text("".join(f"KEY-{n:06}\n" for n in range(2_000)) + "KEY-000001\n")
+    owner = await town.join(Role.OWNER)
+    said = []
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await chromium.new_context(locale="en-US")
+        jar = owner.http.cookies.jar
+        await context.add_cookies(
+            [{"name": each.name, "value": each.value, "url": site} for each in jar]
+        )
+        page = await context.new_page()
+        page.on("console", lambda told: said.append(told.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        path = f"{site}/merchant/products/{to_serial(found.product.id)}/stock"
+        await page.goto(path)
+        await page.locator("#file").set_input_files(file)
+        await page.locator("[data-upload] button[type=submit]").click()
+        report = page.get_by_role("status")
+        await report.wait_for()
+        told = await report.inner_text()
+        address = page.url
+        await chromium.close()
+    [stock] = await town.north.catalog.count_stock(["GAME"])
+
+    assert "2,000 of 2,001 lines are keys now." in told
+    assert (2_000, path, []) == (stock.free, address, said)

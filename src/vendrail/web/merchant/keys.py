@@ -1,0 +1,293 @@
+"""Keys: taken in from files, kept by batch, withdrawn, taken out; never shown on a page."""
+
+import asyncio
+import csv
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+from urllib.parse import quote
+from uuid import UUID
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from vendrail.api.catalog import (
+    BatchQuery,
+    Catalog,
+    DeliveryKind,
+    KeyId,
+    KeyIntake,
+    KeyLine,
+    KeyReject,
+    KeyState,
+    KeyVoid,
+    KeyVoidResult,
+    PutStatus,
+    StockedProduct,
+    Variant,
+)
+from vendrail.api.identity import Permission
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import derive, new_id, to_serial
+from vendrail.kernel.keyfiles import Line, in_batches, read_lines
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.merchant.acting import log, read_id
+from vendrail.web.merchant.goods import find_product
+from vendrail.web.pages import guards
+from vendrail.web.storefront.front import Page
+from vendrail.web.uploads import Upload, read_upload
+
+UPLOADS = "/merchant/intake/"  # Below it, bodies may be as large as a key file.
+FILE_BYTES_MAX = 30_000_000
+_ONE = "/merchant/products/{serial:str}/stock"
+_BATCHES_MAX = 50
+_REJECTS_MAX = 1_000
+_SHOWN_MAX = 50
+_PAGE = 5_000
+_STATES = (KeyState.FREE, KeyState.SOLD, KeyState.VOID)
+_REASON_MISSING = message("Say why: the reason is kept.")
+_NO_FILE = message("Choose a file, or paste keys, one a line.")
+_NO_VARIANT = message("Choose a variant of this product.")
+_NOT_READ = message(
+    "Reading stopped there: a table must name its column of keys (key, code, …), and a line may not"
+    " be endless. What was read before is taken in."
+)
+_NOT_TEXT = message("The content is empty, or not what can be shown as text.")
+
+
+@dataclass
+class Intake:
+    """What came of a file."""
+
+    sku: str
+    batch: UUID
+    lines: int = 0
+    added: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    rejects: list[KeyReject] = field(default_factory=list)  # The first thousand.
+    problem: str = ""  # Where reading broke off.
+
+    @property
+    def report(self) -> str:
+        """Give the list of rejects as an address of a file, which leaves nothing here."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("line", "reason"))
+        writer.writerows((each.number, each.reason) for each in self.rejects)
+        return "data:text/csv;charset=utf-8," + quote(text.getvalue())
+
+
+class Keys:
+    """What is in stock."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._catalog = desk.apis.catalog
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        desk = self._desk
+        return [
+            desk.get(_ONE, self.stock, Permission.KEYS_READ),
+            desk.post(
+                f"{UPLOADS}{{serial:str}}", self.take_in, Permission.KEYS_WRITE, is_streamed=True
+            ),
+            desk.post(f"{_ONE}/content", self.put_content, Permission.KEYS_WRITE),
+            desk.post(f"{_ONE}/void", self.void, Permission.KEYS_WRITE, is_grave=True),
+            desk.post(f"{_ONE}/export", self.export, Permission.KEYS_EXPORT, is_grave=True),
+        ]
+
+    async def stock(self, caller: Caller) -> Page:
+        """Show where the keys of one variant are, batch by batch."""
+        found = await find_product(self._catalog, caller, caller.part("serial"))
+        if found is None:
+            return self._desk.problem(caller.request, 404, caller)
+        return await self._stock(caller, found, caller.asked("sku", 64))
+
+    async def _stock(
+        self,
+        caller: Caller,
+        found: StockedProduct,
+        sku: str,
+        *,
+        problem: str = "",
+        status: int = 200,
+        intake: Intake | None = None,
+        voided: KeyVoidResult | None = None,
+    ) -> Page:
+        variants = sorted(found.product.variants, key=lambda each: (each.position, each.id))
+        variant = next((each for each in variants if each.sku == sku), variants[0])
+        [batches] = await self._catalog.list_batches(
+            [BatchQuery(variant.sku, batches_max=_BATCHES_MAX)]
+        )
+        counts = {each.sku: each for each in found.counts}
+        return self._desk.page(
+            caller,
+            "merchant/stock.html",
+            path="/merchant/products",
+            status=status,
+            found=found,
+            product=found.product,
+            variants=variants,
+            variant=variant,
+            count=counts[variant.sku],
+            batches=batches,
+            has_keys=found.product.delivery is DeliveryKind.UNIQUE_KEY,
+            is_file=found.product.delivery is DeliveryKind.FILE,
+            has_content=variant.sku in found.contents,
+            may_write=caller.may(Permission.KEYS_WRITE),
+            may_export=caller.may(Permission.KEYS_EXPORT),
+            states=[each.value for each in _STATES],
+            nonce=to_serial(new_id(self._desk.clock.now())),
+            intake=intake,
+            shown_max=_SHOWN_MAX,
+            voided=voided,
+            uploads=UPLOADS,
+            problem=self._desk.say(caller, problem) if problem else "",
+        )
+
+    async def take_in(self, caller: Caller) -> Page:
+        """Take a key file in: read as it comes, added batch by batch; the same form adds once."""
+        found = await find_product(self._catalog, caller, caller.part("serial"))
+        if found is None:
+            return self._desk.problem(caller.request, 404, caller)
+        upload = await read_upload(caller.request, FILE_BYTES_MAX)
+        try:
+            return await self._take_in(caller, found, upload)
+        finally:
+            upload.close()
+
+    async def _take_in(self, caller: Caller, found: StockedProduct, upload: Upload) -> Page:
+        fields = upload.fields
+        sku, nonce = fields.get("sku", ""), read_id(fields.get("nonce", ""))
+        pasted = fields.get("pasted", "")
+        if nonce is None or not _has(found, sku):
+            return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
+        if not upload.size and not pasted.strip():
+            return await self._stock(caller, found, sku, problem=_NO_FILE, status=422)
+        name = upload.name if upload.size else "pasted"
+        intake = Intake(sku, derive(nonce, f"intake:{found.product.id}:{sku}"))
+        await log(
+            self._desk,
+            caller,
+            "keys.added",
+            f"sku:{sku}",
+            after={"intake": to_serial(intake.batch), "file": name[:100]},
+        )
+        source = cast("BinaryIO", upload.file) if upload.size else io.BytesIO(pasted.encode())
+        is_csv = name.lower().endswith((".csv", ".tsv"))
+        column = fields.get("column", "").strip() or None
+        lines = in_batches(read_lines(source, "csv" if is_csv else "txt", column))
+        try:
+            await _add(self._catalog, intake, lines)
+        except Malformed:
+            intake.problem = self._desk.say(caller, _NOT_READ)
+        found = await find_product(self._catalog, caller, caller.part("serial")) or found
+        return await self._stock(caller, found, sku, intake=intake)
+
+    async def put_content(self, caller: Caller) -> Page:
+        """Set what a variant without end delivers."""
+        found = await find_product(self._catalog, caller, caller.part("serial"))
+        if found is None:
+            return self._desk.problem(caller.request, 404, caller)
+        sku = caller.written("sku")
+        is_given = found.product.delivery in (DeliveryKind.TEXT, DeliveryKind.REUSABLE_KEY)
+        if not _has(found, sku) or not is_given:
+            return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
+        text = caller.form.get("content", "").replace("\r\n", "\n").strip()
+        await log(self._desk, caller, "content.changed", f"sku:{sku}")
+        [status] = await self._catalog.put_contents([(sku, text)])
+        if status is PutStatus.FIELD_MALFORMED:
+            return await self._stock(caller, found, sku, problem=_NOT_TEXT, status=422)
+        found = await find_product(self._catalog, caller, caller.part("serial")) or found
+        return await self._stock(caller, found, sku)
+
+    async def void(self, caller: Caller) -> Page:
+        """Withdraw free keys, of one batch or all; what buyers have stays theirs."""
+        found = await find_product(self._catalog, caller, caller.part("serial"))
+        if found is None:
+            return self._desk.problem(caller.request, 404, caller)
+        sku, reason = caller.written("sku"), caller.written("reason")[:200]
+        batch = read_id(caller.written("batch"))
+        is_all = caller.written("batch") == "all"
+        if not _has(found, sku) or (batch is None and not is_all):
+            return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
+        if not reason:
+            return await self._stock(caller, found, sku, problem=_REASON_MISSING, status=422)
+        count = next(each for each in found.counts if each.sku == sku)
+        await log(
+            self._desk,
+            caller,
+            "keys.voided",
+            f"sku:{sku}",
+            before={"free": str(count.free), "void": str(count.void)},
+            after={"batch": to_serial(batch) if batch else "all"},
+            reason=reason,
+        )
+        [voided] = await self._catalog.void_keys([KeyVoid(sku, batch)])
+        found = await find_product(self._catalog, caller, caller.part("serial")) or found
+        if voided is None:
+            return self._desk.problem(caller.request, 404, caller)
+        return await self._stock(caller, found, sku, voided=voided)
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the keys of a variant in one state as a file; who took them and why is kept."""
+        found = await find_product(self._catalog, caller, caller.part("serial"))
+        if found is None:
+            return self._desk.problem(caller.request, 404, caller)
+        states = {each.value: each for each in _STATES}
+        sku, reason = caller.written("sku"), caller.written("reason")[:200]
+        state = states.get(caller.written("state"))
+        if not _has(found, sku) or state is None:
+            return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
+        if not reason:
+            return await self._stock(caller, found, sku, problem=_REASON_MISSING, status=422)
+        count = next(each for each in found.counts if each.sku == sku)
+        await log(
+            self._desk,
+            caller,
+            "keys.exported",
+            f"sku:{sku}",
+            after={"state": state.value, "count": str(getattr(count, state.value))},
+            reason=reason,
+        )
+        headers = {
+            "content-disposition": f'attachment; filename="{sku}-{state.value}.csv"',
+            "cache-control": "no-store",
+            **guards(),
+        }
+        told = _lines(self._catalog, sku, state)
+        return Stream(told, media_type="text/csv; charset=utf-8", headers=headers)  # type: ignore[return-value]
+
+
+def _has(found: StockedProduct, sku: str) -> bool:
+    """Whether a SKU is one of this product: a form may name anything."""
+    variants: list[Variant] = found.product.variants
+    return any(each.sku == sku for each in variants)
+
+
+async def _add(catalog: Catalog, intake: Intake, batches: Iterator[list[Line]]) -> None:
+    while batch := await asyncio.to_thread(next, batches, None):
+        lines = [KeyLine(*line) for line in batch]
+        [result] = await catalog.add_keys([KeyIntake(intake.sku, intake.batch, lines)])
+        intake.lines += len(lines)
+        intake.added += result.added_count
+        intake.reasons.update(each.reason for each in result.rejects)
+        intake.rejects += result.rejects[: max(0, _REJECTS_MAX - len(intake.rejects))]
+
+
+async def _lines(catalog: Catalog, sku: str, state: KeyState) -> AsyncIterator[str]:
+    """Write keys page by page, as a table."""
+    yield "key_id,key\r\n"
+    after: KeyId | None = None
+    while page := await catalog.export_keys(sku, state, after, _PAGE):
+        text = io.StringIO()
+        csv.writer(text).writerows((to_serial(id), key) for id, key in page)
+        yield text.getvalue()
+        after = page[-1][0]

@@ -1,0 +1,88 @@
+"""Files that people send with a form: read as they arrive, past a size on disk, never in memory."""
+
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from vendrail.kernel.errors import Malformed
+from vendrail.web.storefront.front import Asked
+
+_IN_MEMORY_MAX = 1 << 20
+_FIELD_BYTES_MAX = 8_192
+_FIELDS_MAX = 32
+
+
+@dataclass
+class Upload:
+    """The fields of a form and its one file; to be closed."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    name: str = ""
+    file: IO[bytes] = field(
+        default_factory=lambda: SpooledTemporaryFile(_IN_MEMORY_MAX)  # noqa: SIM115  # The caller closes it.
+    )
+    size: int = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
+
+
+async def read_upload(request: Asked, bytes_max: int) -> Upload:
+    """Read a form with one file; a second file, or too much of anything, is refused."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != "multipart/form-data" or not options.get("boundary"):
+        raise Malformed("The form has no file.")
+    upload = Upload()
+    reader = _Reader(upload, bytes_max)
+    try:
+        with PushMultipartParser(options["boundary"], max_segment_count=_FIELDS_MAX) as parser:
+            async for chunk in request.stream():
+                if chunk:
+                    for event in parser.parse(chunk):
+                        reader.take(event)
+    except (MultipartError, UnicodeDecodeError) as error:
+        upload.close()
+        raise Malformed("The form cannot be read.") from error
+    except BaseException:
+        upload.close()
+        raise
+    upload.file.seek(0)
+    return upload
+
+
+class _Reader:
+    """Puts what the parser finds where it belongs."""
+
+    def __init__(self, upload: Upload, bytes_max: int) -> None:
+        self._upload = upload
+        self._bytes_max = bytes_max
+        self._segment: MultipartSegment | None = None
+        self._text = bytearray()
+
+    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+        """Take the head of a part, a piece of it, or (None) its end."""
+        upload = self._upload
+        if isinstance(event, MultipartSegment):
+            self._segment, self._text = event, bytearray()
+            if event.filename is not None:
+                if upload.name:
+                    raise Malformed("Send one file at a time.")
+                upload.name = event.filename or "file"
+        elif self._segment is None:
+            return
+        elif event is None:
+            if self._segment.filename is None:
+                upload.fields[self._segment.name or ""] = self._text.decode()
+            self._segment = None
+        elif self._segment.filename is None:
+            self._text += event
+            if len(self._text) > _FIELD_BYTES_MAX:
+                raise Malformed("The form is too large.")
+        else:
+            upload.size += len(event)
+            if upload.size > self._bytes_max:
+                raise Malformed("The file is too large.")
+            upload.file.write(event)
