@@ -7,7 +7,12 @@ from vendrail.catalog.jobs import jobs
 
 async def test_caps_count_live_holds(make_service, scene, clock):
     """A buyer, address or device that holds as much as it may is refused until a hold ends."""
-    service = make_service(holds_per_buyer_max=1, holds_per_address_max=2, holds_per_device_max=1)
+    service = make_service(
+        holds_watched_percent=0,
+        holds_per_buyer_max=1,
+        holds_per_address_max=2,
+        holds_per_device_max=1,
+    )
     variant = await scene.stock(service, 20)
     first = scene.hold(variant, until_s=60, buyer="b1", address="a", device="d1")
     batch = [
@@ -39,9 +44,9 @@ async def test_caps_count_live_holds(make_service, scene, clock):
     assert ["held"] == await service.hold_keys([scene.hold(variant, buyer="b1")])
 
 
-async def test_without_caps_nobody_is_written_down(service, scene, db):
-    """Where no cap is set, hashes are not stored, and their indexes stay empty."""
-    variant = await scene.stock(service, 5)
+async def test_unwatched_nobody_is_written_down(service, scene, db):
+    """While little of a stock is held, hashes are not stored, and their indexes stay empty."""
+    variant = await scene.stock(service, 20)
     holds = [scene.hold(variant, buyer="b", address="a", device="d") for _ in range(5)]
 
     assert ["held"] * 5 == await service.hold_keys(holds)

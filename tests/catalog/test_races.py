@@ -198,7 +198,7 @@ async def test_a_pool_shorter_than_its_counters_gives_nothing_away(service, scen
 
 async def test_caps_are_exact_under_a_crowd(make_service, scene):
     """Fifty tasks of one buyer at two services get as many holds as the cap allows, and no more."""
-    services = [make_service(holds_per_buyer_max=7) for _ in range(2)]
+    services = [make_service(holds_watched_percent=0, holds_per_buyer_max=7) for _ in range(2)]
     variant = await scene.stock(services[0], 60)
 
     statuses = await asyncio.gather(

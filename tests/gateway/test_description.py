@@ -18,6 +18,7 @@ from schemathesis.checks import (
 )
 
 from vendrail.gateway import http, problems
+from vendrail.gateway.merchant import problems as merchant
 from vendrail.gateway.openapi import describe
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.codec import decode
@@ -88,6 +89,26 @@ def test_every_problem_is_documented():
         for code, status in re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page, re.MULTILINE)
     }
     single = [each for each in vars(problems).values() if isinstance(each, problems.Problem)]
+    single += [each for each in vars(merchant).values() if isinstance(each, problems.Problem)]
     every = {*single, *problems.PLACE.values(), *problems.PAY.values()}
+    every |= {*merchant.PUT.values(), *merchant.REFUND.values()}
 
     assert listed == {(problem.code, problem.status) for problem in every}
+
+
+async def test_the_api_can_be_read_offline(api):
+    """The page tells of every address and every problem, and needs nothing from anywhere else."""
+    page = await api.get("/api/docs")
+    style = await api.get("/api/docs.css")
+    document = (await api.get("/api/openapi.json")).json()
+    policy = page.headers["content-security-policy"]
+
+    assert (200, 200) == (page.status_code, style.status_code)
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert f"<code>{path}</code>" in page.text
+            assert f'id="{operation["operationId"]}"' in page.text
+    assert ["/api/docs.css"] == re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page.text)
+    assert not re.search(r"<script|<style| style=| on\w+=", page.text)
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy

@@ -113,6 +113,7 @@ class Market:
         self.callbacks = []
         self.codes: list[tuple[str, str]] = []
         self.batches: list[int] = []
+        self.is_pressed = False
         self.problem: Exception | None = None
         self.action: PaymentAction | None = None
 
@@ -231,6 +232,8 @@ class StandInOrders:
         view, variant = market.all_offers()[order.sku]
         if not variant.quantity_min <= order.quantity <= variant.quantity_max:
             return Placement(PlaceStatus.QUANTITY_OUT_OF_RANGE)
+        if (order.is_proof_wanted or market.is_pressed) and not order.is_proven:
+            return Placement(PlaceStatus.PROOF_WANTED)
         if order.method and order.method not in {each.method for each in METHODS}:
             return Placement(PlaceStatus.METHOD_NOT_OFFERED)
         if view.stock[order.sku] < order.quantity:

@@ -135,6 +135,7 @@ class Offer(Record, frozen=True):
     restock_wait_s: int
     is_on_sale: bool
     picture: str = ""
+    is_pressed: bool = False  # So much is set aside for unpaid orders that they are watched.
 
 
 class Hold(Record, frozen=True):
@@ -160,6 +161,7 @@ class HoldStatus(StrEnum):
     ADDRESS_CAP_REACHED = "address_cap_reached"
     DEVICE_CAP_REACHED = "device_cap_reached"
     SOLD_OUT = "sold_out"
+    SHARE_REACHED = "share_reached"  # Enough is set aside: this one is allocated when paid.
 
 
 class Allocation(Record, frozen=True):
@@ -363,7 +365,11 @@ class Catalog(Protocol):
         ...
 
     async def hold_keys(self, holds: Sequence[Hold]) -> list[HoldStatus]:
-        """Set stock aside; several holds of one variant in a batch see each other, in order."""
+        """Set stock aside; several holds of one variant in a batch see each other, in order.
+
+        While little of a variant is set aside nobody is counted. Beyond a first share of its stock
+        buyers, addresses and devices have their caps; beyond a second nothing more is set aside.
+        """
         ...
 
     async def release_holds(self, orders: Sequence[UUID]) -> list[bool]:

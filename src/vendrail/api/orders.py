@@ -39,6 +39,8 @@ class PlaceOrder(Record, frozen=True):
     idempotency_key: str = ""  # At least 16 characters; kept as a keyed hash, bound to contact.
     return_url: str = ""
     trace_id: str = ""
+    is_proof_wanted: bool = False  # Its face asks for a proof of work, whatever is ordered …
+    is_proven: bool = False  # … and a good one was shown there.
 
 
 class PlaceStatus(StrEnum):
@@ -53,6 +55,7 @@ class PlaceStatus(StrEnum):
     NOT_ON_SALE = "not_on_sale"
     QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
     CURRENCY_NOT_OFFERED = "currency_not_offered"
+    PROOF_WANTED = "proof_wanted"  # Under pressure, each new order costs a proof of work.
     METHOD_NOT_OFFERED = "method_not_offered"
     RISK_REFUSED = "risk_refused"
     BUYER_CAP_REACHED = "buyer_cap_reached"

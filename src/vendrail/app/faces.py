@@ -11,9 +11,12 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.app.wiring import House
 from vendrail.gateway.http import Gateway, build_gateway
+from vendrail.gateway.merchant.door import MerchantApis, MerchantDoor
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.limits import SharedLimit
+from vendrail.kernel.limits.gate import Gate
+from vendrail.kernel.limits.proofs import Proofs
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.app import MorePages, Web, build_routes
 from vendrail.web.console.apis import Apis
@@ -22,6 +25,7 @@ from vendrail.web.settings import WebSettings
 _MINUTE_S = 60
 
 Limit = Callable[[str], Awaitable[float]]
+MakeGate = Callable[[Callable[[], bool]], Gate]
 
 
 class Faces:
@@ -40,9 +44,26 @@ class Faces:
             clock=self._house.clock,
             settings=settings,
             place_limit=self._limit("api_place", settings.places_per_minute_max),
+            make_gate=self._gate(settings.proof_numbers_max, settings.unproven_per_minute),
+            merchants=self._merchants(settings),
             start_trace=trace_id_here,
             metrics=self._metrics,
         )
+
+    def _merchants(self, settings: GatewaySettings) -> MerchantDoor:
+        """Build the merchants' part of the API; a key's rate holds over all processes together."""
+        house = self._house
+        catalog, orders, _ = self._apis
+        api = house.api
+        apis = MerchantApis(api(Identity), catalog, orders, api(Settlement), api(Ledger))
+        capacity = settings.requests_per_key_per_minute_max
+        limit = None
+        if capacity:
+            limit = SharedLimit(
+                house.limits_database(), house.vault, house.clock, name="api_key",
+                capacity=capacity, window_s=_MINUTE_S,
+            )  # fmt: skip
+        return MerchantDoor(apis, house.clock, settings, limit, self._metrics)
 
     def web(self, more: MorePages | None = None) -> Web:
         """Build the storefront and the consoles, and `more` pages that only a demo has."""
@@ -56,6 +77,7 @@ class Faces:
             wakeups=house.wakeups,
             settings=settings,
             place_limit=self._limit("web_place", settings.places_per_minute_max),
+            make_gate=self._gate(settings.proof_numbers_max, settings.unproven_per_minute),
             lookup_limit=self._limit("lookup", settings.lookups_per_minute_max),
             metrics=self._metrics,
             more=more,
@@ -68,6 +90,24 @@ class Faces:
         return Apis(
             api(Identity), catalog, orders, payments, api(Risk), api(Settlement), api(Ledger)
         )
+
+    def _gate(self, numbers_max: int, free_per_minute: int) -> MakeGate | None:
+        """Say how the gate before a face's orders is made; no numbers: there is none."""
+        if not numbers_max:
+            return None
+        house = self._house
+        proofs = Proofs(house.limits_database(), house.vault, house.clock, numbers_max=numbers_max)
+
+        def make(is_strained: Callable[[], bool]) -> Gate:
+            return Gate(
+                proofs,
+                house.clock,
+                free_per_minute=free_per_minute,
+                is_strained=is_strained,
+                metrics=self._metrics,
+            )
+
+        return make
 
     def _limit(self, name: str, per_minute_max: int) -> Limit | None:
         """Make a limit per network address and minute; 0: none."""

@@ -25,6 +25,8 @@ from vendrail.app.process import tune_process
 from vendrail.app.services import FACES, SCHEMAS, SERVICES
 from vendrail.app.wiring import House, build
 from vendrail.gateway.http import Doors, Turnstile
+from vendrail.gateway.merchant.door import KEY_FILES
+from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel import rpc
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings, load_platform
@@ -178,7 +180,11 @@ def assemble(
         is_https=platform.public_url.startswith("https://"),
         proxies=platform.trusted_proxies,
         body_bytes_max=platform.body_bytes_max,
-        body_bytes_max_below={"/rpc/": _RPC_BYTES_MAX, UPLOADS: _RPC_BYTES_MAX},
+        body_bytes_max_below={
+            "/rpc/": _RPC_BYTES_MAX,
+            UPLOADS: _RPC_BYTES_MAX,
+            KEY_FILES: house.settings(GatewaySettings, "gateway").key_file_bytes_max,
+        },
         metrics=metrics,
     )
     return edge if gateway is None else Turnstile(gateway, edge)

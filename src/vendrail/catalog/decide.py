@@ -34,6 +34,7 @@ class Shelf:
     supply: Supply
     is_held: bool = True  # Whether unpaid orders set stock aside.
     free: int = 0  # How many were free when it was read: a hint, until the counters are locked.
+    held: int = 0  # The same of those that were set aside.
 
     @property
     def needs_hold(self) -> bool:
@@ -41,18 +42,51 @@ class Shelf:
         return self.is_held and self.supply is not Supply.ENDLESS
 
 
+class Units(NamedTuple):
+    """A variant's units that are not sold: anybody's, and those set aside for unpaid orders."""
+
+    free: int
+    held: int
+
+
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most live holds of one buyer, address, device; 0: any number."""
+    """What unpaid orders may set aside; a number of 0: any number."""
 
-    buyer: int = 0
+    buyer: int = 0  # Live holds of one buyer, address, device: counted where they are watched.
     address: int = 0
     device: int = 0
+    watched_percent: int = 0  # Of the stock: what is held beyond it is watched.
+    share_percent: int = 100  # Of the stock: beyond it, nothing is set aside.
+    share_stock_min: int = 0  # Smaller stocks may be held whole.
 
     @property
     def is_any(self) -> bool:
         """Whether there is anything to count."""
         return bool(self.buyer or self.address or self.device)
+
+    @property
+    def plain_percent(self) -> int:
+        """The share of a stock that may be held without a look at who holds it."""
+        return min(self.share_percent, self.watched_percent if self.is_any else 100)
+
+    def are_watched(self, units: Units, wanted: int) -> bool:
+        """Whether buyers are counted when so many more are set aside."""
+        return self.is_any and _is_beyond(units, wanted, self.watched_percent)
+
+    def is_share_reached(self, units: Units, wanted: int) -> bool:
+        """Whether so many more would be a larger share of the stock than unpaid orders may have."""
+        return sum(units) >= self.share_stock_min and _is_beyond(units, wanted, self.share_percent)
+
+
+def _is_beyond(units: Units, wanted: int, percent: int) -> bool:
+    return (units.held + wanted) * 100 > sum(units) * percent
+
+
+def is_plain(caps: Caps, shelf: Shelf, wanted: int) -> bool:
+    """Whether there is enough, and so little set aside that nobody need be counted."""
+    units = Units(shelf.free, shelf.held)
+    return units.free >= wanted and not _is_beyond(units, wanted, caps.plain_percent)
 
 
 @dataclass(slots=True)
@@ -60,13 +94,14 @@ class HoldBook:
     """What is loaded to decide on holds, and what was decided."""
 
     shelves: dict[UUID, Shelf]
-    free: dict[UUID, int]
+    units: dict[UUID, Units]
     orders: set[UUID]  # Those that hold something already.
     caps: Caps = Caps()
     buyers: Counter[str] = field(default_factory=Counter)
     addresses: Counter[str] = field(default_factory=Counter)
     devices: Counter[str] = field(default_factory=Counter)
     held: list[Hold] = field(default_factory=list)
+    named: list[Hold] = field(default_factory=list)  # Those whose holder is written down.
 
 
 def hold(book: HoldBook, new: Hold) -> HoldStatus:
@@ -78,6 +113,28 @@ def hold(book: HoldBook, new: Hold) -> HoldStatus:
         return HoldStatus.NOT_NEEDED
     if not shelf:
         return HoldStatus.VARIANT_NOT_FOUND
+    caps, quantity = book.caps, new.quantity
+    units = book.units.get(new.variant, Units(0, 0))
+    is_watched = caps.are_watched(units, quantity)
+    if is_watched and (refusal := _find_cap(book, new)) is not None:
+        return refusal
+    if shelf.supply is Supply.EMPTY or units.free < quantity:
+        return HoldStatus.SOLD_OUT
+    if caps.is_share_reached(units, quantity):
+        return HoldStatus.SHARE_REACHED
+    book.units[new.variant] = Units(units.free - quantity, units.held + quantity)
+    book.orders.add(new.order)
+    if is_watched:
+        book.buyers[new.buyer] += 1
+        book.addresses[new.address] += 1
+        book.devices[new.device] += 1
+        book.named.append(new)
+    book.held.append(new)
+    return HoldStatus.HELD
+
+
+def _find_cap(book: HoldBook, new: Hold) -> HoldStatus | None:
+    """Find the cap that stands against one more hold of its buyer, address or device."""
     caps = book.caps
     if caps.buyer and new.buyer and book.buyers[new.buyer] >= caps.buyer:
         return HoldStatus.BUYER_CAP_REACHED
@@ -85,16 +142,7 @@ def hold(book: HoldBook, new: Hold) -> HoldStatus:
         return HoldStatus.ADDRESS_CAP_REACHED
     if caps.device and new.device and book.devices[new.device] >= caps.device:
         return HoldStatus.DEVICE_CAP_REACHED
-    if shelf.supply is Supply.EMPTY or book.free.get(new.variant, 0) < new.quantity:
-        return HoldStatus.SOLD_OUT
-    book.free[new.variant] -= new.quantity
-    book.orders.add(new.order)
-    if caps.is_any:
-        book.buyers[new.buyer] += 1
-        book.addresses[new.address] += 1
-        book.devices[new.device] += 1
-    book.held.append(new)
-    return HoldStatus.HELD
+    return None
 
 
 @dataclass(slots=True)

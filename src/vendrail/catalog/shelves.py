@@ -141,8 +141,11 @@ def put_product(book: ShopBook, new: Product) -> PutStatus:
         return PutStatus.SLUG_TAKEN
     if any(book.skus.get(variant.sku, new.id) != new.id for variant in new.variants):
         return PutStatus.SKU_TAKEN
-    moves = any(book.variants.get(variant.id, new.id) != new.id for variant in new.variants)
-    if moves or not _is_sound_product(new):  # A variant never leaves its product: its keys stay.
+    # A product never leaves its shop, nor a variant its product: whose they are is theirs to sell.
+    moves = (known is not None and known.shop != new.shop) or any(
+        book.variants.get(variant.id, new.id) != new.id for variant in new.variants
+    )
+    if moves or not _is_sound_product(new):
         return PutStatus.FIELD_MALFORMED
     if known:
         book.product_slugs.pop((known.shop, known.slug), None)

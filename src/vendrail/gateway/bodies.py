@@ -7,6 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.http.problems import ProblemDetails
+from vendrail.kernel.limits.proofs import Challenge
 
 _SERIAL = "06ASMRVT3W7J1C2XK9QF4EBN8D"
 _ORDER_ID = Annotated[
@@ -52,6 +54,12 @@ class PlaceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             max_length=1024,
         ),
     ] = ""
+
+
+class ProofProblem(ProblemDetails, frozen=True, omit_defaults=True):
+    """A problem that tells what is to be solved: see ALTCHA."""
+
+    challenge: Challenge | None = None
 
 
 class PayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

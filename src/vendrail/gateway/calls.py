@@ -67,6 +67,7 @@ class Calls:
         self._sellers: dict[str, tuple[float, Seller | None]] = {}
         self._methods: dict[str, tuple[float, list[Method]]] = {}
         self.is_full: Callable[[], bool] = shedder.is_full
+        self.is_strained: Callable[[], bool] = shedder.is_strained
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = self._reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = self._pays.submit

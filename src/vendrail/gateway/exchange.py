@@ -12,6 +12,7 @@ from litestar.types import HTTPScope, Receive, Send
 from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 from vendrail.gateway.problems import BODY_MALFORMED, BODY_TOO_LARGE, MEDIA_TYPE_WRONG, Problem
+from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.http import as_attachment
 
 T = TypeVar("T")
@@ -28,11 +29,16 @@ class Refusal(Exception):
     """Ends a request with a problem; raised while it is being read, answered in one place."""
 
     def __init__(
-        self, problem: Problem, detail: str = "", headers: Iterable[tuple[str, str]] = ()
+        self,
+        problem: Problem,
+        detail: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        members: dict[str, object] | None = None,
     ) -> None:
         super().__init__(problem.code)
         self.problem = problem
         self.detail = detail
+        self.members = members  # What the problem tells beyond RFC 9457.
         self.headers = [(name.encode(), value.encode()) for name, value in headers]
 
 
@@ -152,7 +158,13 @@ def shown(body: bytes, cache_s: int) -> Answer:
 
 
 def refused(
-    problem: Problem, detail: str = "", headers: Iterable[tuple[bytes, bytes]] = ()
+    problem: Problem,
+    detail: str = "",
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    members: dict[str, object] | None = None,
 ) -> Answer:
     """Answer with a problem."""
-    return Answer(problem.status, problem.body(detail), [_PROBLEM, _NOT_STORED, *headers])
+    body = problem.body(detail)
+    if members:
+        body = encode(decode(body, dict[str, object]) | members)
+    return Answer(problem.status, body, [_PROBLEM, _NOT_STORED, *headers])

@@ -14,9 +14,10 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from vendrail.api.catalog import Catalog
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Callback, ChannelId, Payments
-from vendrail.gateway import problems
+from vendrail.gateway import problems, reading
 from vendrail.gateway.calls import Calls
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused, shown
+from vendrail.gateway.merchant.door import MerchantDoor
 from vendrail.gateway.openapi import describe
 from vendrail.gateway.ordering import OrderDesk
 from vendrail.gateway.products import ProductPages
@@ -25,10 +26,21 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial
+from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.telemetry import Metrics, trace_id_here
 
 AddressOf = Callable[[Scope], str]
 Limit = Callable[[str], Awaitable[float]]  # Seconds to wait before the key may go on; 0: now.
+MakeGate = Callable[[Callable[[], bool]], Gate]  # Given what tells whether there is strain.
+_PAGE = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"cache-control", b"public, max-age=300"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+)
+_STYLE = ((b"content-type", b"text/css"), (b"cache-control", b"public, max-age=300"))
 _Handler = Callable[[Exchange, str], Awaitable[Answer]]
 
 
@@ -49,17 +61,22 @@ class Gateway:
         *,
         address_of: AddressOf = peer_address,
         place_limit: Limit | None = None,
+        make_gate: MakeGate | None = None,
+        merchants: MerchantDoor | None = None,
         start_trace: Callable[[], str] = trace_id_here,
     ) -> None:
+        self._merchants = merchants
         self._calls = calls
         self._settings = settings
         self._address_of = address_of
         self._place_limit = place_limit
         self._start_trace = start_trace
         public_url = settings.public_url.rstrip("/")
-        self._desk = OrderDesk(calls, clock, settings, public_url)
+        gate = make_gate(calls.is_strained) if make_gate is not None else None
+        self._desk = OrderDesk(calls, clock, settings, public_url, gate)
         products = ProductPages(calls, settings, public_url)
         self._description = describe(public_url)
+        self._page = reading.page(self._description)
         # Path below /api/v1 to the methods that work there; what stands for {…} is handed over.
         self._routes: dict[tuple[str, ...], dict[str, _Handler]] = {
             ("orders",): {"POST": self._place},
@@ -88,7 +105,7 @@ class Gateway:
         try:
             return await handler(exchange, rest)
         except Refusal as refusal:
-            return refused(refusal.problem, refusal.detail, refusal.headers)
+            return refused(refusal.problem, refusal.detail, refusal.headers, refusal.members)
         except Malformed as error:
             return refused(problems.BODY_MALFORMED, error.message)
         except Unavailable as error:
@@ -99,6 +116,13 @@ class Gateway:
         parts = path.strip("/").split("/")
         if parts == ["openapi.json"] and exchange.method in ("GET", "HEAD"):
             return shown(self._description, 300)
+        if parts == ["docs"] and exchange.method in ("GET", "HEAD"):
+            return Answer(200, self._page, list(_PAGE))
+        if parts == ["docs.css"] and exchange.method in ("GET", "HEAD"):
+            return Answer(200, reading.style(), list(_STYLE))
+        if self._merchants is not None and parts[:2] == ["v1", "merchant"] and len(parts) > 2:
+            address = self._address_of(exchange.scope)
+            return await self._merchants.answer(exchange, parts[2:], address)
         rest = ""
         if parts[0] == "v1" and 2 <= len(parts) <= 5:
             if len(parts) > 2:
@@ -227,6 +251,8 @@ def build_gateway(
     settings: GatewaySettings,
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
+    make_gate: MakeGate | None = None,
+    merchants: MerchantDoor | None = None,
     start_trace: Callable[[], str] = trace_id_here,
     metrics: Metrics | None = None,
 ) -> Gateway:
@@ -237,5 +263,7 @@ def build_gateway(
         settings,
         address_of=address_of,
         place_limit=place_limit,
+        make_gate=make_gate,
+        merchants=merchants,
         start_trace=start_trace,
     )

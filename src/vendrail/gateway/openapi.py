@@ -15,8 +15,10 @@ from vendrail.gateway.bodies import (
     PlacedBody,
     ProductBody,
     ProductListBody,
+    ProofProblem,
 )
-from vendrail.gateway.problems import Problem
+from vendrail.gateway.merchant import description as merchant
+from vendrail.gateway.parts import SERIAL, given, path_id, query, refusals, sent
 from vendrail.kernel.codec import encode
 from vendrail.kernel.http.problems import ProblemDetails
 
@@ -30,8 +32,9 @@ _SHAPES = (
     ProductListBody,
     MethodListBody,
     ProblemDetails,
+    ProofProblem,
+    *merchant.SHAPES,
 )
-_SERIAL = "06ASMRVT3W7J1C2XK9QF4EBN8D"
 _DOOR = "https://pay.example.com/pay/06ASMRVT3W7J1C2XK9QF4EBN8D/06ASMRVT3X0000000000000000"
 _PAYMENT = {
     "id": "06ASMRVT3X0000000000000000",
@@ -40,7 +43,7 @@ _PAYMENT = {
     "action": {"kind": "redirect", "url": _DOOR, "text": "", "fields": {}, "problem": ""},
 }
 _OPEN = {
-    "id": _SERIAL,
+    "id": SERIAL,
     "state": "placed",
     "amount_minor": 1990,
     "currency": "CNY",
@@ -48,7 +51,7 @@ _OPEN = {
     "payment": _PAYMENT,
 }
 _DELIVERED = {
-    "id": _SERIAL,
+    "id": SERIAL,
     "state": "delivered",
     "waiting": "",
     "sku": "STEAM-50",
@@ -89,6 +92,7 @@ def describe(public_url: str) -> bytes:
         "tags": [
             {"name": "orders", "description": "Place, pay, read."},
             {"name": "products", "description": "What is for sale, and how it can be paid."},
+            {"name": "merchants", "description": "What a merchant's programs do, by API key."},
         ],
         "paths": _paths(),
         "components": {
@@ -98,7 +102,12 @@ def describe(public_url: str) -> bytes:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "The secret that placing the order gave.",
-                }
+                },
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A merchant's API key: `vrk_…`.",
+                },
             },
         },
     }
@@ -114,6 +123,7 @@ def _paths() -> dict[str, Any]:
         "/products": {"get": _list_products()},
         "/products/{id}": {"get": _read_product()},
         "/methods": {"get": _list_methods()},
+        **merchant.paths(),
     }
 
 
@@ -136,12 +146,18 @@ def _place() -> dict[str, Any]:
                 "description": "Fresh for each order: such as a UUID.",
                 "schema": {"type": "string", "minLength": 16, "maxLength": 255},
                 "example": "6b9a4c0e-2d57-4c0c-9d0e-0f2b7f2a4a11",
-            }
+            },
+            {
+                "name": "Altcha",
+                "in": "header",
+                "description": "The solution of a `challenge`, where one was asked for: base64.",
+                "schema": {"type": "string", "maxLength": 2048},
+            },
         ],
-        "requestBody": _sent("PlaceBody", example),
+        "requestBody": sent("PlaceBody", example),
         "responses": {
-            "201": _given("The order", "PlacedBody", placed),
-            **_refusals(
+            "201": given("The order", "PlacedBody", placed),
+            **refusals(
                 problems.BODY_MALFORMED,
                 *problems.PLACE.values(),
                 problems.RETURN_URL_MALFORMED,
@@ -160,11 +176,11 @@ def _pay() -> dict[str, Any]:
         "summary": "Pay again, or otherwise",
         "description": "Ways opened before stay payable; whichever is paid first counts.",
         "security": [{"orderSecret": []}],
-        "parameters": [_id("The order's serial number.")],
-        "requestBody": _sent("PayBody", {"method": "alipay"}),
+        "parameters": [path_id("The order's serial number.")],
+        "requestBody": sent("PayBody", {"method": "alipay"}),
         "responses": {
-            "201": _given("The order and the way to pay", "PaidBody", _OPEN),
-            **_refusals(
+            "201": given("The order and the way to pay", "PaidBody", _OPEN),
+            **refusals(
                 problems.BODY_MALFORMED,
                 problems.SECRET_MISSING,
                 *problems.PAY.values(),
@@ -182,10 +198,10 @@ def _read() -> dict[str, Any]:
         "tags": ["orders"],
         "summary": "Read an order, with its keys once it is delivered",
         "security": [{"orderSecret": []}],
-        "parameters": [_id("The order's serial number.")],
+        "parameters": [path_id("The order's serial number.")],
         "responses": {
-            "200": _given("The order", "OrderBody", _DELIVERED),
-            **_refusals(problems.SECRET_MISSING, problems.ORDER_NOT_FOUND),
+            "200": given("The order", "OrderBody", _DELIVERED),
+            **refusals(problems.SECRET_MISSING, problems.ORDER_NOT_FOUND),
         },
     }
 
@@ -206,14 +222,14 @@ def _read_file() -> dict[str, Any]:
         "tags": ["orders"],
         "summary": "Read a file that was bought, once it is delivered",
         "security": [{"orderSecret": []}],
-        "parameters": [_id("The order's serial number."), number],
+        "parameters": [path_id("The order's serial number."), number],
         "responses": {
             "200": {
                 "description": "The file",
                 "headers": {"Content-Disposition": name},
                 "content": content,
             },
-            **_refusals(problems.SECRET_MISSING, problems.ORDER_NOT_FOUND, problems.NOT_FOUND),
+            **refusals(problems.SECRET_MISSING, problems.ORDER_NOT_FOUND, problems.NOT_FOUND),
         },
     }
 
@@ -224,19 +240,19 @@ def _list_products() -> dict[str, Any]:
         "tags": ["products"],
         "summary": "Find products on sale, newest first",
         "parameters": [
-            _query("shop", "Only of this shop (its slug).", {"type": "string"}),
-            _query("category", "Only of this category.", {"type": "string"}),
-            _query("q", "Only with these words.", {"type": "string", "maxLength": 200}),
-            _query("after", "`next` of the page before.", {"type": "string"}),
-            _query(
+            query("shop", "Only of this shop (its slug).", {"type": "string"}),
+            query("category", "Only of this category.", {"type": "string"}),
+            query("q", "Only with these words.", {"type": "string", "maxLength": 200}),
+            query("after", "`next` of the page before.", {"type": "string"}),
+            query(
                 "limit",
                 "How many at most.",
                 {"type": "integer", "minimum": 1, "maximum": 100, "default": 48},
             ),
         ],
         "responses": {
-            "200": _given("One page", "ProductListBody"),
-            **_refusals(problems.QUERY_MALFORMED),
+            "200": given("One page", "ProductListBody"),
+            **refusals(problems.QUERY_MALFORMED),
         },
     }
 
@@ -246,10 +262,10 @@ def _read_product() -> dict[str, Any]:
         "operationId": "readProduct",
         "tags": ["products"],
         "summary": "Read one product",
-        "parameters": [_id("The product's id.")],
+        "parameters": [path_id("The product's id.")],
         "responses": {
-            "200": _given("The product", "ProductBody"),
-            **_refusals(problems.PRODUCT_NOT_FOUND),
+            "200": given("The product", "ProductBody"),
+            **refusals(problems.PRODUCT_NOT_FOUND),
         },
     }
 
@@ -260,65 +276,10 @@ def _list_methods() -> dict[str, Any]:
         "tags": ["products"],
         "summary": "List the ways to pay",
         "parameters": [
-            _query("currency", "ISO 4217.", {"type": "string", "default": "CNY"}),
+            query("currency", "ISO 4217.", {"type": "string", "default": "CNY"}),
         ],
         "responses": {
-            "200": _given("The ways to pay", "MethodListBody"),
-            **_refusals(problems.QUERY_MALFORMED),
+            "200": given("The ways to pay", "MethodListBody"),
+            **refusals(problems.QUERY_MALFORMED),
         },
     }
-
-
-def _id(description: str) -> dict[str, Any]:
-    return {
-        "name": "id",
-        "in": "path",
-        "required": True,
-        "description": description,
-        "schema": {"type": "string", "pattern": "^[0-9A-Za-z]{26}$"},
-        "example": _SERIAL,
-    }
-
-
-def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def _ref(shape: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{shape}"}
-
-
-def _sent(shape: str, example: object) -> dict[str, Any]:
-    media = {"schema": _ref(shape), "example": example}
-    return {"required": True, "content": {"application/json": media}}
-
-
-def _given(description: str, shape: str, example: object = None) -> dict[str, Any]:
-    media: dict[str, Any] = {"schema": _ref(shape)}
-    if example is not None:
-        media["example"] = example
-    return {"description": description, "content": {"application/json": media}}
-
-
-def _refusals(*expected: Problem) -> dict[str, Any]:
-    """Gather problems by status, each shown as an example under its code."""
-    by_status: dict[int, list[Problem]] = {}
-    for problem in (*expected, problems.BROKEN, problems.UNAVAILABLE):
-        by_status.setdefault(problem.status, []).append(problem)
-    answers: dict[str, Any] = {}
-    for status, kinds in sorted(by_status.items()):
-        examples = {
-            kind.code: {"summary": kind.title, "value": msgspec.json.decode(kind.body())}
-            for kind in kinds
-        }
-        media = {"schema": _ref("ProblemDetails"), "examples": examples}
-        answer: dict[str, Any] = {
-            "description": " / ".join(dict.fromkeys(kind.title for kind in kinds)),
-            "content": {"application/problem+json": media},
-        }
-        if status in (429, 503):
-            answer["headers"] = {
-                "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
-            }
-        answers[str(status)] = answer
-    return answers

@@ -34,14 +34,16 @@ from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed
-from vendrail.kernel.http import find_below
+from vendrail.kernel.http import find_below, limit_key
 from vendrail.kernel.ids import from_serial, new_id, to_serial
+from vendrail.kernel.limits.gate import Gate, Judgement
 
 _log = structlog.get_logger(__name__)
 
 _REPLAYED = (b"idempotency-replayed", b"true")
 _PLACE = msgspec.json.Decoder(PlaceBody)
 _PAY = msgspec.json.Decoder(PayBody)
+_UNASKED = Judgement(is_wanted=False, is_proven=True)  # A face without proofs asks for none.
 _TAKEN = (PlaceStatus.PLACED, PlaceStatus.EXISTS)
 
 
@@ -49,12 +51,18 @@ class OrderDesk:
     """Answers everything about one order; who holds its secret is its buyer."""
 
     def __init__(
-        self, calls: Calls, clock: Clock, settings: GatewaySettings, public_url: str
+        self,
+        calls: Calls,
+        clock: Clock,
+        settings: GatewaySettings,
+        public_url: str,
+        gate: Gate | None = None,
     ) -> None:
         self._calls = calls
         self._clock = clock
         self._settings = settings
         self._public_url = public_url
+        self._gate = gate
         self._files = settings.home.expanduser() / "files"  # Never public.
 
     async def place(self, exchange: Exchange, address: str, trace_id: str) -> Answer:
@@ -64,6 +72,10 @@ class OrderDesk:
         seller = await self._calls.seller(body.sku)
         shard, currencies = (seller.shard, seller.currencies) if seller else (0, ())
         currency = body.currency or self._choose_currency(currencies)
+        judgement = _UNASKED
+        if self._gate is not None:
+            payload = exchange.header(b"altcha")
+            judgement = await self._gate.judge(limit_key(address), payload)
         order = PlaceOrder(
             OrderId(new_id(self._clock.now(), shard)),
             body.sku,
@@ -77,8 +89,13 @@ class OrderDesk:
             _idempotency_key(exchange),
             body.return_url,
             trace_id,
+            judgement.is_wanted,
+            judgement.is_proven,
         )
         placed = await self._calls.place(order)
+        if placed.status is PlaceStatus.PROOF_WANTED and self._gate is not None:
+            members: dict[str, object] = {"challenge": self._gate.challenge()}
+            raise Refusal(problems.PLACE[placed.status], members=members)
         if placed.status not in _TAKEN or placed.order is None:
             raise Refusal(problems.PLACE[placed.status])
         payment = None

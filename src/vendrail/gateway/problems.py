@@ -117,6 +117,13 @@ PLACE: dict[PlaceStatus, Problem] = {
         "Way to pay not offered",
         "Use one that GET /api/v1/methods lists, or leave it empty and choose later.",
     ),
+    PlaceStatus.PROOF_WANTED: Problem(
+        "proof_wanted",
+        428,
+        "Proof of work wanted",
+        "Many orders are unpaid or on their way just now. Solve `challenge` (ALTCHA), and send the "
+        "same request with the solution in the header Altcha; each solution is good once.",
+    ),
     PlaceStatus.RISK_REFUSED: Problem(
         "refused", 403, "Refused", "This order cannot be taken; the shop's support can say more."
     ),

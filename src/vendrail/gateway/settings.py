@@ -24,6 +24,19 @@ class GatewaySettings(Record, frozen=True):
     places_per_minute_max: Annotated[
         int, Help("Orders that one network address may place by API in a minute; 0: no limit.")
     ] = 600
+    unproven_per_minute: Annotated[
+        int,
+        Help("Orders of one address in a minute that need no proof of work; 0: any number."),
+    ] = 60
+    proof_numbers_max: Annotated[
+        int, Help("How many hashes a proof of work takes at most; 0: none is ever asked for.")
+    ] = 100_000
+    requests_per_key_per_minute_max: Annotated[
+        int, Help("Requests with one API key in a minute, over all processes; 0: no limit.")
+    ] = 600
+    key_file_bytes_max: Annotated[
+        int, Help("The largest key file that is taken in by API; it is never held in memory whole.")
+    ] = 256_000_000
     products_max: Annotated[int, Help("The most products on one page of a list.")] = 100
     offer_cache_s: Annotated[int, Help("How long a SKU's shop and currencies are remembered.")] = 60
     methods_cache_s: Annotated[int, Help("How long the list of ways to pay is remembered.")] = 1

@@ -7,6 +7,7 @@ something new goes through here; callbacks, reads and refunds have queues of the
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -22,6 +23,7 @@ _LIMIT_MAX = 1_024.0  # One in flight and one that waits: more would only wait l
 _SHRINK = 0.5
 _GROW = 0.2  # For each answer in time, while the limit is near.
 _BEAT_S = 0.05
+_STRAIN_S = 10.0  # So long after somebody was turned away, there is strain.
 
 
 class Shedder(Generic[Item, Result]):
@@ -44,6 +46,11 @@ class Shedder(Generic[Item, Result]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beat_due = 0.0
         self._late_s = 0.0
+        self._refused_at = -_STRAIN_S
+
+    def is_strained(self) -> bool:
+        """Tell whether somebody was turned away a moment ago."""
+        return time.monotonic() - self._refused_at < _STRAIN_S
 
     def is_full(self) -> bool:
         """Tell, before anything is read or done, that nobody can be taken in; it is counted.
@@ -54,6 +61,7 @@ class Shedder(Generic[Item, Result]):
         share = 1 - self._lateness_s() / self._wanted_s
         if self._count < max(self._limit * share, _LIMIT_MIN):
             return False
+        self._refused_at = time.monotonic()
         self._queue.note_shed(1)
         return True
 
@@ -61,9 +69,9 @@ class Shedder(Generic[Item, Result]):
         """Put one item in; when half is taken, only up to its owner's fair share."""
         owner = self._owner(item)
         under_way = self._under_way
-        if self._count >= self._limit:
-            self._queue.refuse(1)
-        if self._count * 2 > self._limit and (under_way[owner] * len(under_way) > self._count):
+        is_unfair = under_way[owner] * len(under_way) > self._count
+        if self._count >= self._limit or (self._count * 2 > self._limit and is_unfair):
+            self._refused_at = time.monotonic()
             self._queue.refuse(1)
         under_way[owner] += 1
         self._count += 1

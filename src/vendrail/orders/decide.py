@@ -93,6 +93,8 @@ def placement(order: PlaceOrder, offer: Offer | None) -> PlaceStatus:
         return PlaceStatus.QUANTITY_OUT_OF_RANGE
     if offer.prices_minor.get(order.currency, 0) <= 0:
         return PlaceStatus.CURRENCY_NOT_OFFERED
+    if (order.is_proof_wanted or offer.is_pressed) and not order.is_proven:
+        return PlaceStatus.PROOF_WANTED
     return PlaceStatus.PLACED
 
 

@@ -15,6 +15,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Error, Malformed, Unavailable
+from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -68,6 +69,7 @@ def build_routes(
     settings: WebSettings,
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
+    make_gate: Callable[[Callable[[], bool]], Gate] | None = None,
     lookup_limit: Limit | None = None,
     metrics: Metrics | None = None,
     more: MorePages | None = None,
@@ -79,6 +81,7 @@ def build_routes(
     pages = Pages(visitors, settings, assets)
     front = Front(calls, pages, visitors, clock, settings, address_of)
     live = LivePages(wakeups, settings.live_pages_max)
+    gate = make_gate(calls.is_strained) if make_gate is not None else None
     home = settings.home.expanduser()
 
     def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -93,7 +96,7 @@ def build_routes(
         return front.problem(request, 500)
 
     rooms: list[HTTPRouteHandler] = [
-        *Shopping(front, place_limit).handlers(),
+        *Shopping(front, place_limit, gate).handlers(),
         *Tracking(front, live, home / "files").handlers(),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),

@@ -119,9 +119,9 @@ class Calls:
             catalog.read_offers, name="web.read_offers", metrics=metrics
         )
         self._batchers = (places, reads, pays, attempts, presents, products, offers)
-        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = Shedder(
-            places, _merchant_shard
-        ).submit
+        shedder = Shedder(places, _merchant_shard)
+        self.is_strained: Callable[[], bool] = shedder.is_strained
+        self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
         self.attempts: Callable[[UUID], Awaitable[list[AttemptView]]] = attempts.submit

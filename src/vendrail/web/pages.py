@@ -28,8 +28,8 @@ _COMPRESS_BYTES_MIN = 860  # Below this, a packet is a packet.
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; manifest-src 'self'; form-action {forms}; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action {forms}; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 
 

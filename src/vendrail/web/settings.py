@@ -26,6 +26,13 @@ class WebSettings(Record, frozen=True):
     places_per_minute_max: Annotated[
         int, Help("Orders that one network address may place on pages in a minute; 0: no limit.")
     ] = 30
+    unproven_per_minute: Annotated[
+        int,
+        Help("Orders of one address in a minute that need no proof of work; 0: any number."),
+    ] = 10
+    proof_numbers_max: Annotated[
+        int, Help("How many hashes a proof of work takes at most; 0: none is ever asked for.")
+    ] = 100_000
     lookups_per_minute_max: Annotated[
         int, Help("Lookups that one network address may try in a minute; 0: no limit.")
     ] = 10

@@ -41,6 +41,12 @@ from vendrail.kernel.migrate import migrate
 PRICE_MINOR = 1_990
 _INTAKE = 5_000
 
+# Every key of a bench is sold, to buyers who all pay: its last keys are no attack.
+UNWATCHED = {
+    "VENDRAIL_CATALOG_HOLDS_WATCHED_PERCENT": "100",
+    "VENDRAIL_CATALOG_HOLDS_SHARE_PERCENT": "100",
+}
+
 
 @dataclass
 class Market:

@@ -95,6 +95,7 @@ async def served(
         "VENDRAIL_LOG_LEVEL": "warning",
         "VENDRAIL_TRUSTED_PROXIES": "127.0.0.0/8",
         "VENDRAIL_GATEWAY_PLACES_PER_MINUTE_MAX": "0",  # One address is the whole load here.
+        "VENDRAIL_GATEWAY_PROOF_NUMBERS_MAX": "0",
         "VENDRAIL_PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     process = await asyncio.create_subprocess_exec(

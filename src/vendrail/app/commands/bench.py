@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vendrail.app.bench.ground import UNWATCHED
 from vendrail.app.bench.table import BENCHES, Bench
 from vendrail.app.opened import environment, read_platform, run
 from vendrail.app.terminal import Json, progress, show_table, write_json
@@ -62,7 +63,9 @@ def bench(
 
     async def measure() -> dict[str, object]:
         with progress(is_shown=not json) as told:
-            return await chosen.run(read_platform(), environment(), told, **options)
+            return await chosen.run(
+                read_platform(), {**environment(), **UNWATCHED}, told, **options
+            )
 
     result = run(measure())
     if json:

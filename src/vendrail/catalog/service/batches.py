@@ -63,8 +63,8 @@ class BatchService(KeyService):
         async with self._db.transaction() as tx:
             # The counters first: whoever takes what is free waits for them. What is picked
             # meanwhile is held, and as many keys as are held stay.
-            free = (await stock_store.lock_stock(tx, [variant])).get(variant, 0)
-            wanted = min(free, _VOIDED_AT_ONCE)
+            units = (await stock_store.lock_stock(tx, [variant])).get(variant)
+            wanted = min(units.free if units else 0, _VOIDED_AT_ONCE)
             if not wanted:
                 return 0
             count = await store.withdraw_keys(tx, variant, batch, between, wanted)

@@ -141,7 +141,10 @@ class ShelfService:
             return [cached[sku][1] for sku in skus]
         known = {sku: cached[sku][1] for sku in skus if sku not in stale}
         async with self._db.reading() as tx:
-            fresh = await store.read_offers(tx, list(stale))
+            settings = self._settings
+            fresh = await store.read_offers(
+                tx, list(stale), settings.holds_pressing_min, settings.holds_watched_percent
+            )
         if len(cached) + len(stale) > _OFFERS_MAX:
             cached.clear()
         until = now + timedelta(seconds=self._settings.offer_cache_s)

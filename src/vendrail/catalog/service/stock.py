@@ -59,6 +59,9 @@ class StockService:
             settings.holds_per_buyer_max,
             settings.holds_per_address_max,
             settings.holds_per_device_max,
+            settings.holds_watched_percent,
+            settings.holds_share_percent,
+            settings.holds_share_stock_min,
         )
 
     async def hold_keys(self, holds: Sequence[Hold]) -> list[HoldStatus]:
@@ -69,12 +72,15 @@ class StockService:
         variants = list({hold.variant for hold in holds})
         async with self._db.transaction() as tx:
             shelves = await store.read_shelves(tx, variants)
-            if is_plain and len(shelves) == len(variants) and not self._caps.is_any:
+            if is_plain and len(shelves) == len(variants):
                 wanted: Counter[UUID] = Counter()
                 needed = [hold for hold in holds if shelves[hold.variant].needs_hold]
                 for hold in needed:
                     wanted[hold.variant] += hold.quantity
-                if all(shelves[variant].free >= count for variant, count in wanted.items()):
+                if all(
+                    decide.is_plain(self._caps, shelves[variant], count)
+                    for variant, count in wanted.items()
+                ):
                     return await self._hold_plainly(tx, holds, needed, wanted, shelves)
             return await self._hold_carefully(tx, holds, shelves)
 
@@ -86,10 +92,10 @@ class StockService:
         wanted: dict[UUID, int],
         shelves: dict[UUID, decide.Shelf],
     ) -> list[HoldStatus]:
-        """Hold all that need it: no order is known, and there is enough for everyone."""
+        """Hold all that need it: no order is known, there is enough, and little of it is held."""
         if needed:
             await store.insert_holds(tx, needed, is_plain=True)
-            if not await store.hold_units(tx, wanted):
+            if not await store.hold_units(tx, wanted, self._caps.plain_percent):
                 raise _RivalError
         return [
             HoldStatus.HELD if shelves[hold.variant].needs_hold else HoldStatus.NOT_NEEDED
@@ -104,22 +110,23 @@ class StockService:
         if caps.is_any:
             await store.lock_caps(tx)
         kept = [variant for variant, shelf in shelves.items() if shelf.needs_hold]
-        free = await store.lock_stock(tx, kept)
+        units = await store.lock_stock(tx, kept)
         orders = await store.read_held_orders(tx, [hold.order for hold in holds])
-        book = decide.HoldBook(shelves, free, orders, caps)
-        if caps.is_any:
-            await self._load_caps(tx, book, holds)
+        book = decide.HoldBook(shelves, units, orders, caps)
         wanted: Counter[UUID] = Counter()
         for hold in holds:
             wanted[hold.variant] += hold.quantity
-        await self._return_expired(tx, wanted, free, tallies)
+        pressed = [v for v in wanted if v in units and caps.are_watched(units[v], wanted[v])]
+        await self._return_expired(tx, wanted, units, tallies, pressed)
+        if pressed:
+            await self._load_caps(tx, book, holds)
         statuses = [decide.hold(book, hold) for hold in holds]
         if book.held:
             for hold in book.held:
                 tallies[hold.variant].move(Place.FREE, Move.HOLD, hold.quantity)
             _expect(await store.insert_holds(tx, book.held), len(book.held))
-            if caps.is_any:
-                await store.name_holders(tx, book.held)
+            if book.named:
+                await store.name_holders(tx, book.named)
         await store.add_tallies(tx, tallies.items())
         return statuses
 
@@ -141,18 +148,22 @@ class StockService:
         self,
         tx: Transaction,
         wanted: dict[UUID, int],
-        free: dict[UUID, int],
+        units: dict[UUID, decide.Units],
         tallies: Tallies,
+        pressed: Sequence[UUID] = (),
     ) -> None:
-        """Before saying sold out, take back what expired holds keep; the counters are locked."""
-        short = [v for v, quantity in wanted.items() if v in free and free[v] < quantity]
-        if not short:
+        """Before saying no, take back what expired holds keep; the counters are locked."""
+        short = {v for v, quantity in wanted.items() if v in units and units[v].free < quantity}
+        if not short and not pressed:
             return
         ended = await store.end_expired_holds(
-            tx, short, self._clock.now(), self._settings.expired_holds_max
+            tx, list(short | set(pressed)), self._clock.now(), self._settings.expired_holds_max
         )
         for held in ended:
-            free[held.variant] += held.quantity
+            there = units[held.variant]
+            units[held.variant] = decide.Units(
+                there.free + held.quantity, there.held - held.quantity
+            )
             tallies[held.variant].move(Place.HELD, Move.RELEASE, held.quantity)
 
     async def release_holds(self, orders: Sequence[UUID]) -> list[bool]:
@@ -211,14 +222,14 @@ class StockService:
         lanes = {variant: decide.Lane(variant, shelves.get(variant)) for variant in touched}
         if not decide.are_covered(news, shelves, holds):
             # All at once and in id order, so that no two batches wait for each other.
-            free = await store.lock_stock(tx, list(touched))
+            units = await store.lock_stock(tx, list(touched))
             wanted: Counter[UUID] = Counter()
             for new in news:
                 wanted[new.variant] += new.quantity
             returned = Tallies()
-            await self._return_expired(tx, wanted, free, returned)
-            for variant, count in free.items():
-                lanes[variant].free = count
+            await self._return_expired(tx, wanted, units, returned)
+            for variant, there in units.items():
+                lanes[variant].free = there.free
                 lanes[variant].tally = returned[variant]
         statuses = decide.plan(lanes, news, holds)
         raise_to, lower_to = await self._pick(tx, lanes)

@@ -257,7 +257,9 @@ async def read_views(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ViewRow
     return {view.product.id: view for view in views}
 
 
-async def read_offers(tx: Transaction, skus: Sequence[str]) -> dict[str, Offer]:
+async def read_offers(
+    tx: Transaction, skus: Sequence[str], pressing_min: int, pressing_percent: int
+) -> dict[str, Offer]:
     """Read what placing an order must know."""
     rows = await tx.fetch(
         "select jsonb_build_object('variant', v.id, 'sku', v.sku, 'product', p.id, 'shop', s.id,"
@@ -266,11 +268,15 @@ async def read_offers(tx: Transaction, skus: Sequence[str]) -> dict[str, Offer]:
         "  'prices_minor', v.prices_minor, 'quantity_min', v.quantity_min,"
         "  'quantity_max', v.quantity_max, 'delivery', p.delivery, 'hold_policy', p.hold_policy,"
         "  'restock_wait_s', p.restock_wait_s, 'picture', p.picture,"
-        "  'is_on_sale', p.state = 'on_sale' and s.is_open)::text"
+        "  'is_on_sale', p.state = 'on_sale' and s.is_open,"
+        "  'is_pressed', t.held >= $2::bigint and t.held * 100 > (t.free + t.held) * $3::bigint"
+        " )::text"
         " from catalog.variant v join catalog.product p on p.id = v.product"
-        " join catalog.shop s on s.id = p.shop"
+        " join catalog.shop s on s.id = p.shop join catalog.stock t on t.variant = v.id"
         " where v.sku = any($1::text[]) and not v.is_withdrawn",
         skus,
+        pressing_min,
+        pressing_percent,
     )
     offers = (decode(row[0], Offer) for row in rows)
     return {offer.sku: offer for offer in offers}

@@ -13,7 +13,7 @@ from operator import attrgetter
 from uuid import UUID
 
 from vendrail.api.catalog import Hold, KeyId
-from vendrail.catalog.decide import AllocationRow, Held, Shelf, Supply
+from vendrail.catalog.decide import AllocationRow, Held, Shelf, Supply, Units
 from vendrail.catalog.stock import Tally
 from vendrail.catalog.store.arrays import columns
 from vendrail.kernel.db import Row, Transaction
@@ -23,7 +23,8 @@ async def read_shelves(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, 
     """Read what each variant is made of, and how many of it are free just now."""
     rows = await tx.fetch(
         "select v.id, case when p.delivery = 'unique_key' then 'keys'"
-        "  when c.variant is null then 'empty' else 'endless' end, p.hold_policy, s.free"
+        "  when c.variant is null then 'empty' else 'endless' end, p.hold_policy, s.free,"
+        "  s.held"
         " from catalog.variant v join catalog.product p on p.id = v.product"
         " join catalog.stock s on s.variant = v.id"
         " left join catalog.content c on c.variant = v.id"
@@ -31,18 +32,19 @@ async def read_shelves(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, 
         variants,
     )
     return {
-        id: Shelf(Supply(supply), policy == "at_order", free) for id, supply, policy, free in rows
+        id: Shelf(Supply(supply), policy == "at_order", free, held)
+        for id, supply, policy, free, held in rows
     }
 
 
-async def lock_stock(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, int]:
-    """Lock the variants' counters in id order; give how many of each are free."""
+async def lock_stock(tx: Transaction, variants: Sequence[UUID]) -> dict[UUID, Units]:
+    """Lock the variants' counters in id order; give how many of each are free, and held."""
     rows = await tx.fetch(
-        "select variant, free from catalog.stock where variant = any($1::uuid[])"
+        "select variant, free, held from catalog.stock where variant = any($1::uuid[])"
         " order by variant for no key update",
         variants,
     )
-    return {row["variant"]: row["free"] for row in rows}
+    return {variant: Units(free, held) for variant, free, held in rows}
 
 
 # Both lock in id order, whatever the join does, so that no two batches wait for each other.
@@ -67,6 +69,7 @@ _HOLD_UNITS = (
     " from locked join unnest($1::uuid[], $2::bigint[]) as t (variant, wanted)"
     "  on t.variant = locked.variant"
     " where s.variant = t.variant and s.free >= t.wanted"
+    "  and (s.held + t.wanted) * 100 <= (s.free + s.held) * $3::bigint"
 )
 
 
@@ -90,9 +93,12 @@ async def add_tallies(
         await tx.execute(_ADD_TALLIES, *columns(rows, 8))
 
 
-async def hold_units(tx: Transaction, wanted: dict[UUID, int]) -> bool:
-    """Move units from free to held where there are enough; false (undo all) where one is short."""
-    held = await tx.execute(_HOLD_UNITS, list(wanted), list(wanted.values()))
+async def hold_units(tx: Transaction, wanted: dict[UUID, int], percent: int) -> bool:
+    """Move units from free to held where there are enough, up to a share of the stock.
+
+    False (undo all) where one is short.
+    """
+    held = await tx.execute(_HOLD_UNITS, list(wanted), list(wanted.values()), percent)
     return held == len(wanted)
 
 
@@ -164,7 +170,7 @@ async def insert_holds(tx: Transaction, holds: Sequence[Hold], *, is_plain: bool
 
 
 async def name_holders(tx: Transaction, holds: Sequence[Hold]) -> None:
-    """Write who holds, so that their holds can be counted: only where a cap is set."""
+    """Write who holds, so that their holds can be counted: only where they are watched."""
     rows = [(h.order, h.buyer or None, h.address or None, h.device or None) for h in holds]
     await tx.execute(
         "update catalog.hold h set buyer = n.buyer, address = n.address, device = n.device"

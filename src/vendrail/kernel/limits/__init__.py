@@ -51,11 +51,12 @@ class TokenBuckets:
 class _Slot:
     """What this process holds of one key's window."""
 
-    __slots__ = ("borrowing", "ends_s", "is_spent", "left")
+    __slots__ = ("borrowing", "ends_s", "is_spent", "left", "unborrowed")
 
     def __init__(self, ends_s: float) -> None:
         self.ends_s = ends_s
         self.left = 0
+        self.unborrowed = 0  # What no process had borrowed when this one last did.
         self.is_spent = False
         self.borrowing: asyncio.Task[None] | None = None
 
@@ -108,6 +109,15 @@ class SharedLimit:
         slot.left -= 1
         return 0.0
 
+    def standing(self, key: str) -> tuple[int, float]:
+        """Tell how much of a key's allowance is left at most, and in how many seconds it is new."""
+        now_s = self._clock.now().timestamp()
+        slot = self._slots.get(key)
+        if slot is None or slot.ends_s <= now_s:
+            return self._capacity, float(self._window_s)
+        left = 0 if slot.is_spent else slot.left + slot.unborrowed
+        return left, slot.ends_s - now_s
+
     def _open(self, key: str, now_s: float) -> _Slot:
         window = int(now_s // self._window_s)
         slot = _Slot(float((window + 1) * self._window_s))
@@ -126,6 +136,7 @@ class SharedLimit:
             if number:
                 taken = (number - 1) * self._block
                 slot.left += min(self._block, self._capacity - taken)
+                slot.unborrowed = max(0, self._capacity - taken - self._block)
             else:
                 slot.is_spent = True
         finally:

@@ -143,6 +143,12 @@ METRICS = (
         "Requests turned away by a rate limit.",
     ),
     Metric(
+        "vendrail_proofs_total",
+        "counter",
+        ("outcome",),
+        "Proofs of work that were `wanted`, and those shown that were `good` or `refused`.",
+    ),
+    Metric(
         "vendrail_pool_connections",
         "gauge",
         ("service", "state"),

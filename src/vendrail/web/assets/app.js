@@ -71,6 +71,37 @@ function copied(button) {
   });
 }
 
+/** Do the proof of work that a form is asked for, and send the form again by itself. */
+function prove(place) {
+  const form = place.closest("form");
+  const challenge = JSON.parse(place.dataset.challenge);
+  const fail = () => {
+    place.querySelector("[data-proof-said]").hidden = true;
+    place.querySelector("[data-proof-failed]").hidden = false;
+  };
+  place.querySelector("[data-proof-without]").hidden = true;
+  place.querySelector("[data-proof-said]").hidden = false;
+  const worker = new Worker(place.dataset.worker);
+  worker.addEventListener("error", fail);
+  worker.addEventListener("message", (event) => {
+    worker.terminate();
+    if (event.data === null) {
+      fail();
+      return;
+    }
+    const { algorithm, challenge: hash, salt, signature } = challenge;
+    const solution = { algorithm, challenge: hash, number: event.data, salt, signature };
+    place.querySelector("input[name=altcha]").value = btoa(JSON.stringify(solution));
+    if (place.dataset.proof === "again") {
+      place.querySelector("[data-proof-said]").hidden = true;
+      place.querySelector("[data-proof-ready]").hidden = false;
+      return;
+    }
+    form.requestSubmit();
+  });
+  worker.postMessage(challenge);
+}
+
 /** Wake what needs scripts, in the whole page or in a part that has just come. */
 function wake(root) {
   for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -78,6 +109,9 @@ function wake(root) {
   for (const place of root.querySelectorAll("[data-until]")) showRest(place);
 }
 
+document.addEventListener("DOMContentLoaded", () => {
+  for (const place of document.querySelectorAll("[data-proof]")) prove(place);
+});
 document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-buy]");
   if (form) showTotal(form);

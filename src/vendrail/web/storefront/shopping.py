@@ -10,8 +10,12 @@ from litestar.params import FromPath
 
 from vendrail.api.catalog import ProductId, ProductQuery, ProductState, ProductView, Variant
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
+from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial, new_id, shard_of, to_serial
+from vendrail.kernel.limits.gate import Gate, Judgement
+from vendrail.kernel.limits.proofs import Challenge
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
@@ -38,15 +42,17 @@ _SAYS = {
     ),
     PlaceStatus.SOLD_OUT: ("quantity", message("Not enough is left just now.")),
 }
+_UNASKED = Judgement(is_wanted=False, is_proven=True)  # A face without proofs asks for none.
 _UNCLEAR = ("", message("That did not work. Please try again."))
 
 
 class Shopping:
     """The pages from the front door to the order."""
 
-    def __init__(self, front: Front, place_limit: Limit | None) -> None:
+    def __init__(self, front: Front, place_limit: Limit | None, gate: Gate | None = None) -> None:
         self._front = front
         self._place_limit = place_limit
+        self._gate = gate
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -106,6 +112,7 @@ class Shopping:
         filled: dict[str, str],
         problem: tuple[str, str] | None = None,
         status: int = 200,
+        challenge: Challenge | None = None,
     ) -> Page:
         front = self._front
         view = await front.calls.product(id) if id is not None else None
@@ -130,6 +137,7 @@ class Shopping:
             methods=await front.calls.methods(currency),
             filled=filled,
             nonce=filled.get("nonce") or secrets.token_urlsafe(18),
+            challenge=encode(challenge).decode() if challenge else "",
             problem_field=field,
             problem=front.pages.translate(visitor, advice) if advice else "",
         )
@@ -150,6 +158,10 @@ class Shopping:
         currency = form.get("currency", "")
         if currency not in offer.prices_minor:
             currency = next(iter(offer.prices_minor), "")
+        address = front.address_of(request.scope)
+        judgement = _UNASKED
+        if self._gate is not None:
+            judgement = await self._gate.judge(limit_key(address), form.get("altcha", ""))
         order = PlaceOrder(
             id=OrderId(new_id(front.clock.now(), shard_of(offer.merchant))),
             sku=offer.sku,
@@ -157,16 +169,23 @@ class Shopping:
             currency=currency,
             contact=form.get("contact", "").strip()[:254],
             method=form.get("method", "")[:64],
-            address=front.address_of(request.scope),
+            address=address,
             device=visitor.device,
             locale=visitor.language.tag,
             idempotency_key=_idempotency_key(visitor, form),
             trace_id=trace_id_here(),
+            is_proof_wanted=judgement.is_wanted,
+            is_proven=judgement.is_proven,
         )
         try:
             placed = await front.calls.place(order)
         except Unavailable as error:
             return front.problem(request, 503, error.retry_after_s)
+        if placed.status is PlaceStatus.PROOF_WANTED and self._gate is not None:
+            challenge = self._gate.challenge()
+            return await self._product(
+                request, visitor, offer.product, form, None, 428, challenge=challenge
+            )
         if placed.status not in (PlaceStatus.PLACED, PlaceStatus.EXISTS) or placed.order is None:
             problem = _SAYS.get(placed.status, _UNCLEAR)
             return await self._product(request, visitor, offer.product, form, problem, 422)

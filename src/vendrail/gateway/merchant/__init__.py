@@ -1,0 +1,1 @@
+"""The merchants' part of the API: their programs' doors to products, keys, orders and money."""

@@ -1,0 +1,383 @@
+"""The merchants' part of the description of the API."""
+
+from typing import Any
+
+from vendrail.api.catalog import ProductState
+from vendrail.api.identity import Permission
+from vendrail.api.orders import OrderState
+from vendrail.gateway import problems as common
+from vendrail.gateway.merchant import asked, problems
+from vendrail.gateway.merchant.bodies import (
+    AskRefundBody,
+    BalanceListBody,
+    EntryListBody,
+    IntakeBody,
+    MerchantOrderBody,
+    MerchantOrderListBody,
+    MerchantProductBody,
+    MerchantProductListBody,
+    MerchantShopListBody,
+    PutBody,
+    PutProductBody,
+    RefundBody,
+    RefundListBody,
+)
+from vendrail.gateway.merchant.money import PARTS
+from vendrail.gateway.parts import SERIAL, given, path_id, query, refusals, sent
+from vendrail.gateway.problems import Problem
+
+SHAPES = (
+    AskRefundBody,
+    BalanceListBody,
+    EntryListBody,
+    IntakeBody,
+    MerchantOrderBody,
+    MerchantOrderListBody,
+    MerchantProductBody,
+    MerchantProductListBody,
+    MerchantShopListBody,
+    PutBody,
+    PutProductBody,
+    RefundBody,
+    RefundListBody,
+)
+_AT = "2026-11-23T08:00:00Z"
+_PUT = {
+    "shop": "north-games",
+    "slug": "steam-wallet",
+    "title": "Steam Wallet",
+    "variants": [{"sku": "STEAM-50", "title": "50", "prices_minor": {"CNY": 4850}}],
+}
+_STOCK = {"free": 97, "held": 1, "allocated": 0, "sold": 2, "void": 0}
+_PRODUCT = {
+    "id": SERIAL,
+    "shop": "north-games",
+    "slug": "steam-wallet",
+    "title": "Steam Wallet",
+    "description": "",
+    "category": "Games",
+    "state": "on_sale",
+    "delivery": "unique_key",
+    "hold_policy": "at_order",
+    "restock_wait_s": 0,
+    "instructions": "",
+    "variants": [
+        {
+            "sku": "STEAM-50",
+            "title": "50",
+            "prices_minor": {"CNY": 4850},
+            "quantity_min": 1,
+            "quantity_max": 10,
+            "stock": _STOCK,
+        }
+    ],
+}
+_ORDER = {
+    "id": SERIAL,
+    "state": "delivered",
+    "waiting": "",
+    "sku": "STEAM-50",
+    "title": "Steam Wallet – 50",
+    "quantity": 1,
+    "amount_minor": 4850,
+    "currency": "CNY",
+    "refunded_minor": 0,
+    "contact": "buyer@example.com",
+    "method": "alipay",
+    "placed_at": _AT,
+    "expires_at": "2026-11-23T08:15:00Z",
+    "paid_at": "2026-11-23T08:00:41Z",
+    "delivered_at": "2026-11-23T08:00:41Z",
+}
+_REFUND = {
+    "id": "06ASMRW1X0000000000000000A",
+    "order": SERIAL,
+    "amount_minor": 4850,
+    "currency": "CNY",
+    "state": "asked",
+    "reason": "bought twice",
+    "at": _AT,
+}
+_BALANCE = {
+    "currency": "CNY",
+    "held_minor": 0,
+    "available_minor": 472_875,
+    "pending_minor": 0,
+    "frozen_minor": 0,
+    "debt_minor": 0,
+}
+_ENTRY = {
+    "id": "06ASMRW1X0000000000000000B",
+    "amount_minor": 4850,
+    "code": "sale",
+    "subject": SERIAL,
+    "memo": "",
+    "at": _AT,
+}
+_INTAKE = {
+    "intake": "06ASMRW1X0000000000000000C",
+    "sku": "STEAM-50",
+    "lines": 3,
+    "added": 2,
+    "rejected": {"duplicate": 1},
+    "rejects": [{"line": 3, "reason": "duplicate"}],
+}
+
+
+def paths() -> dict[str, Any]:
+    """Describe every address below /merchant."""
+    return {**_product_paths(), **_order_paths(), **_money_paths()}
+
+
+def _product_paths() -> dict[str, Any]:
+    products, product = Permission.PRODUCTS_READ, path_id("The product's id.")
+    return {
+        "/merchant/shops": {
+            "get": _operation(
+                "listMerchantShops",
+                "List your shops",
+                products,
+                given("Your shops", "MerchantShopListBody", {"items": [_shop()]}),
+            )
+        },
+        "/merchant/products": {
+            "get": _operation(
+                "listMerchantProducts",
+                "List your products, newest first",
+                products,
+                _page("products", "MerchantProductListBody", _PRODUCT),
+                common.QUERY_MALFORMED,
+                parameters=[
+                    query("q", "Only with these words.", {"type": "string", "maxLength": 200}),
+                    query("state", "Only in this state.", _one_of(_LISTED)),
+                    *_PAGING,
+                ],
+            )
+        },
+        "/merchant/products/{id}": {
+            "get": _operation(
+                "readMerchantProduct",
+                "Read one of your products",
+                products,
+                given("The product", "MerchantProductBody", _PRODUCT),
+                problems.PRODUCT_NOT_FOUND,
+                parameters=[product],
+            ),
+            "put": _put_product(product),
+        },
+        "/merchant/skus/{sku}/keys": {"post": _add_keys()},
+    }
+
+
+def _order_paths() -> dict[str, Any]:
+    orders, order = Permission.ORDERS_READ, path_id("The order's id.")
+    return {
+        "/merchant/orders": {
+            "get": _operation(
+                "listMerchantOrders",
+                "List your orders, newest first",
+                orders,
+                _page("orders", "MerchantOrderListBody", _ORDER),
+                common.QUERY_MALFORMED,
+                parameters=[
+                    query("state", "Only in this state.", _one_of(list(OrderState))),
+                    query("since", "Placed from then on.", _MOMENT),
+                    query("until", "Placed before then.", _MOMENT),
+                    *_PAGING,
+                ],
+            )
+        },
+        "/merchant/orders/{id}": {
+            "get": _operation(
+                "readMerchantOrder",
+                "Read one of your orders",
+                orders,
+                given("The order", "MerchantOrderBody", _ORDER),
+                problems.ORDER_NOT_FOUND,
+                parameters=[order],
+            )
+        },
+        "/merchant/orders/{id}/refunds": {
+            "get": _operation(
+                "listMerchantRefunds",
+                "List the refunds of one of your orders",
+                orders,
+                given("Its refunds", "RefundListBody", {"items": [_REFUND]}),
+                problems.ORDER_NOT_FOUND,
+                parameters=[order],
+            ),
+            "post": _ask_refund(order),
+        },
+    }
+
+
+def _money_paths() -> dict[str, Any]:
+    return {
+        "/merchant/balance": {
+            "get": _operation(
+                "readMerchantBalance",
+                "Read your balance in each currency",
+                Permission.BALANCE_READ,
+                given("The balance", "BalanceListBody", {"items": [_BALANCE]}),
+            )
+        },
+        "/merchant/entries": {
+            "get": _operation(
+                "listMerchantEntries",
+                "List the movements of your balance, newest first",
+                Permission.BALANCE_READ,
+                _page("entries", "EntryListBody", _ENTRY),
+                common.QUERY_MALFORMED,
+                parameters=[
+                    query("currency", "ISO 4217.", {"type": "string", "default": "CNY"}),
+                    query("part", "Of which part.", _one_of(list(PARTS), "available")),
+                    *_PAGING,
+                ],
+            )
+        },
+    }
+
+
+def _put_product(product: dict[str, Any]) -> dict[str, Any]:
+    described = _operation(
+        "putMerchantProduct",
+        "Create or change a product",
+        Permission.PRODUCTS_WRITE,
+        given("It was there", "PutBody", {"id": SERIAL, "status": "changed"}),
+        common.BODY_MALFORMED,
+        common.BODY_TOO_LARGE,
+        common.MEDIA_TYPE_WRONG,
+        problems.PRODUCT_NOT_FOUND,
+        *problems.PUT.values(),
+        parameters=[product],
+        description=(
+            "You choose the id of a new product: any ULID or UUIDv7, written as 26 letters. It is "
+            "written whole, so that sending it again changes nothing."
+        ),
+    )
+    created = given("It is new", "PutBody", {"id": SERIAL, "status": "created"})
+    described["responses"]["201"] = _counted(created)
+    described["requestBody"] = sent("PutProductBody", _PUT)
+    return described
+
+
+def _add_keys() -> dict[str, Any]:
+    sku = {
+        "name": "sku",
+        "in": "path",
+        "required": True,
+        "description": "What the keys are for.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+        "example": "STEAM-50",
+    }
+    described = _operation(
+        "addMerchantKeys",
+        "Take keys in",
+        Permission.KEYS_WRITE,
+        given("What came of each line", "IntakeBody", _INTAKE),
+        problems.IDEMPOTENCY_KEY_MISSING,
+        problems.SKU_NOT_FOUND,
+        common.BODY_TOO_LARGE,
+        problems.TEXT_WANTED,
+        parameters=[sku, _IDEMPOTENCY],
+        description=(
+            "Text in UTF-8, one key a line, read as it comes: a file of any size up to the "
+            "platform's limit. Keys are sealed as they are read. If it breaks off, send the whole "
+            "file again with the same Idempotency-Key: what was taken in is not a duplicate."
+        ),
+    )
+    text = {"schema": {"type": "string"}, "example": "AAAA-BBBB-0001\nAAAA-BBBB-0002\n"}
+    described["requestBody"] = {"required": True, "content": {"text/plain": text}}
+    return described
+
+
+def _ask_refund(order: dict[str, Any]) -> dict[str, Any]:
+    described = _operation(
+        "askMerchantRefund",
+        "Give money of an order back",
+        Permission.REFUNDS_WRITE,
+        given("The refund", "RefundBody", _REFUND),
+        common.BODY_MALFORMED,
+        problems.IDEMPOTENCY_KEY_MISSING,
+        *problems.REFUND.values(),
+        common.BODY_TOO_LARGE,
+        common.MEDIA_TYPE_WRONG,
+        parameters=[order, _IDEMPOTENCY],
+        description=(
+            "Whole (`amount_minor` 0) or in part. The same Idempotency-Key gives the same refund "
+            "again; the provider is asked for it by the platform, until it has answered."
+        ),
+        status="201",
+    )
+    described["requestBody"] = sent("AskRefundBody", {"reason": "bought twice"})
+    return described
+
+
+def _operation(
+    id: str,
+    summary: str,
+    scope: Permission,
+    answer: dict[str, Any],
+    *refused: Problem,
+    parameters: list[dict[str, Any]] | None = None,
+    description: str = "",
+    status: str = "200",
+) -> dict[str, Any]:
+    refusing = refusals(
+        problems.API_KEY_MISSING, problems.SCOPE_MISSING, *refused, common.RATE_LIMITED
+    )
+    return {
+        "operationId": id,
+        "tags": ["merchants"],
+        "summary": summary,
+        "description": " ".join(filter(None, (description, f"Needs the scope `{scope}`."))),
+        "security": [{"apiKey": []}],
+        "parameters": parameters or [],
+        "responses": {status: _counted(answer), **refusing},
+    }
+
+
+def _counted(answer: dict[str, Any]) -> dict[str, Any]:
+    """Say that an answer tells how the key's rate stands."""
+    told = {
+        "RateLimit-Limit": "Requests with this key in a minute.",
+        "RateLimit-Remaining": "How many of them are left, at most.",
+        "RateLimit-Reset": "Seconds until there are all of them again.",
+    }
+    headers = {
+        name: {"description": text, "schema": {"type": "integer"}} for name, text in told.items()
+    }
+    return {**answer, "headers": headers}
+
+
+def _page(what: str, shape: str, item: dict[str, Any]) -> dict[str, Any]:
+    return given(f"One page of {what}", shape, {"items": [item], "next": None})
+
+
+def _shop() -> dict[str, Any]:
+    return {"slug": "north-games", "name": "North Games", "is_open": True}
+
+
+def _one_of(values: list[Any], default: str | None = None) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "enum": [str(value) for value in values]}
+    return schema if default is None else {**schema, "default": default}
+
+
+_LISTED = [state for state in ProductState if state is not ProductState.REMOVED]
+_MOMENT = {"type": "string", "format": "date-time"}
+_IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Fresh for each write: such as a UUID.",
+    "schema": {"type": "string", "minLength": 16, "maxLength": 255},
+    "example": "6b9a4c0e-2d57-4c0c-9d0e-0f2b7f2a4a11",
+}
+_PAGING = [
+    query("before", "`next` of the page before.", {"type": "string"}),
+    query(
+        "limit",
+        "How many at most.",
+        {"type": "integer", "minimum": 1, "maximum": asked.PAGE_MAX, "default": asked.PAGE},
+    ),
+]

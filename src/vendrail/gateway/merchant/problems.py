@@ -1,0 +1,77 @@
+"""How the merchants' part of the API says no; what any part says is in `gateway.problems`."""
+
+from vendrail.api.catalog import PutStatus
+from vendrail.api.orders import RefundOrderStatus
+from vendrail.gateway.problems import Problem
+
+API_KEY_MISSING = Problem(
+    "api_key_missing",
+    401,
+    "API key missing",
+    "Send `Authorization: Bearer vrk_…`: a key that stands and has not ended.",
+)
+SCOPE_MISSING = Problem(
+    "scope_missing", 403, "Not with this key", "Make a key that has the scope, and use that."
+)
+IDEMPOTENCY_KEY_MISSING = Problem(
+    "idempotency_key_missing",
+    400,
+    "Idempotency key missing",
+    "Send an Idempotency-Key header of 16 to 255 characters, such as a fresh UUID.",
+)
+SHOP_NOT_FOUND = Problem(
+    "shop_not_found", 404, "Shop not found", "See GET /api/v1/merchant/shops for your shops."
+)
+PRODUCT_NOT_FOUND = Problem(
+    "merchant_product_not_found",
+    404,
+    "Product not found",
+    "See GET /api/v1/merchant/products for your products.",
+)
+SKU_NOT_FOUND = Problem(
+    "merchant_sku_not_found", 404, "SKU not found", "You have no product with this SKU."
+)
+ORDER_NOT_FOUND = Problem(
+    "merchant_order_not_found",
+    404,
+    "Order not found",
+    "See GET /api/v1/merchant/orders for your orders.",
+)
+TEXT_WANTED = Problem(
+    "text_wanted", 415, "Wrong media type", "Send Content-Type: text/plain; charset=utf-8."
+)
+
+PUT: dict[PutStatus, Problem] = {
+    PutStatus.SHOP_NOT_FOUND: SHOP_NOT_FOUND,
+    PutStatus.SLUG_TAKEN: Problem(
+        "slug_taken", 409, "Slug taken", "Another product of the shop has this slug."
+    ),
+    PutStatus.SKU_TAKEN: Problem(
+        "sku_taken", 409, "SKU taken", "Another product on the platform has one of these SKUs."
+    ),
+    PutStatus.FIELD_MALFORMED: Problem(
+        "product_malformed",
+        422,
+        "Product malformed",
+        "Check slug, title, SKUs, prices and quantities; a product cannot change its shop.",
+    ),
+}
+
+REFUND: dict[RefundOrderStatus, Problem] = {
+    RefundOrderStatus.EXISTS_DIFFERENT: Problem(
+        "refund_key_reused",
+        422,
+        "Idempotency key used before",
+        "This Idempotency-Key was sent with another refund of the order.",
+    ),
+    RefundOrderStatus.ORDER_NOT_FOUND: ORDER_NOT_FOUND,
+    RefundOrderStatus.NOT_PAID: Problem(
+        "not_refundable", 409, "Not refundable", "Only what was delivered can be given back."
+    ),
+    RefundOrderStatus.MORE_THAN_CAPTURED: Problem(
+        "more_than_captured",
+        422,
+        "More than is left",
+        "Give back at most what was paid and has not gone back yet.",
+    ),
+}

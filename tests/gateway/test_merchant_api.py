@@ -1,0 +1,349 @@
+"""The merchants' part of the API over a real platform: scopes, ownership, idempotency, rates."""
+
+import asyncio
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from litestar import Litestar
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.orders.conftest import PRICE_MINOR, market
+
+from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
+from vendrail.api.identity import (
+    KEY_SCOPES,
+    Act,
+    Actor,
+    ActorKind,
+    ActQuery,
+    ApiKey,
+    Identity,
+    NewApiKey,
+    Permission,
+)
+from vendrail.app.faces import Faces
+from vendrail.gateway import http
+from vendrail.gateway.openapi import describe
+from vendrail.kernel.codec import decode
+from vendrail.kernel.ids import new_id, to_serial
+
+__all__ = ["market"]
+CLI = Actor(ActorKind.COMMAND_LINE, None, "root (command line)")
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+PATHS = [
+    (method.upper(), path)
+    for path, methods in decode(describe("http://localhost"), dict)["paths"].items()
+    if path.startswith("/merchant/")
+    for method in methods
+]
+
+
+class Programs:
+    """Keys to the API, and clients that carry them."""
+
+    def __init__(self, market) -> None:
+        self.market = market
+        self.house = market.house
+        self.identity: Identity = market.house.api(Identity)
+        gateway = Faces(market.house).gateway()
+        self.app = http.Doors(gateway, Litestar(openapi_config=None))
+
+    async def key(self, merchant, scopes=KEY_SCOPES) -> str:
+        """Make a key."""
+        new = ApiKey(new_id(self.market.clock.now()), merchant, "a test", list(scopes))
+        (made,) = await self.identity.make_api_keys([NewApiKey(new, CLI)])
+        return made.secret
+
+    def client(self, key: str) -> httpx.AsyncClient:
+        """Give a client that carries a key."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url="http://localhost/api/v1/merchant/",
+            headers=headers,
+        )
+
+    async def acts(self, merchant, act) -> list[Act]:
+        """Read the log."""
+        (found,) = await self.identity.list_acts([ActQuery(merchant, 100, act=act)])
+        return found
+
+
+@pytest.fixture
+async def programs(market):
+    """Keys to the API, and clients that carry them."""
+    return Programs(market)
+
+
+@pytest.fixture
+async def mine(programs, market):
+    """A client with every scope at the market's merchant."""
+    async with programs.client(await programs.key(market.merchant)) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(programs, market):
+    """A client with every scope at another merchant, who has a shop too."""
+    merchant = new_id(market.clock.now())
+    shop = Shop(ShopId(new_id(market.clock.now())), MerchantId(merchant), "Other", "other", "Other")
+    await market.house.api(Catalog).put_shops([shop])
+    async with programs.client(await programs.key(merchant)) as client:
+        client.merchant = merchant
+        yield client
+
+
+def product(**changes):
+    """Describe a product as a program does."""
+    variants = [{"sku": "CARD-50", "title": "50", "prices_minor": {"CNY": PRICE_MINOR}}]
+    return {"shop": "shop", "slug": "card", "title": "Card", "variants": variants} | changes
+
+
+def once(name: str) -> dict[str, str]:
+    """Name a write."""
+    return {"idempotency-key": f"{name}-{'x' * 16}"}
+
+
+async def test_a_program_runs_a_shop(mine, market, programs):
+    """Product, keys, a sale, its refund, balance and entries: all of it by one key."""
+    id = to_serial(new_id(market.clock.now()))
+    created = await mine.put(f"products/{id}", json=product())
+    again = await mine.put(f"products/{id}", json=product())
+    changed = await mine.put(f"products/{id}", json=product(title="New card"))
+    text = "KEY-1\nKEY-2\n\nKEY-1\nKEY-3"
+    headers = once("keys") | {"content-type": "text/plain; charset=utf-8"}
+    taken = await mine.post("skus/CARD-50/keys", content=text.encode(), headers=headers)
+    repeated = await mine.post("skus/CARD-50/keys", content=text.encode(), headers=headers)
+    placed = await market.place("CARD-50")
+    await market.pay(placed.order)
+    await market.run()
+    listed = (await mine.get("orders")).json()
+    serial = listed["items"][0]["id"]
+    asked = await mine.post(
+        f"orders/{serial}/refunds", json={"reason": "twice", "amount_minor": 500},
+        headers=once("refund"),
+    )  # fmt: skip
+    replayed = await mine.post(
+        f"orders/{serial}/refunds", json={"reason": "twice", "amount_minor": 500},
+        headers=once("refund"),
+    )  # fmt: skip
+    other = await mine.post(
+        f"orders/{serial}/refunds", json={"reason": "twice", "amount_minor": 501},
+        headers=once("refund"),
+    )  # fmt: skip
+    refunds = (await mine.get(f"orders/{serial}/refunds")).json()
+    read = (await mine.get(f"products/{id}")).json()
+    balance = (await mine.get("balance")).json()
+    entries = (await mine.get("entries")).json()
+
+    assert (201, 200, 200) == (created.status_code, again.status_code, changed.status_code)
+    assert ["created", "unchanged", "changed"] == [
+        each.json()["status"] for each in (created, again, changed)
+    ]
+    assert 200 == taken.status_code
+    assert (5, 3, {"empty": 1, "duplicate": 1}) == tuple(
+        taken.json()[name] for name in ("lines", "added", "rejected")
+    )
+    assert [(3, "empty"), (4, "duplicate")] == [
+        (each["line"], each["reason"]) for each in taken.json()["rejects"]
+    ]
+    assert taken.json()["intake"] == repeated.json()["intake"]
+    assert ("New card", 2, 1) == (
+        read["title"],
+        read["variants"][0]["stock"]["free"],
+        read["variants"][0]["stock"]["sold"],
+    )
+    assert "delivered" == listed["items"][0]["state"]
+    assert (201, 201, 422) == (asked.status_code, replayed.status_code, other.status_code)
+    assert asked.json()["id"] == replayed.json()["id"]
+    assert "true" == replayed.headers["idempotency-replayed"]
+    assert [500] == [each["amount_minor"] for each in refunds["items"]]
+    assert {"CNY"} == {each["currency"] for each in balance["items"]}
+    assert "sale" in {each["code"] for each in entries["items"]}
+    assert 2 == len(await programs.acts(market.merchant, "product."))
+    assert 1 == len(await programs.acts(market.merchant, "keys.added"))
+    [act] = await programs.acts(market.merchant, "order.refunded")
+    assert (ActorKind.API_KEY, "twice") == (act.by.kind, act.reason)
+
+
+async def test_a_merchant_sees_only_its_own(mine, other, market):
+    """Another merchant's product, SKU, shop and order are not found, nor written, nor listed."""
+    id = to_serial(new_id(market.clock.now()))
+    assert 201 == (await mine.put(f"products/{id}", json=product())).status_code
+    text = {"content-type": "text/plain"}
+    keys = await mine.post("skus/CARD-50/keys", content=b"K-1\nK-2", headers=once("k") | text)
+    assert 200 == keys.status_code
+    placed = await market.place("CARD-50")
+    order = to_serial(placed.order)
+    told = [
+        await other.get(f"products/{id}"),
+        await other.put(f"products/{id}", json=product(shop="other")),
+        await other.put(f"products/{to_serial(new_id(market.clock.now()))}", json=product()),
+        await other.post("skus/CARD-50/keys", content=b"K-9", headers=once("k") | text),
+        await other.get(f"orders/{order}"),
+        await other.get(f"orders/{order}/refunds"),
+        await other.post(f"orders/{order}/refunds", json={"reason": "r"}, headers=once("r")),
+    ]
+    lists = [(await other.get(name)).json()["items"] for name in ("products", "orders", "entries")]
+
+    assert [404] * len(told) == [each.status_code for each in told]
+    assert [[], [], []] == lists
+    assert ["other"] == [each["slug"] for each in (await other.get("shops")).json()["items"]]
+    assert 200 == (await mine.get(f"products/{id}")).status_code
+    assert 200 == (await mine.get(f"orders/{order}")).status_code
+
+
+async def test_a_removed_product_cannot_be_taken_over(mine, other, market):
+    """What a merchant has removed is nobody else's to write anew."""
+    id = to_serial(new_id(market.clock.now()))
+    await mine.put(f"products/{id}", json=product())
+    removed = await mine.put(f"products/{id}", json=product(state="removed"))
+    taken = await other.put(f"products/{id}", json=product(shop="other", slug="mine-now"))
+
+    assert 200 == removed.status_code
+    assert 422 == taken.status_code
+    assert [] == (await other.get("products")).json()["items"]
+
+
+@pytest.mark.parametrize("scope", KEY_SCOPES)
+async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
+    """A key with one scope is refused everything that asks for another."""
+    id, order = (to_serial(new_id(market.clock.now())) for _ in range(2))
+    asked = {
+        ("GET", "shops"): Permission.PRODUCTS_READ,
+        ("GET", "products"): Permission.PRODUCTS_READ,
+        ("GET", f"products/{id}"): Permission.PRODUCTS_READ,
+        ("PUT", f"products/{id}"): Permission.PRODUCTS_WRITE,
+        ("POST", "skus/NONE/keys"): Permission.KEYS_WRITE,
+        ("GET", "orders"): Permission.ORDERS_READ,
+        ("GET", f"orders/{order}"): Permission.ORDERS_READ,
+        ("GET", f"orders/{order}/refunds"): Permission.ORDERS_READ,
+        ("POST", f"orders/{order}/refunds"): Permission.REFUNDS_WRITE,
+        ("GET", "balance"): Permission.BALANCE_READ,
+        ("GET", "entries"): Permission.BALANCE_READ,
+    }
+    async with programs.client(await programs.key(market.merchant, [scope])) as client:
+        opened = {
+            need
+            for (method, path), need in asked.items()
+            if (await client.request(method, path)).status_code != 403
+        }
+
+    assert opened <= {scope}
+    assert len(PATHS) == len(asked)
+
+
+async def test_without_a_key_that_stands_nobody_comes_in(programs, market):
+    """No key, a wrong one and a revoked one are the same: 401, with how to ask."""
+    key = await programs.key(market.merchant)
+    (kept,) = await programs.identity.list_api_keys([market.merchant])
+    codes = []
+    for given_key in ("", "vrk_wrong", "x" * 5_000, key):
+        async with programs.client(given_key) as client:
+            codes.append((await client.get("orders")).status_code)
+    await programs.identity.revoke_api_keys([(market.merchant, kept[0].id)], CLI)
+    async with programs.client(key) as client:
+        answer = await client.get("orders")
+
+    assert [401, 401, 401, 200] == codes
+    assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+    assert "api_key_missing" == answer.json()["code"]
+
+
+async def test_a_keys_rate_is_told_and_holds_over_processes(programs, market):
+    """Every answer says what is left; beyond it two processes together refuse with 429."""
+    key = await programs.key(market.merchant)
+    two = Programs(market)
+    async with programs.client(key) as one, two.client(key) as other:
+        first = await one.get("shops")
+        answers = [await (one, other)[n % 2].get("shops") for n in range(620)]
+    refused = [each for each in answers if each.status_code == 429]
+
+    assert "600" == first.headers["ratelimit-limit"]
+    assert 0 <= int(first.headers["ratelimit-remaining"]) < 600
+    assert 0 < int(first.headers["ratelimit-reset"]) <= 60
+    assert 21 == len(refused)
+    assert "0" == refused[0].headers["ratelimit-remaining"]
+    assert int(refused[0].headers["retry-after"]) > 0
+
+
+async def test_pages_follow_each_other_without_gap(mine, market):
+    """Going from page to page gives every order once, newest first."""
+    await market.offer("CARD", keys=30)
+    placed = [to_serial((await market.place("CARD", is_proven=True)).order) for _ in range(7)]
+    seen, before = [], ""
+    while True:
+        page = (await mine.get(f"orders?limit=3&state=placed&before={before}")).json()
+        seen += [each["id"] for each in page["items"]]
+        before = page["next"]
+        if before is None:
+            break
+
+    assert sorted(placed, reverse=True) == seen
+
+
+async def test_a_large_file_is_taken_in_as_it_comes(mine, market):
+    """A file that comes in many pieces, parted in the middle of letters, loses nothing."""
+    id = to_serial(new_id(market.clock.now()))
+    await mine.put(f"products/{id}", json=product())
+    whole = "\ufeff" + "".join(f"密钥-{n:06}\r\n" for n in range(5_000)) + "坏" + "\n"
+    data = whole.encode() + b"\xff\xfe\n" + b"A" * 200_000 + b"\n"
+
+    async def pieces():
+        for at in range(0, len(data), 7_919):
+            yield data[at : at + 7_919]
+
+    headers = once("big") | {"content-type": "text/plain"}
+    taken = await mine.post("skus/CARD-50/keys", content=pieces(), headers=headers)
+
+    assert (5_003, 5_001, {"not_text": 1, "too_long": 1}) == tuple(
+        taken.json()[name] for name in ("lines", "added", "rejected")
+    )
+    assert [5_002, 5_003] == [each["line"] for each in taken.json()["rejects"]]
+
+
+@pytest.mark.parametrize("method, path", PATHS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_merchants_api_answers_as_described(programs, market, method, path):
+    """Requests made up from the description get answers that the description allows."""
+    key = await programs.key(market.merchant)
+    document = decode(describe("http://localhost"), dict)
+    operation = schemathesis.openapi.from_dict(document)[path][method]
+    cases = []
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=30,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def gather(case):
+        cases.append(case)
+
+    await asyncio.to_thread(gather)
+    transport = httpx.ASGITransport(programs.app)
+    async with httpx.AsyncClient(transport=transport) as client:
+        for case in cases:
+            asked = case.as_transport_kwargs(base_url="http://localhost/api/v1")
+            asked["content"] = asked.pop("data", None)
+            asked["headers"] = {**asked["headers"], "authorization": f"Bearer {key}"}
+            try:
+                response = await client.request(**asked)
+            except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeEncodeError, ValueError):
+                continue  # What no client can send.
+            case.validate_response(response, checks=CHECKS)
