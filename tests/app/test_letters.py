@@ -38,6 +38,20 @@ def test_letters_are_listed_and_shown(place) -> None:
     place.cli("letters", "show", "0" * 26, exit_code=2)
 
 
+def test_a_merchant_is_left_alone(place) -> None:
+    """Letters of a template are turned off and on for a merchant; others cannot be chosen."""
+    merchant = UUID(int=7 << 76 | 1 << 63)
+
+    off = place.json("letters", "choose", merchant, "stock_low", "--off", "--reason", "asked")
+    [row] = place.sql("select merchant, template from notify.muted")
+    place.cli("letters", "choose", merchant, "stock_low", "--reason", "asked")
+    place.cli("letters", "choose", merchant, "lookup_code", "--off", "-r", "x", exit_code=2)
+
+    assert not off["is_wanted"]
+    assert (merchant, "stock_low") == tuple(row)
+    assert [] == place.sql("select * from notify.muted")
+
+
 def test_only_what_can_be_sent_is_tried_again(place) -> None:
     """News that may have left waits again, once; a code's words are erased; why is recorded."""
     keep_letters(place, place.orders["sold"])

@@ -10,6 +10,8 @@ from vendrail.api.identity import (
     LinkUse,
     Role,
 )
+from vendrail.api.notify import LetterChoice
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
 from vendrail.payments.attempts import out_trade_no
 
@@ -91,6 +93,29 @@ async def test_stock_that_was_refilled_is_not_told(market, post, staff):
 
     assert [] == of_staff(await post.letters())
     assert 1 == post.count("stock_low", "overtaken")
+
+
+async def test_a_merchant_may_not_want_to_be_told(market, post, staff):
+    """Turned off, what is new is not told and what waits is dropped; turned on, what is new is."""
+    off = LetterChoice(market.merchant, "stock_low", is_wanted=False)
+    await market.offer("GAME", keys=3)
+    await post.watching.look()
+    strange = LetterChoice(market.merchant, "order_delivered", is_wanted=False)
+    statuses = await post.notify.choose_letters([off, off, strange])
+    await market.offer("MORE", keys=3)
+    await post.watching.look()
+    none = of_staff(await post.letters())
+    chosen = await post.notify.read_choices([market.merchant])
+    await post.notify.choose_letters([replace(off, is_wanted=True)])
+    await market.offer("LAST", keys=3)
+    await post.watching.look()
+    [(_, text)] = of_staff(await post.letters())
+
+    assert ["changed", "unchanged", "template_unknown"] == statuses
+    assert [] == none
+    assert [[off]] == chosen
+    assert "LAST" in text
+    assert "GAME" not in text
 
 
 async def test_unmatched_money_is_told_to_who_may_settle_it(market, post, staff):

@@ -74,6 +74,22 @@ class RetryStatus(StrEnum):
     STALE = "stale"
 
 
+class LetterChoice(Record, frozen=True):
+    """Whether a merchant's staff get letters of one template; without a choice they do."""
+
+    merchant: UUID
+    template: str
+    is_wanted: bool
+
+
+class ChoiceStatus(StrEnum):
+    """How writing one choice ended."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    TEMPLATE_UNKNOWN = "template_unknown"  # No letter to a merchant's staff about what stands.
+
+
 class Notify(Protocol):
     """Take messages durably; deliver them in the background."""
 
@@ -91,4 +107,12 @@ class Notify(Protocol):
 
     async def retry_letters(self, ids: Sequence[UUID]) -> list[RetryStatus]:
         """Send again what failed, or may have left; a person has decided that."""
+        ...
+
+    async def choose_letters(self, choices: Sequence[LetterChoice]) -> list[ChoiceStatus]:
+        """Write which letters merchants' staff get; what waits and is not wanted is dropped."""
+        ...
+
+    async def read_choices(self, merchants: Sequence[UUID]) -> list[list[LetterChoice]]:
+        """Give merchants' choices, one for each template there is."""
         ...

@@ -44,6 +44,7 @@ _PERMISSIONS: Mapping[ConcernKind, Permission] = {
     ConcernKind.SAGA_STUCK: Permission.SAGAS_WRITE,
     ConcernKind.MONEY_UNMATCHED: Permission.UNMATCHED_WRITE,
 }
+CHOSEN = ("stock_low",)  # What a merchant may not want to be told.
 LIFE_S = 12 * 3_600
 
 

@@ -266,6 +266,32 @@ async def end_concerns(tx: Transaction, standing: Collection[str], before: datet
     )
 
 
+async def mute(tx: Transaction, merchant: UUID, template: str) -> bool:
+    """Write that a merchant does not want letters of a template; false: that was so."""
+    count = await tx.execute(
+        "insert into notify.muted (merchant, template) values ($1, $2) on conflict do nothing",
+        merchant,
+        template,
+    )
+    return count == 1
+
+
+async def unmute(tx: Transaction, merchant: UUID, template: str) -> bool:
+    """Write that a merchant wants letters of a template; false: that was so."""
+    count = await tx.execute(
+        "delete from notify.muted where merchant = $1 and template = $2", merchant, template
+    )
+    return count == 1
+
+
+async def load_muted(tx: Transaction, merchants: Collection[UUID]) -> set[tuple[UUID, str]]:
+    """Read what merchants do not want."""
+    rows = await tx.fetch(
+        "select merchant, template from notify.muted where merchant = any($1)", list(merchants)
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
 async def read_cursor(tx: Transaction, source: str) -> Cursor:
     """Read how far a source has been read."""
     row = await tx.fetch_row(

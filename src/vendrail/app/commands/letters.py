@@ -5,7 +5,15 @@ from uuid import UUID
 
 import typer
 
-from vendrail.api.notify import LetterQuery, LetterState, LetterView, Notify, RetryStatus
+from vendrail.api.notify import (
+    ChoiceStatus,
+    LetterChoice,
+    LetterQuery,
+    LetterState,
+    LetterView,
+    Notify,
+    RetryStatus,
+)
 from vendrail.app.acts import record_act
 from vendrail.app.opened import opened_house, run
 from vendrail.app.serials import read_serial
@@ -136,3 +144,36 @@ def retry(letter: Letter, reason: Reason, *, json: Json = False) -> None:
         write_json({"id": to_serial(id), "state": "waiting"})
     else:
         out().print(f"{to_serial(id)} is tried again now.")
+
+
+async def _choose(choice: LetterChoice, reason: str) -> ChoiceStatus:
+    async with opened_house() as house:
+        act = "letters.wanted" if choice.is_wanted else "letters.muted"
+        record_act(house.platform.home, act, f"{choice.template} {choice.merchant}", reason)
+        notify: Notify = house.api(Notify)
+        return (await notify.choose_letters([choice]))[0]
+
+
+@app.command()
+def choose(
+    merchant: Annotated[str, typer.Argument(help="A merchant's number.")],
+    template: Annotated[str, typer.Argument(help="`stock_low`.")],
+    reason: Reason,
+    *,
+    off: Annotated[
+        bool, typer.Option("--off", help="They get none, instead of getting them.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say whether a merchant's staff get letters of one template.
+
+    Example: [bold]vendrail letters choose 01KB2M8Z7Q9V4T6W3X5Y1N0PQR stock_low --off -r "asked"[/]
+    """
+    choice = LetterChoice(read_serial(merchant), template, not off)
+    status = run(_choose(choice, need_reason(reason)))
+    if status is ChoiceStatus.TEMPLATE_UNKNOWN:
+        raise Malformed(f"{template} is no letter that a merchant may choose: stock_low is.")
+    if json:
+        write_json(choice)
+    else:
+        out().print(f"{template} is {'off' if off else 'on'} for {to_serial(choice.merchant)}.")

@@ -8,6 +8,8 @@ from uuid import UUID
 from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.notify import (
+    ChoiceStatus,
+    LetterChoice,
     LetterQuery,
     LetterState,
     LetterView,
@@ -24,7 +26,7 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import store
-from vendrail.notify.concerns import TEMPLATES
+from vendrail.notify.concerns import CHOSEN, TEMPLATES
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
 from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import choose_sender
@@ -183,6 +185,31 @@ class NotifyService:
         if let:
             self.wakeups.wake("notify")
         return [RetryStatus.WAITING if id in let else _why_not(rows.get(id)) for id in ids]
+
+    async def choose_letters(self, choices: Sequence[LetterChoice]) -> list[ChoiceStatus]:
+        """Write which letters merchants' staff get; few at once, so one by one."""
+        statuses = []
+        async with self._db.transaction() as tx:
+            for choice in choices:
+                if choice.template not in CHOSEN:
+                    statuses.append(ChoiceStatus.TEMPLATE_UNKNOWN)
+                    continue
+                write = store.unmute if choice.is_wanted else store.mute
+                is_changed = await write(tx, choice.merchant, choice.template)
+                statuses.append(ChoiceStatus.CHANGED if is_changed else ChoiceStatus.UNCHANGED)
+        return statuses
+
+    async def read_choices(self, merchants: Sequence[UUID]) -> list[list[LetterChoice]]:
+        """Give merchants' choices, one for each template there is."""
+        async with self._db.reading() as tx:
+            muted = await store.load_muted(tx, merchants)
+        return [
+            [
+                LetterChoice(merchant, template, (merchant, template) not in muted)
+                for template in CHOSEN
+            ]
+            for merchant in merchants
+        ]
 
     async def forget(self) -> bool:
         """Delete some outcomes that are too old; true: there are more."""

@@ -1,6 +1,6 @@
 """Watching: what begins to stand is told once to those who can do something about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode
-from vendrail.kernel.db import Database
+from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
@@ -66,6 +66,7 @@ class Watching:
         standing = await self._stand()
         async with self._db.reading() as tx:
             told = await store.load_concern_keys(tx)
+            muted = await _load_muted(tx, standing)
         if not (standing or told):
             return False
         new = [each for each in standing if each.is_begun and each.key not in told]
@@ -75,7 +76,7 @@ class Watching:
             # What another process has seen begin since we looked is not ours to end.
             await store.end_concerns(tx, [each.key for each in standing], began)
             added = await store.put_concerns(tx, [*new, *known], began)
-            mine = [each for each in new if each.key in added]
+            mine = [each for each in new if each.key in added and not _is_muted(each, muted)]
             rows, unread = _letters(mine, people, began)
             if rows:
                 await store.add_messages(tx, rows, None, began)
@@ -114,6 +115,8 @@ class Watching:
         facts = [decode(each.facts or b"", ConcernFacts) for each in messages]
         async with self._db.reading() as tx:
             standing = await store.load_concerns(tx, {key for each in facts for key in each.keys})
+            muted = await _load_muted(tx, standing.values())
+        standing = {key: each for key, each in standing.items() if not _is_muted(each, muted)}
         people = await self._people({each.place for each in standing.values()})
         return [self._draft(each, standing, people) for each in facts]
 
@@ -132,6 +135,15 @@ class Watching:
             return None  # Whoever it was written for is not here any more.
         link = f"{self._settings.public_url.rstrip('/')}/console"
         return Draft(person.email, person.locale, {**concerns.values(own), "link": link})
+
+
+async def _load_muted(tx: Transaction, found: Iterable[Concern]) -> set[tuple[UUID, str]]:
+    merchants = {each.place for each in found if each.place is not None}
+    return await store.load_muted(tx, merchants) if merchants else set()
+
+
+def _is_muted(each: Concern, muted: set[tuple[UUID, str]]) -> bool:
+    return each.place is not None and (each.place, TEMPLATES[each.kind]) in muted
 
 
 def _letters(
