@@ -11,10 +11,13 @@ from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.home import operator_home
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
+from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
 from vendrail.web.merchant.products import Products
+from vendrail.web.merchant.shop import ShopSettings
+from vendrail.web.merchant.staff import Staff
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
@@ -46,7 +49,15 @@ def operator_rooms(desk: Desk) -> list[Room]:
 
 def merchant_rooms(desk: Desk) -> list[Room]:
     """Give the rooms of a merchant's console."""
-    return [Overview(desk), Orders(desk), Products(desk), Keys(desk)]
+    return [
+        Overview(desk),
+        Orders(desk),
+        Products(desk),
+        Keys(desk),
+        Balance(desk),
+        ShopSettings(desk),
+        Staff(desk),
+    ]
 
 
 def console_handlers(front: Front, apis: Apis) -> list[Any]:

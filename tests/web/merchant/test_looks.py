@@ -49,6 +49,10 @@ async def addresses(town) -> list[str]:
     ((long, short),) = await town.north.catalog.list_products([query])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
     return [
+        "/merchant/balance",
+        "/merchant/balance?of=debt",
+        "/merchant/shop",
+        "/merchant/staff",
         "/merchant/products",
         "/merchant/products?q=nothing",
         "/merchant/products/new",

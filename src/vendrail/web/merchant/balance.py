@@ -1,0 +1,75 @@
+"""The balance: where a merchant's money is, and every movement of it, newest first."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import Permission
+from vendrail.api.ledger import Account, Chart, EntryQuery, TransferCode, TransferId
+from vendrail.kernel.ids import to_serial
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.merchant.acting import read_id
+from vendrail.web.storefront.front import Page
+
+_ROOT = "/merchant/balance"
+_PAGE = 50
+_OF_ORDERS = (
+    TransferCode.SALE,
+    TransferCode.FEE,
+    TransferCode.SPLIT_REVERSAL,
+    TransferCode.REFUND,
+    TransferCode.REFUND_RETURNED,
+)
+
+
+class Balance:
+    """What is a merchant's, what they owe, and how it came to be."""
+
+    entries = (Entry(_ROOT, message("Balance"), "coins", Permission.BALANCE_READ),)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the route of the page."""
+        return [self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ)]
+
+    async def balance(self, caller: Caller) -> Page:
+        """Show the balance and a page of the movements of one account of it."""
+        apis = self._desk.apis
+        [terms] = await apis.settlement.read_fee_terms([caller.merchant])
+        own = self._desk.front.settings.default_currency
+        currencies = [own, *sorted({each.currency for each in terms} - {own})]
+        asked = caller.asked("currency", 3)
+        currency = asked if asked in currencies else own
+        parts = _parts(caller, currency)
+        part = caller.asked("of", 20) if caller.asked("of", 20) in parts else "available"
+        before = read_id(caller.asked("before"))
+        query = EntryQuery(parts[part].id, TransferId(before) if before else None, _PAGE + 1)
+        [found] = await apis.ledger.read_entries([query])
+        [balance] = await apis.settlement.read_merchant_balances([(caller.merchant, currency)])
+        shown = found[:_PAGE]
+        is_more = len(found) > _PAGE
+        here = f"{_ROOT}?currency={currency}&of={part}"
+        return self._desk.page(
+            caller,
+            "merchant/balance.html",
+            path=_ROOT,
+            currencies=currencies,
+            currency=currency,
+            part=part,
+            parts=list(parts),
+            balance=balance,
+            movements=shown,
+            of_orders=_OF_ORDERS,
+            older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
+        )
+
+
+def _parts(caller: Caller, currency: str) -> dict[str, Account]:
+    """Name the accounts whose movements can be read: always the merchant's own."""
+    chart = Chart(currency)
+    return {
+        "available": chart.merchant(caller.merchant, "available"),
+        "debt": chart.merchant(caller.merchant, "debt"),
+    }

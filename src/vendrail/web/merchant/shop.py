@@ -1,0 +1,93 @@
+"""Shop settings: name, notice and contact as buyers see them, and whether the shop is open."""
+
+from collections import defaultdict
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.catalog import MerchantId, PutStatus, Shop
+from vendrail.api.identity import Permission
+from vendrail.kernel.codec import replace
+from vendrail.kernel.ids import to_serial
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.merchant.acting import changes, log, read_id
+from vendrail.web.merchant.goods import DONE
+from vendrail.web.pages import onward
+from vendrail.web.storefront.front import Page
+
+_ROOT = "/merchant/shop"
+_WRONG = message("The name is one line of at most 100 characters, the contact of at most 200.")
+
+
+class ShopSettings:
+    """A merchant's shops."""
+
+    entries = (Entry(_ROOT, message("Shop"), "shop", Permission.SHOP_WRITE),)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._catalog = desk.apis.catalog
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of the page."""
+        return [
+            self._desk.get(_ROOT, self.shops, Permission.SHOP_WRITE),
+            self._desk.post(f"{_ROOT}/{{serial:str}}", self.change, Permission.SHOP_WRITE),
+        ]
+
+    async def shops(self, caller: Caller) -> Page:
+        """Show the settings of each shop."""
+        return await self._shops(caller)
+
+    async def _own(self, caller: Caller) -> list[Shop]:
+        [shops] = await self._catalog.list_shops([MerchantId(caller.merchant)])
+        return shops
+
+    async def _shops(
+        self, caller: Caller, *, wrong: Shop | None = None, problem: str = "", status: int = 200
+    ) -> Page:
+        return self._desk.page(
+            caller,
+            "merchant/shop.html",
+            path=_ROOT,
+            status=status,
+            shops=await self._own(caller),
+            wrong=wrong.id if wrong else None,
+            written=defaultdict(str, caller.form),
+            done=caller.asked("done"),
+            problem=self._desk.say(caller, problem) if problem else "",
+        )
+
+    async def change(self, caller: Caller) -> Page:
+        """Change one shop; its address and its owner stay."""
+        id = read_id(caller.part("serial"))
+        shop = next((each for each in await self._own(caller) if each.id == id), None)
+        if shop is None:
+            return self._desk.problem(caller.request, 404, caller)
+        form = caller.form
+        wanted = replace(
+            shop,
+            name=form.get("name", "").strip()[:200],
+            contact=form.get("contact", "").strip()[:300],
+            notice=form.get("notice", "").replace("\r\n", "\n").strip(),
+            is_open=form.get("is_open", "") == "yes",
+        )
+        was, now = changes(_told(shop), _told(wanted))
+        if now:
+            subject = f"shop:{to_serial(shop.id)}"
+            await log(self._desk, caller, "shop.changed", subject, before=was, after=now)
+        [status] = await self._catalog.put_shops([wanted])
+        if status not in DONE:
+            problem = _WRONG if status is PutStatus.FIELD_MALFORMED else ""
+            return await self._shops(caller, wrong=shop, problem=problem, status=422)
+        return onward(f"{_ROOT}?done={to_serial(shop.id)}")
+
+
+def _told(shop: Shop) -> dict[str, str]:
+    return {
+        "name": shop.name,
+        "contact": shop.contact,
+        "notice": shop.notice[:500],
+        "open": "yes" if shop.is_open else "no",
+    }
