@@ -177,6 +177,10 @@ class Epay:
         """Order a fault."""
         self.post("faults", {"kind": kind, **more})
 
+    def faults(self) -> list[dict]:
+        """Give the faults that are still to come."""
+        return self._client.get("/sandbox/epay/faults").json()["faults"]
+
     def clear(self) -> None:
         """Take faults back."""
         self._client.delete("/sandbox/epay/faults")

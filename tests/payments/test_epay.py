@@ -1,5 +1,6 @@
 """Epay: a shared secret proves nothing, so every yuan is what the provider, asked, says."""
 
+import asyncio
 from datetime import UTC, datetime
 from hashlib import md5
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -459,6 +460,36 @@ async def test_two_parts_under_way_are_not_taken_for_each_other(epay_shop, servi
         await service.ask_refunds()
     assert ["pending"] * 2 == await service.request_refunds(refunds)
     assert sum(epay_shop.returned(attempt)) <= 300
+
+
+async def test_a_part_that_begins_meanwhile_is_not_taken_for_the_lost_one(
+    epay_shop, service, clock
+):
+    """While we ask for the sum another part goes back: the sum does not prove the lost one."""
+    attempt = await epay_shop.shown(1000)
+    await epay_shop.pay(attempt)
+    await service.query_attempts([attempt.id])
+    ((capture,),) = await service.read_captures([attempt.order])
+    epay_shop.epay.fault("gateway_down", match={"method": "refund"})
+    lost = Refund(new_id(clock.now()), capture.id, 300, "")
+    assert ["pending"] == await service.request_refunds([lost])
+    epay_shop.epay.fault("slow", match={"method": "order"}, params={"delay_s": 1.5})
+    clock.advance(6)
+    asking = asyncio.create_task(service.ask_refunds())
+    for _ in range(500):
+        if not epay_shop.epay.faults():
+            break  # Taken: the question has arrived, and waits.
+        await asyncio.sleep(0.02)
+    other = Refund(new_id(clock.now()), capture.id, 300, "")
+
+    assert ["succeeded"] == await service.request_refunds([other])
+    await asking
+    assert ["pending"] == await service.request_refunds([lost])
+    for _ in range(3):
+        clock.advance(4_000)
+        await service.ask_refunds()
+    assert ["failed"] == await service.request_refunds([lost])
+    assert [300] == epay_shop.returned(attempt)
 
 
 async def test_a_clear_refusal_at_the_first_telling_is_final(epay_shop, service):

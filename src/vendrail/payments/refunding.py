@@ -112,10 +112,16 @@ class Refunding:
             answers = await asyncio.gather(
                 *(self._ask(row, captures[row["capture_id"]], others[row["id"]]) for row in rows)
             )
-        ended = [
-            (row["id"], state, now + decide.ask_again_in(row["tries"]), problem)
-            for row, (state, problem) in zip(rows, answers, strict=True)
-        ]
+        async with self._store.reading() as tx:
+            others_after = await desk.read_others(tx, [row["id"] for row in rows])
+        ended = []
+        for row, (state, problem, is_sure) in zip(rows, answers, strict=True):
+            id = row["id"]
+            if not is_sure and state != "pending" and others[id] != others_after[id]:
+                # What the provider said may be of another one, begun meanwhile: asked once more.
+                ended.append((id, "pending", now + decide.ask_again_in(1), problem))
+                continue
+            ended.append((id, state, now + decide.ask_again_in(row["tries"]), problem))
         async with self._store.transaction() as tx:
             settled = await desk.settle_refunds(tx, ended, now)
             events = [
@@ -136,12 +142,15 @@ class Refunding:
             self._counts.payment(capture["method"], name, outcome)
         return {id: RefundStatus(row["state"]) for id, row in settled.items()}
 
-    async def _ask(self, row: Row, capture: Row, others: tuple[int, bool]) -> tuple[str, str]:
-        """Tell the provider of one refund; where its answer is not a plain yes, ask what became."""
+    async def _ask(self, row: Row, capture: Row, others: tuple[int, bool]) -> tuple[str, str, bool]:
+        """Tell the provider of one refund; where its answer is not a plain yes, ask what became.
+
+        Give state and problem, and whether the telling alone decided.
+        """
         accounts = await self._accounts.all()
         account = accounts.get(capture["channel"])
         if account is None:
-            return "pending", "its channel cannot be used"
+            return "pending", "its channel cannot be used", False
         ask = RefundAsk(
             refund_number=to_serial(row["id"]),
             out_trade_no=capture["out_trade_no"],
@@ -161,7 +170,8 @@ class Refunding:
         if told.outcome is not RefundOutcome.SUCCEEDED:
             call = account.channel.query_refund(ask, account.account, now)
             asked = await self._counts.timed(account.row, "query_refund", call)
-        return decide.refund_state(told, asked)
+        is_sure = told.outcome is RefundOutcome.SUCCEEDED or told.is_final
+        return *decide.refund_state(told, asked), is_sure
 
 
 def _standing(refund: Refund, row: Row) -> RefundStatus:

@@ -129,13 +129,19 @@ async def _read(request: AnyRequest) -> dict[str, str]:
     return epay.read_form(query, body)
 
 
+async def _wait(request: AnyRequest, faults: Mapping[FaultKind, Fault], *, is_after: bool) -> None:
+    """Be slow, before the work or after it, as it was ordered."""
+    slow = faults.get(FaultKind.SLOW)
+    if slow is not None and slow.params.is_after == is_after:
+        delay_s = slow.params.delay_s
+        await _of(request).place.clock.sleep(1.0 if delay_s is None else delay_s)
+
+
 async def _fail(request: AnyRequest, faults: Mapping[FaultKind, Fault]) -> Response[Any] | None:
-    """Carry out what was ordered for the door itself: be slow, be away."""
-    clock = _of(request).place.clock
-    if slow := faults.get(FaultKind.SLOW):
-        await clock.sleep(1.0 if slow.params.delay_s is None else slow.params.delay_s)
+    """Carry out what was ordered for the answer: be slow, be away."""
+    await _wait(request, faults, is_after=True)
     if down := faults.get(FaultKind.GATEWAY_DOWN):
-        await clock.sleep(down.params.timeout_s)
+        await _of(request).place.clock.sleep(down.params.timeout_s)
         return Response(b"Service Unavailable", status_code=down.params.status)
     return None
 
@@ -153,6 +159,7 @@ async def submit(request: AnyRequest) -> Response[Any]:
     try:
         fields = await _read(request)
         faults = emulation.take_faults(fields, "submit")
+        await _wait(request, faults, is_after=False)
         if failed := await _fail(request, faults):
             return failed
         order = epay.take_order(emulation.store, fields, emulation.place.clock.now(), is_api=False)
@@ -169,6 +176,7 @@ async def make_order(request: AnyRequest) -> Response[Any]:
     try:
         fields = await _read(request)
         faults = emulation.take_faults(fields, "mapi")
+        await _wait(request, faults, is_after=False)
         if _is_lost_before(faults):
             return await _fail(request, faults) or answer_json(epay.disturb({"code": 1}, faults))
         order = epay.take_order(emulation.store, fields, emulation.place.clock.now(), is_api=True)
@@ -192,6 +200,7 @@ async def ask(request: AnyRequest) -> Response[Any]:
         fields = await _read(request)
         act = fields.get("act", "")
         faults = emulation.take_faults(fields, act)
+        await _wait(request, faults, is_after=False)
         reply: epay.Reply = {"code": 1}
         if not _is_lost_before(faults):
             if act == "order":
