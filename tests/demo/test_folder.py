@@ -155,7 +155,7 @@ def test_filled_disk_is_named(
     (disk / "filler").unlink()
     again = open_demo(home, log=tmp_path)
 
-    assert REFUSED == code
+    assert REFUSED == code, demo.told
     assert "disk" in demo.told
     assert again.wait_open()
     again.stop()
