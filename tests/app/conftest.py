@@ -46,6 +46,7 @@ from vendrail.kernel.vault import Vault
 from vendrail.payments.attempts import out_trade_no
 
 PRICE_MINOR = 1_990
+MISPAID_MINOR = 2 * PRICE_MINOR  # What the order that expires would have cost.
 
 
 class MovableClock:
@@ -169,13 +170,13 @@ class Market:
         await self.house.api(Risk).put_list_entries([reviewed])
         self.clock.advance(11)  # The fee terms are valid from a moment on.
 
-    async def place(self, sku: str = "S1", contact: str = "") -> OrderId:
+    async def place(self, sku: str = "S1", contact: str = "", quantity: int = 1) -> OrderId:
         """Place one order."""
         self._buyers += 1
         order = PlaceOrder(
             OrderId(new_id(self.clock.now(), shard_of(self.merchant))),
             sku,
-            1,
+            quantity,
             "CNY",
             contact or f"buyer{self._buyers}@example.com",
             "alipay",
@@ -229,11 +230,11 @@ async def _fill(market: Market) -> dict[str, UUID]:
     made["watched"] = await market.place(contact="watched@example.com")
     made["mispaid"] = await market.place()
     for name, order in made.items():
-        await market.pay(order, 990 if name == "mispaid" else PRICE_MINOR)
+        await market.pay(order, MISPAID_MINOR if name == "mispaid" else PRICE_MINOR)
     await market.run()
     await market.refund(made["refunded"])
     await market.refund(made["part"], 500)
-    made["expired"] = await market.place("S2")
+    made["expired"] = await market.place("S2", quantity=2)
     market.clock.advance(1_000)
     await market.run()
     assert {

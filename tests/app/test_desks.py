@@ -4,6 +4,7 @@ import json
 from uuid import UUID
 
 import pytest
+from tests.app.conftest import MISPAID_MINOR
 
 from vendrail.kernel.ids import to_serial
 
@@ -121,14 +122,16 @@ def test_lists_are_kept_and_forgotten(place) -> None:
 
 
 def test_unmatched_money_is_matched(place, provider) -> None:
-    """Money of the wrong amount is on the desk; matched to an order, it fills it."""
+    """Money of another amount is on the desk; an order that asks just that is filled by it."""
     [capture] = place.json("unmatched", "list")
     id, order = to_serial(UUID(capture["id"])), to_serial(place.orders["expired"])
+    mispaid = to_serial(place.orders["mispaid"])
 
+    place.cli("unmatched", "match", id, mispaid, "--reason", "it was for this", exit_code=2)
     place.cli("unmatched", "match", id, order, "--reason", "buyer sent proof")
     place.sell(provider)
 
-    assert ("amount_differs", 990) == (capture["fit"], capture["amount_minor"])
+    assert ("amount_differs", MISPAID_MINOR) == (capture["fit"], capture["amount_minor"])
     assert [] == place.json("unmatched", "list")
     assert ("unmatched.match", "buyer sent proof") in acts(place)
     place.cli("unmatched", "refund", id, "--yes", "--reason", "otherwise", exit_code=2)
@@ -143,7 +146,7 @@ def test_unmatched_money_is_given_back(place, provider) -> None:
     place.cli("unmatched", "refund", id, "--yes", "--reason", "nobody claims it")
     place.sell(provider)
 
-    assert [("succeeded", 990)] == [
+    assert [("succeeded", MISPAID_MINOR)] == [
         (row["state"], row["amount_minor"])
         for row in place.sql(
             "select state, amount_minor from payments.refund where capture_id = $1",

@@ -62,6 +62,7 @@ class Market:
         restock_wait_s=0,
         hold_policy=HoldPolicy.AT_ORDER,
         delivery=DeliveryKind.UNIQUE_KEY,
+        price_minor=PRICE_MINOR,
     ):
         """Put a product with one variant and some keys on sale."""
         product = ProductId(new_id(self.clock.now()))
@@ -73,7 +74,7 @@ class Market:
                     self.shop,
                     sku.lower(),
                     f"Product {sku}",
-                    [Variant(variant, sku, "One", {"CNY": PRICE_MINOR})],
+                    [Variant(variant, sku, "One", {"CNY": price_minor})],
                     restock_wait_s=restock_wait_s,
                     hold_policy=hold_policy,
                     delivery=delivery,

@@ -319,21 +319,27 @@ async def test_a_review_pauses_until_a_person_decides(market):
     assert [] == await is_clean(market)
 
 
-async def test_wrong_amount_waits_on_the_desk_and_can_be_matched(market):
-    """Money of another amount fills nothing by itself; a person matches it and it fills (X11)."""
+async def test_wrong_amount_fills_only_an_order_of_that_amount(market):
+    """Money of another amount waits on the desk, and a person matches it where it fits (X11)."""
     await market.offer("GAME")
     placed = await market.place("GAME")
     await market.pay(placed.order, amount_minor=PRICE_MINOR + 1)
     await market.run()
     still = await market.read(placed)
     (unmatched,) = await market.payments.list_unmatched(10)
-    await market.payments.settle_unmatched(
-        [UnmatchedVerdict(unmatched.id, placed.order, "tester", "typed one more")]
-    )
+    await market.offer("BOOK", price_minor=PRICE_MINOR + 1)
+    meant = await market.place("BOOK")
+    verdicts = [
+        UnmatchedVerdict(unmatched.id, each.order, "tester", "typed one more")
+        for each in (placed, meant)
+    ]
+    told = [(await market.payments.settle_unmatched([verdict]))[0] for verdict in verdicts]
     await market.run()
 
-    assert OrderState.PLACED is still.state
-    assert OrderState.DELIVERED is (await market.read(placed)).state
+    assert ["amount_differs", "settled"] == told
+    assert OrderState.PLACED is still.state is (await market.read(placed)).state
+    assert OrderState.DELIVERED is (await market.read(meant)).state
+    assert [] == await is_clean(market)
 
 
 async def test_pay_again_opens_one_attempt_a_method(market):

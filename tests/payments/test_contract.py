@@ -168,6 +168,20 @@ async def test_money_that_differs_is_still_money(shop):
     assert {None} == {c.order for c in unmatched if c.fit == "order_unknown"}
 
 
+async def test_another_amount_is_matched_to_nothing(any_shop):
+    """A person cannot match money to an order that asks for more, or for less."""
+    order = (await any_shop.opened(1_230)).order
+    strangers = [any_shop.attempt(amount) for amount in (1_229, 1_231)]
+    await any_shop.tell(*await any_shop.sign(*strangers))
+    waiting = await any_shop.payments.list_unmatched(10)
+
+    assert ["amount_differs", "amount_differs"] == await any_shop.payments.settle_unmatched(
+        [UnmatchedVerdict(capture.id, order, "mei", "paid") for capture in waiting]
+    )
+    assert 2 == len(waiting)
+    assert waiting == await any_shop.payments.list_unmatched(10)
+
+
 async def test_a_person_matches_or_gives_back(any_shop):
     """A verdict is kept once: matched money goes to its order, the rest is told to go back."""
     order = (await any_shop.opened()).order

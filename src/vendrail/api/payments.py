@@ -276,6 +276,7 @@ class UnmatchedStatus(StrEnum):
     EXISTS = "exists"
     CAPTURE_NOT_FOUND = "capture_not_found"
     ATTEMPT_NOT_FOUND = "attempt_not_found"  # The order never asked for a payment.
+    AMOUNT_DIFFERS = "amount_differs"  # The order asked for more, less, or another currency.
     EXISTS_DIFFERENT = "exists_different"
     PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 

@@ -153,11 +153,12 @@ class Desk:
         events: list[PaymentEvent] = []
         async with self._store.transaction() as tx:
             orders = [verdict.order for verdict in verdicts if verdict.order is not None]
-            merchants = await rows.read_order_merchants(tx, orders)
+            asked = await rows.read_first_attempts(tx, orders)
+            merchants = {order: row["merchant"] for order, row in asked.items()}
             found = await rows.read_unmatched(tx, [verdict.capture for verdict in verdicts])
             allowed = []
             for verdict in verdicts:
-                status = _judge(verdict, found.get(verdict.capture), merchants, agreed)
+                status = _judge(verdict, found.get(verdict.capture), asked, agreed)
                 statuses.append(status)
                 if status is UnmatchedStatus.SETTLED:
                     allowed.append(verdict)
@@ -205,7 +206,7 @@ class Desk:
 def _judge(
     verdict: UnmatchedVerdict,
     row: Row | None,
-    merchants: dict[UUID, UUID],
+    asked: dict[UUID, Row],
     agreed: set[UUID],
 ) -> UnmatchedStatus:
     """Say whether a verdict may be written. Where several would fit, the first is given."""
@@ -214,13 +215,15 @@ def _judge(
         return UnmatchedStatus.EXISTS if is_same else UnmatchedStatus.EXISTS_DIFFERENT
     if row is None:
         return UnmatchedStatus.CAPTURE_NOT_FOUND
-    if verdict.order is not None and verdict.order not in merchants:
+    if verdict.order is None:
+        return UnmatchedStatus.SETTLED
+    attempt = asked.get(verdict.order)
+    if attempt is None:
         return UnmatchedStatus.ATTEMPT_NOT_FOUND
-    if (
-        verdict.order is not None
-        and row["confirmation"] == "disputed"
-        and verdict.capture not in agreed
-    ):
+    if (row["amount_minor"], row["currency"]) != (attempt["amount_minor"], attempt["currency"]):
+        # The split takes the price: less would pay for nothing, of more the rest would lie about.
+        return UnmatchedStatus.AMOUNT_DIFFERS
+    if row["confirmation"] == "disputed" and verdict.capture not in agreed:
         return UnmatchedStatus.PROVIDER_DISAGREES
     return UnmatchedStatus.SETTLED
 

@@ -89,6 +89,7 @@ def list_(
 _ADVICE = {
     UnmatchedStatus.CAPTURE_NOT_FOUND: "there is no such money on the desk.",
     UnmatchedStatus.ATTEMPT_NOT_FOUND: "that order never asked for a payment.",
+    UnmatchedStatus.AMOUNT_DIFFERS: "that order asks for another amount; give the money back.",
     UnmatchedStatus.EXISTS_DIFFERENT: "it was settled otherwise before.",
     UnmatchedStatus.PROVIDER_DISAGREES: "its provider, asked again, does not know of it.",
 }

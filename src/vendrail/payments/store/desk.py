@@ -182,14 +182,14 @@ async def read_unmatched(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row
     return {row["id"]: row for row in rows}
 
 
-async def read_order_merchants(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, UUID]:
-    """Give the merchants of orders that ever asked for a payment."""
+async def read_first_attempts(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, Row]:
+    """Give merchant, amount and currency of orders that ever asked for a payment."""
     rows = await tx.fetch(
-        "select distinct on (order_id) order_id, merchant from payments.attempt"
-        " where order_id = any($1::uuid[]) order by order_id, number",
+        "select distinct on (order_id) order_id, merchant, amount_minor, currency"
+        " from payments.attempt where order_id = any($1::uuid[]) order by order_id, number",
         orders,
     )
-    return {row["order_id"]: row["merchant"] for row in rows}
+    return {row["order_id"]: row for row in rows}
 
 
 async def insert_verdicts(

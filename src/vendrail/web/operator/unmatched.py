@@ -29,6 +29,7 @@ _SAID = {
     UnmatchedStatus.EXISTS: Said.EXISTS,
     UnmatchedStatus.CAPTURE_NOT_FOUND: Said.NOT_FOUND,
     UnmatchedStatus.ATTEMPT_NOT_FOUND: Said.NEVER_ASKED,
+    UnmatchedStatus.AMOUNT_DIFFERS: Said.AMOUNT_DIFFERS,
     UnmatchedStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     UnmatchedStatus.PROVIDER_DISAGREES: Said.PROVIDER_DISAGREES,
 }
