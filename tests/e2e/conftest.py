@@ -34,6 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
         free_port(),
         VENDRAIL_WEB_PLACES_PER_MINUTE_MAX="300",
         VENDRAIL_WEB_LOOKUPS_PER_MINUTE_MAX="300",
+        VENDRAIL_WEB_PROOF_NUMBERS_MAX="0",
     )
     try:
         demo.wait_open()

@@ -1,5 +1,7 @@
 """Signing in and out, showing a code, and getting back in by mail."""
 
+from urllib.parse import quote
+
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
@@ -269,7 +271,7 @@ def refusal(result: ProofResult, wrong: str) -> tuple[int, str]:
 def _way(session: Session, onto: str) -> str:
     """Give where a session leads next."""
     if session.stage is SessionStage.FACTOR:
-        return f"{CODE}?next={onto}" if onto else CODE
+        return f"{CODE}?next={quote(onto)}" if onto else CODE
     if session.stage is SessionStage.ENROLMENT:
         return FACTOR
     return onto or home_of(session)
