@@ -4,14 +4,10 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from vendrail.api.payments import ChannelStatus, Payments
 from vendrail.app.bench.ground import durability, open_ground, percentile, prove
-from vendrail.app.bench.http import Notifier, Tally, pay_all, place_all, served
+from vendrail.app.bench.http import Tally, open_channel, pay_all, place_all, served
 from vendrail.app.bench.lanes import Progress
-from vendrail.app.bench.pipeline import bench_channel
-from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
-from vendrail.kernel.errors import Broken
 
 
 async def bench_callback(
@@ -26,15 +22,7 @@ async def bench_callback(
     """Run the callback bench; give its result as one object."""
     _ = with_reference  # A latency has no rate to be compared with.
     async with open_ground(platform, environment) as ground:
-        notifier = Notifier()
-        made = bench_channel()
-        channel = replace(
-            made, settings={**made.settings, "alipay_public_key": notifier.public_pem}
-        )
-        payments: Payments = ground.house.api(Payments)
-        (status,) = await payments.put_channels([channel])
-        if status is not ChannelStatus.CREATED:
-            raise Broken(f"The bench's channel was not taken: {status}.")
+        channel, notifier = await open_channel(ground)
         warm = 50
         market = await ground.seed(variants=variants, runs=(warm, orders))
         async with served(ground, environment) as port:

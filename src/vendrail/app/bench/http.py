@@ -182,6 +182,19 @@ def _sign(key: rsa.RSAPrivateKey, app: str, seller: str, order: Placed) -> bytes
     return "&".join(f"{name}={quote_plus(value)}" for name, value in fields.items()).encode()
 
 
+async def open_channel(ground: Ground) -> tuple[ChannelAccount, Notifier]:
+    """Open the bench's channel account, and give it with its provider's side."""
+    notifier = Notifier()
+    made = bench_channel()
+    settings = {**made.settings, "alipay_public_key": notifier.public_pem}
+    channel = replace(made, settings=settings)
+    payments: Payments = ground.house.api(Payments)
+    (status,) = await payments.put_channels([channel])
+    if status is not ChannelStatus.CREATED:
+        raise Broken(f"The bench's channel was not taken: {status}.")
+    return channel, notifier
+
+
 async def place_all(
     port: int, market: Market, orders: int, connections: int, tally: Tally
 ) -> float:
@@ -293,15 +306,7 @@ async def bench_http(
 ) -> dict[str, object]:
     """Run the whole way over HTTP; give its result as one object."""
     async with open_ground(platform, environment) as ground:
-        notifier = Notifier()
-        made = bench_channel()
-        channel = replace(
-            made, settings={**made.settings, "alipay_public_key": notifier.public_pem}
-        )
-        payments: Payments = ground.house.api(Payments)
-        (status,) = await payments.put_channels([channel])
-        if status is not ChannelStatus.CREATED:
-            raise Broken(f"The bench's channel was not taken: {status}.")
+        channel, notifier = await open_channel(ground)
         warm = min(500, orders)
         forms_wanted = min(_FORMS_MAX, orders)
         market = await ground.seed(variants=variants, runs=(warm, orders, forms_wanted))

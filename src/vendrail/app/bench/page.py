@@ -10,15 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vendrail.api.payments import ChannelStatus, Payments
 from vendrail.app.bench.ground import durability, open_ground, percentile, prove
-from vendrail.app.bench.http import Notifier, Placed, Tally, pay_all, place_all, served
+from vendrail.app.bench.http import Placed, Tally, open_channel, pay_all, place_all, served
 from vendrail.app.bench.lanes import Progress
 from vendrail.app.bench.load import Connection, request, spread
-from vendrail.app.bench.pipeline import bench_channel
-from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
-from vendrail.kernel.errors import Broken
 
 _WARM = 1_024
 
@@ -38,15 +34,7 @@ async def bench_page(
     """Run the page bench; give its result as one object."""
     _ = with_reference  # A latency has no rate to be compared with.
     async with open_ground(platform, environment) as ground:
-        notifier = Notifier()
-        made = bench_channel()
-        channel = replace(
-            made, settings={**made.settings, "alipay_public_key": notifier.public_pem}
-        )
-        payments: Payments = ground.house.api(Payments)
-        (status,) = await payments.put_channels([channel])
-        if status is not ChannelStatus.CREATED:
-            raise Broken(f"The bench's channel was not taken: {status}.")
+        channel, notifier = await open_channel(ground)
         market = await ground.seed(variants=variants, runs=(orders,))
         async with served(ground, environment, workers=workers) as port:
             tally = Tally()
