@@ -68,10 +68,10 @@ async def test_low_stock_is_told_once_for_each_crossing(market, post, staff):
     await market.stock("GAME", 40)
     market.clock.advance(60)
     await post.watching.look()
-    await market.place("GAME", quantity=10)
-    await market.place("GAME", quantity=10)
-    await market.place("GAME", quantity=10)
-    await market.place("GAME", quantity=10)
+    for _ in range(4):
+        placed = await market.place("GAME", quantity=10)
+        await market.pay(placed.order, quantity=10)
+        await market.run()
     await post.watching.look()
     again = of_staff(await post.letters())
 
