@@ -4,6 +4,7 @@ import re
 from uuid import UUID
 
 import pytest
+from tests.app.conftest import MISPAID_MINOR
 from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
@@ -73,11 +74,12 @@ async def test_a_reason_is_needed(world):
 async def test_unmatched_money_is_matched_to_an_order(world):
     """Money for an order that is not there shows with orders of its amount; matched, it fills one.
 
-    An order of another amount is refused: it would be stuck, for lack of money.
+    An order of another amount is refused: it would be stuck for lack of money, or leave some over.
     """
     browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
     target = to_serial(world.orders["expired"])
-    await world.market.pay(OrderId(new_id(world.clock.now())))
+    other = to_serial(world.orders["mispaid"])
+    await world.market.pay(OrderId(new_id(world.clock.now())), MISPAID_MINOR)
     await browser.go("/operator/unmatched")
     assert "The order is unknown" in browser.text
     assert "The amount differs" in browser.text
@@ -89,7 +91,7 @@ async def test_unmatched_money_is_matched_to_an_order(world):
     await browser.go(less)
     await browser.send(less, decision="match", order="no number", reason="proof")
     assert "No order has that number" in browser.text
-    await browser.send(less, decision="match", order=target, reason="proof")
+    await browser.send(less, decision="match", order=other, reason="proof")
     assert 422 == browser.page.status_code
     assert "of another amount" in browser.text
     await browser.go(fitting)

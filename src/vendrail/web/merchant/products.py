@@ -348,6 +348,7 @@ class Products:
             methods=await self._desk.front.calls.methods(currency),
             filled={},
             nonce="",
+            challenge="",
             problem_field="",
             problem="",
         )
