@@ -106,7 +106,7 @@ class Market:
         """Place one order."""
         return (await self.orders.place_orders([self.choose(sku, quantity, **more)]))[0]
 
-    async def pay(self, order, attempt=1, amount_minor=None, quantity=1):
+    async def pay(self, order, attempt=1, amount_minor=None, quantity=1, paid_at=None):
         """Let the money of an attempt arrive, as a provider's query tells it."""
         self.numbers += 1
         report = CaptureReport(
@@ -115,7 +115,7 @@ class Market:
             out_trade_no(order, attempt),
             amount_minor or PRICE_MINOR * quantity,
             "CNY",
-            self.clock.now(),
+            paid_at or self.clock.now(),
             CaptureSource.QUERY,
         )
         return (await self.payments.record_captures([report]))[0]

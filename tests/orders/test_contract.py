@@ -1,6 +1,7 @@
 """Orders from choice to key and back, over real services and a real database."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -340,6 +341,18 @@ async def test_wrong_amount_fills_only_an_order_of_that_amount(market):
     assert OrderState.PLACED is still.state is (await market.read(placed)).state
     assert OrderState.DELIVERED is (await market.read(meant)).state
     assert [] == await is_clean(market)
+
+
+async def test_a_coarse_clock_of_a_provider_turns_no_steps_round(market):
+    """Where the provider says that an order was paid before it was placed, steps stay in order."""
+    await market.offer("GAME")
+    placed = await market.place("GAME")
+    await market.pay(placed.order, paid_at=market.clock.now() - timedelta(seconds=1))
+    await market.run()
+    steps = (await market.read(placed)).timeline
+
+    assert ["placed", "paid", "held", "delivered", "released"] == [step.kind for step in steps]
+    assert sorted(step.at for step in steps) == [step.at for step in steps]
 
 
 async def test_pay_again_opens_one_attempt_a_method(market):

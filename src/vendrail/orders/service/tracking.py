@@ -236,6 +236,8 @@ def _timeline(
     """Tell where the money is and was; each step as it really happened."""
     steps = [TimelineStep("placed", row["placed_at"])]
     if paid_at is not None:
+        # Providers tell whole seconds of their own clock: nobody pays before there is an order.
+        paid_at = max(paid_at, row["placed_at"])
         steps += [TimelineStep("paid", paid_at), TimelineStep("held", paid_at)]
     if saga is not None and saga.state is SagaState.WAITING:
         steps.append(TimelineStep("waiting", steps[-1].at, saga.reason))
