@@ -68,8 +68,8 @@ def make_key() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-class Alipay:
-    """The sandbox as tests see it: an application, its trades, its faults."""
+class Door:
+    """The sandbox's control routes, as tests reach them."""
 
     def __init__(self, url: str, home: Path) -> None:
         self.url = url
@@ -80,6 +80,14 @@ class Alipay:
             trust_env=False,
             timeout=30,
         )
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._client.close()
+
+
+class Alipay(Door):
+    """The sandbox as tests see it: an application, its trades, its faults."""
 
     def post(self, path: str, body: object) -> dict:
         """Post to a control route."""
@@ -123,23 +131,9 @@ class Alipay:
         reply = self._client.get(f"/sandbox/alipay/trades/{number}", params={"app_id": app_id})
         return reply.json()
 
-    def close(self) -> None:
-        """Let go of connections."""
-        self._client.close()
 
-
-class Epay:
+class Epay(Door):
     """The sandbox's Epay as tests see it: a merchant, its orders, its faults."""
-
-    def __init__(self, url: str, home: Path) -> None:
-        self.url = url
-        token = (home / "control-token").read_text().strip()
-        self._client = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-            timeout=30,
-        )
 
     def post(self, path: str, body: object) -> dict:
         """Post to a control route."""
@@ -188,10 +182,6 @@ class Epay:
     def order(self, pid: str, number: str) -> dict:
         """Give what the provider knows of an order."""
         return self._client.get(f"/sandbox/epay/orders/{number}", params={"pid": pid}).json()
-
-    def close(self) -> None:
-        """Let go of connections."""
-        self._client.close()
 
 
 @pytest.fixture(scope="session")

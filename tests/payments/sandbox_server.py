@@ -1,9 +1,12 @@
 """Serve the sandbox in a process of its own, for a whole test run: home on the command line."""
 
 import asyncio
+import os
 import sys
+import traceback
 from pathlib import Path
 
+from vendrail.kernel.waiting import end_tasks
 from vendrail.sandbox.app import serve
 from vendrail.sandbox.settings import Settings
 
@@ -12,6 +15,13 @@ def tell(line: str) -> None:
     """Say one line to the tests."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def fail_aloud(serving: asyncio.Task[None]) -> None:
+    """End the process where serving failed: the tests then see the end of its output, and why."""
+    if not serving.cancelled() and (error := serving.exception()) is not None:
+        traceback.print_exception(error)
+        os._exit(1)
 
 
 async def main() -> None:
@@ -27,9 +37,9 @@ async def main() -> None:
             on_ready=tell,
         )
     )
+    serving.add_done_callback(fail_aloud)
     await asyncio.to_thread(sys.stdin.read)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    await end_tasks([serving])
 
 
 asyncio.run(main())
