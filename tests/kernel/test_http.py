@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from litestar import Request, Response, get, post
 from litestar.params import JSONBody
 from litestar.response import Stream
+from structlog.testing import capture_logs
 
 from vendrail.kernel.errors import Broken, Malformed, Overloaded, Unavailable
 from vendrail.kernel.http import Csrf, Edge, Proxies, limit_key, new_application, too_many
@@ -83,6 +84,41 @@ def client(peer="192.0.2.9", **options):
     edge = Edge(app, body_bytes_max=5_000, body_bytes_max_below={"/rpc/": 8_000}, **options)
     transport = httpx.ASGITransport(edge, client=(peer, 1234))
     return httpx.AsyncClient(transport=transport, base_url="http://shop.example")
+
+
+async def test_who_hangs_up_early_is_no_failure_of_ours():
+    """A request that ends before it is whole is answered 400, and no error is logged."""
+    events = iter(
+        [
+            {"type": "http.request", "body": b"half", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+    sent = []
+
+    async def receive():
+        return next(events)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/rpc/size",
+        "raw_path": b"/rpc/size",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [],
+        "client": ("192.0.2.9", 1234),
+        "server": ("shop.example", 80),
+    }
+    with capture_logs() as logged:
+        await new_application(HANDLERS)(scope, receive, send)
+
+    assert 400 == sent[0]["status"]
+    assert [] == [line for line in logged if line["log_level"] == "error"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from vendrail.kernel.telemetry import init_logs
 from vendrail.kernel.waiting import end_tasks
 from vendrail.sandbox.app import serve
 from vendrail.sandbox.settings import Settings
@@ -26,6 +27,7 @@ def fail_aloud(serving: asyncio.Task[None]) -> None:
 
 async def main() -> None:
     """Serve until the pipe to the tests is closed."""
+    init_logs("error")  # On standard error: nobody reads the pipe beyond the first line.
     # Tests move their own clock by days; the provider's stays, so its window must be wide.
     settings = Settings(timestamp_window_s=10**8, notify_ladder_scale=0.001)
     serving = asyncio.create_task(

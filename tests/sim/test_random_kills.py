@@ -1,6 +1,7 @@
 """Two servers are killed at random under load; every order that was answered ends right."""
 
 import asyncio
+import os
 import random
 
 import pytest
@@ -14,9 +15,10 @@ from simkit.world import wait_for_rest
 _RATE_PER_S = 500
 _KILLS = 20
 _KILLS_WHOLE = 200
+_KILLS_TOLD = os.environ.get("VENDRAIL_SIM_KILLS", "")
 _PACE = 4  # Time passes faster, so that orders expire while servers die.
 _PACE_AFTER = 12
-_PATIENCE_S = 120.0
+_PATIENCE_S = 60.0
 _EXPIRY_S = 2_000
 
 
@@ -99,7 +101,7 @@ async def live_through(world, folder, dice: random.Random, kills: int) -> list[s
 @pytest.mark.timeout(0)
 def test_kills_at_random_lose_nothing(world, tmp_path, seed, is_whole, tell):
     """Two servers killed at random under load: every answered order ends as its script allows."""
-    kills = _KILLS_WHOLE if is_whole else _KILLS
+    kills = int(_KILLS_TOLD or (_KILLS_WHOLE if is_whole else _KILLS))
     told = uvloop.run(live_through(world, tmp_path, random.Random(seed), kills))
 
     tell(f"seed {seed}: {told[0]}", *told[1:])

@@ -36,7 +36,7 @@ from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http.edge import Edge
 from vendrail.kernel.http.problems import PROBLEM_HANDLERS, new_application
 from vendrail.kernel.migrate import migrate
-from vendrail.kernel.telemetry import init_logs, init_tracing, stop_tracing
+from vendrail.kernel.telemetry import SERVER_LOGS, init_logs, init_tracing, stop_tracing
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
@@ -277,6 +277,7 @@ def serve(platform: PlatformSettings, factory: str = "vendrail.app.serving:creat
             respawn_failed_workers=True,
             workers_kill_timeout=20,
             log_level=LogLevels.warning,
+            log_dictconfig=SERVER_LOGS,
         )
         granian.on_startup(call_last_orders)
         granian.serve()

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -30,7 +31,6 @@ class Passwords:
         )
         self._pool = ThreadPoolExecutor(settings.hashes_at_once_max, "identity-hash")
         self._waiting = 0
-        self._nobodys = self._hash(secrets.token_hex(16))  # What strangers are measured by.
 
     def _keyed(self, password: str) -> str:
         return self._vault.keyed_hash("identity.password", password.encode()).hex()
@@ -47,12 +47,18 @@ class Passwords:
         """Tell whether a hash was made with other parameters than are set now."""
         return self._hasher.check_needs_rehash(stored)
 
+    @cached_property
+    def _nobodys(self) -> str:
+        """What strangers are measured by; made when first wanted, not at every start."""
+        return self._hash(secrets.token_hex(16))
+
     def _hash(self, password: str) -> str:
         return self._hasher.hash(self._keyed(password))
 
     def _check(self, stored: str | None, password: str) -> bool:
+        nobodys = self._nobodys  # Asked for in any case: making it takes time that must not tell.
         try:
-            self._hasher.verify(stored or self._nobodys, self._keyed(password))
+            self._hasher.verify(stored or nobodys, self._keyed(password))
         except (VerificationError, InvalidHashError):
             return False
         return stored is not None

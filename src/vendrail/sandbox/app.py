@@ -17,6 +17,8 @@ from litestar.datastructures import State
 from vendrail.kernel.clock import Clock, SystemClock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.errors import Error, Malformed, Unavailable
+from vendrail.kernel.http import is_hang_up
+from vendrail.kernel.telemetry import SERVER_LOGS
 from vendrail.sandbox.emulations import (
     Emulation,
     Place,
@@ -40,6 +42,8 @@ def _tell_error(_: Request[Any, Any, Any], error: Error) -> Response[bytes]:
 
 
 def _tell_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    if is_hang_up(error):
+        return _tell_error(request, Malformed("The request ended before it was whole."))
     _log.error("request.failed", path=request.url.path, exc_info=error)
     detail = "The sandbox failed; its log says why."
     body = encode({"title": "Internal Server Error", "status": 500, "detail": detail})
@@ -128,6 +132,7 @@ async def serve(
         interface=Interfaces.ASGI,
         websockets=False,
         log_level=LogLevels.error,
+        log_dictconfig=SERVER_LOGS,
     )
     serving = asyncio.create_task(server.serve())
     try:

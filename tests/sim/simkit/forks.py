@@ -16,6 +16,7 @@ import uvloop
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
+from litestar import Litestar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,7 +24,7 @@ from simkit.shift import Shift, ShiftedClock  # Known from the line above on.
 from vendrail.app.serving import Application, assemble, split_names
 from vendrail.app.wiring import build
 from vendrail.kernel.config import load_platform
-from vendrail.kernel.telemetry import init_logs, init_tracing
+from vendrail.kernel.telemetry import SERVER_LOGS, init_logs, init_tracing
 
 
 class ShiftedApplication(Application):
@@ -57,6 +58,7 @@ async def serve(environment: dict[str, str]) -> None:
         backlog=2_048,
         backpressure=16_384,
         log_level=LogLevels.error,
+        log_dictconfig=SERVER_LOGS,
     )
     await server.serve()
 
@@ -64,6 +66,7 @@ async def serve(environment: dict[str, str]) -> None:
 def main() -> None:
     """Fork a server for each line, until there are no more lines."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for them.
+    Litestar([])  # The first one of a process imports what it may need.
     gc.freeze()
     children: list[int] = []
     while line := sys.stdin.buffer.raw.readline():

@@ -26,6 +26,12 @@ class Reply:
         set_ = [line[11:] for line in lines if line[:11].lower() == b"set-cookie:"]
         return "; ".join(each.split(b";", 1)[0].strip().decode("latin-1") for each in set_)
 
+    @property
+    def retry_after_s(self) -> float:
+        """Give how long the server asks to wait, or 0."""
+        mark = self.head.lower().find(b"\r\nretry-after:")
+        return float(self.head[mark + 14 :].split(b"\r\n", 1)[0]) if mark >= 0 else 0.0
+
 
 class Connection(asyncio.Protocol):
     """One kept connection; requests are bytes made beforehand."""

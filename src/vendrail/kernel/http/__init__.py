@@ -7,6 +7,7 @@ from vendrail.kernel.http.forms import Csrf
 from vendrail.kernel.http.problems import (
     PROBLEM_HANDLERS,
     PROBLEM_TYPE,
+    is_hang_up,
     new_application,
     problem_body,
     problem_response,
@@ -21,6 +22,7 @@ __all__ = [
     "Proxies",
     "as_attachment",
     "find_below",
+    "is_hang_up",
     "limit_key",
     "new_application",
     "problem_body",

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from vendrail.kernel.codec import Record, encode
@@ -100,6 +100,7 @@ def _title(status: int) -> str:
         return "Error"
 
 
+_HANG_UP = "client disconnected prematurely"  # Litestar's words, when a body does not end.
 _CODES = {400: "malformed", 413: "body_too_large", 422: "malformed", 429: "rate_limited"}
 
 AnyRequest = Request[Any, Any, Any]
@@ -130,7 +131,14 @@ def _answer_invalid(_: AnyRequest, error: ValidationException) -> Response[bytes
     return problem_response(400, "malformed", detail, errors=errors)
 
 
+def is_hang_up(error: Exception) -> bool:
+    """Tell whether the other end was gone before its request was whole: nobody's failure here."""
+    return isinstance(error, InternalServerException) and error.detail == _HANG_UP
+
+
 def _answer_http(_: AnyRequest, error: HTTPException) -> Response[bytes]:
+    if is_hang_up(error):
+        return problem_response(400, "malformed", "The request ended before it was whole.")
     status = error.status_code
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if status >= 500:

@@ -1,6 +1,6 @@
 """What an operator sees: logs without secrets, metrics in one table, traces end to end."""
 
-from vendrail.kernel.telemetry.logs import init_logs, mask, mask_text, request_id
+from vendrail.kernel.telemetry.logs import SERVER_LOGS, init_logs, mask, mask_text, request_id
 from vendrail.kernel.telemetry.loop import watch_loop
 from vendrail.kernel.telemetry.metrics import METRICS, Metric, Metrics
 from vendrail.kernel.telemetry.traces import (
@@ -21,6 +21,7 @@ from vendrail.kernel.telemetry.traces import (
 
 __all__ = [
     "METRICS",
+    "SERVER_LOGS",
     "Metric",
     "Metrics",
     "Scope",

@@ -105,6 +105,13 @@ def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+# The HTTP server has a log of its own, on standard output, where nobody may be reading: let its
+# lines pass through ours, on standard error and masked.
+SERVER_LOGS: dict[str, Any] = {
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+
+
 class _StandardError:
     """Standard error as it is when a line is written: it may be replaced, or closed, meanwhile."""
 
