@@ -1,6 +1,7 @@
 """The provider: the sandbox's Alipay, in a process of its own."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from vendrail.api.payments import ChannelAccount, ChannelId
 from vendrail.app.keys import make_key_pair
 
 _SCRIPT = Path(__file__).parents[2] / "payments" / "sandbox_server.py"
+_TRIES = 3
 _STANDING = Path(__file__).parent / "standing_provider.py"
 CHANNEL = ChannelId(UUID("018f0000-0000-7000-8000-0000000a11ba"))
 
@@ -60,8 +62,15 @@ class Provider:
             },
         )
 
+    def _send(self, method: str, path: str, **more) -> httpx.Response:
+        """Ask; again where a line was lost: what is ordered twice happens once."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(httpx.TransportError):
+                return self.client.request(method, path, **more)
+        return self.client.request(method, path, **more)
+
     def _post(self, path: str, body: object) -> dict:
-        reply = self.client.post(path, json=body)
+        reply = self._send("POST", path, json=body)
         assert reply.is_success, reply.text
         return reply.json()
 
@@ -83,7 +92,7 @@ class Provider:
         """Open the page or scan the code, and pay; its own callback goes where nobody listens."""
 
         def pay() -> None:
-            assert self.client.get(url, follow_redirects=True).status_code == 200
+            assert self._send("GET", url, follow_redirects=True).status_code == 200
             body = {"app_id": self.application["app_id"], "out_trade_no": number}
             (result,) = self._post("/sandbox/alipay/pay", body)["results"]
             assert "error" not in result, result
@@ -121,7 +130,7 @@ class Provider:
         """Open the wallet page of a trade, as a buyer's telephone does."""
 
         def get() -> bool:
-            return self.client.get(url, follow_redirects=True).status_code == 200
+            return self._send("GET", url, follow_redirects=True).status_code == 200
 
         return await asyncio.to_thread(get)
 
@@ -141,7 +150,7 @@ class Provider:
             found = {}
             params = {"app_id": self.application["app_id"]}
             for number in numbers:
-                reply = self.client.get(f"/sandbox/alipay/trades/{number}", params=params)
+                reply = self._send("GET", f"/sandbox/alipay/trades/{number}", params=params)
                 assert reply.is_success, reply.text
                 trade = reply.json()
                 paid_minor = trade["total_minor"] if trade["paid_at"] else 0
