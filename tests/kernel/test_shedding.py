@@ -111,3 +111,16 @@ async def test_what_fails_gives_its_place_back(error):
 
     assert 0 == shedder._count
     assert 0 == len(shedder._under_way)
+
+
+@pytest.mark.parametrize("refused, is_strained", [(1, False), (31, False), (32, True), (60, True)])
+async def test_one_moments_crowd_is_no_strain(refused, is_strained):
+    """A few refusals ask nobody for a proof; many in a few seconds do."""
+    shedder = make_shedder(Slow(0.1))
+    for _ in range(6):
+        await shedder.submit("a")  # Slow: the limit falls as far as it goes.
+
+    _, told = await offer(shedder, [f"a{n}" for n in range(16 + refused)])
+
+    assert refused == told
+    assert is_strained == shedder.is_strained()

@@ -8,7 +8,7 @@ something new goes through here; callbacks, reads and refunds have queues of the
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -23,7 +23,8 @@ _LIMIT_MAX = 1_024.0  # One in flight and one that waits: more would only wait l
 _SHRINK = 0.5
 _GROW = 0.2  # For each answer in time, while the limit is near.
 _BEAT_S = 0.05
-_STRAIN_S = 10.0  # So long after somebody was turned away, there is strain.
+_STRAIN_S = 10.0  # There is strain while so many were turned away in so long: one moment's
+_STRAIN_COUNT = 32  # crowd, or a server that has just begun, is none.
 
 
 class Shedder(Generic[Item, Result]):
@@ -46,11 +47,13 @@ class Shedder(Generic[Item, Result]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beat_due = 0.0
         self._late_s = 0.0
-        self._refused_at = -_STRAIN_S
+        self._refused_at: deque[float] = deque(maxlen=_STRAIN_COUNT)
 
     def is_strained(self) -> bool:
-        """Tell whether somebody was turned away a moment ago."""
-        return time.monotonic() - self._refused_at < _STRAIN_S
+        """Tell whether many were turned away in the last moments."""
+        refused_at = self._refused_at
+        is_many = len(refused_at) == _STRAIN_COUNT
+        return is_many and time.monotonic() - refused_at[0] < _STRAIN_S
 
     def is_full(self) -> bool:
         """Tell, before anything is read or done, that nobody can be taken in; it is counted.
@@ -61,7 +64,7 @@ class Shedder(Generic[Item, Result]):
         share = 1 - self._lateness_s() / self._wanted_s
         if self._count < max(self._limit * share, _LIMIT_MIN):
             return False
-        self._refused_at = time.monotonic()
+        self._refused_at.append(time.monotonic())
         self._queue.note_shed(1)
         return True
 
@@ -71,7 +74,7 @@ class Shedder(Generic[Item, Result]):
         under_way = self._under_way
         is_unfair = under_way[owner] * len(under_way) > self._count
         if self._count >= self._limit or (self._count * 2 > self._limit and is_unfair):
-            self._refused_at = time.monotonic()
+            self._refused_at.append(time.monotonic())
             self._queue.refuse(1)
         under_way[owner] += 1
         self._count += 1
