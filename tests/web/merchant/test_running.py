@@ -100,6 +100,44 @@ async def test_a_shop_without_a_name_is_refused(town):
     assert [shop] == await shops(town, town.north)
 
 
+async def test_an_invited_merchant_opens_its_shop(town):
+    """Who has no shop opens one, once, under an address that nobody has, and it is logged."""
+    merchant = new_id(town.clock.now())
+    owner = await town.world.join("o@west.example", Role.OWNER, merchant=merchant, name="West Keys")
+    await owner.go("/merchant/products/new")
+    assert "Open your shop first" in owner.text
+    await owner.go("/merchant/shop")
+    for address, told in (("西", "is made of the letters"), ("north", "Another shop has")):
+        await owner.send("/merchant/shop", name="West", address=address, contact="kept")
+        assert 422 == owner.page.status_code
+        assert told in owner.text
+        assert 'value="kept"' in owner.page.text
+    await owner.send("/merchant/shop", name="West", address="West", contact="help@west.example")
+    assert "Saved." in owner.text
+    await owner.send("/merchant/shop", name="Second", address="second")
+    [[shop]] = await town.north.catalog.list_shops([MerchantId(merchant)])
+    acts = await town.world.acts(act="shop.opened")
+    await owner.go("/merchant/products/new")
+
+    assert ("west", "West", "West Keys") == (shop.slug, shop.name, shop.merchant_name)
+    assert shop.is_open
+    assert ["shop.opened"] == acts
+    assert "The first variant" in owner.text
+
+
+async def test_only_an_owner_opens_the_shop(town):
+    """A seller reads who does, and is refused."""
+    merchant = new_id(town.clock.now())
+    seller = await town.world.join("s@west.example", Role.SELLER, merchant=merchant)
+    await seller.go("/merchant/products/new")
+    assert "An owner opens it" in seller.text
+    await seller.go("/console/account")
+    sent = await seller.send("/merchant/shop", raw=True, name="West", address="west")
+
+    assert 403 == sent.status_code
+    assert [[]] == await town.north.catalog.list_shops([MerchantId(merchant)])
+
+
 async def test_an_invited_seller_joins_and_is_listed(town, read_field):
     """The owner sees the link once; whoever follows it works here, and is on the list."""
     owner = await town.join(Role.OWNER)

@@ -1,23 +1,25 @@
-"""Shop settings: name, notice and contact as buyers see them, and whether the shop is open."""
+"""A merchant's shop: opened once, then its name, notice and contact as buyers see them."""
 
 from collections import defaultdict
 
 from litestar.handlers import HTTPRouteHandler
 
-from vendrail.api.catalog import MerchantId, PutStatus, Shop
+from vendrail.api.catalog import MerchantId, PutStatus, Shop, ShopId
 from vendrail.api.identity import Permission
 from vendrail.kernel.codec import replace
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import derive, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, read_id
-from vendrail.web.merchant.goods import DONE
+from vendrail.web.merchant.goods import DONE, slug_of
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/shop"
 _WRONG = message("The name is one line of at most 100 characters, the contact of at most 200.")
+_ADDRESS_WRONG = message("The address is made of the letters a to z, digits and hyphens.")
+_ADDRESS_TAKEN = message("Another shop has this address: choose another.")
 
 
 class ShopSettings:
@@ -33,6 +35,7 @@ class ShopSettings:
         """Give the routes of the page."""
         return [
             self._desk.get(_ROOT, self.shops, Permission.SHOP_WRITE),
+            self._desk.post(_ROOT, self.open, Permission.SHOP_WRITE),
             self._desk.post(f"{_ROOT}/{{serial:str}}", self.change, Permission.SHOP_WRITE),
         ]
 
@@ -58,6 +61,32 @@ class ShopSettings:
             done=caller.asked("done"),
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def open(self, caller: Caller) -> Page:
+        """Open the first shop; sent again, it is the same shop."""
+        if await self._own(caller):
+            return onward(_ROOT)
+        name, slug = caller.written("name", 200), slug_of(caller.written("address", 64))
+        place = caller.membership
+        new = Shop(
+            ShopId(derive(caller.merchant, "shop")),
+            MerchantId(caller.merchant),
+            (place.merchant_name if place else "") or name,
+            slug,
+            name,
+            contact=caller.written("contact", 300),
+        )
+        if not slug:
+            return await self._shops(caller, problem=_ADDRESS_WRONG, status=422)
+        if any(await self._catalog.read_shops([slug])):
+            return await self._shops(caller, problem=_ADDRESS_TAKEN, status=422)
+        after = {"address": slug, **_told(new)}
+        await log(self._desk, caller, "shop.opened", f"shop:{to_serial(new.id)}", after=after)
+        [status] = await self._catalog.put_shops([new])
+        if status not in DONE:
+            problem = _ADDRESS_TAKEN if status is PutStatus.SLUG_TAKEN else _WRONG
+            return await self._shops(caller, problem=problem, status=422)
+        return onward(f"{_ROOT}?done={to_serial(new.id)}")
 
     async def change(self, caller: Caller) -> Page:
         """Change one shop; its address and its owner stay."""
