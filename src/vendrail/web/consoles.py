@@ -16,6 +16,7 @@ from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
 from vendrail.web.merchant.products import Products
+from vendrail.web.merchant.programs import Programs
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.operator.audit import AuditLog
@@ -57,6 +58,7 @@ def merchant_rooms(desk: Desk) -> list[Room]:
         Balance(desk),
         ShopSettings(desk),
         Staff(desk),
+        Programs(desk),
     ]
 
 

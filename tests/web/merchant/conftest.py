@@ -24,6 +24,7 @@ class Town:
         self.world, self.house, self.clock, self.home = world, house, house.clock, home
         self.channel = channel
         self.north = self.south = None
+        self.cli = consoles.CLI
 
     async def settle(self, name: str, merchant=None):
         """Let a merchant open a shop; give its market."""

@@ -7,7 +7,7 @@ from tests.web.merchant import conftest as merchants
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
-from vendrail.api.identity import Role
+from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder
 from vendrail.app.wiring import House
 from vendrail.kernel import config
@@ -45,6 +45,9 @@ async def addresses(town) -> list[str]:
     placed = (await town.north.place("A-VERY-LONG-NAME-OF-SOMETHING-TO-BE-SOLD-HERE")).order
     refund = RefundOrder(new_id(town.clock.now()), order, 500, "half " * 30, "lin")
     await town.north.orders.refund_orders([refund])
+    for name in ("robot", "a-long-name-of-a-program-that-reads-orders" * 2):
+        key = ApiKey(new_id(town.clock.now()), town.north.merchant, name[:80], list(KEY_SCOPES))
+        await town.world.identity.make_api_keys([NewApiKey(key, town.cli)])
     query = ShopProductQuery(MerchantId(town.north.merchant))
     ((long, short),) = await town.north.catalog.list_products([query])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
@@ -53,6 +56,7 @@ async def addresses(town) -> list[str]:
         "/merchant/balance?of=debt",
         "/merchant/shop",
         "/merchant/staff",
+        "/merchant/api-keys",
         "/merchant/products",
         "/merchant/products?q=nothing",
         "/merchant/products/new",

@@ -3,7 +3,7 @@
 import re
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
-from vendrail.api.identity import PeopleQuery, Role
+from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
 from vendrail.kernel.ids import new_id, to_serial
 
 # For each part of an address: how another merchant's is found.
@@ -27,6 +27,7 @@ FOREIGN = {
     },
 }
 FOREIGN |= {
+    "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/shop/{serial}": "shop",
     "/merchant/staff/invitations/{serial}": "invitation",
     "/merchant/staff/members/{serial}": "person",
@@ -43,6 +44,8 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     browser = await town.join(Role.SELLER, market, f"seller@{sku.lower()}.example")
     await browser.go("/merchant")
     await town.world.invite(f"new@{sku.lower()}.example", Role.SELLER, merchant=market.merchant)
+    program = ApiKey(new_id(town.clock.now()), market.merchant, "robot", [Permission.ORDERS_READ])
+    await town.world.identity.make_api_keys([NewApiKey(program, town.cli)])
     query = PeopleQuery(market.merchant)
     [[person]] = await town.world.identity.list_people([query])
     [[invitation]] = await town.world.identity.list_invitations([query])
@@ -51,6 +54,7 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
         "product": to_serial(found.product.id),
         "shop": to_serial(market.shop),
         "person": to_serial(person.id),
+        "program": to_serial(program.id),
         "invitation": to_serial(invitation.id),
     }
 
@@ -87,7 +91,7 @@ async def test_another_merchants_ids_open_nothing(town):
 
     assert {path for _, path in named} == FOREIGN.keys()
     acts = {act.act for act in await town.acts(town.south)}
-    assert acts <= {"member.invited", "member.joined"}
+    assert acts <= {"member.invited", "member.joined", "api_key.made"}
 
 
 async def test_lists_and_searches_show_nothing_of_others(town):
