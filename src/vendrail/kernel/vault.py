@@ -313,11 +313,17 @@ class Vault:
         self._remember(data_key)
         return data_key
 
-    def load_data_key(self, id: UUID, sealed: bytes) -> DataKey:
-        """Open a stored data key; kept in memory, so that a batch costs one opening."""
+    def known_data_key(self, id: UUID) -> DataKey | None:
+        """Give a data key that was opened lately, if it is still in memory."""
         known = self._data_keys.get(id)
         if known is not None:
             self._data_keys.move_to_end(id)
+        return known
+
+    def load_data_key(self, id: UUID, sealed: bytes) -> DataKey:
+        """Open a stored data key; kept in memory, so that a batch costs one opening."""
+        known = self.known_data_key(id)
+        if known is not None:
             return known
         data_key = DataKey(id, sealed, AESGCM(self._unwrap(sealed, id)))
         self._remember(data_key)

@@ -8,7 +8,6 @@ from uuid import UUID
 from vendrail.api.notify import LetterQuery, LetterState
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
-from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify.concerns import Concern, ConcernKind
 from vendrail.notify.decide import Fate
 
@@ -312,25 +311,3 @@ async def move_cursor(tx: Transaction, source: str, before: Cursor, after: Curso
         after.id,
     )
     return count == 1
-
-
-async def add_data_key(tx: Transaction, key: DataKey, now: datetime) -> None:
-    """Keep a data key, before the first row it seals."""
-    await tx.execute(
-        "insert into notify.data_key (id, sealed, made_at) values ($1, $2, $3)",
-        key.id,
-        key.sealed,
-        now,
-    )
-
-
-async def load_data_keys(
-    tx: Transaction, vault: Vault, ids: Collection[UUID]
-) -> dict[UUID, DataKey]:
-    """Load and open data keys."""
-    if not ids:
-        return {}
-    rows = await tx.fetch(
-        "select id, sealed from notify.data_key where id = any($1)", list(set(ids))
-    )
-    return {row[0]: vault.load_data_key(row[0], row[1]) for row in rows}

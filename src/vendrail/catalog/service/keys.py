@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from vendrail.api.catalog import (
@@ -28,7 +28,8 @@ from vendrail.catalog.store import keys as store
 from vendrail.catalog.store import shelves as shelf_store
 from vendrail.catalog.store import stock as stock_store
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.db import Database, Transaction
+from vendrail.kernel.datakeys import DataKeys
+from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.outbox import Wakeups
@@ -70,8 +71,7 @@ class KeyService(StockService):
         super().__init__(db, clock, settings)
         self._vault = vault
         self._wakeups = wakeups
-        self._newest: tuple[datetime, DataKey] | None = None
-        self._data_keys: dict[UUID, DataKey] = {}
+        self._data_keys = DataKeys(db, vault, clock, life=timedelta(seconds=settings.data_key_s))
         self._key_last = 0
         self._unplanned = 0
         self._analyze_from = _ANALYZE_FROM
@@ -82,7 +82,7 @@ class KeyService(StockService):
         runs = [self._run_of_ids(len(intake.lines)) for intake in intakes]
         async with self._db.reading() as tx:
             variants = await store.read_variants(tx, [intake.sku for intake in intakes])
-        data_key = await self._data_key()
+        data_key = await self._data_keys.newest()
         results = []
         for intake, first in zip(intakes, runs, strict=True):
             found = variants.get(intake.sku)
@@ -159,14 +159,14 @@ class KeyService(StockService):
 
     async def put_contents(self, contents: Sequence[tuple[str, str]]) -> list[PutStatus]:
         """Set (sku, text) that REUSABLE_KEY, TEXT and FILE variants deliver; sealed at rest."""
-        data_key = await self._data_key()
+        data_key = await self._data_keys.newest()
         statuses = []
         written: dict[UUID, str] = {}
         async with self._db.transaction() as tx:
             await shelf_store.lock(tx)
             variants = await store.read_variants(tx, [sku for sku, _ in contents])
             rows = await store.read_contents(tx, [row.id for row in variants.values()])
-            ciphers = await self._load_data_keys(tx, [row["data_key"] for row in rows])
+            ciphers = await self._data_keys.load([row["data_key"] for row in rows], tx)
             known = {
                 row["variant"]: self._open(ciphers, _CONTENT, row["variant"], row) for row in rows
             }
@@ -200,7 +200,7 @@ class KeyService(StockService):
             await self.sell_allocations([AllocationId(id) for id in unmarked])
             async with self._db.reading() as tx:
                 rows = await store.read_delivery_rows(tx, ids)
-        ciphers = await self._data_keys_of(rows)
+        ciphers = await self._data_keys.load(row["data_key"] for row in rows)
         deliveries: dict[UUID, Delivery] = {}
         for row in rows:
             if row["state"] == "allocated":
@@ -226,32 +226,8 @@ class KeyService(StockService):
                 rows = await store.read_free_keys(tx, VariantId(found.id), after, limit)
             else:
                 rows = await store.read_taken_keys(tx, found.id, state.value, after, limit)
-        ciphers = await self._data_keys_of(rows)
+        ciphers = await self._data_keys.load(row["data_key"] for row in rows)
         return [(KeyId(row["id"]), self._open(ciphers, _KEY, row["id"], row)) for row in rows]
-
-    async def _data_key(self) -> DataKey:
-        """Give the data key that seals now; it is stored before it seals anything."""
-        now = self._clock.now()
-        if self._newest is None or self._newest[0] <= now:
-            data_key = self._vault.new_data_key()
-            async with self._db.reading() as tx:
-                await store.insert_data_key(tx, data_key.id, data_key.sealed, now)
-            self._newest = (now + timedelta(seconds=self._settings.data_key_s), data_key)
-        return self._newest[1]
-
-    async def _data_keys_of(self, rows: Sequence[store.SealedRow]) -> dict[UUID, DataKey]:
-        ids = {row["data_key"] for row in rows if row["data_key"] is not None}
-        if ids <= self._data_keys.keys():
-            return self._data_keys
-        async with self._db.reading() as tx:
-            return await self._load_data_keys(tx, list(ids))
-
-    async def _load_data_keys(self, tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, DataKey]:
-        missing = [id for id in ids if id not in self._data_keys]
-        if missing:
-            for id, sealed in (await store.read_data_keys(tx, missing)).items():
-                self._data_keys[id] = self._vault.load_data_key(id, sealed)
-        return self._data_keys
 
     def _open(
         self, ciphers: dict[UUID, DataKey], purpose: str, id: UUID, row: store.SealedRow

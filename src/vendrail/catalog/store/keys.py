@@ -1,7 +1,6 @@
 """All SQL of the keys at rest: taken in, sealed, read back."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -9,19 +8,6 @@ from vendrail.catalog.store.arrays import columns
 from vendrail.kernel.db import Row, Transaction
 
 SealedRow = Row  # A row with `sealed` and `data_key` in it.
-
-
-async def insert_data_key(tx: Transaction, id: UUID, sealed: bytes, now: datetime) -> None:
-    """Keep a data key, sealed, before the first row that it seals."""
-    await tx.execute(
-        "insert into catalog.data_key (id, sealed, made_at) values ($1, $2, $3)", id, sealed, now
-    )
-
-
-async def read_data_keys(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, bytes]:
-    """Read sealed data keys."""
-    rows = await tx.fetch("select id, sealed from catalog.data_key where id = any($1::uuid[])", ids)
-    return {row["id"]: row["sealed"] for row in rows}
 
 
 async def insert_keys(

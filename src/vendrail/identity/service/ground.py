@@ -1,6 +1,5 @@
 """What all operations of identity stand on: hashes, data keys, limits, the log."""
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,13 +12,13 @@ from vendrail.identity.settings import IdentitySettings
 from vendrail.identity.store import acts, people, sessions
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
+from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database, Transaction
-from vendrail.kernel.errors import Broken
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.limits import Limits
 from vendrail.kernel.outbox import Wakeups
-from vendrail.kernel.vault import DataKey, Vault
+from vendrail.kernel.vault import Vault
 
 _DATA_KEY_LIFE = timedelta(hours=1)
 _FACTOR_LIFE = timedelta(minutes=15)  # Between the password and the second factor.
@@ -46,9 +45,7 @@ class Ground:
         self.passwords = Passwords(vault, settings)
         self._address = limits.shared("identity_address", settings.tries_per_address_max, 300)
         self._account = limits.shared("identity_account", settings.tries_per_account_max, 900)
-        self._data_key: DataKey | None = None
-        self._data_key_at: datetime | None = None
-        self._making_key = asyncio.Lock()
+        self.data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
 
     def hash(self, kind: str, text: str) -> bytes:
         """Hash a token, code or device: found again, and good for nothing by itself."""
@@ -63,24 +60,6 @@ class Ground:
         """Count a try from a network and at an account: 0, or the seconds to wait before it."""
         wait_s = await self._address.take(limit_key(origin.address)) if origin.address else 0.0
         return wait_s or await self._account.take(account)
-
-    async def data_key(self, now: datetime) -> DataKey:
-        """Give the data key of this hour, stored before it seals anything."""
-        async with self._making_key:
-            made_at = self._data_key_at
-            if self._data_key is None or made_at is None or now - made_at >= _DATA_KEY_LIFE:
-                made = self.vault.new_data_key()
-                async with self.db.reading() as tx:
-                    await people.add_data_key(tx, made, now)
-                self._data_key, self._data_key_at = made, now
-            return self._data_key
-
-    async def open_data_key(self, tx: Transaction, id: UUID) -> DataKey:
-        """Load a stored data key."""
-        sealed = await people.load_data_key(tx, id)
-        if sealed is None:
-            raise Broken(f"The data key {id} of identity is missing; restore it from a backup.")
-        return self.vault.load_data_key(id, sealed)
 
     async def write_acts(self, tx: Transaction, written: Sequence[Act]) -> set[UUID]:
         """Write acts with the change that they tell of."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from vendrail.api.identity import (
     FactorDraft,
@@ -21,6 +22,7 @@ from vendrail.identity.store import people, sessions
 from vendrail.identity.store.sessions import TokenRow
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Transaction
+from vendrail.kernel.errors import Broken
 
 FRESH = timedelta(minutes=10)
 _PURPOSE = "identity.factor"
@@ -87,8 +89,7 @@ class ProvingService:
         kept = await factor_store.load_factor(tx, person)
         if kept is None or kept["sealed"] is None:
             return False
-        key = await ground.open_data_key(tx, kept["data_key"])
-        secret = ground.vault.unseal(key, _PURPOSE, person, kept["sealed"]).decode()
+        secret = await self._open(tx, person, kept["data_key"], kept["sealed"])
         step = factors.find_step(secret, code, now, kept["step_last"])
         return step is not None and await factor_store.use_step(tx, person, step)
 
@@ -125,7 +126,7 @@ class ProvingService:
         if row is None or not self._may_set(row):
             return None
         person = row.session.person
-        fresh_key = await ground.data_key(ground.clock.now())
+        fresh_key = await ground.data_keys.newest()
         async with ground.db.transaction() as tx:
             secret = await self._drafted(tx, row)
             if not secret:
@@ -140,9 +141,17 @@ class ProvingService:
         kept = await factor_store.load_factor(tx, row.session.person.id)
         if kept is None or kept["draft_session"] != row.session.id:
             return ""
-        key = await self._ground.open_data_key(tx, kept["draft_key"])
         person = row.session.person.id
-        return self._ground.vault.unseal(key, _PURPOSE, person, kept["draft_sealed"]).decode()
+        return await self._open(tx, person, kept["draft_key"], kept["draft_sealed"])
+
+    async def _open(self, tx: Transaction, person: UUID, data_key: UUID, sealed: bytes) -> str:
+        """Open a person's sealed secret."""
+        key = (await self._ground.data_keys.load([data_key], tx)).get(data_key)
+        if key is None:
+            raise Broken(
+                f"The data key {data_key} of identity is missing; restore it from a backup."
+            )
+        return self._ground.vault.unseal(key, _PURPOSE, person, sealed).decode()
 
     async def set_factors(self, proofs: Sequence[Proof]) -> list[ProofResult]:
         """Take the drafted factors into use by their first codes; gives recovery codes."""

@@ -9,7 +9,6 @@ from vendrail.api.identity import Merchant, Person, Role
 from vendrail.identity.decide import with_permissions
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import Row, Transaction
-from vendrail.kernel.vault import DataKey
 
 OPERATOR = UUID(int=0)  # As memberships name the operator of the platform.
 
@@ -216,21 +215,3 @@ async def put_device(tx: Transaction, person: UUID, device_hash: bytes, now: dat
 async def forget_devices(tx: Transaction, person: UUID) -> None:
     """Forget from which browsers a person has come."""
     await tx.execute("delete from identity.device where person = $1", person)
-
-
-async def add_data_key(tx: Transaction, key: DataKey, now: datetime) -> None:
-    """Keep a data key before it seals anything."""
-    await tx.execute(
-        "insert into identity.data_key (id, sealed, made_at) values ($1, $2, $3)",
-        key.id,
-        key.sealed,
-        now,
-    )
-
-
-async def load_data_key(tx: Transaction, key: UUID) -> bytes | None:
-    """Give a data key's sealed form."""
-    sealed: bytes | None = await tx.fetch_value(
-        "select sealed from identity.data_key where id = $1", key
-    )
-    return sealed

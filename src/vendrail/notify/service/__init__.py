@@ -1,6 +1,5 @@
 """Notify's service: take durably, send in the background, once each."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,10 +20,11 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
+from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
-from vendrail.kernel.vault import DataKey, Vault
+from vendrail.kernel.vault import Vault
 from vendrail.notify import store
 from vendrail.notify.concerns import CHOSEN, TEMPLATES
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
@@ -59,9 +59,7 @@ class NotifyService:
         self.wakeups = wakeups
         self.settings = settings
         self._sender = choose_sender(settings)
-        self._key: DataKey | None = None
-        self._key_made_at: datetime | None = None
-        self._making_key = asyncio.Lock()
+        self._data_keys = DataKeys(db, vault, clock, life=_KEY_LIFE)
         for template in (
             *FORMS,
             *LIVES_S,
@@ -94,6 +92,7 @@ class NotifyService:
         return Sending(
             self._db,
             self._vault,
+            self._data_keys,
             self.clock,
             self._metrics,
             self.settings,
@@ -121,7 +120,7 @@ class NotifyService:
 
     async def _add(self, messages: Sequence[Message]) -> set[UUID]:
         now = self.clock.now()
-        key = await self._data_key(now)
+        key = await self._data_keys.newest()
         rows = [
             NewMessage(
                 message.id,
@@ -151,17 +150,6 @@ class NotifyService:
         if added:
             self.wakeups.wake("notify")
         return added
-
-    async def _data_key(self, now: datetime) -> DataKey:
-        """Give the data key of this time slice, stored before it seals anything."""
-        async with self._making_key:
-            made_at = self._key_made_at
-            if self._key is None or made_at is None or now - made_at >= _KEY_LIFE:
-                key = self._vault.new_data_key()
-                async with self._db.reading() as tx:
-                    await store.add_data_key(tx, key, now)
-                self._key, self._key_made_at = key, now
-            return self._key
 
     async def list_letters(self, queries: Sequence[LetterQuery]) -> list[list[LetterView]]:
         """List letters, the newest first."""

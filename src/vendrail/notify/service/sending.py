@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 from vendrail.api.notify import LetterState
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode
+from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Broken, Error
 from vendrail.kernel.ids import new_id
@@ -56,6 +57,7 @@ class Sending:
         self,
         db: Database,
         vault: Vault,
+        data_keys: DataKeys,
         clock: Clock,
         metrics: Metrics,
         settings: NotifySettings,
@@ -65,6 +67,7 @@ class Sending:
     ) -> None:
         self._db = db
         self._vault = vault
+        self._data_keys = data_keys
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
@@ -84,9 +87,7 @@ class Sending:
         async with self._db.transaction() as tx:
             stale = await store.drop_stale(tx, now)
             claimed = await store.claim_messages(tx, now, lost_at, lease, _CLAIMED_MAX)
-            keys = await store.load_data_keys(
-                tx, self._vault, {each.data_key for each in claimed if each.data_key}
-            )
+            keys = await self._data_keys.load((each.data_key for each in claimed), tx)
         self._count([(template, LetterState.STALE) for template in stale])
         left = list(claimed)
         while left:
