@@ -11,6 +11,8 @@ from vendrail.kernel.outbox import Cursor, EventPage
 
 OrderId = NewType("OrderId", UUID)
 
+CHARGE = "charge"  # What the delivery of a charge is called, beside the kinds of the catalog.
+
 
 class OrderState(StrEnum):
     """Where one order stands."""
@@ -75,6 +77,53 @@ class Placement(Record, frozen=True):
     attempt: UUID | None = None  # The first attempt, when a method was given.
 
 
+class PlaceCharge(Record, frozen=True):
+    """An amount to be paid to a merchant who delivers elsewhere; the id is chosen as an order's.
+
+    A charge is an order without a variant: nothing is held, nothing is picked, the rest is alike.
+    """
+
+    id: OrderId
+    merchant: UUID
+    number: str  # The merchant's own: sent again it is the same charge.
+    title: str
+    amount_minor: int
+    currency: str
+    method: str = ""  # The first way to pay; empty: chosen on the pay page.
+    address: str = ""  # The buyer's network address; only its keyed hash is kept.
+    device: str = ""  # The device cookie; only its keyed hash is kept.
+    locale: str = "zh-Hans"
+    return_url: str = ""
+    trace_id: str = ""
+    is_proof_wanted: bool = False  # Its face asks for a proof of work …
+    is_proven: bool = False  # … and a good one was shown there.
+
+
+class ChargeStatus(StrEnum):
+    """How placing one charge ended. Where several would fit, the first listed is given."""
+
+    PLACED = "placed"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    NUMBER_MALFORMED = "number_malformed"
+    TITLE_MALFORMED = "title_malformed"
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    PROOF_WANTED = "proof_wanted"
+    RISK_REFUSED = "risk_refused"
+    METHOD_NOT_OFFERED = "method_not_offered"
+
+
+class ChargePlacement(Record, frozen=True):
+    """What placing a charge gave: the secret opens it for its buyer, as an order's does."""
+
+    status: ChargeStatus
+    order: OrderId | None = None
+    secret: str = ""
+    state: OrderState = OrderState.PLACED
+    expires_at: datetime | None = None
+    attempt: UUID | None = None  # The first attempt, when a method was given.
+
+
 class TimelineStep(Record, frozen=True):
     """One step of the money: `placed, paid, held, delivered, released, refunded, …`."""
 
@@ -90,8 +139,8 @@ class OrderView(Record, frozen=True):
     serial: str
     state: OrderState
     waiting: str  # Empty, or why the saga waits: `review`, `restock`, `provider`.
-    shop: UUID
-    shop_slug: str
+    shop: UUID  # Of a charge: all zeros, as its product, for it is of none …
+    shop_slug: str  # … and empty, as its SKU.
     merchant: UUID
     product: UUID
     sku: str
@@ -107,7 +156,13 @@ class OrderView(Record, frozen=True):
     timeline: list[TimelineStep]
     items: list[str] = []  # The keys: only when delivered and asked for.
     trace_id: str = ""
-    delivery: str = "unique_key"  # The kind of its items, as it was when it was placed.
+    delivery: str = "unique_key"  # The kind of its items, as it was then; of a charge: `charge`.
+    number: str = ""  # Of a charge: the merchant's own.
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether the merchant delivers elsewhere."""
+        return self.delivery == CHARGE
 
     def file_path(self, number: str) -> str | None:
         """Give the path of an item, counted from 1, where the items are files and are there."""
@@ -303,11 +358,11 @@ class OrderHeld(Record, frozen=True, tag="order.held"):
 
 
 class OrderDelivered(Record, frozen=True, tag="order.delivered"):
-    """The keys are readable."""
+    """The keys are readable; of a charge: the merchant may be told."""
 
     order: OrderId
     merchant: UUID
-    allocation: UUID
+    allocation: UUID | None  # None: a charge, which the merchant fills.
     version: int
     at: datetime
     trace_id: str = ""
@@ -333,6 +388,10 @@ class Orders(Protocol):
 
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
         """Screen, hold stock, write, and open the first attempt."""
+        ...
+
+    async def place_charges(self, charges: Sequence[PlaceCharge]) -> list[ChargePlacement]:
+        """Screen, write, and open the first attempt; once for each merchant's number."""
         ...
 
     async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:

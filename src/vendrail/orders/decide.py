@@ -9,7 +9,10 @@ from uuid import UUID
 
 from vendrail.api.catalog import HoldStatus, Offer
 from vendrail.api.orders import (
+    CHARGE,
+    ChargeStatus,
     OrderState,
+    PlaceCharge,
     PlaceOrder,
     PlaceStatus,
     RefundOrder,
@@ -18,8 +21,12 @@ from vendrail.api.orders import (
 from vendrail.api.payments import Capture, CaptureFit
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import made_at
+from vendrail.kernel.money import AMOUNT_MINOR_MAX
 
 _EMAIL = re.compile(r"^[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+_NUMBER = re.compile(r"[\x21-\x7e]{1,64}")
+_TITLE_LENGTH_MAX = 256
+_NOBODY = UUID(int=0)
 _PHONE = re.compile(r"^\+?[0-9][0-9 -]{5,18}[0-9]$")
 
 HOLD_REFUSALS = {
@@ -45,6 +52,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     address_hash: str
     device_hash: str
     delivery: str = "unique_key"  # What most sell: not written.
+    number: str = ""  # Of a charge: the merchant's own.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -96,6 +104,49 @@ def placement(order: PlaceOrder, offer: Offer | None) -> PlaceStatus:
     if (order.is_proof_wanted or offer.is_pressed) and not order.is_proven:
         return PlaceStatus.PROOF_WANTED
     return PlaceStatus.PLACED
+
+
+def charge_facts(charge: PlaceCharge, address_hash: str, device_hash: str) -> OrderFacts:
+    """Give the facts of a charge: of no shop and of no product."""
+    return OrderFacts(
+        sku="",
+        title=charge.title,
+        shop=_NOBODY,
+        shop_slug="",
+        product=_NOBODY,
+        restock_wait_s=0,
+        locale=charge.locale,
+        method=charge.method,
+        address_hash=address_hash,
+        device_hash=device_hash,
+        delivery=CHARGE,
+        number=charge.number,
+    )
+
+
+def charge_hash(charge: PlaceCharge) -> bytes:
+    """Tell a repeat of a charge from another one under the same number."""
+    chosen = (
+        charge.merchant.hex,
+        charge.number,
+        charge.title,
+        str(charge.amount_minor),
+        charge.currency,
+    )
+    return blake2b("\x1f".join(chosen).encode(), digest_size=8).digest()
+
+
+def charge(charge: PlaceCharge) -> ChargeStatus:
+    """Say whether a charge may be placed, as far as the charge itself tells."""
+    if not _NUMBER.fullmatch(charge.number):
+        return ChargeStatus.NUMBER_MALFORMED
+    if not 0 < len(charge.title) <= _TITLE_LENGTH_MAX or not charge.title.isprintable():
+        return ChargeStatus.TITLE_MALFORMED
+    if not 0 < charge.amount_minor <= AMOUNT_MINOR_MAX:
+        return ChargeStatus.AMOUNT_OUT_OF_RANGE
+    if charge.is_proof_wanted and not charge.is_proven:
+        return ChargeStatus.PROOF_WANTED
+    return ChargeStatus.PLACED
 
 
 def is_id_timely(id: UUID, now: datetime, id_age_s_max: int) -> bool:

@@ -36,6 +36,7 @@ class Event(StrEnum):
     """What happened at a step."""
 
     ALLOWED = "allowed"
+    CHARGE_ALLOWED = "charge_allowed"  # The merchant delivers elsewhere: there is nothing to pick.
     REVIEW_ASKED = "review_asked"
     REFUSED = "refused"
     ALLOCATED = "allocated"
@@ -65,6 +66,7 @@ PURCHASE = Machine(
     {
         Step.ASSESS: {
             Event.ALLOWED: Step.ALLOCATE,
+            Event.CHARGE_ALLOWED: Step.SPLIT,
             Event.REVIEW_ASKED: Step.BOOK_TO_REVIEW,
             Event.REFUSED: Step.BOOK_TO_TURN,
         },

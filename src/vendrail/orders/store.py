@@ -13,8 +13,8 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 
 NewOrder = tuple[
-    UUID, UUID, UUID, int, int, str, datetime, datetime, date, bytes, bytes, UUID, bytes, bytes,
-    bytes | None, str,
+    UUID, UUID, UUID | None, int, int, str, datetime, datetime, date, bytes, bytes, UUID, bytes,
+    bytes, bytes | None, str,
 ]  # fmt: skip
 
 
@@ -75,7 +75,7 @@ async def deliver_orders(
     tx: Transaction,
     ids: Sequence[UUID],
     captures: Sequence[UUID],
-    allocations: Sequence[UUID],
+    allocations: Sequence[UUID | None],
     paid_at: Sequence[datetime],
     now: datetime,
 ) -> set[UUID]:

@@ -39,7 +39,7 @@ CHECKS = (
     ),
     Check(
         "outcomes_are_kept",
-        "Every delivered order has its kept answers: risk, keys, share and fee.",
+        "Every delivered order has its kept answers: risk, keys (a charge none), share and fee.",
         'select count(*) from orders."order" where delivered_at is not null',
         """
         with split as (
@@ -53,7 +53,9 @@ CHECKS = (
           left join picked a on a.id = o.allocation
           left join split s on s.subject = o.id
          where o.delivered_at is not null
-           and (r.order_id is null or a.id is null
+           and (r.order_id is null
+                -- A charge has no variant, and must have no keys.
+                or (a.id is null) <> (o.variant is null)
                 or case when a.is_one then a.quantity else a.items end <> o.quantity
                 or coalesce(s.minor, 0) <> o.amount_minor)
         """,

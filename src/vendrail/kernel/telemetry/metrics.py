@@ -50,6 +50,12 @@ METRICS = (
         "Orders that were asked for, by how placing them ended.",
     ),
     Metric(
+        "vendrail_charges_total",
+        "counter",
+        ("outcome",),
+        "Charges that were asked for, by how placing them ended.",
+    ),
+    Metric(
         "vendrail_payments_total",
         "counter",
         ("method", "channel", "outcome"),

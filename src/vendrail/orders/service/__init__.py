@@ -9,6 +9,7 @@ from vendrail.api.notify import Notify
 from vendrail.api.orders import (
     Addressee,
     CancelStatus,
+    ChargePlacement,
     FoundOrder,
     LookupCode,
     LookupRequest,
@@ -20,6 +21,7 @@ from vendrail.api.orders import (
     PayOrder,
     PayResult,
     PayStatus,
+    PlaceCharge,
     Placement,
     PlaceOrder,
     RefundOrder,
@@ -51,6 +53,7 @@ from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
 from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
+from vendrail.orders.service.charging import Charging
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.listing import Listing
@@ -93,6 +96,7 @@ class OrdersService:
         self._seals = seals = Seals(db, vault)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
+        self._charging = Charging(db, seals, clock, settings, payments, risk)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         self._listing = Listing(db, seals, log, clock, settings, payments)
         returning = Returning(settings, payments, settlement)
@@ -125,6 +129,13 @@ class OrdersService:
         placements = await self._placing.place_orders(orders)
         outcomes = [(placement.status.value,) for placement in placements]
         self._metrics.count_each("vendrail_orders_total", outcomes)
+        return placements
+
+    async def place_charges(self, charges: Sequence[PlaceCharge]) -> list[ChargePlacement]:
+        """Screen, write, and open the first attempt; once for each merchant's number."""
+        placements = await self._charging.place_charges(charges)
+        outcomes = [(placement.status.value,) for placement in placements]
+        self._metrics.count_each("vendrail_charges_total", outcomes)
         return placements
 
     async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:

@@ -114,7 +114,7 @@ class Filling:
             purchases, await self._risk.assess_payments(questions), strict=True
         ):
             if answer.decision is RiskDecision.ALLOW:
-                events.append(Event.ALLOWED)
+                events.append(Event.CHARGE_ALLOWED if purchase.is_charge else Event.ALLOWED)
             elif answer.decision is RiskDecision.REVIEW:
                 events.append(Event.REVIEW_ASKED)
             else:
@@ -181,7 +181,7 @@ class Filling:
                 tx,
                 [purchase.order["id"] for purchase in held],
                 [purchase.capture.capture for purchase in held],
-                [purchase.allocation for purchase in held],
+                [purchase.filled_by for purchase in held],
                 [purchase.capture.paid_at for purchase in held],
                 now,
             )
@@ -190,7 +190,7 @@ class Filling:
                     OrderDelivered(
                         OrderId(order["id"]),
                         order["merchant"],
-                        purchase.allocation,
+                        purchase.filled_by,
                         order["version"] + 1,
                         now,
                         order["trace_id"],

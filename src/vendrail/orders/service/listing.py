@@ -80,6 +80,10 @@ class Listing:
         contact = decide.contact(words)
         async with self._db.reading() as tx:
             rows = await store.load_orders(tx, ids) if ids else {}
+            if search.merchant is not None:  # Perhaps the merchant's own number of a charge.
+                key = self._seals.charge_key(search.merchant, words)
+                charges = await store.load_by_idempotency(tx, [key])
+                rows |= {row["id"]: row for row in charges.values()}
             if contact is not None:
                 since = self._clock.now() - timedelta(days=self._settings.lookup_days)
                 of_contact = await store.find_by_contact(

@@ -29,6 +29,16 @@ class Purchase:
         self.trace_id = saga.trace_id if is_sampled(saga.trace_id) else ""  # Where it is kept.
 
     @property
+    def is_charge(self) -> bool:
+        """Whether the merchant delivers elsewhere: nothing is picked."""
+        return self.order["variant"] is None
+
+    @property
+    def filled_by(self) -> AllocationId | None:
+        """The keys that fill it; a charge has none."""
+        return None if self.is_charge else self.allocation
+
+    @property
     def allocation(self) -> AllocationId:
         """The id under which keys are picked; after a restock, the next one."""
         tries = self.capture.restock_tries

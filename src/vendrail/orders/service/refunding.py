@@ -131,9 +131,10 @@ class Refunding:
     ) -> None:
         """What was given back whole is void: a key that was readable is never free again."""
         whole = [
-            AllocationId(orders[item.posting.order]["allocation"])
+            AllocationId(allocation)
             for item, outcome in zip(items, outcomes, strict=True)
             if outcome is Outcome.PAID
+            and (allocation := orders[item.posting.order]["allocation"]) is not None
             and item.posting.refunded_minor + item.posting.amount_minor
             == item.posting.captured_minor
         ]

@@ -149,11 +149,11 @@ class Runner:
             event
             for batch in page.batches
             for event in decode(batch, list[OrderEvent])
-            if isinstance(event, OrderDelivered)
+            if isinstance(event, OrderDelivered) and event.allocation is not None
         ]
         if delivered:
             with span_batch("orders.settle_deliveries", [event.trace_id for event in delivered]):
-                sold = [AllocationId(event.allocation) for event in delivered]
+                sold = [AllocationId(each.allocation) for each in delivered if each.allocation]
                 await self._catalog.sell_allocations(sold)
         async with self._db.transaction() as tx:
             row = await store.lock_cursor(tx, "deliveries")

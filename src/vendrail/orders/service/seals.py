@@ -43,6 +43,10 @@ class Seals:
         text = f"{order.contact.strip().lower()}\x1f{order.idempotency_key}"
         return self._vault.keyed_hash("orders.idempotency", text.encode())[:16]
 
+    def charge_key(self, merchant: UUID, number: str) -> bytes:
+        """Hash a charge's number, bound to its merchant: it is its idempotency key."""
+        return self._vault.keyed_hash("orders.charge", merchant.bytes + number.encode())[:16]
+
     def order_secret(self, order: UUID) -> str:
         """Derive the secret that opens an order: never stored, so never stolen."""
         return self._vault.token("order", order.bytes)

@@ -97,6 +97,7 @@ class Tracking:
             if query.with_items
             and (row := rows.get(query.id))
             and row["state"] == OrderState.DELIVERED
+            and row["allocation"] is not None
         }
         if not wanted:
             return {}
@@ -227,6 +228,7 @@ def view_of(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str
         items=items,
         trace_id=row["trace_id"],
         delivery=facts.delivery,
+        number=facts.number,
     )
 
 

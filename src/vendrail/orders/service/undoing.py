@@ -53,9 +53,11 @@ class Undoing:
         allocations = [
             AllocationId(derive(purchase.order["id"], f"allocate:{tries}"))
             for purchase in purchases
+            if not purchase.is_charge
             for tries in range(purchase.capture.restock_tries + 1)
         ]
-        await self._catalog.free_allocations(allocations)
+        if allocations:
+            await self._catalog.free_allocations(allocations)
         await self._catalog.release_holds([purchase.order["id"] for purchase in purchases])
         reversed_ = await self._settlement.reverse_sales([each.sale() for each in purchases])
         for purchase, is_reversed in zip(purchases, reversed_, strict=True):

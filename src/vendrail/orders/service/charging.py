@@ -1,0 +1,204 @@
+"""Charging: orders of an amount, whose merchant delivers elsewhere; a batch at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.orders import ChargePlacement, ChargeStatus, OrderId, OrderState, PlaceCharge
+from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
+from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.db import Database, Row, plain_first
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import derive
+from vendrail.orders import decide, store
+from vendrail.orders.service.seals import Seals
+from vendrail.orders.settings import OrdersSettings
+
+_OPENED = (AttemptStatus.OPENED, AttemptStatus.EXISTS)
+_NO_CONTACT = ""  # Whoever sent the buyer knows who it is; we do not.
+
+
+class Charging:
+    """Places charges: nothing is held, for nothing of the catalog is in them."""
+
+    def __init__(
+        self,
+        db: Database,
+        seals: Seals,
+        clock: Clock,
+        settings: OrdersSettings,
+        payments: Payments,
+        risk: Risk,
+    ) -> None:
+        self._db = db
+        self._seals = seals
+        self._clock = clock
+        self._settings = settings
+        self._payments = payments
+        self._risk = risk
+
+    async def place_charges(self, charges: Sequence[PlaceCharge]) -> list[ChargePlacement]:
+        """Place a batch; one placement for each charge, in the same order.
+
+        Of one number in one batch the first is placed, and the others are its repeats.
+        """
+        now = self._clock.now()
+        keys = [self._seals.charge_key(each.merchant, each.number) for each in charges]
+        async with self._db.reading() as tx:
+            known = await store.load_by_idempotency(tx, keys)
+        fresh: dict[bytes, PlaceCharge] = {}
+        for key, charge in zip(keys, charges, strict=True):
+            if key not in known:
+                fresh.setdefault(key, charge)
+        for charge in fresh.values():
+            if not decide.is_id_timely(charge.id, now, self._settings.id_age_s_max):
+                raise Malformed(
+                    f"Charge id {charge.id} is not of this moment; make it with new_id(now)."
+                )
+        statuses = {key: decide.charge(charge) for key, charge in fresh.items()}
+        await self._screen(fresh, statuses)
+        live = {key: each for key, each in fresh.items() if statuses[key] is ChargeStatus.PLACED}
+        written = await self._write(live, now) if live else {}
+        standing = {**known, **written}
+        away = await self._open_attempts(keys, charges, standing, set(live))
+        placements = []
+        for key, charge in zip(keys, charges, strict=True):
+            row = standing.get(key)
+            if row is None:
+                placements.append(ChargePlacement(statuses[key]))
+            elif decide.charge_hash(charge) != row["request_hash"]:
+                placements.append(ChargePlacement(ChargeStatus.EXISTS_DIFFERENT))
+            elif row["id"] in away:
+                placements.append(ChargePlacement(ChargeStatus.METHOD_NOT_OFFERED))
+            else:
+                is_new = row["id"] == charge.id and key in live
+                placements.append(self._placement(charge, row, is_new=is_new))
+        return placements
+
+    def _placement(self, charge: PlaceCharge, row: Row, *, is_new: bool) -> ChargePlacement:
+        id = OrderId(row["id"])
+        return ChargePlacement(
+            ChargeStatus.PLACED if is_new else ChargeStatus.EXISTS,
+            id,
+            self._seals.order_secret(id),
+            OrderState(row["state"]),
+            row["expires_at"],
+            derive(id, "attempt:1") if charge.method else None,
+        )
+
+    async def _screen(
+        self, fresh: dict[bytes, PlaceCharge], statuses: dict[bytes, ChargeStatus]
+    ) -> None:
+        live = [key for key in fresh if statuses[key] is ChargeStatus.PLACED]
+        if not live:
+            return
+        answers = await self._risk.screen_orders([self._question(fresh[key]) for key in live])
+        for key, answer in zip(live, answers, strict=True):
+            if answer.decision is RiskDecision.REFUSE:
+                statuses[key] = ChargeStatus.RISK_REFUSED
+
+    def _question(self, charge: PlaceCharge) -> RiskQuestion:
+        return RiskQuestion(
+            order=charge.id,
+            merchant=charge.merchant,
+            amount_minor=charge.amount_minor,
+            currency=charge.currency,
+            buyer="",  # Counts for nobody: only the address and the device do.
+            address=self._seals.trace_hash("address", charge.address),
+            device=self._seals.trace_hash("device", charge.device),
+        )
+
+    async def _write(self, live: dict[bytes, PlaceCharge], now: datetime) -> dict[bytes, Row]:
+        """Write charges; give what stands under their numbers now, whoever was first."""
+        seals = self._seals
+        expires_at = now + timedelta(seconds=self._settings.pay_window_s)
+        data_key = await seals.data_key(now)
+        rows: list[store.NewOrder] = [
+            (
+                charge.id,
+                charge.merchant,
+                None,
+                1,
+                charge.amount_minor,
+                charge.currency,
+                now,
+                expires_at,
+                now.date(),
+                b"",
+                seals.seal_contact(data_key, charge.id, _NO_CONTACT),
+                data_key.id,
+                encode(
+                    decide.charge_facts(
+                        charge,
+                        seals.trace_hash("address", charge.address),
+                        seals.trace_hash("device", charge.device),
+                    )
+                ),
+                decide.charge_hash(charge),
+                key,
+                charge.trace_id,
+            )
+            for key, charge in live.items()
+        ]
+
+        async def write(*, is_plain: bool) -> set[UUID]:
+            async with self._db.reading() as tx:
+                return await store.insert_orders(tx, rows, is_plain=is_plain)
+
+        await plain_first(write)
+        async with self._db.reading() as tx:
+            found = await store.load_by_idempotency(tx, list(live))
+        if len(found) < len(live):
+            raise Malformed("The id of a charge is that of another order; make it with new_id.")
+        return found
+
+    async def _open_attempts(
+        self,
+        keys: Sequence[bytes],
+        charges: Sequence[PlaceCharge],
+        standing: dict[bytes, Row],
+        written: set[bytes],
+    ) -> set[UUID]:
+        """Open the first ways to pay, of repeats too; give the charges whose way is not offered.
+
+        A process may have died between writing a charge and opening its way. What was written just
+        now, and cannot be paid as it says, is withdrawn.
+        """
+        attempts = {
+            row["id"]: _attempt(charge, row)
+            for key, charge in zip(keys, charges, strict=True)
+            if charge.method
+            and (row := standing.get(key)) is not None
+            and row["state"] == OrderState.PLACED
+            and decide.charge_hash(charge) == row["request_hash"]
+        }
+        if not attempts:
+            return set()
+        statuses = await self._payments.open_attempts(list(attempts.values()))
+        refused = {
+            id for id, status in zip(attempts, statuses, strict=True) if status not in _OPENED
+        }
+        fresh = {standing[key]["id"] for key in written} & refused
+        if fresh:
+            async with self._db.reading() as tx:
+                ended = OrderState.CANCELLED.value
+                await store.end_unpaid(tx, list(fresh), ended, self._clock.now())
+        return fresh
+
+
+def _attempt(charge: PlaceCharge, row: Row) -> Attempt:
+    return Attempt(
+        id=AttemptId(derive(row["id"], "attempt:1")),
+        order=row["id"],
+        number=1,
+        merchant=row["merchant"],
+        method=charge.method,
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        title=decode(row["facts"], decide.OrderFacts).title,
+        expires_at=row["expires_at"],
+        return_url=charge.return_url,
+        trace_id=row["trace_id"],
+    )
