@@ -229,8 +229,7 @@ async def test_the_audit_finds_a_charge_with_keys_and_an_order_without(market):
     clean = await broken(market)
     owner = await connect_once(market.house.platform.database_url)
     await owner.execute(
-        'update orders."order" o set variant = x.variant'
-        ' from orders."order" x where o.id <> x.id'
+        'update orders."order" o set variant = x.variant from orders."order" x where o.id <> x.id'
     )
     await owner.close()
     found = dict(await broken(market))

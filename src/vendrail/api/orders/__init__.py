@@ -3,27 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, NewType, Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
+from vendrail.api.orders.charges import CHARGE as CHARGE
+from vendrail.api.orders.charges import ChargePlacement as ChargePlacement
+from vendrail.api.orders.charges import ChargeStatus as ChargeStatus
+from vendrail.api.orders.charges import PlaceCharge as PlaceCharge
+from vendrail.api.orders.states import OrderId as OrderId
+from vendrail.api.orders.states import OrderState as OrderState
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
-
-OrderId = NewType("OrderId", UUID)
-
-CHARGE = "charge"  # What the delivery of a charge is called, beside the kinds of the catalog.
-
-
-class OrderState(StrEnum):
-    """Where one order stands."""
-
-    PLACED = "placed"  # Waits for money.
-    PAID = "paid"  # Money is held; the keys are on their way (or `waiting` says for what).
-    DELIVERED = "delivered"  # The keys are readable: past the pivot.
-    EXPIRED = "expired"  # Nobody paid in time; late money is still money.
-    CANCELLED = "cancelled"
-    REFUNDING = "refunding"  # The money is on its way back.
-    REFUNDED = "refunded"
 
 
 class PlaceOrder(Record, frozen=True):
@@ -73,53 +63,6 @@ class Placement(Record, frozen=True):
     state: OrderState = OrderState.PLACED
     amount_minor: int = 0
     currency: str = ""
-    expires_at: datetime | None = None
-    attempt: UUID | None = None  # The first attempt, when a method was given.
-
-
-class PlaceCharge(Record, frozen=True):
-    """An amount to be paid to a merchant who delivers elsewhere; the id is chosen as an order's.
-
-    A charge is an order without a variant: nothing is held, nothing is picked, the rest is alike.
-    """
-
-    id: OrderId
-    merchant: UUID
-    number: str  # The merchant's own: sent again it is the same charge.
-    title: str
-    amount_minor: int
-    currency: str
-    method: str = ""  # The first way to pay; empty: chosen on the pay page.
-    address: str = ""  # The buyer's network address; only its keyed hash is kept.
-    device: str = ""  # The device cookie; only its keyed hash is kept.
-    locale: str = "zh-Hans"
-    return_url: str = ""
-    trace_id: str = ""
-    is_proof_wanted: bool = False  # Its face asks for a proof of work …
-    is_proven: bool = False  # … and a good one was shown there.
-
-
-class ChargeStatus(StrEnum):
-    """How placing one charge ended. Where several would fit, the first listed is given."""
-
-    PLACED = "placed"
-    EXISTS = "exists"
-    EXISTS_DIFFERENT = "exists_different"
-    NUMBER_MALFORMED = "number_malformed"
-    TITLE_MALFORMED = "title_malformed"
-    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
-    PROOF_WANTED = "proof_wanted"
-    RISK_REFUSED = "risk_refused"
-    METHOD_NOT_OFFERED = "method_not_offered"
-
-
-class ChargePlacement(Record, frozen=True):
-    """What placing a charge gave: the secret opens it for its buyer, as an order's does."""
-
-    status: ChargeStatus
-    order: OrderId | None = None
-    secret: str = ""
-    state: OrderState = OrderState.PLACED
     expires_at: datetime | None = None
     attempt: UUID | None = None  # The first attempt, when a method was given.
 
