@@ -285,6 +285,31 @@ async def test_refunds_are_idempotent_and_never_more_than_captured(any_shop):
     assert [] == [event for event in await any_shop.events() if isinstance(event, RefundSettled)]
 
 
+async def test_a_refused_refund_moves_money_only_when_asked_anew(shop):
+    """What the provider refused stays refused, until the cause is mended and it is asked anew."""
+    attempt = await shop.shown(1000)
+    await shop.pay(attempt)
+    await shop.payments.query_attempts([attempt.id])
+    ((capture,),) = await shop.payments.read_captures([attempt.order])
+    refund = Refund(new_id(shop.clock.now()), capture.id, 1000, "paid twice")
+    shop.alipay.fault(
+        "business_error",
+        match={"method": "alipay.trade.refund"},
+        params={"sub_code": "ACQ.TRADE_NOT_ALLOW_REFUND"},
+    )
+    anew = replace(refund, is_asked_anew=True)
+
+    assert ["failed"] == await shop.payments.request_refunds([refund])
+    assert ["failed"] == await shop.payments.request_refunds([refund])
+    assert 0 == sum(shop.returned(attempt))
+    less = replace(anew, amount_minor=900)
+    assert ["exists_different"] == await shop.payments.request_refunds([less])
+    assert ["succeeded"] == await shop.payments.request_refunds([anew])
+    assert ["succeeded"] == await shop.payments.request_refunds([anew])
+    assert ["succeeded"] == await shop.payments.request_refunds([refund])
+    assert 1000 == sum(shop.returned(attempt))
+
+
 async def test_channels_keep_secrets_and_refuse_what_is_wrong(payments, key_app, alipay):
     """Secrets are write-only, an empty one keeps what is there, and each fault has its status."""
     channel = channel_of(key_app, alipay.url)

@@ -238,6 +238,8 @@ class Refund(Record, frozen=True):
     capture: CaptureId
     amount_minor: int
     reason: str = ""
+    # Ask once more where the provider refused; only for who has not yet acted on the refusal.
+    is_asked_anew: bool = False
 
 
 class RefundStatus(StrEnum):
@@ -333,7 +335,10 @@ class Payments(Protocol):
         ...
 
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
-        """Commit the intent, ask the provider, record; asking again gives how it stands."""
+        """Commit the intent, ask the provider, record; asking again gives how it stands.
+
+        One that was refused stays so, unless it is asked anew.
+        """
         ...
 
     async def list_unmatched(self, captures_max: int) -> list[Capture]:

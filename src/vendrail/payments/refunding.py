@@ -56,14 +56,17 @@ class Refunding:
         now = self._clock.now()
         statuses: list[RefundStatus] = []
         new: dict[UUID, Refund] = {}
+        again: set[UUID] = set()
         async with self._store.transaction() as tx:
             wanted = sorted({refund.capture for refund in refunds})
             captures = await desk.lock_captures(tx, wanted)
             known = await desk.read_refunds(tx, [refund.id for refund in refunds])
             sums = await desk.refunded_sums(tx, wanted)
             for refund in refunds:
-                if refund.id in known:
-                    statuses.append(_standing(refund, known[refund.id]))
+                standing = _standing(refund, known[refund.id]) if refund.id in known else None
+                is_anew = standing is RefundStatus.FAILED and refund.is_asked_anew
+                if standing is not None and not is_anew:
+                    statuses.append(standing)
                     continue
                 if refund.id in new:
                     is_same = new[refund.id] == refund
@@ -80,14 +83,17 @@ class Refunding:
                 statuses.append(status)
                 if status is RefundStatus.PENDING:
                     new[refund.id] = refund
+                    again |= {refund.id} if is_anew else set()
                     sums[refund.capture] = sums.get(refund.capture, 0) + refund.amount_minor
             rows: list[Row] = []
             if new:
                 intents = [
                     (refund.id, refund.capture, refund.amount_minor, refund.reason)
                     for refund in new.values()
+                    if refund.id not in again
                 ]
                 await desk.insert_refunds(tx, intents, now, now + _LEASE)
+                await desk.reopen_refunds(tx, sorted(again), now + _LEASE)
                 rows = list((await desk.read_refunds(tx, list(new))).values())
         return statuses, rows
 

@@ -88,7 +88,13 @@ class Purchase:
                 is_split=False,
                 captured_minor=capture.amount_minor,
             ),
-            Refund(refund, CaptureId(capture.capture), capture.amount_minor, self.reason),
+            Refund(
+                refund,
+                CaptureId(capture.capture),
+                capture.amount_minor,
+                self.reason,
+                is_asked_anew=True,
+            ),
         )
 
 

@@ -231,7 +231,8 @@ def _whole(saga: Saga, facts: CaptureFacts, merchant: UUID | None) -> GiveBack:
             is_split=False,
             captured_minor=facts.amount_minor,
         ),
-        Refund(refund, CaptureId(facts.capture), facts.amount_minor, saga.kind),
+        # What sticks here is asked anew when a person lets it look again: the cause is mended then.
+        Refund(refund, CaptureId(facts.capture), facts.amount_minor, saga.kind, is_asked_anew=True),
     )
 
 

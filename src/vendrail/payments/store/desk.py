@@ -111,6 +111,16 @@ async def insert_refunds(
     )
 
 
+async def reopen_refunds(tx: Transaction, ids: Sequence[UUID], due_at: datetime) -> None:
+    """Let refunds that the provider refused be asked again, each under the id it always had."""
+    await tx.execute(
+        "update payments.refund set state = 'pending', tries = tries + 1, due_at = $2,"
+        " settled_at = null where id = any($1::uuid[]) and state = 'failed'",
+        ids,
+        due_at,
+    )
+
+
 async def claim_refunds(
     tx: Transaction, now: datetime, until: datetime, rows_max: int
 ) -> list[Row]:
