@@ -28,9 +28,14 @@ def _show(sandbox: Sandbox, token: str, notice: str = "") -> Response[str]:
         return render_problem(unknown, 404)
     is_payable = trade.status is TradeStatus.WAIT_BUYER_PAY
     return render(
-        "cashier.html",
+        "alipay.html",
         200,
-        trade=trade,
+        order=trade,
+        subject=trade.subject,
+        address=f"/alipay/cashier/{trade.token}",
+        number_word="支付宝交易号",
+        kind="账户余额",
+        over="交易已关闭",
         merchant=sandbox.store.apps[trade.app_id].name,
         amount=yuan(trade.total_minor),
         refunded=yuan(trade.refunded_minor) if trade.refunds else "",
