@@ -1,7 +1,10 @@
 """Calls between services: one Protocol, here or over the network; signed and repeated."""
 
 import asyncio
+import contextlib
 import socket
+import struct
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -9,6 +12,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from litestar import Litestar
@@ -415,6 +419,32 @@ async def test_a_peer_that_is_not_there_is_unavailable(clock):
     with pytest.raises(Unavailable, match="is it running"):
         await asyncio.wait_for(api.read_trace(), timeout=20)
     await rpc.disconnect(api)
+
+
+def test_a_peer_that_hangs_up_at_once_is_unavailable():
+    """On the platform's own loop too, a line lost while it is opened is no bug of the caller."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as door:
+
+        def hang_up():
+            with contextlib.suppress(OSError):  # The door is shut: the test is over.
+                while True:
+                    line, _ = door.accept()
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    line.close()
+
+        async def call_often():
+            url = f"http://127.0.0.1:{door.getsockname()[1]}"
+            api = rpc.connect(Post, url, SECRET)
+            calls = [api.send_parcels([]) for _ in range(120)]
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            await rpc.disconnect(api)
+            return ends
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        ends = uvloop.run(call_often())
+        door.shutdown(socket.SHUT_RDWR)
+
+    assert {Unavailable} == {type(end) for end in ends}
 
 
 async def test_calls_are_measured(clock):

@@ -29,8 +29,9 @@ async def pace(shift: Shift, factor: int) -> None:
         shift.add_s(0.25 * (factor - 1))
 
 
-async def kill_at_random(servers: list[Server], dice: random.Random, kills: int) -> None:
+async def kill_at_random(crowd: Crowd, dice: random.Random, kills: int) -> None:
     """Kill a random server at random moments, and start it again a little later."""
+    servers = crowd.servers
     restarts = set()
 
     async def restart(server: Server) -> None:
@@ -38,6 +39,7 @@ async def kill_at_random(servers: list[Server], dice: random.Random, kills: int)
         await server.start()
 
     for _ in range(kills):
+        crowd.complain()
         waits = {asyncio.create_task(server.up.wait()) for server in servers}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(dice.uniform(0.2, 2.2))
@@ -67,7 +69,7 @@ async def live_through(world, folder, dice: random.Random, kills: int) -> list[s
         began = loop.time()
         arriving = asyncio.create_task(crowd.arrive(_RATE_PER_S, is_over))
         try:
-            await kill_at_random(servers, dice, kills)
+            await kill_at_random(crowd, dice, kills)
             is_over.set()
             await arriving
             seconds = loop.time() - began

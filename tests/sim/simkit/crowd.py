@@ -61,6 +61,38 @@ ALLOWED = {
 }
 
 
+class Places:
+    """So many at once. Of those who wait there may be more than asyncio's semaphore can bear."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
 class Doors:
     """The doors of several servers, as a balancer before them: those that are up, so many at once.
 
@@ -71,7 +103,7 @@ class Doors:
         self._servers = servers
         self._dice = dice
         self._idle: dict[int, deque[Line]] = {server.port: deque() for server in servers}
-        self._places = asyncio.Semaphore(_REQUESTS_MAX)
+        self._places = Places(_REQUESTS_MAX)
         self.repeats = Counter()  # Why something was asked again.
 
     async def ask(
@@ -103,7 +135,8 @@ class Doors:
         while idle and (line is None or line.is_lost):
             line = idle.pop()
         if line is None or line.is_lost:
-            line = await _connect(port)
+            loop = asyncio.get_running_loop()
+            _, line = await loop.create_connection(Line, "127.0.0.1", port)
         try:
             async with asyncio.timeout(_REPLY_S):
                 reply = await line.send(sent)
@@ -118,14 +151,6 @@ class Doors:
         for idle in self._idle.values():
             for line in idle:
                 line.close()
-
-
-async def _connect(port: int) -> Line:
-    try:
-        _, line = await asyncio.get_running_loop().create_connection(Line, "127.0.0.1", port)
-    except AttributeError as error:  # What uvloop says when the other end is gone that moment.
-        raise ConnectionError("The server hung up.") from error
-    return line
 
 
 class Signer:
@@ -207,10 +232,7 @@ class Crowd:
         loop = asyncio.get_running_loop()
         left, deadline = len(self.buyers), loop.time() + patience_s
         while self.buyers:
-            if self.failures:
-                raise AssertionError(
-                    f"{len(self.failures)} buyers met what they must not: {self.failures[0]!r}"
-                ) from self.failures[0]
+            self.complain()
             if len(self.buyers) < left:
                 left, deadline = len(self.buyers), loop.time() + patience_s
             if loop.time() > deadline:
@@ -221,7 +243,14 @@ class Crowd:
                     f"{scripts}, as {few}"
                 )
             await asyncio.sleep(0.1)
-        assert not self.failures, self.failures[0]
+        self.complain()
+
+    def complain(self) -> None:
+        """Fail with the first thing that went wrong for a buyer, and how many more there are."""
+        if self.failures:
+            raise AssertionError(
+                f"{len(self.failures)} buyers met what they must not: {self.failures[0]!r}"
+            ) from self.failures[0]
 
     async def close(self) -> None:
         """Send everybody home."""

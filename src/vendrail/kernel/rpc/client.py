@@ -13,6 +13,7 @@ from vendrail.kernel.clock import Clock, SystemClock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import assert_no_transaction
 from vendrail.kernel.errors import Broken, Overloaded, Unavailable
+from vendrail.kernel.http.outgoing import lost_lines
 from vendrail.kernel.rpc.operations import Operation, bind, operations, service_name, timed
 from vendrail.kernel.rpc.server import Server
 from vendrail.kernel.rpc.wire import (
@@ -132,14 +133,15 @@ def _http_send(client: httpx.AsyncClient, name: str, url: str) -> Send:
         chunks: list[bytes] = []
         size = 0
         try:
-            async with client.stream(
-                "POST", url + path, content=body, headers=dict(headers)
-            ) as response:
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > REPLY_BYTES_MAX:
-                        raise Broken(f"{name} answered with more than {REPLY_BYTES_MAX} bytes.")
-                    chunks.append(chunk)
+            with lost_lines():
+                async with client.stream(
+                    "POST", url + path, content=body, headers=dict(headers)
+                ) as response:
+                    async for chunk in response.aiter_bytes():
+                        size += len(chunk)
+                        if size > REPLY_BYTES_MAX:
+                            raise Broken(f"{name} answered with more than {REPLY_BYTES_MAX} bytes.")
+                        chunks.append(chunk)
         except httpx.TransportError as error:
             raise Unavailable(
                 f"{name} at {url} does not answer ({type(error).__name__}); is it running?", 0.05

@@ -15,6 +15,7 @@ import httpx
 
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record
+from vendrail.kernel.http.outgoing import lost_lines
 from vendrail.payments.settings import PaymentsSettings
 
 Item = TypeVar("Item")
@@ -177,16 +178,17 @@ class Switchboard:
             )
         body = bytearray()
         try:
-            async with (
-                asyncio.timeout(self._settings.provider_timeout_s),
-                self._client.stream(
-                    method, url, params=params, data=form, content=content, headers=headers
-                ) as response,
-            ):
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > _REPLY_BYTES_MAX:
-                        raise ProviderAway("its answer is too large")
+            with lost_lines():
+                async with (
+                    asyncio.timeout(self._settings.provider_timeout_s),
+                    self._client.stream(
+                        method, url, params=params, data=form, content=content, headers=headers
+                    ) as response,
+                ):
+                    async for part in response.aiter_bytes():
+                        body += part
+                        if len(body) > _REPLY_BYTES_MAX:
+                            raise ProviderAway("its answer is too large")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
             raise ProviderAway(f"{type(error).__name__}: {error}") from error
         if response.status_code >= 500:
