@@ -21,6 +21,7 @@ from vendrail.gateway.merchant import description as merchant
 from vendrail.gateway.parts import SERIAL, given, path_id, query, refusals, sent
 from vendrail.kernel.codec import encode
 from vendrail.kernel.http.problems import ProblemDetails
+from vendrail.kernel.money import AMOUNT_MINOR_MAX
 
 _SHAPES = (
     PlaceBody,
@@ -277,6 +278,11 @@ def _list_methods() -> dict[str, Any]:
         "summary": "List the ways to pay",
         "parameters": [
             query("currency", "ISO 4217.", {"type": "string", "default": "CNY"}),
+            query(
+                "amount_minor",
+                "Only ways that take this amount, in minor units of the currency.",
+                {"type": "integer", "minimum": 1, "maximum": AMOUNT_MINOR_MAX},
+            ),
         ],
         "responses": {
             "200": given("The ways to pay", "MethodListBody"),

@@ -117,6 +117,12 @@ PLACE: dict[PlaceStatus, Problem] = {
         "Way to pay not offered",
         "Use one that GET /api/v1/methods lists, or leave it empty and choose later.",
     ),
+    PlaceStatus.AMOUNT_NOT_OFFERED: Problem(
+        "amount_not_offered",
+        422,
+        "Amount not offered",
+        "This way to pay takes no such amount; ask GET /api/v1/methods with amount_minor.",
+    ),
     PlaceStatus.PROOF_WANTED: Problem(
         "proof_wanted",
         428,

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from vendrail.api.catalog import ProductId, ProductQuery, ProductView
+from vendrail.api.payments import fitting
 from vendrail.gateway.bodies import (
     MethodBody,
     MethodListBody,
@@ -18,7 +19,7 @@ from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial, to_serial
-from vendrail.kernel.money import EXPONENTS
+from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
 _CACHE_S = 5
 
@@ -65,7 +66,10 @@ class ProductPages:
         currency = exchange.query().get("currency") or self._settings.default_currency
         if currency not in EXPONENTS:
             raise Refusal(QUERY_MALFORMED, f"currency is one of {', '.join(sorted(EXPONENTS))}.")
-        methods = await self._calls.methods(currency)
+        least_minor, most_minor = 0, AMOUNT_MINOR_MAX
+        if amount := exchange.query().get("amount_minor"):
+            least_minor = most_minor = _read_amount(amount)
+        methods = fitting(await self._calls.methods(currency), least_minor, most_minor)
         body = MethodListBody(
             [
                 MethodBody(each.method, each.title, each.channel_name, each.currencies, each.shows)
@@ -115,3 +119,12 @@ def _read_limit(text: str, limit_max: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= limit_max:
         raise Refusal(QUERY_MALFORMED, f"limit is a number from 1 to {limit_max}.")
     return int(text)
+
+
+def _read_amount(text: str) -> int:
+    amount_minor = int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else 0
+    if not 0 < amount_minor <= AMOUNT_MINOR_MAX:
+        raise Refusal(
+            QUERY_MALFORMED, f"amount_minor is a whole number from 1 to {AMOUNT_MINOR_MAX}."
+        )
+    return amount_minor

@@ -9,10 +9,19 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.payments import ChannelAccount, ChannelStatus, Method
+from vendrail.api.payments import (
+    ChannelAccount,
+    ChannelCheck,
+    ChannelKind,
+    ChannelStatus,
+    Method,
+    SettingView,
+)
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.money import AMOUNT_MINOR_MAX
+from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 from vendrail.payments.channels.base import (
     Account,
@@ -27,6 +36,7 @@ from vendrail.payments.store import channels
 from vendrail.payments.store.base import Row, Store
 
 MASK = "********"  # What is shown instead of a secret; written back, it keeps the secret.
+_TOPIC = "channels"
 _PURPOSE = "payments.channel"
 _FRESH = timedelta(seconds=1)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -47,20 +57,26 @@ class OpenAccount:
 
 
 class Accounts:
-    """All channel accounts, read at most once a second."""
+    """All channel accounts, read once a second, and at once when a process has written some."""
 
-    def __init__(self, store: Store, vault: Vault, clock: Clock, lines: Switchboard) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, clock: Clock, lines: Switchboard, wakeups: Wakeups
+    ) -> None:
         self._store = store
         self._vault = vault
         self._clock = clock
         self._lines = lines
         self._open: dict[UUID, OpenAccount] = {}
         self._read_at: datetime | None = None
+        self._wakeups = wakeups
+        self._changed = wakeups.subscribe(_TOPIC)
 
     async def all(self) -> dict[UUID, OpenAccount]:
         """Give every account that can be used, by id, inactive ones too."""
         now = self._clock.now()
-        if self._read_at is None or not timedelta(0) <= now - self._read_at < _FRESH:
+        is_changed = self._read_at is None or self._changed.is_set()
+        if is_changed or not timedelta(0) <= now - self._read_at < _FRESH:  # type: ignore[operator]
+            self._changed.clear()
             async with self._store.reading() as tx:
                 rows = await channels.read_channels(tx)
             known = self._open
@@ -101,6 +117,8 @@ class Accounts:
             settings=public | decode(secrets, dict[str, str]),
             is_active=row["is_active"],
             confirm_above_minor=row["confirm_above_minor"],
+            amount_minor_min=row["amount_minor_min"],
+            amount_minor_max=row["amount_minor_max"],
         )
 
     async def put(self, accounts: Sequence[ChannelAccount]) -> list[ChannelStatus]:
@@ -113,7 +131,7 @@ class Accounts:
             written: list[ChannelAccount] = []
             for account in accounts:
                 merged = _keep_secrets(account, known.get(account.id))
-                status = _check(merged, known)
+                status = _checked(merged, known).status
                 statuses.append(status)
                 if status in {ChannelStatus.CREATED, ChannelStatus.CHANGED}:
                     known[merged.id] = merged
@@ -124,7 +142,15 @@ class Accounts:
                 rows = [self._seal(account, data_key) for account in written]
                 await channels.write_channels(tx, rows, now)
         self._read_at = None
+        if written:
+            self._wakeups.wake(_TOPIC)
         return statuses
+
+    async def check(self, accounts: Sequence[ChannelAccount]) -> list[ChannelCheck]:
+        """Say how writing each account would end, and what is the matter; write nothing."""
+        async with self._store.reading() as tx:
+            known = {row["id"]: self._unseal(row) for row in await channels.read_channels(tx)}
+        return [_checked(_keep_secrets(each, known.get(each.id)), known) for each in accounts]
 
     def _seal(self, account: ChannelAccount, data_key: Any) -> tuple[object, ...]:
         secret_names = _secret_names(registry()[account.kind])
@@ -141,6 +167,8 @@ class Accounts:
             data_key.id,
             account.is_active,
             account.confirm_above_minor,
+            account.amount_minor_min,
+            account.amount_minor_max,
         )
 
     async def read(self) -> list[ChannelAccount]:
@@ -160,16 +188,45 @@ class Accounts:
         return listed
 
     async def methods(self, currency: str) -> list[Method]:
-        """List the ways to pay that active accounts offer in a currency, each once.
+        """List the ways to pay that active accounts offer in a currency.
 
-        A way that several accounts offer is that of the first: there an attempt would go.
+        A way that several accounts offer is that of the first: there an attempt would go. Others
+        are listed where those before have bounds, and they may take what the others do not.
         """
-        first: dict[str, Method] = {}
+        found: list[Method] = []
+        settled: set[str] = set()
         for account in (await self.all()).values():
             for method in self.methods_of(account):
-                if currency in method.currencies:
-                    first.setdefault(method.method, method)
-        return list(first.values())
+                if currency in method.currencies and method.method not in settled:
+                    found.append(method)
+                    if not (method.amount_minor_min or method.amount_minor_max):
+                        settled.add(method.method)
+        return found
+
+    @staticmethod
+    def kinds() -> list[ChannelKind]:
+        """List the kinds that are installed, with what their accounts ask for."""
+        return [
+            ChannelKind(
+                kind,
+                channel.name,
+                list(channel.currencies),
+                [
+                    SettingView(
+                        each.name,
+                        each.label,
+                        each.help,
+                        {tag: list(words) for tag, words in each.said.items()},
+                        each.is_secret,
+                        each.is_required,
+                        each.is_multiline,
+                        each.default,
+                    )
+                    for each in channel.settings_table
+                ],
+            )
+            for kind, channel in sorted(registry().items())
+        ]
 
     def methods_of(self, account: OpenAccount) -> list[Method]:
         """List what one account offers; an inactive one offers nothing."""
@@ -183,6 +240,8 @@ class Accounts:
                 title=account.row.title,
                 currencies=account.row.currencies,
                 shows=offer.shows,
+                amount_minor_min=account.row.amount_minor_min,
+                amount_minor_max=account.row.amount_minor_max,
             )
             for offer in account.offers
         ]
@@ -212,30 +271,39 @@ def _keep_secrets(account: ChannelAccount, known: ChannelAccount | None) -> Chan
     return replace(account, settings=settings)
 
 
-def _check(account: ChannelAccount, known: dict[UUID, ChannelAccount]) -> ChannelStatus:
-    """Say how writing an account would end; what is wrong is told in the log, by name."""
+def _checked(account: ChannelAccount, known: dict[UUID, ChannelAccount]) -> ChannelCheck:
+    """Say how writing an account would end, and what is the matter; never what a field holds."""
     channel = registry().get(account.kind)
     before = known.get(account.id)
     if channel is None:
-        return ChannelStatus.KIND_UNKNOWN
+        return ChannelCheck(ChannelStatus.KIND_UNKNOWN, "kind")
     if any(other.name == account.name and other.id != account.id for other in known.values()):
-        return ChannelStatus.NAME_TAKEN
+        return ChannelCheck(ChannelStatus.NAME_TAKEN, "name")
     try:
-        if before is not None and (before.name, before.kind) != (account.name, account.kind):
-            raise SettingProblem("name", "and kind never change: the ledger's books carry them.")
-        if not _NAME.fullmatch(account.name):
-            raise SettingProblem("name", "has letters a-z, digits and hyphens, at most 40.")
-        unknown = set(account.currencies) - set(channel.currencies)
-        if not account.currencies or unknown:
-            raise SettingProblem("currencies", f"may be any of {', '.join(channel.currencies)}.")
-        if account.confirm_above_minor < 0:
-            raise SettingProblem("confirm_above_minor", "is 0 or more.")
-        check_settings(channel, account.settings)
+        _check(account, before, channel)
     except SettingProblem as problem:
         _log.warning("channel.refused", channel=account.name, problem=str(problem))
-        if problem.is_missing:
-            return ChannelStatus.SETTING_MISSING
-        return ChannelStatus.SETTING_MALFORMED
+        is_missing = problem.is_missing
+        status = ChannelStatus.SETTING_MISSING if is_missing else ChannelStatus.SETTING_MALFORMED
+        return ChannelCheck(status, problem.name, problem.message)
     if before is None:
-        return ChannelStatus.CREATED
-    return ChannelStatus.UNCHANGED if before == account else ChannelStatus.CHANGED
+        return ChannelCheck(ChannelStatus.CREATED)
+    is_same = before == account
+    return ChannelCheck(ChannelStatus.UNCHANGED if is_same else ChannelStatus.CHANGED)
+
+
+def _check(account: ChannelAccount, before: ChannelAccount | None, channel: Channel[Any]) -> None:
+    """Raise `SettingProblem` with the first thing that is wrong."""
+    if before is not None and (before.name, before.kind) != (account.name, account.kind):
+        raise SettingProblem("name", "and kind never change: the ledger's books carry them.")
+    if not _NAME.fullmatch(account.name):
+        raise SettingProblem("name", "has letters a-z, digits and hyphens, at most 40.")
+    unknown = set(account.currencies) - set(channel.currencies)
+    if not account.currencies or unknown:
+        raise SettingProblem("currencies", f"may be any of {', '.join(channel.currencies)}.")
+    for name in ("confirm_above_minor", "amount_minor_min", "amount_minor_max"):
+        if not 0 <= getattr(account, name) <= AMOUNT_MINOR_MAX:
+            raise SettingProblem(name, "is 0 or more.")
+    if 0 < account.amount_minor_max < account.amount_minor_min:
+        raise SettingProblem("amount_minor_max", "is not below the least.")
+    check_settings(channel, account.settings)

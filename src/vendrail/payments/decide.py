@@ -98,6 +98,9 @@ def attempt(
         return AttemptStatus.CURRENCY_NOT_OFFERED, None
     if new.amount_minor <= 0:
         return AttemptStatus.AMOUNT_NOT_POSITIVE, None
+    offered = [offer for offer in offered if offer.takes(new.amount_minor)]
+    if not offered:
+        return AttemptStatus.AMOUNT_NOT_OFFERED, None
     return AttemptStatus.OPENED, offered[0].channel
 
 

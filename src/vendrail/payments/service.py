@@ -15,6 +15,11 @@ from vendrail.api.payments import (
     CaptureReport,
     CaptureStatus,
     ChannelAccount,
+    ChannelCheck,
+    ChannelHealth,
+    ChannelId,
+    ChannelKind,
+    ChannelProbe,
     ChannelStatus,
     CloseStatus,
     Method,
@@ -37,7 +42,9 @@ from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.claiming import Claiming
 from vendrail.payments.counts import Counts
 from vendrail.payments.desk import Desk
+from vendrail.payments.health import Health
 from vendrail.payments.presenting import Presenting
+from vendrail.payments.probing import Probing
 from vendrail.payments.refunding import Refunding
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import base
@@ -60,7 +67,9 @@ class PaymentsService:
         self.wakeups = wakeups
         self._store = store = Store(db)
         self._lines = Switchboard(clock, settings, assert_no_transaction)
-        self._accounts = Accounts(store, vault, clock, self._lines)
+        self._accounts = Accounts(store, vault, clock, self._lines, wakeups)
+        self._health = Health(store, self._lines, clock)
+        self._probing = Probing(self._accounts, self._lines, clock)
         counts = Counts(metrics)
         self._presenting = Presenting(store, self._accounts, clock, settings, counts)
         self._capturing = Capturing(
@@ -81,12 +90,28 @@ class PaymentsService:
         """Write channel accounts whole, by id; an empty secret keeps the one that is there."""
         return await self._accounts.put(channels)
 
+    async def check_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelCheck]:
+        """Say how writing each of them would end, and what is the matter; write nothing."""
+        return await self._accounts.check(channels)
+
     async def list_channels(self) -> list[ChannelAccount]:
         """List channel accounts; secrets are masked."""
         return await self._accounts.read()
 
+    async def list_kinds(self) -> list[ChannelKind]:
+        """List the kinds of channels that are installed, with what their accounts ask for."""
+        return self._accounts.kinds()
+
+    async def read_health(self, ids: Sequence[ChannelId]) -> list[ChannelHealth]:
+        """Say how providers answered in the last minutes, and which are left alone."""
+        return await self._health.read(ids)
+
+    async def probe_channels(self, ids: Sequence[ChannelId]) -> list[ChannelProbe]:
+        """Ask providers about a payment that does not exist: harmless, signed, and telling."""
+        return await self._probing.probe(ids)
+
     async def list_methods(self, currency: str) -> list[Method]:
-        """List the ways to pay that are offered now in a currency."""
+        """List the ways to pay that are offered now in a currency, in the order of preference."""
         return await self._accounts.methods(currency)
 
     # Attempts.
@@ -164,6 +189,10 @@ class PaymentsService:
     async def ask_refunds(self) -> bool:
         """Ask again about refunds whose end is not known."""
         return await self._refunding.ask_due()
+
+    async def note_health(self) -> bool:
+        """Write how providers have answered this process since the last time."""
+        return await self._health.note()
 
     async def forget_callbacks(self) -> bool:
         """Drop raw callbacks that are older than evidence is kept."""

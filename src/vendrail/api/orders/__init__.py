@@ -49,6 +49,7 @@ class PlaceStatus(StrEnum):
     CURRENCY_NOT_OFFERED = "currency_not_offered"
     PROOF_WANTED = "proof_wanted"  # Under pressure, each new order costs a proof of work.
     METHOD_NOT_OFFERED = "method_not_offered"
+    AMOUNT_NOT_OFFERED = "amount_not_offered"  # The method takes no such amount.
     RISK_REFUSED = "risk_refused"
     BUYER_CAP_REACHED = "buyer_cap_reached"
     SOLD_OUT = "sold_out"

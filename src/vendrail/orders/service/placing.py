@@ -325,7 +325,10 @@ class Placing:
         refused = []
         for choice, status in zip(live, statuses, strict=True):
             if status not in (AttemptStatus.OPENED, AttemptStatus.EXISTS):
-                choice.status = PlaceStatus.METHOD_NOT_OFFERED
+                is_amount = status is AttemptStatus.AMOUNT_NOT_OFFERED
+                choice.status = (
+                    PlaceStatus.AMOUNT_NOT_OFFERED if is_amount else PlaceStatus.METHOD_NOT_OFFERED
+                )
                 refused.append(choice.order.id)
         if refused:
             await self._withdraw(refused)

@@ -39,6 +39,7 @@ from vendrail.payments.channels.base import (
     CallbackFacts,
     CallbackRefusal,
     CloseOutcome,
+    Doubt,
     MethodOffer,
     Presentation,
     QueryAnswer,
@@ -85,22 +86,46 @@ class AlipayChannel:
     """Alipay, mainland China."""
 
     kind = "alipay"
+    name = "支付宝 Alipay"
     currencies = ("CNY",)
     expires_max = timedelta(days=15)
     settings_table: Sequence[Setting] = (
-        Setting("app_id", "The application's APPID, as its page on the open platform says.",
+        Setting("app_id", "Application number (APPID)",
+                "The application's APPID, as its page on the open platform says.",
+                {"zh-Hans": ("应用编号（APPID）", "开放平台上该应用页面显示的 APPID。")},
                 is_required=True, check=_is_app_id),
-        Setting("seller_id", "The account (PID, 2088…) that receives the money.",
+        Setting("seller_id", "Account that receives the money (PID)",
+                "The account (PID, 2088…) that receives the money.",
+                {"zh-Hans": ("收款账户（PID）", "收款的支付宝账户编号，以 2088 开头。")},
                 is_required=True, check=_is_seller_id),
-        Setting("app_private_key", "The application's private key, RSA2: PEM or base 64.",
-                is_secret=True, is_required=True),
-        Setting("alipay_public_key", "Key mode: Alipay's public key (not the application's)."),
-        Setting("app_cert", "Certificate mode: appCertPublicKey_….crt, its text."),
-        Setting("alipay_cert", "Certificate mode: alipayCertPublicKey_RSA2.crt, one or more."),
-        Setting("root_cert", "Certificate mode: alipayRootCert.crt, its text."),
-        Setting("products", "What was signed up for: any of page, wap, qr.",
+        Setting("app_private_key", "Private key of the application",
+                "The application's private key, RSA2: PEM or base 64.",
+                {"zh-Hans": ("应用私钥", "应用的 RSA2 私钥：PEM 或 base64。")},
+                is_secret=True, is_required=True, is_multiline=True),
+        Setting("alipay_public_key", "Alipay's public key",
+                "Key mode: Alipay's public key (not the application's).",
+                {"zh-Hans": ("支付宝公钥", "密钥模式：支付宝公钥（不是应用公钥）。")},
+                is_multiline=True),
+        Setting("app_cert", "Certificate of the application",
+                "Certificate mode: appCertPublicKey_….crt, its text.",
+                {"zh-Hans": ("应用公钥证书", "证书模式：appCertPublicKey_….crt 的内容。")},
+                is_multiline=True),
+        Setting("alipay_cert", "Alipay's certificate",
+                "Certificate mode: alipayCertPublicKey_RSA2.crt, one or more.",
+                {"zh-Hans": ("支付宝公钥证书",
+                             "证书模式：alipayCertPublicKey_RSA2.crt，一份或多份。")},
+                is_multiline=True),
+        Setting("root_cert", "Alipay's root certificates",
+                "Certificate mode: alipayRootCert.crt, its text.",
+                {"zh-Hans": ("支付宝根证书", "证书模式：alipayRootCert.crt 的内容。")},
+                is_multiline=True),
+        Setting("products", "Products signed up for",
+                "What was signed up for: any of page, wap, qr.",
+                {"zh-Hans": ("已签约的产品", "可填 page、wap、qr，用逗号分隔。")},
                 default="page,wap,qr", check=_is_products),
-        Setting("gateway_url", "Where requests go; change it for a sandbox only.",
+        Setting("gateway_url", "Address of the gateway",
+                "Where requests go; change it for a sandbox only.",
+                {"zh-Hans": ("网关地址", "请求发往的地址；只有使用沙箱时才改。")},
                 default="https://openapi.alipay.com/gateway.do", check=_is_url),
     )  # fmt: skip
 
@@ -226,6 +251,15 @@ class AlipayChannel:
         except (ProviderAway, Unclear) as error:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem=str(error))
         return read_query(reply, ask)
+
+    def doubt(self, problem: str) -> Doubt:
+        """Say by Alipay's code, or what was wrong with its reply, what is the matter."""
+        if "signature does not hold" in problem or "certificate" in problem:
+            return Doubt.REPLY
+        if "-signature" in problem or "sign-type" in problem:
+            return Doubt.SIGNATURE
+        is_refused = "app-id" in problem or "permission" in problem or "app-cert" in problem
+        return Doubt.CREDENTIALS if is_refused else Doubt.OTHER
 
     async def close(
         self, ask: Ask, account: Account[AlipaySettings], now: datetime

@@ -33,6 +33,7 @@ from vendrail.payments.channels.base import (
 SHANGHAI = timezone(timedelta(hours=8))  # Alipay's clock, whatever this machine's says.
 _SUBJECT_FORBIDDEN = str.maketrans("/=&", "   ")
 _TIME = "%Y-%m-%d %H:%M:%S"
+_CODE = re.compile(rb'"sub_code"\s*:\s*"([\w.-]{1,64})"')
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
 
@@ -148,7 +149,9 @@ def read_reply(body: bytes, method: str, settings: AlipaySettings) -> Reply:
     name = f"{method.replace('.', '_')}_response"
     node = parts.get(name, parts.get("error_response"))
     if node is None or "sign" not in parts:
-        raise Unclear("the reply holds no signed answer to the question")
+        code = _CODE.search(node or b"")  # Proves nothing, but helps whoever set the account up.
+        told = f"; it says {code[1].decode()}" if code else ""
+        raise Unclear(f"the reply holds no signed answer to the question{told}")
     cert_sn = parts.get("alipay_cert_sn", b"").strip(b'"').decode("ascii", "replace")
     signature = parts["sign"].strip(b'"').replace(b"\\/", b"/")
     if not settings.keys_for(cert_sn):

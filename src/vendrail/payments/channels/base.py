@@ -27,9 +27,12 @@ class Setting:
     """One line of a channel's settings table."""
 
     name: str
+    label: str
     help: str
+    said: Mapping[str, tuple[str, str]]  # Label and help in other languages, by their tags.
     is_secret: bool = False
     is_required: bool = False
+    is_multiline: bool = False
     default: str = ""
     check: Callable[[str], str] | None = None  # Gives what is wrong with a value, or nothing.
 
@@ -40,6 +43,7 @@ class SettingProblem(Exception):
     def __init__(self, name: str, message: str, *, is_missing: bool = False) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
+        self.message = message
         self.is_missing = is_missing
 
 
@@ -106,6 +110,15 @@ class QueryAnswer(Record, frozen=True):
     currency: str = ""
     paid_at: datetime | None = None
     problem: str = ""
+
+
+class Doubt(StrEnum):
+    """What is the matter where a query was answered, and says nothing of its order."""
+
+    CREDENTIALS = "credentials"  # The provider does not know the account, or may not serve it.
+    SIGNATURE = "signature"  # It does not accept what we signed.
+    REPLY = "reply"  # The reply is not signed with the key that was given for it.
+    OTHER = "other"
 
 
 class CloseOutcome(StrEnum):
@@ -193,6 +206,7 @@ class Channel(Protocol[Settings]):
     """A provider's protocol. Constructed without arguments; all state is in the account."""
 
     kind: str
+    name: str  # The provider's, as it writes it itself.
     settings_table: Sequence[Setting]
     currencies: Sequence[str]
     expires_max: timedelta  # No attempt may live longer at this provider.
@@ -213,6 +227,10 @@ class Channel(Protocol[Settings]):
 
     async def query(self, ask: Ask, account: Account[Settings], now: datetime) -> QueryAnswer:
         """Ask what became of an attempt."""
+        ...
+
+    def doubt(self, problem: str) -> Doubt:
+        """Say what is the matter where a query gave `unknown` and this problem."""
         ...
 
     async def close(self, ask: Ask, account: Account[Settings], now: datetime) -> CloseOutcome:

@@ -19,6 +19,7 @@ from vendrail.payments.channels.base import (
     CallbackFacts,
     CallbackRefusal,
     CloseOutcome,
+    Doubt,
     MethodOffer,
     Presentation,
     QueryAnswer,
@@ -86,23 +87,38 @@ class EpayChannel:
     """An account at an Epay provider."""
 
     kind = "epay"
+    name = "易支付 Epay"
     currencies: Sequence[str] = (CURRENCY,)
     expires_max = timedelta(days=1)
     settings_table: Sequence[Setting] = (
-        Setting("url", "The provider's address, as https://pay.example.com/.",
+        Setting("url", "Address of the provider",
+                "The provider's address, as https://pay.example.com/.",
+                {"zh-Hans": ("接口地址", "服务商的地址，例如 https://pay.example.com/。")},
                 is_required=True, check=_is_url),
-        Setting("pid", "The merchant's number (商户ID).", is_required=True, check=_is_pid),
-        Setting("key", "The merchant's key (商户密钥).",
+        Setting("pid", "Number of the merchant", "The merchant's number (商户ID).",
+                {"zh-Hans": ("商户ID", "服务商后台显示的商户编号。")},
+                is_required=True, check=_is_pid),
+        Setting("key", "Key of the merchant", "The merchant's key (商户密钥).",
+                {"zh-Hans": ("商户密钥", "服务商后台显示的商户密钥。")},
                 is_secret=True, is_required=True, check=_is_key),
-        Setting("methods", f"What was signed up for: any of {', '.join(TYPES)}.",
+        Setting("methods", "Ways to pay", f"What was signed up for: any of {', '.join(TYPES)}.",
+                {"zh-Hans": ("支付方式", f"已开通的方式，用逗号分隔：{'、'.join(TYPES)}。")},
                 default="alipay,wechat", check=_is_types),
-        Setting("shows", "Any of page: the buyer goes to the provider, qr: its code is shown here.",
+        Setting("shows", "What the buyer meets",
+                "Any of page: the buyer goes to the provider, qr: its code is shown here.",
+                {"zh-Hans": ("买家看到什么", "page：跳转到服务商；qr：在本站显示二维码。可都填。")},
                 default="page", check=_is_shows),
-        Setting("asks_by", "How api.php is asked for orders: get, or post where it takes that.",
+        Setting("asks_by", "How orders are asked for",
+                "How api.php is asked for orders: get, or post where it takes that.",
+                {"zh-Hans": ("查询方式",
+                             "向 api.php 查询订单的方式：get；服务商支持时可用 post。")},
                 default="get", check=_one_of("get", "post")),
-        Setting("refunds", "yes, where the provider gives money back by api.php.",
+        Setting("refunds", "Refunds", "yes, where the provider gives money back by api.php.",
+                {"zh-Hans": ("退款", "服务商支持通过 api.php 退款时填 yes，否则 no。")},
                 default="no", check=_one_of("yes", "no")),
-        Setting("allows_http", "yes: the key may travel unsealed. For a sandbox only.",
+        Setting("allows_http", "Without HTTPS",
+                "yes: the key may travel unsealed. For a sandbox only.",
+                {"zh-Hans": ("允许不加密", "yes：密钥可能以明文传输。仅用于沙箱。")},
                 default="no", check=_one_of("yes", "no")),
     )  # fmt: skip
 
@@ -157,6 +173,14 @@ class EpayChannel:
         except (ProviderAway, Unclear) as error:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem=_safe(error, account))
         return read_query(fields, ask, account.settings)
+
+    def doubt(self, problem: str) -> Doubt:
+        """Say by the words that providers use what is the matter."""
+        words = problem.lower()
+        if "签名" in words or "sign" in words:
+            return Doubt.SIGNATURE
+        is_refused = any(each in words for each in ("商户", "密钥", "pid", "key"))
+        return Doubt.CREDENTIALS if is_refused else Doubt.OTHER
 
     async def close(self, ask: Ask, account: Account[EpaySettings], now: datetime) -> CloseOutcome:
         """Say that V1 cannot close an order: it is watched until it expires, and after."""

@@ -5,9 +5,11 @@ dead provider costs nobody more than a moment. No call goes out while a transact
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import TypeVar
 from uuid import UUID
 
@@ -21,6 +23,7 @@ from vendrail.payments.settings import PaymentsSettings
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+LATENCIES_MS = (25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800)
 _REPLY_BYTES_MAX = 1 << 20
 _PAUSE_S_MAX = 60.0
 _CHUNK = 64
@@ -91,6 +94,34 @@ class Breaker:
         self._is_probing = False
 
 
+class Pulse:
+    """What a line has noted since somebody took it: calls, failures, how long answers took."""
+
+    def __init__(self) -> None:
+        self._calls = self._failures = 0
+        self._latencies = [0] * (len(LATENCIES_MS) + 1)
+
+    @property
+    def is_beating(self) -> bool:
+        """Tell whether there is anything to take."""
+        return self._calls > 0
+
+    def note(self, took_s: float, *, is_answered: bool) -> None:
+        """Note one call."""
+        self._calls += 1
+        if is_answered:
+            self._latencies[bisect_left(LATENCIES_MS, took_s * 1_000)] += 1
+        else:
+            self._failures += 1
+
+    def take(self) -> tuple[int, int, list[int]]:
+        """Give calls, failures and answers by latency, and begin anew."""
+        taken = (self._calls, self._failures, self._latencies)
+        self._calls = self._failures = 0
+        self._latencies = [0] * (len(LATENCIES_MS) + 1)
+        return taken
+
+
 class Line:
     """One account's way out."""
 
@@ -98,6 +129,8 @@ class Line:
         self._switchboard = switchboard
         self._slots = asyncio.Semaphore(calls_max)
         self.breaker = breaker
+        self.pulse = Pulse()
+        self.is_answered = False  # Whether a whole answer has ever come.
 
     def expect(self) -> None:
         """Raise `ProviderAway` while the provider is left alone, before anything is signed."""
@@ -119,17 +152,21 @@ class Line:
         async with self._slots:
             if not self.breaker.admit():
                 raise ProviderAway(_LEFT_ALONE)
+            begun = perf_counter()
             try:
                 reply = await self._switchboard.exchange(
                     method, url, params=params, form=form, content=content, headers=headers
                 )
             except ProviderAway:
                 self.breaker.fail()
+                self.pulse.note(perf_counter() - begun, is_answered=False)
                 raise
             except BaseException:
                 self.breaker.abandon()
                 raise
             self.breaker.succeed()
+            self.pulse.note(perf_counter() - begun, is_answered=True)
+            self.is_answered = True
         return reply
 
     async def offload(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -158,6 +195,15 @@ class Switchboard:
             breaker = Breaker(self._clock, settings.breaker_failures, settings.breaker_pause_s)
             line = self._lines[account] = Line(self, breaker, settings.provider_calls_max)
         return line
+
+    def line_for_once(self) -> Line:
+        """Give a line of nobody's, whose breaker knows of no failure, for a single question."""
+        breaker = Breaker(self._clock, self._settings.breaker_failures, 1.0)
+        return Line(self, breaker, 1)
+
+    def all(self) -> dict[UUID, Line]:
+        """Give every account's line that was ever used here."""
+        return dict(self._lines)
 
     async def exchange(
         self,

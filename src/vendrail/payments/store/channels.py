@@ -35,16 +35,21 @@ async def write_channels(
     """Write channel accounts whole. Columns as in the statement."""
     await tx.execute(
         "insert into payments.channel as c (id, name, kind, title, currencies, settings, sealed,"
-        " data_key, is_active, confirm_above_minor, version, changed_at)"
+        " data_key, is_active, confirm_above_minor, amount_minor_min, amount_minor_max, version,"
+        " changed_at)"
         " select u.id, u.name, u.kind, u.title, string_to_array(u.currencies, ','), u.settings,"
-        " u.sealed, u.data_key, u.is_active, u.confirm_above_minor, 1, $11"
+        " u.sealed, u.data_key, u.is_active, u.confirm_above_minor, u.amount_minor_min,"
+        " u.amount_minor_max, 1, $13"
         " from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[],"
-        " $7::bytea[], $8::uuid[], $9::bool[], $10::bigint[]) as u (id, name, kind, title,"
-        " currencies, settings, sealed, data_key, is_active, confirm_above_minor)"
+        " $7::bytea[], $8::uuid[], $9::bool[], $10::bigint[], $11::bigint[], $12::bigint[])"
+        " as u (id, name, kind, title, currencies, settings, sealed, data_key, is_active,"
+        " confirm_above_minor, amount_minor_min, amount_minor_max)"
         " on conflict (id) do update set title = excluded.title, currencies = excluded.currencies,"
         " settings = excluded.settings, sealed = excluded.sealed, data_key = excluded.data_key,"
         " is_active = excluded.is_active, version = c.version + 1,"
-        " confirm_above_minor = excluded.confirm_above_minor, changed_at = excluded.changed_at",
-        *columns(channels, 10),
+        " confirm_above_minor = excluded.confirm_above_minor,"
+        " amount_minor_min = excluded.amount_minor_min,"
+        " amount_minor_max = excluded.amount_minor_max, changed_at = excluded.changed_at",
+        *columns(channels, 12),
         at,
     )

@@ -23,6 +23,7 @@ from vendrail.api.catalog import (
     VariantId,
 )
 from vendrail.api.identity import Permission
+from vendrail.api.payments import fitting
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, new_id, to_serial
@@ -35,6 +36,7 @@ from vendrail.web.merchant.acting import changes, log, read_id
 from vendrail.web.merchant.goods import Wrong, find_product
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
+from vendrail.web.storefront.shopping import span_of
 from vendrail.web.uploads import read_upload
 
 _ROOT = "/merchant/products"
@@ -345,7 +347,9 @@ class Products:
             variants=variants,
             chosen=variants[0].sku,
             currency=currency,
-            methods=await self._desk.front.calls.methods(currency),
+            methods=fitting(
+                await self._desk.front.calls.methods(currency), *span_of(variants, currency)
+            ),
             filled={},
             nonce="",
             challenge="",

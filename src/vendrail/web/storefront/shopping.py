@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from vendrail.api.catalog import ProductId, ProductQuery, ProductState, ProductView, Variant
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
+from vendrail.api.payments import fitting
 from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
@@ -32,6 +33,10 @@ _SAYS = {
     PlaceStatus.QUANTITY_OUT_OF_RANGE: ("quantity", message("That quantity cannot be ordered.")),
     PlaceStatus.CURRENCY_NOT_OFFERED: ("", message("This product is not sold in that currency.")),
     PlaceStatus.METHOD_NOT_OFFERED: ("method", message("Choose one of these ways to pay.")),
+    PlaceStatus.AMOUNT_NOT_OFFERED: (
+        "method",
+        message("This way to pay does not take such an amount. Choose another, or less."),
+    ),
     PlaceStatus.RISK_REFUSED: (
         "",
         message("This order cannot be taken. The shop's support can tell you more."),
@@ -134,7 +139,7 @@ class Shopping:
             variants=variants,
             chosen=chosen,
             currency=currency,
-            methods=await front.calls.methods(currency),
+            methods=fitting(await front.calls.methods(currency), *span_of(variants, currency)),
             filled=filled,
             nonce=filled.get("nonce") or secrets.token_urlsafe(18),
             challenge=encode(challenge).decode() if challenge else "",
@@ -208,6 +213,13 @@ class Shopping:
         ]
         tail = f"?{urlencode(query)}" if query else ""
         return onward(f"/orders/{serial}{tail}", cookies)
+
+
+def span_of(variants: list[Variant], currency: str) -> tuple[int, int]:
+    """Give the least and the most that an order of these can cost."""
+    priced = [(each, price) for each in variants if (price := each.prices_minor.get(currency, 0))]
+    least_minor = min((price * each.quantity_min for each, price in priced), default=0)
+    return least_minor, max((price * each.quantity_max for each, price in priced), default=0)
 
 
 def _categories(views: list[ProductView]) -> list[str]:

@@ -32,6 +32,7 @@ from vendrail.api.payments import (
     Method,
     PaymentAction,
     PresentRequest,
+    fitting,
 )
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import as_attachment, find_below
@@ -260,7 +261,7 @@ class Tracking:
         return {
             "order": view,
             "product": await front.calls.product(ProductId(view.product)),
-            "methods": methods,
+            "methods": fitting(methods, view.amount_minor, view.amount_minor),
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind is ActionKind.QR else None,
             "door": door,

@@ -6,49 +6,25 @@ from enum import StrEnum
 from typing import NewType, Protocol
 from uuid import UUID
 
+from vendrail.api.payments.channels import (
+    ChannelAccount,
+    ChannelCheck,
+    ChannelHealth,
+    ChannelId,
+    ChannelKind,
+    ChannelProbe,
+    ChannelStatus,
+    Method,
+    ProbeStatus,
+    SettingView,
+    fitting,
+)
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
 
-ChannelId = NewType("ChannelId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 CaptureId = NewType("CaptureId", UUID)
 RefundId = NewType("RefundId", UUID)
-
-
-class ChannelAccount(Record, frozen=True):
-    """Our account with one provider: where callbacks arrive and which keys sign."""
-
-    id: ChannelId
-    name: str  # Unique, [a-z0-9-]; the ledger's `provider:<name>`.
-    kind: str  # Which channel of the registry: `alipay`, …
-    title: str  # What buyers see: 支付宝.
-    currencies: list[str]
-    settings: dict[str, str]  # As the channel's settings table says; secrets are write-only.
-    is_active: bool = True
-    confirm_above_minor: int = 0  # Captures above are confirmed by asking the provider; 0 = never.
-
-
-class ChannelStatus(StrEnum):
-    """How writing one channel account ended."""
-
-    CREATED = "created"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    KIND_UNKNOWN = "kind_unknown"
-    NAME_TAKEN = "name_taken"
-    SETTING_MISSING = "setting_missing"
-    SETTING_MALFORMED = "setting_malformed"
-
-
-class Method(Record, frozen=True):
-    """A way to pay that is offered: `alipay` in CNY through one channel account."""
-
-    method: str
-    channel: ChannelId
-    channel_name: str
-    title: str
-    currencies: list[str]
-    shows: str  # What the buyer meets: `redirect`, `qr`.
 
 
 class Attempt(Record, frozen=True):
@@ -77,6 +53,7 @@ class AttemptStatus(StrEnum):
     METHOD_NOT_OFFERED = "method_not_offered"
     CURRENCY_NOT_OFFERED = "currency_not_offered"
     AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    AMOUNT_NOT_OFFERED = "amount_not_offered"  # Every account that offers the way has bounds.
 
 
 class AttemptState(StrEnum):
@@ -290,12 +267,31 @@ class Payments(Protocol):
         """Write channel accounts whole, by id; an empty secret keeps the one that is there."""
         ...
 
+    async def check_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelCheck]:
+        """Say how writing each of them would end, and what is the matter; write nothing."""
+        ...
+
     async def list_channels(self) -> list[ChannelAccount]:
         """List channel accounts; secrets are masked."""
         ...
 
+    async def list_kinds(self) -> list[ChannelKind]:
+        """List the kinds of channels that are installed, with what their accounts ask for."""
+        ...
+
+    async def read_health(self, ids: Sequence[ChannelId]) -> list[ChannelHealth]:
+        """Say how providers answered in the last minutes, and which are left alone."""
+        ...
+
+    async def probe_channels(self, ids: Sequence[ChannelId]) -> list[ChannelProbe]:
+        """Ask providers about a payment that does not exist: harmless, signed, and telling."""
+        ...
+
     async def list_methods(self, currency: str) -> list[Method]:
-        """List the ways to pay that are offered now in a currency."""
+        """List the ways to pay that are offered now in a currency, in the order of preference.
+
+        A way comes again with another account only where the one before has bounds.
+        """
         ...
 
     async def open_attempts(self, attempts: Sequence[Attempt]) -> list[AttemptStatus]:
@@ -352,3 +348,45 @@ class Payments(Protocol):
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read `PaymentEvent`s after a cursor."""
         ...
+
+
+__all__ = [
+    "ActionKind",
+    "Attempt",
+    "AttemptId",
+    "AttemptState",
+    "AttemptStatus",
+    "AttemptView",
+    "Callback",
+    "CallbackAnswer",
+    "Capture",
+    "CaptureFit",
+    "CaptureId",
+    "CaptureReport",
+    "CaptureSource",
+    "CaptureStatus",
+    "ChannelAccount",
+    "ChannelCheck",
+    "ChannelHealth",
+    "ChannelId",
+    "ChannelKind",
+    "ChannelProbe",
+    "ChannelStatus",
+    "CloseStatus",
+    "Method",
+    "PaymentAction",
+    "PaymentCaptured",
+    "PaymentEvent",
+    "Payments",
+    "PresentRequest",
+    "ProbeStatus",
+    "Refund",
+    "RefundId",
+    "RefundSettled",
+    "RefundStatus",
+    "SettingView",
+    "UnmatchedRefunded",
+    "UnmatchedStatus",
+    "UnmatchedVerdict",
+    "fitting",
+]
