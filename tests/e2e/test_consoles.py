@@ -14,7 +14,18 @@ pytestmark = [
 ]
 
 PASSWORD = "a quiet lake at dawn"
-PAGES = ("", "/orders", "/reviews", "/unmatched", "/sagas", "/approvals", "/people", "/log")
+PAGES = (
+    "",
+    "/orders",
+    "/reviews",
+    "/unmatched",
+    "/sagas",
+    "/approvals",
+    "/channels",
+    "/people",
+    "/log",
+)
+NAMED = ("/channels", "/people", "/log")  # They show names and addresses in no language.
 EXPECTED = ("(Not Found)", "(Unprocessable Entity)", "(Unprocessable Content)")
 
 
@@ -71,7 +82,7 @@ async def walked(demo, visit):
             code = await join(walk, link)
         for path in PAGES:
             name = path or "home"
-            await walk.go(f"/operator{path}", name, is_translated=path not in ("/log", "/people"))
+            await walk.go(f"/operator{path}", name, is_translated=path not in NAMED)
         await walk.go("/console/account", "account", is_translated=False)  # It names browsers.
         seen.append((walk.seen, browser.complaints))
     return seen

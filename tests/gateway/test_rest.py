@@ -196,6 +196,19 @@ async def test_products_and_methods_are_listed(api, market):
     assert 404 == (await api.get(f"/api/v1/products/{one['id']}")).status_code
 
 
+async def test_ways_to_pay_are_listed_for_an_amount(api):
+    """With an amount only the ways that take it are listed, without one each way once."""
+    amounts = (1, 1_000_000, 1_000_001)
+    found = [(await api.get(f"/api/v1/methods?amount_minor={each}")).json() for each in amounts]
+    every = (await api.get("/api/v1/methods")).json()
+    refused = await api.get("/api/v1/methods?amount_minor=0")
+
+    both = ["alipay", "alipay_qr"]
+    assert [both, both, ["alipay"]] == [[each["method"] for each in f["items"]] for f in found]
+    assert both == [each["method"] for each in every["items"]]
+    assert (400, "query_malformed") == (refused.status_code, refused.json()["code"])
+
+
 async def test_wrong_doors_are_problems_too(api):
     """Unknown addresses, methods, media types, sizes and parameters are refused with a problem."""
     answers = [

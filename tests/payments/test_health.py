@@ -190,6 +190,7 @@ async def test_health_adds_up_what_all_processes_saw(make_service, key_app, alip
     clock.advance(1_000)
     (later,) = await here.read_health([shop.channel.id])
 
+    assert ["alipay", "alipay_qr"] == seen.methods
     assert (2, 0, None) == (seen.calls_count, seen.failures_count, seen.away_since)
     assert 0 < seen.latency_ms_p50 <= seen.latency_ms_p99
     assert (0, 0, 0) == (later.calls_count, later.latency_ms_p50, later.latency_ms_p99)

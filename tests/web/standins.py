@@ -49,7 +49,7 @@ MERCHANT = MerchantId(named_id("merchant:north"))
 CHANNEL = ChannelId(named_id("channel:alipay-main"))
 METHODS = [
     Method("alipay", CHANNEL, "alipay-main", "支付宝", ["CNY"], "redirect"),
-    Method("alipay_qr", CHANNEL, "alipay-main", "支付宝扫码", ["CNY"], "qr"),
+    Method("alipay_qr", CHANNEL, "alipay-main", "支付宝扫码", ["CNY"], "qr", 0, 1_000_000),
 ]
 
 

@@ -262,7 +262,7 @@ def _keep_secrets(account: ChannelAccount, known: ChannelAccount | None) -> Chan
     channel = registry().get(account.kind)
     if channel is None:
         return account
-    settings = {name: value for name, value in account.settings.items() if value}
+    settings = {name: text for name, value in account.settings.items() if (text := value.strip())}
     for name in _secret_names(channel):
         if settings.get(name, MASK) == MASK:
             settings.pop(name, None)
@@ -288,7 +288,8 @@ def _checked(account: ChannelAccount, known: dict[UUID, ChannelAccount]) -> Chan
         return ChannelCheck(status, problem.name, problem.message)
     if before is None:
         return ChannelCheck(ChannelStatus.CREATED)
-    is_same = before == account
+    trimmed = {name: value.strip() for name, value in before.settings.items()}
+    is_same = replace(before, settings=trimmed) == account
     return ChannelCheck(ChannelStatus.UNCHANGED if is_same else ChannelStatus.CHANGED)
 
 

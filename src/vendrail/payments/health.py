@@ -7,6 +7,7 @@ from uuid import UUID
 
 from vendrail.api.payments import ChannelHealth, ChannelId
 from vendrail.kernel.clock import Clock
+from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.channels.line import LATENCIES_MS, Switchboard
 from vendrail.payments.store import health as rows
 from vendrail.payments.store.base import Row, Store
@@ -18,8 +19,9 @@ _KEPT = timedelta(hours=24)
 class Health:
     """Writes what the lines of this process have noted, and reads what all of them have."""
 
-    def __init__(self, store: Store, lines: Switchboard, clock: Clock) -> None:
+    def __init__(self, store: Store, accounts: Accounts, lines: Switchboard, clock: Clock) -> None:
         self._store = store
+        self._accounts = accounts
         self._lines = lines
         self._clock = clock
         self._away: set[UUID] = set()  # The lines left alone, as they were last written.
@@ -50,15 +52,16 @@ class Health:
     async def read(self, ids: Sequence[ChannelId]) -> list[ChannelHealth]:
         """Say how providers answered in the last minutes, and which are left alone."""
         await self.note()
+        usable = await self._accounts.all()
         async with self._store.reading() as tx:
             found = await rows.read_health(tx, ids, self._clock.now() - WINDOW)
         by_id: dict[UUID, list[Row]] = {}
         for row in found:
             by_id.setdefault(row["id"], []).append(row)
-        return [_health(id, by_id[id]) for id in ids]
+        return [_health(id, usable.get(id), by_id[id]) for id in ids]
 
 
-def _health(id: ChannelId, found: Sequence[Row]) -> ChannelHealth:
+def _health(id: ChannelId, account: OpenAccount | None, found: Sequence[Row]) -> ChannelHealth:
     counts = [0] * (len(LATENCIES_MS) + 1)
     for row in found:
         for place, count in enumerate(row["latencies"] or ()):
@@ -66,6 +69,7 @@ def _health(id: ChannelId, found: Sequence[Row]) -> ChannelHealth:
     began_at, ended_at = found[0]["began_at"], found[0]["ended_at"]
     return ChannelHealth(
         id,
+        [offer.method for offer in account.offers] if account else [],
         sum(row["calls"] or 0 for row in found),
         sum(row["failures"] or 0 for row in found),
         quantile_ms(counts, 0.50),

@@ -68,7 +68,7 @@ class PaymentsService:
         self._store = store = Store(db)
         self._lines = Switchboard(clock, settings, assert_no_transaction)
         self._accounts = Accounts(store, vault, clock, self._lines, wakeups)
-        self._health = Health(store, self._lines, clock)
+        self._health = Health(store, self._accounts, self._lines, clock)
         self._probing = Probing(self._accounts, self._lines, clock)
         counts = Counts(metrics)
         self._presenting = Presenting(store, self._accounts, clock, settings, counts)

@@ -20,6 +20,7 @@ from vendrail.web.merchant.programs import Programs
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.operator.audit import AuditLog
+from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
 from vendrail.web.operator.merchants import Merchants
@@ -43,6 +44,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),
         Merchants(desk, deeds, files),
+        Channels(desk, deeds),
         People(desk),
         AuditLog(desk, files),
     ]

@@ -101,10 +101,14 @@ class World:
         self.merchant = new_id(self.clock.now())
         self._browsers = []
 
-    def make_other(self) -> Litestar:
+    def make_house(self) -> House:
         """Open the platform once more over the same database, as another process would."""
         self._houses.append(self._open_house())
-        return make_app(self._houses[-1], self._home)
+        return self._houses[-1]
+
+    def make_other(self) -> Litestar:
+        """Give the pages of such another process."""
+        return make_app(self.make_house(), self._home)
 
     async def mailed(self, email: str) -> str:
         """Give the path of the link in the last letter to somebody."""

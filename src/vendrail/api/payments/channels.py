@@ -69,9 +69,10 @@ class ChannelKind(Record, frozen=True):
 
 
 class ChannelHealth(Record, frozen=True):
-    """How a provider answered in the last minutes, as all processes together saw it."""
+    """What an account offers, and how its provider answered all processes in the last minutes."""
 
     channel: ChannelId
+    methods: list[str]  # By its settings; none where they do not suit the program that runs.
     calls_count: int
     failures_count: int  # Of the calls, those that no whole answer came to.
     latency_ms_p50: int  # At most so long took half of the answers; 0 = there were none.

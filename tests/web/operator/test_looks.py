@@ -1,0 +1,54 @@
+"""The operator's pages in a real browser: at every width, in both themes and languages."""
+
+import pytest
+from playwright.async_api import async_playwright
+from tests.e2e.walk import AXE, GRAVE
+from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
+
+from vendrail.api.identity import Role
+from vendrail.kernel.http import Edge
+from vendrail.kernel.ids import to_serial
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+
+def addresses(world) -> list[str]:
+    """Give the pages that are looked at."""
+    return [
+        "/operator/channels",
+        "/operator/channels/new",
+        *(f"/operator/channels/new?kind={kind}" for kind in ("alipay", "epay")),
+        f"/operator/channels/{to_serial(world.market.channel)}",
+        f"/operator/channels/{to_serial(world.market.channel)}?said=changed",
+    ]
+
+
+@pytest.mark.parametrize("language, scheme", [("zh-CN", "light"), ("en-US", "dark")])
+async def test_every_page_fits_and_axe_has_no_grave_complaint(world, language, scheme):
+    """From 360 px up nothing scrolls sideways, contrast holds, and no script breaks."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    site, complaints = f"http://127.0.0.1:{(port := free_port())}", []
+    jar = head.http.cookies.jar
+    async with served(Edge(world.app), port), async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = await chromium.new_context(
+            locale=language, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+        )
+        await context.add_cookies(
+            [{"name": each.name, "value": each.value, "url": site} for each in jar]
+        )
+        page = await context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        for address in addresses(world):
+            answer = await page.goto(site + address)
+            assert 200 == answer.status
+            assert address.partition("?")[0] in page.url
+            for width in (360, 768, 1440):
+                await page.set_viewport_size({"width": width, "height": 900})
+                assert await page.evaluate(IS_FITTING), f"{address} overflows at {width}"
+            await page.add_script_tag(path=str(AXE))
+            found = await page.evaluate(GRAVE)
+            assert [] == found, f"{address} in {scheme}"
+        await chromium.close()
+
+    assert [] == complaints
