@@ -38,6 +38,7 @@ class Saga(Record, frozen=True):
     problem: str = ""  # What went wrong last.
     trace_id: str = ""
     is_slow: bool = False  # Calls a provider: claimed by the slow lane, so that it holds up nobody.
+    is_turned: bool = False  # Has turned, even where it waits or is stuck now: it only goes back.
 
 
 class SagaMark(Record, frozen=True):
@@ -64,6 +65,7 @@ def _read(row: Row) -> Saga:
         problem=row["problem"],
         trace_id=row["trace_id"],
         is_slow=row["is_slow"],
+        is_turned=row["is_turned"],
     )
 
 
@@ -144,7 +146,8 @@ class SagaLog:
         rows = await tx.fetch(
             f"update {self._table} s set state = m.state, reason = m.reason, due_at = m.due_at,"
             "  data = m.data, problem = m.problem, attempts = m.attempts, lease = null,"
-            "  is_slow = s.is_slow or m.state = 'undoing'"
+            "  is_slow = s.is_slow or m.state = 'undoing',"
+            "  is_turned = s.is_turned or m.state = 'undoing'"
             " from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::bytea[],"
             "  $6::text[], $7::int[]) as m (id, state, reason, due_at, data, problem, attempts)"
             " where s.id = m.id and s.lease = $8 returning s.id",
@@ -175,12 +178,35 @@ class SagaLog:
         return {row["id"]: _read(row) for row in rows}
 
     async def wake(self, tx: Transaction, ids: Sequence[UUID], now: datetime) -> set[UUID]:
-        """Make waiting and stuck sagas due now; give those that were not held by a runner."""
+        """Make waiting and stuck sagas due now; give those that were not held by a runner.
+
+        What was stuck goes on in its direction: after its turn, whatever happened, only back.
+        """
         rows = await tx.fetch(
             f"update {self._table} set due_at = $2, attempts = 0,"
-            "  state = case when state = 'stuck' then 'running' else state end"
+            "  state = case when state <> 'stuck' then state"
+            "   when is_turned then 'undoing' else 'running' end"
             " where id = any($1::uuid[]) and lease is null returning id",
             ids,
+            now,
+        )
+        return {row["id"] for row in rows}
+
+    async def turn_stuck(
+        self, tx: Transaction, ids: Sequence[UUID], reason: str, now: datetime
+    ) -> set[UUID]:
+        """Turn stuck sagas back by a person's word, due now in the slow lane; give those turned.
+
+        No runner holds or claims what is stuck. Who wakes it at the same moment has the row first,
+        and it is not turned; or after, and it is only woken to go back.
+        """
+        rows = await tx.fetch(
+            f"update {self._table} set state = 'undoing', reason = $2, due_at = $3, attempts = 0,"
+            "  is_slow = true, is_turned = true"
+            " where id = any($1::uuid[]) and state = 'stuck' and not is_turned and lease is null"
+            " returning id",
+            ids,
+            reason,
             now,
         )
         return {row["id"] for row in rows}

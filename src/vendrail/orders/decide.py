@@ -11,6 +11,7 @@ from vendrail.api.catalog import HoldStatus, Offer
 from vendrail.api.orders import (
     CHARGE,
     ChargeStatus,
+    GiveUpStatus,
     OrderState,
     PlaceCharge,
     PlaceOrder,
@@ -22,6 +23,7 @@ from vendrail.api.payments import Capture, CaptureFit
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import made_at
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
+from vendrail.kernel.saga import Saga
 
 _EMAIL = re.compile(r"^[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
 _NUMBER = re.compile(r"[\x21-\x7e]{1,64}")
@@ -199,3 +201,21 @@ def refund(
     if not 0 < wanted_minor <= left_minor:
         return RefundOrderStatus.MORE_THAN_CAPTURED, 0
     return RefundOrderStatus.ACCEPTED, wanted_minor
+
+
+GIVEN_UP = "given up"  # Why a purchase turned that a person gave up; its provider is told so too.
+
+
+def give_up(
+    state: OrderState | None, purchase: Saga | None, *, has_stuck_refund: bool
+) -> GiveUpStatus:
+    """Say why an order whose purchase was not turned just now cannot be given up."""
+    if state is None:
+        return GiveUpStatus.ORDER_NOT_FOUND
+    if purchase is not None:
+        return GiveUpStatus.EXISTS if purchase.is_turned else GiveUpStatus.NOT_STUCK
+    if has_stuck_refund:
+        return GiveUpStatus.REFUND_STUCK
+    if state is OrderState.DELIVERED:
+        return GiveUpStatus.DELIVERED
+    return GiveUpStatus.ENDED if state is OrderState.REFUNDED else GiveUpStatus.NOT_PAID

@@ -244,9 +244,9 @@ _UNPAID = "o.state = '{}' and o.id not in (select subject from orders.saga where
 _IN_STATE = {
     None: "true",
     OrderState.PAID: "o.state in ('placed', 'expired', 'cancelled') and o.id in"
-    " (select subject from orders.saga where kind = 'purchase' and state <> 'undoing')",
+    " (select subject from orders.saga where kind = 'purchase' and not is_turned)",
     OrderState.REFUNDING: "o.id in (select subject from orders.saga"
-    " where kind = 'refund' or kind = 'purchase' and state = 'undoing')",
+    " where kind = 'refund' or kind = 'purchase' and is_turned)",
     OrderState.DELIVERED: "o.state = 'delivered' and o.id not in"
     " (select subject from orders.saga where kind = 'refund')",
     OrderState.REFUNDED: "o.state = 'refunded'",
@@ -365,6 +365,12 @@ async def sum_sagas(tx: Transaction) -> list[SagaSum]:
         "select kind, state, count(*), min(started_at) from orders.saga group by kind, state"
     )
     return [SagaSum(*row) for row in rows]
+
+
+async def load_sagas(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Read sagas by their own ids; those that have ended are not there."""
+    rows = await tx.fetch("select * from orders.saga where id = any($1::uuid[])", ids)
+    return {row["id"]: row for row in rows}
 
 
 async def list_sagas(tx: Transaction, rows_max: int) -> list[Row]:

@@ -279,6 +279,20 @@ class SagaView(Record, frozen=True):
     due_at: datetime
     started_at: datetime
     problem: str
+    is_turned: bool = False  # A purchase that only goes back, even where it is stuck.
+
+
+class GiveUpStatus(StrEnum):
+    """How giving up one order ended. Where several would fit, the first listed is given."""
+
+    GIVEN_UP = "given_up"  # It has turned: its keys come free, and all of its money goes back.
+    EXISTS = "exists"  # It had turned before, and goes back: if it is stuck there, wake it.
+    ORDER_NOT_FOUND = "order_not_found"
+    NOT_STUCK = "not_stuck"  # Its purchase goes on by itself.
+    REFUND_STUCK = "refund_stuck"  # A refund is never given up: that money is the buyer's.
+    DELIVERED = "delivered"  # Its keys were readable: money back is a refund.
+    NOT_PAID = "not_paid"
+    ENDED = "ended"  # All of its money has gone back.
 
 
 class Addressee(Record, frozen=True):
@@ -380,6 +394,14 @@ class Orders(Protocol):
 
     async def wake_sagas(self, sagas: Sequence[UUID]) -> list[bool]:
         """Let waiting and stuck sagas look again now, by their own ids: also those of no order."""
+        ...
+
+    async def give_up_orders(self, orders: Sequence[OrderId]) -> list[GiveUpStatus]:
+        """Give up purchases that are stuck: they end without delivery, and the money goes back."""
+        ...
+
+    async def read_sagas(self, sagas: Sequence[UUID]) -> list[SagaView | None]:
+        """Read sagas by their own ids; None for one that has ended, or never was."""
         ...
 
     async def list_sagas(self, sagas_max: int) -> list[SagaView]:

@@ -11,6 +11,7 @@ from vendrail.api.orders import (
     CancelStatus,
     ChargePlacement,
     FoundOrder,
+    GiveUpStatus,
     LookupCode,
     LookupRequest,
     OrderId,
@@ -64,6 +65,7 @@ from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.service.undoing import Undoing
+from vendrail.orders.service.unended import Unended
 from vendrail.orders.settings import OrdersSettings
 from vendrail.orders.store import SagaSum
 
@@ -99,6 +101,7 @@ class OrdersService:
         self._charging = Charging(db, seals, clock, settings, payments, risk)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         self._listing = Listing(db, seals, log, clock, settings, payments)
+        self._unended = Unended(db, log, clock, wakeups)
         returning = Returning(settings, payments, settlement)
         undoing = Undoing(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         filling = Filling(
@@ -362,48 +365,24 @@ class OrdersService:
         return await self._tracking.read_addressees(orders)
 
     async def wake_orders(self, orders: Sequence[OrderId]) -> list[bool]:
-        """Let waiting and stuck sagas look again now."""
-        now = self._clock.now()
-        async with self._db.reading() as tx:
-            refunds = await store.load_refunds(tx, orders)
-            purchases = {derive(order, "purchase"): order for order in orders}
-            of_refunds = {row["id"]: order for order in orders for row in refunds.get(order, ())}
-            expiries = {derive(order, "expiry"): order for order in orders}
-            known = purchases | of_refunds | expiries
-            woken = {known[id] for id in await self._log.wake(tx, list(known), now)}
-        self._hint()
-        return [order in woken for order in orders]
+        """Let waiting sagas look again now: those of purchase, refunds and expiry."""
+        return await self._unended.wake_orders(orders)
 
     async def wake_sagas(self, sagas: Sequence[UUID]) -> list[bool]:
         """Let waiting and stuck sagas look again now, by their own ids."""
-        async with self._db.reading() as tx:
-            woken = await self._log.wake(tx, sagas, self._clock.now())
-        self._hint()
-        return [id in woken for id in sagas]
+        return await self._unended.wake_sagas(sagas)
 
-    def _hint(self) -> None:
-        self.wakeups.wake("sagas")
-        self.wakeups.wake("returns")
+    async def give_up_orders(self, orders: Sequence[OrderId]) -> list[GiveUpStatus]:
+        """Give up purchases that are stuck: they end without delivery, and the money goes back."""
+        return await self._unended.give_up_orders(orders)
+
+    async def read_sagas(self, sagas: Sequence[UUID]) -> list[SagaView | None]:
+        """Read sagas by their own ids; None for one that has ended, or never was."""
+        return await self._unended.read_sagas(sagas)
 
     async def list_sagas(self, sagas_max: int) -> list[SagaView]:
         """List sagas that have not ended, oldest first."""
-        async with self._db.reading() as tx:
-            rows = await store.list_sagas(tx, sagas_max)
-        return [
-            SagaView(
-                row["id"],
-                row["kind"],
-                row["subject"],
-                row["state"],
-                row["kind"],
-                row["reason"],
-                row["attempts"],
-                row["due_at"],
-                row["started_at"],
-                row["problem"],
-            )
-            for row in rows
-        ]
+        return await self._unended.list_sagas(sagas_max)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read `OrderEvent`s after a cursor."""

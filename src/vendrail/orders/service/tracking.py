@@ -199,8 +199,7 @@ def view_of(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str
     state = OrderState(row["state"])
     paid_at = row["paid_at"]
     if saga is not None and state in UNENDED:
-        is_turned = saga.state is SagaState.UNDOING
-        state = OrderState.REFUNDING if is_turned else OrderState.PAID
+        state = OrderState.REFUNDING if saga.is_turned else OrderState.PAID
         paid_at = decode(saga.data, CaptureFacts).paid_at
     elif state is OrderState.DELIVERED and any(each["state"] == "asked" for each in refunds):
         state = OrderState.REFUNDING
