@@ -193,6 +193,33 @@ def test_a_saga_of_no_order_is_woken_by_its_number(place) -> None:
     assert ["running"] == [row["state"] for row in place.sql("select state from orders.saga")]
 
 
+def test_a_stuck_purchase_is_given_up(place, provider) -> None:
+    """By its order or its saga, once it is stuck: the platform gives the money back."""
+    order = to_serial(place.orders["watched"])
+    [saga] = place.json("sagas", "list")
+    number = to_serial(UUID(saga["id"]))
+    early = place.cli("sagas", "give-up", order, "--yes", "--reason", "x", exit_code=2)
+    place.sql("update orders.saga set state = 'stuck', problem = 'The books disagree.'")
+    place.cli("sagas", "give-up", order, "--reason", "nobody to ask", exit_code=2)
+    told = place.json("sagas", "give-up", number, "--reason", "cannot be filled")
+    place.sell(provider)
+
+    assert "not stuck" in early.stderr
+    assert {"order": order, "status": "given_up"} == told
+    assert "refunded" == place.json("orders", "show", order)["order"]["state"]
+    assert ("sagas.give_up", "cannot be filled") in acts(place)
+    for name, words in {
+        "watched": "has gone back",
+        "sold": "orders refund",
+        "expired": "nobody",
+    }.items():
+        late = place.cli(
+            "sagas", "give-up", place.orders[name], "--yes", "--reason", "x", exit_code=2
+        )
+        assert words in late.stderr
+    assert place.json("audit")["ok"]
+
+
 def test_a_stuck_saga_is_found_by_people(place) -> None:
     """A saga that waits for a person is listed as stuck, with its problem."""
     place.sql("update orders.saga set state = 'stuck', problem = 'The books disagree.'")

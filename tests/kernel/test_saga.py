@@ -112,6 +112,30 @@ async def test_a_stuck_saga_waits_for_a_person(db, clock):
     assert [SagaState.RUNNING] == [each.state for each in claimed]
 
 
+async def test_a_stuck_saga_that_has_turned_only_goes_back(db, clock):
+    """Turned by itself or by a person, and stuck after it: woken, it still undoes."""
+    log = SagaLog("orders", new_id(clock.now()))
+    turned, given_up = begin(clock, 2)
+    stuck = [
+        SagaMark(s.id, SagaState.STUCK, "person", clock.now(), b"{}") for s in (given_up, turned)
+    ]
+    async with db.transaction() as tx:
+        await log.start(tx, [turned, given_up], clock.now())
+        early = await log.turn_stuck(tx, [given_up.id], "given up", clock.now())
+        await log.mark(tx, [SagaMark(turned.id, SagaState.UNDOING, "gone", clock.now(), b"{}")])
+        await log.mark(tx, stuck[:1])
+        word = [await log.turn_stuck(tx, [given_up.id], "given up", clock.now()) for _ in range(2)]
+        for _ in range(2):
+            await log.claim(tx, clock.now(), 10, is_slow=True)
+            await log.mark(tx, stuck)
+        late = await log.turn_stuck(tx, [turned.id, given_up.id], "given up", clock.now())
+        await log.wake(tx, [turned.id, given_up.id], clock.now())
+        claimed = await log.claim(tx, clock.now(), 10, is_slow=True)
+
+    assert (set(), [{given_up.id}, set()], set()) == (early, word, late)
+    assert [(SagaState.UNDOING, True)] * 2 == [(each.state, each.is_turned) for each in claimed]
+
+
 async def test_what_calls_a_provider_runs_in_a_lane_of_its_own(db, clock):
     """A slow saga is claimed by the slow lane alone, so that no delivery ever waits behind it."""
     log = SagaLog("orders", new_id(clock.now()))

@@ -9,6 +9,7 @@ from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
 from vendrail.api.orders import OrderId
+from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import new_id, to_serial
 
 
@@ -204,6 +205,121 @@ async def test_a_waiting_saga_looks_again(world):
 
     assert "/operator/sagas" == browser.path
     assert ["saga.retried"] == await world.acts(act="saga.")
+
+
+async def stick(place, order, kind="purchase"):
+    """Let what waits of an order be stuck; give the page of its saga."""
+    owner = await connect_once(place.url)
+    try:
+        [row] = await owner.fetch(
+            "update orders.saga set state = 'stuck', reason = 'person', kind = $2,"
+            "  problem = 'The books disagree.' where subject = $1 returning id",
+            order,
+            kind,
+        )
+    finally:
+        await owner.close()
+    return f"/operator/sagas/{to_serial(row['id'])}"
+
+
+async def test_a_stuck_purchase_is_given_up(world, place):
+    """With a reason it ends without delivery, the money goes back, and the log says from what."""
+    order = world.orders["watched"]
+    path = await stick(place, order)
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await browser.go("/operator/sagas")
+    assert f'href="{path}"' in browser.page.text
+    await browser.go(path)
+    assert "The books disagree." in browser.text
+    assert "Give it up: refund CN¥19.90" in browser.text
+    await browser.send(f"{path}/give-up", reason=" ")
+    assert "Say why" in browser.text
+    await browser.send(f"{path}/give-up", reason="the keys are lost")
+    assert "/operator/sagas" == browser.path
+    assert "Done." in browser.text
+    await browser.go(path)
+    assert "it will not be delivered" in browser.text
+    await browser.send(f"{path}/give-up", reason="once more")
+    assert "It goes back already" in browser.text
+    for _ in range(5):  # A busy provider is asked again.
+        await world.market.run()
+        world.clock.advance(30)
+    await browser.go("/console/account")
+    await browser.send(f"{path}/give-up", reason="too late")
+
+    assert "/operator/sagas" == browser.path
+    assert "refunded" == await world.market.state(order)
+    [acts] = await world.identity.list_acts([ActQuery(None, 9, act="saga.")])
+    act = acts[-1]
+    assert ("saga.given_up", f"order:{to_serial(order)}") == (act.act, act.subject)
+    assert ("fi@rail.example", "10.0.0.1", "the keys are lost") == (
+        act.by.name,
+        act.by.origin.address,
+        act.reason,
+    )
+    assert {"state": "paid", "saga": "stuck", "problem": "The books disagree."} == act.before
+    assert ("refunding", "given up", "1990") == (
+        act.after["state"],
+        act.after["saga"],
+        act.after["amount_minor"],
+    )
+
+
+async def test_giving_up_much_money_needs_a_second_person(world, place):
+    """Above the limit another person approves it, and only then the purchase turns."""
+    world.app = make_app(world.house, world.market.house.platform.home,
+                         second_person_above_minor=500)  # fmt: skip
+    path = await stick(place, world.orders["watched"])
+    first = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await first.go(path)
+    await first.send(f"{path}/give-up", reason="the keys are lost")
+    assert "a second person must approve" in first.text
+    [before] = await world.market.orders.list_sagas(10)
+    await first.go("/operator/approvals")
+    [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', first.page.text))
+    await first.send(approval, decision="approve")
+    assert 422 == first.page.status_code
+    await other.go("/operator/approvals")
+    await other.send(approval, decision="approve")
+    assert "Approved, and done" in other.text
+    [after] = await world.market.orders.list_sagas(10)
+
+    assert (("stuck", False), ("undoing", True)) == (
+        (before.state, before.is_turned),
+        (after.state, after.is_turned),
+    )
+    assert ["saga.given_up.proposed", "saga.given_up.approved"] == await world.acts(act="saga.")
+
+
+@pytest.mark.parametrize("kind", ["refund", "surplus"])
+async def test_a_stuck_refund_is_not_given_up(world, place, kind):
+    """Its page offers only to look again, and says why; a form sent all the same does nothing."""
+    path = await stick(place, world.orders["watched"], kind)
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await browser.go(path)
+    assert "Only a purchase is given up" in browser.text
+    assert "/give-up" not in browser.page.text
+    await browser.send(f"{path}/give-up", reason="enough")
+
+    assert 422 == browser.page.status_code
+    assert [] == await world.acts(act="saga.")
+    [saga] = await world.market.orders.list_sagas(10)
+    assert "stuck" == saga.state
+
+
+async def test_what_goes_on_by_itself_is_not_given_up(world):
+    """A purchase that waits shows no such form, and answers that it is not stuck."""
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    [saga] = await world.market.orders.list_sagas(10)
+    path = f"/operator/sagas/{to_serial(saga.id)}"
+    await browser.go(path)
+    assert "/give-up" not in browser.page.text
+    await browser.send(f"{path}/give-up", reason="enough")
+
+    assert 422 == browser.page.status_code
+    assert "It is not stuck any more" in browser.text
+    assert "paid review" == await world.market.state(world.orders["watched"])
 
 
 FORMS = {

@@ -5,11 +5,20 @@ from uuid import UUID
 
 import typer
 
-from vendrail.api.orders import OrderId, Orders, SagaView
+from vendrail.api.orders import GiveUpStatus, OrderId, Orders, SagaView
 from vendrail.app.acts import record_act
 from vendrail.app.opened import opened_house, run
 from vendrail.app.serials import read_serial
-from vendrail.app.terminal import Json, Reason, need_reason, out, show_table, write_json
+from vendrail.app.terminal import (
+    Json,
+    Reason,
+    Yes,
+    confirm,
+    need_reason,
+    out,
+    show_table,
+    write_json,
+)
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import to_serial
 
@@ -95,3 +104,51 @@ def retry(
         write_json({"id": to_serial(id), "woken": True})
     else:
         out().print(f"{to_serial(id)} looks again now.")
+
+
+_REFUSALS = {
+    GiveUpStatus.EXISTS: "it goes back already; if it is stuck there, `vendrail sagas retry`.",
+    GiveUpStatus.ORDER_NOT_FOUND: "there is no such order.",
+    GiveUpStatus.NOT_STUCK: "its purchase is not stuck.",
+    GiveUpStatus.REFUND_STUCK: "what is stuck is a refund, which goes on until the money is back.",
+    GiveUpStatus.DELIVERED: "its keys were delivered; see `vendrail orders refund`.",
+    GiveUpStatus.NOT_PAID: "nobody has paid it.",
+    GiveUpStatus.ENDED: "all of its money has gone back.",
+}
+
+
+async def _give_up(id: UUID, reason: str, *, is_sure: bool) -> tuple[UUID, GiveUpStatus]:
+    async with opened_house() as house:
+        orders: Orders = house.api(Orders)
+        [saga] = await orders.read_sagas([id])
+        order = saga.order if saga is not None else id
+        serial = to_serial(order)
+        confirm(f"Give order {serial} up, and all of its money back?", is_sure=is_sure)
+        record_act(house.platform.home, "sagas.give_up", serial, reason)
+        [status] = await orders.give_up_orders([OrderId(order)])
+        return order, status
+
+
+@app.command("give-up")
+def give_up(
+    serial: Annotated[str, typer.Argument(help="An order, or its saga as `sagas list` names it.")],
+    reason: Reason,
+    *,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Give up a purchase that is stuck: nothing is delivered, and all of its money goes back.
+
+    Its keys are free to be sold again. The running platform does the work, as where risk refuses.
+    A refund that is stuck is not given up: mend the cause, then `sagas retry`.
+
+    Example: [bold]vendrail sagas give-up 01KB2M8Z7Q9V4T6W3X5Y1N0PQR --reason "cannot be filled"[/]
+    """
+    order, status = run(_give_up(read_serial(serial), need_reason(reason), is_sure=yes or json))
+    shown = to_serial(order)
+    if status is not GiveUpStatus.GIVEN_UP:
+        raise Malformed(f"Order {shown} cannot be given up: {_REFUSALS[status]}")
+    if json:
+        write_json({"order": shown, "status": status})
+    else:
+        out().print(f"{shown} is given up; its money goes back.")

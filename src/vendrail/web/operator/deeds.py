@@ -46,6 +46,10 @@ class Said(StrEnum):
     MORE_THAN_LEFT = "more_than_left"
     NO_AMOUNT = "no_amount"
     NO_FEE = "no_fee"
+    NOT_STUCK = "not_stuck"
+    TURNED = "turned"
+    NO_PURCHASE = "no_purchase"
+    DELIVERED = "delivered"
 
 
 TEXTS = {
@@ -74,6 +78,14 @@ TEXTS = {
         "It was not delivered. An unpaid order expires by itself; one that waits is reviewed."
     ),
     Said.MORE_THAN_LEFT: message("That is more than is left of its payment."),
+    Said.NOT_STUCK: message("It is not stuck any more: it goes on by itself."),
+    Said.TURNED: message("It goes back already. Mend the cause, then let it look again."),
+    Said.NO_PURCHASE: message(
+        "Only a purchase is given up. A refund goes on until the money is back."
+    ),
+    Said.DELIVERED: message(
+        "Its keys were delivered, so there is nothing to give up. Refund the order instead."
+    ),
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }

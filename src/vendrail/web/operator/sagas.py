@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.orders import SagaView
+from vendrail.api.orders import GiveUpStatus, OrderId, SagaView
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
@@ -17,7 +17,17 @@ from vendrail.web.storefront.front import Page
 _PATH = "/operator/sagas"
 _READ_MAX, _SHOWN_MAX = 1_000, 100
 _STATES = ("stuck", "waiting", "undoing", "running")
-_RETRIED = "saga.retried"
+_RETRIED, _GIVEN_UP = "saga.retried", "saga.given_up"
+_SAID = {
+    GiveUpStatus.GIVEN_UP: Said.DONE,
+    GiveUpStatus.EXISTS: Said.TURNED,
+    GiveUpStatus.ORDER_NOT_FOUND: Said.ORDER_UNKNOWN,
+    GiveUpStatus.NOT_STUCK: Said.NOT_STUCK,
+    GiveUpStatus.REFUND_STUCK: Said.NO_PURCHASE,
+    GiveUpStatus.DELIVERED: Said.DELIVERED,
+    GiveUpStatus.NOT_PAID: Said.NOTHING_WAITS,
+    GiveUpStatus.ENDED: Said.NOTHING_WAITS,
+}
 
 
 class Sagas:
@@ -29,6 +39,7 @@ class Sagas:
         self._desk, self._deeds, self._files = desk, deeds, files
         self._orders = desk.apis.orders
         deeds.add(Deed(_RETRIED, Permission.SAGAS_WRITE, self._retry))
+        deeds.add(Deed(_GIVEN_UP, Permission.REFUNDS_WRITE, self._give_up))
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -37,6 +48,7 @@ class Sagas:
             desk.get(_PATH, self.table, permission),
             desk.get(f"{_PATH}/{{saga:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{saga:str}}", self.act, permission),
+            desk.post(f"{_PATH}/{{saga:str}}/give-up", self.give_up, permission, is_grave=True),
         ]
 
     async def table(self, caller: Caller) -> Page:
@@ -56,8 +68,8 @@ class Sagas:
 
     async def _find(self, caller: Caller) -> SagaView | None:
         wanted = read_id(caller.part("saga"))
-        found = await self._orders.list_sagas(10_000) if wanted else []
-        return next((each for each in found if each.id == wanted), None)
+        [found] = await self._orders.read_sagas([wanted]) if wanted else [None]
+        return found
 
     async def show(self, caller: Caller) -> Page:
         """Show one of them with its order, and what can be done."""
@@ -67,13 +79,16 @@ class Sagas:
         saga = await self._find(caller)
         if saga is None:
             return back_to(_PATH, Said.NOT_FOUND)
+        file = await self._files.read(saga.order)
+        is_open = saga.kind == "purchase" and saga.state == "stuck" and not saga.is_turned
         return self._desk.page(
             caller,
             "operator/saga.html",
             status=200 if said is None else 422,
             saga=saga,
-            file=await self._files.read(saga.order),
+            file=file,
             names=await self._files.merchant_names(),
+            can_give_up=is_open and file is not None and caller.may(Permission.REFUNDS_WRITE),
             reason=caller.written("reason"),
             problem=self._deeds.problem(caller, said),
         )
@@ -88,6 +103,41 @@ class Sagas:
             caller, _RETRIED, f"saga:{serial}", {"saga": serial, "kind": saga.kind}
         )
         return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
+
+    async def give_up(self, caller: Caller) -> Page:
+        """End a stuck purchase without delivery: all of its money goes back."""
+        if not caller.may(Permission.REFUNDS_WRITE):
+            return self._desk.problem(caller.request, 403, caller)
+        saga = await self._find(caller)
+        if saga is None:
+            return back_to(_PATH, Said.NOT_FOUND)
+        file = await self._files.read(saga.order)
+        if saga.kind != "purchase" or file is None:
+            return await self._show(caller, Said.NO_PURCHASE)
+        view = file.view
+        said = await self._deeds.do(
+            caller,
+            _GIVEN_UP,
+            f"order:{view.serial}",
+            {
+                "order": view.serial,
+                "state": "refunding",
+                "saga": "given up",
+                "amount_minor": str(view.amount_minor),
+                "currency": view.currency,
+            },
+            amount_minor=view.amount_minor,
+            merchant=view.merchant,
+            before={"state": view.state.value, "saga": saga.state, "problem": saga.problem},
+        )
+        return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
+
+    async def _give_up(self, told: Mapping[str, str], _person: str) -> Said:
+        order = read_id(told["order"])
+        if order is None:
+            return Said.ORDER_UNKNOWN
+        [status] = await self._orders.give_up_orders([OrderId(order)])
+        return _SAID[status]
 
     async def _retry(self, told: Mapping[str, str], _person: str) -> Said:
         saga = read_id(told["saga"])
