@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import async_playwright
 from tests.e2e.walk import AXE, GRAVE
+from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.identity import Role
@@ -12,9 +13,22 @@ from vendrail.kernel.ids import to_serial
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 
-def addresses(world) -> list[str]:
-    """Give the pages that are looked at."""
+async def addresses(world, place) -> list[str]:
+    """Let one of each wait at the desks, and give the pages that are looked at."""
+    watched = world.orders["watched"]
+    stuck = await stick(place, watched)
+    [money] = await world.market.payments.list_unmatched(10)
     return [
+        "/operator/reviews",
+        f"/operator/reviews/{to_serial(watched)}",
+        "/operator/unmatched",
+        f"/operator/unmatched/{to_serial(money.id)}",
+        "/operator/sagas",
+        "/operator/sagas?state=waiting",
+        "/operator/sagas?state=all",
+        stuck,
+        f"/operator/orders/{to_serial(watched)}",
+        "/operator/log",
         "/operator/channels",
         "/operator/channels/new",
         *(f"/operator/channels/new?kind={kind}" for kind in ("alipay", "epay")),
@@ -24,8 +38,9 @@ def addresses(world) -> list[str]:
 
 
 @pytest.mark.parametrize("language, scheme", [("zh-CN", "light"), ("en-US", "dark")])
-async def test_every_page_fits_and_axe_has_no_grave_complaint(world, language, scheme):
+async def test_every_page_fits_and_axe_has_no_grave_complaint(world, place, language, scheme):
     """From 360 px up nothing scrolls sideways, contrast holds, and no script breaks."""
+    pages = await addresses(world, place)
     head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
     site, complaints = f"http://127.0.0.1:{(port := free_port())}", []
     jar = head.http.cookies.jar
@@ -39,7 +54,7 @@ async def test_every_page_fits_and_axe_has_no_grave_complaint(world, language, s
         )
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        for address in addresses(world):
+        for address in pages:
             answer = await page.goto(site + address)
             assert 200 == answer.status
             assert address.partition("?")[0] in page.url

@@ -10,6 +10,8 @@ from vendrail.api.orders.charges import CHARGE as CHARGE
 from vendrail.api.orders.charges import ChargePlacement as ChargePlacement
 from vendrail.api.orders.charges import ChargeStatus as ChargeStatus
 from vendrail.api.orders.charges import PlaceCharge as PlaceCharge
+from vendrail.api.orders.sagas import GiveUpStatus as GiveUpStatus
+from vendrail.api.orders.sagas import SagaView as SagaView
 from vendrail.api.orders.states import OrderId as OrderId
 from vendrail.api.orders.states import OrderState as OrderState
 from vendrail.kernel.codec import Record
@@ -264,35 +266,6 @@ class SalesSum(Record, frozen=True):
     sold_count: int  # How many of them have been delivered …
     sold_minor: int  # … for how much …
     refunded_minor: int  # … and what of it has gone back since.
-
-
-class SagaView(Record, frozen=True):
-    """A saga that has not ended: what it waits for, since when, and its last problem."""
-
-    id: UUID
-    kind: str
-    order: UUID  # Of money that fits no order: the capture.
-    state: str
-    step: str
-    reason: str
-    attempts: int
-    due_at: datetime
-    started_at: datetime
-    problem: str
-    is_turned: bool = False  # A purchase that only goes back, even where it is stuck.
-
-
-class GiveUpStatus(StrEnum):
-    """How giving up one order ended. Where several would fit, the first listed is given."""
-
-    GIVEN_UP = "given_up"  # It has turned: its keys come free, and all of its money goes back.
-    EXISTS = "exists"  # It had turned before, and goes back: if it is stuck there, wake it.
-    ORDER_NOT_FOUND = "order_not_found"
-    NOT_STUCK = "not_stuck"  # Its purchase goes on by itself.
-    REFUND_STUCK = "refund_stuck"  # A refund is never given up: that money is the buyer's.
-    DELIVERED = "delivered"  # Its keys were readable: money back is a refund.
-    NOT_PAID = "not_paid"
-    ENDED = "ended"  # All of its money has gone back.
 
 
 class Addressee(Record, frozen=True):
