@@ -28,7 +28,7 @@ async def test_orders_are_found_by_any_number(world):
 
 async def test_orders_are_listed_by_pages(world):
     """Pages go on where the one before ended, without gap or repeat; filters stay."""
-    lines = [KeyLine(number, f"MORE-{number:04}") for number in range(1, 61)]
+    lines = [KeyLine(number, f"MORE-{number:04}") for number in range(1, 401)]
     await world.market.catalog.add_keys([KeyIntake("S2", new_id(world.clock.now()), lines)])
     for _ in range(52):
         await world.market.place("S2")
