@@ -88,6 +88,21 @@ async def test_refusals_are_problems_with_advice(api):
         assert status == problem["status"]
 
 
+async def test_an_order_that_waited_too_long_may_come_again(api, market):
+    """An order that waited so long that its id is not of now is told "later", not "no"."""
+    market.is_late = True
+    late = await api.post("/api/v1/orders", json=ORDER, headers=KEY)
+    market.is_late = False
+    placed = await api.post("/api/v1/orders", json=ORDER, headers=KEY)
+
+    assert (503, "unavailable", "1") == (
+        late.status_code,
+        late.json()["code"],
+        late.headers["retry-after"],
+    )
+    assert 201 == placed.status_code
+
+
 async def test_place_needs_idempotency_key(api):
     """Without a key of 16 characters an order is not placed: a retry could double it."""
     none = await api.post("/api/v1/orders", json=ORDER)

@@ -114,6 +114,7 @@ class Market:
         self.codes: list[tuple[str, str]] = []
         self.batches: list[int] = []
         self.is_pressed = False
+        self.is_late = False  # What is placed has waited too long.
         self.problem: Exception | None = None
         self.action: PaymentAction | None = None
 
@@ -220,6 +221,8 @@ class StandInOrders:
     def _place(self, order):
         market = self.market
         request = (order.sku, order.quantity, order.contact, order.method)
+        if market.is_late:
+            return Placement(PlaceStatus.ID_NOT_OF_NOW)
         if order.idempotency_key in market.keyed:
             first, id = market.keyed[order.idempotency_key]
             if first != request:

@@ -98,6 +98,15 @@ async def test_refusal_shows_the_form_again(browser, market, changes, says):
     assert {} == market.orders
 
 
+async def test_an_order_that_waited_too_long_may_come_again(browser, market):
+    """An order whose id is no longer of this moment is told to come again, and nothing is lost."""
+    market.is_late = True
+    late = await buy(browser)
+
+    assert (503, "1") == (late.status_code, late.headers["retry-after"])
+    assert {} == market.orders
+
+
 async def test_way_to_pay_can_be_changed_at_any_time(browser, market):
     """Another way to pay opens on the same order, the first one staying open; a QR is drawn."""
     placed = await buy(browser)

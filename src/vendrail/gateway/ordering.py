@@ -33,7 +33,7 @@ from vendrail.gateway.exchange import Answer, Exchange, FileAnswer, Refusal, sai
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
-from vendrail.kernel.errors import Malformed
+from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import find_below, limit_key
 from vendrail.kernel.ids import from_serial, new_id, to_serial
 from vendrail.kernel.limits.gate import Gate, Judgement
@@ -93,6 +93,8 @@ class OrderDesk:
             judgement.is_proven,
         )
         placed = await self._calls.place(order)
+        if placed.status is PlaceStatus.ID_NOT_OF_NOW:
+            raise Unavailable("The order waited so long that its id is not of this moment.")
         if placed.status is PlaceStatus.PROOF_WANTED and self._gate is not None:
             members: dict[str, object] = {"challenge": self._gate.challenge()}
             raise Refusal(problems.PLACE[placed.status], members=members)

@@ -43,6 +43,7 @@ class PlaceStatus(StrEnum):
     PLACED = "placed"
     EXISTS = "exists"
     EXISTS_DIFFERENT = "exists_different"
+    ID_NOT_OF_NOW = "id_not_of_now"  # It waited too long, or clocks differ: place with a new id.
     CONTACT_MALFORMED = "contact_malformed"
     IDEMPOTENCY_KEY_MALFORMED = "idempotency_key_malformed"
     SKU_NOT_FOUND = "sku_not_found"

@@ -13,7 +13,7 @@ from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row, plain_first
-from vendrail.kernel.errors import Error, Malformed
+from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
 from vendrail.orders.service.seals import Seals
@@ -80,6 +80,9 @@ class Placing:
                 placements.append(self._repeat(order, row))
                 repeats.append((order, row))
                 continue
+            if not decide.is_id_timely(order.id, now, self._settings.id_age_s_max):
+                placements.append(Placement(PlaceStatus.ID_NOT_OF_NOW))
+                continue
             offer = offers[order.sku]
             status = decide.placement(order, offer)
             choices.append(_Choice(order, offer, status))
@@ -104,11 +107,6 @@ class Placing:
                     known.update((await store.load_by_idempotency(tx, digests)).items())
                 if old:
                     known.update((await store.load_orders(tx, old)).items())
-        missing = next((id for id in old if id not in known), None)
-        if missing is not None:
-            raise Malformed(
-                f"Order id {missing} is not of this moment; make it with new_id(now) when placing."
-            )
         return known
 
     def _repeat(self, order: PlaceOrder, row: Row) -> Placement:

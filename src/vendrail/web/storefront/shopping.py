@@ -186,6 +186,8 @@ class Shopping:
             placed = await front.calls.place(order)
         except Unavailable as error:
             return front.problem(request, 503, error.retry_after_s)
+        if placed.status is PlaceStatus.ID_NOT_OF_NOW:  # It waited too long on its way.
+            return front.problem(request, 503, 1.0)
         if placed.status is PlaceStatus.PROOF_WANTED and self._gate is not None:
             challenge = self._gate.challenge()
             return await self._product(
