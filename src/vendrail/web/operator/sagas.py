@@ -33,7 +33,7 @@ _SAID = {
 class Sagas:
     """The desk of what has not ended."""
 
-    entries = (Entry(_PATH, message("Stuck"), "alert", Permission.SAGAS_WRITE),)
+    entries = (Entry(_PATH, message("Stuck orders"), "alert", Permission.SAGAS_WRITE),)
 
     def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
         self._desk, self._deeds, self._files = desk, deeds, files
