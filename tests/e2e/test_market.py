@@ -211,7 +211,7 @@ async def match_money(page: Page, serial: str) -> None:
 async def let_it_look_again(page: Page, order: str) -> None:
     """Find what is stuck, read why, and let it look again."""
     await go(page, "Stuck orders")
-    await see(page, page.get_by_text("The money could not be given back"))
+    await see(page, page.get_by_text("The provider refused to give the money back"))
     await page.locator("main table a").first.click()
     await page.locator("#serial").get_by_text(order).wait_for()
     await page.locator("#reason").fill("The provider has thawed the payment")
