@@ -295,7 +295,7 @@ async def test_old_counts_are_forgotten(world):
 
 async def test_orders_and_risk_hash_alike(world):
     """Lists find whom orders asks about: both hash contacts, addresses and devices the same way."""
-    seals = Seals(world.db, world.vault)
+    seals = Seals(world.db, world.vault, world.clock)
 
     for kind in ("address", "device"):
         assert subject_hash(world.vault, kind, "x") == seals.trace_hash(kind, "x")

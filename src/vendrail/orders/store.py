@@ -333,23 +333,6 @@ async def drop_lookup_code(tx: Transaction, contact_hash: bytes) -> None:
     await tx.execute("delete from orders.lookup_code where contact_hash = $1", contact_hash)
 
 
-async def insert_data_key(tx: Transaction, id: UUID, sealed: bytes, now: datetime) -> None:
-    """Keep a data key, sealed."""
-    await tx.execute(
-        "insert into orders.data_key (id, sealed, made_at) values ($1, $2, $3)"
-        " on conflict do nothing",
-        id,
-        sealed,
-        now,
-    )
-
-
-async def load_data_keys(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, bytes]:
-    """Read sealed data keys."""
-    rows = await tx.fetch("select id, sealed from orders.data_key where id = any($1::uuid[])", ids)
-    return {row["id"]: row["sealed"] for row in rows}
-
-
 class SagaSum(NamedTuple):
     """Sagas of one kind in one state: how many, and since when the oldest."""
 

@@ -95,7 +95,7 @@ class OrdersService:
         self._metrics = metrics
         self._settings = settings
         self._payments = payments
-        self._seals = seals = Seals(db, vault)
+        self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
         self._charging = Charging(db, seals, clock, settings, payments, risk)

@@ -114,7 +114,7 @@ class Charging:
         """Write charges; give what stands under their numbers now, whoever was first."""
         seals = self._seals
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
-        data_key = await seals.data_key(now)
+        data_key = await seals.data_keys.newest()
         rows: list[store.NewOrder] = [
             (
                 charge.id,

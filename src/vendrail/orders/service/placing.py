@@ -217,7 +217,7 @@ class Placing:
             return {}
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
         day = now.date()
-        data_key = await self._seals.data_key(now)
+        data_key = await self._seals.data_keys.newest()
         seals = self._seals
         rows: list[store.NewOrder] = []
         for choice in live:

@@ -1,15 +1,15 @@
 """What orders hash and seal: contacts, addresses, order secrets, idempotency keys."""
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from uuid import UUID
 
 from vendrail.api.orders import PlaceOrder
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.vault import DataKey, Vault
-from vendrail.orders import store
 
 _DATA_KEY_LIFE = timedelta(minutes=10)
 _PURPOSE = "orders.contact"
@@ -18,12 +18,9 @@ _PURPOSE = "orders.contact"
 class Seals:
     """The vault as orders use it; one data key seals the contacts of ten minutes."""
 
-    def __init__(self, db: Database, vault: Vault) -> None:
-        self._db = db
+    def __init__(self, db: Database, vault: Vault, clock: Clock) -> None:
         self._vault = vault
-        self._data_key: DataKey | None = None
-        self._made_at: datetime | None = None
-        self._making = asyncio.Lock()
+        self.data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
         # Within one batch the same contact and address are hashed several times.
         self.contact_hash = lru_cache(maxsize=4096)(self._contact_hash)
         self.trace_hash = lru_cache(maxsize=4096)(self._trace_hash)
@@ -55,29 +52,17 @@ class Seals:
         """Hash a one-time code, bound to its contact."""
         return self._vault.keyed_hash("orders.code", f"{contact}\x1f{code}".encode())
 
-    async def data_key(self, now: datetime) -> DataKey:
-        """Give the data key of this time slice; a new one is stored before it seals anything."""
-        async with self._making:
-            is_fresh = self._made_at is not None and now - self._made_at < _DATA_KEY_LIFE
-            if self._data_key is None or not is_fresh:
-                made = self._vault.new_data_key()
-                async with self._db.reading() as tx:
-                    await store.insert_data_key(tx, made.id, made.sealed, now)
-                self._data_key, self._made_at = made, now
-        return self._data_key
-
     def seal_contact(self, data_key: DataKey, order: UUID, contact: str) -> bytes:
         """Seal a contact, bound to its order."""
         return self._vault.seal(data_key, _PURPOSE, order, contact.encode())
 
     async def open_contacts(self, rows: list[tuple[UUID, UUID, bytes]]) -> list[str]:
         """Open sealed contacts: (order, data key, sealed)."""
-        async with self._db.reading() as tx:
-            sealed = await store.load_data_keys(tx, list({row[1] for row in rows}))
+        data_keys = await self.data_keys.load(row[1] for row in rows)
         contacts = []
         for order, key, text in rows:
-            if key not in sealed:
+            data_key = data_keys.get(key)
+            if data_key is None:
                 raise Broken(f"The data key {key} of order {order} is missing.")
-            data_key = self._vault.load_data_key(key, sealed[key])
             contacts.append(self._vault.unseal(data_key, _PURPOSE, order, text).decode())
         return contacts
