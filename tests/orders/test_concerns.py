@@ -1,5 +1,7 @@
 """Letters to staff: what begins to stand is told once, to whom it matters, while it stands."""
 
+from datetime import timedelta
+
 import pytest
 
 from vendrail.api.identity import (
@@ -10,7 +12,8 @@ from vendrail.api.identity import (
     LinkUse,
     Role,
 )
-from vendrail.api.notify import LetterChoice
+from vendrail.api.notify import CheckReport, LetterChoice
+from vendrail.api.payments import PresentRequest
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
 from vendrail.payments.attempts import out_trade_no
@@ -169,3 +172,110 @@ async def test_a_stuck_saga_is_told_to_who_may_retry_it(market, post, staff):
     assert "admin@platform.example" in [to for to, _ in told]
     assert "risk@platform.example" not in [to for to, _ in told]
     assert "refused" in told[0][1]
+
+
+async def test_an_audit_that_found_something_is_told_once(market, post, staff):
+    """Each thing an audit finds is told once to who answers for the books, until it is mended."""
+    now = market.clock.now()
+
+    def audit(minutes: int, **findings: int) -> CheckReport:
+        return CheckReport("audit", now + timedelta(minutes=minutes), not findings, findings)
+
+    backup = CheckReport("backup", now, is_good=True)
+    statuses = await post.notify.report_checks([audit(0, balanced=2), backup])
+    for _ in range(2):
+        await post.watching.look()
+    once = of_staff(await post.letters())
+    statuses += await post.notify.report_checks([audit(1, balanced=3, held=1), audit(-1)])
+    await post.watching.look()
+    more = of_staff(await post.letters())
+    await post.notify.report_checks([audit(2)])
+    market.clock.advance(60)
+    await post.watching.look()
+    await post.notify.report_checks([audit(3, balanced=1)])
+    await post.watching.look()
+    again = of_staff(await post.letters())
+
+    assert ["recorded", "recorded", "recorded", "older"] == statuses
+    assert ["finance@platform.example"] == [to for to, _ in once]
+    assert "balanced (2)" in once[0][1]
+    assert "held (1)" in more[1][1]
+    assert "balanced" not in more[1][1]
+    assert [1, 2, 3] == [len(once), len(more), len(again)]
+
+
+async def test_a_provider_that_fails_is_told_and_that_it_is_back(market, post, staff):
+    """Left alone beyond a moment, once; that it answers again, once; to who may see channels."""
+    [account] = await market.payments.list_channels()
+    dead = replace(
+        account, settings=account.settings | {"gateway_url": "http://127.0.0.1:1/gateway.do"}
+    )
+    await market.payments.put_channels([dead])
+    for _ in range(8):
+        await market.payments.probe_channels(
+            [account.id]
+        )  # Of a person's question nothing follows.
+    await market.offer("GAME", keys=50)
+    placed = await market.place("GAME")
+    [[attempt]] = await market.payments.read_attempts([placed.order])
+    await market.payments.present_attempts([PresentRequest(attempt.attempt.id)])
+    for _ in range(5):
+        await market.payments.query_attempts([attempt.attempt.id])
+    await post.watching.look()
+    early = of_staff(await post.letters())
+    market.clock.advance(90)
+    for _ in range(2):
+        await post.watching.look()
+    away = of_staff(await post.letters())
+    async with market.house.databases["payments"].transaction() as tx:
+        await tx.execute("update payments.outage set ended_at = $1", market.clock.now())
+    market.clock.advance(60)
+    for _ in range(2):
+        await post.watching.look()
+    back = of_staff(await post.letters())
+
+    assert [] == early
+    assert ["finance@platform.example"] == [to for to, _ in away]
+    assert "fail and are left alone" in away[0][1]
+    assert 2 == len(back)
+    assert "answer again" in back[1][1]
+    assert f"{account.name} ({account.title})" in back[1][1]
+
+
+async def test_an_outage_that_is_long_over_is_not_told(market, post, staff):
+    """X25: who looks again only after hours tells neither that it was away nor that it is back."""
+    [account] = await market.payments.list_channels()
+    async with market.house.databases["payments"].transaction() as tx:
+        await tx.execute(
+            "insert into payments.outage (channel, began_at, ended_at) values ($1, $2, $3)",
+            account.id,
+            market.clock.now() - timedelta(hours=6),
+            market.clock.now() - timedelta(hours=3),
+        )
+    await post.watching.look()
+
+    assert [] == of_staff(await post.letters())
+
+
+async def test_a_saga_that_does_not_end_is_told_after_an_hour(market, post, staff):
+    """One that waits for no person is told of once when it is late; one under review is not."""
+    async with market.house.databases["orders"].transaction() as tx:
+        for reason in ("", "review"):
+            await tx.execute(
+                "insert into orders.saga (id, kind, subject, data, state, reason, problem,"
+                " trace_id, started_at, due_at) values ($1, 'refund', $1, '{}', 'waiting', $2, '',"
+                " '', $3::timestamptz, $3::timestamptz + interval '9 days')",
+                new_id(market.clock.now()),
+                reason,
+                market.clock.now(),
+            )
+    await post.watching.look()
+    early = of_staff(await post.letters())
+    market.clock.advance(3_700)
+    for _ in range(2):
+        await post.watching.look()
+    late = of_staff(await post.letters())
+
+    assert [] == early
+    assert ["finance@platform.example"] == [to for to, _ in late]
+    assert 1 == late[0][1].count("- refund ")

@@ -90,6 +90,22 @@ class ChoiceStatus(StrEnum):
     TEMPLATE_UNKNOWN = "template_unknown"  # No letter to a merchant's staff about what stands.
 
 
+class CheckReport(Record, frozen=True):
+    """What was found by somebody who looked from outside: an audit, a backup."""
+
+    name: str  # `audit`, `backup`.
+    at: datetime
+    is_good: bool
+    findings: dict[str, int] = {}  # How many, by what they break.
+
+
+class CheckStatus(StrEnum):
+    """How telling of one check ended."""
+
+    RECORDED = "recorded"
+    OLDER = "older"  # A newer one of that name is known.
+
+
 class Notify(Protocol):
     """Take messages durably; deliver them in the background."""
 
@@ -115,4 +131,12 @@ class Notify(Protocol):
 
     async def read_choices(self, merchants: Sequence[UUID]) -> list[list[LetterChoice]]:
         """Give merchants' choices, one for each template there is."""
+        ...
+
+    async def report_checks(self, reports: Sequence[CheckReport]) -> list[CheckStatus]:
+        """Keep the newest outcome of each check; operators are told what it found, once."""
+        ...
+
+    async def list_checks(self) -> list[CheckReport]:
+        """Give the newest outcome of each check that was ever made, by name."""
         ...

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from vendrail.api.catalog import LowStock
 from vendrail.api.identity import Permission, Person, PersonState
+from vendrail.api.notify import CheckReport
 from vendrail.api.orders import SagaView
-from vendrail.api.payments import Capture
+from vendrail.api.payments import Capture, ChannelAccount, ChannelHealth
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import to_text
 
 _LISTED_MAX = 20
+_PATIENT = ("review", "restock", "person")
 
 
 class ConcernKind(StrEnum):
@@ -21,7 +23,11 @@ class ConcernKind(StrEnum):
 
     STOCK_LOW = "stock_low"  # Few keys of a variant are left.
     SAGA_STUCK = "saga_stuck"  # A purchase or refund is a case for a person.
+    SAGA_LATE = "saga_late"  # One that waits for nobody has not ended in a long time.
     MONEY_UNMATCHED = "money_unmatched"  # Money that fits nothing waits for a person.
+    CHANNEL_AWAY = "channel_away"  # A provider fails, and is left alone.
+    CHANNEL_BACK = "channel_back"  # It has answered again a while ago.
+    CHECK_FAILED = "check_failed"  # An audit has found something.
 
 
 class Concern(NamedTuple):
@@ -35,15 +41,27 @@ class Concern(NamedTuple):
 
 
 TEMPLATES: Mapping[ConcernKind, str] = {
-    ConcernKind.STOCK_LOW: "stock_low",
-    ConcernKind.SAGA_STUCK: "operator_alert",
-    ConcernKind.MONEY_UNMATCHED: "operator_alert",
+    kind: "stock_low" if kind is ConcernKind.STOCK_LOW else "operator_alert" for kind in ConcernKind
 }
 _PERMISSIONS: Mapping[ConcernKind, Permission] = {
     ConcernKind.STOCK_LOW: Permission.KEYS_WRITE,
     ConcernKind.SAGA_STUCK: Permission.SAGAS_WRITE,
+    ConcernKind.SAGA_LATE: Permission.SAGAS_WRITE,
     ConcernKind.MONEY_UNMATCHED: Permission.UNMATCHED_WRITE,
+    ConcernKind.CHANNEL_AWAY: Permission.CHANNELS_READ,
+    ConcernKind.CHANNEL_BACK: Permission.CHANNELS_READ,
+    ConcernKind.CHECK_FAILED: Permission.BALANCE_READ,
 }
+_LINES: Mapping[str, ConcernKind] = {  # What the templates call them.
+    "low": ConcernKind.STOCK_LOW,
+    "stuck": ConcernKind.SAGA_STUCK,
+    "late": ConcernKind.SAGA_LATE,
+    "unmatched": ConcernKind.MONEY_UNMATCHED,
+    "away": ConcernKind.CHANNEL_AWAY,
+    "back": ConcernKind.CHANNEL_BACK,
+    "found": ConcernKind.CHECK_FAILED,
+}
+_BACK_IS_NEWS = timedelta(hours=1)
 CHOSEN = ("stock_low",)  # What a merchant may not want to be told.
 LIFE_S = 12 * 3_600
 
@@ -63,17 +81,58 @@ def of_stock(merchant: UUID, found: Iterable[LowStock], free_max: int) -> list[C
     ]
 
 
-def of_sagas(found: Iterable[SagaView]) -> list[Concern]:
-    """Give the sagas that are stuck."""
+def of_sagas(found: Iterable[SagaView], now: datetime, wait_s: int) -> list[Concern]:
+    """Give the sagas that are stuck, and those that should have ended long ago.
+
+    One that waits for a person or for stock may do so for days: it is no concern by itself.
+    """
+    concerns = []
+    for each in found:
+        words = f"{each.kind} {to_serial(each.order)}: {each.problem or each.reason}"[:300]
+        if each.state == "stuck":
+            concerns.append(Concern(f"saga:{each.id}", ConcernKind.SAGA_STUCK, None, words))
+        elif each.reason not in _PATIENT and now - each.started_at >= timedelta(seconds=wait_s):
+            concerns.append(Concern(f"late:{each.id}", ConcernKind.SAGA_LATE, None, words))
+    return concerns
+
+
+def of_channels(
+    found: Iterable[tuple[ChannelAccount, ChannelHealth]], now: datetime, wait_s: int
+) -> list[Concern]:
+    """Give the channels that are left alone for longer than a moment, and those that are back.
+
+    That one is back is news for an hour; of one that was left alone for a moment nobody is told.
+    """
+    wait = timedelta(seconds=wait_s)
+    concerns = []
+    for account, health in found:
+        if not account.is_active or health.away_since is None:
+            continue
+        key = f"{account.id}:{health.away_since:%Y%m%dT%H%M%S%f}"
+        words = f"{account.name} ({account.title}), {health.away_since:%Y-%m-%d %H:%M} UTC"
+        away_for = (health.back_at or now) - health.away_since
+        if health.back_at is None:
+            is_begun = away_for >= wait
+            kind = ConcernKind.CHANNEL_AWAY
+            concerns.append(Concern(f"channel:{key}", kind, None, words, is_begun=is_begun))
+        elif away_for >= wait and now - health.back_at < _BACK_IS_NEWS:
+            words = f"{words} – {health.back_at:%Y-%m-%d %H:%M} UTC"
+            concerns.append(Concern(f"back:{key}", ConcernKind.CHANNEL_BACK, None, words))
+    return concerns
+
+
+def of_checks(found: Iterable[CheckReport]) -> list[Concern]:
+    """Give what the newest audit has found, and any other check that failed."""
     return [
         Concern(
-            f"saga:{each.id}",
-            ConcernKind.SAGA_STUCK,
+            f"check:{each.name}:{what}",
+            ConcernKind.CHECK_FAILED,
             None,
-            f"{each.kind} {to_serial(each.order)}: {each.problem}"[:300],
+            f"{each.name}, {each.at:%Y-%m-%d %H:%M} UTC: {what}" + (f" ({count})" if count else ""),
         )
         for each in found
-        if each.state == "stuck"
+        if not each.is_good
+        for what, count in (each.findings or {"failed": 0}).items()
     ]
 
 
@@ -111,12 +170,8 @@ def readable(person: Person, place: UUID | None, found: Sequence[Concern]) -> li
 
 def values(found: Sequence[Concern]) -> dict[str, str]:
     """Give what a letter says of concerns."""
-    stuck = [each.words for each in found if each.kind is ConcernKind.SAGA_STUCK]
-    unmatched = [each.words for each in found if each.kind is ConcernKind.MONEY_UNMATCHED]
-    low = [each.words for each in found if each.kind is ConcernKind.STOCK_LOW]
-    return {
-        "count": str(len(found)),
-        "low": "\n".join(low[:_LISTED_MAX]),
-        "stuck": "\n".join(stuck[:_LISTED_MAX]),
-        "unmatched": "\n".join(unmatched[:_LISTED_MAX]),
+    lines = {
+        name: [each.words for each in found if each.kind is kind][:_LISTED_MAX]
+        for name, kind in _LINES.items()
     }
+    return {"count": str(len(found))} | {name: "\n".join(each) for name, each in lines.items()}

@@ -48,6 +48,12 @@ class NotifySettings(Record, frozen=True):
     unmatched_wait_s: Annotated[
         int, Help("How long money that fits nothing may wait before the operator is told.")
     ] = 3_600
+    saga_wait_s: Annotated[
+        int, Help("How long a saga that waits for no person may take before the operator is told.")
+    ] = 3_600
+    channel_wait_s: Annotated[
+        int, Help("How long a failing provider is left alone before the operator is told.")
+    ] = 60
     keep_days: Annotated[int, Help("How many days the outcome of a message is kept.")] = 30
 
     @property

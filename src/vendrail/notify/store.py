@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.notify import LetterQuery, LetterState
+from vendrail.api.notify import CheckReport, LetterQuery, LetterState
+from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
 from vendrail.notify.concerns import Concern, ConcernKind
@@ -311,3 +312,26 @@ async def move_cursor(tx: Transaction, source: str, before: Cursor, after: Curso
         after.id,
     )
     return count == 1
+
+
+async def put_report(tx: Transaction, report: CheckReport) -> bool:
+    """Keep a check's outcome; false: a newer one is known."""
+    count = await tx.execute(
+        "insert into notify.report as r (name, at, is_good, findings) values ($1, $2, $3, $4)"
+        " on conflict (name) do update set at = excluded.at, is_good = excluded.is_good,"
+        " findings = excluded.findings where r.at <= excluded.at",
+        report.name,
+        report.at,
+        report.is_good,
+        encode(report.findings).decode(),
+    )
+    return count == 1
+
+
+async def load_reports(tx: Transaction) -> list[CheckReport]:
+    """Read the newest outcome of each check, by name."""
+    rows = await tx.fetch("select name, at, is_good, findings from notify.report order by name")
+    return [
+        CheckReport(row["name"], row["at"], row["is_good"], decode(row["findings"], dict[str, int]))
+        for row in rows
+    ]

@@ -74,7 +74,7 @@ def _health(id: ChannelId, account: OpenAccount | None, found: Sequence[Row]) ->
         sum(row["failures"] or 0 for row in found),
         quantile_ms(counts, 0.50),
         quantile_ms(counts, 0.99),
-        began_at if ended_at is None else None,
+        began_at,
         ended_at,
     )
 

@@ -77,8 +77,13 @@ class ChannelHealth(Record, frozen=True):
     failures_count: int  # Of the calls, those that no whole answer came to.
     latency_ms_p50: int  # At most so long took half of the answers; 0 = there were none.
     latency_ms_p99: int
-    away_since: datetime | None = None  # Since when it is left alone for its failures.
-    back_at: datetime | None = None  # When the last time that it was left alone ended.
+    away_since: datetime | None = None  # When it was last left alone for its failures, in a day.
+    back_at: datetime | None = None  # When that ended; None: it has not.
+
+    @property
+    def is_away(self) -> bool:
+        """Tell whether it is left alone now."""
+        return self.away_since is not None and self.back_at is None
 
 
 class ProbeStatus(StrEnum):

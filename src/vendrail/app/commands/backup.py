@@ -7,6 +7,7 @@ import typer
 
 from vendrail.app import backup as backups
 from vendrail.app.backup import Manifest, Told
+from vendrail.app.checks import leave_report
 from vendrail.app.opened import environment, opened_platform, run
 from vendrail.app.terminal import Json, out, progress, write_json
 
@@ -15,7 +16,9 @@ app = typer.Typer(add_completion=False)
 
 async def _backup(target: Path, told: Told) -> tuple[Path, Manifest]:
     async with opened_platform() as platform:
-        return await backups.backup(platform, environment(), target, told)
+        made = await backups.backup(platform, environment(), target, told)
+        await leave_report("backup", is_good=True)
+    return made
 
 
 @app.command()

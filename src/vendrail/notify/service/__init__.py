@@ -7,6 +7,8 @@ from uuid import UUID
 from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.notify import (
+    CheckReport,
+    CheckStatus,
     ChoiceStatus,
     LetterChoice,
     LetterQuery,
@@ -198,6 +200,17 @@ class NotifyService:
             ]
             for merchant in merchants
         ]
+
+    async def report_checks(self, reports: Sequence[CheckReport]) -> list[CheckStatus]:
+        """Keep the newest outcome of each check; few at once, so one by one."""
+        async with self._db.transaction() as tx:
+            kept = [await store.put_report(tx, report) for report in reports]
+        return [CheckStatus.RECORDED if is_kept else CheckStatus.OLDER for is_kept in kept]
+
+    async def list_checks(self) -> list[CheckReport]:
+        """Give the newest outcome of each check that was ever made, by name."""
+        async with self._db.reading() as tx:
+            return await store.load_reports(tx)
 
     async def forget(self) -> bool:
         """Delete some outcomes that are too old; true: there are more."""

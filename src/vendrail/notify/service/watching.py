@@ -89,9 +89,16 @@ class Watching:
 
     async def _stand(self) -> list[Concern]:
         now, settings = self._clock.now(), self._settings
-        found = concerns.of_sagas(await self._orders.list_sagas(_SAGAS_MAX))
+        sagas = await self._orders.list_sagas(_SAGAS_MAX)
+        found = concerns.of_sagas(sagas, now, settings.saga_wait_s)
         unmatched = await self._payments.list_unmatched(_CAPTURES_MAX)
         found += concerns.of_captures(unmatched, now, settings.unmatched_wait_s)
+        accounts = await self._payments.list_channels()
+        health = await self._payments.read_health([each.id for each in accounts])
+        seen = zip(accounts, health, strict=True)
+        found += concerns.of_channels(seen, now, settings.channel_wait_s)
+        async with self._db.reading() as tx:
+            found += concerns.of_checks(await store.load_reports(tx))
         free_max = settings.low_stock_max
         merchants = await self._identity.list_merchants(_MERCHANTS_MAX) if free_max > 0 else []
         for begin in range(0, len(merchants), _MERCHANTS_AT_ONCE):
