@@ -8,7 +8,6 @@ from vendrail.kernel.errors import Error
 from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.desk import Desk, Room
-from vendrail.web.console.home import operator_home
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
 from vendrail.web.merchant.balance import Balance
@@ -23,6 +22,7 @@ from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
+from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
 from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.people import People
@@ -37,7 +37,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
     """Give the rooms of the operator's console."""
     deeds, files = Deeds(desk), Files(desk)
     return [
-        operator_home(desk),
+        Home(desk),
         OrdersDesk(desk, deeds, files),
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),

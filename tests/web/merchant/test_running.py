@@ -104,6 +104,9 @@ async def test_an_invited_merchant_opens_its_shop(town):
     """Who has no shop opens one, once, under an address that nobody has, and it is logged."""
     merchant = new_id(town.clock.now())
     owner = await town.world.join("o@west.example", Role.OWNER, merchant=merchant, name="West Keys")
+    await owner.go("/merchant")
+    assert ">Open the shop</a>" in owner.page.text
+    assert 'href="/merchant/products/new"' not in owner.page.text
     await owner.go("/merchant/products/new")
     assert "Open your shop first" in owner.text
     await owner.go("/merchant/shop")
@@ -115,6 +118,10 @@ async def test_an_invited_merchant_opens_its_shop(town):
     await owner.send("/merchant/shop", name="West", address="West", contact="help@west.example")
     assert "Saved." in owner.text
     await owner.send("/merchant/shop", name="Second", address="second")
+    await owner.go("/merchant")
+    assert "Three steps to the first sale" in owner.text
+    assert 'href="/merchant/products/new"' in owner.page.text
+    assert "Nothing is on sale yet." in owner.text
     [[shop]] = await town.north.catalog.list_shops([MerchantId(merchant)])
     acts = await town.world.acts(act="shop.opened")
     await owner.go("/merchant/products/new")

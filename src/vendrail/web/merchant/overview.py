@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 from litestar.handlers import HTTPRouteHandler
 
-from vendrail.api.catalog import LowStock, LowStockQuery, MerchantId
+from vendrail.api.catalog import (
+    LowStock,
+    LowStockQuery,
+    MerchantId,
+    ProductState,
+    ShopProductQuery,
+)
 from vendrail.api.identity import Permission
 from vendrail.api.orders import SalesQuery, SalesSum, SoldOrder, SoldOrderQuery
 from vendrail.api.settlement import MerchantBalance
@@ -57,6 +63,15 @@ class Figures:
         return (2 * more + self.sold_minor_before) // (2 * self.sold_minor_before)
 
 
+@dataclass(frozen=True)
+class Begun:
+    """The first steps of a merchant, and which are done."""
+
+    has_shop: bool
+    has_product: bool
+    sells: bool
+
+
 class Overview:
     """How is today going?"""
 
@@ -79,12 +94,13 @@ class Overview:
         currencies = await self._currencies(caller)
         currency = _chosen(caller.asked("currency", 3), currencies)
         span = _span(caller)
-        hours, days, balance, low, recent = await asyncio.gather(
+        hours, days, balance, low, recent, begun = await asyncio.gather(
             self._sums(caller, "hour", currency),
             self._sums(caller, "day", currency),
             self._balance(caller, currency),
             self._low_stock(caller),
             self._recent(caller),
+            self._begun(caller),
         )
         before = await self._until_now_yesterday(caller, currency)
         return self._desk.page(
@@ -100,6 +116,9 @@ class Overview:
             low=low,
             recent=recent,
             low_max=_LOW,
+            begun=begun,
+            may_begin=caller.may(Permission.PRODUCTS_WRITE),
+            may_open=caller.may(Permission.SHOP_WRITE),
         )
 
     async def sales(self, caller: Caller) -> Page:
@@ -162,6 +181,15 @@ class Overview:
         query = LowStockQuery(MerchantId(caller.merchant), free_max=_LOW, variants_max=_RECENT)
         [low] = await self._desk.apis.catalog.list_low_stock([query])
         return low
+
+    async def _begun(self, caller: Caller) -> Begun:
+        """Say how far a merchant has come; whoever sells has come all the way."""
+        merchant, catalog = MerchantId(caller.merchant), self._desk.apis.catalog
+        on_sale = ShopProductQuery(merchant, state=ProductState.ON_SALE, products_max=1)
+        any_state = ShopProductQuery(merchant, products_max=1)
+        sold, made = await catalog.list_products([on_sale, any_state])
+        [shops] = await catalog.list_shops([merchant]) if not sold else [[]]
+        return Begun(bool(sold or shops), bool(made), bool(sold))
 
     async def _recent(self, caller: Caller) -> list[SoldOrder]:
         if not caller.may(Permission.ORDERS_READ):
