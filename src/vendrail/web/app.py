@@ -79,7 +79,8 @@ def build_routes(
     visitors = Visitors(vault, settings)
     assets = Assets()
     pages = Pages(visitors, settings, assets)
-    front = Front(calls, pages, visitors, clock, settings, address_of)
+    has_consoles = consoles is not None
+    front = Front(calls, pages, visitors, clock, settings, address_of, has_consoles=has_consoles)
     live = LivePages(wakeups, settings.live_pages_max)
     gate = make_gate(calls.is_strained) if make_gate is not None else None
     home = settings.home.expanduser()

@@ -31,3 +31,13 @@ async def test_each_sees_what_waits_at_their_own_desks(world):
     assert {"reviews": 1, "unmatched": 1, "sagas": 0, "approvals": 0} == before
     assert {"reviews": 1, "approvals": 0} == own
     assert {"reviews": 0, "approvals": 0} == counts(risk)
+
+
+async def test_the_storefront_leads_merchants_to_their_door(world):
+    """Whoever sells here finds where to sign in at the foot of every page of the shop."""
+    browser = world.browser()
+    await browser.go("/")
+    assert 'href="/console/sign-in"' in browser.page.text
+    await browser.go("/console/sign-in")
+
+    assert "For merchants and operators." in browser.text

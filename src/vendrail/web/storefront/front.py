@@ -65,6 +65,8 @@ class Front:
         clock: Clock,
         settings: WebSettings,
         address_of: AddressOf,
+        *,
+        has_consoles: bool = False,
     ) -> None:
         self.calls = calls
         self.pages = pages
@@ -72,6 +74,7 @@ class Front:
         self.clock = clock
         self.settings = settings
         self.address_of = address_of
+        self.has_consoles = has_consoles
         self.public_url = settings.public_url.rstrip("/")
 
     def visitor(self, request: Asked) -> Visitor:
@@ -84,6 +87,7 @@ class Front:
         accepts = request.headers.get("accept-encoding", "")
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         context.setdefault("here", path)
+        context["has_consoles"] = self.has_consoles
         return self.pages.page(template, visitor, accepts=accepts, **context)
 
     def problem(
