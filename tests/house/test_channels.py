@@ -10,6 +10,17 @@ OURS = re.compile(
     r"payments/channels/epay(_\w+)?\.py|sandbox/epay(_\w+)?\.py|sandbox/templates/epay(_\w+)?\.html"
 )
 
+# Card sites that come to us speak Epay too: a service with doors, which knows nothing of channels,
+# and the lists that name every service.
+DOORS = re.compile(
+    r"vendrail/(api|kernel)/epay\.py|vendrail/epay/|web/epay/|web/merchant/epay\.py"
+    r"|web/templates/(merchant/)?epay(_\w+)?\.html|app/commands/epay_keys\.py"
+)
+LISTS = re.compile(
+    r"app/(__main__|faces|restore|services|wiring)\.py|kernel/telemetry/metrics\.py"
+    r"|web/(app|calls|consoles|console/apis)\.py|web/locale/\w+/LC_MESSAGES/messages\.po"
+)
+
 
 def test_a_channel_touches_nothing_else() -> None:
     """No other file of the product mentions Epay: what one channel needs, every channel has."""
@@ -20,11 +31,23 @@ def test_a_channel_touches_nothing_else() -> None:
         if path.is_file()
         and path.suffix in {".py", ".html", ".sql", ".po", ".css", ".js", ".ts", ".toml"}
         and "dist" not in path.parts
-        and not OURS.search(path.as_posix())
+        and not any(each.search(path.as_posix()) for each in (OURS, DOORS, LISTS))
         and word.search(path.read_bytes())
     ]
 
     assert [] == others
+
+
+def test_the_doors_of_a_protocol_know_no_channel_of_it() -> None:
+    """What serves Epay to others shares the kernel with what pays by it, and nothing else."""
+    knowing = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if any(each.search(path.as_posix()) for each in (DOORS, LISTS))
+        and re.search(rb"payments[./]channels|epay_messages|EpayChannel", path.read_bytes())
+    ]
+
+    assert [] == knowing
 
 
 def test_what_is_installed_is_what_the_project_registers() -> None:

@@ -20,7 +20,6 @@ from vendrail.api.risk import ListEntry, ListKind
 from vendrail.app.audit import audit
 from vendrail.kernel.codec import decode, replace
 from vendrail.kernel.db import connect_once
-from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, shard_of
 from vendrail.kernel.outbox import Cursor
 
@@ -208,15 +207,15 @@ async def test_a_merchant_finds_a_charge_by_its_own_number(market):
     assert [] == theirs
 
 
-async def test_an_id_that_is_not_of_now_is_malformed(market):
-    """Expiry walks along ids once: a new charge under an old id would never end."""
-    charge = charge_of(market)
+async def test_an_id_that_is_not_of_now_is_refused_alone(market):
+    """Expiry walks along ids once: what waited too long comes again with a new one."""
+    old = charge_of(market)
     market.clock.advance(60)
+    late, other = await market.orders.place_charges([old, charge_of(market, "A-2")])
+    [again] = await market.orders.place_charges([replace(old, id=charge_of(market).id)])
 
-    with pytest.raises(Malformed):
-        await market.orders.place_charges([charge])
-    [placed] = await market.orders.place_charges([replace(charge, id=charge_of(market).id)])
-    assert ChargeStatus.PLACED is placed.status
+    assert (ChargeStatus.ID_NOT_OF_NOW, None) == (late.status, late.order)
+    assert [ChargeStatus.PLACED] * 2 == [other.status, again.status]
 
 
 async def test_the_audit_finds_a_charge_with_keys_and_an_order_without(market):

@@ -19,6 +19,7 @@ from tests.payments.conftest import (
 from vendrail.api.payments import Callback, PresentRequest, Refund, RefundSettled
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
+from vendrail.kernel.epay import read_amount, signature
 from vendrail.kernel.ids import new_id
 from vendrail.payments import decide
 from vendrail.payments.channels.base import (
@@ -29,7 +30,7 @@ from vendrail.payments.channels.base import (
     check_settings,
     registry,
 )
-from vendrail.payments.channels.epay_messages import read_amount, read_query, signature
+from vendrail.payments.channels.epay_messages import read_query
 
 KEY = "89unJUB8HZ54Hj7x4nUj56HN4nUzUJ8i"
 ASKED = {

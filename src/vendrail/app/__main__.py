@@ -48,6 +48,7 @@ COMMANDS = (
     Row("people", "people", "Who works here, who is invited, who is locked out."),
     Row("letters", "letters", "What is told to people by mail, and what became of it."),
     Row("api-keys", "api_keys", "Keys for merchants' programs: made, listed, revoked."),
+    Row("epay-keys", "epay_keys", "Numbers and keys for card sites that charge by Epay."),
     Row("channels", "channels", "Accounts with payment providers."),
     Row("vault", "vault", "The keys that seal everything else."),
     Row("config", "config", "Every setting: value, where it came from, what it does."),

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.epay import Epay
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.orders import Orders
@@ -72,6 +73,7 @@ class Faces:
         return build_routes(
             *self._apis,
             consoles=self._consoles(),
+            epay=house.api(Epay),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,

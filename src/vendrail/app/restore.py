@@ -38,7 +38,7 @@ from vendrail.kernel.vault import Vault
 # Whose events are read, by whom, and under which name each reader keeps how far.
 _READERS = {
     "payments": (("orders", "payments"),),
-    "orders": (("orders", "deliveries"), ("notify", "orders")),
+    "orders": (("orders", "deliveries"), ("notify", "orders"), ("epay", "orders")),
 }
 
 

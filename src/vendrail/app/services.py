@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.epay import Epay
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -18,6 +19,8 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
+from vendrail.epay.jobs import jobs as epay_jobs
+from vendrail.epay.service import EpayService
 from vendrail.identity.jobs import jobs as identity_jobs
 from vendrail.identity.service import IdentityService
 from vendrail.kernel.jobs import Job
@@ -55,6 +58,7 @@ SERVICES = (
     ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
+    ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),
 )
 
 FACES = ("gateway", "web")  # What people and programs meet; clients of the services.

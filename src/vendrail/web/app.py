@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.epay import Epay
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
@@ -22,6 +23,7 @@ from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
 from vendrail.web.console.apis import Apis
 from vendrail.web.consoles import console_handlers
+from vendrail.web.epay.doors import EpayDoors
 from vendrail.web.files import file_handlers
 from vendrail.web.live import LivePages
 from vendrail.web.pages import Assets, Pages
@@ -63,6 +65,7 @@ def build_routes(
     payments: Payments,
     *,
     consoles: Apis | None = None,
+    epay: Epay | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -74,8 +77,8 @@ def build_routes(
     metrics: Metrics | None = None,
     more: MorePages | None = None,
 ) -> Web:
-    """Build the storefront, and with `consoles` those of merchants and the operator."""
-    calls = Calls(catalog, orders, payments, metrics)
+    """Build the storefront, with `consoles` also those, with `epay` the doors of card sites."""
+    calls = Calls(catalog, orders, payments, metrics, epay)
     visitors = Visitors(vault, settings)
     assets = Assets()
     pages = Pages(visitors, settings, assets)
@@ -103,6 +106,7 @@ def build_routes(
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
         *file_handlers(assets, home / "media"),
+        *(EpayDoors(front, epay, place_limit, gate).handlers() if epay is not None else ()),
         *(more(front) if more is not None else ()),
     ]
     for room in rooms:

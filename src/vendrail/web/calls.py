@@ -14,6 +14,7 @@ from vendrail.api.catalog import (
     ProductView,
     Shop,
 )
+from vendrail.api.epay import Epay
 from vendrail.api.orders import (
     OrderQuery,
     Orders,
@@ -89,7 +90,9 @@ class Calls:
         orders: Orders,
         payments: Payments,
         metrics: Metrics | None = None,
+        epay: Epay | None = None,
     ) -> None:
+        self._epay = epay
         self.catalog = catalog
         self.orders = orders
         self.payments = payments
@@ -142,6 +145,12 @@ class Calls:
         ).get
         self.shop: Callable[[str], Awaitable[Shop | None]] = Memory(self._read_shop, 1.0).get
         self._shops: Memory[tuple[()], list[Shop]] = Memory(self._read_shops, 1.0)
+
+    async def way_back(self, order: OrderView) -> str | None:
+        """Give where the buyer of a paid charge goes back to, signed."""
+        if self._epay is None or not order.is_charge or order.delivered_at is None:
+            return None
+        return (await self._epay.read_epay_returns([order.id]))[0]
 
     async def shops(self) -> list[Shop]:
         """List the open shops."""

@@ -38,6 +38,7 @@ class ChargeStatus(StrEnum):
     PLACED = "placed"
     EXISTS = "exists"
     EXISTS_DIFFERENT = "exists_different"
+    ID_NOT_OF_NOW = "id_not_of_now"  # It waited too long, or clocks differ: place with a new id.
     NUMBER_MALFORMED = "number_malformed"
     TITLE_MALFORMED = "title_malformed"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"

@@ -56,6 +56,18 @@ METRICS = (
         "Charges that were asked for, by how placing them ended.",
     ),
     Metric(
+        "vendrail_epay_requests_total",
+        "counter",
+        ("outcome",),
+        "Charges that card sites asked for by Epay, by how taking them ended.",
+    ),
+    Metric(
+        "vendrail_epay_notices_total",
+        "counter",
+        ("outcome",),
+        "Tries to tell card sites of paid charges: taken, waiting for the next try, given_up.",
+    ),
+    Metric(
         "vendrail_payments_total",
         "counter",
         ("method", "channel", "outcome"),

@@ -52,12 +52,12 @@ class Charging:
         for key, charge in zip(keys, charges, strict=True):
             if key not in known:
                 fresh.setdefault(key, charge)
-        for charge in fresh.values():
-            if not decide.is_id_timely(charge.id, now, self._settings.id_age_s_max):
-                raise Malformed(
-                    f"Charge id {charge.id} is not of this moment; make it with new_id(now)."
-                )
-        statuses = {key: decide.charge(charge) for key, charge in fresh.items()}
+        statuses = {
+            key: decide.charge(charge)
+            if decide.is_id_timely(charge.id, now, self._settings.id_age_s_max)
+            else ChargeStatus.ID_NOT_OF_NOW
+            for key, charge in fresh.items()
+        }
         await self._screen(fresh, statuses)
         live = {key: each for key, each in fresh.items() if statuses[key] is ChargeStatus.PLACED}
         written = await self._write(live, now) if live else {}

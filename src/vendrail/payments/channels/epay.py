@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
+from vendrail.kernel.epay import CURRENCY, TYPES, signed
 from vendrail.payments.channels.base import (
     Account,
     Ask,
@@ -32,9 +33,7 @@ from vendrail.payments.channels.base import (
     away,
 )
 from vendrail.payments.channels.epay_messages import (
-    CURRENCY,
     SCAN,
-    TYPES,
     EpaySettings,
     Unclear,
     order,
@@ -45,7 +44,6 @@ from vendrail.payments.channels.epay_messages import (
     read_reply,
     read_way,
     scan_order,
-    signed,
     text_of,
 )
 from vendrail.payments.channels.line import ProviderAway

@@ -7,15 +7,14 @@ a callback. So a callback claims and nothing more; what is believed is what the 
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 from vendrail.api.payments import ActionKind, PaymentAction
+from vendrail.kernel.epay import CURRENCY, TYPES, cut_name, is_signed, read_amount, signed
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels.base import (
     Ask,
@@ -31,15 +30,10 @@ from vendrail.payments.channels.base import (
     away,
 )
 
-# Our names for ways to pay, and what Epay calls them.
-TYPES = {"alipay": "alipay", "wechat": "wxpay", "qqpay": "qqpay", "unionpay": "bank"}
 SCAN = "_qr"  # Ends the name of a way to pay that shows a code here.
 
-CURRENCY = "CNY"
 _CHINA = timezone(timedelta(hours=8))  # The clock of most providers; it is shown, never decided by.
-_NAME_BYTES_MAX = 127
 _DEVICES = {"desktop": "pc", "mobile": "mobile"}
-_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,8})?", re.ASCII)
 _NOT_FOUND = ("不存在", "没有找到", "未找到", "not found", "not exist")
 _VAGUE = ("超时", "繁忙", "稍后", "处理中", "timeout", "timed out", "busy")  # No clear no.
 # How often a refund must have been told and asked about before it counts as never begun: by then
@@ -64,46 +58,18 @@ class Unclear(Exception):
     """A reply that says nothing that may be believed."""
 
 
-# Signatures.
-
-
-def signature(fields: Mapping[str, str], key: str) -> str:
-    """Sign fields: sorted, non-empty, raw, `sign` and `sign_type` left out, the key put behind."""
-    text = "&".join(
-        f"{name}={fields[name]}"
-        for name in sorted(fields)
-        if name not in {"sign", "sign_type"} and fields[name]
-    )
-    return hashlib.md5(f"{text}{key}".encode(), usedforsecurity=False).hexdigest()
-
-
-def signed(fields: Mapping[str, str], key: str) -> dict[str, str]:
-    """Give the fields that are not empty, with their signature."""
-    kept = {name: value for name, value in fields.items() if value}
-    return {**kept, "sign": signature(kept, key), "sign_type": "MD5"}
-
-
-def read_amount(text: str) -> int | None:
-    """Read yuan into fen, exactly: forks write 1, 1.5, 1.50 and 1.5000; None for all else."""
-    if not _AMOUNT.fullmatch(text):
-        return None
-    fen = Decimal(text) * 100
-    return int(fen) if fen == fen.to_integral_value() else None
-
-
 # Ways to pay.
 
 
 def order(ask: Ask, settings: EpaySettings) -> dict[str, str]:
     """Give what both ways to begin a payment say of an order, unsigned."""
-    title = " ".join(ask.title.split()).encode()[:_NAME_BYTES_MAX].decode("utf-8", "ignore")
     return {
         "pid": settings.pid,
         "type": TYPES[ask.method.removesuffix(SCAN)],
         "out_trade_no": ask.out_trade_no,
         "notify_url": ask.notify_url,
         "return_url": ask.return_url or ask.quit_url or ask.notify_url,
-        "name": title.strip() or ask.out_trade_no,
+        "name": cut_name(ask.title) or ask.out_trade_no,
         "money": to_text(ask.amount_minor, ask.currency),
     }
 
@@ -239,8 +205,7 @@ def read_notification(form: bytes, settings: EpaySettings) -> CallbackFacts | Ca
         return CallbackRefusal("malformed")  # A field twice: which of them was signed?
     if fields.get("sign_type", "MD5") != "MD5":
         return CallbackRefusal("sign_type_not_md5")
-    given = fields.get("sign", "").encode()
-    if not secrets.compare_digest(signature(fields, settings.key).encode(), given):
+    if not is_signed(fields, settings.key):
         return CallbackRefusal("signature_wrong")
     is_paid = fields.get("trade_status") == "TRADE_SUCCESS"
     amount_minor = read_amount(fields.get("money", ""))

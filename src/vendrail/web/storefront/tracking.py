@@ -260,7 +260,10 @@ class Tracking:
                 action = await self._present(request, attempt.attempt.id, view.serial)
         return {
             "order": view,
-            "product": await front.calls.product(ProductId(view.product)),
+            "product": None
+            if view.is_charge
+            else await front.calls.product(ProductId(view.product)),
+            "way_back": await front.calls.way_back(view),
             "methods": fitting(methods, view.amount_minor, view.amount_minor),
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind is ActionKind.QR else None,

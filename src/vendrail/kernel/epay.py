@@ -1,0 +1,54 @@
+"""What both sides of Epay (易支付, V1) agree on: how fields are signed, and what is called what."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from vendrail.kernel.vault import is_same
+
+# Our names for ways to pay, and what Epay calls them.
+TYPES = {"alipay": "alipay", "wechat": "wxpay", "qqpay": "qqpay", "unionpay": "bank"}
+CURRENCY = "CNY"
+NAME_BYTES_MAX = 127
+
+_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,8})?", re.ASCII)
+
+
+def signature(fields: Mapping[str, str], key: str) -> str:
+    """Sign fields: sorted, non-empty, raw, `sign` and `sign_type` left out, the key put behind."""
+    text = "&".join(
+        f"{name}={fields[name]}"
+        for name in sorted(fields)
+        if name not in {"sign", "sign_type"} and fields[name]
+    )
+    return hashlib.md5(f"{text}{key}".encode(), usedforsecurity=False).hexdigest()
+
+
+def signed(fields: Mapping[str, str], key: str) -> dict[str, str]:
+    """Give the fields that are not empty, with their signature."""
+    kept = {name: value for name, value in fields.items() if value}
+    return {**kept, "sign": signature(kept, key), "sign_type": "MD5"}
+
+
+def is_signed(fields: Mapping[str, str], key: str) -> bool:
+    """Tell whether the signature that came with fields is theirs, in the same time either way."""
+    return is_same(signature(fields, key).encode(), fields.get("sign", "").encode())
+
+
+def read_amount(text: str) -> int | None:
+    """Read yuan into fen, exactly: forks write 1, 1.5, 1.50 and 1.5000; None for all else."""
+    if not _AMOUNT.fullmatch(text):
+        return None
+    fen = Decimal(text) * 100
+    return int(fen) if fen == fen.to_integral_value() else None
+
+
+def write_amount(amount_minor: int) -> str:
+    """Write fen as yuan with two places."""
+    return f"{amount_minor // 100}.{amount_minor % 100:02d}"
+
+
+def cut_name(title: str) -> str:
+    """Give a title as Epay's `name` holds it: one line of at most 127 bytes."""
+    return " ".join(title.split()).encode()[:NAME_BYTES_MAX].decode("utf-8", "ignore").strip()
