@@ -19,6 +19,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Error
+from vendrail.kernel.http.outgoing import lost_lines
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
@@ -146,7 +147,8 @@ class Telling:
                 place = await self._look_up(host, port)
                 literal = f"[{place}]" if ":" in place else place
                 there = urlunsplit(parts._replace(netloc=f"{literal}:{port}"))
-                status_code, body = await self._get(there, parts.netloc, host)
+                with lost_lines():
+                    status_code, body = await self._get(there, parts.netloc, host)
         except TimeoutError:
             raise _Unheard("no answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
