@@ -108,6 +108,8 @@ async def test_a_large_refund_needs_a_second_person(world):
     path = f"/operator/orders/{to_serial(order)}"
     await first.go(path)
     nonce = re.search(r'name="nonce" value="(\w+)"', first.page.text)[1]
+    await first.send(f"{path}/refund", reason="does not work", nonce=nonce, amount="20.00")
+    assert "That is more than is left of its payment." in first.text
     await first.send(f"{path}/refund", reason="does not work", nonce=nonce)
     assert "a second person must approve" in first.text
     [before] = await world.market.orders.read_refunds([order])

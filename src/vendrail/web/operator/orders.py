@@ -181,6 +181,9 @@ class OrdersDesk:
             amount_minor = 0
         if amount_minor <= 0:
             return await self._show(caller, file, Said.NO_AMOUNT)
+        is_new = nonce not in {each.id for each in file.refunds}
+        if is_new and amount_minor > file.left_minor:  # No second person is asked for nothing.
+            return await self._show(caller, file, Said.MORE_THAN_LEFT)
         said = await self._deeds.do(
             caller,
             _REFUNDED,
