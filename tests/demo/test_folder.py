@@ -113,6 +113,18 @@ def test_fresh_ends_an_orphaned_server_first(used_home: Path, open_demo: OpenDem
     assert {"demo.lock"} == set(names(used_home))
 
 
+def test_the_address_is_a_running_demos_alone(tmp_path: Path) -> None:
+    """Commands are told where the demo on a folder is open; one that has ended is nowhere."""
+    folder = Folder(tmp_path)
+    before = folder.address()
+    with folder.locked() as told:
+        told.write("http://127.0.0.1:8080, process 1\n")
+        told.flush()
+        during = folder.address()
+
+    assert ("", "http://127.0.0.1:8080", "") == (before, during, folder.address())
+
+
 def test_read_only_folder_is_named(tmp_path: Path, open_demo: OpenDemo) -> None:
     """A folder that cannot be made or written is named, with what to do."""
     demo = open_demo(Path("/proc/vendrail"), log=tmp_path)

@@ -36,7 +36,7 @@ def command(demo: RunningDemo, *words: str) -> Any:
     """Run a command on the demo's home; give its object."""
     told = subprocess.run(
         [sys.executable, "-m", "vendrail.app", "--home", str(demo.home), *words, "--json"],
-        env={**clean_environment(), "VENDRAIL_PUBLIC_URL": demo.url},
+        env=clean_environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from vendrail.app.demo.folder import Folder
 from vendrail.app.services import SCHEMAS
 from vendrail.app.serving import split_names
 from vendrail.app.wiring import House, build
@@ -60,7 +61,8 @@ async def opened_platform() -> AsyncIterator[PlatformSettings]:
 @asynccontextmanager
 async def opened_house() -> AsyncIterator[House]:
     """Give the services as this place is set up, without their loops; drained and closed after."""
-    async with opened_platform() as platform:
+    async with opened_platform() as given:
+        platform = replace(given, public_url=find_address(given))
         services, _, peers = split_names(platform)
         await require_schemas(platform.database_url, services)
         house = await build(platform, environment(), only=services, peers=peers)
@@ -68,6 +70,13 @@ async def opened_house() -> AsyncIterator[House]:
             yield house
         finally:
             await house.stop()
+
+
+def find_address(platform: PlatformSettings) -> str:
+    """Give the site's address: a demo's own, where one runs here and nothing else is said."""
+    if platform.public_url != PlatformSettings().public_url:
+        return platform.public_url
+    return Folder(platform.home).address() or platform.public_url
 
 
 async def read_applied(dsn: str) -> dict[str, int]:

@@ -86,6 +86,15 @@ class Folder:
             lock.truncate(0)
             yield lock
 
+    def address(self) -> str:
+        """Give where the demo that runs on this folder is open; empty: none runs."""
+        with contextlib.suppress(OSError), (self.home / _LOCK).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().partition(",")[0].strip()
+        return ""
+
     def read_marker(self) -> Marker | None:
         """Give what the demo remembers, if it was here before."""
         try:
