@@ -14,6 +14,7 @@ from vendrail.api.orders import (
     PlaceCharge,
     RefundOrder,
     RefundOrderStatus,
+    SagaQuery,
     SoldOrderQuery,
 )
 from vendrail.api.risk import ListEntry, ListKind
@@ -170,7 +171,7 @@ async def test_a_charge_paid_twice_is_filled_once(market):
     await market.run()
     await market.pay(placed.order)
     await market.run()
-    sagas = await market.orders.list_sagas(10)
+    [sagas] = await market.orders.list_sagas([SagaQuery()])
 
     assert 1 == len([each for each in await told(market) if isinstance(each, OrderDelivered)])
     assert ["surplus"] == [saga.kind for saga in sagas]

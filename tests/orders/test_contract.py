@@ -18,8 +18,9 @@ from vendrail.api.orders import (
     PlaceStatus,
     RefundOrder,
     RefundOrderStatus,
+    SagaQuery,
 )
-from vendrail.api.payments import CaptureStatus, UnmatchedVerdict
+from vendrail.api.payments import CaptureStatus, UnmatchedQuery, UnmatchedVerdict
 from vendrail.api.risk import ListEntry, ListKind, RiskDecision, Verdict
 from vendrail.app.audit import audit
 from vendrail.kernel.ids import new_id
@@ -232,7 +233,7 @@ async def test_x09_two_attempts_paid_deliver_once_and_give_one_back(market):
     await market.run()
     view = await market.read(placed)
     (captures,) = await market.payments.read_captures([placed.order])
-    sagas = await market.orders.list_sagas(10)
+    [sagas] = await market.orders.list_sagas([SagaQuery()])
 
     assert [CaptureStatus.RECORDED] * 2 == [first, second]
     assert (OrderState.DELIVERED, 1) == (view.state, len(view.items))
@@ -248,10 +249,10 @@ async def test_a_saga_of_no_order_is_woken_by_its_own_id(market):
     for _ in range(2):
         await market.pay(placed.order)
     await market.run()
-    (before,) = await market.orders.list_sagas(10)
+    ((before,),) = await market.orders.list_sagas([SagaQuery()])
     by_order = await market.orders.wake_orders([placed.order])
     woken = await market.orders.wake_sagas([before.id, placed.order, before.id])
-    (after,) = await market.orders.list_sagas(10)
+    ((after,),) = await market.orders.list_sagas([SagaQuery()])
 
     assert ("surplus", [False]) == (before.kind, by_order)
     assert [True, False, True] == woken
@@ -327,7 +328,7 @@ async def test_wrong_amount_fills_only_an_order_of_that_amount(market):
     await market.pay(placed.order, amount_minor=PRICE_MINOR + 1)
     await market.run()
     still = await market.read(placed)
-    (unmatched,) = await market.payments.list_unmatched(10)
+    ((unmatched,),) = await market.payments.list_unmatched([UnmatchedQuery()])
     await market.offer("BOOK", price_minor=PRICE_MINOR + 1)
     meant = await market.place("BOOK")
     verdicts = [

@@ -20,6 +20,7 @@ from vendrail.api.payments import (
     PresentRequest,
     Refund,
     RefundSettled,
+    UnmatchedQuery,
     UnmatchedRefunded,
     UnmatchedVerdict,
 )
@@ -158,7 +159,7 @@ async def test_money_that_differs_is_still_money(shop):
     ]
 
     assert [b"success"] * 3 == await shop.tell(*bodies)
-    unmatched = await shop.payments.list_unmatched(10)
+    [unmatched] = await shop.payments.list_unmatched([UnmatchedQuery()])
     assert {"amount_differs", "currency_differs", "order_unknown"} == {
         capture.fit for capture in unmatched
     }
@@ -173,13 +174,13 @@ async def test_another_amount_is_matched_to_nothing(any_shop):
     order = (await any_shop.opened(1_230)).order
     strangers = [any_shop.attempt(amount) for amount in (1_229, 1_231)]
     await any_shop.tell(*await any_shop.sign(*strangers))
-    waiting = await any_shop.payments.list_unmatched(10)
+    [waiting] = await any_shop.payments.list_unmatched([UnmatchedQuery()])
 
     assert ["amount_differs", "amount_differs"] == await any_shop.payments.settle_unmatched(
         [UnmatchedVerdict(capture.id, order, "mei", "paid") for capture in waiting]
     )
     assert 2 == len(waiting)
-    assert waiting == await any_shop.payments.list_unmatched(10)
+    assert waiting == (await any_shop.payments.list_unmatched([UnmatchedQuery()]))[0]
 
 
 async def test_a_person_matches_or_gives_back(any_shop):
@@ -187,7 +188,7 @@ async def test_a_person_matches_or_gives_back(any_shop):
     order = (await any_shop.opened()).order
     strangers = [any_shop.attempt(), any_shop.attempt()]
     await any_shop.tell(*await any_shop.sign(*strangers))
-    first, second = await any_shop.payments.list_unmatched(10)
+    [[first, second]] = await any_shop.payments.list_unmatched([UnmatchedQuery()])
     verdicts = [
         UnmatchedVerdict(first.id, order, "mei", "paid with an old code"),
         UnmatchedVerdict(second.id, None, "mei", "unknown payer"),
@@ -204,7 +205,7 @@ async def test_a_person_matches_or_gives_back(any_shop):
     assert ["exists_different"] == await any_shop.payments.settle_unmatched(
         [UnmatchedVerdict(first.id, None, "mei", "")]
     )
-    assert [] == await any_shop.payments.list_unmatched(10)
+    assert [[]] == await any_shop.payments.list_unmatched([UnmatchedQuery()])
     matched, refused = (await any_shop.events())[-2:]
     assert isinstance(matched, PaymentCaptured)
     assert ("matched", order, MERCHANT) == (

@@ -16,7 +16,7 @@ from tests.payments.conftest import (
     open_epay_shop,
 )
 
-from vendrail.api.payments import Callback, PresentRequest, Refund, RefundSettled
+from vendrail.api.payments import Callback, PresentRequest, Refund, RefundSettled, UnmatchedQuery
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.epay import read_amount, signature
@@ -237,7 +237,7 @@ async def test_x14_a_leaked_key_is_no_money(epay_shop, service, clock):
         clock.advance(700)
         await service.confirm_captures()
     assert [] == await epay_shop.events()
-    assert [] == await service.list_unmatched(10)
+    assert [[]] == await service.list_unmatched([UnmatchedQuery()])
     await epay_shop.pay(attempt)
     (genuine,) = await epay_shop.sign(attempt)
     assert [b"success"] == await epay_shop.tell(genuine)
@@ -306,7 +306,7 @@ async def test_money_for_no_order_of_ours_goes_to_the_desk(epay_shop):
     stranger = epay_shop.attempt()
 
     assert [b"success"] == await epay_shop.tell(*await epay_shop.sign(stranger))
-    (capture,) = await epay_shop.payments.list_unmatched(10)
+    ((capture,),) = await epay_shop.payments.list_unmatched([UnmatchedQuery()])
     assert ("order_unknown", 1230) == (capture.fit, capture.amount_minor)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.payments.conftest import altered, channel_of, number_of, open_shop
 
-from vendrail.api.payments import PresentRequest, UnmatchedVerdict
+from vendrail.api.payments import PresentRequest, UnmatchedQuery, UnmatchedVerdict
 from vendrail.kernel import db as kernel_db
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
@@ -176,7 +176,7 @@ async def test_x12_another_application_or_account_is_refused(local_shop, overrid
     assert [b"failure"] == await local_shop.tell(body)
     assert [] == await local_shop.events()
     assert [[]] == await local_shop.payments.read_captures([attempt.order])
-    assert [] == await local_shop.payments.list_unmatched(10)
+    assert [[]] == await local_shop.payments.list_unmatched([UnmatchedQuery()])
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ async def test_x14_a_leaked_key_is_no_free_money(make_service, key_app, alipay, 
         await service.confirm_captures()
         clock.advance(3_600)
     assert [small.order, large.order] == [event.capture.order for event in await shop.events()]
-    (disputed,) = await service.list_unmatched(10)
+    ((disputed,),) = await service.list_unmatched([UnmatchedQuery()])
     assert ("disputed", forged.order) == (disputed.fit, disputed.order)
 
     verdict = UnmatchedVerdict(disputed.id, forged.order, "mei", "the buyer says so")
@@ -347,11 +347,13 @@ async def test_x14_what_the_provider_says_later_ends_a_dispute(
         await service.confirm_captures()
         clock.advance(3_600)
     assert [] == await shop.events()
-    assert ["disputed"] == [capture.fit for capture in await service.list_unmatched(10)]
+    assert ["disputed"] == [
+        capture.fit for capture in (await service.list_unmatched([UnmatchedQuery()]))[0]
+    ]
 
     assert ["captured"] == await service.query_attempts([attempt.id])
     assert [attempt.order] == [event.capture.order for event in await shop.events()]
-    assert [] == await service.list_unmatched(10)
+    assert [[]] == await service.list_unmatched([UnmatchedQuery()])
 
 
 async def test_x23_no_lock_is_held_while_a_provider_is_asked(local_shop, database_url, service):
@@ -412,7 +414,7 @@ async def test_x23_a_callback_scans_no_table(local_shop, database_url):
         assert [b"success"] == await local_shop.tell(body)
     await local_shop.payments.read_captures([attempts[0].order])
     await local_shop.payments.read_attempts([attempts[0].order])
-    await local_shop.payments.list_unmatched(10)
+    await local_shop.payments.list_unmatched([UnmatchedQuery()])
     await asyncio.sleep(1.2)  # Sessions hand their statistics in once a second.
     await local_shop.payments.read_attempts([attempts[0].order])
     await asyncio.sleep(0.1)

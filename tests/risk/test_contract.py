@@ -7,6 +7,7 @@ import pytest
 from vendrail.api.risk import (
     ListEntry,
     ListKind,
+    ReviewQuery,
     RiskAnswer,
     RiskDecision,
     RiskLimits,
@@ -237,10 +238,12 @@ async def test_a_verdict_takes_the_place_of_a_review(world):
     questions = [world.question("a@example.com", 10) for _ in range(4)]
     await world.assess(*questions)
     allowed, third, fourth = (questions[at].order for at in (0, 2, 3))
-    waiting = await world.risk.list_reviews(None, 10)
+    [waiting] = await world.risk.list_reviews([ReviewQuery()])
     assert sorted([third, fourth]) == [review.order for review in waiting]
-    assert [] == await world.risk.list_reviews(third, 10)
-    assert 1 == len(await world.risk.list_reviews(world.merchant, 1))
+    assert [[]] == await world.risk.list_reviews([ReviewQuery(third)])
+    assert 1 == len(
+        (await world.risk.list_reviews([ReviewQuery(world.merchant, reviews_max=1)]))[0]
+    )
 
     statuses = await world.risk.settle_reviews(
         [
@@ -262,7 +265,7 @@ async def test_a_verdict_takes_the_place_of_a_review(world):
         VerdictStatus.DECISION_MALFORMED,
     ] == statuses
     assert [ALLOW, ALLOW, ALLOW, REFUSE] == await world.assess(*questions)
-    assert [] == await world.risk.list_reviews(None, 10)
+    assert [[]] == await world.risk.list_reviews([ReviewQuery()])
 
 
 async def test_senseless_limits_and_subjects_are_malformed(world):

@@ -105,6 +105,14 @@ class Review(Record, frozen=True):
     at: datetime
 
 
+class ReviewQuery(Record, frozen=True):
+    """A page of the orders that wait for a person, the first placed first."""
+
+    merchant: UUID | None = None  # Of this merchant alone.
+    after: UUID | None = None  # The last order of the page before.
+    reviews_max: int = 50
+
+
 class Risk(Protocol):
     """Decide in batches; keep every first answer."""
 
@@ -123,8 +131,12 @@ class Risk(Protocol):
         """Record what people decided."""
         ...
 
-    async def list_reviews(self, merchant: UUID | None, reviews_max: int) -> list[Review]:
-        """List orders that wait for a person, oldest first."""
+    async def list_reviews(self, queries: Sequence[ReviewQuery]) -> list[list[Review]]:
+        """List orders that wait for a person, the first placed first; a short page is the last."""
+        ...
+
+    async def read_reviews(self, orders: Sequence[UUID]) -> list[Review | None]:
+        """Read the reviews of orders that wait for a person; None for those that do not."""
         ...
 
     async def put_list_entries(self, entries: Sequence[ListEntry]) -> list[bool]:

@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.orders import OrderState, SalesQuery, SoldOrderQuery
+from vendrail.api.orders import OrderState, SagaQuery, SalesQuery, SoldOrderQuery
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
+from vendrail.kernel.saga import SagaState
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -356,6 +357,28 @@ async def load_sagas(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
     return {row["id"]: row for row in rows}
 
 
-async def list_sagas(tx: Transaction, rows_max: int) -> list[Row]:
-    """Read sagas that have not ended, oldest first."""
-    return await tx.fetch("select * from orders.saga order by started_at, id limit $1", rows_max)
+LIST_SAGAS = "select * from orders.saga where {in_state} and id > $1 order by {by} limit $2"
+COUNT_SAGAS = (
+    "select count(*) from"
+    " (select from orders.saga where {in_state} and id > $1 order by {by} limit $2) as few"
+)
+
+
+def saga_statement(statement: str, state: SagaState | None) -> str:
+    """Write the statement for a state: what does not run has an index by state and id."""
+    return statement.format(
+        in_state=f"state = '{state.value}'" if state is not None else "true",
+        by="state, id" if state not in (None, SagaState.RUNNING) else "id",
+    )
+
+
+async def list_sagas(tx: Transaction, query: SagaQuery) -> list[Row]:
+    """Read a page of sagas that have not ended, in id order: what they are about came so."""
+    after = query.after or UUID(int=0)
+    return await tx.fetch(saga_statement(LIST_SAGAS, query.state), after, query.sagas_max)
+
+
+async def count_sagas(tx: Transaction, state: SagaState, rows_max: int) -> int:
+    """Count sagas in a state, up to so many."""
+    count: int = await tx.fetch_value(saga_statement(COUNT_SAGAS, state), UUID(int=0), rows_max)
+    return count

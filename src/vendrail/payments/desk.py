@@ -1,7 +1,7 @@
 """The desk: captures to be confirmed by their provider, and money that fits nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,8 +10,10 @@ import structlog
 from vendrail.api.payments import (
     Capture,
     CaptureFit,
+    CaptureId,
     PaymentCaptured,
     PaymentEvent,
+    UnmatchedQuery,
     UnmatchedRefunded,
     UnmatchedStatus,
     UnmatchedVerdict,
@@ -21,7 +23,7 @@ from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import span_batch
 from vendrail.payments import decide
-from vendrail.payments.accounts import Accounts
+from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.capturing import TOPIC, capture_of
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
 from vendrail.payments.counts import Counts
@@ -31,6 +33,7 @@ from vendrail.payments.store.base import Row, Store
 
 _LEASE = timedelta(seconds=60)
 _ROWS_MAX = 128
+_PAGE_MAX = 1_000
 
 _log = structlog.get_logger(__name__)
 
@@ -121,19 +124,30 @@ class Desk:
 
     # Unmatched money.
 
-    async def list_unmatched(self, captures_max: int) -> list[Capture]:
-        """List money that fits nothing, and what a provider disputes, oldest first."""
+    async def list_unmatched(self, queries: Sequence[UnmatchedQuery]) -> list[list[Capture]]:
+        """Read pages of money that fits nothing, and of what a provider disputes, oldest first."""
+        accounts = await self._accounts.all()
+        pages = []
+        for query in queries:
+            bounded = replace(query, captures_max=max(0, min(query.captures_max, _PAGE_MAX)))
+            async with self._store.reading() as tx:
+                found = await rows.list_unmatched(tx, bounded)
+            pages.append(
+                [_waiting(row, accounts, is_disputed=row["dispute"] is not None) for row in found]
+            )
+        return pages
+
+    async def read_unmatched(self, captures: Sequence[CaptureId]) -> list[Capture | None]:
+        """Read money that waits for a person; None for what does not, or not any more."""
         accounts = await self._accounts.all()
         async with self._store.reading() as tx:
-            found = await rows.list_unmatched(tx, captures_max)
-        return [
-            capture_of(
-                row,
-                accounts[row["channel"]].row.name if row["channel"] in accounts else "",
-                CaptureFit.DISPUTED if row["dispute"] is not None else None,
-            )
-            for row in found
-        ]
+            found = await rows.read_unmatched(tx, captures)
+        waiting = {
+            id: _waiting(row, accounts, is_disputed=row["confirmation"] == "disputed")
+            for id, row in found.items()
+            if row["settled"] is None
+        }
+        return [waiting.get(id) for id in captures]
 
     async def settle(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
         """Record what people decided; disputed money is asked about once more first."""
@@ -201,6 +215,12 @@ class Desk:
             )[0]
             == "confirmed"
         }
+
+
+def _waiting(row: Row, accounts: Mapping[UUID, OpenAccount], *, is_disputed: bool) -> Capture:
+    account = accounts.get(row["channel"])
+    fit = CaptureFit.DISPUTED if is_disputed else None
+    return capture_of(row, account.row.name if account else "", fit)
 
 
 def _judge(

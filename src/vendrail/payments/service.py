@@ -12,6 +12,7 @@ from vendrail.api.payments import (
     Callback,
     CallbackAnswer,
     Capture,
+    CaptureId,
     CaptureReport,
     CaptureStatus,
     ChannelAccount,
@@ -27,6 +28,7 @@ from vendrail.api.payments import (
     PresentRequest,
     Refund,
     RefundStatus,
+    UnmatchedQuery,
     UnmatchedStatus,
     UnmatchedVerdict,
 )
@@ -162,9 +164,13 @@ class PaymentsService:
 
     # The desk.
 
-    async def list_unmatched(self, captures_max: int) -> list[Capture]:
-        """List money that fits nothing and waits for a person, oldest first."""
-        return await self._desk.list_unmatched(captures_max)
+    async def list_unmatched(self, queries: Sequence[UnmatchedQuery]) -> list[list[Capture]]:
+        """List money that fits nothing and waits for a person, oldest first; a short page ends."""
+        return await self._desk.list_unmatched(queries)
+
+    async def read_unmatched(self, captures: Sequence[CaptureId]) -> list[Capture | None]:
+        """Read money that waits for a person; None for what does not, or not any more."""
+        return await self._desk.read_unmatched(captures)
 
     async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
         """Record what people decided about unmatched money."""

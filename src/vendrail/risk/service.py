@@ -8,6 +8,7 @@ from uuid import UUID
 from vendrail.api.risk import (
     ListEntry,
     Review,
+    ReviewQuery,
     RiskAnswer,
     RiskLimits,
     RiskQuestion,
@@ -16,6 +17,7 @@ from vendrail.api.risk import (
     subject_hash,
 )
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database, Retry, Transaction
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.vault import Vault
@@ -26,6 +28,7 @@ from vendrail.risk.tally import Tally
 
 _TRIES = 5
 _FORGOTTEN_MAX = 5_000
+_PAGE_MAX = 1_000
 
 
 class RiskService:
@@ -100,10 +103,21 @@ class RiskService:
                 await store.settle_reviews(tx, settled, self.clock.now())
         return statuses
 
-    async def list_reviews(self, merchant: UUID | None, reviews_max: int) -> list[Review]:
-        """List orders that wait for a person, oldest first."""
+    async def list_reviews(self, queries: Sequence[ReviewQuery]) -> list[list[Review]]:
+        """List orders that wait for a person; few pages and each its own, so one by one."""
         async with self._db.reading() as tx:
-            return await store.list_reviews(tx, merchant, max(0, min(reviews_max, 10_000)))
+            return [
+                await store.list_reviews(
+                    tx, replace(query, reviews_max=max(0, min(query.reviews_max, _PAGE_MAX)))
+                )
+                for query in queries
+            ]
+
+    async def read_reviews(self, orders: Sequence[UUID]) -> list[Review | None]:
+        """Read the reviews of orders that wait for a person; None for those that do not."""
+        async with self._db.reading() as tx:
+            found = await store.load_reviews(tx, orders)
+        return [found.get(order) for order in orders]
 
     async def put_list_entries(self, entries: Sequence[ListEntry]) -> list[bool]:
         """Put subjects on lists; true where it is new."""

@@ -7,6 +7,7 @@ from uuid import UUID
 from vendrail.api.risk import (
     ListKind,
     Review,
+    ReviewQuery,
     RiskAnswer,
     RiskDecision,
     RiskLimits,
@@ -230,16 +231,32 @@ async def settle_reviews(tx: Transaction, verdicts: Sequence[Verdict], now: date
     )
 
 
-async def list_reviews(tx: Transaction, merchant: UUID | None, reviews_max: int) -> list[Review]:
-    """List reviews that wait, oldest first."""
+_REVIEW = "select order_id, merchant, amount_minor, currency, reasons, at from risk.review"
+LIST_REVIEWS = {  # By whether one merchant's are asked for: each has an index of what waits.
+    False: f"{_REVIEW} where verdict is null and $1::uuid is null and order_id > $2"
+    " order by order_id limit $3",
+    True: f"{_REVIEW} where verdict is null and merchant = $1 and order_id > $2"
+    " order by order_id limit $3",
+}
+
+
+async def list_reviews(tx: Transaction, query: ReviewQuery) -> list[Review]:
+    """Read a page of reviews that wait, the first placed first."""
     rows = await tx.fetch(
-        "select order_id, merchant, amount_minor, currency, reasons, at from risk.review"
-        " where verdict is null and ($1::uuid is null or merchant = $1)"
-        " order by at, order_id limit $2",
-        merchant,
-        reviews_max,
+        LIST_REVIEWS[query.merchant is not None],
+        query.merchant,
+        query.after or UUID(int=0),
+        query.reviews_max,
     )
     return [Review(*row) for row in rows]
+
+
+async def load_reviews(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, Review]:
+    """Read reviews that wait, by their orders."""
+    rows = await tx.fetch(
+        f"{_REVIEW} where order_id = any($1::uuid[]) and verdict is null", list(orders)
+    )
+    return {row["order_id"]: Review(*row) for row in rows}
 
 
 async def forget(db: Database, day: int, now: datetime, rows_max: int) -> bool:

@@ -29,6 +29,7 @@ from vendrail.api.payments import (
     Callback,
     Payments,
     PresentRequest,
+    UnmatchedQuery,
     UnmatchedVerdict,
 )
 from vendrail.api.risk import Risk, RiskDecision, Verdict
@@ -375,7 +376,8 @@ class Actors:
     async def _settle(self, act: Act) -> None:
         """Look at the desk; match this buyer's odd money to the order, or give it back."""
         order = self.model.orders[act.buyer]
-        listed, _ = await self._ask(Payments, "list_unmatched", 500)
+        query = UnmatchedQuery(captures_max=500)
+        (listed,), _ = await self._ask(Payments, "list_unmatched", [query])
         odd = {(money.number, money.amount_minor) for money in self.model.money.values()
                if not money.fits}  # fmt: skip
         amounts = {amount for _, amount in odd}

@@ -8,7 +8,8 @@ from tests.app.conftest import MISPAID_MINOR
 from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
-from vendrail.api.orders import OrderId
+from vendrail.api.orders import OrderId, SagaQuery
+from vendrail.api.payments import UnmatchedQuery
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import new_id, to_serial
 
@@ -117,7 +118,7 @@ async def test_unmatched_money_is_given_back(world):
     await world.market.run()
 
     assert ["unmatched.refunded"] == await world.acts(act="unmatched.")
-    assert [] == await world.market.payments.list_unmatched(10)
+    assert [[]] == await world.market.payments.list_unmatched([UnmatchedQuery()])
 
 
 async def test_much_money_needs_a_second_person(world):
@@ -134,7 +135,7 @@ async def test_much_money_needs_a_second_person(world):
         await first.send(path, decision="refund", reason="nobody claims it")
         assert "a second person must approve" in first.text
         await first.go(path)
-    assert 1 == len(await world.market.payments.list_unmatched(10))
+    assert 1 == len((await world.market.payments.list_unmatched([UnmatchedQuery()]))[0])
     await first.go("/operator/approvals")
     [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', first.page.text))
     await first.send(approval, decision="approve")
@@ -151,7 +152,7 @@ async def test_much_money_needs_a_second_person(world):
     await world.market.run()
 
     assert 422 == other.page.status_code
-    assert [] == await world.market.payments.list_unmatched(10)
+    assert [[]] == await world.market.payments.list_unmatched([UnmatchedQuery()])
     assert ["unmatched.refunded.proposed", "unmatched.refunded.approved"] == await world.acts(
         act="unmatched."
     )
@@ -175,7 +176,7 @@ async def test_a_proposal_is_refused_or_taken_back(world):
     await other.send(approval, decision="approve")
 
     assert 422 == other.page.status_code
-    assert 1 == len(await world.market.payments.list_unmatched(10))
+    assert 1 == len((await world.market.payments.list_unmatched([UnmatchedQuery()]))[0])
 
 
 async def test_an_approval_wants_a_fresh_proof(world):
@@ -275,7 +276,7 @@ async def test_giving_up_much_money_needs_a_second_person(world, place):
     await first.go(path)
     await first.send(f"{path}/give-up", reason="the keys are lost")
     assert "a second person must approve" in first.text
-    [before] = await world.market.orders.list_sagas(10)
+    [[before]] = await world.market.orders.list_sagas([SagaQuery()])
     await first.go("/operator/approvals")
     [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', first.page.text))
     await first.send(approval, decision="approve")
@@ -283,7 +284,7 @@ async def test_giving_up_much_money_needs_a_second_person(world, place):
     await other.go("/operator/approvals")
     await other.send(approval, decision="approve")
     assert "Approved, and done" in other.text
-    [after] = await world.market.orders.list_sagas(10)
+    [[after]] = await world.market.orders.list_sagas([SagaQuery()])
 
     assert (("stuck", False), ("undoing", True)) == (
         (before.state, before.is_turned),
@@ -304,14 +305,14 @@ async def test_a_stuck_refund_is_not_given_up(world, place, kind):
 
     assert 422 == browser.page.status_code
     assert [] == await world.acts(act="saga.")
-    [saga] = await world.market.orders.list_sagas(10)
+    [[saga]] = await world.market.orders.list_sagas([SagaQuery()])
     assert "stuck" == saga.state
 
 
 async def test_what_goes_on_by_itself_is_not_given_up(world):
     """A purchase that waits shows no such form, and answers that it is not stuck."""
     browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
-    [saga] = await world.market.orders.list_sagas(10)
+    [[saga]] = await world.market.orders.list_sagas([SagaQuery()])
     path = f"/operator/sagas/{to_serial(saga.id)}"
     await browser.go(path)
     assert "/give-up" not in browser.page.text
@@ -320,6 +321,49 @@ async def test_what_goes_on_by_itself_is_not_given_up(world):
     assert 422 == browser.page.status_code
     assert "It is not stuck any more" in browser.text
     assert "paid review" == await world.market.state(world.orders["watched"])
+
+
+CROWDS = {
+    "/operator/reviews": "insert into risk.review (order_id, merchant, amount_minor, currency,"
+    " reasons, at) select gen_random_uuid(), $1, 1990, 'CNY', '{}', now()"
+    " from generate_series(1, 120)",
+    "/operator/sagas": "insert into orders.saga (id, kind, subject, data, state, trace_id,"
+    " started_at, due_at) select gen_random_uuid(), 'refund', $1, '{}', 'stuck', '', now(), now()"
+    " from generate_series(1, 120)",
+    "/operator/unmatched": "insert into payments.capture (id, channel, provider_number, method,"
+    " amount_minor, currency, fit, source, out_trade_no, paid_at, at, trace_id)"
+    " select gen_random_uuid(), $1, n::text, 'alipay', 1990, 'CNY', 'order_unknown', 'query', '',"
+    " now(), now(), '' from generate_series(1, 119) n",
+}
+
+
+@pytest.mark.parametrize("path, kept", [
+    ("/operator/reviews", "merchant={merchant}"),
+    ("/operator/sagas", "state=stuck"),
+    ("/operator/unmatched", "channel=alipay"),
+])  # fmt: skip
+async def test_each_list_goes_on_page_by_page(world, place, path, kept):
+    """120 that wait are shown on three pages, each once, and the filter stays."""
+    of = world.market.channel if path == "/operator/unmatched" else world.market.merchant
+    owner = await connect_once(place.url)
+    await owner.execute(CROWDS[path], of)
+    await owner.close()
+    kept = kept.format(merchant=to_serial(world.market.merchant))
+    browser = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await browser.go(f"{path}?{kept}")
+    pages = []
+    while True:
+        pages.append(re.findall(rf'href="{path}/(\w{{26}})"', browser.page.text))
+        onward = re.search(r'href="([^"]+)" rel="next"', browser.page.text)
+        if onward is None:
+            break
+        assert kept in onward[1]
+        await browser.go(onward[1].replace("&amp;", "&"))
+    shown = [serial for page in pages for serial in page]
+    waiting = 121 if path == "/operator/reviews" else 120
+
+    assert [50, 50, waiting - 100] == [len(page) for page in pages]
+    assert sorted(set(shown)) == shown
 
 
 FORMS = {

@@ -7,6 +7,7 @@ from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.identity import Role
+from vendrail.api.payments import UnmatchedQuery
 from vendrail.kernel.http import Edge
 from vendrail.kernel.ids import to_serial
 
@@ -17,7 +18,7 @@ async def addresses(world, place) -> list[str]:
     """Let one of each wait at the desks, and give the pages that are looked at."""
     watched = world.orders["watched"]
     stuck = await stick(place, watched)
-    [money] = await world.market.payments.list_unmatched(10)
+    [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",

@@ -11,11 +11,13 @@ from vendrail.api.orders.charges import ChargePlacement as ChargePlacement
 from vendrail.api.orders.charges import ChargeStatus as ChargeStatus
 from vendrail.api.orders.charges import PlaceCharge as PlaceCharge
 from vendrail.api.orders.sagas import GiveUpStatus as GiveUpStatus
+from vendrail.api.orders.sagas import SagaQuery as SagaQuery
 from vendrail.api.orders.sagas import SagaView as SagaView
 from vendrail.api.orders.states import OrderId as OrderId
 from vendrail.api.orders.states import OrderState as OrderState
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
+from vendrail.kernel.saga import SagaState
 
 
 class PlaceOrder(Record, frozen=True):
@@ -378,8 +380,12 @@ class Orders(Protocol):
         """Read sagas by their own ids; None for one that has ended, or never was."""
         ...
 
-    async def list_sagas(self, sagas_max: int) -> list[SagaView]:
-        """List sagas that have not ended, oldest first."""
+    async def list_sagas(self, queries: Sequence[SagaQuery]) -> list[list[SagaView]]:
+        """List sagas that have not ended, the oldest first; a short page is the last."""
+        ...
+
+    async def count_sagas(self, states: Sequence[SagaState]) -> list[int]:
+        """Count sagas that have not ended by state, up to a thousand of each."""
         ...
 
     async def request_lookup_codes(self, requests: Sequence[LookupRequest]) -> list[bool]:

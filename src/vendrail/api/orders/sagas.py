@@ -5,6 +5,15 @@ from enum import StrEnum
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.saga import SagaState
+
+
+class SagaQuery(Record, frozen=True):
+    """A page of the sagas that have not ended, in the order of what they are about."""
+
+    state: SagaState | None = None
+    after: UUID | None = None  # The last saga of the page before.
+    sagas_max: int = 50
 
 
 class SagaView(Record, frozen=True):

@@ -239,6 +239,14 @@ class CloseStatus(StrEnum):
     UNKNOWN = "unknown"  # A provider did not answer: not assumed, ask again later.
 
 
+class UnmatchedQuery(Record, frozen=True):
+    """A page of the money that waits for a person, oldest first."""
+
+    channel: ChannelId | None = None  # Of this channel alone.
+    after: CaptureId | None = None  # The last one of the page before.
+    captures_max: int = 50
+
+
 class UnmatchedVerdict(Record, frozen=True):
     """What a person decided about unmatched money: an order to fill, or None: give it back."""
 
@@ -337,8 +345,12 @@ class Payments(Protocol):
         """
         ...
 
-    async def list_unmatched(self, captures_max: int) -> list[Capture]:
-        """List money that fits nothing and waits for a person, oldest first."""
+    async def list_unmatched(self, queries: Sequence[UnmatchedQuery]) -> list[list[Capture]]:
+        """List money that fits nothing and waits for a person, oldest first; a short page ends."""
+        ...
+
+    async def read_unmatched(self, captures: Sequence[CaptureId]) -> list[Capture | None]:
+        """Read money that waits for a person; None for what does not, or not any more."""
         ...
 
     async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:

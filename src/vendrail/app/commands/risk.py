@@ -10,6 +10,7 @@ from vendrail.api.risk import (
     ListEntry,
     ListKind,
     Review,
+    ReviewQuery,
     Risk,
     RiskDecision,
     Verdict,
@@ -17,6 +18,7 @@ from vendrail.api.risk import (
 )
 from vendrail.app.acts import record_act
 from vendrail.app.opened import opened_house, run
+from vendrail.app.paging import read_pages
 from vendrail.app.serials import read_serial
 from vendrail.app.terminal import (
     Json,
@@ -53,7 +55,13 @@ def risk() -> None:
 async def _reviews(merchant: UUID | None, reviews_max: int) -> list[Review]:
     async with opened_house() as house:
         service: Risk = house.api(Risk)
-        return await service.list_reviews(merchant, reviews_max)
+
+        async def read(last: Review | None, size: int) -> list[Review]:
+            query = ReviewQuery(merchant, last.order if last else None, size)
+            [page] = await service.list_reviews([query])
+            return page
+
+        return await read_pages(read, reviews_max)
 
 
 @app.command()

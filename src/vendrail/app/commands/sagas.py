@@ -5,9 +5,10 @@ from uuid import UUID
 
 import typer
 
-from vendrail.api.orders import GiveUpStatus, OrderId, Orders, SagaView
+from vendrail.api.orders import GiveUpStatus, OrderId, Orders, SagaQuery, SagaView
 from vendrail.app.acts import record_act
 from vendrail.app.opened import opened_house, run
+from vendrail.app.paging import read_pages
 from vendrail.app.serials import read_serial
 from vendrail.app.terminal import (
     Json,
@@ -21,6 +22,7 @@ from vendrail.app.terminal import (
 )
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import to_serial
+from vendrail.kernel.saga import SagaState
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -36,8 +38,13 @@ def sagas() -> None:
 async def _list(sagas_max: int, *, only_stuck: bool) -> list[SagaView]:
     async with opened_house() as house:
         orders: Orders = house.api(Orders)
-        found = await orders.list_sagas(sagas_max)
-        return [saga for saga in found if saga.state == "stuck" or not only_stuck]
+        state = SagaState.STUCK if only_stuck else None
+
+        async def read(last: SagaView | None, size: int) -> list[SagaView]:
+            [page] = await orders.list_sagas([SagaQuery(state, last.id if last else None, size)])
+            return page
+
+        return await read_pages(read, sagas_max)
 
 
 @app.command("list")

@@ -9,11 +9,13 @@ from vendrail.api.payments import (
     Capture,
     CaptureId,
     Payments,
+    UnmatchedQuery,
     UnmatchedStatus,
     UnmatchedVerdict,
 )
 from vendrail.app.acts import record_act
 from vendrail.app.opened import opened_house, run
+from vendrail.app.paging import read_pages
 from vendrail.app.serials import read_serial
 from vendrail.app.terminal import (
     Json,
@@ -51,7 +53,13 @@ def unmatched() -> None:
 async def _list(captures_max: int) -> list[Capture]:
     async with opened_house() as house:
         payments: Payments = house.api(Payments)
-        return await payments.list_unmatched(captures_max)
+
+        async def read(last: Capture | None, size: int) -> list[Capture]:
+            query = UnmatchedQuery(None, last.id if last else None, size)
+            [page] = await payments.list_unmatched([query])
+            return page
+
+        return await read_pages(read, captures_max)
 
 
 @app.command("list")

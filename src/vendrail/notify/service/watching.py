@@ -6,13 +6,14 @@ from uuid import UUID
 
 from vendrail.api.catalog import Catalog, LowStockQuery, MerchantId
 from vendrail.api.identity import Identity, PeopleQuery, Person
-from vendrail.api.orders import Orders
-from vendrail.api.payments import Payments
+from vendrail.api.orders import Orders, SagaQuery
+from vendrail.api.payments import Payments, UnmatchedQuery
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.saga import SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.notify import concerns, store
 from vendrail.notify.concerns import LIFE_S, TEMPLATES, Concern
@@ -89,9 +90,14 @@ class Watching:
 
     async def _stand(self) -> list[Concern]:
         now, settings = self._clock.now(), self._settings
-        sagas = await self._orders.list_sagas(_SAGAS_MAX)
-        found = concerns.of_sagas(sagas, now, settings.saga_wait_s)
-        unmatched = await self._payments.list_unmatched(_CAPTURES_MAX)
+        stuck, oldest = await self._orders.list_sagas(
+            [SagaQuery(SagaState.STUCK, sagas_max=_SAGAS_MAX), SagaQuery(sagas_max=_SAGAS_MAX)]
+        )
+        sagas = {each.id: each for each in (*stuck, *oldest)}
+        found = concerns.of_sagas(sagas.values(), now, settings.saga_wait_s)
+        [unmatched] = await self._payments.list_unmatched(
+            [UnmatchedQuery(captures_max=_CAPTURES_MAX)]
+        )
         found += concerns.of_captures(unmatched, now, settings.unmatched_wait_s)
         accounts = await self._payments.list_channels()
         health = await self._payments.read_health([each.id for each in accounts])

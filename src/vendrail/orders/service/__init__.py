@@ -28,6 +28,7 @@ from vendrail.api.orders import (
     RefundOrder,
     RefundOrderStatus,
     RefundView,
+    SagaQuery,
     SagaView,
     SalesQuery,
     SalesSum,
@@ -49,7 +50,7 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
-from vendrail.kernel.saga import Saga, SagaLog
+from vendrail.kernel.saga import Saga, SagaLog, SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
 from vendrail.orders import decide, store
@@ -380,9 +381,13 @@ class OrdersService:
         """Read sagas by their own ids; None for one that has ended, or never was."""
         return await self._unended.read_sagas(sagas)
 
-    async def list_sagas(self, sagas_max: int) -> list[SagaView]:
-        """List sagas that have not ended, oldest first."""
-        return await self._unended.list_sagas(sagas_max)
+    async def list_sagas(self, queries: Sequence[SagaQuery]) -> list[list[SagaView]]:
+        """List sagas that have not ended, the oldest first; a short page is the last."""
+        return await self._unended.list_sagas(queries)
+
+    async def count_sagas(self, states: Sequence[SagaState]) -> list[int]:
+        """Count sagas that have not ended by state, up to a thousand of each."""
+        return await self._unended.count_sagas(states)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read `OrderEvent`s after a cursor."""

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from vendrail.api.orders import GiveUpStatus, OrderId, OrderState, SagaView
+from vendrail.api.orders import GiveUpStatus, OrderId, OrderState, SagaQuery, SagaView
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import derive
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.saga import SagaLog, SagaState
 from vendrail.orders import decide, store
+
+_PAGE_MAX = 1_000
+_COUNTED_MAX = 1_000
 
 
 class Unended:
@@ -84,10 +88,19 @@ class Unended:
             rows = await store.load_sagas(tx, sagas)
         return [_view(rows[id]) if id in rows else None for id in sagas]
 
-    async def list_sagas(self, sagas_max: int) -> list[SagaView]:
-        """List sagas that have not ended, oldest first."""
+    async def list_sagas(self, queries: Sequence[SagaQuery]) -> list[list[SagaView]]:
+        """Read pages; few and each its own, so one by one."""
+        pages = []
+        for query in queries:
+            bounded = replace(query, sagas_max=max(0, min(query.sagas_max, _PAGE_MAX)))
+            async with self._db.reading() as tx:
+                pages.append([_view(row) for row in await store.list_sagas(tx, bounded)])
+        return pages
+
+    async def count_sagas(self, states: Sequence[SagaState]) -> list[int]:
+        """Count sagas that have not ended by state, up to a thousand of each."""
         async with self._db.reading() as tx:
-            return [_view(row) for row in await store.list_sagas(tx, sagas_max)]
+            return [await store.count_sagas(tx, state, _COUNTED_MAX) for state in states]
 
 
 def _view(row: Row) -> SagaView:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from vendrail.api.payments import UnmatchedQuery
 from vendrail.payments.store.base import Row, Transaction, columns, sorted_columns
 
 # Confirmations.
@@ -160,22 +161,27 @@ async def settle_refunds(
 # The unmatched desk.
 
 
-async def list_unmatched(tx: Transaction, rows_max: int) -> list[Row]:
-    """List money that fits nothing, and what the provider disputes, oldest first."""
-    return await tx.fetch(
-        "(select c.*, null::text as dispute from payments.capture c where c.fit <> 'fits'"
-        " and not exists (select 1 from payments.verdict v where v.capture_id = c.id)"
-        " and not exists (select 1 from payments.confirmation f where f.capture_id = c.id"
-        "  and f.state <> 'confirmed')"
-        " order by c.id limit $1)"
-        " union all"
-        " (select c.*, f.problem from payments.confirmation f"
-        " join payments.capture c on c.id = f.capture_id where f.state = 'disputed'"
-        " and not exists (select 1 from payments.verdict v where v.capture_id = c.id)"
-        " order by f.capture_id limit $1)"
-        " order by id limit $1",
-        rows_max,
-    )
+LIST_UNMATCHED = (
+    "(select c.*, null::text as dispute from payments.capture c where c.fit <> 'fits'"
+    " and c.id > $1 and ($2::uuid is null or c.channel = $2)"
+    " and not exists (select 1 from payments.verdict v where v.capture_id = c.id)"
+    " and not exists (select 1 from payments.confirmation f where f.capture_id = c.id"
+    "  and f.state <> 'confirmed')"
+    " order by c.id limit $3)"
+    " union all"
+    " (select c.*, f.problem from payments.confirmation f"
+    " join payments.capture c on c.id = f.capture_id where f.state = 'disputed'"
+    " and f.capture_id > $1 and ($2::uuid is null or c.channel = $2)"
+    " and not exists (select 1 from payments.verdict v where v.capture_id = c.id)"
+    " order by f.capture_id limit $3)"
+    " order by id limit $3"
+)
+
+
+async def list_unmatched(tx: Transaction, query: UnmatchedQuery) -> list[Row]:
+    """Read a page of money that fits nothing, and of what the provider disputes, oldest first."""
+    after = query.after or UUID(int=0)
+    return await tx.fetch(LIST_UNMATCHED, after, query.channel, query.captures_max)
 
 
 async def read_unmatched(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission, ProposalState
+from vendrail.api.payments import UnmatchedQuery
+from vendrail.api.risk import ReviewQuery
 from vendrail.kernel.saga import SagaState
 from vendrail.web.console.caller import OPERATOR, Caller
 from vendrail.web.console.desk import Desk, Entry
@@ -13,7 +15,6 @@ from vendrail.web.languages import message
 from vendrail.web.storefront.front import Page
 
 _COUNTED_MAX = 100
-_SAGAS_READ_MAX = 1_000
 _WAITING = (ProposalState.OPEN, ProposalState.APPROVED)
 
 Count = Callable[[], Awaitable[int]]
@@ -52,14 +53,17 @@ class Home:
         )
 
     async def _reviews(self) -> int:
-        return len(await self._apis.risk.list_reviews(None, _COUNTED_MAX))
+        [found] = await self._apis.risk.list_reviews([ReviewQuery(reviews_max=_COUNTED_MAX)])
+        return len(found)
 
     async def _unmatched(self) -> int:
-        return len(await self._apis.payments.list_unmatched(_COUNTED_MAX))
+        query = UnmatchedQuery(captures_max=_COUNTED_MAX)
+        [found] = await self._apis.payments.list_unmatched([query])
+        return len(found)
 
     async def _stuck(self) -> int:
-        found = await self._apis.orders.list_sagas(_SAGAS_READ_MAX)
-        return sum(each.state == SagaState.STUCK for each in found)
+        [count] = await self._apis.orders.count_sagas([SagaState.STUCK])
+        return count
 
     async def _proposals(self) -> int:
         views = await self._apis.identity.list_proposals(None, _COUNTED_MAX)

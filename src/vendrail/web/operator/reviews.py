@@ -1,12 +1,13 @@
 """Reviews: paid orders that wait for a person, who releases or refuses them."""
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.orders import OrderId
-from vendrail.api.risk import Review, RiskDecision, Verdict, VerdictStatus
+from vendrail.api.risk import ReviewQuery, RiskDecision, Verdict, VerdictStatus
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
@@ -16,7 +17,7 @@ from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/reviews"
-_SHOWN_MAX = 100
+_SHOWN_MAX = 50
 _RELEASED, _REFUSED = "review.released", "review.refused"
 _SAID = {
     VerdictStatus.SETTLED: Said.DONE,
@@ -51,12 +52,18 @@ class Reviews:
         """List what waits, oldest first."""
         names = await self._files.merchant_names()
         wanted = read_id(caller.asked("merchant"))
-        found = await self._risk.list_reviews(wanted, _SHOWN_MAX + 1)
+        query = ReviewQuery(wanted, read_id(caller.asked("after")), _SHOWN_MAX + 1)
+        [found] = await self._risk.list_reviews([query])
+        next_page = ""
+        if len(found) > _SHOWN_MAX:
+            found = found[:_SHOWN_MAX]
+            kept = {"merchant": to_serial(wanted)} if wanted else {}
+            next_page = f"{_PATH}?{urlencode(kept | {'after': to_serial(found[-1].order)})}"
         return self._desk.page(
             caller,
             "operator/reviews.html",
-            reviews=found[:_SHOWN_MAX],
-            has_more=len(found) > _SHOWN_MAX,
+            reviews=found,
+            next_page=next_page,
             names=names,
             wanted=wanted,
             done=self._deeds.said(caller),
@@ -70,8 +77,7 @@ class Reviews:
         file = await self._files.read(read_id(caller.part("order")))
         if file is None:
             return self._desk.problem(caller.request, 404, caller)
-        reviews = await self._risk.list_reviews(file.view.merchant, 10_000)
-        review: Review | None = next((r for r in reviews if r.order == file.view.id), None)
+        [review] = await self._risk.read_reviews([file.view.id])
         return self._desk.page(
             caller,
             "operator/review.html",

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.orders import GiveUpStatus, OrderId, SagaView
+from vendrail.api.orders import GiveUpStatus, OrderId, SagaQuery, SagaView
 from vendrail.kernel.ids import to_serial
+from vendrail.kernel.saga import SagaState
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
@@ -15,8 +16,8 @@ from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/sagas"
-_READ_MAX, _SHOWN_MAX = 1_000, 100
-_STATES = ("stuck", "waiting", "undoing", "running")
+_SHOWN_MAX, _COUNTED_MAX = 50, 1_000
+_COUNTED = (SagaState.STUCK, SagaState.WAITING, SagaState.UNDOING)  # Those that run come and go.
 _RETRIED, _GIVEN_UP = "saga.retried", "saga.given_up"
 _SAID = {
     GiveUpStatus.GIVEN_UP: Said.DONE,
@@ -53,16 +54,23 @@ class Sagas:
 
     async def table(self, caller: Caller) -> Page:
         """List what is stuck, or what else has not ended, oldest first."""
-        state = caller.asked("state") or "stuck"
-        found = await self._orders.list_sagas(_READ_MAX)
-        fitting = [each for each in found if state in ("all", each.state)]
+        asked = caller.asked("state") or "stuck"
+        state = SagaState(asked) if asked in {each.value for each in SagaState} else None
+        query = SagaQuery(state, read_id(caller.asked("after")), _SHOWN_MAX + 1)
+        [found] = await self._orders.list_sagas([query])
+        counts = await self._orders.count_sagas(_COUNTED)
+        shown, next_page = "all" if state is None else state.value, ""
+        if len(found) > _SHOWN_MAX:
+            found = found[:_SHOWN_MAX]
+            next_page = f"{_PATH}?state={shown}&after={to_serial(found[-1].id)}"
         return self._desk.page(
             caller,
             "operator/sagas.html",
-            sagas=fitting[:_SHOWN_MAX],
-            has_more=len(fitting) > _SHOWN_MAX or len(found) == _READ_MAX,
-            counts={name: sum(s.state == name for s in found) for name in _STATES},
-            state=state,
+            sagas=found,
+            next_page=next_page,
+            counts={each.value: count for each, count in zip(_COUNTED, counts, strict=True)},
+            counted_max=_COUNTED_MAX,
+            state=shown,
             done=self._deeds.said(caller),
         )
 

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.orders import OrderId, OrderQuery, OrderState, SoldOrder, SoldOrderQuery
-from vendrail.api.payments import Capture, CaptureId, UnmatchedStatus, UnmatchedVerdict
+from vendrail.api.payments import (
+    Capture,
+    CaptureId,
+    UnmatchedQuery,
+    UnmatchedStatus,
+    UnmatchedVerdict,
+)
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
@@ -18,7 +25,7 @@ from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/unmatched"
-_SHOWN_MAX = 100
+_SHOWN_MAX = 50
 _LOOKED_AT_MAX = 200
 _SUGGESTED_MAX = 5
 _BEFORE, _AFTER = timedelta(hours=24), timedelta(minutes=5)
@@ -57,24 +64,34 @@ class Unmatched:
 
     async def table(self, caller: Caller) -> Page:
         """List money that waits, oldest first."""
-        found = await self._payments.list_unmatched(_SHOWN_MAX + 1)
-        channels = sorted({each.channel_name for each in found})
-        channel = caller.asked("channel")
-        shown = [each for each in found[:_SHOWN_MAX] if channel in ("", each.channel_name)]
+        known = {each.name: each.id for each in await self._payments.list_channels()}
+        channel = name if (name := caller.asked("channel")) in known else ""
+        after = read_id(caller.asked("after"))
+        query = UnmatchedQuery(
+            known.get(channel), CaptureId(after) if after else None, _SHOWN_MAX + 1
+        )
+        [found] = await self._payments.list_unmatched([query])
+        next_page = ""
+        if len(found) > _SHOWN_MAX:
+            found = found[:_SHOWN_MAX]
+            kept = {"channel": channel} if channel else {}
+            next_page = f"{_PATH}?{urlencode(kept | {'after': to_serial(found[-1].id)})}"
         return self._desk.page(
             caller,
             "operator/unmatched.html",
-            captures=shown,
-            channels=channels,
+            captures=found,
+            channels=sorted(known),
             channel=channel,
-            has_more=len(found) > _SHOWN_MAX,
+            next_page=next_page,
             done=self._deeds.said(caller),
         )
 
     async def _find(self, caller: Caller) -> Capture | None:
         wanted = read_id(caller.part("capture"))
-        found = await self._payments.list_unmatched(10_000) if wanted else []
-        return next((each for each in found if each.id == wanted), None)
+        if wanted is None:
+            return None
+        [found] = await self._payments.read_unmatched([CaptureId(wanted)])
+        return found
 
     async def show(self, caller: Caller) -> Page:
         """Show the money, orders that it may be for, and the decision."""
