@@ -34,7 +34,7 @@ async def join(market, email, role, locale="en"):
 
 def of_staff(mails):
     """The letters that tell of what stands: to whom, and what."""
-    words = ("Running out", "库存不足", "needs a person")
+    words = ("Running out", "库存不足", "for a person")
     return [
         (mail["To"], mail.get_body(("plain",)).get_content())
         for mail in mails
