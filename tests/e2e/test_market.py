@@ -13,7 +13,7 @@ import httpx
 import pyotp
 import pytest
 from playwright.async_api import Locator, Page
-from tests.demo.conftest import RunningDemo, clean_environment
+from tests.demo.conftest import RunningDemo, clean_environment, free_port
 from tests.e2e.scanner import scan
 
 pytestmark = [
@@ -30,6 +30,19 @@ KEYS = [f"TIDE-{number:04d}-{number * 7919 % 10_000:04d}" for number in range(1_
 AGAIN = 3
 SLOW_BYTES_PER_S = 20_000
 PATIENCE_S = 30
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A marketplace of its own: what is sold here shows on no page that others look at."""
+    home = tmp_path_factory.mktemp("market") / "home"
+    demo = RunningDemo(home, free_port(), VENDRAIL_WEB_PROOF_NUMBERS_MAX="0")
+    try:
+        demo.wait_open()
+        yield demo
+        demo.stop()
+    finally:
+        demo.kill()
 
 
 def command(demo: RunningDemo, *words: str) -> Any:
