@@ -24,8 +24,9 @@ PAGES = (
     "/channels",
     "/people",
     "/log",
+    "/system",
 )
-NAMED = ("/channels", "/people", "/log")  # They show names and addresses in no language.
+NAMED = ("/channels", "/people", "/log", "/system")  # They show names and addresses in no language.
 EXPECTED = ("(Not Found)", "(Unprocessable Entity)", "(Unprocessable Content)")
 
 

@@ -6,6 +6,7 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
@@ -32,8 +33,11 @@ MakeGate = Callable[[Callable[[], bool]], Gate]
 class Faces:
     """Builds the faces of one process; their limits hold over all processes together."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(
+        self, house: House, render_metrics: Callable[[], Awaitable[bytes]] | None = None
+    ) -> None:
         self._house = house
+        self._render_metrics = render_metrics or house.metrics.render
         self._metrics = house.metrics
         self._apis = (house.api(Catalog), house.api(Orders), house.api(Payments))
 
@@ -90,7 +94,15 @@ class Faces:
         api = self._house.api
         catalog, orders, payments = self._apis
         return Apis(
-            api(Identity), catalog, orders, payments, api(Risk), api(Settlement), api(Ledger)
+            api(Identity),
+            catalog,
+            orders,
+            payments,
+            api(Risk),
+            api(Settlement),
+            api(Ledger),
+            api(Notify),
+            self._render_metrics,
         )
 
     def _gate(self, numbers_max: int, free_per_minute: int) -> MakeGate | None:

@@ -1,6 +1,7 @@
 """What the metrics ask at each scrape, and what readiness means."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 from vendrail.api.ledger import Chart, EntryQuery, Ledger
 from vendrail.app.clearing import ENTRIES_MAX, since
@@ -16,20 +17,24 @@ _CLEARING = tuple(
     for currency in EXPONENTS
     for account in (Chart(currency).refund_clearing(), Chart(currency).suspense_unmatched())
 )
+_SIZE = "select pg_database_size(current_database()), current_setting('server_version')"
+_SIZE_KEPT = timedelta(minutes=1)
 
 
 class Gauges:
-    """Fills the gauges that change by themselves: pools, sagas, events, clearing accounts."""
+    """Fills the gauges that change by themselves: pools, database, sagas, events, clearing."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._metrics = house.metrics
+        self._sized_at: datetime | None = None
 
     async def refresh(self) -> None:
         """Ask everything once: called before each scrape."""
         for name, database in self._house.databases.items():
             for state, value in zip(("open", "idle", "most"), database.pool_use(), strict=True):
                 self._metrics.put("vendrail_pool_connections", value, name, state)
+        await self._put_database()
         orders = self._house.services.get("orders")
         if orders is not None:
             await self._put_sagas(orders)
@@ -38,6 +43,18 @@ class Gauges:
             await self._put_letters(notify)
         if "ledger" in self._house.services:
             await self._put_clearing(self._house.api(Ledger))
+
+    async def _put_database(self) -> None:
+        """Tell of the database that this process has; its size is asked for once a minute."""
+        now = self._house.clock.now()
+        if not self._house.databases or (self._sized_at and now - self._sized_at < _SIZE_KEPT):
+            return
+        database = next(iter(self._house.databases.values()))
+        async with database.reading() as tx:
+            size, version = (await tx.fetch(_SIZE))[0]
+        self._sized_at = now
+        self._metrics.put("vendrail_database_bytes", size)
+        self._metrics.put("vendrail_database_info", 1, version)
 
     async def _put_sagas(self, orders: OrdersService) -> None:
         now, put = self._house.clock.now(), self._metrics.put

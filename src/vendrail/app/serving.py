@@ -165,7 +165,7 @@ def assemble(
     ]
     platform = house.platform
     options: dict[str, Any] = {}
-    built = Faces(house) if faces else None
+    built = Faces(house, render_metrics) if faces else None
     if built is not None and "web" in faces:
         web = built.web(more)
         handlers += web.handlers

@@ -29,6 +29,7 @@ from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.reviews import Reviews
 from vendrail.web.operator.sagas import Sagas
+from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
 from vendrail.web.storefront.front import Front
 
@@ -47,6 +48,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
         Channels(desk, deeds),
         People(desk),
         AuditLog(desk, files),
+        System(desk),
     ]
 
 

@@ -14,10 +14,12 @@ from litestar import Litestar
 from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Actor, ActorKind, ActQuery, Identity, Invitation, Role
 from vendrail.api.ledger import Ledger
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.app.gauges import Gauges
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import new_id
@@ -166,8 +168,9 @@ class World:
 
 def make_app(house: House, home, **settings) -> Litestar:
     """Build the web face of a house."""
-    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger)
-    apis = Apis(*map(house.api, kinds))
+    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify)
+    house.metrics.ask_at_scrape(Gauges(house).refresh)
+    apis = Apis(*map(house.api, kinds), house.metrics.render)
     web = build_routes(
         apis.catalog,
         apis.orders,

@@ -35,6 +35,7 @@ async def addresses(world, place) -> list[str]:
         *(f"/operator/channels/new?kind={kind}" for kind in ("alipay", "epay")),
         f"/operator/channels/{to_serial(world.market.channel)}",
         f"/operator/channels/{to_serial(world.market.channel)}?said=changed",
+        "/operator/system",
     ]
 
 

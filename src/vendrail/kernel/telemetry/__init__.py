@@ -3,6 +3,7 @@
 from vendrail.kernel.telemetry.logs import SERVER_LOGS, init_logs, mask, mask_text, request_id
 from vendrail.kernel.telemetry.loop import watch_loop
 from vendrail.kernel.telemetry.metrics import METRICS, Metric, Metrics
+from vendrail.kernel.telemetry.readings import Readings, Spread
 from vendrail.kernel.telemetry.traces import (
     Scope,
     current_trace_id,
@@ -24,7 +25,9 @@ __all__ = [
     "SERVER_LOGS",
     "Metric",
     "Metrics",
+    "Readings",
     "Scope",
+    "Spread",
     "current_trace_id",
     "init_logs",
     "init_tracing",

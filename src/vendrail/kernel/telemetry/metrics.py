@@ -178,6 +178,8 @@ METRICS = (
         (),
         "How late the event loop woke up, at worst in the last ten seconds.",
     ),
+    Metric("vendrail_database_bytes", "gauge", (), "Size of the database on disk."),
+    Metric("vendrail_database_info", "gauge", ("version",), "Always 1: which PostgreSQL there is."),
     Metric("vendrail_info", "gauge", ("version",), "Always 1: which version runs."),
 )
 

@@ -1,10 +1,12 @@
 """The services that the consoles use."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
@@ -22,3 +24,5 @@ class Apis:
     risk: Risk
     settlement: Settlement
     ledger: Ledger
+    notify: Notify
+    render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
