@@ -169,6 +169,7 @@ def _pools(read: Readings) -> list[tuple[str, int, int, int]]:
 
 def span(seconds: float) -> str:
     """Write a length of time shortly, with three digits at most."""
+    seconds = max(0.0, seconds)  # Clocks of two machines may differ a little.
     if seconds < 1:
         return f"{seconds * 1_000:.3g} ms"
     for unit, size_s, until_s in (("s", 1, 60), ("min", 60, 3_600), ("h", 3_600, 172_800)):
