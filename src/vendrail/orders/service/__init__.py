@@ -10,6 +10,7 @@ from vendrail.api.orders import (
     Addressee,
     CancelStatus,
     ChargePlacement,
+    ChargeStatus,
     FoundOrder,
     GiveUpStatus,
     LookupCode,
@@ -127,6 +128,8 @@ class OrdersService:
         )
         self.wakeups = wakeups
         self.clock = clock
+        # So that the first one is a change.
+        metrics.count("vendrail_charges_total", ChargeStatus.PLACED.value, by=0)
 
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
         """Screen, hold stock, write, and open the first attempt."""
