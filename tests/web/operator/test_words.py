@@ -1,0 +1,33 @@
+"""The log says acts in words: each that is written anywhere has its own."""
+
+import re
+from pathlib import Path
+
+import vendrail
+from vendrail.web.operator.audit import _KINDS
+
+ROOT = Path(vendrail.__file__).parent
+ROOMS = ("identity/service", "web/console", "web/merchant", "web/operator")
+TEMPLATES = ROOT / "web/templates/operator"
+
+
+def acts() -> set[str]:
+    """Gather the names of acts from the rooms that write them."""
+    name = re.compile(rf'"((?:{"|".join(_KINDS)}|content|recovery_codes)\.[a-z_]+)"')
+    files = [path for room in ROOMS for path in (ROOT / room).glob("**/*.py")]
+    return {found for path in files for found in name.findall(path.read_text("utf-8"))}
+
+
+def test_every_act_of_the_log_is_said_in_words():
+    """An act without words would be read as its code, in no language."""
+    words = (TEMPLATES / "parts.html").read_text("utf-8")
+
+    assert len(acts()) > 30
+    assert [] == [each for each in sorted(acts()) if f'"{each}": _(' not in words]
+
+
+def test_every_kind_of_act_is_said_in_words():
+    """What the log is filtered by is in the reader's language too."""
+    words = (TEMPLATES / "log.html").read_text("utf-8")
+
+    assert [] == [each for each in _KINDS if f'"{each}": _(' not in words]
