@@ -65,6 +65,8 @@ async def test_an_invitation_ends(world):
 
     assert ProofStatus.REFUSED is (await world.use(late.token)).status
     assert [ChangeStatus.NOT_FOUND, ChangeStatus.CHANGED] == statuses
+    [[act]] = await world.identity.list_acts([ActQuery(None, 9, act="invitation.withdrawn")])
+    assert {"role": link.role.value} == act.before
     assert ProofStatus.REFUSED is (await world.use(gone.token)).status
 
 

@@ -39,6 +39,7 @@ async def test_a_review_is_released_and_delivered(world):
     )
     assert f"order:{to_serial(order)}" == act.subject
     assert "10.0.0.1" == act.by.origin.address
+    assert ("waiting", "released") == (act.before["review"], act.after["review"])
 
 
 async def test_a_review_is_refused_and_refunded(world):
@@ -103,7 +104,12 @@ async def test_unmatched_money_is_matched_to_an_order(world):
 
     assert "/operator/unmatched" == browser.path
     assert "delivered" == await world.market.state(world.orders["expired"])
-    assert ["unmatched.matched"] == await world.acts(act="unmatched.")
+    [[act]] = await world.identity.list_acts([ActQuery(None, 9, act="unmatched.")])
+    assert ("unmatched.matched", "order_unknown", "matched") == (
+        act.act,
+        act.before["fit"],
+        act.after["fit"],
+    )
 
 
 async def test_unmatched_money_is_given_back(world):
@@ -205,7 +211,12 @@ async def test_a_waiting_saga_looks_again(world):
     await browser.send(path, reason="the provider is back")
 
     assert "/operator/sagas" == browser.path
-    assert ["saga.retried"] == await world.acts(act="saga.")
+    [[act]] = await world.identity.list_acts([ActQuery(None, 9, act="saga.")])
+    assert ("saga.retried", "waiting", "waiting") == (
+        act.act,
+        act.before["state"],
+        act.after["state"],
+    )
 
 
 async def stick(place, order, kind="purchase"):
@@ -290,7 +301,13 @@ async def test_giving_up_much_money_needs_a_second_person(world, place):
         (before.state, before.is_turned),
         (after.state, after.is_turned),
     )
-    assert ["saga.given_up.proposed", "saga.given_up.approved"] == await world.acts(act="saga.")
+    [[approved, proposed]] = await world.identity.list_acts([ActQuery(None, 9, act="saga.")])
+    assert ("saga.given_up.proposed", "stuck") == (proposed.act, proposed.before["saga"])
+    assert ("saga.given_up.approved", "open", "approved") == (
+        approved.act,
+        approved.before["proposal"],
+        approved.after["proposal"],
+    )
 
 
 @pytest.mark.parametrize("kind", ["refund", "surplus"])

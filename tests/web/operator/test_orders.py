@@ -5,7 +5,7 @@ import re
 from tests.web.console.conftest import make_app
 
 from vendrail.api.catalog import KeyIntake, KeyLine
-from vendrail.api.identity import Role
+from vendrail.api.identity import ActQuery, Role
 from vendrail.kernel.ids import new_id, to_serial
 
 
@@ -83,6 +83,8 @@ async def test_a_part_is_given_back(world):
     [refunds] = await world.market.orders.read_refunds([order])
 
     assert [500] == [each.amount_minor for each in refunds]
+    [acts] = await world.identity.list_acts([ActQuery(None, 9, act="order.refunded")])
+    assert ("1990", "1490") == (acts[-1].before["left_minor"], acts[-1].after["left_minor"])
     assert "fi@rail.example" == await world.person_of(refunds[0].id)
 
 

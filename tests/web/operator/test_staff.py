@@ -2,7 +2,7 @@
 
 import re
 
-from vendrail.api.identity import Role
+from vendrail.api.identity import ActQuery, Role
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import to_serial
 
@@ -57,7 +57,11 @@ async def test_a_locked_person_is_out(world):
     await other.sign_in("su@rail.example")
 
     assert "/console/code" == other.path
-    assert {"person.locked", "person.unlocked"} <= set(await world.acts(act="person."))
+    [acts] = await world.identity.list_acts([ActQuery(None, 9, act="person.")])
+    assert [
+        ("person.unlocked", {"state": "locked"}, {"state": "active"}),
+        ("person.locked", {"state": "active"}, {"state": "locked"}),
+    ] == [(each.act, each.before, each.after) for each in acts]
 
 
 async def test_one_administrator_stays(world):

@@ -81,6 +81,7 @@ class Proposal(Record, frozen=True):
     reason: str
     by: Actor
     merchant: UUID | None = None
+    before: dict[str, str] = {}  # What it changes, as it stood; for the log alone.
 
 
 class ProposalState(StrEnum):

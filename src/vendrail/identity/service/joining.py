@@ -280,11 +280,17 @@ class JoiningService:
         ground, statuses = self._ground, []
         async with ground.db.transaction() as tx:
             for link, merchant in withdrawn:
-                email = await links.withdraw(tx, link, merchant, ground.clock.now())
-                if email is None:
+                row = await links.withdraw(tx, link, merchant, ground.clock.now())
+                if row is None:
                     statuses.append(ChangeStatus.NOT_FOUND)
                     continue
-                act = ground.act(by, "invitation.withdrawn", f"person:{email}", merchant)
+                act = ground.act(
+                    by,
+                    "invitation.withdrawn",
+                    f"person:{row['email']}",
+                    merchant,
+                    before={"role": row["role"] or ""},
+                )
                 await ground.write_acts(tx, [act])
                 statuses.append(ChangeStatus.CHANGED)
         return statuses

@@ -178,7 +178,11 @@ class ProvingService:
             token = await self._renew(tx, row)
             act = "factor.replaced" if person.has_second_factor else "factor.added"
             by = actor_of(row.session)
-            await ground.write_acts(tx, [ground.act(by, act, f"person:{person.email}")])
+            was = {"second_factor": "on" if person.has_second_factor else "off"}
+            told = ground.act(
+                by, act, f"person:{person.email}", before=was, after={"second_factor": "on"}
+            )
+            await ground.write_acts(tx, [told])
         return ProofResult(ProofStatus.ACCEPTED, token, recovery_codes=codes)
 
     async def _put_recovery_codes(self, tx: Transaction, row: TokenRow) -> list[str]:

@@ -84,6 +84,7 @@ class LogService:
                         f"{each.act}.proposed",
                         each.subject,
                         each.merchant,
+                        before=each.before,
                         after=each.payload,
                         reason=each.reason,
                     )
@@ -110,7 +111,14 @@ class LogService:
                 state = ProposalState.APPROVED if verdict.is_approved else ProposalState.REFUSED
                 await acts.set_proposal(tx, verdict.proposal, state, verdict.by.name, now)
                 put = view.proposal
-                act = ground.act(verdict.by, f"{put.act}.{state}", put.subject, put.merchant)
+                act = ground.act(
+                    verdict.by,
+                    f"{put.act}.{state}",
+                    put.subject,
+                    put.merchant,
+                    before={"proposal": view.state.value},
+                    after={"proposal": state.value},
+                )
                 await ground.write_acts(tx, [act])
         return statuses
 

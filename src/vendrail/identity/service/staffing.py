@@ -17,6 +17,8 @@ from vendrail.identity.service.ground import Ground
 from vendrail.identity.store import factors, people, sessions
 from vendrail.kernel.db import Transaction
 
+_Done = tuple[str, dict[str, str], dict[str, str]]  # An act, and what it changed.
+
 
 class StaffingService:
     """Members, locks, merchants' names."""
@@ -90,20 +92,28 @@ class StaffingService:
             await sessions.end_all(tx, change.person)
             subject = f"person:{account.person.email}"
             await ground.write_acts(
-                tx, [ground.act(change.by, name, subject, reason=change.reason) for name in done]
+                tx,
+                [
+                    ground.act(
+                        change.by, name, subject, before=was, after=now, reason=change.reason
+                    )
+                    for name, was, now in done
+                ],
             )
         return ChangeStatus.CHANGED
 
     @staticmethod
-    async def _apply(tx: Transaction, change: PersonChange, person: Person) -> list[str]:
-        """Do what is asked; name what it was."""
-        done = []
+    async def _apply(tx: Transaction, change: PersonChange, person: Person) -> list[_Done]:
+        """Do what is asked; name what it was, and what it changed."""
+        done: list[_Done] = []
         is_locked = person.state is PersonState.LOCKED
         if change.is_locked is not None and change.is_locked is not is_locked:
             await people.set_locked(tx, person.id, is_locked=change.is_locked, by=change.by.name)
-            done.append("person.locked" if change.is_locked else "person.unlocked")
+            state = PersonState.LOCKED if change.is_locked else PersonState.ACTIVE
+            name = "person.locked" if change.is_locked else "person.unlocked"
+            done.append((name, {"state": person.state.value}, {"state": state.value}))
         if change.is_factor_removed and await factors.remove_factor(tx, person.id):
-            done.append("factor.removed")
+            done.append(("factor.removed", {"second_factor": "on"}, {"second_factor": "off"}))
         return done
 
     async def put_merchants(self, merchants: Sequence[Merchant]) -> list[bool]:

@@ -94,13 +94,12 @@ async def use_link(tx: Transaction, link: UUID, now: datetime) -> bool:
     )
 
 
-async def withdraw(tx: Transaction, link: UUID, merchant: UUID | None, now: datetime) -> str | None:
-    """Withdraw an invitation of a place; give whose it was."""
-    email: str | None = await tx.fetch_value(
+async def withdraw(tx: Transaction, link: UUID, merchant: UUID | None, now: datetime) -> Row | None:
+    """Withdraw an invitation of a place; give whose it was, and as what."""
+    return await tx.fetch_row(
         "update identity.link set used_at = $3 where id = $1 and used_at is null"
-        " and merchant is not distinct from $2 and kind = 'invitation' returning email",
+        " and merchant is not distinct from $2 and kind = 'invitation' returning email, role",
         link,
         merchant,
         now,
     )
-    return email

@@ -125,8 +125,12 @@ class Deeds:
         amount_minor: int = 0,
         merchant: UUID | None = None,
         before: Mapping[str, str] | None = None,
+        after: Mapping[str, str] | None = None,
     ) -> Said:
-        """Do it now, or put it up for a second person."""
+        """Do it now, or put it up for a second person.
+
+        The log tells the payload, and how what it changes stands before and after.
+        """
         deed, reason = self._known[act], caller.written("reason")
         if not reason:
             return Said.NO_REASON
@@ -135,11 +139,26 @@ class Deeds:
         if self._above_minor and amount_minor > self._above_minor:
             # The same deed on the same day is one proposal, however often it is sent.
             id = derive(UUID(int=0), f"{now.date()}|{act}|{subject}|{sorted(payload.items())}")
-            proposal = Proposal(id, act, subject, told, deed.permission, reason, caller.actor)
+            proposal = Proposal(
+                id,
+                act,
+                subject,
+                told,
+                deed.permission,
+                reason,
+                caller.actor,
+                before=dict(before or {}),
+            )
             [view] = await self._identity.propose_acts([proposal])
             return Said.PROPOSED if view.state is ProposalState.OPEN else Said.ENDED
         await self.log(
-            caller, act, subject, merchant=merchant, before=before, after=payload, reason=reason
+            caller,
+            act,
+            subject,
+            merchant=merchant,
+            before=before,
+            after={**payload, **(after or {})},
+            reason=reason,
         )
         return await deed.run(told, caller.person.email)
 

@@ -149,6 +149,7 @@ class OrdersDesk:
             {"order": view.serial, **_money(view.amount_minor, view.currency)},
             amount_minor=view.amount_minor,
             merchant=view.merchant,
+            before={"state": view.state.value},
         )
         if said in GOOD:
             return back_to(f"{_PATH}/{view.serial}", said)
@@ -195,6 +196,8 @@ class OrdersDesk:
             },
             amount_minor=amount_minor,
             merchant=view.merchant,
+            before={"left_minor": str(file.left_minor)},
+            after={"left_minor": str(file.left_minor - amount_minor)},
         )
         if said in GOOD:
             return back_to(f"{_PATH}/{view.serial}", said)

@@ -95,8 +95,16 @@ class Reviews:
         act = {"release": _RELEASED, "refuse": _REFUSED}.get(caller.written("decision"))
         if order is None or act is None:
             return self._desk.problem(caller.request, 404, caller)
+        [review] = await self._risk.read_reviews([order])
         serial = to_serial(order)
-        said = await self._deeds.do(caller, act, f"order:{serial}", {"order": serial})
+        said = await self._deeds.do(
+            caller,
+            act,
+            f"order:{serial}",
+            {"order": serial},
+            before={"review": "waiting" if review else "none"},
+            after={"review": act.rpartition(".")[2]},
+        )
         return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
 
     async def _release(self, told: Mapping[str, str], person: str) -> Said:

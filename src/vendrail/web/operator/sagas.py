@@ -108,7 +108,12 @@ class Sagas:
             return back_to(_PATH, Said.NOT_FOUND)
         serial = to_serial(saga.id)
         said = await self._deeds.do(
-            caller, _RETRIED, f"saga:{serial}", {"saga": serial, "kind": saga.kind}
+            caller,
+            _RETRIED,
+            f"saga:{serial}",
+            {"saga": serial, "kind": saga.kind},
+            before={"state": saga.state, "problem": saga.problem},
+            after={"state": _woken(saga)},
         )
         return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
 
@@ -129,14 +134,13 @@ class Sagas:
             f"order:{view.serial}",
             {
                 "order": view.serial,
-                "state": "refunding",
-                "saga": "given up",
                 "amount_minor": str(view.amount_minor),
                 "currency": view.currency,
             },
             amount_minor=view.amount_minor,
             merchant=view.merchant,
             before={"state": view.state.value, "saga": saga.state, "problem": saga.problem},
+            after={"state": "refunding", "saga": "given up"},
         )
         return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
 
@@ -151,3 +155,10 @@ class Sagas:
         saga = read_id(told["saga"])
         [is_woken] = await self._orders.wake_sagas([saga]) if saga else [False]
         return Said.DONE if is_woken else Said.NOTHING_WAITS
+
+
+def _woken(saga: SagaView) -> str:
+    """Say how a saga stands once it is woken: what was stuck goes on in its direction."""
+    if saga.state != SagaState.STUCK:
+        return saga.state
+    return SagaState.UNDOING.value if saga.is_turned else SagaState.RUNNING.value

@@ -148,6 +148,8 @@ class Unmatched:
             f"capture:{to_serial(capture.id)}",
             payload | _money_of(capture),
             amount_minor=capture.amount_minor,
+            before={"fit": capture.fit.value},
+            after={"fit": act.rpartition(".")[2]},
         )
         return back_to(_PATH, said) if said in GOOD else await self._show(caller, capture, said)
 
