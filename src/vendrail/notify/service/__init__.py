@@ -33,6 +33,7 @@ from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
 from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import choose_sender
 from vendrail.notify.service.news import News
+from vendrail.notify.service.room import Means
 from vendrail.notify.service.sending import PURPOSE, Content, Sending
 from vendrail.notify.service.watching import Watching
 from vendrail.notify.settings import NotifySettings
@@ -60,6 +61,7 @@ class NotifyService:
         self.clock = clock
         self.wakeups = wakeups
         self.settings = settings
+        self._means = Means(db, clock, wakeups, metrics, settings)
         self._sender = choose_sender(settings)
         self._data_keys = DataKeys(db, vault, clock, life=_KEY_LIFE)
         for template in (
@@ -71,37 +73,17 @@ class NotifyService:
 
     def news(self, orders: Orders) -> News:
         """Give what turns events of orders into letters."""
-        return News(self._db, self.clock, self.wakeups, self._metrics, self.settings, orders)
+        return News(self._means, orders)
 
     def watching(
         self, orders: Orders, catalog: Catalog, identity: Identity, payments: Payments
     ) -> Watching:
         """Give what tells staff of what stands."""
-        return Watching(
-            self._db,
-            self.clock,
-            self.wakeups,
-            self._metrics,
-            self.settings,
-            orders,
-            catalog,
-            identity,
-            payments,
-        )
+        return Watching(self._means, orders, catalog, identity, payments)
 
     def sending(self, news: News | None = None, watching: Watching | None = None) -> Sending:
         """Give what sends; without those who write news it sends what was asked for only."""
-        return Sending(
-            self._db,
-            self._vault,
-            self._data_keys,
-            self.clock,
-            self._metrics,
-            self.settings,
-            self._sender,
-            news,
-            watching,
-        )
+        return Sending(self._means, self._vault, self._data_keys, self._sender, news, watching)
 
     async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:
         """Take messages; they are delivered by themselves, once each."""

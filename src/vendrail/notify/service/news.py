@@ -6,17 +6,13 @@ from urllib.parse import quote
 from uuid import UUID
 
 from vendrail.api.orders import Addressee, OrderEvent, OrderId, OrderQuery, Orders, OrderView
-from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
-from vendrail.kernel.db import Database
 from vendrail.kernel.ids import to_serial
-from vendrail.kernel.outbox import Wakeups
-from vendrail.kernel.telemetry import Metrics
 from vendrail.notify import store
 from vendrail.notify.decide import RANK_NEWS, is_address
 from vendrail.notify.letters import money
 from vendrail.notify.notices import Notice, NoticeFacts, is_news, notice
-from vendrail.notify.settings import NotifySettings
+from vendrail.notify.service.room import Means, Room
 from vendrail.notify.store import DueMessage, NewMessage
 
 _SOURCE = "orders"
@@ -31,23 +27,11 @@ class Draft(NamedTuple):
     values: dict[str, str]
 
 
-class News:
+class News(Room):
     """Reads what orders tell, keeps a letter for each, and writes it when it leaves."""
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        wakeups: Wakeups,
-        metrics: Metrics,
-        settings: NotifySettings,
-        orders: Orders,
-    ) -> None:
-        self._db = db
-        self._clock = clock
-        self._wakeups = wakeups
-        self._metrics = metrics
-        self._settings = settings
+    def __init__(self, means: Means, orders: Orders) -> None:
+        super().__init__(means)
         self._orders = orders
 
     async def consume(self) -> bool:

@@ -9,13 +9,10 @@ import structlog
 from jinja2 import TemplateError
 
 from vendrail.api.notify import LetterState
-from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode
 from vendrail.kernel.datakeys import DataKeys
-from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Broken, Error
 from vendrail.kernel.ids import new_id
-from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import letters, store
 from vendrail.notify.concerns import TEMPLATES
@@ -23,8 +20,8 @@ from vendrail.notify.decide import Fate, retry
 from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import Letter, Outcome, Report, Sender
 from vendrail.notify.service.news import News
+from vendrail.notify.service.room import Means, Room
 from vendrail.notify.service.watching import Watching
-from vendrail.notify.settings import NotifySettings
 from vendrail.notify.store import DueMessage
 
 _log = structlog.get_logger(__name__)
@@ -50,27 +47,21 @@ class Read(NamedTuple):
     fates: Mapping[UUID, Fate]
 
 
-class Sending:
+class Sending(Room):
     """Sends what is due; several may run beside each other, here and in other processes."""
 
     def __init__(
         self,
-        db: Database,
+        means: Means,
         vault: Vault,
         data_keys: DataKeys,
-        clock: Clock,
-        metrics: Metrics,
-        settings: NotifySettings,
         sender: Sender,
         news: News | None,
         watching: Watching | None,
     ) -> None:
-        self._db = db
+        super().__init__(means)
         self._vault = vault
         self._data_keys = data_keys
-        self._clock = clock
-        self._metrics = metrics
-        self._settings = settings
         self._sender = sender
         # Who writes what leaves unsealed, by template.
         self._writers: dict[str, News | Watching] = {}

@@ -8,18 +8,15 @@ from vendrail.api.catalog import Catalog, LowStockQuery, MerchantId
 from vendrail.api.identity import Identity, PeopleQuery, Person
 from vendrail.api.orders import Orders, SagaQuery
 from vendrail.api.payments import Payments, UnmatchedQuery
-from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode
-from vendrail.kernel.db import Database, Transaction
+from vendrail.kernel.db import Transaction
 from vendrail.kernel.ids import derive, new_id
-from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.saga import SagaState
-from vendrail.kernel.telemetry import Metrics
 from vendrail.notify import concerns, store
 from vendrail.notify.concerns import LIFE_S, TEMPLATES, Concern
 from vendrail.notify.decide import RANK_NEWS, is_address
 from vendrail.notify.service.news import Draft
-from vendrail.notify.settings import NotifySettings
+from vendrail.notify.service.room import Means, Room
 from vendrail.notify.store import DueMessage, NewMessage
 
 _MERCHANTS_MAX = 10_000
@@ -36,26 +33,18 @@ class ConcernFacts(Record, frozen=True):
     keys: list[str]
 
 
-class Watching:
+class Watching(Room):
     """Looks at what stands, keeps letters of what is new, and writes them when they leave."""
 
     def __init__(
         self,
-        db: Database,
-        clock: Clock,
-        wakeups: Wakeups,
-        metrics: Metrics,
-        settings: NotifySettings,
+        means: Means,
         orders: Orders,
         catalog: Catalog,
         identity: Identity,
         payments: Payments,
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._wakeups = wakeups
-        self._metrics = metrics
-        self._settings = settings
+        super().__init__(means)
         self._orders = orders
         self._catalog = catalog
         self._identity = identity

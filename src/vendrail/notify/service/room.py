@@ -1,0 +1,31 @@
+"""What every room of notify works with."""
+
+from dataclasses import dataclass
+
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
+from vendrail.notify.settings import NotifySettings
+
+
+@dataclass(frozen=True)
+class Means:
+    """Handed from the service to its rooms, as it is."""
+
+    db: Database
+    clock: Clock
+    wakeups: Wakeups
+    metrics: Metrics
+    settings: NotifySettings
+
+
+class Room:
+    """A part of notify that works by itself."""
+
+    def __init__(self, means: Means) -> None:
+        self._db = means.db
+        self._clock = means.clock
+        self._wakeups = means.wakeups
+        self._metrics = means.metrics
+        self._settings = means.settings
