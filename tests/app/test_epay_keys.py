@@ -23,7 +23,7 @@ def test_a_key_is_told_once_sealed_and_made_anew(place) -> None:
     assert "1001" in shown
     assert second["key"] not in shown
     assert second["key"].encode() not in bytes(row["sealed"])
-    assert ["epay_key.made"] * 2 == [each["act"] for each in acts]
+    assert ["card_site.keyed"] * 2 == [each["act"] for each in acts]
 
 
 def test_switches_are_switched_and_written_down(place) -> None:
@@ -40,7 +40,7 @@ def test_switches_are_switched_and_written_down(place) -> None:
     assert [(False, False, True), (False, True, True), (True, False, True)] == [
         tuple(each[name] for name in names) for each in (closed, barred, again)
     ]
-    assert 3 <= len(place.sql("select 1 from identity.act where act = 'epay_account.changed'"))
+    assert 3 <= len(place.sql("select 1 from identity.act where act = 'card_site.switched'"))
 
 
 def test_what_is_not_there_is_said(place) -> None:

@@ -102,6 +102,7 @@ class Faces:
             api(Settlement),
             api(Ledger),
             api(Notify),
+            api(Epay),
             self._render_metrics,
         )
 

@@ -11,6 +11,7 @@ from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
 from vendrail.web.merchant.balance import Balance
+from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
@@ -63,6 +64,7 @@ def merchant_rooms(desk: Desk) -> list[Room]:
         ShopSettings(desk),
         Staff(desk),
         Programs(desk),
+        CardSites(desk),
     ]
 
 

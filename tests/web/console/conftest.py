@@ -12,6 +12,7 @@ import pytest
 from litestar import Litestar
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.epay import Epay
 from vendrail.api.identity import Actor, ActorKind, ActQuery, Identity, Invitation, Role
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -168,7 +169,7 @@ class World:
 
 def make_app(house: House, home, **settings) -> Litestar:
     """Build the web face of a house."""
-    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify)
+    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify, Epay)
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)
     web = build_routes(
@@ -176,6 +177,7 @@ def make_app(house: House, home, **settings) -> Litestar:
         apis.orders,
         apis.payments,
         consoles=apis,
+        epay=apis.epay,
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

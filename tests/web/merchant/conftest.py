@@ -8,6 +8,7 @@ from tests.orders import conftest as orders
 from tests.web.console import conftest as consoles
 
 from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
+from vendrail.api.epay import Epay
 from vendrail.api.identity import ActQuery, Role
 from vendrail.api.payments import Payments
 from vendrail.api.settlement import FeeTerms, Settlement
@@ -25,6 +26,7 @@ class Town:
         self.channel = channel
         self.north = self.south = None
         self.cli = consoles.CLI
+        self.epay = house.api(Epay)
 
     async def settle(self, name: str, merchant=None):
         """Let a merchant open a shop; give its market."""

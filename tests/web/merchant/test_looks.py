@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import async_playwright
 from tests.e2e.walk import AXE, GRAVE
 from tests.web.merchant import conftest as merchants
+from tests.web.merchant.test_card_sites import asked
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
@@ -48,6 +49,12 @@ async def addresses(town) -> list[str]:
     for name in ("robot", "a-long-name-of-a-program-that-reads-orders" * 2):
         key = ApiKey(new_id(town.clock.now()), town.north.merchant, name[:80], list(KEY_SCOPES))
         await town.world.identity.make_api_keys([NewApiKey(key, town.cli)])
+    [made] = await town.epay.make_epay_keys([town.north.merchant])
+    site = [asked(made.account.pid, made.key, number) for number in ("A" * 64, "N-2")]
+    unpaid, charged = await town.epay.take_epay_requests(site)
+    await town.north.pay(charged.order, amount_minor=100)
+    await town.north.run()
+    await town.house.services["epay"].telling.consume()
     query = ShopProductQuery(MerchantId(town.north.merchant))
     ((long, short),) = await town.north.catalog.list_products([query])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
@@ -57,6 +64,11 @@ async def addresses(town) -> list[str]:
         "/merchant/shop",
         "/merchant/staff",
         "/merchant/api-keys",
+        "/merchant/card-sites",
+        f"/orders/{to_serial(unpaid.order)}?key={unpaid.secret}",
+        f"/orders/{to_serial(charged.order)}?key={charged.secret}",
+        f"/merchant/orders/{to_serial(charged.order)}",
+        "/submit.php?pid=1",
         "/merchant/products",
         "/merchant/products?q=nothing",
         "/merchant/products/new",

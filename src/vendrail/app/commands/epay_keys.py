@@ -52,7 +52,7 @@ async def _make(merchant: UUID) -> EpayKey:
         known = {each.id for each in await identity.list_merchants(10_000)}
         if not shops and merchant not in known:
             raise Malformed(f"There is no merchant {to_serial(merchant)}.")
-        await _record(house, "epay_key.made", merchant, {})
+        await _record(house, "card_site.keyed", merchant, {})
         (made,) = await epay.make_epay_keys([merchant])
         return made
 
@@ -114,7 +114,7 @@ def _tell(found: EpayAccount, *, json: bool) -> None:
 async def _change(change: EpayChange, after: Mapping[str, str]) -> EpayAccount:
     async with opened_house() as house:
         epay: Epay = house.api(Epay)
-        await _record(house, "epay_account.changed", change.merchant, after)
+        await _record(house, "card_site.switched", change.merchant, after)
         (found,) = await epay.change_epay_accounts([change])
         if found is None:
             raise Malformed(_NO_ACCOUNT)

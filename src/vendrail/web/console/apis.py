@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.epay import Epay
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -25,4 +26,5 @@ class Apis:
     settlement: Settlement
     ledger: Ledger
     notify: Notify
+    epay: Epay
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
