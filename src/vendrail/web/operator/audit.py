@@ -19,8 +19,8 @@ _CHECKED_MAX = 2_000
 _ROUNDS_MAX = 500  # A million acts; longer chains are checked from the command line.
 _KINDS = (
     "session", "password", "factor", "member", "person", "invitation", "api_key", "card_site",
-    "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys", "shop", "fee_terms",
-    "channel",
+    "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys", "shop",
+    "fee_terms", "channel",
 )  # fmt: skip
 
 
