@@ -26,7 +26,8 @@ PAGES = (
     "/log",
     "/system",
 )
-NAMED = ("/channels", "/people", "/log", "/system")  # They show names and addresses in no language.
+# They show names and addresses, which are in no language.
+NAMED = ("/unmatched", "/channels", "/people", "/log", "/system")
 EXPECTED = ("(Not Found)", "(Unprocessable Entity)", "(Unprocessable Content)")
 
 

@@ -65,6 +65,9 @@ class EpayService:
             db, clock, settings, accounts, orders, payments, settlement, identity
         )
         self.telling = Telling(db, clock, wakeups, metrics, settings, orders, self._answering)
+        # So that the first one is a change.
+        metrics.count("vendrail_epay_requests_total", EpayStatus.TAKEN.value, by=0)
+        metrics.count("vendrail_epay_notices_total", NoticeState.TAKEN.value, by=0)
 
     async def make_epay_keys(self, merchants: Sequence[UUID]) -> list[EpayKey]:
         """Open merchants' accounts, or give those there are another key."""
