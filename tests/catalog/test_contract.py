@@ -324,6 +324,7 @@ async def test_empty_batches_are_answered(catalog):
         catalog.free_allocations,
         catalog.sell_allocations,
         catalog.void_allocations,
+        catalog.replace_keys,
         catalog.read_deliveries,
         catalog.add_keys,
         catalog.count_stock,

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from vendrail.api.catalog import DeliveryKind
+from vendrail.api.catalog import DeliveryKind, KeyReplacement
+from vendrail.kernel.ids import new_id
 
 _COUNTERS = """
 select s.*, (select count(*) from catalog.free_key f where f.variant = s.variant) as pooled,
@@ -36,7 +37,7 @@ async def check(db, endless):
 
 @pytest.mark.parametrize("seed", [7, 8, 9])
 async def test_counters_tell_what_the_tables_hold(service, scene, db, clock, seed):
-    """A seeded walk of two hundred batches of all operations never parts counters from rows."""
+    """A seeded walk of many batches of all operations never parts counters from rows."""
     dice = random.Random(seed)
     variants = [await scene.stock(service, 10, sku) for sku in ("a", "b")]
     endless = await scene.stock(service, 0, "text", delivery=DeliveryKind.REUSABLE_KEY)
@@ -47,8 +48,9 @@ async def test_counters_tell_what_the_tables_hold(service, scene, db, clock, see
     def some(things):
         return [dice.choice(things) for _ in range(dice.randint(1, 4))]
 
-    for step in range(200):
-        match dice.randint(0, 8):
+    replaced = 0
+    for step in range(220):
+        match dice.randint(0, 9):
             case 0 | 1:
                 holds = [
                     scene.hold(dice.choice(variants), dice.randint(1, 3), dice.choice([5, 500]))
@@ -72,9 +74,21 @@ async def test_counters_tell_what_the_tables_hold(service, scene, db, clock, see
                 await service.sell_allocations(some(ids))
             case 7:
                 await service.void_allocations(some(ids))
+            case 8:
+                await service.add_keys([scene.intake(2, sku, f"{step}") for sku in ("a", "b")])
+                asked = [
+                    KeyReplacement(new_id(clock.now()), id, [dice.randint(1, 2)], "dud", seen)
+                    for id in some(ids)
+                    for seen in range(3)
+                ]
+                for one, status in zip(asked, await service.replace_keys(asked), strict=True):
+                    again = await service.replace_keys([one])
+                    assert (status == "replaced") == (again == ["exists"])
+                    replaced += status == "replaced"
             case _:
                 clock.advance(dice.choice([1, 10]))
                 await service.end_expired_holds()
                 batch = f"{seed} {step}"
                 await service.add_keys([scene.intake(dice.randint(0, 4), "a", batch)])
         await check(db, endless)
+    assert 0 < replaced

@@ -200,11 +200,44 @@ class UndoStatus(StrEnum):
     SOLD = "sold"  # Too late: the keys were readable; they can only be voided.
 
 
+class ReplacedKey(Record, frozen=True):
+    """A key that a buyer once had: another has taken its place."""
+
+    position: int  # Which item of the delivery it was, from 1.
+    text: str
+    at: datetime
+
+
 class Delivery(Record, frozen=True):
     """What the buyer gets: one text for each item, in order; read only after the order's pivot."""
 
     order: UUID
     items: list[str]
+    replaced: list[ReplacedKey] = []  # What stood in place of some of them before, first to last.
+
+
+class KeyReplacement(Record, frozen=True):
+    """Put other keys in place of sold ones that do not work: all that are named, or none."""
+
+    id: UUID  # Chosen by the caller: sending it again changes nothing.
+    allocation: AllocationId
+    positions: list[int]  # Which items of the delivery, from 1.
+    reason: str
+    seen: int = 0  # How many replacements of it the caller knows of: two people replace once.
+
+
+class KeyReplacementStatus(StrEnum):
+    """How one replacement ended. Where several would fit, the first listed is given."""
+
+    REPLACED = "replaced"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    ALLOCATION_NOT_FOUND = "allocation_not_found"
+    NOT_SOLD = "not_sold"  # Not readable yet, or void since.
+    NOT_UNIQUE = "not_unique"  # Everybody gets the same: change the content instead.
+    POSITIONS_MALFORMED = "positions_malformed"
+    CHANGED_SINCE = "changed_since"  # Somebody else has replaced a key of it meanwhile.
+    SOLD_OUT = "sold_out"  # Nothing was changed.
 
 
 class KeyState(StrEnum):
@@ -389,7 +422,16 @@ class Catalog(Protocol):
         ...
 
     async def void_allocations(self, ids: Sequence[AllocationId]) -> list[int]:
-        """Void sold keys (a refund): they are never free again; gives how many were voided."""
+        """Void sold keys (a refund): they are never free again; gives how many were voided.
+
+        With them goes whatever has taken the place of some of them.
+        """
+        ...
+
+    async def replace_keys(
+        self, replacements: Sequence[KeyReplacement]
+    ) -> list[KeyReplacementStatus]:
+        """Replace sold keys by free ones of their variant; the old ones are void for ever."""
         ...
 
     async def read_deliveries(self, ids: Sequence[AllocationId]) -> list[Delivery | None]:

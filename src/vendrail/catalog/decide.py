@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -14,6 +15,8 @@ from vendrail.api.catalog import (
     Hold,
     HoldStatus,
     KeyId,
+    KeyReplacement,
+    KeyReplacementStatus,
     UndoStatus,
 )
 from vendrail.catalog.stock import Move, Place, Tally
@@ -292,3 +295,58 @@ def undo(rows: Sequence[AllocationRow]) -> UndoStatus:
             return UndoStatus.SOLD
         case _:
             return UndoStatus.TOMBSTONE_LEFT
+
+
+class Swap(NamedTuple):
+    """One row of `catalog.replacement`: a key that took another's place."""
+
+    id: UUID
+    position: int
+    allocation: UUID
+    slot: int
+    old_key: UUID
+    new_key: UUID
+    reason: str
+    at: datetime
+
+
+def standing_rows(
+    rows: Sequence[AllocationRow], others: Iterable[AllocationRow], swaps: Iterable[Swap]
+) -> list[AllocationRow]:
+    """Give what stands in each place of a delivery now: its own row, or that of the newest key."""
+    by_key = {row.key: row for row in others}
+    newest = {each.slot: by_key[each.new_key] for each in swaps}
+    return [newest.get(row.position, row) for row in rows]
+
+
+def replace_keys(
+    asked: KeyReplacement,
+    standing: Sequence[AllocationRow],
+    before: Sequence[Swap],
+    swaps: Sequence[Swap],
+) -> KeyReplacementStatus:
+    """Say whether keys may be replaced, given what stands in each place of their delivery.
+
+    `before` is what this very request has done, `swaps` all that was replaced of the delivery.
+    """
+    if before:
+        is_same = before[0].allocation == asked.allocation and asked.positions == [
+            each.slot + 1 for each in before
+        ]
+        return KeyReplacementStatus.EXISTS if is_same else KeyReplacementStatus.EXISTS_DIFFERENT
+    if not standing:
+        return KeyReplacementStatus.ALLOCATION_NOT_FOUND
+    if any(row.state != "sold" or row.order is None for row in standing):
+        return KeyReplacementStatus.NOT_SOLD
+    if any(row.key is None for row in standing):
+        return KeyReplacementStatus.NOT_UNIQUE
+    slots = set(asked.positions)
+    if (
+        not slots
+        or len(slots) < len(asked.positions)
+        or not slots <= {*range(1, len(standing) + 1)}
+    ):
+        return KeyReplacementStatus.POSITIONS_MALFORMED
+    if len({each.id for each in swaps}) != asked.seen:
+        return KeyReplacementStatus.CHANGED_SINCE
+    return KeyReplacementStatus.REPLACED

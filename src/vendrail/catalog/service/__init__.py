@@ -1,6 +1,6 @@
 """The catalog's operations: load, decide, save; a batch at a time."""
 
-from vendrail.catalog.service.batches import BatchService
+from vendrail.catalog.service.replacements import ReplacementService
 from vendrail.catalog.service.shelves import ShelfService
 from vendrail.catalog.settings import CatalogSettings
 from vendrail.kernel.clock import Clock
@@ -9,7 +9,7 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 
 
-class CatalogService(ShelfService, BatchService):
+class CatalogService(ShelfService, ReplacementService):
     """Fulfils `api.catalog.Catalog`: what is for sale, how much is left, and the keys."""
 
     def __init__(
@@ -21,7 +21,7 @@ class CatalogService(ShelfService, BatchService):
         settings: CatalogSettings,
     ) -> None:
         ShelfService.__init__(self, db, clock, settings)
-        BatchService.__init__(self, db, vault, clock, wakeups, settings)
+        ReplacementService.__init__(self, db, vault, clock, wakeups, settings)
         self.clock = clock
         self.wakeups = wakeups
 

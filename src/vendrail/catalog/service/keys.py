@@ -16,6 +16,7 @@ from vendrail.api.catalog import (
     KeyReject,
     KeyState,
     PutStatus,
+    ReplacedKey,
     VariantId,
 )
 from vendrail.catalog import shelves
@@ -25,6 +26,7 @@ from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.stock import Tallies
 from vendrail.catalog.store import batches as batch_store
 from vendrail.catalog.store import keys as store
+from vendrail.catalog.store import replacements as replacement_store
 from vendrail.catalog.store import shelves as shelf_store
 from vendrail.catalog.store import stock as stock_store
 from vendrail.kernel.clock import Clock
@@ -209,9 +211,32 @@ class KeyService(StockService):
                 items = [self._open(ciphers, _KEY, row["key"], row)]
             else:
                 items = [self._open(ciphers, _CONTENT, row["variant"], row)] * row["quantity"]
-            delivery = deliveries.setdefault(row["id"], Delivery(row["order"], []))
+            delivery = deliveries.setdefault(row["id"], Delivery(row["order"], [], []))
             delivery.items.extend(items)
+        variants = {row["id"]: row["variant"] for row in rows if row["key"] is not None}
+        if variants:
+            await self._put_replacements(deliveries, variants)
         return [deliveries.get(id) for id in ids]
+
+    async def _put_replacements(
+        self, deliveries: dict[UUID, Delivery], variants: dict[UUID, UUID]
+    ) -> None:
+        """Put the newest key in each place; what stood there before is told beside it."""
+        async with self._db.reading() as tx:
+            swaps = await replacement_store.read_replacements_of(tx, list(variants))
+            news = [(variants[id], each.new_key) for id, some in swaps.items() for each in some]
+            if not news:
+                return
+            keys = await replacement_store.read_sealed_keys(tx, news)
+        ciphers = await self._data_keys_of(list(keys.values()))
+        for id, some in swaps.items():
+            delivery = deliveries[id]
+            for each in some:
+                before = ReplacedKey(each.slot + 1, delivery.items[each.slot], each.at)
+                delivery.replaced.append(before)
+                delivery.items[each.slot] = self._open(
+                    ciphers, _KEY, each.new_key, keys[each.new_key]
+                )
 
     async def export_keys(
         self, sku: str, state: KeyState, after: KeyId | None, keys_max: int

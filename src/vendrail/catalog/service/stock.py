@@ -18,6 +18,7 @@ from vendrail.api.catalog import (
 from vendrail.catalog import decide
 from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.stock import Move, Place, Tallies
+from vendrail.catalog.store import replacements
 from vendrail.catalog.store import stock as store
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Retry, Transaction, is_duplicate
@@ -30,7 +31,7 @@ class _RivalError(Exception):
     """Another writer wrote first, or not all is plain: load everything in a new transaction."""
 
 
-async def _again(work: Callable[[bool], Awaitable[Result]]) -> Result:
+async def try_again(work: Callable[[bool], Awaitable[Result]]) -> Result:
     """Try the plain way, on which nothing is repeated or short; then look at everything first."""
     for attempt in range(_ATTEMPTS_MAX):
         try:
@@ -66,7 +67,7 @@ class StockService:
 
     async def hold_keys(self, holds: Sequence[Hold]) -> list[HoldStatus]:
         """Set stock aside; several holds of one variant in a batch see each other, in order."""
-        return await _again(lambda is_plain: self._hold(holds, is_plain=is_plain))
+        return await try_again(lambda is_plain: self._hold(holds, is_plain=is_plain))
 
     async def _hold(self, holds: Sequence[Hold], *, is_plain: bool) -> list[HoldStatus]:
         variants = list({hold.variant for hold in holds})
@@ -193,7 +194,7 @@ class StockService:
         """Pick keys for paid orders (ending their holds); all of the quantity, or none."""
         if not allocations:
             return []
-        return await _again(lambda is_plain: self._allocate(allocations, is_plain=is_plain))
+        return await try_again(lambda is_plain: self._allocate(allocations, is_plain=is_plain))
 
     async def _allocate(
         self, allocations: Sequence[Allocation], *, is_plain: bool
@@ -265,7 +266,7 @@ class StockService:
 
     async def free_allocations(self, ids: Sequence[AllocationId]) -> list[UndoStatus]:
         """Undo allocations; leaves a tombstone on the id so that a late one is `cancelled`."""
-        return await _again(lambda _: self._free(ids))
+        return await try_again(lambda _: self._free(ids))
 
     async def _free(self, ids: Sequence[AllocationId]) -> list[UndoStatus]:
         tallies = Tallies()
@@ -313,15 +314,18 @@ class StockService:
         counts: dict[UUID, int] = {}
         async with self._db.transaction() as tx:
             known = await store.read_allocations(tx, ids, is_locking=True)
-            for id, rows in known.items():
-                for row in rows:
-                    if row.state in ("allocated", "sold"):
-                        assert row.variant is not None
-                        tallies[row.variant].move(Place(row.state), Move.VOID, row.quantity)
-                    if row.state in ("allocated", "sold", "void"):
-                        counts[id] = counts.get(id, 0) + row.quantity
+            # Read once their places are locked: nobody replaces a key of them any more.
+            replaced = await replacements.read_replacements_of(tx, list(known))
+            others = {each.id for rows in replaced.values() for each in rows}
+            more = await store.read_allocations(tx, list(others), is_locking=True) if others else {}
+            for row in (row for rows in (known | more).values() for row in rows):
+                if row.state in ("allocated", "sold"):
+                    assert row.variant is not None
+                    tallies[row.variant].move(Place(row.state), Move.VOID, row.quantity)
+                if row.id in known and row.state in ("allocated", "sold", "void"):
+                    counts[row.id] = counts.get(row.id, 0) + row.quantity
             if tallies:
-                await store.void(tx, list(known))
+                await store.void(tx, [*known, *more])
             await store.add_tallies(tx, tallies.items())
         return [counts.get(id, 0) for id in ids]
 
