@@ -300,6 +300,34 @@ async def fee_of_other_terms(owner: Any, orders: dict[str, UUID]) -> str:
     return str(orders["sold"])
 
 
+@plants("sold_keys_are_delivered")
+async def key_sold_beside_its_order(owner: Any, orders: dict[str, UUID]) -> str:
+    """A key was given to an order and is not part of its delivery."""
+    return str(
+        await owner.fetchval(
+            'insert into catalog.allocation (id, "order", variant, key, quantity, position, state)'
+            " select gen_random_uuid(), \"order\", variant, gen_random_uuid(), 1, 0, 'sold'"
+            ' from catalog.allocation where "order" = $1 returning id',
+            orders["sold"],
+        )
+    )
+
+
+@plants("sold_keys_are_delivered")
+async def replaced_key_still_sold(owner: Any, orders: dict[str, UUID]) -> str:
+    """A key was replaced, by another order's, and is not void."""
+    return str(
+        await owner.fetchval(
+            "insert into catalog.replacement"
+            " select gen_random_uuid(), 0, a.id, 0, a.key, b.key, 'dud', now()"
+            " from catalog.allocation a, catalog.allocation b"
+            ' where a."order" = $1 and b."order" = $2 returning id',
+            orders["sold"],
+            orders["sold_too"],
+        )
+    )
+
+
 @plants("stock_is_counted")
 async def stock_miscounted(owner: Any, orders: dict[str, UUID]) -> str:
     """One more is offered than there are keys."""

@@ -74,6 +74,22 @@ class RetryStatus(StrEnum):
     STALE = "stale"
 
 
+class LetterRepeat(Record, frozen=True):
+    """Tell the buyer once more that an order is delivered, with the link that opens it."""
+
+    id: UUID  # Chosen by the caller: sending it again sends nothing.
+    order: UUID
+
+
+class RepeatStatus(StrEnum):
+    """How asking for one more letter ended, in the order in which it is checked."""
+
+    TAKEN = "taken"
+    OFF = "off"  # No letters about orders leave this platform.
+    EXISTS = "exists"
+    TOO_MANY = "too_many"  # As many as one order may have in a day were asked for.
+
+
 class LetterChoice(Record, frozen=True):
     """Whether a merchant's staff get letters of one template; without a choice they do."""
 
@@ -123,6 +139,10 @@ class Notify(Protocol):
 
     async def retry_letters(self, ids: Sequence[UUID]) -> list[RetryStatus]:
         """Send again what failed, or may have left; a person has decided that."""
+        ...
+
+    async def repeat_letters(self, repeats: Sequence[LetterRepeat]) -> list[RepeatStatus]:
+        """Send the letters of delivered orders once more; what is not so when they leave is not."""
         ...
 
     async def choose_letters(self, choices: Sequence[LetterChoice]) -> list[ChoiceStatus]:

@@ -9,6 +9,7 @@ from vendrail.api.orders import (
     OrderDelivered,
     OrderEvent,
     OrderHeld,
+    OrderItemsReplaced,
     OrderState,
     OrderView,
 )
@@ -22,14 +23,16 @@ LIVES_S: Mapping[str, int] = {
     "order_held": 12 * _HOUR_S,
     "order_delivered": 24 * _HOUR_S,
     "order_refunded": 72 * _HOUR_S,
+    "order_replaced": 72 * _HOUR_S,
 }
 
 
 class NoticeFacts(Record, frozen=True, omit_defaults=True):
-    """What an event told that the order itself does not: which refund, why it waits."""
+    """What an event told that the order itself does not: which refund, why it waits, how many."""
 
     amount_minor: int = 0
     reason: str = ""
+    count: int = 0
 
 
 _NONE = NoticeFacts()
@@ -54,6 +57,9 @@ def notice(event: OrderEvent) -> Notice:
         facts = NoticeFacts(reason=event.reason)
     elif isinstance(event, OrderDelivered):
         id, template, facts = derive(event.order, "letter:delivered"), "order_delivered", _NONE
+    elif isinstance(event, OrderItemsReplaced):
+        id, template = derive(event.replacement, "letter:replaced"), "order_replaced"
+        facts = NoticeFacts(count=event.count)
     else:
         id, template = derive(event.refund, "letter:refunded"), "order_refunded"
         facts = NoticeFacts(amount_minor=event.amount_minor)
@@ -67,4 +73,6 @@ def is_news(template: str, facts: NoticeFacts, order: OrderView) -> bool:
         return order.state is OrderState.PAID and order.waiting == facts.reason
     if template == "order_delivered":
         return order.state in _DELIVERED and order.delivered_at is not None
+    if template == "order_replaced":
+        return order.state in _DELIVERED
     return True

@@ -54,6 +54,9 @@ class NotifySettings(Record, frozen=True):
     channel_wait_s: Annotated[
         int, Help("How long a failing provider is left alone before the operator is told.")
     ] = 60
+    repeats_per_day_max: Annotated[
+        int, Help("How often in a day an order's letter may be sent once more by hand.")
+    ] = 3
     keep_days: Annotated[int, Help("How many days the outcome of a message is kept.")] = 30
 
     @property

@@ -200,6 +200,22 @@ async def retry_letters(tx: Transaction, ids: Sequence[UUID], now: datetime) -> 
     return {row[0] for row in rows}
 
 
+async def count_asked(
+    tx: Transaction, subject: UUID, template: str, rank: int, since: datetime
+) -> int:
+    """Count the letters about something that somebody asked for; whoever asks next waits."""
+    await tx.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"letters:{subject}")
+    count: int = await tx.fetch_value(
+        "select count(*) from notify.message"
+        " where subject = $1 and template = $2 and rank = $3 and taken_at > $4",
+        subject,
+        template,
+        rank,
+        since,
+    )
+    return count
+
+
 async def sum_waiting(tx: Transaction) -> tuple[int, datetime | None]:
     """Count what waits, and say since when the oldest does."""
     row = await tx.fetch_row(

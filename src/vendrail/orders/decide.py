@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.catalog import HoldStatus, Offer
@@ -18,6 +19,8 @@ from vendrail.api.orders import (
     PlaceStatus,
     RefundOrder,
     RefundOrderStatus,
+    ReplaceItems,
+    ReplaceStatus,
 )
 from vendrail.api.payments import Capture, CaptureFit
 from vendrail.kernel.codec import Record
@@ -219,3 +222,38 @@ def give_up(
     if state is OrderState.DELIVERED:
         return GiveUpStatus.DELIVERED
     return GiveUpStatus.ENDED if state is OrderState.REFUNDED else GiveUpStatus.NOT_PAID
+
+
+class Delivered(NamedTuple):
+    """What a replacement must know of its order."""
+
+    state: OrderState
+    delivery: str
+    quantity: int
+    is_refunding: bool
+
+
+def replace(
+    asked: ReplaceItems, order: Delivered | None, before: ReplaceItems | None, *, is_done: bool
+) -> ReplaceStatus:
+    """Say whether the catalog may try to replace items.
+
+    `before` is what was asked under the id, and `is_done` whether the catalog has done it.
+    """
+    if before is not None:
+        if (before.order, before.positions) != (asked.order, asked.positions):
+            return ReplaceStatus.EXISTS_DIFFERENT
+        if is_done:
+            return ReplaceStatus.EXISTS
+    if order is None:
+        return ReplaceStatus.ORDER_NOT_FOUND
+    if order.state is not OrderState.DELIVERED or order.is_refunding:
+        return ReplaceStatus.NOT_DELIVERED
+    if order.delivery != "unique_key":
+        return ReplaceStatus.NOT_UNIQUE
+    numbers = set(asked.positions)
+    if not numbers or len(numbers) < len(asked.positions):
+        return ReplaceStatus.POSITIONS_MALFORMED
+    if min(numbers) < 1 or max(numbers) > order.quantity:
+        return ReplaceStatus.POSITIONS_MALFORMED
+    return ReplaceStatus.REPLACED

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.orders import OrderState, SagaQuery, SalesQuery, SoldOrderQuery
+from vendrail.api.orders import OrderState, ReplaceItems, SagaQuery, SalesQuery, SoldOrderQuery
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
 from vendrail.kernel.saga import SagaState
@@ -382,3 +382,54 @@ async def count_sagas(tx: Transaction, state: SagaState, rows_max: int) -> int:
     """Count sagas in a state, up to so many."""
     count: int = await tx.fetch_value(saga_statement(COUNT_SAGAS, state), UUID(int=0), rows_max)
     return count
+
+
+async def load_replacements(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """Read what was asked to be replaced of orders, first to last."""
+    rows = await tx.fetch(
+        'select * from orders.replacement where "order" = any($1::uuid[]) order by asked_at, id',
+        orders,
+    )
+    found: dict[UUID, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["order"], []).append(row)
+    return found
+
+
+async def find_replacement(tx: Transaction, id: UUID) -> Row | None:
+    """Read what was asked under an id."""
+    return await tx.fetch_row("select * from orders.replacement where id = $1", id)
+
+
+async def ask_replacement(
+    tx: Transaction, asked: ReplaceItems, now: datetime, *, is_settled: bool = False
+) -> bool:
+    """Write that items are to be replaced, or that they are; false: that stood there."""
+    count = await tx.execute(
+        'insert into orders.replacement as r (id, "order", positions, reason, person, asked_at,'
+        "  settled_at) values ($1, $2, $3::int[], $4, $5, $6::timestamptz,"
+        "  case when $7 then $6::timestamptz end)"
+        " on conflict (id) do update set settled_at = excluded.settled_at"
+        "  where r.settled_at is null and excluded.settled_at is not null",
+        asked.id,
+        asked.order,
+        asked.positions,
+        asked.reason,
+        asked.person,
+        now,
+        is_settled,
+    )
+    return count == 1
+
+
+async def drop_replacement(tx: Transaction, id: UUID) -> None:
+    """Forget what was asked and cannot be done."""
+    await tx.execute("delete from orders.replacement where id = $1 and settled_at is null", id)
+
+
+async def raise_version(tx: Transaction, order: UUID) -> int:
+    """Count that an order shows something new; give the number."""
+    version: int = await tx.fetch_value(
+        'update orders."order" set version = version + 1 where id = $1 returning version', order
+    )
+    return version

@@ -81,6 +81,14 @@ class TimelineStep(Record, frozen=True):
     detail: str = ""
 
 
+class ReplacedItem(Record, frozen=True):
+    """A key that the buyer once had: it was replaced by another, which is among the items."""
+
+    position: int  # Which of the items it was, from 1.
+    text: str
+    at: datetime
+
+
 class OrderView(Record, frozen=True):
     """An order as its buyer may see it."""
 
@@ -107,6 +115,7 @@ class OrderView(Record, frozen=True):
     trace_id: str = ""
     delivery: str = "unique_key"  # The kind of its items, as it was then; of a charge: `charge`.
     number: str = ""  # Of a charge: the merchant's own.
+    replaced: list[ReplacedItem] = []  # Keys that were there before; only with the items.
 
     @property
     def is_charge(self) -> bool:
@@ -195,6 +204,42 @@ class RefundView(Record, frozen=True):
     currency: str
     state: str
     reason: str
+    at: datetime
+
+
+class ReplaceItems(Record, frozen=True):
+    """Put other keys in place of those of a delivered order that do not work: all, or none."""
+
+    id: UUID  # Chosen by the caller: sending it again changes nothing.
+    order: OrderId
+    positions: list[int]  # Which of the items, from 1.
+    reason: str
+    person: str
+    seen: int = 0  # How many replacements of it the person knows of: two people replace once.
+
+
+class ReplaceStatus(StrEnum):
+    """How one replacement ended. Where several would fit, the first listed is given."""
+
+    REPLACED = "replaced"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    ORDER_NOT_FOUND = "order_not_found"
+    NOT_DELIVERED = "not_delivered"  # Not yet, or its money is going back.
+    NOT_UNIQUE = "not_unique"  # Everybody gets the same: change the content instead.
+    POSITIONS_MALFORMED = "positions_malformed"
+    CHANGED_SINCE = "changed_since"  # Somebody else has replaced a key of it meanwhile.
+    SOLD_OUT = "sold_out"  # No key is free: nothing was changed.
+
+
+class ReplacementView(Record, frozen=True):
+    """What was replaced of an order, by whom and why; never the keys."""
+
+    id: UUID
+    order: OrderId
+    positions: list[int]
+    reason: str
+    person: str
     at: datetime
 
 
@@ -314,7 +359,19 @@ class OrderRefunded(Record, frozen=True, tag="order.refunded"):
     trace_id: str = ""
 
 
-OrderEvent = OrderHeld | OrderDelivered | OrderRefunded
+class OrderItemsReplaced(Record, frozen=True, tag="order.replaced"):
+    """Other keys have taken the place of some that did not work."""
+
+    order: OrderId
+    merchant: UUID
+    replacement: UUID
+    count: int
+    version: int
+    at: datetime
+    trace_id: str = ""
+
+
+OrderEvent = OrderHeld | OrderDelivered | OrderRefunded | OrderItemsReplaced
 
 
 class Orders(Protocol):
@@ -358,6 +415,14 @@ class Orders(Protocol):
 
     async def read_refunds(self, orders: Sequence[OrderId]) -> list[list[RefundView]]:
         """Read orders' refunds, first to last."""
+        ...
+
+    async def replace_items(self, requests: Sequence[ReplaceItems]) -> list[ReplaceStatus]:
+        """Replace keys of delivered orders by free ones; the buyers see them and are told."""
+        ...
+
+    async def read_replacements(self, orders: Sequence[OrderId]) -> list[list[ReplacementView]]:
+        """Read what was replaced of orders, first to last."""
         ...
 
     async def read_addressees(self, orders: Sequence[OrderId]) -> list[Addressee | None]:

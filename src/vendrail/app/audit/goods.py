@@ -61,6 +61,26 @@ CHECKS = (
         """,
     ),
     Check(
+        "sold_keys_are_delivered",
+        "Each key that was sold is of its order's delivery, or took the place of one that is void.",
+        "select count(*) from catalog.allocation where state in ('sold', 'void')",
+        """
+        select a.id::text from catalog.allocation a
+          left join orders."order" o on o.id = a."order" and o.allocation = a.id
+         where a.state in ('sold', 'void') and a."order" is not null and o.id is null
+           and not exists (select 1 from catalog.replacement r where r.new_key = a.key)
+        union
+        select r.id::text from catalog.replacement r
+          left join catalog.allocation old on old.key = r.old_key
+          left join catalog.allocation new on new.key = r.new_key
+          left join catalog.allocation place
+            on place.id = r.allocation and place.position = r.slot
+         where old.state is distinct from 'void' or new.id is distinct from r.id
+            or new.state not in ('sold', 'void')
+            or (new.variant, new."order") is distinct from (place.variant, place."order")
+        """,
+    ),
+    Check(
         "stock_is_counted",
         "Every variant's counters are what its keys and holds add up to.",
         "select count(*) from catalog.stock",

@@ -12,10 +12,12 @@ from vendrail.api.notify import (
     ChoiceStatus,
     LetterChoice,
     LetterQuery,
+    LetterRepeat,
     LetterState,
     LetterView,
     Message,
     MessageStatus,
+    RepeatStatus,
     RetryStatus,
 )
 from vendrail.api.orders import Orders
@@ -30,7 +32,7 @@ from vendrail.kernel.vault import Vault
 from vendrail.notify import store
 from vendrail.notify.concerns import CHOSEN, TEMPLATES
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
-from vendrail.notify.notices import LIVES_S
+from vendrail.notify.notices import LIVES_S, NoticeFacts
 from vendrail.notify.senders import choose_sender
 from vendrail.notify.service.news import News
 from vendrail.notify.service.room import Means
@@ -157,6 +159,37 @@ class NotifyService:
         if let:
             self.wakeups.wake("notify")
         return [RetryStatus.WAITING if id in let else _why_not(rows.get(id)) for id in ids]
+
+    async def repeat_letters(self, repeats: Sequence[LetterRepeat]) -> list[RepeatStatus]:
+        """Send the letters of delivered orders once more; few at once, so one by one."""
+        if not self.settings.is_telling:
+            return [RepeatStatus.OFF] * len(repeats)
+        statuses = [await self._repeat(each) for each in repeats]
+        if RepeatStatus.TAKEN in statuses:
+            self.wakeups.wake("notify")
+        return statuses
+
+    async def _repeat(self, asked: LetterRepeat) -> RepeatStatus:
+        now, template = self.clock.now(), "order_delivered"
+        letter = NewMessage(
+            asked.id,
+            template,
+            None,
+            now + timedelta(seconds=LIVES_S[template]),
+            asked.order,
+            RANK_ASKED,
+            subject=asked.order,
+            facts=encode(NoticeFacts()),
+        )
+        since, count_max = now - timedelta(days=1), self.settings.repeats_per_day_max
+        async with self._db.transaction() as tx:
+            count = await store.count_asked(tx, asked.order, template, RANK_ASKED, since)
+            if await store.load_letters(tx, [asked.id]):
+                return RepeatStatus.EXISTS
+            if count >= count_max:
+                return RepeatStatus.TOO_MANY
+            await store.add_messages(tx, [letter], None, now)
+        return RepeatStatus.TAKEN
 
     async def choose_letters(self, choices: Sequence[LetterChoice]) -> list[ChoiceStatus]:
         """Write which letters merchants' staff get; few at once, so one by one."""

@@ -85,7 +85,8 @@ class News(Room):
         for message in messages:
             found = known.get(OrderId(message.subject)) if message.subject else None
             facts = decode(message.facts or b"{}", NoticeFacts)
-            if found is None or not is_news(message.template, facts, found[1]):
+            is_reached = found is not None and is_address(found[0].contact)
+            if found is None or not is_reached or not is_news(message.template, facts, found[1]):
                 drafts.append(None)
             else:
                 drafts.append(self._draft(facts, *found))
@@ -104,6 +105,7 @@ class News(Room):
             "refund": money(amount_minor, order.currency, locale),
             "is_whole": "yes" if amount_minor >= order.amount_minor else "",
             "reason": facts.reason,
+            "count": str(facts.count or 1),
             "link": f"{self._settings.public_url.rstrip('/')}/orders/{serial}?key={key}",
         }
         return Draft(addressee.contact, locale, values)

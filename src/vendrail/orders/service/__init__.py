@@ -29,6 +29,9 @@ from vendrail.api.orders import (
     RefundOrder,
     RefundOrderStatus,
     RefundView,
+    ReplaceItems,
+    ReplacementView,
+    ReplaceStatus,
     SagaQuery,
     SagaView,
     SalesQuery,
@@ -62,6 +65,7 @@ from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.listing import Listing
 from vendrail.orders.service.placing import Placing
 from vendrail.orders.service.refunding import RefundFacts, Refunding
+from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.service.returning import Returning
 from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.seals import Seals
@@ -110,6 +114,7 @@ class OrdersService:
             db, log, clock, wakeups, metrics, settings, catalog, risk, settlement, undoing
         )
         refunding = Refunding(db, log, clock, wakeups, metrics, catalog, settlement, returning)
+        self._replacing = replacing = Replacing(db, log, clock, wakeups, metrics, catalog)
         expiring = Expiring(
             db, log, clock, wakeups, metrics, settings, catalog, payments, returning
         )
@@ -125,6 +130,7 @@ class OrdersService:
             filling,
             refunding,
             expiring,
+            replacing,
         )
         self.wakeups = wakeups
         self.clock = clock
@@ -363,6 +369,14 @@ class OrdersService:
             ]
             for order in orders
         ]
+
+    async def replace_items(self, requests: Sequence[ReplaceItems]) -> list[ReplaceStatus]:
+        """Replace keys of delivered orders by free ones; the buyers see them and are told."""
+        return await self._replacing.replace_items(requests)
+
+    async def read_replacements(self, orders: Sequence[OrderId]) -> list[list[ReplacementView]]:
+        """Read what was replaced of orders, first to last."""
+        return await self._replacing.read_replacements(orders)
 
     async def read_addressees(self, orders: Sequence[OrderId]) -> list[Addressee | None]:
         """Open orders' contacts, for letters."""

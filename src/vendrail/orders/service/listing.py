@@ -119,9 +119,15 @@ class Listing:
         async with self._db.reading() as tx:
             sagas = await self._log.find(tx, [derive(id, "purchase") for id in ids])
             refunds = await store.load_refunds(tx, ids)
+            replaced = await store.load_replacements(tx, ids)
         return [
             SoldOrder(
-                view_of(row, sagas.get(derive(row["id"], "purchase")), refunds.get(id, []), []),
+                view_of(
+                    row,
+                    sagas.get(derive(row["id"], "purchase")),
+                    refunds.get(id, []),
+                    replaced.get(id, []),
+                ),
                 contact,
                 decode(row["facts"], OrderFacts).method,
             )

@@ -33,6 +33,7 @@ from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.refunding import Refunding
+from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class Runner:
         filling: Filling,
         refunding: Refunding,
         expiring: Expiring,
+        replacing: Replacing,
     ) -> None:
         self._db = db
         self._saga_log = log
@@ -83,6 +85,7 @@ class Runner:
             "refund": refunding.run_refunds,
             "expiry": expiring.run,
             "cancel": expiring.run,
+            "replacement": replacing.run,
         }
 
     async def consume_captures(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from vendrail.api.catalog import AllocationId, Catalog
+from vendrail.api.catalog import AllocationId, Catalog, Delivery
 from vendrail.api.notify import Message, Notify
 from vendrail.api.orders import (
     Addressee,
@@ -16,6 +16,7 @@ from vendrail.api.orders import (
     OrderQuery,
     OrderState,
     OrderView,
+    ReplacedItem,
     TimelineStep,
 )
 from vendrail.kernel.clock import Clock
@@ -76,6 +77,7 @@ class Tracking:
             )
             touched = [id for id, row in rows.items() if row["delivered_at"]]
             refunds = await store.load_refunds(tx, touched) if touched else {}
+            replacements = await store.load_replacements(tx, touched) if touched else {}
         items = await self._read_items(queries, rows)
         views: list[OrderView | None] = []
         for query, right in zip(queries, rights, strict=True):
@@ -84,13 +86,21 @@ class Tracking:
                 views.append(None)
                 continue
             saga = sagas.get(derive(query.id, "purchase"))
-            given = items.get(query.id, []) if query.with_items else []
-            views.append(view_of(row, saga, refunds.get(query.id, []), given))
+            given = items.get(query.id) if query.with_items else None
+            views.append(
+                view_of(
+                    row,
+                    saga,
+                    refunds.get(query.id, []),
+                    replacements.get(query.id, []),
+                    given,
+                )
+            )
         return views
 
     async def _read_items(
         self, queries: Sequence[OrderQuery], rows: dict[UUID, Row]
-    ) -> dict[UUID, list[str]]:
+    ) -> dict[UUID, Delivery]:
         wanted = {
             AllocationId(row["allocation"])
             for query in queries
@@ -102,7 +112,7 @@ class Tracking:
         if not wanted:
             return {}
         deliveries = await self._catalog.read_deliveries(list(wanted))
-        return {each.order: each.items for each in deliveries if each is not None}
+        return {each.order: each for each in deliveries if each is not None}
 
     async def read_addressees(self, orders: Sequence[OrderId]) -> list[Addressee | None]:
         """Open orders' contacts; None where there is no such order."""
@@ -193,8 +203,14 @@ class Tracking:
         ]
 
 
-def view_of(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str]) -> OrderView:
-    """Say how an order stands: its row, its saga and its refunds together."""
+def view_of(
+    row: Row,
+    saga: Saga | None,
+    refunds: Sequence[Row],
+    replacements: Sequence[Row],
+    delivery: Delivery | None = None,
+) -> OrderView:
+    """Say how an order stands: its row, its saga, its refunds and replacements together."""
     facts = decode(row["facts"], OrderFacts)
     state = OrderState(row["state"])
     paid_at = row["paid_at"]
@@ -223,16 +239,24 @@ def view_of(row: Row, saga: Saga | None, refunds: Sequence[Row], items: list[str
         expires_at=row["expires_at"],
         paid_at=paid_at,
         delivered_at=row["delivered_at"],
-        timeline=_timeline(row, saga, paid_at, refunds),
-        items=items,
+        timeline=_timeline(row, saga, paid_at, refunds, replacements),
+        items=delivery.items if delivery else [],
         trace_id=row["trace_id"],
         delivery=facts.delivery,
         number=facts.number,
+        replaced=[
+            ReplacedItem(each.position, each.text, each.at)
+            for each in (delivery.replaced if delivery else ())
+        ],
     )
 
 
 def _timeline(
-    row: Row, saga: Saga | None, paid_at: datetime | None, refunds: Sequence[Row]
+    row: Row,
+    saga: Saga | None,
+    paid_at: datetime | None,
+    refunds: Sequence[Row],
+    replacements: Sequence[Row],
 ) -> list[TimelineStep]:
     """Tell where the money is and was; each step as it really happened."""
     steps = [TimelineStep("placed", row["placed_at"])]
@@ -250,6 +274,11 @@ def _timeline(
         ]
     if row["state"] in (OrderState.EXPIRED, OrderState.CANCELLED):
         steps.append(TimelineStep(row["state"], row["ended_at"]))
+    steps += [
+        TimelineStep("replaced", each["settled_at"])
+        for each in replacements
+        if each["settled_at"] is not None
+    ]
     for refund in refunds:
         amount = str(refund["amount_minor"])
         steps.append(TimelineStep("refund_asked", refund["asked_at"], amount))
