@@ -17,6 +17,8 @@ from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import new_id, to_serial
 
+TOLD = {"VENDRAIL_NOTIFY_NEWS": "on"}  # Letters about orders go to the mailbox folder.
+
 
 class Town:
     """Two merchants with a shop each, a channel, and short words for what happens."""
@@ -79,7 +81,7 @@ async def town(platform_url, clock, vault, tmp_path):
     platform = PlatformSettings(home=tmp_path, database_url=platform_url, public_url=consoles.SITE)
 
     def open_house() -> House:
-        return House(platform, consoles.QUICK, clock, vault)
+        return House(platform, consoles.QUICK | TOLD, clock, vault)
 
     world = consoles.World(open_house, tmp_path)
     yield await open_town(world, tmp_path)

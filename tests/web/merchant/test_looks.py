@@ -9,7 +9,7 @@ from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, serve
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
-from vendrail.api.orders import RefundOrder
+from vendrail.api.orders import RefundOrder, ReplaceItems
 from vendrail.app.wiring import House
 from vendrail.kernel import config
 from vendrail.kernel.http import Edge
@@ -43,6 +43,11 @@ async def addresses(town) -> list[str]:
     order = await town.sell(
         town.north, "STEAM-50", 2, contact="a.rather.long.name@mail.example.com"
     )
+    kept = await town.sell(town.north, "STEAM-50", 3)
+    bad = ReplaceItems(
+        new_id(town.clock.now()), kept, [1, 3], "dud " * 40, "a.long.name@mail.example"
+    )
+    await town.north.orders.replace_items([bad])
     placed = (await town.north.place("A-VERY-LONG-NAME-OF-SOMETHING-TO-BE-SOLD-HERE")).order
     refund = RefundOrder(new_id(town.clock.now()), order, 500, "half " * 30, "lin")
     await town.north.orders.refund_orders([refund])
@@ -84,6 +89,7 @@ async def addresses(town) -> list[str]:
         "/merchant/orders?q=nothing",
         f"/merchant/orders/{to_serial(order)}",
         f"/merchant/orders/{to_serial(placed)}",
+        f"/merchant/orders/{to_serial(kept)}",
         "/merchant/orders/nothing",
     ]
 

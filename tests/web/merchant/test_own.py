@@ -9,7 +9,9 @@ from vendrail.kernel.ids import new_id, to_serial
 # For each part of an address: how another merchant's is found.
 FOREIGN = {
     "/merchant/orders/{serial}": "order",
+    "/merchant/orders/{serial}/letter": "order",
     "/merchant/orders/{serial}/refund": "order",
+    "/merchant/orders/{serial}/replace": "order",
     **{
         f"/merchant/{path}": "product"
         for path in (

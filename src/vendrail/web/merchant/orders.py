@@ -24,6 +24,7 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
 from vendrail.web.amounts import time_zone
+from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
@@ -35,8 +36,11 @@ _ROOT = "/merchant/orders"
 _PAGE = 50
 _PRODUCTS_MAX = 200
 _REASON_MAX = 200
+_FIELDS = ("amount", "part", "reason", "positions", "seen")
 _ACCEPTED = (RefundOrderStatus.ACCEPTED, RefundOrderStatus.EXISTS)
 _NO_AMOUNT = message("Write the amount in digits with one point, as 12.30.")
+_NOT_TOLD = message("Only a delivered order has this letter, and only an e-mail address gets it.")
+_NO_REASON = message("Say why: the reason is kept.")
 _REASON_MISSING = message("Say why the money goes back: the reason is kept.")
 _REFUSALS = {
     RefundOrderStatus.MORE_THAN_CAPTURED: message("That is more than is left of the order."),
@@ -97,6 +101,13 @@ class Orders:
                 f"{_ROOT}/{{serial:str}}/refund",
                 self.refund,
                 Permission.REFUNDS_WRITE,
+                is_grave=True,
+            ),
+            desk.post(f"{_ROOT}/{{serial:str}}/letter", self.send_again, Permission.ORDERS_WRITE),
+            desk.post(
+                f"{_ROOT}/{{serial:str}}/replace",
+                self.replace,
+                Permission.ORDERS_WRITE,
                 is_grave=True,
             ),
         ]
@@ -169,8 +180,10 @@ class Orders:
         [refunds] = await self._orders.read_refunds([id])
         [attempts] = await self._desk.apis.payments.read_attempts([id])
         [captures] = await self._desk.apis.payments.read_captures([id])
+        [replacements] = await self._orders.read_replacements([id])
         taken_minor = sum(each.amount_minor for each in refunds if each.state != "failed")
         left_minor = sold.view.amount_minor - taken_minor
+        may_help, done = caller.may(Permission.ORDERS_WRITE), redelivery.told(caller.asked("done"))
         can_refund = sold.view.delivered_at is not None and left_minor > 0
         return self._desk.page(
             caller,
@@ -185,10 +198,56 @@ class Orders:
             left_minor=left_minor,
             left_text=to_text(left_minor, sold.view.currency),
             can_refund=can_refund and caller.may(Permission.REFUNDS_WRITE),
+            replacements=replacements,
+            can_replace=may_help and redelivery.can_replace(sold.view),
+            can_tell=may_help and redelivery.can_tell(sold.view, sold.contact),
             nonce=to_serial(new_id(self._desk.clock.now())),
-            written={name: caller.written(name) for name in ("amount", "part", "reason")},
+            written={name: caller.written(name) for name in _FIELDS},
+            done=self._desk.say(caller, done) if done else "",
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def send_again(self, caller: Caller) -> Page:
+        """Send the letter of the delivery once more."""
+        sold, nonce = await self._own(caller), read_id(caller.written("nonce"))
+        if sold is None or nonce is None:
+            return self._desk.problem(caller.request, 404 if sold is None else 400, caller)
+        order = sold.view
+        if not redelivery.can_tell(order, sold.contact):
+            return await self._order(caller, status=422, problem=_NOT_TOLD)
+        await log(self._desk, caller, "letter.repeated", f"order:{order.serial}")
+        ending = await redelivery.send_again(self._desk.apis, order, nonce)
+        if not ending.is_good:
+            return await self._order(caller, status=422, problem=ending.text)
+        return onward(f"{_ROOT}/{order.serial}?done=letter")
+
+    async def replace(self, caller: Caller) -> Page:
+        """Put other keys in place of those that do not work."""
+        sold, nonce = await self._own(caller), read_id(caller.written("nonce"))
+        if sold is None or nonce is None:
+            return self._desk.problem(caller.request, 404 if sold is None else 400, caller)
+        order, reason = sold.view, caller.written("reason")[:_REASON_MAX]
+        positions = redelivery.read_positions(caller.written("positions"), order)
+        if not positions:
+            return await self._order(caller, status=422, problem=redelivery.POSITIONS_WRONG.text)
+        if not reason:
+            return await self._order(caller, status=422, problem=_NO_REASON)
+        keys = ", ".join(map(str, positions))
+        after = {"keys": keys}
+        subject = f"order:{order.serial}"
+        await log(self._desk, caller, "keys.replaced", subject, after=after, reason=reason)
+        ending = await redelivery.replace(
+            self._desk.apis,
+            order,
+            positions,
+            nonce=nonce,
+            seen=redelivery.read_count(caller.written("seen")),
+            reason=reason,
+            person=caller.person.email,
+        )
+        if not ending.is_good:
+            return await self._order(caller, status=422, problem=ending.text)
+        return onward(f"{_ROOT}/{order.serial}?done=replaced#replaced")
 
     async def _own(self, caller: Caller) -> SoldOrder | None:
         """Read the order that the address names, if it is the merchant's own."""

@@ -10,6 +10,7 @@ from vendrail.api.orders import (
     OrderSearch,
     OrderView,
     RefundView,
+    ReplacementView,
     SoldOrder,
 )
 from vendrail.api.payments import AttemptView, Capture
@@ -28,6 +29,7 @@ class OrderFile(NamedTuple):
     attempts: list[AttemptView]
     captures: list[Capture]
     refunds: list[RefundView]
+    replacements: list[ReplacementView]
 
     @property
     def left_minor(self) -> int:
@@ -59,14 +61,15 @@ class Files:
         [view] = await apis.orders.read_orders([OrderQuery(id, None)])
         if view is None:
             return None
-        [attempts], [captures], [refunds], [found] = await asyncio.gather(
+        [attempts], [captures], [refunds], [replaced], [found] = await asyncio.gather(
             apis.payments.read_attempts([id]),
             apis.payments.read_captures([id]),
             apis.orders.read_refunds([id]),
+            apis.orders.read_replacements([id]),
             apis.orders.find_orders([OrderSearch(None, view.serial)]),
         )
         sold = next((each for each in found if each.view.id == id), None)
-        return OrderFile(view, sold, attempts, captures, refunds)
+        return OrderFile(view, sold, attempts, captures, refunds, replaced)
 
     async def merchant_names(self) -> dict[UUID, str]:
         """Give merchants' names: as identity knows them, else as their shops say."""

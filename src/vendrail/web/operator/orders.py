@@ -20,11 +20,13 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
 from vendrail.web.amounts import time_zone
+from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, OrderFile, read_id
+from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/orders"
@@ -59,6 +61,8 @@ class OrdersDesk:
             desk.get(_PATH, self.table, Permission.ORDERS_READ),
             desk.get(one, self.show, Permission.ORDERS_READ),
             desk.post(f"{one}/ask", self.ask, Permission.ORDERS_WRITE),
+            desk.post(f"{one}/letter", self.send_again, Permission.ORDERS_WRITE),
+            desk.post(f"{one}/replace", self.replace, Permission.ORDERS_WRITE, is_grave=True),
             desk.post(f"{one}/refund", self.refund, Permission.REFUNDS_WRITE, is_grave=True),
         ]
 
@@ -115,14 +119,19 @@ class OrdersDesk:
             return self._desk.problem(caller.request, 404, caller)
         return await self._show(caller, file)
 
-    async def _show(self, caller: Caller, file: OrderFile, said: Said | None = None) -> Page:
+    async def _show(
+        self, caller: Caller, file: OrderFile, said: Said | None = None, problem: str = ""
+    ) -> Page:
         state = file.view.state
         is_unpaid = state in _UNPAID and not file.captures and bool(file.attempts)
+        may_help = caller.may(Permission.ORDERS_WRITE)
+        contact = file.sold.contact if file.sold else ""
+        done = redelivery.told(caller.asked("done"))
         has_left = state is OrderState.DELIVERED and file.left_minor > 0
         return self._desk.page(
             caller,
             "operator/order.html",
-            status=200 if said is None else 422,
+            status=422 if said is not None or problem else 200,
             file=file,
             names=await self._files.merchant_names(),
             can_ask=is_unpaid and caller.may(Permission.ORDERS_WRITE),
@@ -132,8 +141,12 @@ class OrdersDesk:
             nonce=caller.written("nonce") or to_serial(new_id(self._desk.clock.now())),
             amount=caller.written("amount", 20),
             reason=caller.written("reason"),
-            done=self._deeds.said(caller),
-            problem=self._deeds.problem(caller, said),
+            contact=contact,
+            can_replace=may_help and redelivery.can_replace(file.view),
+            can_tell=may_help and redelivery.can_tell(file.view, contact),
+            written={name: caller.written(name) for name in ("positions", "reason", "seen")},
+            done=self._desk.say(caller, done) if done else self._deeds.said(caller),
+            problem=problem or self._deeds.problem(caller, said),
         )
 
     async def ask(self, caller: Caller) -> Page:
@@ -168,6 +181,56 @@ class OrdersDesk:
             await self._orders.wake_orders([OrderId(order)])
             return Said.DONE
         return Said.PROVIDER_SILENT if None in states else Said.NOT_PAID
+
+    async def send_again(self, caller: Caller) -> Page:
+        """Send the letter of a delivery once more."""
+        file = await self._files.read(read_id(caller.part("order")))
+        nonce = read_id(caller.written("nonce"))
+        if file is None or nonce is None:
+            return self._desk.problem(caller.request, 404, caller)
+        view = file.view
+        if not redelivery.can_tell(view, file.sold.contact if file.sold else ""):
+            return await self._show(caller, file, Said.NOT_DELIVERED)
+        subject = f"order:{view.serial}"
+        await self._deeds.log(caller, "letter.repeated", subject, merchant=view.merchant)
+        ending = await redelivery.send_again(self._desk.apis, view, nonce)
+        if not ending.is_good:
+            return await self._show(caller, file, problem=self._desk.say(caller, ending.text))
+        return onward(f"{_PATH}/{view.serial}?done=letter")
+
+    async def replace(self, caller: Caller) -> Page:
+        """Put other keys in place of those that do not work, as the merchant's people can."""
+        file = await self._files.read(read_id(caller.part("order")))
+        nonce = read_id(caller.written("nonce"))
+        if file is None or nonce is None:
+            return self._desk.problem(caller.request, 404, caller)
+        view, reason = file.view, caller.written("reason")
+        positions = redelivery.read_positions(caller.written("positions"), view)
+        if not positions:
+            problem = self._desk.say(caller, redelivery.POSITIONS_WRONG.text)
+            return await self._show(caller, file, problem=problem)
+        if not reason:
+            return await self._show(caller, file, Said.NO_REASON)
+        await self._deeds.log(
+            caller,
+            "keys.replaced",
+            f"order:{view.serial}",
+            merchant=view.merchant,
+            after={"keys": ", ".join(map(str, positions))},
+            reason=reason,
+        )
+        ending = await redelivery.replace(
+            self._desk.apis,
+            view,
+            positions,
+            nonce=nonce,
+            seen=redelivery.read_count(caller.written("seen")),
+            reason=reason,
+            person=caller.person.email,
+        )
+        if not ending.is_good:
+            return await self._show(caller, file, problem=self._desk.say(caller, ending.text))
+        return onward(f"{_PATH}/{view.serial}?done=replaced#replaced")
 
     async def refund(self, caller: Caller) -> Page:
         """Give money of a delivered order back, whole or in part."""
