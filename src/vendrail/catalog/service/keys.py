@@ -228,7 +228,7 @@ class KeyService(StockService):
             if not news:
                 return
             keys = await replacement_store.read_sealed_keys(tx, news)
-        ciphers = await self._data_keys_of(list(keys.values()))
+        ciphers = await self._data_keys.load(row["data_key"] for row in keys.values())
         for id, some in swaps.items():
             delivery = deliveries[id]
             for each in some:
