@@ -318,6 +318,7 @@ async def test_empty_batches_are_answered(catalog):
         catalog.read_products,
         catalog.read_offers,
         catalog.put_contents,
+        catalog.read_paths,
         catalog.hold_keys,
         catalog.release_holds,
         catalog.allocate_keys,

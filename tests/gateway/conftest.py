@@ -36,13 +36,14 @@ def market(standins, clock):
 
 
 @pytest.fixture
-async def api(standins, market, clock, tmp_path):
+async def api(standins, market, clock, vault, tmp_path):
     """A client of the gateway."""
     gateway = http.build_gateway(
         standins.StandInCatalog(market),
         standins.StandInOrders(market),
         standins.StandInPayments(market),
         clock=clock,
+        vault=vault,
         settings=GatewaySettings(home=tmp_path, public_url="https://pay.example.com"),
     )
     app = http.Doors(gateway, Litestar(openapi_config=None))

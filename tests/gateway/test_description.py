@@ -43,7 +43,7 @@ CHECKS = [
 
 @pytest.mark.parametrize("method, path", OPERATIONS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_api_answers_as_described(standins, market, clock, method, path):
+def test_api_answers_as_described(standins, market, clock, vault, method, path):
     """Requests made up from the description get answers that the description allows."""
     document = decode(describe("http://localhost"), dict)
     operation = schemathesis.openapi.from_dict(document)[path][method]
@@ -62,6 +62,7 @@ def test_api_answers_as_described(standins, market, clock, method, path):
             standins.StandInOrders(market),
             standins.StandInPayments(market),
             clock=clock,
+            vault=vault,
             settings=GatewaySettings(public_url="http://localhost"),
         )
         app = http.Doors(gateway, Litestar(openapi_config=None, logging_config=None))

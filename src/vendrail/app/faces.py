@@ -47,6 +47,7 @@ class Faces:
         return build_gateway(
             *self._apis,
             clock=self._house.clock,
+            vault=self._house.vault,
             settings=settings,
             place_limit=self._limit("api_place", settings.places_per_minute_max),
             make_gate=self._gate(settings.proof_numbers_max, settings.unproven_per_minute),

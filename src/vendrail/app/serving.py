@@ -40,13 +40,15 @@ from vendrail.kernel.telemetry import SERVER_LOGS, init_logs, init_tracing, stop
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
-from vendrail.web.merchant.keys import UPLOADS
+from vendrail.web.merchant.keys import FILES, UPLOADS
+from vendrail.web.settings import WebSettings
 
 _log = structlog.get_logger(__name__)
 
 _CONNECTIONS_MAX = 16_384
 _LAST_CALL = signal.SIGUSR1  # The server is about to stop: end what would stay open for long.
 _WORKERS_FOLDER = "_VENDRAIL_WORKERS_FOLDER"  # Where the workers of this server meet.
+_FORM_BYTES_MAX = 100_000  # What a form has around its file.
 _RPC_BYTES_MAX = 32_000_000  # The edge keeps what comes from outside far smaller.
 
 Scope = dict[str, Any]
@@ -171,7 +173,10 @@ def assemble(
         handlers += web.handlers
         # What matches no route is a page too, where pages are served.
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
-    inner: Any = new_application(handlers, body_bytes_max=_RPC_BYTES_MAX, **options)
+    web_settings: WebSettings = house.settings(WebSettings, "web")
+    file_bytes_max = web_settings.sold_file_bytes_max + _FORM_BYTES_MAX
+    bytes_max = max(_RPC_BYTES_MAX, file_bytes_max)
+    inner: Any = new_application(handlers, body_bytes_max=bytes_max, **options)
     gateway = built.gateway() if built is not None and "gateway" in faces else None
     if gateway is not None:
         inner = Doors(gateway, inner)
@@ -183,6 +188,7 @@ def assemble(
         body_bytes_max_below={
             "/rpc/": _RPC_BYTES_MAX,
             UPLOADS: _RPC_BYTES_MAX,
+            FILES: file_bytes_max,
             KEY_FILES: house.settings(GatewaySettings, "gateway").key_file_bytes_max,
         },
         metrics=metrics,

@@ -16,6 +16,7 @@ RESTOCK_WAIT_S_MAX = 30 * 86_400
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 _SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}")
+_FILE_PATH = re.compile(r"[^\W_][\w ./()+,&'-]{0,254}")
 _THEME = re.compile(r"[a-z0-9-]{1,32}")
 
 
@@ -67,8 +68,13 @@ def _is_sound_variant(variant: Variant) -> bool:
 
 
 def is_path_below(path: str) -> bool:
-    """Whether a text is a path that stays below its folder: media for pictures, files for sale."""
+    """Whether a text is the path of a picture below the media folder."""
     return _PATH.fullmatch(path) is not None and ".." not in PurePosixPath(path).parts
+
+
+def is_file_path(path: str) -> bool:
+    """Whether a text is the path of a file for sale: its name is its buyer's, in any language."""
+    return _FILE_PATH.fullmatch(path) is not None and ".." not in PurePosixPath(path).parts
 
 
 def _is_sound_product(product: Product) -> bool:

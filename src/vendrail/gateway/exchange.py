@@ -1,9 +1,7 @@
 """One HTTP request and its answer, without ceremony: the API's budget is some 100 µs a request."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -14,6 +12,7 @@ from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEv
 from vendrail.gateway.problems import BODY_MALFORMED, BODY_TOO_LARGE, MEDIA_TYPE_WRONG, Problem
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.http import as_attachment
+from vendrail.kernel.soldfiles import SoldFile
 
 T = TypeVar("T")
 Pairs = list[tuple[bytes, bytes]]
@@ -22,7 +21,6 @@ _JSON = (b"content-type", b"application/json")
 _FILE = (b"content-type", b"application/octet-stream")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _NOT_STORED = (b"cache-control", b"no-store")
-_PIECE_BYTES = 1 << 18
 
 
 class Refusal(Exception):
@@ -120,26 +118,23 @@ class Answer:
 class FileAnswer(Answer):
     """A file to keep, for the asker alone: sent piece by piece, whatever its size."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_file",)
 
-    def __init__(self, path: Path) -> None:
-        name = as_attachment(path.name).encode()
-        super().__init__(200, b"", [_FILE, (b"content-disposition", name), _NOT_STORED])
-        self._path = path
+    def __init__(self, file: SoldFile) -> None:
+        name = as_attachment(file.name).encode()
+        length = (b"content-length", b"%d" % file.size)
+        super().__init__(200, b"", [_FILE, (b"content-disposition", name), _NOT_STORED, length])
+        self._file = file
 
     async def send(self, send: Send) -> None:
         """Write the file out, as long as it was when it was opened."""
-        file = await asyncio.to_thread(self._path.open, "rb")
-        with file:
-            left = os.fstat(file.fileno()).st_size
-            self.headers.append((b"content-length", b"%d" % left))
+        with self._file as file:
             start = {"type": "http.response.start", "status": 200, "headers": self.headers}
             await send(cast("HTTPResponseStartEvent", start))
             is_more = True
             while is_more:
-                piece = await asyncio.to_thread(file.read, min(left, _PIECE_BYTES))
-                left -= len(piece)
-                is_more = left > 0 and bool(piece)
+                piece = await asyncio.to_thread(file.read)
+                is_more = bool(piece)
                 body = {"type": "http.response.body", "body": piece, "more_body": is_more}
                 await send(cast("HTTPResponseBodyEvent", body))
 

@@ -27,7 +27,9 @@ from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial
 from vendrail.kernel.limits.gate import Gate
+from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.kernel.telemetry import Metrics, trace_id_here
+from vendrail.kernel.vault import Vault
 
 AddressOf = Callable[[Scope], str]
 Limit = Callable[[str], Awaitable[float]]  # Seconds to wait before the key may go on; 0: now.
@@ -58,6 +60,7 @@ class Gateway:
         calls: Calls,
         clock: Clock,
         settings: GatewaySettings,
+        files: SoldFiles,
         *,
         address_of: AddressOf = peer_address,
         place_limit: Limit | None = None,
@@ -73,7 +76,7 @@ class Gateway:
         self._start_trace = start_trace
         public_url = settings.public_url.rstrip("/")
         gate = make_gate(calls.is_strained) if make_gate is not None else None
-        self._desk = OrderDesk(calls, clock, settings, public_url, gate)
+        self._desk = OrderDesk(calls, clock, settings, public_url, files, gate)
         products = ProductPages(calls, settings, public_url)
         self._description = describe(public_url)
         self._page = reading.page(self._description)
@@ -248,6 +251,7 @@ def build_gateway(
     payments: Payments,
     *,
     clock: Clock,
+    vault: Vault,
     settings: GatewaySettings,
     address_of: AddressOf = peer_address,
     place_limit: Limit | None = None,
@@ -261,6 +265,7 @@ def build_gateway(
         Calls(catalog, orders, payments, settings, metrics),
         clock,
         settings,
+        SoldFiles(settings.home.expanduser() / "files", vault),
         address_of=address_of,
         place_limit=place_limit,
         make_gate=make_gate,

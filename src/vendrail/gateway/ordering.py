@@ -1,5 +1,6 @@
 """Placing, paying and reading orders over the public API."""
 
+import asyncio
 from uuid import UUID
 
 import msgspec
@@ -34,9 +35,10 @@ from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
 from vendrail.kernel.errors import Malformed, Unavailable
-from vendrail.kernel.http import find_below, limit_key
+from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial, new_id, to_serial
 from vendrail.kernel.limits.gate import Gate, Judgement
+from vendrail.kernel.soldfiles import SoldFiles
 
 _log = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class OrderDesk:
         clock: Clock,
         settings: GatewaySettings,
         public_url: str,
+        files: SoldFiles,
         gate: Gate | None = None,
     ) -> None:
         self._calls = calls
@@ -63,7 +66,7 @@ class OrderDesk:
         self._settings = settings
         self._public_url = public_url
         self._gate = gate
-        self._files = settings.home.expanduser() / "files"  # Never public.
+        self._files = files
 
     async def place(self, exchange: Exchange, address: str, trace_id: str) -> Answer:
         """Place one order; the same Idempotency-Key gives the same order again."""
@@ -139,7 +142,7 @@ class OrderDesk:
         path = view.file_path(number) if view is not None else None
         if path is None:
             raise Refusal(problems.ORDER_NOT_FOUND)
-        found = find_below(self._files, path)
+        found = await asyncio.to_thread(self._files.open, path)
         if found is None:
             _log.error("gateway.file_missing", order=serial, path=path)
             raise Refusal(problems.NOT_FOUND)

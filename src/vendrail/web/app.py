@@ -18,6 +18,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
@@ -87,6 +88,7 @@ def build_routes(
     live = LivePages(wakeups, settings.live_pages_max)
     gate = make_gate(calls.is_strained) if make_gate is not None else None
     home = settings.home.expanduser()
+    files = SoldFiles(home / "files", vault)
 
     def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         """Answer with a page that says what to do; what broke is logged, never shown."""
@@ -101,7 +103,7 @@ def build_routes(
 
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit, gate).handlers(),
-        *Tracking(front, live, home / "files").handlers(),
+        *Tracking(front, live, files).handlers(),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
@@ -113,5 +115,5 @@ def build_routes(
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.
         room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
     if consoles is not None:
-        rooms += console_handlers(front, consoles)
+        rooms += console_handlers(front, consoles, files)
     return Web(rooms, answer_error, calls, live)

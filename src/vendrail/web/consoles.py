@@ -5,6 +5,7 @@ from typing import Any
 from litestar.exceptions import HTTPException
 
 from vendrail.kernel.errors import Error
+from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.desk import Desk, Room
@@ -53,13 +54,13 @@ def operator_rooms(desk: Desk) -> list[Room]:
     ]
 
 
-def merchant_rooms(desk: Desk) -> list[Room]:
+def merchant_rooms(desk: Desk, files: SoldFiles) -> list[Room]:
     """Give the rooms of a merchant's console."""
     return [
         Overview(desk),
         Orders(desk),
         Products(desk),
-        Keys(desk),
+        Keys(desk, files),
         Balance(desk),
         ShopSettings(desk),
         Staff(desk),
@@ -68,11 +69,11 @@ def merchant_rooms(desk: Desk) -> list[Room]:
     ]
 
 
-def console_handlers(front: Front, apis: Apis) -> list[Any]:
+def console_handlers(front: Front, apis: Apis, files: SoldFiles) -> list[Any]:
     """Build the routes of both consoles, and of signing in to them."""
     desk = Desk(front, apis)
     doors: list[Room] = [Signing(desk), Joining(desk), Account(desk)]
-    handlers = desk.open([*doors, *operator_rooms(desk), *merchant_rooms(desk)])
+    handlers = desk.open([*doors, *operator_rooms(desk), *merchant_rooms(desk, files)])
     for handler in handlers:
         handler.exception_handlers = dict.fromkeys(
             (Error, HTTPException, Exception), desk.answer_error

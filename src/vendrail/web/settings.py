@@ -14,6 +14,9 @@ class WebSettings(Record, frozen=True):
         Path,
         Help("The folder with the pictures (media, public) and the files that are sold (files)."),
     ] = Path("~/.vendrail")
+    sold_file_bytes_max: Annotated[
+        int, Help("How large a file may be that a merchant puts up for sale.")
+    ] = 200_000_000
     public_url: Annotated[str, Help("Where buyers and providers reach the site.")] = (
         "http://127.0.0.1:8000"
     )

@@ -15,6 +15,7 @@ FOREIGN = {
     **{
         f"/merchant/{path}": "product"
         for path in (
+            "files/{serial}",
             "intake/{serial}",
             "products/{serial}",
             "products/{serial}/picture",
@@ -34,7 +35,11 @@ FOREIGN |= {
     "/merchant/staff/invitations/{serial}": "invitation",
     "/merchant/staff/members/{serial}": "person",
 }
-STREAMED = ("/merchant/intake/{serial}", "/merchant/products/{serial}/picture")
+STREAMED = (
+    "/merchant/files/{serial}",
+    "/merchant/intake/{serial}",
+    "/merchant/products/{serial}/picture",
+)
 
 
 async def things_of(town, market, sku: str) -> dict[str, str]:

@@ -302,6 +302,10 @@ class Catalog(Protocol):
         """
         ...
 
+    async def read_paths(self, skus: Sequence[str]) -> list[str]:
+        """Read where the files of FILE variants are, for their merchants; empty: none is set."""
+        ...
+
     async def hold_keys(self, holds: Sequence[Hold]) -> list[HoldStatus]:
         """Set stock aside; several holds of one variant in a batch see each other, in order.
 

@@ -55,7 +55,7 @@ class _Sealed:
 
 def _is_sound_content(row: store.VariantRow, text: str) -> bool:
     if row.delivery == DeliveryKind.FILE:
-        return shelves.is_path_below(text)
+        return shelves.is_file_path(text)
     return bool(text.strip()) and shelves.is_prose(text)
 
 
@@ -189,6 +189,16 @@ class KeyService(StockService):
                 ]
                 await store.put_contents(tx, data_key.id, sealed)
         return statuses
+
+    async def read_paths(self, skus: Sequence[str]) -> list[str]:
+        """Read where the files of FILE variants are, for their merchants; empty: none is set."""
+        async with self._db.reading() as tx:
+            variants = await store.read_variants(tx, skus)
+            files = [row.id for row in variants.values() if row.delivery == DeliveryKind.FILE]
+            rows = await store.read_contents(tx, files)
+        ciphers = await self._data_keys.load(row["data_key"] for row in rows)
+        paths = {row["variant"]: self._open(ciphers, _CONTENT, row["variant"], row) for row in rows}
+        return [paths.get(variants[sku].id, "") if sku in variants else "" for sku in skus]
 
     async def read_deliveries(self, ids: Sequence[AllocationId]) -> list[Delivery | None]:
         """Open the sealed keys of allocations. Only orders calls this, and only after its pivot.

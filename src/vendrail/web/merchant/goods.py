@@ -153,4 +153,9 @@ def told_variant(variant: Variant | None) -> dict[str, str]:
     }
 
 
-DELIVERIES = (DeliveryKind.UNIQUE_KEY, DeliveryKind.REUSABLE_KEY, DeliveryKind.TEXT)
+DELIVERIES = (
+    DeliveryKind.UNIQUE_KEY,
+    DeliveryKind.REUSABLE_KEY,
+    DeliveryKind.TEXT,
+    DeliveryKind.FILE,
+)

@@ -3,10 +3,13 @@
 import asyncio
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from mimetypes import guess_type
+from pathlib import PurePosixPath
+from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -32,6 +35,7 @@ from vendrail.api.identity import Permission
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.keyfiles import Line, in_batches, read_lines
+from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
@@ -42,6 +46,7 @@ from vendrail.web.storefront.front import Page
 from vendrail.web.uploads import Upload, read_upload
 
 UPLOADS = "/merchant/intake/"  # Below it, bodies may be as large as a key file.
+FILES = "/merchant/files/"  # Below it, as large as a file that is sold.
 FILE_BYTES_MAX = 30_000_000
 _ONE = "/merchant/products/{serial:str}/stock"
 _BATCHES_MAX = 50
@@ -56,6 +61,7 @@ _NOT_READ = message(
     "Reading stopped there: a table must name its column of keys (key, code, …), and a line may not"
     " be endless. What was read before is taken in."
 )
+_FILE_WRONG = message("Choose one file that is not empty and not larger than is said below.")
 _NOT_TEXT = message("The content is empty, or not what can be shown as text.")
 
 
@@ -81,13 +87,24 @@ class Intake:
         return "data:text/csv;charset=utf-8," + quote(text.getvalue())
 
 
+class FileFacts(NamedTuple):
+    """What is known of the file that a variant delivers."""
+
+    name: str
+    kind: str  # `application/pdf`; empty: unknown.
+    size: int
+    is_there: bool  # False: it is gone from the folder, buyers cannot get it.
+
+
 class Keys:
     """What is in stock."""
 
     entries: tuple[Entry, ...] = ()
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, files: SoldFiles) -> None:
         self._desk = desk
+        self._files = files
+        self._file_bytes_max = desk.front.settings.sold_file_bytes_max
         self._catalog = desk.apis.catalog
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -97,6 +114,9 @@ class Keys:
             desk.get(_ONE, self.stock, Permission.KEYS_READ),
             desk.post(
                 f"{UPLOADS}{{serial:str}}", self.take_in, Permission.KEYS_WRITE, is_streamed=True
+            ),
+            desk.post(
+                f"{FILES}{{serial:str}}", self.put_file, Permission.KEYS_WRITE, is_streamed=True
             ),
             desk.post(f"{_ONE}/content", self.put_content, Permission.KEYS_WRITE),
             desk.post(f"{_ONE}/void", self.void, Permission.KEYS_WRITE, is_grave=True),
@@ -141,6 +161,9 @@ class Keys:
             has_keys=found.product.delivery is DeliveryKind.UNIQUE_KEY,
             is_file=found.product.delivery is DeliveryKind.FILE,
             has_content=variant.sku in found.contents,
+            file=await self._read_file(found, variant.sku),
+            file_bytes_max=self._file_bytes_max,
+            files=FILES,
             may_write=caller.may(Permission.KEYS_WRITE),
             may_export=caller.may(Permission.KEYS_EXPORT),
             states=[each.value for each in _STATES],
@@ -208,6 +231,55 @@ class Keys:
         found = await find_product(self._catalog, caller, caller.part("serial")) or found
         return await self._stock(caller, found, sku)
 
+    async def _read_file(self, found: StockedProduct, sku: str) -> FileFacts | None:
+        """Tell which file a variant delivers; None: none, or it delivers something else."""
+        if found.product.delivery is not DeliveryKind.FILE or sku not in found.contents:
+            return None
+        [path] = await self._catalog.read_paths([sku])
+        name = PurePosixPath(path).name
+        opened = await asyncio.to_thread(self._files.open, path)
+        if opened is None:
+            return FileFacts(name, "", 0, is_there=False)
+        with opened as file:
+            return FileFacts(name, guess_type(name)[0] or "", file.size, is_there=True)
+
+    async def put_file(self, caller: Caller) -> Page:
+        """Take in the file that a variant delivers; it takes the place of the one before."""
+        found = await find_product(self._catalog, caller, caller.part("serial"))
+        if found is None:
+            return self._desk.problem(caller.request, 404, caller)
+        try:
+            upload = await read_upload(caller.request, self._file_bytes_max)
+        except Malformed:
+            return await self._stock(caller, found, "", problem=_FILE_WRONG, status=422)
+        try:
+            return await self._put_file(caller, found, upload)
+        finally:
+            upload.close()
+
+    async def _put_file(self, caller: Caller, found: StockedProduct, upload: Upload) -> Page:
+        sku = upload.fields.get("sku", "")
+        if not _has(found, sku) or found.product.delivery is not DeliveryKind.FILE:
+            return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
+        if not upload.size:
+            return await self._stock(caller, found, sku, problem=_FILE_WRONG, status=422)
+        own = f"merchants/{to_serial(caller.merchant)}/"
+        id = to_serial(new_id(self._desk.clock.now()))
+        path = f"{own}{id}/{_file_name(upload.name)}"
+        told = {"file": PurePosixPath(path).name, "bytes": str(upload.size)}
+        await log(self._desk, caller, "content.changed", f"sku:{sku}", after=told)
+        [before] = await self._catalog.read_paths([sku])
+        source = cast("BinaryIO", upload.file)
+        await asyncio.to_thread(self._files.take_in, source, path)
+        [status] = await self._catalog.put_contents([(sku, path)])
+        if status is PutStatus.FIELD_MALFORMED:
+            await asyncio.to_thread(self._files.remove, path)
+            return await self._stock(caller, found, sku, problem=_FILE_WRONG, status=422)
+        if before.startswith(own):
+            await asyncio.to_thread(self._files.remove, before)
+        found = await find_product(self._catalog, caller, caller.part("serial")) or found
+        return await self._stock(caller, found, sku)
+
     async def void(self, caller: Caller) -> Page:
         """Withdraw free keys, of one batch or all; what buyers have stays theirs."""
         found = await find_product(self._catalog, caller, caller.part("serial"))
@@ -264,6 +336,14 @@ class Keys:
         }
         told = _lines(self._catalog, sku, state)
         return Stream(told, media_type="text/csv; charset=utf-8", headers=headers)  # type: ignore[return-value]
+
+
+def _file_name(name: str) -> str:
+    """Give a file the name that its buyers see: letters of any language, and few other signs."""
+    cleaned = re.sub(r"[^\w .()+,&'-]+", "-", PurePosixPath(name.replace("\\", "/")).name)
+    stem, dot, ending = cleaned.strip(" .-_").rpartition(".")
+    short = f"{stem[:100]}{dot}{ending[:20]}" if dot else ending[:100]
+    return short if re.match(r"[^\W_]", short) else f"file-{short}".rstrip("-")
 
 
 def _has(found: StockedProduct, sku: str) -> bool:

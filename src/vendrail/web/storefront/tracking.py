@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -13,7 +12,7 @@ import structlog
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.response import File, Stream
+from litestar.response import Stream
 
 from vendrail.api.catalog import DeliveryKind, ProductId
 from vendrail.api.orders import (
@@ -35,8 +34,9 @@ from vendrail.api.payments import (
     fitting,
 )
 from vendrail.kernel.errors import Malformed, Unavailable
-from vendrail.kernel.http import as_attachment, find_below
+from vendrail.kernel.http import as_attachment
 from vendrail.kernel.ids import from_serial, to_serial
+from vendrail.kernel.soldfiles import SoldFiles, pieces_of
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages, version_of
 from vendrail.web.pages import guards, onward
@@ -61,7 +61,7 @@ _PAY_SAYS = {
 class Tracking:
     """The page of one order, its live part, and what can be done on it."""
 
-    def __init__(self, front: Front, live: LivePages, files: Path) -> None:
+    def __init__(self, front: Front, live: LivePages, files: SoldFiles) -> None:
         self._front = front
         self._live = live
         self._files = files  # Never public: only an order that bought one opens one.
@@ -166,7 +166,7 @@ class Tracking:
 
     async def file(
         self, request: Asked, serial: FromPath[str], number: FromPath[str]
-    ) -> Page | File:
+    ) -> Page | Stream:
         """Give a file that the order has bought, once it is delivered; they count from 1."""
         visitor = self._front.visitor(request)
         id = read_serial(serial)
@@ -174,16 +174,17 @@ class Tracking:
         path = view.file_path(number) if view is not None else None
         if path is None:
             return self._closed(request, visitor)
-        found = find_below(self._files, path)
+        found = await asyncio.to_thread(self._files.open, path)
         if found is None:
             _log.error("web.file_missing", order=serial, path=path)
             return self._front.problem(request, 404)
         headers = {
             "cache-control": "no-store",
             "content-disposition": as_attachment(found.name),
+            "content-length": str(found.size),
             **guards(),
         }
-        return File(found, media_type="application/octet-stream", headers=headers)
+        return Stream(pieces_of(found), media_type="application/octet-stream", headers=headers)
 
     async def pay(self, request: Asked, serial: FromPath[str]) -> Page:
         """Open another way to pay; earlier ones stay payable."""
