@@ -20,6 +20,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import named_id, new_id
 
 ELSEWHERE = MerchantId(named_id("another merchant"))
@@ -207,5 +208,32 @@ async def test_what_runs_out_is_listed_fewest_first(catalog, scene):
     )
 
     assert ["rare", "game"] == [each.sku for each in mine]
-    assert LowStock("rare", "The rare – Standard", named_id("product rare"), 1, 0) == few[0]
+    assert LowStock("rare", "The rare – Standard", named_id("product rare"), 1, 0, 2) == few[0]
     assert (1, []) == (len(few), theirs)
+
+
+async def test_what_is_low_a_variant_says_or_its_shop(catalog, scene):
+    """A variant's own bound counts before its shop's, and that before the asker's; 0 is never."""
+    own = {"ten": 10, "never": 0, "shops": None}
+    for sku, bound in own.items():
+        await scene.stock(catalog, 4 if sku == "shops" else 5, sku)
+        [view] = await catalog.read_products([named_id(f"product {sku}")])
+        [variant] = view.product.variants
+        changed = replace(view.product, variants=[replace(variant, low_stock_max=bound)])
+        await catalog.put_products([changed])
+    await catalog.put_shops([replace(scene.shop, low_stock_max=4)])
+    merchant = scene.shop.merchant
+    now, soon = await catalog.list_low_stock(
+        [LowStockQuery(merchant, free_max=1), LowStockQuery(merchant, free_max=1, factor=2)]
+    )
+    await catalog.put_shops([replace(scene.shop, low_stock_max=2)])
+    [less, wider] = await catalog.list_low_stock(
+        [LowStockQuery(merchant, free_max=99), LowStockQuery(merchant, free_max=99, factor=2)]
+    )
+    wrong = replace(scene.shop, low_stock_max=-1)
+
+    assert [("shops", 4), ("ten", 10)] == [(each.sku, each.bound) for each in now]
+    assert now == soon
+    assert ["ten"] == [each.sku for each in less]
+    assert ["shops", "ten"] == [each.sku for each in wider]
+    assert ["field_malformed"] == await catalog.put_shops([wrong])

@@ -167,7 +167,7 @@ class Post:
         self.market = market
         self.service = market.house.services["notify"]
         self.notify: Notify = market.house.api(Notify)
-        self.news = self.service.news(market.orders)
+        self.news = self.service.news(market.orders, market.catalog)
         self.watching = self.service.watching(
             market.orders, market.catalog, market.house.api(Identity), market.payments
         )

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from vendrail.api.catalog import ShopProductQuery
 from vendrail.api.identity import (
     Actor,
     ActorKind,
@@ -279,3 +280,20 @@ async def test_a_saga_that_does_not_end_is_told_after_an_hour(market, post, staf
     assert [] == early
     assert ["finance@platform.example"] == [to for to, _ in late]
     assert 1 == late[0][1].count("- refund ")
+
+
+async def test_low_is_what_the_merchant_says(market, post, staff):
+    """A shop's or a variant's bound counts before the platform's; what is never low is not told."""
+    await market.offer("GAME", keys=11)
+    await market.offer("CARD", keys=3)
+    [[shop]] = await market.catalog.list_shops([market.merchant])
+    await market.catalog.put_shops([replace(shop, low_stock_max=11)])
+    [[card]] = await market.catalog.list_products([ShopProductQuery(market.merchant, "card")])
+    never = [replace(each, low_stock_max=0) for each in card.product.variants]
+    await market.catalog.put_products([replace(card.product, variants=never)])
+    await post.watching.look()
+    [(reader, text)] = of_staff(await post.letters())
+
+    assert "seller@example.com" == reader
+    assert "Product GAME" in text
+    assert "Product CARD" not in text

@@ -2,11 +2,13 @@
 
 import re
 
-from vendrail.api.catalog import HoldPolicy
+import pytest
+
+from vendrail.api.catalog import DeliveryKind, HoldPolicy
 from vendrail.api.notify import LetterQuery, LetterState, RetryStatus
 from vendrail.api.orders import LookupCode, LookupRequest, OrderRefunded, RefundOrder
 from vendrail.api.risk import ListEntry, ListKind, RiskDecision, Verdict
-from vendrail.kernel.codec import encode
+from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.outbox import append_events
@@ -210,7 +212,7 @@ async def test_orders_that_are_away_cost_no_try(market, post):
             """Fail as a peer does."""
             raise Unavailable("orders is away")
 
-    away = post.service.sending(post.service.news(Away()))
+    away = post.service.sending(post.service.news(Away(), market.catalog))
     for _ in range(40):
         await away.send_due()
         market.clock.advance(60)
@@ -270,3 +272,36 @@ async def test_without_a_mail_server_nothing_is_read(market):
 
     assert "notify.send" in names
     assert "notify.orders" not in names
+
+
+@pytest.mark.parametrize("locale", ["en", "zh-Hans"])
+async def test_keys_are_in_the_letter_only_where_the_shop_says_so(market, post, locale):
+    """Off by default; turned on, the letter tells each key, in plain text and HTML."""
+    await market.offer("GAME", keys=9)
+    without = await bought(market, locale=locale)
+    await post.letters()
+    [[shop]] = await market.catalog.list_shops([market.merchant])
+    await market.catalog.put_shops([replace(shop, has_keys_in_letters=True)])
+    placed = await market.place("GAME", 2, locale=locale)
+    await market.pay(placed.order, quantity=2)
+    await market.run()
+    first, second = await post.letters()
+    keys = (await market.read(placed)).items
+
+    for kind in ("plain", "html"):
+        said = [each.get_body((kind,)).get_content() for each in (first, second)]
+        assert (await market.read(without)).items[0] not in said[0]
+        assert [2, 0] == [sum(key in text for key in keys) for text in reversed(said)]
+        assert f"?key={placed.secret}" in said[1]
+
+
+async def test_a_file_is_never_named_in_a_letter(market, post):
+    """Of goods that are files the letter has the link alone, whatever the shop says."""
+    [[shop]] = await market.catalog.list_shops([market.merchant])
+    await market.catalog.put_shops([replace(shop, has_keys_in_letters=True)])
+    await market.offer("BOOK", keys=0, delivery=DeliveryKind.FILE)
+    await market.catalog.put_contents([("BOOK", "books/one.epub")])
+    await bought(market, "BOOK")
+    [mail] = await post.letters()
+
+    assert "one.epub" not in mail.as_string()

@@ -9,6 +9,7 @@ from uuid import UUID
 from vendrail.api.catalog import Product, ProductId, PutStatus, Shop, Variant
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
+LOW_STOCK_MAX = 100_000
 QUANTITY_MAX = 1_000
 VARIANTS_MAX = 100
 PROSE_MAX = 100_000
@@ -50,7 +51,12 @@ def _is_sound_shop(shop: Shop) -> bool:
         and is_line(shop.contact, 200, length_min=0)
         and _THEME.fullmatch(shop.theme) is not None
         and is_prose(shop.notice)
+        and _is_bound(shop.low_stock_max)
     )
+
+
+def _is_bound(bound: int | None) -> bool:
+    return bound is None or 0 <= bound <= LOW_STOCK_MAX
 
 
 def _is_sound_variant(variant: Variant) -> bool:
@@ -62,6 +68,7 @@ def _is_sound_variant(variant: Variant) -> bool:
             currency in EXPONENTS and 0 < price <= AMOUNT_MINOR_MAX
             for currency, price in variant.prices_minor.items()
         )
+        and _is_bound(variant.low_stock_max)
         and 1 <= variant.quantity_min <= variant.quantity_max <= QUANTITY_MAX
         and 0 <= variant.position < 10_000
     )

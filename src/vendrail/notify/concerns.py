@@ -63,10 +63,11 @@ _LINES: Mapping[str, ConcernKind] = {  # What the templates call them.
 }
 _BACK_IS_NEWS = timedelta(hours=1)
 CHOSEN = ("stock_low",)  # What a merchant may not want to be told.
+STOCK_OVER_FACTOR = 2  # What was low is no longer so above twice its bound.
 LIFE_S = 12 * 3_600
 
 
-def of_stock(merchant: UUID, found: Iterable[LowStock], free_max: int) -> list[Concern]:
+def of_stock(merchant: UUID, found: Iterable[LowStock]) -> list[Concern]:
     """Give the variants that run out; one that was told of ends only above twice the bound."""
     return [
         Concern(
@@ -74,10 +75,10 @@ def of_stock(merchant: UUID, found: Iterable[LowStock], free_max: int) -> list[C
             ConcernKind.STOCK_LOW,
             merchant,
             f"{each.title}: {each.free}",
-            is_begun=each.free <= free_max,
+            is_begun=each.free <= each.bound,
         )
         for each in found
-        if each.free <= 2 * free_max
+        if each.free <= STOCK_OVER_FACTOR * each.bound
     ]
 
 

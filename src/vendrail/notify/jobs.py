@@ -19,7 +19,7 @@ def jobs(
     payments: Payments,
 ) -> list[Job]:
     """Name the loops; several processes may run them: a message is claimed by one."""
-    news = service.news(orders)
+    news = service.news(orders, catalog)
     watching = service.watching(orders, catalog, identity, payments)
     sending = service.sending(news, watching)
     clock = service.clock

@@ -116,7 +116,7 @@ class World:
     async def mailed(self, email: str) -> str:
         """Give the path of the link in the last letter to somebody."""
         notify = self.house.services["notify"]
-        sending = notify.sending(notify.news(self.house.api(Orders)))
+        sending = notify.sending(notify.news(self.house.api(Orders), self.house.api(Catalog)))
         while await sending.send_due():
             pass
         letters = sorted((self._home / "mailbox").glob("*.eml"), key=lambda p: p.stat().st_mtime)

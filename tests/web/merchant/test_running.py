@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from vendrail.api.catalog import MerchantId
+from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import PeopleQuery, Role
+from vendrail.api.notify import Notify
 from vendrail.api.orders import RefundOrder
 from vendrail.kernel.ids import new_id, to_serial
 
@@ -219,3 +220,57 @@ async def test_an_invitation_is_withdrawn(town, read_field):
 
     assert "bo@north.example" not in owner.text
     assert 404 == (await town.world.browser().go(link)).status_code
+
+
+async def test_staff_letters_and_bounds_are_the_shops(town):
+    """Low stock of the shop, keys in letters, and which letters staff get; all of it is logged."""
+    browser = await town.join(Role.OWNER)
+    [shop] = await shops(town, town.north)
+    path = f"/merchant/shop/{to_serial(shop.id)}"
+    fields = {"name": "North", "contact": "", "notice": "", "is_open": "yes"}
+    await browser.go("/merchant/shop")
+    await browser.send(path, low_stock_max="25", keys_in_letters="yes", **fields)
+    [changed] = await shops(town, town.north)
+    await browser.send(path, low_stock_max="many", **fields)
+    refused = browser.page.status_code
+    await browser.send("/merchant/letters")
+    [[choice]] = await town.house.api(Notify).read_choices([town.north.merchant])
+    await browser.send("/merchant/letters", stock_low="yes")
+    [[again]] = await town.house.api(Notify).read_choices([town.north.merchant])
+    acts = {act.act: act.after for act in await town.acts(town.north)}
+
+    assert (25, True, 422) == (changed.low_stock_max, changed.has_keys_in_letters, refused)
+    assert [changed] == await shops(town, town.north)
+    assert (False, True) == (choice.is_wanted, again.is_wanted)
+    assert {"low_stock_max": "25", "keys_in_letters": "yes"} == acts["shop.changed"]
+    assert "letters.chosen" in acts
+
+
+async def test_a_variant_says_when_it_is_low(town):
+    """Its form keeps the bound, its stock's page and the overview go by it; empty is the shop's."""
+    await town.north.offer("GAME", keys=30)
+    [[found]] = await town.north.catalog.list_products([ShopProductQuery(town.north.merchant)])
+    [variant] = found.product.variants
+    path = f"/merchant/products/{to_serial(found.product.id)}"
+    browser = await town.join(Role.OWNER)
+    fields = {
+        "variant": to_serial(variant.id),
+        "sku": "GAME",
+        "title": "One",
+        "price_CNY": "19.90",
+        "quantity_min": "1",
+        "quantity_max": "10",
+        "position": "0",
+    }
+    await browser.go(path)
+    await browser.send(f"{path}/variants", low_stock_max="40", **fields)
+    await browser.go(f"{path}/stock")
+    low = browser.text
+    overview = (await browser.http.get("/merchant")).text
+    await browser.go(path)
+    await browser.send(f"{path}/variants", low_stock_max="", **fields)
+    [[after]] = await town.north.catalog.list_products([ShopProductQuery(town.north.merchant)])
+
+    assert "Low: 40 or fewer" in low
+    assert "GAME" in overview.split("Running out", 1)[-1]
+    assert after.product.variants[0].low_stock_max is None

@@ -51,6 +51,8 @@ class Shop(Record, frozen=True):
     contact: str = ""
     theme: str = "default"
     is_open: bool = True
+    low_stock_max: int | None = None  # So few free keys are low; 0: never; None: the platform's.
+    has_keys_in_letters: bool = False  # Whether a letter tells the keys themselves, or the link.
 
 
 class ProductState(StrEnum):
@@ -88,6 +90,7 @@ class Variant(Record, frozen=True):
     quantity_min: int = 1
     quantity_max: int = 10
     position: int = 0
+    low_stock_max: int | None = None  # So few free keys are low; 0: never; None: as the shop says.
 
 
 class Product(Record, frozen=True):
@@ -254,8 +257,9 @@ class LowStockQuery(Record, frozen=True):
     """Which variants of a merchant run out: on sale, each key sold once, so few free or fewer."""
 
     merchant: MerchantId
-    free_max: int = 10
+    free_max: int = 10  # Where neither the variant nor its shop says otherwise; 0: never.
     variants_max: int = 20
+    factor: int = 1  # Give also those that have so many times their bound.
 
 
 class LowStock(Record, frozen=True):
@@ -266,6 +270,7 @@ class LowStock(Record, frozen=True):
     product: ProductId
     free: int
     held: int
+    bound: int = 0  # With so few free it is low.
 
 
 class Catalog(Protocol):

@@ -126,9 +126,7 @@ class ShelfService:
         """List what runs out, the fewest first."""
         async with self._db.reading() as tx:
             return [
-                await store.list_low_stock(
-                    tx, query.merchant, query.free_max, max(0, min(query.variants_max, 200))
-                )
+                await store.list_low_stock(tx, query, max(0, min(query.variants_max, 200)))
                 for query in queries
             ]
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from vendrail.api.catalog import (
     LowStock,
+    LowStockQuery,
     Offer,
     Product,
     ProductId,
@@ -87,7 +88,8 @@ async def put_shops(tx: Transaction, shops: Sequence[Shop]) -> None:
         " on conflict (id) do update set merchant = excluded.merchant,"
         "  merchant_name = excluded.merchant_name, slug = excluded.slug, name = excluded.name,"
         "  notice = excluded.notice, contact = excluded.contact, theme = excluded.theme,"
-        "  is_open = excluded.is_open",
+        "  is_open = excluded.is_open, low_stock_max = excluded.low_stock_max,"
+        "  has_keys_in_letters = excluded.has_keys_in_letters",
         encode(shops).decode(),
     )
 
@@ -122,14 +124,16 @@ async def put_products(tx: Transaction, products: Sequence[Product], search: Seq
     )
     await tx.execute(
         "insert into catalog.variant"
-        "  (id, product, sku, title, prices_minor, quantity_min, quantity_max, position)"
+        "  (id, product, sku, title, prices_minor, quantity_min, quantity_max, position,"
+        "   low_stock_max)"
         " select r.id, w.product, r.sku, r.title, r.prices_minor, r.quantity_min, r.quantity_max,"
-        "  r.position"
+        "  r.position, r.low_stock_max"
         " from unnest($2::uuid[], $3::uuid[]) as w (id, product)"
         " join jsonb_populate_recordset(null::catalog.variant, $1::text::jsonb) r on r.id = w.id"
         " on conflict (id) do update set sku = excluded.sku, title = excluded.title,"
         "  prices_minor = excluded.prices_minor, quantity_min = excluded.quantity_min,"
         "  quantity_max = excluded.quantity_max, position = excluded.position,"
+        "  low_stock_max = excluded.low_stock_max,"
         "  is_withdrawn = false",
         encode([variant for variant, _ in variants]).decode(),
         variant_ids,
@@ -191,21 +195,24 @@ async def list_products(tx: Transaction, query: ShopProductQuery) -> list[Stocke
     return [decode(row[0], StockedProduct) for row in rows]
 
 
-async def list_low_stock(
-    tx: Transaction, merchant: UUID, free_max: int, rows_max: int
-) -> list[LowStock]:
-    """Read the variants on sale of which so few keys are free, the fewest first."""
+async def list_low_stock(tx: Transaction, query: LowStockQuery, rows_max: int) -> list[LowStock]:
+    """Read the variants on sale of which so few keys are free, the fewest first.
+
+    What is few a variant says itself, or its shop, or whoever asks.
+    """
     rows = await tx.fetch(
         "select v.sku, case when v.title in ('', p.title) then p.title"
-        "  else p.title || ' – ' || v.title end, p.id, t.free, t.held"
+        "  else p.title || ' – ' || v.title end, p.id, t.free, t.held, b.bound"
         " from catalog.shop s join catalog.product p on p.shop = s.id"
         " join catalog.variant v on v.product = p.id join catalog.stock t on t.variant = v.id"
+        " cross join lateral (select coalesce(v.low_stock_max, s.low_stock_max, $2) as bound) b"
         " where s.merchant = $1 and p.state = 'on_sale' and p.delivery = 'unique_key'"
-        "  and not v.is_withdrawn and t.free <= $2"
+        "  and not v.is_withdrawn and b.bound > 0 and t.free <= b.bound * $4::bigint"
         " order by t.free, v.id limit $3",
-        merchant,
-        free_max,
+        query.merchant,
+        query.free_max,
         rows_max,
+        query.factor,
     )
     return [LowStock(*row) for row in rows]
 

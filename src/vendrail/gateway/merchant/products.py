@@ -148,6 +148,7 @@ def _state(text: str) -> ProductState | None:
 def _written(id: ProductId, shop: Shop, body: PutProductBody, known: Product | None) -> Product:
     """Put what was sent together with what stays: variants' ids by their SKU, and the picture."""
     ids: dict[str, UUID] = {v.sku: v.id for v in known.variants} if known else {}
+    bounds = {v.sku: v.low_stock_max for v in known.variants} if known else {}
     variants = [
         Variant(
             VariantId(ids.get(each.sku) or derive(id, f"variant:{each.sku}")),
@@ -157,6 +158,7 @@ def _written(id: ProductId, shop: Shop, body: PutProductBody, known: Product | N
             each.quantity_min,
             each.quantity_max,
             position,
+            bounds.get(each.sku),  # Said in the console; a program leaves it as it is.
         )
         for position, each in enumerate(body.variants)
     ]

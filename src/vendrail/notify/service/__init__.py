@@ -73,9 +73,9 @@ class NotifyService:
         ):  # So that the first one is a change.
             metrics.count("vendrail_letters_total", template, "sent", by=0)
 
-    def news(self, orders: Orders) -> News:
+    def news(self, orders: Orders, catalog: Catalog) -> News:
         """Give what turns events of orders into letters."""
-        return News(self._means, orders)
+        return News(self._means, orders, catalog)
 
     def watching(
         self, orders: Orders, catalog: Catalog, identity: Identity, payments: Payments

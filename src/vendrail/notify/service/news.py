@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
+from vendrail.api.catalog import Catalog
 from vendrail.api.orders import Addressee, OrderEvent, OrderId, OrderQuery, Orders, OrderView
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.ids import to_serial
@@ -16,6 +17,9 @@ from vendrail.notify.service.room import Means, Room
 from vendrail.notify.store import DueMessage, NewMessage
 
 _SOURCE = "orders"
+_WITH_KEYS = ("order_delivered", "order_replaced")
+_IN_LETTERS = ("unique_key", "reusable_key", "text")
+_KEYS_MAX = 20  # Of more, the link tells.
 _OPENED_MAX = 256  # Contacts opened at once: others have their turn in between.
 
 
@@ -30,9 +34,10 @@ class Draft(NamedTuple):
 class News(Room):
     """Reads what orders tell, keeps a letter for each, and writes it when it leaves."""
 
-    def __init__(self, means: Means, orders: Orders) -> None:
+    def __init__(self, means: Means, orders: Orders, catalog: Catalog) -> None:
         super().__init__(means)
         self._orders = orders
+        self._catalog = catalog
 
     async def consume(self) -> bool:
         """Keep the letters of some events, with the cursor in one commit; true: there is more."""
@@ -81,6 +86,7 @@ class News(Room):
             for id, addressee, view in zip(ids, addressees, views, strict=True)
             if addressee is not None and view is not None
         }
+        keys = await self._keys(messages, [view for _, view in known.values()])
         drafts: list[Draft | None] = []
         for message in messages:
             found = known.get(OrderId(message.subject)) if message.subject else None
@@ -89,10 +95,29 @@ class News(Room):
             if found is None or not is_reached or not is_news(message.template, facts, found[1]):
                 drafts.append(None)
             else:
-                drafts.append(self._draft(facts, *found))
+                drafts.append(self._draft(facts, *found, keys.get(found[1].id, [])))
         return drafts
 
-    def _draft(self, facts: NoticeFacts, addressee: Addressee, order: OrderView) -> Draft:
+    async def _keys(
+        self, messages: Sequence[DueMessage], views: Sequence[OrderView]
+    ) -> dict[OrderId, list[str]]:
+        """Read the keys of orders whose shop wants them told by letter; of files only the link."""
+        told = {each.subject for each in messages if each.template in _WITH_KEYS}
+        texts = [v for v in views if v.id in told and v.shop_slug and v.delivery in _IN_LETTERS]
+        slugs = sorted({view.shop_slug for view in texts})
+        if not slugs:
+            return {}
+        shops = await self._catalog.read_shops(slugs)
+        wanted = {each.slug for each in shops if each is not None and each.has_keys_in_letters}
+        ids = [view.id for view in texts if view.shop_slug in wanted]
+        if not ids:
+            return {}
+        read = await self._orders.read_orders([OrderQuery(id, None, with_items=True) for id in ids])
+        return {view.id: view.items for view in read if view and len(view.items) <= _KEYS_MAX}
+
+    def _draft(
+        self, facts: NoticeFacts, addressee: Addressee, order: OrderView, keys: Sequence[str]
+    ) -> Draft:
         serial = to_serial(order.id)
         locale = addressee.locale
         key = quote(addressee.secret, safe="")
@@ -105,6 +130,7 @@ class News(Room):
             "refund": money(amount_minor, order.currency, locale),
             "is_whole": "yes" if amount_minor >= order.amount_minor else "",
             "reason": facts.reason,
+            "keys": "\n".join(keys),
             "count": str(facts.count or 1),
             "link": f"{self._settings.public_url.rstrip('/')}/orders/{serial}?key={key}",
         }

@@ -94,17 +94,22 @@ class Watching(Room):
         found += concerns.of_channels(seen, now, settings.channel_wait_s)
         async with self._db.reading() as tx:
             found += concerns.of_checks(await store.load_reports(tx))
-        free_max = settings.low_stock_max
-        merchants = await self._identity.list_merchants(_MERCHANTS_MAX) if free_max > 0 else []
+        merchants = await self._identity.list_merchants(_MERCHANTS_MAX)
         for begin in range(0, len(merchants), _MERCHANTS_AT_ONCE):
             part = merchants[begin : begin + _MERCHANTS_AT_ONCE]
             queries = [
-                LowStockQuery(MerchantId(each.id), 2 * free_max, _VARIANTS_MAX) for each in part
+                LowStockQuery(
+                    MerchantId(each.id),
+                    max(0, settings.low_stock_max),
+                    _VARIANTS_MAX,
+                    factor=concerns.STOCK_OVER_FACTOR,
+                )
+                for each in part
             ]
             for merchant, low in zip(
                 part, await self._catalog.list_low_stock(queries), strict=True
             ):
-                found += concerns.of_stock(merchant.id, low, free_max)
+                found += concerns.of_stock(merchant.id, low)
         return found
 
     async def _people(self, places: set[UUID | None]) -> dict[UUID | None, list[Person]]:

@@ -81,10 +81,16 @@ def read_variant(
                 return Wrong(PRICE_WRONG)
     if not prices:
         return Wrong(PRICE_WRONG)
-    counts = [_count(form.get(name, "")) for name in ("quantity_min", "quantity_max", "position")]
+    names = ("quantity_min", "quantity_max", "position")
+    counts = [read_count(form.get(name, "")) for name in names]
     least, most, position = counts
     if least is None or most is None or position is None:
         return Wrong(COUNT_WRONG)
+    low = before.low_stock_max if before else None
+    if "low_stock_max" in form:
+        low = read_count(form["low_stock_max"])
+        if low is None and form["low_stock_max"].strip():
+            return Wrong(COUNT_WRONG)
     return Variant(
         id,
         form.get("sku", "").strip()[:64],
@@ -93,17 +99,19 @@ def read_variant(
         least,
         most,
         position,
+        low,
     )
 
 
-def _count(text: str) -> int | None:
+def read_count(text: str) -> int | None:
+    """Read a whole number of at most five digits; None: it is none."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
 
 
 def read_details(form: Mapping[str, str], product: Product) -> Product | Wrong:
     """Read what a product's own form says of it."""
-    hours = _count(form.get("restock_hours", "0"))
+    hours = read_count(form.get("restock_hours", "0"))
     if hours is None or hours > _HOURS_MAX:
         return Wrong(COUNT_WRONG)
     policies = {each.value: each for each in HoldPolicy}
@@ -149,6 +157,7 @@ def told_variant(variant: Variant | None) -> dict[str, str]:
         "title": variant.title,
         "quantity": f"{variant.quantity_min}–{variant.quantity_max}",
         "position": str(variant.position),
+        "low_stock_max": "" if variant.low_stock_max is None else str(variant.low_stock_max),
         **prices,
     }
 

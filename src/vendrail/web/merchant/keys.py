@@ -55,6 +55,9 @@ _SHOWN_MAX = 50
 _PAGE = 5_000
 _STATES = (KeyState.FREE, KeyState.SOLD, KeyState.VOID)
 _REASON_MISSING = message("Say why: the reason is kept.")
+_LOW_AT = message("Low at %(count)s")
+_IS_LOW = message("Low: %(count)s or fewer")
+_NEVER_LOW = message("Nobody is told when they are few")
 _NO_FILE = message("Choose a file, or paste keys, one a line.")
 _NO_VARIANT = message("Choose a variant of this product.")
 _NOT_READ = message(
@@ -158,6 +161,7 @@ class Keys:
             variant=variant,
             count=counts[variant.sku],
             batches=batches,
+            low_text=self._low(caller, found, variant, counts[variant.sku].free),
             has_keys=found.product.delivery is DeliveryKind.UNIQUE_KEY,
             is_file=found.product.delivery is DeliveryKind.FILE,
             has_content=variant.sku in found.contents,
@@ -174,6 +178,16 @@ class Keys:
             uploads=UPLOADS,
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    def _low(self, caller: Caller, found: StockedProduct, variant: Variant, free: int) -> str:
+        """Say from how few free keys on staff is told, and whether that is so now."""
+        bound = variant.low_stock_max
+        if bound is None:
+            bound = found.shop.low_stock_max
+        if bound is None:
+            return ""  # The platform's own, which it keeps to itself.
+        text = _IS_LOW if bound and free <= bound else _LOW_AT if bound else _NEVER_LOW
+        return self._desk.say(caller, text) % {"count": bound}
 
     async def take_in(self, caller: Caller) -> Page:
         """Take a key file in: read as it comes, added batch by batch; the same form adds once."""

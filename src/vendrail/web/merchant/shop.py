@@ -1,22 +1,25 @@
 """A merchant's shop: opened once, then its name, notice and contact as buyers see them."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.catalog import MerchantId, PutStatus, Shop, ShopId
 from vendrail.api.identity import Permission
+from vendrail.api.notify import LetterChoice
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, read_id
-from vendrail.web.merchant.goods import DONE, slug_of
+from vendrail.web.merchant.goods import COUNT_WRONG, DONE, read_count, slug_of
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/shop"
+_LETTERS = "/merchant/letters"
 _WRONG = message("The name is one line of at most 100 characters, the contact of at most 200.")
 _ADDRESS_WRONG = message("The address is made of the letters a to z, digits and hyphens.")
 _ADDRESS_TAKEN = message("Another shop has this address: choose another.")
@@ -36,6 +39,7 @@ class ShopSettings:
         return [
             self._desk.get(_ROOT, self.shops, Permission.SHOP_WRITE),
             self._desk.post(_ROOT, self.open, Permission.SHOP_WRITE),
+            self._desk.post(_LETTERS, self.choose_letters, Permission.SHOP_WRITE),
             self._desk.post(f"{_ROOT}/{{serial:str}}", self.change, Permission.SHOP_WRITE),
         ]
 
@@ -50,11 +54,13 @@ class ShopSettings:
     async def _shops(
         self, caller: Caller, *, wrong: Shop | None = None, problem: str = "", status: int = 200
     ) -> Page:
+        [choices] = await self._desk.apis.notify.read_choices([caller.merchant])
         return self._desk.page(
             caller,
             "merchant/shop.html",
             path=_ROOT,
             status=status,
+            choices=choices,
             shops=await self._own(caller),
             wrong=wrong.id if wrong else None,
             written=defaultdict(str, caller.form),
@@ -95,13 +101,18 @@ class ShopSettings:
         if shop is None:
             return self._desk.problem(caller.request, 404, caller)
         form = caller.form
+        low = form.get("low_stock_max", "").strip()
         wanted = replace(
             shop,
             name=form.get("name", "").strip()[:200],
             contact=form.get("contact", "").strip()[:300],
             notice=form.get("notice", "").replace("\r\n", "\n").strip(),
             is_open=form.get("is_open", "") == "yes",
+            low_stock_max=read_count(low) if low else None,
+            has_keys_in_letters=form.get("keys_in_letters", "") == "yes",
         )
+        if low and wanted.low_stock_max is None:
+            return await self._shops(caller, wrong=shop, problem=COUNT_WRONG, status=422)
         was, now = changes(_told(shop), _told(wanted))
         if now:
             subject = f"shop:{to_serial(shop.id)}"
@@ -112,6 +123,22 @@ class ShopSettings:
             return await self._shops(caller, wrong=shop, problem=problem, status=422)
         return onward(f"{_ROOT}?done={to_serial(shop.id)}")
 
+    async def choose_letters(self, caller: Caller) -> Page:
+        """Choose which letters the merchant's staff get."""
+        notify = self._desk.apis.notify
+        [before] = await notify.read_choices([caller.merchant])
+        wanted = [replace(each, is_wanted=each.template in caller.form) for each in before]
+        if wanted != before:
+            was, now = changes(_told_choices(before), _told_choices(wanted))
+            subject = f"merchant:{to_serial(caller.merchant)}"
+            await log(self._desk, caller, "letters.chosen", subject, before=was, after=now)
+            await notify.choose_letters(wanted)
+        return onward(f"{_ROOT}?done=letters#letters")
+
+
+def _told_choices(choices: Sequence[LetterChoice]) -> dict[str, str]:
+    return {each.template: "wanted" if each.is_wanted else "not wanted" for each in choices}
+
 
 def _told(shop: Shop) -> dict[str, str]:
     return {
@@ -119,4 +146,6 @@ def _told(shop: Shop) -> dict[str, str]:
         "contact": shop.contact,
         "notice": shop.notice[:500],
         "open": "yes" if shop.is_open else "no",
+        "low_stock_max": "" if shop.low_stock_max is None else str(shop.low_stock_max),
+        "keys_in_letters": "yes" if shop.has_keys_in_letters else "no",
     }
