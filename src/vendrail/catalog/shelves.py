@@ -18,6 +18,7 @@ _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 _SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}")
 _FILE_PATH = re.compile(r"[^\W_][\w ./()+,&'-]{0,254}")
+_SCHEMES = ("auto", "light", "dark")
 _THEME = re.compile(r"[a-z0-9-]{1,32}")
 
 
@@ -52,6 +53,8 @@ def _is_sound_shop(shop: Shop) -> bool:
         and _THEME.fullmatch(shop.theme) is not None
         and is_prose(shop.notice)
         and _is_bound(shop.low_stock_max)
+        and shop.scheme in _SCHEMES
+        and (shop.logo == "" or is_path_below(shop.logo))
     )
 
 

@@ -32,6 +32,8 @@ FOREIGN = {
 FOREIGN |= {
     "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/shop/{serial}": "shop",
+    "/merchant/shop/{serial}/logo": "shop",
+    "/merchant/shop/{serial}/logo/remove": "shop",
     "/merchant/staff/invitations/{serial}": "invitation",
     "/merchant/staff/members/{serial}": "person",
 }
@@ -39,6 +41,7 @@ STREAMED = (
     "/merchant/files/{serial}",
     "/merchant/intake/{serial}",
     "/merchant/products/{serial}/picture",
+    "/merchant/shop/{serial}/logo",
 )
 
 

@@ -49,10 +49,12 @@ class Shop(Record, frozen=True):
     name: str
     notice: str = ""  # Markdown, shown sanitised.
     contact: str = ""
-    theme: str = "default"
+    theme: str = "default"  # The accent of its pages.
     is_open: bool = True
     low_stock_max: int | None = None  # So few free keys are low; 0: never; None: the platform's.
     has_keys_in_letters: bool = False  # Whether a letter tells the keys themselves, or the link.
+    scheme: str = "auto"  # `light` or `dark`, for whoever has not chosen; `auto`: as their system.
+    logo: str = ""  # A path below the site's media folder; empty: a drawn one.
 
 
 class ProductState(StrEnum):

@@ -89,7 +89,8 @@ async def put_shops(tx: Transaction, shops: Sequence[Shop]) -> None:
         "  merchant_name = excluded.merchant_name, slug = excluded.slug, name = excluded.name,"
         "  notice = excluded.notice, contact = excluded.contact, theme = excluded.theme,"
         "  is_open = excluded.is_open, low_stock_max = excluded.low_stock_max,"
-        "  has_keys_in_letters = excluded.has_keys_in_letters",
+        "  has_keys_in_letters = excluded.has_keys_in_letters, scheme = excluded.scheme,"
+        "  logo = excluded.logo",
         encode(shops).decode(),
     )
 

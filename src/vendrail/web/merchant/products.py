@@ -1,10 +1,7 @@
 """Products: a list with what is left, each with its variants, prices, picture and preview."""
 
-import asyncio
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from urllib.parse import urlencode
 
 from litestar.handlers import HTTPRouteHandler
@@ -25,7 +22,6 @@ from vendrail.api.catalog import (
 from vendrail.api.identity import Permission
 from vendrail.api.payments import fitting
 from vendrail.kernel.codec import replace
-from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
@@ -34,17 +30,14 @@ from vendrail.web.languages import message
 from vendrail.web.merchant import goods
 from vendrail.web.merchant.acting import changes, log, read_id
 from vendrail.web.merchant.goods import Wrong, find_product
+from vendrail.web.merchant.pictures import WRONG, take_picture
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 from vendrail.web.storefront.shopping import span_of
-from vendrail.web.uploads import read_upload
 
 _ROOT = "/merchant/products"
 _ONE = f"{_ROOT}/{{serial:str}}"
 _PAGE = 50
-_PICTURE_BYTES_MAX = 1_500_000
-_PICTURE_WRONG = message("Send a PNG, JPEG or WebP picture of at most 1.5 MB.")
-_MAGIC = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpg"}
 
 
 class Products:
@@ -304,20 +297,9 @@ class Products:
         found = await find_product(self._catalog, caller, caller.part("serial"))
         if found is None:
             return self._desk.problem(caller.request, 404, caller)
-        try:
-            upload = await read_upload(caller.request, _PICTURE_BYTES_MAX)
-        except Malformed:
-            return await self._product(caller, found, problem=_PICTURE_WRONG, status=422)
-        try:
-            content = await asyncio.to_thread(upload.file.read)
-        finally:
-            upload.close()
-        kind = _kind_of(content)
-        if not kind:
-            return await self._product(caller, found, problem=_PICTURE_WRONG, status=422)
-        name = f"{hashlib.sha256(content).hexdigest()[:24]}.{kind}"
-        path = f"merchants/{to_serial(caller.merchant)}/{name}"
-        await asyncio.to_thread(_write, self._media / path, content)
+        path = await take_picture(caller, self._media)
+        if not path:
+            return await self._product(caller, found, problem=WRONG, status=422)
         product = replace(found.product, picture=path)
         before, after = goods.told(found.product), goods.told(product)
         problem = await self._put(caller, product, "product.changed", before, after)
@@ -372,17 +354,3 @@ def _price_texts(variants: Sequence[Variant]) -> dict[str, dict[str, str]]:
         }
         for each in variants
     }
-
-
-def _kind_of(content: bytes) -> str:
-    for magic, kind in _MAGIC.items():
-        if content.startswith(magic):
-            return kind
-    return "webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else ""
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(content)
-    fresh.replace(path)

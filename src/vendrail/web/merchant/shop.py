@@ -15,9 +15,12 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, read_id
 from vendrail.web.merchant.goods import COUNT_WRONG, DONE, read_count, slug_of
+from vendrail.web.merchant.pictures import WRONG, take_picture
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
+ACCENTS = ("default", "ocean", "plum", "berry", "amber", "slate")  # Each has its class.
+SCHEMES = ("auto", "light", "dark")
 _ROOT = "/merchant/shop"
 _LETTERS = "/merchant/letters"
 _WRONG = message("The name is one line of at most 100 characters, the contact of at most 200.")
@@ -33,6 +36,7 @@ class ShopSettings:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._catalog = desk.apis.catalog
+        self._media = desk.front.settings.home.expanduser() / "media"
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of the page."""
@@ -41,6 +45,15 @@ class ShopSettings:
             self._desk.post(_ROOT, self.open, Permission.SHOP_WRITE),
             self._desk.post(_LETTERS, self.choose_letters, Permission.SHOP_WRITE),
             self._desk.post(f"{_ROOT}/{{serial:str}}", self.change, Permission.SHOP_WRITE),
+            self._desk.post(
+                f"{_ROOT}/{{serial:str}}/logo",
+                self.change_logo,
+                Permission.SHOP_WRITE,
+                is_streamed=True,
+            ),
+            self._desk.post(
+                f"{_ROOT}/{{serial:str}}/logo/remove", self.remove_logo, Permission.SHOP_WRITE
+            ),
         ]
 
     async def shops(self, caller: Caller) -> Page:
@@ -61,6 +74,8 @@ class ShopSettings:
             path=_ROOT,
             status=status,
             choices=choices,
+            accents=ACCENTS,
+            schemes=SCHEMES,
             shops=await self._own(caller),
             wrong=wrong.id if wrong else None,
             written=defaultdict(str, caller.form),
@@ -110,11 +125,17 @@ class ShopSettings:
             is_open=form.get("is_open", "") == "yes",
             low_stock_max=read_count(low) if low else None,
             has_keys_in_letters=form.get("keys_in_letters", "") == "yes",
+            theme=_chosen(form.get("theme", ""), ACCENTS, shop.theme),
+            scheme=_chosen(form.get("scheme", ""), SCHEMES, shop.scheme),
         )
         if low and wanted.low_stock_max is None:
             return await self._shops(caller, wrong=shop, problem=COUNT_WRONG, status=422)
+        return await self._put(caller, shop, wanted)
+
+    async def _put(self, caller: Caller, shop: Shop, wanted: Shop) -> Page:
+        """Log and write what has changed of a shop."""
         was, now = changes(_told(shop), _told(wanted))
-        if now:
+        if was or now:
             subject = f"shop:{to_serial(shop.id)}"
             await log(self._desk, caller, "shop.changed", subject, before=was, after=now)
         [status] = await self._catalog.put_shops([wanted])
@@ -122,6 +143,25 @@ class ShopSettings:
             problem = _WRONG if status is PutStatus.FIELD_MALFORMED else ""
             return await self._shops(caller, wrong=shop, problem=problem, status=422)
         return onward(f"{_ROOT}?done={to_serial(shop.id)}")
+
+    async def change_logo(self, caller: Caller) -> Page:
+        """Take in the picture that stands at the head of the shop."""
+        id = read_id(caller.part("serial"))
+        shop = next((each for each in await self._own(caller) if each.id == id), None)
+        if shop is None:
+            return self._desk.problem(caller.request, 404, caller)
+        path = await take_picture(caller, self._media)
+        if not path:
+            return await self._shops(caller, problem=WRONG, status=422)
+        return await self._put(caller, shop, replace(shop, logo=path))
+
+    async def remove_logo(self, caller: Caller) -> Page:
+        """Go back to the drawn sign."""
+        id = read_id(caller.part("serial"))
+        shop = next((each for each in await self._own(caller) if each.id == id), None)
+        if shop is None:
+            return self._desk.problem(caller.request, 404, caller)
+        return await self._put(caller, shop, replace(shop, logo=""))
 
     async def choose_letters(self, caller: Caller) -> Page:
         """Choose which letters the merchant's staff get."""
@@ -136,6 +176,10 @@ class ShopSettings:
         return onward(f"{_ROOT}?done=letters#letters")
 
 
+def _chosen(text: str, known: Sequence[str], before: str) -> str:
+    return text if text in known else before
+
+
 def _told_choices(choices: Sequence[LetterChoice]) -> dict[str, str]:
     return {each.template: "wanted" if each.is_wanted else "not wanted" for each in choices}
 
@@ -147,5 +191,8 @@ def _told(shop: Shop) -> dict[str, str]:
         "notice": shop.notice[:500],
         "open": "yes" if shop.is_open else "no",
         "low_stock_max": "" if shop.low_stock_max is None else str(shop.low_stock_max),
+        "theme": shop.theme,
+        "scheme": shop.scheme,
+        "logo": shop.logo,
         "keys_in_letters": "yes" if shop.has_keys_in_letters else "no",
     }
