@@ -12,6 +12,7 @@ from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
 from vendrail.app.wiring import House
 from vendrail.kernel import config
+from vendrail.kernel.codec import replace
 from vendrail.kernel.http import Edge
 from vendrail.kernel.ids import new_id, to_serial
 
@@ -60,6 +61,8 @@ async def addresses(town) -> list[str]:
     await town.north.pay(charged.order, amount_minor=100)
     await town.north.run()
     await town.house.services["epay"].telling.consume()
+    look = replace(town.north.record, theme="plum", notice="**Welcome**, [here](https://a.example)")
+    await town.north.catalog.put_shops([look])
     query = ShopProductQuery(MerchantId(town.north.merchant))
     ((long, short),) = await town.north.catalog.list_products([query])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
@@ -82,6 +85,7 @@ async def addresses(town) -> list[str]:
         f"{long}/stock",
         f"{short}/stock",
         f"{short}/preview",
+        "/shops/north",
         "/merchant",
         "/merchant?span=month",
         "/merchant/orders",
