@@ -198,7 +198,8 @@ async def test_old_outcomes_and_their_keys_are_forgotten(world):
 )
 def test_a_subject_arrives_as_it_was_written(title):
     """Long subjects in two scripts are folded for the way, and lose nothing on it."""
-    values = dict.fromkeys(("link", "quantity", "serial", "amount"), "1") | {"title": title.strip()}
+    names = ("link", "quantity", "serial", "amount", "keys")
+    values = dict.fromkeys(names, "1") | {"title": title.strip()}
     mail = letters.write(
         UUID(int=1),
         "order_delivered",
