@@ -86,6 +86,21 @@ def test_restored_platform_sells_on_a_younger_server(
     assert empty_place.json("audit")["ok"]
 
 
+def test_backup_from_before_a_service_was_there_is_restored(
+    place, empty_place, provider, tmp_path
+) -> None:
+    """A service that the backup does not know begins empty, and reads events from the first on."""
+    place.sql("drop schema epay cascade")
+    place.sql("delete from vendrail.migration where service = 'epay'")
+    empty_place.cli("restore", write_backup(place, tmp_path))
+
+    state = empty_place.sell(provider)
+
+    assert "delivered" == state
+    assert [(0,)] == [tuple(row) for row in empty_place.sql("select id from epay.cursor")]
+    assert empty_place.json("audit")["ok"]
+
+
 def test_backup_is_for_its_owner_alone(place, tmp_path) -> None:
     """The file is 0600 whatever the umask, and says that it holds the master keys."""
     before = os.umask(0)

@@ -147,6 +147,7 @@ class EpayRefund(Record, frozen=True):
     id: UUID
     ask: EpayAsk
     amount_minor: int
+    number: str = ""  # The site's own, where it has one: then that, within the order, is the key.
     address: str = ""
 
 

@@ -32,7 +32,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.epay import CURRENCY
 from vendrail.kernel.errors import Malformed
-from vendrail.kernel.ids import from_serial, to_serial
+from vendrail.kernel.ids import derive, from_serial, to_serial
 
 _ORDERS_MAX = 50
 _PAGE_MAX = 1_000
@@ -214,10 +214,11 @@ class Answering:
         if row is None:
             return EpayStatus.ORDER_UNKNOWN
         order = OrderId(row["order"])
+        id = derive(order, f"epay:refund:{asked.number}") if asked.number else asked.id
         name = f"epay:{keyed.pid}"
         origin = Origin(asked.address)
         act = Act(
-            asked.id,
+            id,
             Actor(ActorKind.API_KEY, None, name, origin),
             "order.refunded",
             f"order:{to_serial(order)}",
@@ -225,11 +226,11 @@ class Answering:
             after={"asked_minor": str(asked.amount_minor), "currency": CURRENCY},
         )
         await self._identity.record_acts([act])
-        refund = RefundOrder(asked.id, order, asked.amount_minor, "api.php", name)
+        refund = RefundOrder(id, order, asked.amount_minor, "api.php", name)
         [status] = await self._orders.refund_orders([refund])
         if status in _REFUND_STATUSES:
             return _REFUND_STATUSES[status]
-        return await self._await_refund(order, asked.id)
+        return await self._await_refund(order, id)
 
     async def _await_refund(self, order: OrderId, refund: UUID) -> EpayStatus:
         """Wait a moment for the provider's word: sites take the answer for the end."""

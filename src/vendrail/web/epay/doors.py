@@ -21,7 +21,7 @@ from vendrail.kernel.codec import encode
 from vendrail.kernel.epay import read_amount, write_amount
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
-from vendrail.kernel.ids import derive, new_id, to_serial
+from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.epay.words import ACT_UNKNOWN, AWAY, METHOD_WRONG, advice, reply
@@ -197,12 +197,10 @@ class EpayDoors:
             return _said(METHOD_WRONG)
         amount_minor = read_amount(fields.get("money", ""))
         # V1 has no number for a refund; who sends one of its own may send it again.
-        number, pid = fields.get("out_refund_no", ""), fields.get("pid", "")
-        id = new_id(self._front.clock.now())
-        if number and pid.isascii() and pid.isdecimal():
-            id = derive(UUID(int=int(pid[:18])), f"epay:refund:{number[:64]}")
+        number = fields.get("out_refund_no", "")[:64]
         address = self._front.address_of(request.scope)
-        asked = EpayRefund(id, ask, amount_minor or 0, address)
+        id = new_id(self._front.clock.now())
+        asked = EpayRefund(id, ask, amount_minor or 0, number, address)
         [status] = await self._epay.refund_epay_orders([asked])
         if status is not EpayStatus.TAKEN:
             return _json(reply(status))
