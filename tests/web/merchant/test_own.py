@@ -2,6 +2,8 @@
 
 import re
 
+from tests.web.merchant.test_card_sites import asked
+
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
 from vendrail.kernel.ids import new_id, to_serial
@@ -31,6 +33,7 @@ FOREIGN = {
 }
 FOREIGN |= {
     "/merchant/api-keys/{serial}/revoke": "program",
+    "/merchant/card-sites/notices/{serial}": "notice",
     "/merchant/shop/{serial}": "shop",
     "/merchant/shop/{serial}/logo": "shop",
     "/merchant/shop/{serial}/logo/remove": "shop",
@@ -54,6 +57,11 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     browser = await town.join(Role.SELLER, market, f"seller@{sku.lower()}.example")
     await browser.go("/merchant")
     await town.world.invite(f"new@{sku.lower()}.example", Role.SELLER, merchant=market.merchant)
+    [made] = await town.epay.make_epay_keys([market.merchant])
+    [charge] = await town.epay.take_epay_requests([asked(made.account.pid, made.key, sku)])
+    await market.pay(charge.order, amount_minor=100)
+    await market.run()
+    await town.house.services["epay"].telling.consume()
     program = ApiKey(new_id(town.clock.now()), market.merchant, "robot", [Permission.ORDERS_READ])
     await town.world.identity.make_api_keys([NewApiKey(program, town.cli)])
     query = PeopleQuery(market.merchant)
@@ -65,6 +73,7 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
         "shop": to_serial(market.shop),
         "person": to_serial(person.id),
         "program": to_serial(program.id),
+        "notice": to_serial(charge.order),
         "invitation": to_serial(invitation.id),
     }
 
