@@ -7,7 +7,6 @@ from uuid import UUID
 from vendrail.api.epay import EpayChange, NoticeState
 from vendrail.epay.decide import Fate, Wish
 from vendrail.kernel.db import Row, Transaction
-from vendrail.kernel.outbox import Cursor
 from vendrail.kernel.vault import DataKey
 
 _WITH_KEY = (
@@ -125,28 +124,6 @@ async def count_charges(tx: Transaction, pid: int) -> int:
 
 
 # Notices.
-
-
-async def read_cursor(tx: Transaction, source: str) -> Cursor:
-    """Read how far a source has been read."""
-    row = await tx.fetch_row(
-        "select xid::text as xid, id from epay.cursor where source = $1", source
-    )
-    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
-
-
-async def move_cursor(tx: Transaction, source: str, before: Cursor, after: Cursor) -> bool:
-    """Store how far a source has been read; false: another process has moved it."""
-    row = await tx.fetch_row(
-        "update epay.cursor set xid = $4::text::xid8, id = $5"
-        " where source = $1 and xid = $2::text::xid8 and id = $3 returning id",
-        source,
-        str(before.xid),
-        before.id,
-        str(after.xid),
-        after.id,
-    )
-    return row is not None
 
 
 async def add_notices(tx: Transaction, orders: Sequence[UUID], now: datetime) -> int:

@@ -84,6 +84,30 @@ async def read_events(
     return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
 
 
+async def read_cursor(tx: Transaction, schema: str, source: str) -> Cursor:
+    """Read how far a consumer has read a source; it keeps that in a table of its own schema."""
+    row = await tx.fetch_row(
+        f'select xid::text as xid, id from "{schema}".cursor where source = $1', source
+    )
+    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
+
+
+async def move_cursor(
+    tx: Transaction, schema: str, source: str, before: Cursor, after: Cursor
+) -> bool:
+    """Store how far a source has been read, with the effect; false: another process has."""
+    count = await tx.execute(
+        f'update "{schema}".cursor set xid = $4::text::xid8, id = $5'
+        " where source = $1 and xid = $2::text::xid8 and id = $3",
+        source,
+        str(before.xid),
+        before.id,
+        str(after.xid),
+        after.id,
+    )
+    return count == 1
+
+
 async def rebase_events(tx: Transaction, schema: str, cursors: Sequence[Cursor]) -> list[Cursor]:
     """Number events anew after a restore by dump, and give each cursor in the new numbering.
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from vendrail.api.notify import CheckReport, LetterQuery, LetterState
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Row, Transaction
-from vendrail.kernel.outbox import Cursor
 from vendrail.notify.concerns import Concern, ConcernKind
 from vendrail.notify.decide import Fate
 
@@ -306,28 +305,6 @@ async def load_muted(tx: Transaction, merchants: Collection[UUID]) -> set[tuple[
         "select merchant, template from notify.muted where merchant = any($1)", list(merchants)
     )
     return {(row[0], row[1]) for row in rows}
-
-
-async def read_cursor(tx: Transaction, source: str) -> Cursor:
-    """Read how far a source has been read."""
-    row = await tx.fetch_row(
-        "select xid::text as xid, id from notify.cursor where source = $1", source
-    )
-    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
-
-
-async def move_cursor(tx: Transaction, source: str, before: Cursor, after: Cursor) -> bool:
-    """Store how far a source has been read, with the effect; false: another process has."""
-    count = await tx.execute(
-        "update notify.cursor set xid = $4::text::xid8, id = $5"
-        " where source = $1 and xid = $2::text::xid8 and id = $3",
-        source,
-        str(before.xid),
-        before.id,
-        str(after.xid),
-        after.id,
-    )
-    return count == 1
 
 
 async def put_report(tx: Transaction, report: CheckReport) -> bool:

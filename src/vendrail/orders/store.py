@@ -149,14 +149,6 @@ async def lock_cursor(tx: Transaction, source: str) -> Row | None:
     )
 
 
-async def read_cursor(tx: Transaction, source: str) -> Cursor:
-    """Read how far a source has been read."""
-    row = await tx.fetch_row(
-        "select xid::text as xid, id from orders.cursor where source = $1", source
-    )
-    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
-
-
 async def move_cursor(tx: Transaction, source: str, cursor: Cursor) -> None:
     """Store how far a source has been read, with the effect of reading it."""
     await tx.execute(

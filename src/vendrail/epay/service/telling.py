@@ -21,7 +21,7 @@ from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Error
 from vendrail.kernel.http.outgoing import lost_lines
 from vendrail.kernel.ids import new_id
-from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.outbox import Wakeups, move_cursor, read_cursor
 from vendrail.kernel.telemetry import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class Telling:
         """Keep notices of paid charges, with the cursor in one commit; true: there is more."""
         now = self._clock.now()
         async with self._db.reading() as tx:
-            cursor = await store.read_cursor(tx, _SOURCE)
+            cursor = await read_cursor(tx, "epay", _SOURCE)
         [page] = await self._orders.read_events([cursor])
         if not page.batches:
             return False
@@ -75,7 +75,7 @@ class Telling:
             if isinstance(event, OrderDelivered) and event.allocation is None
         ]
         async with self._db.transaction() as tx:
-            if not await store.move_cursor(tx, _SOURCE, cursor, page.cursor):
+            if not await move_cursor(tx, "epay", _SOURCE, cursor, page.cursor):
                 return True  # Another process has read this page.
             added = await store.add_notices(tx, paid, now) if paid else 0
         if added:

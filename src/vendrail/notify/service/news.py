@@ -9,6 +9,7 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.orders import Addressee, OrderEvent, OrderId, OrderQuery, Orders, OrderView
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.ids import to_serial
+from vendrail.kernel.outbox import move_cursor, read_cursor
 from vendrail.notify import store
 from vendrail.notify.decide import RANK_NEWS, is_address
 from vendrail.notify.letters import money
@@ -43,7 +44,7 @@ class News(Room):
         """Keep the letters of some events, with the cursor in one commit; true: there is more."""
         now = self._clock.now()
         async with self._db.reading() as tx:
-            cursor = await store.read_cursor(tx, _SOURCE)
+            cursor = await read_cursor(tx, "notify", _SOURCE)
         page = (await self._orders.read_events([cursor]))[0]
         if not page.batches:
             return False
@@ -56,7 +57,7 @@ class News(Room):
         ends += [(each.template, "no_address") for each in fresh if each.subject not in reached]
         rows = [_row(each) for each in fresh if each.subject in reached]
         async with self._db.transaction() as tx:
-            if not await store.move_cursor(tx, _SOURCE, cursor, page.cursor):
+            if not await move_cursor(tx, "notify", _SOURCE, cursor, page.cursor):
                 return True  # Another process has read this page.
             if rows:
                 await store.add_messages(tx, rows, None, now)

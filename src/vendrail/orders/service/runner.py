@@ -24,7 +24,7 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row, Transaction, plain_first
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive
-from vendrail.kernel.outbox import Cursor, Wakeups, read_events
+from vendrail.kernel.outbox import Cursor, Wakeups, read_cursor, read_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.kernel.telemetry import Metrics, span_batch
 from vendrail.orders import decide, store
@@ -97,7 +97,7 @@ class Runner:
             await asyncio.wait(set(self._flights))
         now = self._clock.now()
         async with self._db.reading() as tx:
-            cursor = await store.read_cursor(tx, "payments")
+            cursor = await read_cursor(tx, "orders", "payments")
         page = (await self._payments.read_events([cursor]))[0]
         if not page.batches:
             self.read_all_at["orders.captures"] = now
@@ -143,7 +143,7 @@ class Runner:
         """Mark delivered keys sold: after the pivot, at leisure, many batches at once."""
         now = self._clock.now()
         async with self._db.reading() as tx:
-            cursor = await store.read_cursor(tx, "deliveries")
+            cursor = await read_cursor(tx, "orders", "deliveries")
             page = await read_events(tx, "orders", cursor)
         if not page.batches:
             self.read_all_at["orders.deliveries"] = now
