@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vendrail.api.epay import EpayStatus
 from vendrail.api.payments import ChannelId, Method
 from vendrail.epay import decide
+from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import named_id
 
 
@@ -96,6 +97,12 @@ def test_networks_that_are_allowed_may_be_told():
 
     assert decide.url("http://10.1.2.3/", allowed) is None
     assert EpayStatus.URL_PRIVATE is decide.url("http://10.2.0.1/", allowed)
+
+
+def test_what_is_no_network_is_said_by_its_settings_name():
+    """A setting that names no network stops the start with its own name, not with a traceback."""
+    with pytest.raises(Malformed, match="VENDRAIL_EPAY_NETWORKS_ALLOWED"):
+        decide.networks(["10.0.0.0/8", "home"])
 
 
 @given(st.integers(min_value=1, max_value=10**9))

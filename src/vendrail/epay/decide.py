@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -11,6 +11,7 @@ from vendrail.api.epay import EpayStatus, NoticeState
 from vendrail.api.payments import Method
 from vendrail.kernel.codec import Record
 from vendrail.kernel.epay import TYPES, cut_name, signed, write_amount
+from vendrail.kernel.errors import Malformed
 
 # After each try that was not heard: how long until the next. Then nobody is told any more.
 LADDER_S = (15, 60, 180, 600, 1_800, 3_600, 7_200, 21_600, 54_000)
@@ -81,6 +82,14 @@ def read_money(text: str, least_minor: int, most_minor: int) -> int | EpayStatus
     if not max(1, least_minor) <= amount_minor <= most_minor:
         return EpayStatus.MONEY_OUT_OF_RANGE
     return amount_minor
+
+
+def networks(texts: Sequence[str]) -> list[Network]:
+    """Read the networks that a setting allows."""
+    try:
+        return [ip_network(text, strict=False) for text in texts]
+    except ValueError as error:
+        raise Malformed(f"VENDRAIL_EPAY_NETWORKS_ALLOWED: {error}.") from None
 
 
 def is_public(text: str, allowed: Sequence[Network]) -> bool:

@@ -1,7 +1,6 @@
 """Taking: what a site asks for, verified, checked, and placed as a charge, a batch at a time."""
 
 from collections.abc import Sequence
-from ipaddress import ip_network
 from uuid import UUID
 
 from vendrail.api.epay import EpayPlacement, EpayRequest, EpayStatus
@@ -67,7 +66,7 @@ class Taking:
         self._db = db
         self._clock = clock
         self._settings = settings
-        self._allowed = [ip_network(each, strict=False) for each in settings.networks_allowed]
+        self._allowed = decide.networks(settings.networks_allowed)
         self._accounts = accounts
         self._orders = orders
         self._payments = payments

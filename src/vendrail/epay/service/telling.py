@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from ipaddress import ip_network
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -54,7 +53,7 @@ class Telling:
         self._wakeups = wakeups
         self._metrics = metrics
         self._settings = settings
-        self._allowed = [ip_network(each, strict=False) for each in settings.networks_allowed]
+        self._allowed = decide.networks(settings.networks_allowed)
         self._orders = orders
         self._answering = answering
         self._flights: set[asyncio.Task[None]] = set()
