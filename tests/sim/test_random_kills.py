@@ -58,7 +58,6 @@ async def live_through(world, folder, dice: random.Random, kills: int) -> list[s
         "SIM_CLOCK_FILE": str(shift.file),
         "VENDRAIL_ORDERS_LEASE_S": "20",
         "VENDRAIL_ORDERS_PAY_WINDOW_S": "60",
-        "VENDRAIL_ORDERS_ID_AGE_S_MAX": "3600",  # Of a clock that runs away from slow machines.
     }
     async with world.cloned() as dsn:
         servers = [world.server(dsn, **more) for _ in range(2)]
