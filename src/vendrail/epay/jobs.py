@@ -1,5 +1,7 @@
 """Background loops: paid charges become notices, and due ones are brought."""
 
+import asyncio
+
 from vendrail.epay.service import EpayService
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
@@ -10,8 +12,8 @@ def jobs(service: EpayService) -> list[Job]:
     telling, clock, wakeups = service.telling, service.clock, service.wakeups
 
     async def read_orders() -> None:
-        wake = wakeups.subscribe("orders")
-        await poll(telling.consume, clock, wake, name="epay.orders", delay_s_max=1.0)
+        # No hint: many batches at once are cheaper, and a site may hear half a second later.
+        await poll(telling.consume, clock, asyncio.Event(), name="epay.orders", delay_s_max=0.5)
 
     async def tell() -> None:
         wake = wakeups.subscribe("epay")
