@@ -223,7 +223,7 @@ class KeyService(StockService):
                 items = [self._open(ciphers, _CONTENT, row["variant"], row)] * row["quantity"]
             delivery = deliveries.setdefault(row["id"], Delivery(row["order"], [], []))
             delivery.items.extend(items)
-        variants = {row["id"]: row["variant"] for row in rows if row["key"] is not None}
+        variants = {row["id"]: row["variant"] for row in rows if row["is_replaced"]}
         if variants:
             await self._put_replacements(deliveries, variants)
         return [deliveries.get(id) for id in ids]
@@ -235,8 +235,6 @@ class KeyService(StockService):
         async with self._db.reading() as tx:
             swaps = await replacement_store.read_replacements_of(tx, list(variants))
             news = [(variants[id], each.new_key) for id, some in swaps.items() for each in some]
-            if not news:
-                return
             keys = await replacement_store.read_sealed_keys(tx, news)
         ciphers = await self._data_keys.load(row["data_key"] for row in keys.values())
         for id, some in swaps.items():

@@ -62,7 +62,8 @@ async def read_delivery_rows(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
     """Read the sealed keys or content of allocations, in delivery order."""
     return await tx.fetch(
         'select a.id, a."order", a.variant, a.key, a.quantity, a.state,'
-        " coalesce(k.sealed, c.sealed) as sealed, coalesce(k.data_key, c.data_key) as data_key"
+        " coalesce(k.sealed, c.sealed) as sealed, coalesce(k.data_key, c.data_key) as data_key,"
+        " exists (select from catalog.replacement r where r.allocation = a.id) as is_replaced"
         " from (select distinct id from unnest($1::uuid[]) as o (id)) o"
         " cross join lateral ("
         "  select * from catalog.allocation where id = o.id"
