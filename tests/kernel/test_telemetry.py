@@ -9,6 +9,7 @@ import logging
 import httpx
 import pytest
 import structlog
+from granian.log import LogLevels, configure_logging
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -50,6 +51,25 @@ def _luhn(digits):
 
 
 cards = st.from_regex(r"[2-6][0-9]{14}", fullmatch=True).map(_luhn)
+
+
+def test_the_http_servers_own_lines_are_ours(lines, capsys):
+    """What the HTTP server logs is masked, goes where our log goes, and never to standard output.
+
+    A parent that reads but the first line there would let the pipe fill, and the server stand.
+    """
+    server = logging.getLogger("_granian")
+    before, level, propagate = server.handlers, server.level, server.propagate
+    try:
+        configure_logging(LogLevels.error, telemetry.SERVER_LOGS)
+        server.error("A callable failed with 4111111111111111.")
+    finally:
+        server.handlers, server.level, server.propagate = before, level, propagate
+    [line] = lines()
+
+    assert ("_granian", "error") == (line["logger"], line["level"])
+    assert "4111111111111111" not in line["event"]
+    assert "" == capsys.readouterr().out
 
 
 @given(cards, st.sampled_from(["", " ", "-"]))

@@ -63,7 +63,9 @@ class Placing:
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
         """Place a batch; one placement for each order, in the same order."""
         now = self._clock.now()
-        known = await self._find_known(orders)
+        age_s_max = self._settings.id_age_s_max
+        late = {each.id for each in orders if not decide.is_id_timely(each.id, now, age_s_max)}
+        known = await self._find_known(orders, late)
         offers = dict(
             zip(
                 skus := list({order.sku for order in orders}),
@@ -80,7 +82,7 @@ class Placing:
                 placements.append(self._repeat(order, row))
                 repeats.append((order, row))
                 continue
-            if not decide.is_id_timely(order.id, now, self._settings.id_age_s_max):
+            if order.id in late:
                 placements.append(Placement(PlaceStatus.ID_NOT_OF_NOW))
                 continue
             offer = offers[order.sku]
@@ -91,22 +93,18 @@ class Placing:
         await self._reopen_attempts(repeats)
         return [given or next(placed) for given in placements]
 
-    async def _find_known(self, orders: Sequence[PlaceOrder]) -> dict[UUID | bytes | None, Row]:
+    async def _find_known(
+        self, orders: Sequence[PlaceOrder], late: set[OrderId]
+    ) -> dict[UUID | bytes | None, Row]:
         """Find what was placed before: by idempotency key, and by ids that are not of now."""
-        now = self._clock.now()
         digests = [digest for order in orders if (digest := self._seals.idempotency_hash(order))]
-        old = [
-            order.id
-            for order in orders
-            if not decide.is_id_timely(order.id, now, self._settings.id_age_s_max)
-        ]
         known: dict[UUID | bytes | None, Row] = {}
-        if digests or old:
+        if digests or late:
             async with self._db.reading() as tx:
                 if digests:
                     known.update((await store.load_by_idempotency(tx, digests)).items())
-                if old:
-                    known.update((await store.load_orders(tx, old)).items())
+                if late:
+                    known.update((await store.load_orders(tx, list(late))).items())
         return known
 
     def _repeat(self, order: PlaceOrder, row: Row) -> Placement:
