@@ -29,7 +29,7 @@ async def main() -> None:
     """Serve until the pipe to the tests is closed."""
     init_logs("error")  # On standard error: nobody reads the pipe beyond the first line.
     # Tests move their own clock by days; the provider's stays, so its window must be wide.
-    settings = Settings(timestamp_window_s=10**8, notify_ladder_scale=0.001)
+    settings = Settings(timestamp_window_s=10**8, notify_ladder_scale=0.001, has_bill_today=True)
     serving = asyncio.create_task(
         serve(
             Path(sys.argv[1]),

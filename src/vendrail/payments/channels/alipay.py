@@ -7,7 +7,7 @@ mode. A reply counts only when its signature holds over the exact bytes that cam
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -17,6 +17,7 @@ from cryptography.x509 import Certificate
 
 from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
 from vendrail.kernel.money import to_text
+from vendrail.payments.channels import alipay_funds as funds
 from vendrail.payments.channels import alipay_signatures as signatures
 from vendrail.payments.channels.alipay_messages import (
     AlipaySettings,
@@ -41,6 +42,9 @@ from vendrail.payments.channels.base import (
     CloseOutcome,
     Doubt,
     MethodOffer,
+    PayoutAnswer,
+    PayoutAsk,
+    PayoutOutcome,
     Presentation,
     QueryAnswer,
     QueryOutcome,
@@ -49,9 +53,12 @@ from vendrail.payments.channels.base import (
     RefundOutcome,
     Setting,
     SettingProblem,
+    StatementAnswer,
+    StatementKind,
+    StatementOutcome,
     away,
 )
-from vendrail.payments.channels.line import ProviderAway
+from vendrail.payments.channels.line import FILE_BYTES_MAX, ProviderAway
 
 _log = structlog.get_logger(__name__)
 
@@ -89,6 +96,7 @@ class AlipayChannel:
     name = "支付宝 Alipay"
     currencies = ("CNY",)
     expires_max = timedelta(days=15)
+    payee_kinds = tuple(funds.PAYEE_KINDS)
     settings_table: Sequence[Setting] = (
         Setting("app_id", "Application number (APPID)",
                 "The application's APPID, as its page on the open platform says.",
@@ -311,6 +319,47 @@ class AlipayChannel:
         except (ProviderAway, Unclear) as error:
             return RefundAnswer(RefundOutcome.UNKNOWN, str(error))
         return read_refund_query(reply, ask)
+
+    async def download_statement(
+        self, kind: StatementKind, day: date, account: Account[AlipaySettings], now: datetime
+    ) -> StatementAnswer:
+        """Ask where the bill of a day lies, and fetch it from there at once."""
+        business = {"bill_type": funds.BILL_TYPES[kind], "bill_date": day.isoformat()}
+        method = "alipay.data.dataservice.bill.downloadurl.query"
+        try:
+            link = funds.read_bill_link(await self._call(account, method, business, now), day, now)
+            if isinstance(link, StatementAnswer):
+                return link
+            file = await account.line.send("GET", link, bytes_max=FILE_BYTES_MAX)
+        except (ProviderAway, Unclear) as error:
+            return StatementAnswer(StatementOutcome.UNKNOWN, problem=str(error))
+        return funds.read_bill(file.body, file.status_code, kind, day)
+
+    async def pay_out(
+        self, ask: PayoutAsk, account: Account[AlipaySettings], now: datetime
+    ) -> PayoutAnswer:
+        """Pay under `out_biz_no`: asked again, it moves nothing twice."""
+        if not account.settings.app_cert_sn:
+            return PayoutAnswer(PayoutOutcome.FAILED, problem="payouts need certificate mode")
+        try:
+            reply = await self._call(
+                account, "alipay.fund.trans.uni.transfer", funds.transfer(ask), now
+            )
+        except (ProviderAway, Unclear) as error:
+            return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=str(error))
+        return funds.read_transfer(reply, ask)
+
+    async def query_payout(
+        self, ask: PayoutAsk, account: Account[AlipaySettings], now: datetime
+    ) -> PayoutAnswer:
+        """Ask what became of a payout."""
+        try:
+            reply = await self._call(
+                account, "alipay.fund.trans.common.query", funds.transfer_question(ask), now
+            )
+        except (ProviderAway, Unclear) as error:
+            return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=str(error))
+        return funds.read_transfer_query(reply, ask)
 
     def read_callback(
         self, raw: Callback, settings: AlipaySettings

@@ -7,11 +7,11 @@ account's `Line`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, ChannelId, PaymentAction
 from vendrail.kernel.codec import Record
@@ -262,6 +262,111 @@ class Channel(Protocol[Settings]):
 
     def failure_answer(self) -> CallbackAnswer:
         """Give what makes the provider send again later."""
+        ...
+
+
+# What some providers do beside taking payments.
+
+
+class StatementKind(StrEnum):
+    """What a statement lists: what was sold and given back, or every movement of the balance."""
+
+    TRADE = "trade"
+    FUNDS = "funds"
+
+
+class StatementOutcome(StrEnum):
+    """What came of asking for a day's statement."""
+
+    READY = "ready"
+    NONE = "none"  # Nothing happened on that day, and that is certain.
+    NOT_READY = "not_ready"  # The day is not over, or not written up yet.
+    UNSUPPORTED = "unsupported"
+    UNKNOWN = "unknown"
+
+
+class StatementAnswer(Record, frozen=True):
+    """A day's statement, as the provider wrote it; a file only when it is ready."""
+
+    outcome: StatementOutcome
+    file: bytes = b""
+    name: str = ""
+    media_type: str = ""
+    problem: str = ""
+
+
+@runtime_checkable
+class StatementChannel(Protocol[Settings]):
+    """A channel whose provider writes statements."""
+
+    async def download_statement(
+        self, kind: StatementKind, day: date, account: Account[Settings], now: datetime
+    ) -> StatementAnswer:
+        """Fetch the statement of one day of the provider's own calendar, byte for byte."""
+        ...
+
+
+class Payee(Record, frozen=True):
+    """Who is to be paid: `kind` is one of the channel's `payee_kinds`."""
+
+    kind: str
+    account: str
+    name: str = ""  # As the provider knows it, where it compares names.
+
+
+class PayoutAsk(Record, frozen=True):
+    """One payout, as the provider is told of it; `payout_number` is its idempotency key."""
+
+    payout_number: str
+    payee: Payee
+    amount_minor: int
+    currency: str
+    title: str
+    notify_url: str = ""
+    tries: int = 0  # How often it was told before: 0 is the first time.
+
+
+class PayoutOutcome(StrEnum):
+    """What a provider says of one payout."""
+
+    SUCCEEDED = "succeeded"
+    PENDING = "pending"
+    FAILED = "failed"  # Refused, and nothing moved: another try takes another number.
+    RETURNED = "returned"  # It was paid, and the money came back since.
+    NOT_FOUND = "not_found"  # Answer of a query only: this payout has moved nothing so far.
+    UNKNOWN = "unknown"
+
+
+class PayoutAnswer(Record, frozen=True):
+    """A provider's answer about one payout.
+
+    Some payees must confirm what they are paid: while it is pending they get a link to open, or a
+    package to hand to the provider's own program.
+    """
+
+    outcome: PayoutOutcome
+    provider_number: str = ""
+    problem: str = ""
+    confirm_url: str = ""
+    confirm_package: str = ""
+
+
+@runtime_checkable
+class PayoutChannel(Protocol[Settings]):
+    """A channel whose provider pays out of the account's balance."""
+
+    payee_kinds: Sequence[str]
+
+    async def pay_out(
+        self, ask: PayoutAsk, account: Account[Settings], now: datetime
+    ) -> PayoutAnswer:
+        """Pay somebody; the same payout number never moves money twice."""
+        ...
+
+    async def query_payout(
+        self, ask: PayoutAsk, account: Account[Settings], now: datetime
+    ) -> PayoutAnswer:
+        """Ask what became of a payout."""
         ...
 
 

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 
 LATENCIES_MS = (25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800)
 _REPLY_BYTES_MAX = 1 << 20
+FILE_BYTES_MAX = 256 << 20  # A day's statement of a busy account.
 _PAUSE_S_MAX = 60.0
 _CHUNK = 64
 _LEFT_ALONE = "it failed several times in a row and is left alone a while"
@@ -146,6 +147,7 @@ class Line:
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        bytes_max: int = _REPLY_BYTES_MAX,
     ) -> Reply:
         """Send one request and read the whole answer, or raise `ProviderAway`."""
         self._switchboard.guard()
@@ -155,7 +157,13 @@ class Line:
             begun = perf_counter()
             try:
                 reply = await self._switchboard.exchange(
-                    method, url, params=params, form=form, content=content, headers=headers
+                    method,
+                    url,
+                    params=params,
+                    form=form,
+                    content=content,
+                    headers=headers,
+                    bytes_max=bytes_max,
                 )
             except ProviderAway:
                 self.breaker.fail()
@@ -214,6 +222,7 @@ class Switchboard:
         form: Mapping[str, str] | None,
         content: bytes | None,
         headers: Mapping[str, str] | None,
+        bytes_max: int,
     ) -> Reply:
         """Make one HTTP exchange; whatever is no whole answer below 500 is `ProviderAway`."""
         if self._client is None:
@@ -233,7 +242,7 @@ class Switchboard:
                 ):
                     async for part in response.aiter_bytes():
                         body += part
-                        if len(body) > _REPLY_BYTES_MAX:
+                        if len(body) > bytes_max:
                             raise ProviderAway("its answer is too large")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
             raise ProviderAway(f"{type(error).__name__}: {error}") from error
