@@ -163,7 +163,7 @@ def test_a_get_or_another_key_proves_nothing():
     )  # fmt: skip
     raw = Callback(new_id(NOW), "GET", {}, notification().decode(), b"")
 
-    assert CallbackRefusal("method_not_post") == AlipayChannel().read_callback(raw, SETTINGS)
+    assert CallbackRefusal("method_not_post") == AlipayChannel().read_callback(raw, SETTINGS, NOW)
     assert CallbackRefusal("signature_wrong") == read_notification(notification(), own)
 
 

@@ -232,18 +232,26 @@ class Accounts:
         """List what one account offers; an inactive one offers nothing."""
         if not account.row.is_active:
             return []
+        taken = account.row.currencies
+        currencies = {
+            offer.method: [
+                each for each in taken if not offer.currencies or each in offer.currencies
+            ]
+            for offer in account.offers
+        }
         return [
             Method(
                 method=offer.method,
                 channel=account.row.id,
                 channel_name=account.row.name,
                 title=account.row.title,
-                currencies=account.row.currencies,
+                currencies=currencies[offer.method],
                 shows=offer.shows,
                 amount_minor_min=account.row.amount_minor_min,
                 amount_minor_max=account.row.amount_minor_max,
             )
             for offer in account.offers
+            if currencies[offer.method]
         ]
 
     async def need(self, id: UUID) -> OpenAccount:

@@ -154,10 +154,11 @@ class Capturing:
                 self._counts.callback(account.row, "too_large")
             else:
                 bound.append((index, account, raw))
+        verify = partial(_verify, now=self._clock.now())
         if len(bound) <= _INLINE_MAX:
-            read = [_verify(entry) for entry in bound]
+            read = [verify(entry) for entry in bound]
         else:
-            read = await self._lines.offload(_verify, bound)
+            read = await self._lines.offload(verify, bound)
         letters = []
         for (index, account, raw), facts in zip(bound, read, strict=True):
             if isinstance(facts, CallbackRefusal):
@@ -371,6 +372,8 @@ def _span(name: str, asked: Iterable[Asked]) -> Scope:
     return span_batch(name, [attempt.trace_id for attempt in asked])
 
 
-def _verify(entry: tuple[int, OpenAccount, Callback]) -> CallbackFacts | CallbackRefusal:
+def _verify(
+    entry: tuple[int, OpenAccount, Callback], now: datetime
+) -> CallbackFacts | CallbackRefusal:
     _, account, raw = entry
-    return account.channel.read_callback(raw, account.account.settings)
+    return account.channel.read_callback(raw, account.account.settings, now)

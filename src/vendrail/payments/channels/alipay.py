@@ -362,7 +362,7 @@ class AlipayChannel:
         return funds.read_transfer_query(reply, ask)
 
     def read_callback(
-        self, raw: Callback, settings: AlipaySettings
+        self, raw: Callback, settings: AlipaySettings, now: datetime
     ) -> CallbackFacts | CallbackRefusal:
         """Read a notification: a form, posted."""
         if raw.method != "POST":

@@ -52,6 +52,7 @@ class MethodOffer(Record, frozen=True):
 
     method: str
     shows: str  # `redirect`, `qr`, `address`.
+    currencies: tuple[str, ...] = ()  # In which it can be paid; none named: all of the account's.
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,10 @@ class CallbackKind(StrEnum):
     CAPTURED = "captured"
     CLAIMED = "claimed"  # Money, says who knows a shared secret: the provider must be asked.
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"  # Money that went back, or was to, is with us again.
+    DISPUTED = "disputed"  # The payer's bank asks for money back.
+    DISPUTE_WON = "dispute_won"  # It is ours after all.
+    DISPUTE_LOST = "dispute_lost"
     CLOSED = "closed"
     OTHER = "other"
 
@@ -193,6 +198,7 @@ class CallbackFacts(Record, frozen=True):
     amount_minor: int = 0
     currency: str = ""
     paid_at: datetime | None = None
+    case_number: str = ""  # The provider's, of the refund or dispute that it tells of.
     mismatch: str = ""  # Signed, but not for this account: `application_differs`, …
 
 
@@ -252,8 +258,13 @@ class Channel(Protocol[Settings]):
         """Ask what became of a refund."""
         ...
 
-    def read_callback(self, raw: Callback, settings: Settings) -> CallbackFacts | CallbackRefusal:
-        """Verify over the raw bytes and read; pure, run in a thread."""
+    def read_callback(
+        self, raw: Callback, settings: Settings, now: datetime
+    ) -> CallbackFacts | CallbackRefusal:
+        """Verify over the raw bytes and read; pure, run in a thread.
+
+        A provider that signs a moment is believed while that is not far from now, before or after.
+        """
         ...
 
     def success_answer(self) -> CallbackAnswer:

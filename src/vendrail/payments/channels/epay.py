@@ -220,7 +220,7 @@ class EpayChannel:
         return read_refund_query(fields, ask)
 
     def read_callback(
-        self, raw: Callback, settings: EpaySettings
+        self, raw: Callback, settings: EpaySettings, now: datetime
     ) -> CallbackFacts | CallbackRefusal:
         """Read a callback: a query by GET, and a form by POST from some forks."""
         return read_notification(
