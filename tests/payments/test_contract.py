@@ -16,6 +16,7 @@ from tests.payments.conftest import (
 
 from vendrail.api.payments import (
     CaptureReport,
+    Device,
     PaymentCaptured,
     PresentRequest,
     Refund,
@@ -23,6 +24,7 @@ from vendrail.api.payments import (
     UnmatchedQuery,
     UnmatchedRefunded,
     UnmatchedVerdict,
+    fitting,
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id
@@ -357,6 +359,21 @@ async def test_methods_are_those_of_active_accounts(payments, key_app, alipay):
     assert [] == await payments.list_methods("USD")
     await payments.put_channels([replace(channel, is_active=False)])
     assert [] == await payments.list_methods("CNY")
+
+
+async def test_inside_a_wallet_its_own_ways_are_offered(shop, epay):
+    """WeChat opens its own pages, Alipay its own; where none of the ways fits, all are offered."""
+    await shop.payments.put_channels([epay_channel(epay.register(), epay.url)])
+    methods = await shop.payments.list_methods("CNY")
+    offered = {
+        device: [each.method for each in fitting(methods, 100, 100, device)] for device in Device
+    }
+    alone = [each for each in methods if each.method.startswith("alipay")]
+
+    assert ["alipay", "alipay_qr", "wechat", "wechat_qr"] == offered[Device.DESKTOP]
+    assert offered[Device.DESKTOP] == offered[Device.MOBILE]
+    assert (["wechat"], ["alipay"]) == (offered[Device.WECHAT], offered[Device.ALIPAY])
+    assert alone == fitting(alone, 100, 100, Device.WECHAT), "Its buyer can go elsewhere."
 
 
 async def test_a_way_that_two_accounts_offer_is_shown_once(shop, epay):

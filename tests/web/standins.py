@@ -39,6 +39,7 @@ from vendrail.api.payments import (
     AttemptView,
     CallbackAnswer,
     ChannelId,
+    Device,
     Method,
     PaymentAction,
 )
@@ -49,7 +50,17 @@ MERCHANT = MerchantId(named_id("merchant:north"))
 CHANNEL = ChannelId(named_id("channel:alipay-main"))
 METHODS = [
     Method("alipay", CHANNEL, "alipay-main", "支付宝", ["CNY"], "redirect"),
-    Method("alipay_qr", CHANNEL, "alipay-main", "支付宝扫码", ["CNY"], "qr", 0, 1_000_000),
+    Method(
+        "alipay_qr",
+        CHANNEL,
+        "alipay-main",
+        "支付宝扫码",
+        ["CNY"],
+        "qr",
+        0,
+        1_000_000,
+        [Device.DESKTOP, Device.MOBILE],
+    ),
 ]
 
 

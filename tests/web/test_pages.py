@@ -302,3 +302,20 @@ async def test_pictures_cannot_run_anything(browser, tmp_path):
     assert page.headers["content-disposition"].startswith("attachment")
     for path in ("..%2f..%2fetc/passwd", "out/passwd", "none.svg", "%00.svg", ""):
         assert 404 == (await browser.get(f"/media/{path}")).status_code, path
+
+
+@pytest.mark.parametrize(
+    "agent,offered",
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0", ["alipay", "alipay_qr"]),
+        ("Mozilla/5.0 (iPhone) Mobile/15E148 Safari/604.1", ["alipay", "alipay_qr"]),
+        ("Mozilla/5.0 (iPhone) AlipayClient/10.7.80 Mobile/15E148", ["alipay"]),
+    ],
+)
+async def test_ways_to_pay_are_those_that_work_in_the_browser(browser, agent, offered):
+    """A code to scan off one's own screen is offered outside of wallets, and not inside."""
+    browser.headers["user-agent"] = agent
+    home = await browser.get("/")
+    page = await browser.get(re.search(r'"(/products/\w{26})"', home.text)[1])
+
+    assert offered == re.findall(r'name="method" value="(\w+)"', page.text)

@@ -249,6 +249,7 @@ class Accounts:
                 shows=offer.shows,
                 amount_minor_min=account.row.amount_minor_min,
                 amount_minor_max=account.row.amount_minor_max,
+                devices=list(offer.devices),
             )
             for offer in account.offers
             if currencies[offer.method]

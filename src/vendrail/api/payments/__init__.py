@@ -14,6 +14,7 @@ from vendrail.api.payments.channels import (
     ChannelKind,
     ChannelProbe,
     ChannelStatus,
+    Device,
     Method,
     ProbeStatus,
     SettingView,
@@ -98,7 +99,7 @@ class PresentRequest(Record, frozen=True):
     """Ask for the way to pay one attempt, fitted to the buyer's device."""
 
     attempt: AttemptId
-    device: str = "desktop"  # desktop | mobile
+    device: Device = Device.DESKTOP
     return_url: str = ""
     quit_url: str = ""
     address: str = ""  # The buyer's, which some providers want to be told.
@@ -385,6 +386,7 @@ __all__ = [
     "ChannelProbe",
     "ChannelStatus",
     "CloseStatus",
+    "Device",
     "Method",
     "PaymentAction",
     "PaymentCaptured",

@@ -107,6 +107,15 @@ class ChannelProbe(Record, frozen=True):
     latency_ms: int = 0
 
 
+class Device(StrEnum):
+    """Where a buyer's browser runs: inside a wallet's own app not every way to pay works."""
+
+    DESKTOP = "desktop"
+    MOBILE = "mobile"
+    WECHAT = "wechat"  # The browser inside WeChat.
+    ALIPAY = "alipay"  # The browser inside Alipay.
+
+
 class Method(Record, frozen=True):
     """A way to pay that is offered: `alipay` in CNY through one channel account."""
 
@@ -118,6 +127,11 @@ class Method(Record, frozen=True):
     shows: str  # What the buyer meets: `redirect`, `qr`.
     amount_minor_min: int = 0
     amount_minor_max: int = 0  # 0 = no bound.
+    devices: list[Device] = []  # Where it works; empty: everywhere.
+
+    def works_on(self, device: Device) -> bool:
+        """Tell whether it can be paid where the buyer's browser runs."""
+        return not self.devices or device in self.devices
 
     def takes(self, amount_minor: int) -> bool:
         """Tell whether an amount lies within the account's bounds."""
@@ -129,10 +143,16 @@ class Method(Record, frozen=True):
         return is_enough and (not self.amount_minor_max or least_minor <= self.amount_minor_max)
 
 
-def fitting(methods: Iterable[Method], least_minor: int, most_minor: int) -> list[Method]:
-    """Give the ways that can take some such amount, each once: over the first account that can."""
+def fitting(
+    methods: Iterable[Method], least_minor: int, most_minor: int, device: Device | None = None
+) -> list[Method]:
+    """Give the ways that can take some such amount, each once: over the first account that can.
+
+    With a device, those that work on it; all where none does, for the buyer can go elsewhere.
+    """
+    able = [each for each in methods if each.overlaps(least_minor, most_minor)]
+    working = [each for each in able if device is None or each.works_on(device)]
     found: dict[str, Method] = {}
-    for each in methods:
-        if each.overlaps(least_minor, most_minor):
-            found.setdefault(each.method, each)
+    for each in working or able:
+        found.setdefault(each.method, each)
     return list(found.values())

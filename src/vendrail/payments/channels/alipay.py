@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.x509 import Certificate
 
-from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
+from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, Device, PaymentAction
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels import alipay_funds as funds
 from vendrail.payments.channels import alipay_signatures as signatures
@@ -207,12 +207,16 @@ class AlipayChannel:
         )
 
     def offers(self, settings: AlipaySettings) -> list[MethodOffer]:
-        """Offer `alipay` by page or WAP, and `alipay_qr` by a code to scan."""
+        """Offer `alipay` by page or WAP, and `alipay_qr` by a code to scan.
+
+        WeChat's browser leads to no page of Alipay's, and Alipay's own cannot scan its screen.
+        """
         offers = []
+        outside = (Device.DESKTOP, Device.MOBILE)
         if settings.products & {"page", "wap"}:
-            offers.append(MethodOffer("alipay", "redirect"))
+            offers.append(MethodOffer("alipay", "redirect", (*outside, Device.ALIPAY)))
         if "qr" in settings.products:
-            offers.append(MethodOffer("alipay_qr", "qr"))
+            offers.append(MethodOffer("alipay_qr", "qr", outside))
         return offers
 
     async def present(

@@ -13,7 +13,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from vendrail.api.payments import ActionKind, PaymentAction
+from vendrail.api.payments import ActionKind, Device, PaymentAction
 from vendrail.kernel.codec import encode
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels import alipay_signatures as signatures
@@ -339,7 +339,7 @@ def order(ask: Ask) -> dict[str, object]:
 
 def present_page(settings: AlipaySettings, ask: Ask, now: datetime) -> Presentation:
     """Sign the address of the cashier that fits the buyer's device."""
-    is_mobile = ask.device == "mobile"
+    is_mobile = ask.device is not Device.DESKTOP
     if "wap" in settings.products and (is_mobile or "page" not in settings.products):
         method = "alipay.trade.wap.pay"
         business = {**order(ask), "product_code": "QUICK_WAP_WAY"}

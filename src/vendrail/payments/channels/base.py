@@ -13,7 +13,14 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, ChannelId, PaymentAction
+from vendrail.api.payments import (
+    ActionKind,
+    Callback,
+    CallbackAnswer,
+    ChannelId,
+    Device,
+    PaymentAction,
+)
 from vendrail.kernel.codec import Record
 from vendrail.payments.channels.line import Line
 
@@ -53,6 +60,7 @@ class MethodOffer(Record, frozen=True):
     method: str
     shows: str  # `redirect`, `qr`, `address`.
     currencies: tuple[str, ...] = ()  # In which it can be paid; none named: all of the account's.
+    devices: tuple[Device, ...] = ()  # Where it works; none named: everywhere.
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Ask(Record, frozen=True):
     notify_url: str = ""
     return_url: str = ""
     quit_url: str = ""
-    device: str = "desktop"
+    device: Device = Device.DESKTOP
     address: str = ""  # The buyer's, where it is known.
     reference: str = ""  # What the provider called it when it was presented.
     provider_number: str = ""  # Its payment, where one is claimed already.

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
+from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, Device, PaymentAction
 from vendrail.kernel.epay import CURRENCY, TYPES, signed
 from vendrail.payments.channels.base import (
     Account,
@@ -47,6 +47,9 @@ from vendrail.payments.channels.epay_messages import (
     text_of,
 )
 from vendrail.payments.channels.line import ProviderAway
+
+# The ways whose pages also work in the browser of the wallet itself; of the other, never.
+_INSIDE = {"alipay": Device.ALIPAY, "wechat": Device.WECHAT}
 
 
 def _is_url(value: str) -> str:
@@ -137,11 +140,13 @@ class EpayChannel:
     def offers(self, settings: EpaySettings) -> list[MethodOffer]:
         """Offer each way to pay by the provider's page, by its code, or by both."""
         offers = []
+        outside = (Device.DESKTOP, Device.MOBILE)
         for name in settings.types:
             if "page" in settings.shows:
-                offers.append(MethodOffer(name, "redirect"))
+                devices = (*outside, _INSIDE[name]) if name in _INSIDE else outside
+                offers.append(MethodOffer(name, "redirect", devices))
             if "qr" in settings.shows:
-                offers.append(MethodOffer(f"{name}{SCAN}", "qr"))
+                offers.append(MethodOffer(f"{name}{SCAN}", "qr", outside))
         return offers
 
     async def present(

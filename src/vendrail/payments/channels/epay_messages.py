@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl
 
-from vendrail.api.payments import ActionKind, PaymentAction
+from vendrail.api.payments import ActionKind, Device, PaymentAction
 from vendrail.kernel.epay import CURRENCY, TYPES, cut_name, is_signed, read_amount, signed
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels.base import (
@@ -33,7 +33,12 @@ from vendrail.payments.channels.base import (
 SCAN = "_qr"  # Ends the name of a way to pay that shows a code here.
 
 _CHINA = timezone(timedelta(hours=8))  # The clock of most providers; it is shown, never decided by.
-_DEVICES = {"desktop": "pc", "mobile": "mobile"}
+_DEVICES = {
+    Device.DESKTOP: "pc",
+    Device.MOBILE: "mobile",
+    Device.WECHAT: "wechat",
+    Device.ALIPAY: "alipay",
+}
 _NOT_FOUND = ("不存在", "没有找到", "未找到", "not found", "not exist")
 _VAGUE = ("超时", "繁忙", "稍后", "处理中", "timeout", "timed out", "busy")  # No clear no.
 # How often a refund must have been told and asked about before it counts as never begun: by then
@@ -79,7 +84,7 @@ def scan_order(ask: Ask, settings: EpaySettings) -> dict[str, str]:
     fields = {
         **order(ask, settings),
         "clientip": ask.address or "127.0.0.1",
-        "device": _DEVICES.get(ask.device, "pc"),
+        "device": _DEVICES[ask.device],
     }
     return signed(fields, settings.key)
 

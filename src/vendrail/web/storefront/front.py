@@ -6,6 +6,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.types import Scope
 
+from vendrail.api.payments import Device
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
@@ -124,11 +125,15 @@ class Front:
         return None
 
 
-def device_kind(request: Asked) -> str:
-    """Whether the browser is a phone's: providers show another page there."""
+def device_kind(request: Asked) -> Device:
+    """Where the browser runs: in a wallet's own app, on a phone, or on a desk."""
+    agent = request.headers.get("user-agent", "")
+    if "MicroMessenger" in agent:
+        return Device.WECHAT
+    if "AlipayClient" in agent:
+        return Device.ALIPAY
     hint = request.headers.get("sec-ch-ua-mobile", "")
     if hint:
-        return "mobile" if hint == "?1" else "desktop"
-    agent = request.headers.get("user-agent", "")
+        return Device.MOBILE if hint == "?1" else Device.DESKTOP
     is_mobile = any(mark in agent for mark in ("Mobi", "Android", "iPhone", "iPad"))
-    return "mobile" if is_mobile else "desktop"
+    return Device.MOBILE if is_mobile else Device.DESKTOP

@@ -20,7 +20,7 @@ from vendrail.kernel.limits.proofs import Challenge
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
-from vendrail.web.storefront.front import Asked, Front, Limit, Page
+from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 from vendrail.web.visitor import Visitor, read_form
 
 _SAYS = {
@@ -139,7 +139,11 @@ class Shopping:
             variants=variants,
             chosen=chosen,
             currency=currency,
-            methods=fitting(await front.calls.methods(currency), *span_of(variants, currency)),
+            methods=fitting(
+                await front.calls.methods(currency),
+                *span_of(variants, currency),
+                device_kind(request),
+            ),
             filled=filled,
             nonce=filled.get("nonce") or secrets.token_urlsafe(18),
             challenge=encode(challenge).decode() if challenge else "",

@@ -265,7 +265,7 @@ class Tracking:
             if view.is_charge
             else await front.calls.product(ProductId(view.product)),
             "way_back": await front.calls.way_back(view),
-            "methods": fitting(methods, view.amount_minor, view.amount_minor),
+            "methods": fitting(methods, view.amount_minor, view.amount_minor, device_kind(request)),
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind is ActionKind.QR else None,
             "door": door,
