@@ -214,9 +214,9 @@ class AlipayChannel:
         offers = []
         outside = (Device.DESKTOP, Device.MOBILE)
         if settings.products & {"page", "wap"}:
-            offers.append(MethodOffer("alipay", "redirect", (*outside, Device.ALIPAY)))
+            offers.append(MethodOffer("alipay", "redirect", devices=(*outside, Device.ALIPAY)))
         if "qr" in settings.products:
-            offers.append(MethodOffer("alipay_qr", "qr", outside))
+            offers.append(MethodOffer("alipay_qr", "qr", devices=outside))
         return offers
 
     async def present(

@@ -144,9 +144,9 @@ class EpayChannel:
         for name in settings.types:
             if "page" in settings.shows:
                 devices = (*outside, _INSIDE[name]) if name in _INSIDE else outside
-                offers.append(MethodOffer(name, "redirect", devices))
+                offers.append(MethodOffer(name, "redirect", devices=devices))
             if "qr" in settings.shows:
-                offers.append(MethodOffer(f"{name}{SCAN}", "qr", outside))
+                offers.append(MethodOffer(f"{name}{SCAN}", "qr", devices=outside))
         return offers
 
     async def present(
