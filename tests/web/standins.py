@@ -120,6 +120,7 @@ class Market:
         self.contacts: dict[UUID, str] = {}
         self.secrets: dict[UUID, str] = {}
         self.keyed: dict[str, tuple] = {}
+        self.failed: set[UUID] = set()  # Attempts that their provider has said to have failed.
         self.attempts: dict[UUID, Attempt] = {}
         self.callbacks = []
         self.codes: list[tuple[str, str]] = []
@@ -401,7 +402,7 @@ class StandInPayments:
             [
                 AttemptView(
                     attempt,
-                    AttemptState.OPEN,
+                    AttemptState.FAILED if attempt.id in self.market.failed else AttemptState.OPEN,
                     f"{to_serial(id)}{attempt.number:02}",
                     self.market.clock.now(),
                 )

@@ -1,6 +1,7 @@
 """Buying without JavaScript: from the home page to the key, over forms and links alone."""
 
 import re
+from html import unescape
 
 import pytest
 
@@ -126,6 +127,24 @@ async def test_way_to_pay_can_be_changed_at_any_time(browser, market):
         f"{address}/payments", data=fields(page.text, f"{address}/payments") | {"method": "gold"}
     )
     assert (422, True) == (refused.status_code, "Choose one of these ways" in refused.text)
+
+
+async def test_a_payment_that_failed_says_so_by_itself(browser, market):
+    """The page that shows its way to pay is given anew, once, and offers the ways again."""
+    placed = await buy(browser, method="alipay_qr")
+    address = placed.headers["location"].split("?")[0]
+    page = await browser.get(address)
+    ask = unescape(re.search(r'hx-get="([^"]+)"', page.text)[1])
+    quiet = await browser.get(ask)
+    market.failed |= set(market.attempts)
+    told = await browser.get(ask)
+    again = await browser.get(unescape(re.search(r'hx-get="([^"]+)"', told.text)[1]))
+
+    assert [204, 200, 204] == [each.status_code for each in (quiet, told, again)]
+    assert "The last try did not go through" in told.text
+    assert "The last try did not go through" not in page.text
+    assert "Scan to pay" not in told.text
+    assert 'name="method" value="alipay"' in told.text
 
 
 async def test_order_can_be_cancelled(browser, market):

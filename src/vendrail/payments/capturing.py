@@ -114,6 +114,7 @@ class Capturing:
             inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
             taken: list[Incoming] = []
             claimed: list[tuple[UUID, UUID, str, str]] = []
+            failed: dict[UUID, str] = {}
             outcomes = []
             for letter in letters:
                 found = asked.get(letter.number) if letter.number else None
@@ -124,9 +125,13 @@ class Capturing:
                     taken.append(incoming_of(letter, now))
                 elif not outcome and letter.facts.kind is CallbackKind.CLAIMED:
                     claimed.append((inbox[-1][0], *claim_of(letter)))
+                elif not outcome and found and letter.facts.kind is CallbackKind.FAILED:
+                    failed[found.id] = letter.facts.problem or "failed"
             count = await captures.insert_inbox(tx, inbox, now)
             if claimed:
                 await claims.insert_claims(tx, claimed, now)
+            if failed:
+                await attempts.insert_failures(tx, sorted(failed.items()), now)
             told = _Told(is_waiting=bool(claimed))
             if taken:
                 written = [judge(money, asked, now) for money in taken]

@@ -63,12 +63,15 @@ class Standing(Record, frozen=True):
     is_final: bool  # Said by the provider, never shown, or spent on money that does not fit.
     is_captured: bool  # By money that fits.
     is_waiting: bool  # Money is claimed, and the provider is being asked.
+    failure: str = ""  # Why the provider says it failed.
 
     @property
     def state(self) -> AttemptState:
         """Say where the attempt stands; nothing of it is stored twice."""
         if self.is_captured:
             return AttemptState.CAPTURED
+        if self.failure:
+            return AttemptState.FAILED
         return AttemptState.CLOSED if self.is_closed else AttemptState.OPEN
 
 

@@ -192,6 +192,7 @@ class CallbackKind(StrEnum):
     DISPUTED = "disputed"  # The payer's bank asks for money back.
     DISPUTE_WON = "dispute_won"  # It is ours after all.
     DISPUTE_LOST = "dispute_lost"
+    FAILED = "failed"  # This try has failed; nothing was taken, and `problem` says why.
     CLOSED = "closed"
     OTHER = "other"
 
@@ -208,12 +209,20 @@ class CallbackFacts(Record, frozen=True):
     paid_at: datetime | None = None
     case_number: str = ""  # The provider's, of the refund or dispute that it tells of.
     mismatch: str = ""  # Signed, but not for this account: `application_differs`, …
+    problem: str = ""  # Of a failure: the provider's code for it.
 
 
 class CallbackRefusal(Record, frozen=True):
     """A callback that proves nothing: `signature_wrong`, `malformed` and the like."""
 
     reason: str
+
+
+class Blame(StrEnum):
+    """Whose fault a failure is: only the channel's own count against it when ways are chosen."""
+
+    CHANNEL = "channel"  # Technical, or how the account is set up: another channel may do better.
+    BUYER = "buyer"  # No money, a wrong code, given up: no channel would have done better.
 
 
 class Channel(Protocol[Settings]):
@@ -387,6 +396,20 @@ class PayoutChannel(Protocol[Settings]):
     ) -> PayoutAnswer:
         """Ask what became of a payout."""
         ...
+
+
+@runtime_checkable
+class BlamingChannel(Protocol):
+    """A channel that knows whose fault its provider's failures are, by the provider's codes."""
+
+    blames: Mapping[str, Blame]
+
+
+def blame_of(channel: Channel[Any], problem: str) -> Blame:
+    """Say whose fault a failure is; what a channel does not know of counts as its own."""
+    if isinstance(channel, BlamingChannel):
+        return channel.blames.get(problem, Blame.CHANNEL)
+    return Blame.CHANNEL
 
 
 def away(problem: str = "provider_away") -> Presentation:

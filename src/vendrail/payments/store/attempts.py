@@ -107,6 +107,7 @@ def _standing(row: Row) -> Standing:
         is_final=bool(row["is_final"] or row["is_spent"]),
         is_captured=bool(row["is_captured"]),
         is_waiting=bool(row["is_waiting"]),
+        failure=row["failure"] or "",
     )
 
 
@@ -167,6 +168,20 @@ async def insert_closures(
         " order by u.id on conflict (attempt_id)"
         " do update set is_final = true where excluded.is_final and not payments.closure.is_final",
         *columns(closures, 2),
+        at,
+    )
+
+
+async def insert_failures(
+    tx: Transaction, failures: Sequence[tuple[UUID, str]], at: datetime
+) -> None:
+    """Write that attempts have failed, and why: closed, but still watched, for money may come."""
+    await tx.execute(
+        "insert into payments.closure (attempt_id, problem, at, is_final)"
+        " select u.id, u.problem, $3, false from unnest($1::uuid[], $2::text[]) as u (id, problem)"
+        " order by u.id on conflict (attempt_id)"
+        " do update set problem = excluded.problem where payments.closure.problem = ''",
+        *columns(failures, 2),
         at,
     )
 

@@ -25,6 +25,7 @@ from vendrail.api.orders import (
 )
 from vendrail.api.payments import (
     ActionKind,
+    Attempt,
     AttemptId,
     AttemptState,
     AttemptView,
@@ -142,12 +143,21 @@ class Tracking:
         view = await self._read(visitor, id) if id is not None else None
         if view is None:
             return self._closed(request, visitor)
-        if request.query_params.get("seen", "") == version_of(view):
+        is_same = request.query_params.get("seen", "") == version_of(view)
+        if is_same and not await self._has_failed(request, view):
             return Page(b"", status_code=204, headers={"cache-control": "no-store"})
         context = await self._context(request, view)
         return self._front.page(
             request, visitor, _PART, is_private=True, problem="", is_swapped=True, **context
         )
+
+    async def _has_failed(self, request: Asked, view: OrderView) -> bool:
+        """Tell whether the way to pay that a page shows has failed since."""
+        shown = read_serial(request.query_params.get("pay", "") or "-")
+        if view.state is not OrderState.PLACED or shown is None:
+            return False
+        known = await self._front.calls.attempts(view.id)
+        return any(each.attempt.id == shown for each in known if _is_failed(each))
 
     async def keys(self, request: Asked, serial: FromPath[str]) -> Page:
         """Give the keys as a text file."""
@@ -247,12 +257,13 @@ class Tracking:
         methods: list[Method] = []
         attempt: AttemptView | None = None
         action: PaymentAction | None = None
+        failed: Attempt | None = None
         door = ""
         if view.state is OrderState.PLACED:
             methods = await front.calls.methods(view.currency)
-            attempt = _current(
-                await front.calls.attempts(view.id), request.query_params.get("pay", "")
-            )
+            known = await front.calls.attempts(view.id)
+            attempt = _current(known, request.query_params.get("pay", ""))
+            failed = known[-1].attempt if known and _is_failed(known[-1]) else None
         if attempt is not None:
             method = attempt.attempt.method
             is_drawn = any(each.method == method and each.shows == "qr" for each in methods)
@@ -269,6 +280,7 @@ class Tracking:
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind is ActionKind.QR else None,
             "door": door,
+            "failed": failed,
             "is_alive": view.state in _ALIVE,
             "seen": version_of(view),
             "done": {step.kind: step.at for step in view.timeline},
@@ -326,6 +338,10 @@ def read_serial(serial: str) -> OrderId | None:
         return OrderId(from_serial(serial))
     except Malformed:
         return None
+
+
+def _is_failed(attempt: AttemptView) -> bool:
+    return attempt.state is AttemptState.FAILED
 
 
 def _current(attempts: list[AttemptView], wanted: str) -> AttemptView | None:
