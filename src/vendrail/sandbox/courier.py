@@ -9,7 +9,7 @@ import contextlib
 import heapq
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import httpx
@@ -48,13 +48,21 @@ class Courier:
     """Brings notices to merchants: bounded in parallel, patient, and keeping a log."""
 
     def __init__(
-        self, keeper: Keeper, settings: Settings, clock: Clock, ladder_s: Sequence[float]
+        self,
+        keeper: Keeper,
+        settings: Settings,
+        clock: Clock,
+        ladder_s: Sequence[float],
+        write: Callable[[httpx.AsyncClient, Notice], httpx.Request] | None = None,
+        is_taken: Callable[[int, bytes], bool] | None = None,
     ) -> None:
         self.log: deque[Delivery] = deque(maxlen=_LOG_LENGTH)
         self._keeper = keeper
         self._settings = settings
         self._clock = clock
         self._ladder_s = ladder_s
+        self._write = write or _write_request  # Anew for each try: some providers sign the moment.
+        self._is_taken = is_taken or _says_success
         self._due: list[tuple[float, int, Notice]] = []
         self._sequence = 0
         self._held: list[Notice] = []
@@ -134,12 +142,12 @@ class Courier:
         is_copy = self._keeper.notices.get(notice.notify_id) is not notice
         status_code, answer = 0, b""
         try:
-            reply = await client.send(_write_request(client, notice))
+            reply = await client.send(self._write(client, notice))
             status_code, answer = reply.status_code, reply.content
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             answer = f"{type(error).__name__}: {error}".encode()
         notice.attempts += 1
-        is_taken = status_code == 200 and answer == b"success"
+        is_taken = self._is_taken(status_code, answer)
         ladder = self._ladder_s
         if is_taken:
             outcome = "taken"
@@ -177,6 +185,10 @@ class Courier:
                 faults=notice.faults,
             )
         )
+
+
+def _says_success(status_code: int, answer: bytes) -> bool:
+    return status_code == 200 and answer == b"success"
 
 
 def _write_request(client: httpx.AsyncClient, notice: Notice) -> httpx.Request:

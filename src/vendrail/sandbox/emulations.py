@@ -38,6 +38,9 @@ class ReadyAccount(Record, frozen=True):
     kind: str
     title: str
     settings: Mapping[str, str]
+    currencies: Sequence[str] = ("CNY",)
+    # A control route that is told where callbacks go, for who takes no address with a payment.
+    endpoint: str = ""
 
 
 class Emulation(Protocol):

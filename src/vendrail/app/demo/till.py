@@ -29,6 +29,8 @@ class _Ready(Record, frozen=True):
     kind: str
     title: str
     settings: dict[str, str]
+    currencies: list[str]
+    endpoint: str
 
 
 class _ReadyList(Record, frozen=True):
@@ -99,6 +101,10 @@ async def open_till(
             raise Broken(
                 f"The demo's channel account was refused: {status}. Begin again with --fresh."
             )
+    for each, told in zip(ready, accounts[1:], strict=True):
+        if each.endpoint:
+            callbacks = f"{house.platform.public_url.rstrip('/')}/callbacks/{told.id}"
+            await _ask(local_url, folder.home / "sandbox", each.endpoint, callbacks)
     # Only now: what is remembered is the half of a key whose other half is sealed.
     return folder.remember(marker, public_key_pem=public_key_pem)
 
@@ -110,6 +116,6 @@ def _account_of(ready: _Ready) -> ChannelAccount:
         name=ready.kind,
         kind=ready.kind,
         title=ready.title,
-        currencies=["CNY"],
+        currencies=ready.currencies,
         settings=ready.settings,
     )
