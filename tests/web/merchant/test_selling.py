@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from vendrail.api.identity import Role
+from vendrail.api.identity import NOT_DONE, Role
 from vendrail.api.orders import OrderQuery, OrderState
 from vendrail.kernel.ids import new_id, to_serial
 
@@ -164,8 +164,27 @@ async def test_a_wrong_amount_moves_nothing(town, address_of, read_field, fields
     [refunds] = await town.north.orders.read_refunds([order])
 
     assert (422, []) == (browser.page.status_code, refunds)
-    assert said in browser.text
-    assert 'value="why"' in browser.page.text
+    form = browser.page.text.partition('id="refund"')[2]
+    assert said in form.partition("</form>")[0].partition('role="alert"')[2]
+    assert 'value="why"' in form
+
+
+async def test_the_log_tells_what_was_not_done(town, address_of, read_field):
+    """An act is logged before it is done; one that is refused is followed by why it was not."""
+    await town.north.offer("GAME")
+    order = await town.sell(town.north, "GAME")
+    browser = await town.join(Role.FINANCE)
+    await browser.go(address_of(order))
+    sent = {"nonce": read_field(browser, "nonce"), "part": "part", "amount": "19.91"}
+    await browser.send(f"{address_of(order)}/refund", reason="all of it and more", **sent)
+    acts = await town.acts(town.north, "order.")
+
+    assert [{"asked": "19.91", "currency": "CNY"}, {"not_done": "more_than_captured"}] == [
+        each.after for each in sorted(acts, key=lambda act: NOT_DONE in act.after)
+    ]
+    assert [(f"order:{to_serial(order)}", "order.refunded")] * 2 == [
+        (each.subject, each.act) for each in acts
+    ]
 
 
 async def test_refunds_are_for_who_may(town, address_of):

@@ -5,7 +5,7 @@ import re
 from tests.web.console.conftest import make_app
 
 from vendrail.api.catalog import KeyIntake, KeyLine
-from vendrail.api.identity import ActQuery, Role
+from vendrail.api.identity import NOT_DONE, ActQuery, Role
 from vendrail.kernel.ids import new_id, to_serial
 
 
@@ -62,7 +62,9 @@ async def test_a_buyer_who_paid_is_believed_when_the_provider_says_so(world):
 
     assert path == browser.path
     assert "delivered" == await world.market.state(order)
-    assert ["payment.asked", "payment.asked"] == await world.acts(act="payment.")
+    [acts] = await world.identity.list_acts([ActQuery(None, 9, act="payment.")])
+    assert ["not_paid"] == [each.after[NOT_DONE] for each in acts if NOT_DONE in each.after]
+    assert ["payment.asked"] * 3 == await world.acts(act="payment.")
 
 
 async def test_a_part_is_given_back(world):

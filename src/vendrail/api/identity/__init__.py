@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.api.identity.acts import (
+    NOT_DONE,
     Act,
     Actor,
     ActorKind,
@@ -197,6 +198,7 @@ class Identity(Protocol):
 
 __all__ = [
     "KEY_SCOPES",
+    "NOT_DONE",
     "Act",
     "ActQuery",
     "Actor",

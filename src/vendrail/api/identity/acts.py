@@ -34,6 +34,9 @@ class Actor(Record, frozen=True):
     origin: Origin = Origin()
 
 
+NOT_DONE = "not_done"  # In an act's `after`: it was refused, and why. Its first entry stays.
+
+
 class Act(Record, frozen=True):
     """One privileged act: who did what, to what, from where; how it was before and after."""
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from vendrail.api.payments import ChannelAccount, ChannelStatus, Payments
 from vendrail.app.bench.ground import (
+    UNWATCHED,
     Ground,
     Market,
     count,
@@ -90,6 +91,7 @@ async def served(
     port = free_port()
     settings = {
         **environment,
+        **UNWATCHED,
         "VENDRAIL_HOME": str(ground.house.platform.home),
         "VENDRAIL_DATABASE_URL": ground.dsn,
         "VENDRAIL_LOG_LEVEL": "warning",

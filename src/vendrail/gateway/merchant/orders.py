@@ -2,6 +2,7 @@
 
 import msgspec
 
+from vendrail.api.identity import NOT_DONE
 from vendrail.api.orders import (
     OrderId,
     Orders,
@@ -90,6 +91,13 @@ class OrderRoom:
         refund = RefundOrder(id, order.view.id, body.amount_minor, reason, program.key.prefix)
         (status,) = await self._orders.refund_orders([refund])
         if status not in _ACCEPTED:
+            await self._keyring.record(
+                program,
+                "order.refunded",
+                f"order:{order.view.serial}",
+                once=f"{id.hex}:{status}",
+                after={NOT_DONE: status},
+            )
             raise Refusal(problems.REFUND[status])
         (refunds,) = await self._orders.read_refunds([order.view.id])
         made = next(each for each in refunds if each.id == id)

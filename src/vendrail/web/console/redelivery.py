@@ -48,6 +48,17 @@ class Ending(NamedTuple):
 
     text: str
     is_good: bool
+    why: str = ""  # The status, for the log.
+
+
+def beside(path: str, problem: str, **is_shown: bool) -> dict[str, str]:
+    """Put a problem beside the form that was sent, where it still shows; else over the page.
+
+    A form goes by the last word of the path that it is sent to.
+    """
+    form = path.rpartition("/")[2]
+    where = form if is_shown.get(form) else "page"
+    return {**dict.fromkeys((*is_shown, "page"), ""), where: problem}
 
 
 def can_replace(order: OrderView) -> bool:
@@ -89,14 +100,14 @@ async def replace(
     id = derive(order.id, f"replacement:{nonce}")
     asked = ReplaceItems(id, order.id, positions, reason, person, seen)
     [status] = await apis.orders.replace_items([asked])
-    return Ending(_REPLACED[status], status in _GOOD)
+    return Ending(_REPLACED[status], status in _GOOD, status)
 
 
 async def send_again(apis: Apis, order: OrderView, nonce: UUID) -> Ending:
     """Send the letter of a delivery once more; the same form twice sends one."""
     repeat = LetterRepeat(derive(order.id, f"letter:again:{nonce}"), order.id)
     [status] = await apis.notify.repeat_letters([repeat])
-    return Ending(_SENT[status], status in _GOOD)
+    return Ending(_SENT[status], status in _GOOD, status)
 
 
 def told(code: str) -> str:

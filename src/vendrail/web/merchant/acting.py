@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from uuid import UUID
 
-from vendrail.api.identity import Act
+from vendrail.api.identity import NOT_DONE, Act
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial, new_id
 from vendrail.web.amounts import time_zone
@@ -29,6 +29,11 @@ async def log(
         reason,
     )  # fmt: skip
     await desk.apis.identity.record_acts([written])
+
+
+async def log_undone(desk: Desk, caller: Caller, act: str, subject: str, why: str) -> None:
+    """Add to the log that an act written there was not done after all."""
+    await log(desk, caller, act, subject, after={NOT_DONE: why})
 
 
 def read_id(text: str) -> UUID | None:

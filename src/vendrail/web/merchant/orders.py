@@ -28,7 +28,7 @@ from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, midnight, read_id
+from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -185,6 +185,9 @@ class Orders:
         left_minor = sold.view.amount_minor - taken_minor
         may_help, done = caller.may(Permission.ORDERS_WRITE), redelivery.told(caller.asked("done"))
         can_refund = sold.view.delivered_at is not None and left_minor > 0
+        can_refund = can_refund and caller.may(Permission.REFUNDS_WRITE)
+        can_replace = may_help and redelivery.can_replace(sold.view)
+        can_tell = may_help and redelivery.can_tell(sold.view, sold.contact)
         return self._desk.page(
             caller,
             "merchant/order.html",
@@ -197,14 +200,20 @@ class Orders:
             captures=_own_captures(captures, caller.merchant),
             left_minor=left_minor,
             left_text=to_text(left_minor, sold.view.currency),
-            can_refund=can_refund and caller.may(Permission.REFUNDS_WRITE),
+            can_refund=can_refund,
             replacements=replacements,
-            can_replace=may_help and redelivery.can_replace(sold.view),
-            can_tell=may_help and redelivery.can_tell(sold.view, sold.contact),
+            can_replace=can_replace,
+            can_tell=can_tell,
             nonce=to_serial(new_id(self._desk.clock.now())),
             written={name: caller.written(name) for name in _FIELDS},
             done=self._desk.say(caller, done) if done else "",
-            problem=self._desk.say(caller, problem) if problem else "",
+            problems=redelivery.beside(
+                caller.request.url.path,
+                self._desk.say(caller, problem) if problem else "",
+                refund=can_refund,
+                replace=can_replace,
+                letter=can_tell,
+            ),
         )
 
     async def send_again(self, caller: Caller) -> Page:
@@ -215,11 +224,13 @@ class Orders:
         order = sold.view
         if not redelivery.can_tell(order, sold.contact):
             return await self._order(caller, status=422, problem=_NOT_TOLD)
-        await log(self._desk, caller, "letter.repeated", f"order:{order.serial}")
+        subject = f"order:{order.serial}"
+        await log(self._desk, caller, "letter.repeated", subject)
         ending = await redelivery.send_again(self._desk.apis, order, nonce)
         if not ending.is_good:
+            await log_undone(self._desk, caller, "letter.repeated", subject, ending.why)
             return await self._order(caller, status=422, problem=ending.text)
-        return onward(f"{_ROOT}/{order.serial}?done=letter")
+        return onward(f"{_ROOT}/{order.serial}?done=letter#top")
 
     async def replace(self, caller: Caller) -> Page:
         """Put other keys in place of those that do not work."""
@@ -246,6 +257,7 @@ class Orders:
             person=caller.person.email,
         )
         if not ending.is_good:
+            await log_undone(self._desk, caller, "keys.replaced", subject, ending.why)
             return await self._order(caller, status=422, problem=ending.text)
         return onward(f"{_ROOT}/{order.serial}?done=replaced#replaced")
 
@@ -276,11 +288,12 @@ class Orders:
                 return await self._order(caller, status=422, problem=_NO_AMOUNT)
         if not reason:
             return await self._order(caller, status=422, problem=_REASON_MISSING)
+        subject = f"order:{order.serial}"
         await log(
             self._desk,
             caller,
             "order.refunded",
-            f"order:{order.serial}",
+            subject,
             before={"refunded": to_text(order.refunded_minor, order.currency)},
             after={
                 "asked": to_text(amount_minor, order.currency) if amount_minor else "all",
@@ -293,6 +306,7 @@ class Orders:
         )
         [status] = await self._orders.refund_orders([asked])
         if status not in _ACCEPTED:
+            await log_undone(self._desk, caller, "order.refunded", subject, status)
             return await self._order(caller, status=422, problem=_REFUSALS[status])
         return onward(f"{_ROOT}/{order.serial}#refunds")
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.identity import (
+    NOT_DONE,
     Act,
     ChangeStatus,
     Permission,
@@ -160,7 +161,16 @@ class Deeds:
             after={**payload, **(after or {})},
             reason=reason,
         )
-        return await deed.run(told, caller.person.email)
+        said = await deed.run(told, caller.person.email)
+        if said not in GOOD:
+            await self.log_undone(caller, act, subject, said, merchant=merchant)
+        return said
+
+    async def log_undone(
+        self, caller: Caller, act: str, subject: str, why: str, *, merchant: UUID | None = None
+    ) -> None:
+        """Add to the log that an act written there was not done after all."""
+        await self.log(caller, act, subject, merchant=merchant, after={NOT_DONE: why})
 
     async def log(
         self,
@@ -201,7 +211,10 @@ class Deeds:
             return Said.ENDED
         approver = view.decided_by or caller.person.email
         said = await deed.run(put.payload, f"{put.by.name}, approved by {approver}")
-        return Said.APPROVED if said in GOOD else said
+        if said in GOOD:
+            return Said.APPROVED
+        await self.log_undone(caller, put.act, put.subject, said)
+        return said
 
     def said(self, caller: Caller) -> str:
         """Give what the page that sent us here wants to be said, in the caller's language."""
@@ -216,4 +229,4 @@ class Deeds:
 
 def back_to(path: str, said: Said) -> Page:
     """Lead to a page that says how it ended."""
-    return onward(f"{path}?said={said}")
+    return onward(f"{path}?said={said}#top")

@@ -128,25 +128,36 @@ class OrdersDesk:
         contact = file.sold.contact if file.sold else ""
         done = redelivery.told(caller.asked("done"))
         has_left = state is OrderState.DELIVERED and file.left_minor > 0
+        can_ask = is_unpaid and may_help
+        can_refund = has_left and caller.may(Permission.REFUNDS_WRITE)
+        can_replace = may_help and redelivery.can_replace(file.view)
+        can_tell = may_help and redelivery.can_tell(file.view, contact)
         return self._desk.page(
             caller,
             "operator/order.html",
             status=422 if said is not None or problem else 200,
             file=file,
             names=await self._files.merchant_names(),
-            can_ask=is_unpaid and caller.may(Permission.ORDERS_WRITE),
-            can_refund=has_left and caller.may(Permission.REFUNDS_WRITE),
+            can_ask=can_ask,
+            can_refund=can_refund,
             can_review=file.view.waiting == "review" and caller.may(Permission.REVIEWS_WRITE),
             left_text=to_text(file.left_minor, file.view.currency) if has_left else "",
             nonce=caller.written("nonce") or to_serial(new_id(self._desk.clock.now())),
             amount=caller.written("amount", 20),
             reason=caller.written("reason"),
             contact=contact,
-            can_replace=may_help and redelivery.can_replace(file.view),
-            can_tell=may_help and redelivery.can_tell(file.view, contact),
+            can_replace=can_replace,
+            can_tell=can_tell,
             written={name: caller.written(name) for name in ("positions", "reason", "seen")},
             done=self._desk.say(caller, done) if done else self._deeds.said(caller),
-            problem=problem or self._deeds.problem(caller, said),
+            problems=redelivery.beside(
+                caller.request.url.path,
+                problem or self._deeds.problem(caller, said),
+                ask=can_ask,
+                refund=can_refund,
+                replace=can_replace,
+                letter=can_tell,
+            ),
         )
 
     async def ask(self, caller: Caller) -> Page:
@@ -195,8 +206,11 @@ class OrdersDesk:
         await self._deeds.log(caller, "letter.repeated", subject, merchant=view.merchant)
         ending = await redelivery.send_again(self._desk.apis, view, nonce)
         if not ending.is_good:
+            await self._deeds.log_undone(
+                caller, "letter.repeated", subject, ending.why, merchant=view.merchant
+            )
             return await self._show(caller, file, problem=self._desk.say(caller, ending.text))
-        return onward(f"{_PATH}/{view.serial}?done=letter")
+        return onward(f"{_PATH}/{view.serial}?done=letter#top")
 
     async def replace(self, caller: Caller) -> Page:
         """Put other keys in place of those that do not work, as the merchant's people can."""
@@ -229,6 +243,10 @@ class OrdersDesk:
             person=caller.person.email,
         )
         if not ending.is_good:
+            subject = f"order:{view.serial}"
+            await self._deeds.log_undone(
+                caller, "keys.replaced", subject, ending.why, merchant=view.merchant
+            )
             return await self._show(caller, file, problem=self._desk.say(caller, ending.text))
         return onward(f"{_PATH}/{view.serial}?done=replaced#replaced")
 
