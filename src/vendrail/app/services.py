@@ -10,6 +10,7 @@ from typing import Any
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
+from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -21,6 +22,8 @@ from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
 from vendrail.epay.jobs import jobs as epay_jobs
 from vendrail.epay.service import EpayService
+from vendrail.fx.jobs import jobs as fx_jobs
+from vendrail.fx.service import FxService
 from vendrail.identity.jobs import jobs as identity_jobs
 from vendrail.identity.service import IdentityService
 from vendrail.kernel.jobs import Job
@@ -51,6 +54,7 @@ class ServiceEntry:
 
 SERVICES = (
     ServiceEntry("ledger", Ledger, LedgerService, ledger_jobs),
+    ServiceEntry("fx", Fx, FxService, fx_jobs, connections_max=1),
     ServiceEntry("catalog", Catalog, CatalogService, catalog_jobs),
     ServiceEntry("risk", Risk, RiskService, risk_jobs),
     ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),

@@ -28,6 +28,7 @@ from vendrail.sandbox.emulations import (
     require_token,
 )
 from vendrail.sandbox.pages import PAGES
+from vendrail.sandbox.rates import RATES, RateSheets
 from vendrail.sandbox.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -79,7 +80,11 @@ def build(home: Path, *, clock: Clock | None = None, settings: Settings | None =
                 await running.enter_async_context(emulation.running())
             yield
 
-    state: dict[str, Any] = {"control_token": token, "emulations": emulations}
+    state: dict[str, Any] = {
+        "control_token": token,
+        "emulations": emulations,
+        "rates": RateSheets(place.clock),
+    }
     for emulation in emulations:
         state |= emulation.state
     return Litestar(
@@ -87,6 +92,7 @@ def build(home: Path, *, clock: Clock | None = None, settings: Settings | None =
             show_health,
             open_accounts,
             *PAGES,
+            *RATES,
             *(route for emulation in emulations for route in emulation.routes),
         ],
         lifespan=[lifespan],

@@ -104,6 +104,18 @@ METRICS = (
         ("account", "currency"),
         "What a clearing account holds now, in minor units.",
     ),
+    Metric(
+        "vendrail_quotes_total",
+        "counter",
+        ("outcome",),
+        "Prices that were asked for in another currency, by how asking ended.",
+    ),
+    Metric(
+        "vendrail_rate_fetches_total",
+        "counter",
+        ("source", "outcome"),
+        "Tries to read a source of exchange rates: read, failed.",
+    ),
     # What moves it.
     Metric("vendrail_sagas", "gauge", ("kind", "state"), "Sagas that have not ended."),
     Metric(
