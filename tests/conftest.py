@@ -1,21 +1,20 @@
 """What every test may lean on: a real PostgreSQL, a clock that tests own, a vault, wake-ups."""
 
 import asyncio
-import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from vendrail.app.services import SCHEMAS
-from vendrail.kernel import embedded
+from vendrail.channelkit.databases import made_database, with_name
 from vendrail.kernel.db import Database, connect_once
 from vendrail.kernel.migrate import migrate, role_name
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 
-_numbers = itertools.count()
+pytest_plugins = ("vendrail.channelkit.fixtures",)
 
 
 class FakeClock:
@@ -57,31 +56,6 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL for the whole run: ours, or the one VENDRAIL_TEST_DATABASE_URL names."""
-    given = os.environ.get("VENDRAIL_TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    server = embedded.open_server(
-        tmp_path_factory.mktemp("postgres"),
-        is_synced=False,
-        settings={"shared_buffers": "128MB", "max_connections": "200", "fsync": "off"},
-    )
-    try:
-        yield server.dsn
-    finally:
-        server.close()
-
-
-@pytest.fixture
-async def database_url(postgres_url: str) -> AsyncIterator[str]:
-    """A fresh, empty database for one test, dropped after it."""
-    async for url in _made_database(postgres_url, "template0"):
-        yield url
-
-
-@pytest.fixture(scope="session")
 def template_name(postgres_url: str) -> str:
     """A database with every service's schema, to be cloned: migrated once a run."""
     name = f"template_{os.getpid()}"
@@ -90,7 +64,7 @@ def template_name(postgres_url: str) -> str:
         owner = await connect_once(postgres_url)
         await owner.execute(f'create database "{name}" template template0')
         await owner.close()
-        await migrate(_with_name(postgres_url, name), SCHEMAS)
+        await migrate(with_name(postgres_url, name), SCHEMAS)
 
     asyncio.run(make())
     return name
@@ -99,24 +73,8 @@ def template_name(postgres_url: str) -> str:
 @pytest.fixture
 async def platform_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
     """A fresh database with every service's schema in it, dropped after the test."""
-    async for url in _made_database(postgres_url, template_name):
+    async for url in made_database(postgres_url, template_name):
         yield url
-
-
-def _with_name(url: str, name: str) -> str:
-    head, mark, tail = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}{mark}{tail}"
-
-
-async def _made_database(postgres_url: str, template: str) -> AsyncIterator[str]:
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    owner = await connect_once(postgres_url)
-    await owner.execute(f'create database "{name}" template "{template}"')
-    try:
-        yield _with_name(postgres_url, name)
-    finally:
-        await owner.execute(f'drop database "{name}" with (force)')
-        await owner.close()
 
 
 MakeDatabase = Callable[..., Awaitable[Database]]

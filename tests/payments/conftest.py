@@ -131,6 +131,12 @@ class Alipay(Door):
         reply = self._client.get(f"/sandbox/alipay/trades/{number}", params={"app_id": app_id})
         return reply.json()
 
+    def transferred(self, app_id: str, number: str) -> int:
+        """Give what an application paid out under a number."""
+        params = {"app_id": app_id, "out_biz_no": number}
+        made = self._client.get("/sandbox/alipay/transfers", params=params).json()["transfers"]
+        return sum(each["amount_minor"] for each in made)
+
 
 class Epay(Door):
     """The sandbox's Epay as tests see it: a merchant, its orders, its faults."""

@@ -129,45 +129,6 @@ async def test_the_code_tells_the_buyers_address(epay_shop):
     assert ("203.0.113.9", "wxpay") == (order["clientip"], order["kind"])
 
 
-async def test_x2_x3_replays_are_one_capture_and_one_event(epay_shop, service):
-    """The same callback ten times in a batch, and again later, is success and one event."""
-    attempt = await epay_shop.opened()
-    (body,) = await epay_shop.sign(attempt)
-
-    assert [b"success"] * 10 == await epay_shop.hear(*[body] * 10)
-    await service.confirm_captures()
-    assert [b"success"] == await epay_shop.tell(body)
-    assert 1 == len(await epay_shop.events())
-
-
-async def test_x4_success_is_said_only_after_commit(epay_shop, database_url):
-    """When the claim cannot be written the provider is not told success, and sends again."""
-    attempt = await epay_shop.opened()
-    (body,) = await epay_shop.sign(attempt)
-    owner = await connect_once(database_url)
-    await owner.execute("alter table payments.claim rename to claim_away")
-
-    with pytest.raises(Exception, match="claim"):
-        await epay_shop.hear(body)
-    await owner.execute("alter table payments.claim_away rename to claim")
-    await owner.close()
-    assert [b"success"] == await epay_shop.tell(body)
-    assert 1 == len(await epay_shop.events())
-
-
-async def test_x8_a_lost_callback_is_found_by_asking(epay_shop, service, clock):
-    """A payment nobody told us of is found by the walk over what was shown."""
-    attempt = await epay_shop.shown()
-    epay_shop.epay.fault("drop")
-    await epay_shop.pay(attempt)
-    await service.ask_presented()  # Makes the marks.
-    clock.advance(6)
-    await service.ask_presented()
-
-    (event,) = await epay_shop.events()
-    assert ("fits", "query") == (event.capture.fit, event.capture.source)
-
-
 @pytest.mark.parametrize(
     "paid,told,credited,fit",
     [
@@ -348,15 +309,6 @@ async def test_an_order_cannot_be_closed_and_stays_watched(epay_shop, service):
     (body,) = await epay_shop.sign(attempt)
     assert [b"success"] == await epay_shop.tell(body)
     assert 1 == len(await epay_shop.events())
-
-
-async def test_closing_finds_money_that_came(epay_shop, service):
-    """An order that was paid meanwhile is captured, not closed."""
-    attempt = await epay_shop.shown()
-    epay_shop.epay.fault("drop")
-    await epay_shop.pay(attempt)
-
-    assert ["captured"] == await service.close_attempts([attempt.order])
 
 
 async def _refund(shop, service, amount_minor):

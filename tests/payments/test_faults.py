@@ -86,38 +86,6 @@ async def test_x2_one_payment_of_the_provider_pays_one_order(local_shop):
     assert [first.order] == [event.capture.order for event in await local_shop.events()]
 
 
-async def test_x3_duplicates_are_answered_with_success(local_shop):
-    """What was taken before is answered as the first time, so that the provider stops."""
-    attempt = await local_shop.opened()
-    (body,) = await local_shop.sign(attempt)
-    (again,) = await local_shop.sign(attempt)
-
-    assert [b"success"] == await local_shop.tell(body)
-    assert [b"success"] * 3 == await local_shop.tell(body, again, body)
-    assert 1 == len(await local_shop.events())
-
-
-async def test_x4_success_is_said_only_after_commit(local_shop, database_url):
-    """When the commit fails nobody hears success, and the next try is taken as the first."""
-    attempt = await local_shop.opened()
-    (body,) = await local_shop.sign(attempt)
-    owner = await connect_once(database_url)
-    await owner.execute(
-        "create function payments.fail() returns trigger language plpgsql as"
-        " $$ begin raise exception 'the disk is gone' using errcode = '58030'; end $$;"
-        "create constraint trigger fail after insert on payments.capture"
-        " deferrable initially deferred for each row execute function payments.fail()"
-    )
-
-    with pytest.raises(Exception, match="the disk is gone"):
-        await local_shop.tell(body)
-    assert [[]] == await local_shop.payments.read_captures([attempt.order])
-    await owner.execute("drop trigger fail on payments.capture")
-    await owner.close()
-    assert [b"success"] == await local_shop.tell(body)
-    assert 1 == len(await local_shop.events())
-
-
 async def test_x8_a_lost_callback_is_found_by_asking(local_shop, service, clock):
     """A shown attempt is asked about by itself; when the provider is silent, asked again."""
     attempt = await local_shop.shown()
@@ -232,24 +200,6 @@ async def test_x13_forged_callbacks_change_nothing(local_shop):
     assert [b"failure"] * len(forged) == await local_shop.tell(*forged)
     assert [] == await local_shop.events()
     assert [b"success"] == await local_shop.tell(body)
-
-
-async def test_x13_an_inactive_channel_takes_no_callback(local_shop):
-    """A channel that was turned off, or never was, proves nothing."""
-    attempt = await local_shop.opened()
-    (body,) = await local_shop.sign(attempt)
-    off = replace(local_shop.channel, is_active=False)
-    assert ["changed"] == await local_shop.payments.put_channels([off])
-
-    answers = await local_shop.payments.take_callbacks(
-        [
-            local_shop.callback(body),
-            local_shop.callback(body, channel=new_id(local_shop.clock.now())),
-        ]
-    )
-    assert [404, 404] == [answer.status_code for answer in answers]
-    assert b"success" not in {answer.body for answer in answers}
-    assert [] == await local_shop.events()
 
 
 async def test_x13_another_channel_cannot_pay(local_shop, alipay):

@@ -234,6 +234,17 @@ async def show_trade(
     return answer_json(_find_trade(_sandbox(request), app_id, out_trade_no))
 
 
+@get("/sandbox/alipay/transfers", guards=[require_token])
+async def list_transfers(
+    request: AnyRequest, app_id: FromQuery[str], out_biz_no: FromQuery[str]
+) -> Response[bytes]:
+    """List what an application paid out under a number: one transfer, or none."""
+    store = _sandbox(request).store
+    app = store.apps.get(app_id)
+    made = None if app is None else store.transfer(app, out_biz_no)
+    return answer_json({"transfers": [] if made is None else [made]})
+
+
 @get("/sandbox/alipay/notifications", guards=[require_token])
 async def list_notifications(
     request: AnyRequest, out_trade_no: FromQuery[str] = "", limit: FromQuery[int] = 100
@@ -262,5 +273,6 @@ ROUTES = [
     sign_notifications,
     renew_certificate,
     show_trade,
+    list_transfers,
     list_notifications,
 ]

@@ -1,0 +1,215 @@
+"""The benches of our own channels: how their emulated providers are ordered about."""
+
+import asyncio
+from hashlib import md5
+from urllib.parse import parse_qsl, urlencode
+
+from tests.payments.conftest import Alipay, Epay, altered, channel_of, epay_channel, yuan
+
+from vendrail.api.payments import ActionKind
+from vendrail.channelkit.bench import Bench, Message, Operation, Sale, Trouble, Twist
+from vendrail.payments.channels.base import Payee
+
+
+class AlipayBench(Bench):
+    """Alipay in certificate mode, for only that can do everything."""
+
+    kind = "alipay"
+
+    def __init__(self, alipay: Alipay, app, other) -> None:
+        self.alipay = alipay
+        self._apps = (app, other)
+        self.app_id = app[0]["app_id"]
+
+    async def settings(self):
+        """Give the settings of an application."""
+        return channel_of(self._apps[0], self.alipay.url).settings
+
+    async def other_settings(self):
+        """Give the settings of another application."""
+        return channel_of(self._apps[1], self.alipay.url).settings
+
+    async def open(self, action):
+        """Open the cashier, or what the code leads to."""
+        address = action.text if action.kind is ActionKind.QR else action.url
+        return 200 == await asyncio.to_thread(self.alipay.open, address)
+
+    async def pay(self, sale: Sale) -> None:
+        """Open it and pay."""
+        assert await self.open(sale.action)
+        await asyncio.to_thread(self.alipay.pay, self.app_id, sale.number)
+
+    async def paid(self, sale: Sale, twist: Twist = Twist.NONE):
+        """Pay, and sign the notification; another amount is what was really paid."""
+        amount = {Twist.LESS: -1, Twist.MORE: 1}.get(twist, 0) + sale.amount_minor
+        overrides = {
+            Twist.CURRENCY: {"trans_currency": "JPY"},
+            Twist.ACCOUNT: {"seller_id": "2088000000000001"},
+            Twist.UNPAID: {"trade_status": "WAIT_BUYER_PAY"},
+        }
+        trade = {
+            "out_trade_no": sale.number,
+            "total_amount": yuan(amount),
+            "overrides": overrides.get(twist, {}),
+        }
+        (body,) = await asyncio.to_thread(self.alipay.sign, self.app_id, trade)
+        return Message(body=body)
+
+    def forgeries(self, message):
+        """Change what was signed, leave the signature out, use another kind of it."""
+        body = message.body
+        changed = [
+            altered(body, total_amount="99.00"),
+            altered(body, out_trade_no="0" * 27),
+            altered(body, sign=""),
+            altered(body, sign="AAAA"),
+            altered(body, sign_type="RSA"),
+            altered(body, alipay_cert_sn="0" * 32),
+            altered(body, added="1"),
+            body + b"&out_trade_no=1",
+            b"",
+        ]
+        return [Message(body=each) for each in changed] + [Message("GET", query=body.decode())]
+
+    async def known_minor(self, sale: Sale) -> int:
+        """Give what the trade costs."""
+        trade = await asyncio.to_thread(self.alipay.trade, self.app_id, sale.number)
+        return trade["total_minor"]
+
+    async def returned_minor(self, sale: Sale) -> int:
+        """Add up the trade's refunds."""
+        trade = await asyncio.to_thread(self.alipay.trade, self.app_id, sale.number)
+        return sum(refund["amount_minor"] for refund in trade["refunds"])
+
+    async def trouble(self, trouble: Trouble, operation: Operation, *, count: int = 1) -> bool:
+        """Order a fault of the gateway's for one method."""
+        method = {
+            Operation.PRESENT: "alipay.trade.precreate",
+            Operation.QUERY: "alipay.trade.query",
+            Operation.CLOSE: "alipay.trade.close",
+            Operation.REFUND: "alipay.trade.refund",
+            Operation.REFUND_QUERY: "alipay.trade.fastpay.refund.query",
+            Operation.PAYOUT: "alipay.fund.trans.uni.transfer",
+            Operation.PAYOUT_QUERY: "alipay.fund.trans.common.query",
+            Operation.STATEMENT: "alipay.data.dataservice.bill.downloadurl.query",
+        }[operation]
+        await asyncio.to_thread(order_trouble, self.alipay, trouble, method, count)
+        return True
+
+    async def calm(self) -> None:
+        """Take faults back."""
+        await asyncio.to_thread(self.alipay.clear)
+
+    async def payee(self):
+        """Give a user of Alipay's."""
+        return Payee("user_id", "2088000000000001")
+
+    async def paid_out_minor(self, payout_number: str) -> int:
+        """Ask the sandbox for a transfer."""
+        return await asyncio.to_thread(self.alipay.transferred, self.app_id, payout_number)
+
+
+class EpayBench(Bench):
+    """Epay, V1: its callbacks claim, and its answers decide."""
+
+    kind = "epay"
+
+    def __init__(self, epay: Epay) -> None:
+        self.epay = epay
+        self._merchants = (epay.register(), epay.register())
+        self.pid = self._merchants[0]["pid"]
+        self.key = self._merchants[0]["key"]
+
+    async def settings(self):
+        """Give the settings of a merchant."""
+        return epay_channel(self._merchants[0], self.epay.url).settings
+
+    async def other_settings(self):
+        """Give the settings of another merchant."""
+        return epay_channel(self._merchants[1], self.epay.url).settings
+
+    async def open(self, action):
+        """Open the page, or what the code leads to."""
+        address = action.text if action.kind is ActionKind.QR else action.url
+        return 200 == await asyncio.to_thread(self.epay.open, address)
+
+    async def pay(self, sale: Sale) -> None:
+        """Open it and pay."""
+        assert await self.open(sale.action)
+        await asyncio.to_thread(self.epay.pay, self.pid, sale.number)
+
+    async def paid(self, sale: Sale, twist: Twist = Twist.NONE):
+        """Pay, and sign the callback; another amount is what was really paid."""
+        if twist is Twist.CURRENCY:
+            return None  # It knows of no currency but one.
+        amount = {Twist.LESS: -1, Twist.MORE: 1}.get(twist, 0) + sale.amount_minor
+        overrides = {
+            Twist.ACCOUNT: {"pid": "9999"},
+            Twist.UNPAID: {"trade_status": "WAIT_BUYER_PAY"},
+        }
+        order = {
+            "out_trade_no": sale.number,
+            "money": yuan(amount),
+            "overrides": overrides.get(twist, {}),
+        }
+        (body,) = await asyncio.to_thread(self.epay.sign, self.pid, order)
+        return Message("GET", query=body.decode())
+
+    def forgeries(self, message):
+        """Change what was signed, sign with another key, double a field."""
+        body = message.query.encode()
+        fields = dict(parse_qsl(message.query))
+        plain = {name: value for name, value in fields.items() if "sign" not in name}
+        text = "&".join(f"{name}={plain[name]}" for name in sorted(plain)) + "another key"
+        changed = [
+            altered(body, money="0.01"),
+            altered(body, out_trade_no="0" * 27),
+            altered(body, sign=""),
+            altered(body, sign="0" * 32),
+            altered(body, sign=fields["sign"].upper()),
+            altered(body, sign_type="RSA"),
+            altered(body, added="1"),
+            urlencode({**plain, "sign": md5(text.encode()).hexdigest()}).encode(),
+            body + b"&money=12.30",
+            b"",
+            b"%ff=%zz",
+        ]
+        return [Message("GET", query=each.decode()) for each in changed]
+
+    async def known_minor(self, sale: Sale) -> int:
+        """Give what the order costs."""
+        order = await asyncio.to_thread(self.epay.order, self.pid, sale.number)
+        return order["money_minor"]
+
+    async def returned_minor(self, sale: Sale) -> int:
+        """Give the sum that went back: the provider knows no more."""
+        order = await asyncio.to_thread(self.epay.order, self.pid, sale.number)
+        return order["refunded_minor"]
+
+    async def trouble(self, trouble: Trouble, operation: Operation, *, count: int = 1) -> bool:
+        """Order a fault for one act; nothing is closed, paid out or written up here."""
+        acts = {
+            Operation.PRESENT: "mapi",
+            Operation.QUERY: "order",
+            Operation.REFUND: "refund",
+            Operation.REFUND_QUERY: "order",
+        }
+        if operation in acts:
+            await asyncio.to_thread(order_trouble, self.epay, trouble, acts[operation], count)
+        return operation in acts
+
+    async def calm(self) -> None:
+        """Take faults back."""
+        await asyncio.to_thread(self.epay.clear)
+
+
+def order_trouble(door: Alipay | Epay, trouble: Trouble, method: str, count: int) -> None:
+    """Order a fault of the sandbox's."""
+    kind, params = {
+        Trouble.AWAY: ("gateway_down", {}),
+        Trouble.LOST: ("gateway_down", {"is_after": True}),
+        Trouble.UNCLEAR: ("query_unknown", {}),
+        Trouble.SLOW: ("slow", {"delay_s": 1.5}),
+        Trouble.DENIES: ("query_disagrees", {}),
+    }[trouble]
+    door.fault(kind, match={"method": method}, params=params, count=count)

@@ -1,0 +1,24 @@
+"""Our channels keep the contract of channels, each against its emulated provider."""
+
+import pytest
+from tests.payments.benches import AlipayBench, EpayBench
+
+from vendrail.channelkit.contract import ChannelContract
+
+
+class TestAlipay(ChannelContract):
+    """Alipay, in certificate mode."""
+
+    @pytest.fixture
+    def bench(self, alipay, cert_app, key_app):
+        """Two applications, the second in key mode."""
+        return AlipayBench(alipay, cert_app, key_app)
+
+
+class TestEpay(ChannelContract):
+    """Epay, V1."""
+
+    @pytest.fixture
+    def bench(self, epay):
+        """Two merchants at the plain provider."""
+        return EpayBench(epay)
