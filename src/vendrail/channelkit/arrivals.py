@@ -2,7 +2,7 @@
 
 import pytest
 
-from vendrail.api.payments import PaymentCaptured, UnmatchedQuery
+from vendrail.api.payments import Device, PaymentCaptured, UnmatchedQuery
 from vendrail.channelkit.bench import Operation, Trouble, Twist
 from vendrail.channelkit.rig import Rig
 from vendrail.kernel.codec import replace
@@ -17,7 +17,7 @@ class Arrivals:
         methods = await rig.methods()
         assert methods
         for method in methods:
-            for device in ("desktop", "mobile"):
+            for device in (Device.DESKTOP, Device.MOBILE):
                 attempt, sale = await rig.sale(method)
                 action = await rig.present(attempt, device)
 

@@ -15,6 +15,7 @@ from vendrail.api.payments import (
     Capture,
     ChannelAccount,
     ChannelId,
+    Device,
     PaymentAction,
     PaymentCaptured,
     PaymentEvent,
@@ -147,7 +148,7 @@ class Rig:
         assert ["opened"] == await self.service.open_attempts([attempt])
         return attempt
 
-    async def present(self, attempt: Attempt, device: str = "desktop") -> PaymentAction:
+    async def present(self, attempt: Attempt, device: Device = Device.DESKTOP) -> PaymentAction:
         """Ask for the way to pay."""
         request = PresentRequest(
             attempt.id,
