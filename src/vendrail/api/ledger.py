@@ -160,6 +160,7 @@ class TransferCode(StrEnum):
     REFUND_RETURNED = "refund_returned"  # a refund that failed for good goes back
     UNMATCHED = "unmatched"  # provider receivable -> suspense
     MATCHED = "matched"  # suspense -> held
+    EXCHANGE = "exchange"  # into the platform's position in one currency, and out of another's
     DEBT_RECOVERY = "debt_recovery"  # available -> debt
     PAYOUT = "payout"
     ADJUSTMENT = "adjustment"

@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.money import Money
 
 
 class FeeTerms(Record, frozen=True):
@@ -55,6 +56,7 @@ class Sale(Record, frozen=True):
     currency: str
     placed_at: datetime  # Chooses the fee version.
     booking: CaptureBooking | None = None  # Booked in the same chain where not booked before.
+    paid: Money | None = None  # In another currency: changed into the price in the same chain.
 
 
 class SaleStatus(StrEnum):
@@ -88,6 +90,7 @@ class RefundPosting(Record, frozen=True):
     is_split: bool  # Has the order been split (delivered)? Then held is empty of it.
     captured_minor: int  # The order's whole captured amount: the last partial takes the remainder.
     refunded_minor: int = 0  # What earlier refunds of the order took.
+    paid: Money | None = None  # What goes back, where another currency was paid.
 
 
 class RefundPostingStatus(StrEnum):

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from vendrail.api.ledger import Account, AccountId, AccountLimit, AccountStatus, Chart, Ledger
 from vendrail.kernel.errors import Broken
+from vendrail.settlement.exchange import PairKey, Sides, sides_of
 from vendrail.settlement.split import MerchantAccounts
 
 MerchantKey = tuple[UUID | None, str]  # A merchant (None: nobody's money) and a currency.
@@ -24,14 +25,19 @@ class Accounts:
         self._ledger = ledger
         self.merchants: dict[MerchantKey, MerchantAccounts] = {}
         self.providers: dict[ChannelKey, AccountId] = {}
+        self.pairs: dict[PairKey, Sides] = {}
 
     async def open(
-        self, merchants: Iterable[MerchantKey], channels: Iterable[ChannelKey] = ()
+        self,
+        merchants: Iterable[MerchantKey],
+        channels: Iterable[ChannelKey] = (),
+        pairs: Iterable[PairKey] = (),
     ) -> None:
-        """Open what is not remembered; afterwards `merchants` and `providers` hold all of it."""
+        """Open what is not remembered; afterwards the three tables hold all of it."""
         new_merchants = {key for key in merchants if key not in self.merchants}
         new_channels = {key for key in channels if key not in self.providers}
-        if not new_merchants and not new_channels:
+        new_pairs = {key for key in pairs if key not in self.pairs}
+        if not new_merchants and not new_channels and not new_pairs:
             return
         wanted: dict[AccountId, Account] = {}
         for merchant, currency in new_merchants:
@@ -39,6 +45,9 @@ class Accounts:
         for channel, currency in new_channels:
             account = Chart(currency).provider(channel)
             wanted[account.id] = account
+        for price, paid in new_pairs:
+            both = (Chart(price).fx(paid), Chart(paid).fx(price))
+            wanted |= {account.id: account for account in both}
         accounts = list(wanted.values())
         statuses = await self._ledger.open_accounts(accounts)
         for account, status in zip(accounts, statuses, strict=True):
@@ -48,6 +57,8 @@ class Accounts:
             self.merchants[merchant, currency] = accounts_of(merchant, currency)
         for channel, currency in new_channels:
             self.providers[channel, currency] = Chart(currency).provider(channel).id
+        for pair in new_pairs:
+            self.pairs[pair] = sides_of(pair)
 
 
 def _chart_of(merchant: UUID | None, currency: str) -> list[Account]:

@@ -9,11 +9,13 @@ from vendrail.kernel.errors import Broken
 from vendrail.settlement import refunds
 from vendrail.settlement.accounts import Accounts, accounts_of
 from vendrail.settlement.debts import Debts
+from vendrail.settlement.exchange import Sides
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundState
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 
 Status = RefundPostingStatus
+Change = Callable[[KeptRefund, MerchantAccounts, MerchantAccounts, Sides], list[Transfer]]
 
 
 class Refunding:
@@ -118,7 +120,8 @@ class Refunding:
             for id, amount_minor in added.items():
                 taken[id] += amount_minor
         for refund in asked:
-            _assert_moved(refund, taken[refund.id])
+            _assert_moved(refund, taken[refund.id], refund.amount_minor)
+        await self._change(asked, refunds.change_transfers)
         await self._store.open_refunds(debts)
 
     async def pay_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
@@ -134,12 +137,12 @@ class Refunding:
                 going,
                 lambda refund: refunds.paying_transfers(
                     refund,
-                    self._books(refund),
-                    self._accounts.providers[refund.channel, refund.currency],
+                    self._accounts.merchants[refund.merchant, refund.back.currency],
+                    self._accounts.providers[refund.channel, refund.back.currency],
                 ),
             )
             for refund in going:
-                _assert_moved(refund, moved[refund.id])
+                _assert_moved(refund, moved[refund.id], refund.back.amount_minor)
             await self._store.move_refunds(
                 [refund.id for refund in going], (RefundState.PAYING,), RefundState.PAID
             )
@@ -159,11 +162,12 @@ class Refunding:
         if going:
             await self._open_accounts(going)
             owing = {(_owner(refund), refund.currency) for refund in going if refund.debt_minor}
+            await self._change(going, refunds.change_back_transfers)
             moved = await self._post(
                 going, lambda refund: refunds.returning_transfers(refund, self._books(refund))
             )
             for refund in going:
-                _assert_moved(refund, moved[refund.id])
+                _assert_moved(refund, moved[refund.id], refund.amount_minor)
             if owing:
                 # The debt may have been recovered meanwhile: then it is given back.
                 await self._debts.mark(owing)
@@ -211,9 +215,33 @@ class Refunding:
 
     async def _open_accounts(self, kept: Sequence[KeptRefund]) -> None:
         await self._accounts.open(
-            {(refund.merchant, refund.currency) for refund in kept},
-            {(refund.channel, refund.currency) for refund in kept},
+            {
+                (refund.merchant, currency)
+                for refund in kept
+                for currency in (refund.currency, refund.back.currency)
+            },
+            {(refund.channel, refund.back.currency) for refund in kept},
+            {(refund.currency, refund.paid_currency) for refund in kept if refund.paid_currency},
         )
+
+    async def _change(self, kept: Sequence[KeptRefund], legs: Change) -> None:
+        """Change money of refunds whose orders were paid in another currency."""
+        foreign = [refund for refund in kept if refund.paid_currency is not None]
+        if not foreign:
+            return
+        accounts = self._accounts
+        changed = await self._post(
+            foreign,
+            lambda refund: legs(
+                refund,
+                self._books(refund),
+                accounts.merchants[refund.merchant, refund.back.currency],
+                accounts.pairs[refund.currency, refund.back.currency],
+            ),
+        )
+        for refund in foreign:
+            both_minor = refund.amount_minor + refund.back.amount_minor
+            _assert_moved(refund, changed[refund.id], both_minor)
 
     def _books(self, refund: KeptRefund) -> MerchantAccounts:
         return self._accounts.merchants[refund.merchant, refund.currency]
@@ -224,11 +252,10 @@ def _owner(refund: KeptRefund) -> UUID:
     return refund.merchant
 
 
-def _assert_moved(refund: KeptRefund, moved_minor: int) -> None:
-    if moved_minor != refund.amount_minor:
+def _assert_moved(refund: KeptRefund, moved_minor: int, due_minor: int) -> None:
+    if moved_minor != due_minor:
         raise Broken(
-            f"{moved_minor} moved of refund {refund.id}, which is {refund.amount_minor}; "
-            "look at the books."
+            f"{moved_minor} moved of refund {refund.id}, which is {due_minor}; look at the books."
         )
 
 

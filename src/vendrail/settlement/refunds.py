@@ -12,9 +12,10 @@ from uuid import UUID
 from vendrail.api.ledger import AccountId, Transfer, TransferCode, TransferId
 from vendrail.api.settlement import RefundPosting, RefundPostingStatus
 from vendrail.kernel.ids import derive
-from vendrail.kernel.money import EXPONENTS
+from vendrail.kernel.money import EXPONENTS, Money
+from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
 from vendrail.settlement.fees import returned_fee_minor
-from vendrail.settlement.split import MerchantAccounts, SplitFound, is_wellformed
+from vendrail.settlement.split import MerchantAccounts, SplitFound, is_changeable, is_wellformed
 
 
 class RefundSource(StrEnum):
@@ -50,6 +51,15 @@ class KeptRefund(NamedTuple):
     fee_minor: int  # The part that comes out of the platform's fee.
     debt_minor: int  # The part that the merchant owes since; known when open.
     state: RefundState
+    paid_currency: str | None = None  # Where another currency was paid: what goes back …
+    paid_minor: int | None = None  # … and how much of it.
+
+    @property
+    def back(self) -> Money:
+        """What goes back to where it came from."""
+        if self.paid_currency is None or self.paid_minor is None:
+            return Money(self.amount_minor, self.currency)
+        return Money(self.paid_minor, self.paid_currency)
 
     @property
     def share_minor(self) -> int:
@@ -64,6 +74,7 @@ class KeptRefund(NamedTuple):
             and self.channel == posting.channel
             and self.currency == posting.currency
             and self.amount_minor == posting.amount_minor
+            and self.back == (posting.paid or Money(posting.amount_minor, posting.currency))
         )
 
 
@@ -87,6 +98,9 @@ class Pool(NamedTuple):
 
 def is_refund_wellformed(posting: RefundPosting) -> bool:
     """Tell whether a refund's amount and currency can be moved at all."""
+    paid = posting.paid
+    if paid is not None and not is_changeable(paid, posting.currency):
+        return False
     return is_wellformed(posting.amount_minor) and posting.currency in EXPONENTS
 
 
@@ -104,7 +118,7 @@ def choose_pool(posting: RefundPosting, found: SplitFound) -> Pool:
         return Pool(posting.order, RefundSource.SUSPENSE, max(0, found.suspense_minor))
     if posting.is_split and found.split_minor:
         return Pool(posting.order, RefundSource.SPLIT, found.split_minor)
-    held = found.captured_minor - found.split_minor
+    held = found.captured_minor - found.split_minor - found.exchanged_minor
     return Pool(posting.order, RefundSource.HELD, max(0, held))
 
 
@@ -135,11 +149,17 @@ def ask_refund(
         fee,
         0,
         RefundState.ASKED,
+        *_paid(posting),
     )
     changed = pool._replace(
         refunded_minor=refunded, fee_returned_minor=pool.fee_returned_minor + fee
     )
     return kept, changed
+
+
+def _paid(posting: RefundPosting) -> tuple[str | None, int | None]:
+    paid = posting.paid
+    return (paid.currency, paid.amount_minor) if paid is not None else (None, None)
 
 
 def tombstone(posting: RefundPosting) -> KeptRefund:
@@ -155,6 +175,7 @@ def tombstone(posting: RefundPosting) -> KeptRefund:
         0,
         0,
         RefundState.CANCELLED,
+        *_paid(posting),
     )
 
 
@@ -230,9 +251,31 @@ def paying_transfers(
         "refund:paid",
         accounts.clearing,
         provider,
-        kept.amount_minor,
+        kept.back.amount_minor,
         TransferCode.REFUND_PAID,
     )
+
+
+def change_transfers(
+    kept: KeptRefund, accounts: MerchantAccounts, foreign: MerchantAccounts, sides: Sides
+) -> list[Transfer]:
+    """Change what lies in clearing into what goes back."""
+    legs = (
+        Leg(accounts.clearing, sides.price, kept.amount_minor),
+        Leg(sides.paid, foreign.clearing, kept.back.amount_minor),
+    )
+    return exchange_transfers(kept.id, "refund:exchange", kept.subject, legs)
+
+
+def change_back_transfers(
+    kept: KeptRefund, accounts: MerchantAccounts, foreign: MerchantAccounts, sides: Sides
+) -> list[Transfer]:
+    """Change it back, where the provider has refused."""
+    legs = (
+        Leg(foreign.clearing, sides.paid, kept.back.amount_minor),
+        Leg(sides.price, accounts.clearing, kept.amount_minor),
+    )
+    return exchange_transfers(kept.id, "return:exchange", kept.subject, legs)
 
 
 def returning_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:

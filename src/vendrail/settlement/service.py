@@ -26,10 +26,11 @@ from vendrail.api.settlement import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
-from vendrail.kernel.money import EXPONENTS
+from vendrail.kernel.money import EXPONENTS, Money
 from vendrail.settlement import split
 from vendrail.settlement.accounts import Accounts, ChannelKey, MerchantKey
 from vendrail.settlement.debts import Debts
+from vendrail.settlement.exchange import PairKey, Sides
 from vendrail.settlement.fees import PLATFORM, FeeVersion, is_wellformed
 from vendrail.settlement.refunding import Refunding
 from vendrail.settlement.settings import SettlementSettings
@@ -140,6 +141,9 @@ class SettlementService:
     def _chain(self, sale: Sale, result: SaleResult) -> list[Transfer]:
         accounts = self._books(sale)
         legs = split.sale_transfers(sale, result.fee_minor, result.fee_version, accounts)
+        if sale.paid is not None:
+            foreign, sides = self._foreign(sale, sale.paid)
+            legs[:0] = split.change_transfers(sale, sale.paid, accounts, foreign, sides)
         if sale.booking is not None:
             legs.insert(0, self._book(sale.booking, is_linked=True))
         return legs
@@ -185,10 +189,10 @@ class SettlementService:
         if unbooked:
             books = await self._ledger.read_transfers([sale.order for sale in unbooked])
             for sale, posted in zip(unbooked, books, strict=True):
-                if (
-                    split.find_split(sale.order, posted, self._books(sale)).captured_minor
-                    < sale.amount_minor
-                ):
+                wanted = split.due(sale)
+                held = self._accounts.merchants[sale.merchant, wanted.currency]
+                found = split.find_split(sale.order, posted, held)
+                if found.captured_minor < wanted.amount_minor:
                     short.add(sale.order)
         return short
 
@@ -230,15 +234,31 @@ class SettlementService:
             for sale in sales
             if (rest := founds[sale.order].amount_minor - taken[sale.order]) > 0
         ]
-        if not short:
-            return {}
-        await self._debts.mark({(sale.merchant, sale.currency) for sale, _ in short})
-        outcomes = await self._post(
-            [split.reversal_debt(sale.order, rest, self._books(sale)) for sale, rest in short]
-        )
-        return {
-            sale.order: outcome.is_done for (sale, _), outcome in zip(short, outcomes, strict=True)
-        }
+        undone: dict[UUID, bool] = {}
+        if short:
+            await self._debts.mark({(sale.merchant, sale.currency) for sale, _ in short})
+            outcomes = await self._post(
+                [split.reversal_debt(sale.order, rest, self._books(sale)) for sale, rest in short]
+            )
+            undone = {
+                sale.order: outcome.is_done
+                for (sale, _), outcome in zip(short, outcomes, strict=True)
+            }
+        changed = [sale for sale in sales if sale.paid and undone.get(sale.order, True)]
+        return undone | (await self._change_back(changed) if changed else {})
+
+    async def _change_back(self, sales: Sequence[Sale]) -> dict[UUID, bool]:
+        """Change undone sales' money back into the currency that was paid."""
+        legs: list[Transfer] = []
+        for sale in sales:
+            assert sale.paid is not None
+            foreign, sides = self._foreign(sale, sale.paid)
+            books = self._books(sale)
+            legs += split.change_back_transfers(sale, sale.paid, books, foreign, sides)
+        done = {sale.order: True for sale in sales}
+        for leg, outcome in zip(legs, await self._post(legs), strict=True):
+            done[leg.subject] &= outcome.is_done
+        return done
 
     async def open_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
         """Move the money of refunds to refund:clearing, when a refund is asked of the provider."""
@@ -288,15 +308,27 @@ class SettlementService:
     async def _open_accounts(
         self, sales: Iterable[Sale], bookings: Iterable[CaptureBooking]
     ) -> None:
-        merchants: set[MerchantKey] = {(sale.merchant, sale.currency) for sale in sales}
+        merchants: set[MerchantKey] = set()
         channels: set[ChannelKey] = set()
+        pairs: set[PairKey] = set()
+        for sale in sales:
+            merchants.add((sale.merchant, sale.currency))
+            if sale.paid is not None:
+                merchants.add((sale.merchant, sale.paid.currency))
+                pairs.add((sale.currency, sale.paid.currency))
         for booking in bookings:
             merchants.add((booking.merchant, booking.currency))
             channels.add((booking.channel, booking.currency))
-        await self._accounts.open(merchants, channels)
+        await self._accounts.open(merchants, channels, pairs)
 
     def _books(self, sale: Sale) -> split.MerchantAccounts:
         return self._accounts.merchants[sale.merchant, sale.currency]
+
+    def _foreign(self, sale: Sale, paid: Money) -> tuple[split.MerchantAccounts, Sides]:
+        """Give the merchant's accounts in the currency that was paid, and our position in both."""
+        accounts = self._accounts
+        foreign = accounts.merchants[sale.merchant, paid.currency]
+        return foreign, accounts.pairs[sale.currency, paid.currency]
 
     def _book(
         self, booking: CaptureBooking, *, is_linked: bool = False, is_second: bool = False
@@ -322,4 +354,5 @@ def _is_sound(sale: Sale) -> bool:
         split.is_wellformed(sale.amount_minor)
         and sale.currency in EXPONENTS
         and (sale.booking is None or _is_bookable(sale.booking))
+        and (sale.paid is None or split.is_changeable(sale.paid, sale.currency))
     )

@@ -18,7 +18,8 @@ from vendrail.api.ledger import (
 )
 from vendrail.api.settlement import CaptureBooking, Sale, SaleResult, SaleStatus
 from vendrail.kernel.ids import derive
-from vendrail.kernel.money import AMOUNT_MINOR_MAX
+from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, Money
+from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
 from vendrail.settlement.fees import FeeVersion, fee_minor
 
 SHARE_STEP = "sale:share"
@@ -40,6 +41,12 @@ class MerchantAccounts(NamedTuple):
 def is_wellformed(amount_minor: int) -> bool:
     """Tell whether an amount can be moved at all."""
     return 0 < amount_minor <= AMOUNT_MINOR_MAX
+
+
+def is_changeable(paid: Money, currency: str) -> bool:
+    """Tell whether money can be changed into another currency at all."""
+    is_other = paid.currency in EXPONENTS and paid.currency != currency
+    return is_other and is_wellformed(paid.amount_minor)
 
 
 def booking_transfer(
@@ -76,11 +83,17 @@ def booking_transfer(
     )
 
 
+def due(sale: Sale) -> Money:
+    """Say what must be there for a sale, in the currency that it was paid in."""
+    return sale.paid or Money(sale.amount_minor, sale.currency)
+
+
 def covers(booking: CaptureBooking, sale: Sale) -> bool:
     """Tell whether the money booked is this sale's, and enough for it."""
+    wanted = due(sale)
     return (
-        booking.amount_minor >= sale.amount_minor
-        and booking.currency == sale.currency
+        booking.amount_minor >= wanted.amount_minor
+        and booking.currency == wanted.currency
         and booking.merchant == sale.merchant
         and booking.subject == sale.order
     )
@@ -120,6 +133,28 @@ def sale_transfers(
             )
         )
     return legs
+
+
+def change_transfers(
+    sale: Sale, paid: Money, accounts: MerchantAccounts, foreign: MerchantAccounts, sides: Sides
+) -> list[Transfer]:
+    """Change what was paid into the price, before the split: links of its chain."""
+    legs = (
+        Leg(foreign.held, sides.paid, paid.amount_minor),
+        Leg(sides.price, accounts.held, sale.amount_minor),
+    )
+    return exchange_transfers(sale.order, "exchange", sale.order, legs, is_linked=True)
+
+
+def change_back_transfers(
+    sale: Sale, paid: Money, accounts: MerchantAccounts, foreign: MerchantAccounts, sides: Sides
+) -> list[Transfer]:
+    """Change the price back into what was paid, after the split was undone."""
+    legs = (
+        Leg(accounts.held, sides.price, sale.amount_minor),
+        Leg(sides.paid, foreign.held, paid.amount_minor),
+    )
+    return exchange_transfers(sale.order, "undo:exchange", sale.order, legs)
 
 
 def price(sale: Sale, version: FeeVersion) -> SaleResult:
@@ -214,6 +249,7 @@ class SplitFound(NamedTuple):
     fee_minor: int = 0
     fee_version: int = 0
     is_reversed: bool = False
+    exchanged_minor: int = 0  # What was changed into another currency; below zero: out of one.
 
     @property
     def amount_minor(self) -> int:
@@ -231,7 +267,7 @@ def find_split(
 ) -> SplitFound:
     """Read from an order's transfers what became of its money, in this merchant's accounts."""
     sums = dict.fromkeys(TransferCode, 0)
-    share = fee = fee_version = 0
+    share = fee = fee_version = exchanged = 0
     share_id, fee_id = derive(order, SHARE_STEP), derive(order, FEE_STEP)
     ours = (accounts.held, accounts.suspense)
     for entry in posted:
@@ -239,6 +275,9 @@ def find_split(
         if transfer.debit not in ours and transfer.credit not in ours:
             continue
         sums[transfer.code] += transfer.amount_minor
+        if transfer.code is TransferCode.EXCHANGE:
+            is_leaving = transfer.debit == accounts.held
+            exchanged += transfer.amount_minor if is_leaving else -transfer.amount_minor
         if transfer.id in (share_id, fee_id):
             fee_version = int(transfer.memo.removeprefix("fee:"))
             if transfer.id == share_id:
@@ -252,4 +291,5 @@ def find_split(
         fee,
         fee_version,
         sums[TransferCode.SPLIT_REVERSAL] > 0,
+        exchanged,
     )

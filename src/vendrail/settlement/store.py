@@ -271,7 +271,7 @@ async def _insert_fee_versions(
 async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptRefund]:
     rows = await tx.fetch(
         "select id, subject, merchant, channel, currency, amount_minor, source, fee_minor,"
-        " debt_minor, state from settlement.refund where id = any($1)",
+        " debt_minor, state, paid_currency, paid_minor from settlement.refund where id = any($1)",
         list(ids),
     )
     return {row[0]: _kept(row) for row in rows}
@@ -284,9 +284,10 @@ async def _insert_refunds(
     ordered = sorted(refunds, key=lambda refund: refund.id)
     count = await tx.execute(
         "insert into settlement.refund (id, subject, merchant, channel, currency, amount_minor,"
-        " source, fee_minor, debt_minor, state, asked_at)"
-        " select *, $11 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
-        " $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[])"
+        " source, fee_minor, debt_minor, state, paid_currency, paid_minor, asked_at)"
+        " select *, $13 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
+        " $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::text[],"
+        " $12::bigint[])"
         " on conflict (id) do nothing",
         *([refund[field] for refund in ordered] for field in range(len(KeptRefund._fields))),
         asked_at,
