@@ -268,6 +268,22 @@ async def currency_mixed(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await _write(owner, fee["number"], 99, 100, "adjustment"))
 
 
+@plants("exchanges_are_kept")
+async def exchange_of_no_order(owner: Any, orders: dict[str, UUID]) -> str:
+    """The platform's position grows, and no order was paid in another currency."""
+    fee = await _account(owner, "platform:fee")
+    await owner.execute(
+        "insert into ledger.account values (gen_random_uuid(), 98, 'fx:USD', 'CNY', 'none', now())"
+    )
+    await owner.execute(
+        "insert into ledger.balance (account, are_debits_limited, are_credits_limited)"
+        " values (98, false, false)"
+    )
+    id = await _move(owner, fee["number"], 98, 100, "exchange")
+    subject = await owner.fetchval("select subject from ledger.transfer where id = $1", id)
+    return str(subject)
+
+
 @plants("fees_are_right")
 async def fee_off_by_one(owner: Any, orders: dict[str, UUID]) -> str:
     """A merchant was given one fen of the platform's fee."""

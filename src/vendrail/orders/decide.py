@@ -9,9 +9,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.catalog import HoldStatus, Offer
+from vendrail.api.fx import Quote
 from vendrail.api.orders import (
     CHARGE,
     ChargeStatus,
+    Exchange,
     GiveUpStatus,
     OrderState,
     PlaceCharge,
@@ -25,7 +27,7 @@ from vendrail.api.orders import (
 from vendrail.api.payments import Capture, CaptureFit
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import made_at
-from vendrail.kernel.money import AMOUNT_MINOR_MAX
+from vendrail.kernel.money import AMOUNT_MINOR_MAX, Money
 from vendrail.kernel.saga import Saga
 
 _EMAIL = re.compile(r"^[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
@@ -58,6 +60,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     device_hash: str
     delivery: str = "unique_key"  # What most sell: not written.
     number: str = ""  # Of a charge: the merchant's own.
+    exchange: Exchange | None = None  # Where it is paid in another currency.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -88,7 +91,9 @@ def contact(text: str) -> str | None:
 
 def request_hash(order: PlaceOrder) -> bytes:
     """Tell a repeat of a request from another request."""
-    chosen = (order.sku, str(order.quantity), order.currency, order.contact.strip().lower())
+    chosen = [order.sku, str(order.quantity), order.currency, order.contact.strip().lower()]
+    if order.paid_currency:
+        chosen.append(order.paid_currency)
     return blake2b("\x1f".join(chosen).encode(), digest_size=8).digest()
 
 
@@ -108,7 +113,33 @@ def placement(order: PlaceOrder, offer: Offer | None) -> PlaceStatus:
         return PlaceStatus.CURRENCY_NOT_OFFERED
     if (order.is_proof_wanted or offer.is_pressed) and not order.is_proven:
         return PlaceStatus.PROOF_WANTED
+    if (order.quote is None) != (not order.paid_currency):
+        return PlaceStatus.QUOTE_NOT_USABLE
     return PlaceStatus.PLACED
+
+
+def exchange(order: PlaceOrder, amount_minor: int, quote: Quote | None) -> Exchange | None:
+    """Give what is paid in place of a price; None: the quote is of something else."""
+    if quote is None or quote.paid_currency != order.paid_currency:
+        return None
+    if (quote.amount_minor, quote.currency) != (amount_minor, order.currency):
+        return None
+    return Exchange(
+        quote.id,
+        quote.paid_minor,
+        quote.paid_currency,
+        quote.spread_minor,
+        quote.rate.mid,
+        quote.rate.rated_at,
+    )
+
+
+def due(facts: OrderFacts, amount_minor: int, currency: str) -> Money:
+    """Say what the buyer of an order pays, in which currency."""
+    paid = facts.exchange
+    if paid is None:
+        return Money(amount_minor, currency)
+    return Money(paid.amount_minor, paid.currency)
 
 
 def charge_facts(charge: PlaceCharge, address_hash: str, device_hash: str) -> OrderFacts:
@@ -204,6 +235,21 @@ def refund(
     if not 0 < wanted_minor <= left_minor:
         return RefundOrderStatus.MORE_THAN_CAPTURED, 0
     return RefundOrderStatus.ACCEPTED, wanted_minor
+
+
+def refund_paid(
+    paid_minor: int,
+    amount_minor: int,
+    earlier: Sequence[tuple[int, int]],
+    wanted_minor: int,
+) -> int:
+    """Say how much of what was paid goes back with a part of the price.
+
+    By the share of the price that is given back in all, so that the last part takes what remains.
+    `earlier` are the parts before: of the price, and of what was paid.
+    """
+    refunded_minor = sum(price for price, _ in earlier) + wanted_minor
+    return paid_minor * refunded_minor // amount_minor - sum(back for _, back in earlier)
 
 
 GIVEN_UP = "given up"  # Why a purchase turned that a person gave up; its provider is told so too.

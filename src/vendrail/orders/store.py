@@ -18,6 +18,9 @@ NewOrder = tuple[
     bytes, bytes | None, str,
 ]  # fmt: skip
 
+# (id, order, capture, amount, reason, person, what goes back where another currency was paid)
+NewRefund = tuple[UUID, UUID, UUID, int, str, str, int | None]
+
 
 _NEW_ORDER = (
     "id", "merchant", "variant", "quantity", "amount_minor", "currency", "placed_at", "expires_at",
@@ -175,14 +178,12 @@ async def load_refunds(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, li
     return found
 
 
-async def insert_refunds(
-    tx: Transaction, refunds: Sequence[tuple[UUID, UUID, UUID, int, str, str]], now: datetime
-) -> None:
-    """Write refunds that are asked for: (id, order, capture, amount, reason, person)."""
+async def insert_refunds(tx: Transaction, refunds: Sequence[NewRefund], now: datetime) -> None:
+    """Write refunds that are asked for."""
     await tx.execute(
-        'insert into orders.refund (id, "order", capture, amount_minor, reason, person, asked_at)'
-        " select *, $7::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[],"
-        " $5::text[], $6::text[])",
+        'insert into orders.refund (id, "order", capture, amount_minor, reason, person, paid_minor,'
+        " asked_at) select *, $8::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[],"
+        " $4::bigint[], $5::text[], $6::text[], $7::bigint[])",
         *zip(*refunds, strict=True),
         now,
     )

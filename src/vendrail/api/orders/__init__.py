@@ -10,6 +10,7 @@ from vendrail.api.orders.charges import CHARGE as CHARGE
 from vendrail.api.orders.charges import ChargePlacement as ChargePlacement
 from vendrail.api.orders.charges import ChargeStatus as ChargeStatus
 from vendrail.api.orders.charges import PlaceCharge as PlaceCharge
+from vendrail.api.orders.exchanges import Exchange as Exchange
 from vendrail.api.orders.replacements import ReplacedItem as ReplacedItem
 from vendrail.api.orders.replacements import ReplaceItems as ReplaceItems
 from vendrail.api.orders.replacements import ReplacementView as ReplacementView
@@ -41,6 +42,8 @@ class PlaceOrder(Record, frozen=True):
     trace_id: str = ""
     is_proof_wanted: bool = False  # Its face asks for a proof of work, whatever is ordered …
     is_proven: bool = False  # … and a good one was shown there.
+    quote: UUID | None = None  # Of foreign exchange: the price is paid in another currency …
+    paid_currency: str = ""  # … which is this one.
 
 
 class PlaceStatus(StrEnum):
@@ -60,6 +63,7 @@ class PlaceStatus(StrEnum):
     METHOD_NOT_OFFERED = "method_not_offered"
     AMOUNT_NOT_OFFERED = "amount_not_offered"  # The method takes no such amount.
     RISK_REFUSED = "risk_refused"
+    QUOTE_NOT_USABLE = "quote_not_usable"  # Not there, over, used, or of another price.
     BUYER_CAP_REACHED = "buyer_cap_reached"
     SOLD_OUT = "sold_out"
 
@@ -75,6 +79,7 @@ class Placement(Record, frozen=True):
     currency: str = ""
     expires_at: datetime | None = None
     attempt: UUID | None = None  # The first attempt, when a method was given.
+    exchange: Exchange | None = None  # Where it is paid in another currency.
 
 
 class TimelineStep(Record, frozen=True):
@@ -112,6 +117,18 @@ class OrderView(Record, frozen=True):
     delivery: str = "unique_key"  # The kind of its items, as it was then; of a charge: `charge`.
     number: str = ""  # Of a charge: the merchant's own.
     replaced: list[ReplacedItem] = []  # Keys that were there before; only with the items.
+    exchange: Exchange | None = None  # Where it is paid in another currency.
+    returned_minor: int = 0  # What went back, in the currency that was paid.
+
+    @property
+    def due_minor(self) -> int:
+        """What the buyer pays."""
+        return self.exchange.amount_minor if self.exchange else self.amount_minor
+
+    @property
+    def due_currency(self) -> str:
+        """The currency that the buyer pays in."""
+        return self.exchange.currency if self.exchange else self.currency
 
     @property
     def is_charge(self) -> bool:
@@ -189,6 +206,7 @@ class RefundOrderStatus(StrEnum):
     ORDER_NOT_FOUND = "order_not_found"
     NOT_PAID = "not_paid"
     MORE_THAN_CAPTURED = "more_than_captured"
+    AMOUNT_TOO_SMALL = "amount_too_small"  # Less than a unit of the currency that was paid.
 
 
 class RefundView(Record, frozen=True):
@@ -201,6 +219,8 @@ class RefundView(Record, frozen=True):
     state: str
     reason: str
     at: datetime
+    paid_minor: int = 0  # Where another currency was paid: what goes back …
+    paid_currency: str = ""  # … and of which.
 
 
 class LookupRequest(Record, frozen=True):
@@ -313,10 +333,11 @@ class OrderRefunded(Record, frozen=True, tag="order.refunded"):
     order: OrderId
     merchant: UUID
     refund: UUID
-    amount_minor: int
+    amount_minor: int  # Of the price, or of what was paid …
     version: int
     at: datetime
     trace_id: str = ""
+    currency: str = ""  # … in this other currency.
 
 
 class OrderItemsReplaced(Record, frozen=True, tag="order.replaced"):

@@ -26,7 +26,7 @@ CHECKS = (
     ),
     Check(
         "deliveries_have_a_capture",
-        "Every delivered order has its own payment, of its amount and currency.",
+        "Every delivered order has its own payment, of its price or of what was quoted for it.",
         'select count(*) from orders."order" where delivered_at is not null',
         """
         select o.id::text from orders."order" o left join payments.capture c on c.id = o.capture
@@ -34,7 +34,10 @@ CHECKS = (
          where o.delivered_at is not null
            and (c.id is null or coalesce(v.order_id, c.order_id) is distinct from o.id
                 or (c.fit = 'fits' and
-                    (c.amount_minor, c.currency) is distinct from (o.amount_minor, o.currency)))
+                    (c.amount_minor, c.currency) is distinct from (o.amount_minor, o.currency)
+                    and (c.amount_minor::text, c.currency) is distinct from (
+                        convert_from(o.facts, 'UTF8')::jsonb #>> '{exchange,amount_minor}',
+                        convert_from(o.facts, 'UTF8')::jsonb #>> '{exchange,currency}')))
         """,
     ),
     Check(

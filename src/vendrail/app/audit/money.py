@@ -78,7 +78,8 @@ CHECKS = (
               left join payments.verdict v on v.capture_id = c.id
               left join settlement.refund b on b.id = r.id
              where r.state = 'succeeded'
-               and (b.id is null or b.state <> 'paid' or b.amount_minor <> r.amount_minor))
+               and (b.id is null or b.state <> 'paid'
+                    or coalesce(b.paid_minor, b.amount_minor) <> r.amount_minor))
         select c.id::text from payments.capture c join asked on asked.capture_id = c.id
          where asked.minor > c.amount_minor
         union
@@ -99,12 +100,16 @@ CHECKS = (
         " or name = 'suspense:unmatched' or name like 'held:%'",
         f"""
         with open_refunds as (
-            select r.currency, sum(r.amount_minor) as most_minor,
-                   coalesce(sum(r.amount_minor) filter (where r.state = 'open'), 0) as least_minor
-              from settlement.refund r
-             where r.state in ('asked', 'open', 'paying', 'returning')
+            select side.currency, sum(side.minor) as most_minor,
+                   coalesce(sum(side.minor) filter (where r.state = 'open' and side.rests), 0)
+                       as least_minor
+              from settlement.refund r cross join lateral (values
+                   -- What is changed on its way lies in clearing of both currencies by turns.
+                   (r.currency, r.amount_minor, r.paid_minor is null),
+                   (r.paid_currency, r.paid_minor, true)) side (currency, minor, rests)
+             where r.state in ('asked', 'open', 'paying', 'returning') and side.minor is not null
                and exists (select 1 from orders.saga s where s.subject = r.subject)
-             group by r.currency),
+             group by side.currency),
         unmatched as (
             select currency, sum(amount_minor) as most_minor,
                    coalesce(sum(amount_minor) filter (where fate = 'desk'), 0) as least_minor
@@ -113,10 +118,16 @@ CHECKS = (
                and fate in ('desk', 'under_way', 'unread', 'none')
              group by currency),
         under_way as (
-            select o.merchant, o.currency,
-                   sum((convert_from(s.data, 'UTF8')::jsonb ->> 'amount_minor')::bigint) as minor
+            select o.merchant, side.currency, sum(side.minor) as minor
               from orders.saga s join orders."order" o on o.id = s.subject
-             where s.kind in ('purchase', 'surplus') group by o.merchant, o.currency)
+             cross join lateral (select convert_from(s.data, 'UTF8')::jsonb as data) saga
+             cross join lateral (values
+                   (saga.data ->> 'currency', (saga.data ->> 'amount_minor')::bigint),
+                   -- What is changed back lies in held of the price's currency for a moment.
+                   (o.currency, case when o.currency <> saga.data ->> 'currency'
+                                     then o.amount_minor end)) side (currency, minor)
+             where s.kind in ('purchase', 'surplus') and side.minor is not null
+             group by o.merchant, side.currency)
         select b.id::text from {CREDIT} b
           left join open_refunds r on r.currency = b.currency
          where b.name = 'refund:clearing' and b.credit_minor not between
@@ -130,6 +141,54 @@ CHECKS = (
             on b.name = 'held:' || w.merchant::text and w.currency = b.currency
          where b.name like 'held:%' and b.credit_minor not between 0 and coalesce(w.minor, 0)
         """,  # noqa: S608 - constants only
+    ),
+    Check(
+        "exchanges_are_kept",
+        "What was paid in another currency was changed as quoted, on both sides; nothing else was.",
+        'select count(*) from orders."order" where delivered_at is not null',
+        """
+        with moved as (
+            select t.subject, a.currency,
+                   sum(case when c.name like 'fx:%' then t.amount_minor
+                            else -t.amount_minor end) as minor
+              from ledger.transfer t
+              join ledger.account d on d.number = t.debit
+              join ledger.account c on c.number = t.credit
+              join ledger.account a on a.number =
+                   case when c.name like 'fx:%' then t.credit else t.debit end
+             where t.code = 'exchange' and t.refusal is null
+             group by t.subject, a.currency),
+        returned as (
+            select r.subject, sum(r.amount_minor) as minor, sum(r.paid_minor) as paid_minor
+              from settlement.refund r
+             where r.paid_minor is not null and r.state in ('open', 'paying', 'paid')
+             group by r.subject),
+        due as (
+            select o.id, o.currency, -(o.amount_minor - coalesce(r.minor, 0)) as minor
+              from orders."order" o join payments.capture c on c.id = o.capture
+              left join returned r on r.subject = o.id
+             where o.delivered_at is not null and c.currency <> o.currency
+            union all
+            select o.id, c.currency, c.amount_minor - coalesce(r.paid_minor, 0)
+              from orders."order" o join payments.capture c on c.id = o.capture
+              left join returned r on r.subject = o.id
+             where o.delivered_at is not null and c.currency <> o.currency)
+        select coalesce(due.id, moved.subject)::text
+          from due full join moved on moved.subject = due.id and moved.currency = due.currency
+         where coalesce(due.minor, 0) <> coalesce(moved.minor, 0)
+           -- A refund or an undo on its way may be between its two steps.
+           and not exists (select 1 from orders.saga s
+                            where s.subject = coalesce(due.id, moved.subject))
+        union
+        select o.id::text from orders."order" o join payments.capture c on c.id = o.capture
+         cross join lateral (select convert_from(o.facts, 'UTF8')::jsonb -> 'exchange' as told) x
+          left join fx.quote q on q.id::text = x.told ->> 'quote'
+         where o.delivered_at is not null and c.currency <> o.currency
+           and (q.id is null or q."order" is distinct from o.id
+                or (q.amount_minor, q.currency) is distinct from (o.amount_minor, o.currency)
+                or (q.paid_minor::text, q.paid_currency)
+                   is distinct from (x.told ->> 'amount_minor', x.told ->> 'currency'))
+        """,
     ),
     Check(
         "cursors_are_behind_events",

@@ -122,14 +122,14 @@ class News(Room):
         serial = to_serial(order.id)
         locale = addressee.locale
         key = quote(addressee.secret, safe="")
-        amount_minor = facts.amount_minor or order.amount_minor
+        amount_minor = facts.amount_minor or order.due_minor
         values = {
             "title": order.title,
             "quantity": str(order.quantity),
             "serial": serial,
-            "amount": money(order.amount_minor, order.currency, locale),
-            "refund": money(amount_minor, order.currency, locale),
-            "is_whole": "yes" if amount_minor >= order.amount_minor else "",
+            "amount": money(order.due_minor, order.due_currency, locale),
+            "refund": money(amount_minor, order.due_currency, locale),
+            "is_whole": "yes" if amount_minor >= order.due_minor else "",
             "reason": facts.reason,
             "keys": "\n".join(keys),
             "count": str(facts.count or 1),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.fx import Fx
 from vendrail.api.notify import Notify
 from vendrail.api.orders import (
     Addressee,
@@ -41,30 +42,27 @@ from vendrail.api.orders import (
 )
 from vendrail.api.payments import (
     Attempt,
-    AttemptId,
     AttemptState,
     AttemptStatus,
-    Capture,
     Payments,
 )
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode, encode
-from vendrail.kernel.db import Database, Row
+from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
-from vendrail.orders import decide, store
-from vendrail.orders.decide import OrderFacts
+from vendrail.orders import store
+from vendrail.orders.service.asking import Asking
 from vendrail.orders.service.charging import Charging
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.listing import Listing
-from vendrail.orders.service.placing import Placing
-from vendrail.orders.service.refunding import RefundFacts, Refunding
+from vendrail.orders.service.placing import Placing, attempt_of
+from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.service.returning import Returning
 from vendrail.orders.service.runner import Runner
@@ -95,6 +93,7 @@ class OrdersService:
         risk: Risk,
         settlement: Settlement,
         notify: Notify,
+        fx: Fx,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -103,7 +102,8 @@ class OrdersService:
         self._payments = payments
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
-        self._placing = Placing(db, seals, clock, settings, catalog, payments, risk)
+        self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx)
+        self._asking = Asking(db, log, clock, wakeups, payments)
         self._charging = Charging(db, seals, clock, settings, payments, risk)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         self._listing = Listing(db, seals, log, clock, settings, payments)
@@ -212,24 +212,9 @@ class OrdersService:
                 else:
                     number = 1 + max((view.attempt.number for view in views), default=0)
                     results.append(None)
-                    wanted.append(self._attempt(row, number, request))
+                    wanted.append(attempt_of(row, number, request.method, request.return_url))
         opened = iter(await self._open(wanted))
         return [given or next(opened) for given in results]
-
-    def _attempt(self, row: Row, number: int, request: PayOrder) -> Attempt:
-        return Attempt(
-            id=AttemptId(derive(row["id"], f"attempt:{number}")),
-            order=row["id"],
-            number=number,
-            merchant=row["merchant"],
-            method=request.method,
-            amount_minor=row["amount_minor"],
-            currency=row["currency"],
-            title=decode(row["facts"], OrderFacts).title,
-            expires_at=row["expires_at"],
-            return_url=request.return_url,
-            trace_id=row["trace_id"],
-        )
 
     async def _open(self, attempts: list[Attempt]) -> list[PayResult]:
         if not attempts:
@@ -270,105 +255,11 @@ class OrdersService:
 
     async def refund_orders(self, refunds: Sequence[RefundOrder]) -> list[RefundOrderStatus]:
         """Start refunds; they run as sagas. Several of one order see each other."""
-        now = self._clock.now()
-        ids = list({refund.order for refund in refunds})
-        captures = await self._payments.read_captures(ids)
-        by_order = dict(zip(ids, captures, strict=True))
-        async with self._db.transaction() as tx:
-            rows = await store.lock_orders(tx, ids)
-            earlier = await store.load_refunds(tx, ids)
-            statuses, accepted, sagas = self._decide_refunds(refunds, rows, earlier, by_order)
-            if accepted:
-                await store.insert_refunds(tx, accepted, now)
-                await self._log.start(tx, sagas, now)
-        self.wakeups.wake("returns")
-        return statuses
-
-    def _decide_refunds(
-        self,
-        refunds: Sequence[RefundOrder],
-        rows: dict[UUID, Row],
-        earlier: dict[UUID, list[Row]],
-        captures: dict[OrderId, list[Capture]],
-    ) -> tuple[list[RefundOrderStatus], list[tuple[UUID, UUID, UUID, int, str, str]], list[Saga]]:
-        statuses: list[RefundOrderStatus] = []
-        accepted: list[tuple[UUID, UUID, UUID, int, str, str]] = []
-        sagas: list[Saga] = []
-        taken: dict[UUID, list[int]] = {
-            id: [row["amount_minor"] for row in found if row["state"] != "failed"]
-            for id, found in earlier.items()
-        }
-        asked = {
-            row["id"]: (row["order"], row["amount_minor"]) for f in earlier.values() for row in f
-        }
-        for request in refunds:
-            if request.id in asked:
-                order, amount_minor = asked[request.id]
-                is_same_ = order == request.order and request.amount_minor in (0, amount_minor)
-                statuses.append(
-                    RefundOrderStatus.EXISTS if is_same_ else RefundOrderStatus.EXISTS_DIFFERENT
-                )
-                continue
-            row = rows.get(request.order)
-            before = taken.setdefault(request.order, [])
-            status, amount_minor = decide.refund(
-                request,
-                OrderState(row["state"]) if row else None,
-                row["amount_minor"] if row else 0,
-                before,
-            )
-            capture = next(
-                (c for c in captures[request.order] if row and c.id == row["capture"]), None
-            )
-            if status is RefundOrderStatus.ACCEPTED and row is not None and capture is not None:
-                facts = RefundFacts(capture.channel_name, row["amount_minor"], sum(before))
-                sagas.append(
-                    Saga(
-                        request.id,
-                        "refund",
-                        row["id"],
-                        encode(facts),
-                        trace_id=row["trace_id"],
-                        is_slow=True,
-                    )
-                )
-                accepted.append(
-                    (
-                        request.id,
-                        row["id"],
-                        capture.id,
-                        amount_minor,
-                        request.reason,
-                        request.person,
-                    )
-                )
-                before.append(amount_minor)
-                asked[request.id] = (request.order, amount_minor)
-            elif status is RefundOrderStatus.ACCEPTED:
-                status = RefundOrderStatus.NOT_PAID
-            statuses.append(status)
-        return statuses, accepted, sagas
+        return await self._asking.refund_orders(refunds)
 
     async def read_refunds(self, orders: Sequence[OrderId]) -> list[list[RefundView]]:
         """Read orders' refunds, first to last."""
-        async with self._db.reading() as tx:
-            rows = await store.load_orders(tx, orders)
-            refunds = await store.load_refunds(tx, orders)
-        return [
-            [
-                RefundView(
-                    refund["id"],
-                    order,
-                    refund["amount_minor"],
-                    rows[order]["currency"],
-                    refund["state"],
-                    refund["reason"],
-                    refund["settled_at"] or refund["asked_at"],
-                )
-                for refund in refunds.get(order, ())
-            ]
-            for order in orders
-        ]
+        return await self._asking.read_refunds(orders)
 
     async def replace_items(self, requests: Sequence[ReplaceItems]) -> list[ReplaceStatus]:
         """Replace keys of delivered orders by free ones; the buyers see them and are told."""

@@ -7,7 +7,8 @@ from uuid import UUID
 import structlog
 
 from vendrail.api.catalog import Catalog, Hold, HoldPolicy, Offer
-from vendrail.api.orders import OrderId, OrderState, Placement, PlaceOrder, PlaceStatus
+from vendrail.api.fx import Fx, QuoteId, QuoteUse
+from vendrail.api.orders import Exchange, OrderId, OrderState, Placement, PlaceOrder, PlaceStatus
 from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
@@ -15,6 +16,7 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row, plain_first
 from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import derive
+from vendrail.kernel.money import Money
 from vendrail.orders import decide, store
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.settings import OrdersSettings
@@ -25,7 +27,16 @@ _log = structlog.get_logger(__name__)
 class _Choice:
     """One order on its way to being written."""
 
-    __slots__ = ("amount_minor", "attempt", "contact", "offer", "order", "request_hash", "status")
+    __slots__ = (
+        "amount_minor",
+        "attempt",
+        "contact",
+        "exchange",
+        "offer",
+        "order",
+        "request_hash",
+        "status",
+    )
 
     def __init__(self, order: PlaceOrder, offer: Offer | None, status: PlaceStatus) -> None:
         self.order = order
@@ -34,9 +45,18 @@ class _Choice:
         self.contact = decide.contact(order.contact) or ""
         self.request_hash = decide.request_hash(order)
         self.attempt = AttemptId(derive(order.id, "attempt:1")) if order.method else None
+        self.exchange: Exchange | None = None
         self.amount_minor = 0
         if offer is not None and status is PlaceStatus.PLACED:
             self.amount_minor = offer.prices_minor[order.currency] * order.quantity
+
+    @property
+    def due(self) -> Money:
+        """What the buyer pays."""
+        paid = self.exchange
+        if paid is None:
+            return Money(self.amount_minor, self.order.currency)
+        return Money(paid.amount_minor, paid.currency)
 
 
 class Placing:
@@ -51,6 +71,7 @@ class Placing:
         catalog: Catalog,
         payments: Payments,
         risk: Risk,
+        fx: Fx,
     ) -> None:
         self._db = db
         self._seals = seals
@@ -59,6 +80,7 @@ class Placing:
         self._catalog = catalog
         self._payments = payments
         self._risk = risk
+        self._fx = fx
 
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:
         """Place a batch; one placement for each order, in the same order."""
@@ -121,10 +143,12 @@ class Placing:
             row["currency"],
             row["expires_at"],
             derive(id, "attempt:1") if order.method else None,
+            decode(row["facts"], decide.OrderFacts).exchange if order.quote else None,
         )
 
     async def _place(self, choices: list[_Choice], now: datetime) -> list[Placement]:
         await self._screen(choices)
+        await self._use_quotes(choices)
         await self._hold(choices, now)
         rivals = await self._write(choices, now)
         await self._open_attempts(choices, now)
@@ -148,6 +172,7 @@ class Placing:
                         order.currency,
                         expires_at,
                         choice.attempt,
+                        choice.exchange,
                     )
                 )
         return placements
@@ -174,6 +199,21 @@ class Placing:
             device=self._seals.trace_hash("device", order.device),
             contact=choice.contact,
         )
+
+    async def _use_quotes(self, choices: list[_Choice]) -> None:
+        """Fix what is paid in another currency; most orders have no quote, and ask for nothing."""
+        quoted = [
+            (choice, QuoteUse(QuoteId(choice.order.quote), choice.order.id))
+            for choice in choices
+            if choice.order.quote is not None and choice.status is PlaceStatus.PLACED
+        ]
+        if not quoted:
+            return
+        results = await self._fx.use_quotes([use for _, use in quoted])
+        for (choice, _), result in zip(quoted, results, strict=True):
+            choice.exchange = decide.exchange(choice.order, choice.amount_minor, result.quote)
+            if choice.exchange is None:
+                choice.status = PlaceStatus.QUOTE_NOT_USABLE
 
     async def _hold(self, choices: list[_Choice], now: datetime) -> None:
         live = [
@@ -233,6 +273,7 @@ class Placing:
                 address_hash=seals.trace_hash("address", order.address),
                 device_hash=seals.trace_hash("device", order.device),
                 delivery=offer.delivery.value,
+                exchange=choice.exchange,
             )
             rows.append(
                 (
@@ -307,8 +348,8 @@ class Placing:
                 number=1,
                 merchant=choice.offer.merchant,
                 method=choice.order.method,
-                amount_minor=choice.amount_minor,
-                currency=choice.order.currency,
+                amount_minor=choice.due.amount_minor,
+                currency=choice.due.currency,
                 title=choice.offer.title,
                 expires_at=expires_at,
                 return_url=choice.order.return_url,
@@ -332,19 +373,7 @@ class Placing:
     async def _reopen_attempts(self, repeats: Sequence[tuple[PlaceOrder, Row]]) -> None:
         """A process may have died between writing an order and opening its first way to pay."""
         attempts = [
-            Attempt(
-                id=AttemptId(derive(row["id"], "attempt:1")),
-                order=row["id"],
-                number=1,
-                merchant=row["merchant"],
-                method=order.method,
-                amount_minor=row["amount_minor"],
-                currency=row["currency"],
-                title=decode(row["facts"], decide.OrderFacts).title,
-                expires_at=row["expires_at"],
-                return_url=order.return_url,
-                trace_id=row["trace_id"],
-            )
+            attempt_of(row, 1, order.method, order.return_url)
             for order, row in repeats
             if order.method
             and row["state"] == OrderState.PLACED
@@ -361,3 +390,22 @@ class Placing:
             await self._catalog.release_holds(ids)
         except Error as error:  # The hold ends by itself.
             _log.warning("orders.hold_not_released", count=len(ids), error=str(error))
+
+
+def attempt_of(row: Row, number: int, method: str, return_url: str) -> Attempt:
+    """Write a way to pay a standing order, in the currency that its buyer pays in."""
+    facts = decode(row["facts"], decide.OrderFacts)
+    asked = decide.due(facts, row["amount_minor"], row["currency"])
+    return Attempt(
+        id=AttemptId(derive(row["id"], f"attempt:{number}")),
+        order=row["id"],
+        number=number,
+        merchant=row["merchant"],
+        method=method,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        title=facts.title,
+        expires_at=row["expires_at"],
+        return_url=return_url,
+        trace_id=row["trace_id"],
+    )

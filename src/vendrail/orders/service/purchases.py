@@ -6,6 +6,7 @@ from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Row
 from vendrail.kernel.ids import derive
+from vendrail.kernel.money import Money
 from vendrail.kernel.saga import Saga, SagaState
 from vendrail.kernel.telemetry import is_sampled
 from vendrail.orders.decide import CaptureFacts
@@ -62,7 +63,10 @@ class Purchase:
 
     def sale(self) -> Sale:
         """The sale, as settlement splits it, its booking in the same chain."""
-        order = self.order
+        order, capture = self.order, self.capture
+        paid = None
+        if capture.currency != order["currency"]:
+            paid = Money(capture.amount_minor, capture.currency)
         return Sale(
             order["id"],
             order["merchant"],
@@ -70,6 +74,7 @@ class Purchase:
             order["currency"],
             order["placed_at"],
             self.booking(),
+            paid,
         )
 
     def give_back(self) -> GiveBack:

@@ -12,11 +12,12 @@ from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive, made_at
+from vendrail.kernel.money import Money
 from vendrail.kernel.outbox import Wakeups, append_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.orders import store
-from vendrail.orders.decide import CaptureFacts
+from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.service.returning import GiveBack, Outcome, Returning
 
 
@@ -156,10 +157,11 @@ class Refunding:
                         OrderId(row["order"]),
                         orders[row["order"]]["merchant"],
                         row["id"],
-                        row["amount_minor"],
+                        row["paid_minor"] or row["amount_minor"],
                         orders[row["order"]]["version"] + 1,
                         now,
                         orders[row["order"]]["trace_id"],
+                        currency=_foreign(orders[row["order"]], row),
                     )
                     for row in rows
                 ]
@@ -238,6 +240,8 @@ def _whole(saga: Saga, facts: CaptureFacts, merchant: UUID | None) -> GiveBack:
 
 def _part(order: Row, refund: Row, facts: RefundFacts) -> GiveBack:
     """A refund of a delivered order, out of available, then debt."""
+    foreign = _foreign(order, refund)
+    paid = Money(refund["paid_minor"], foreign) if foreign else None
     return GiveBack(
         RefundPosting(
             refund=refund["id"],
@@ -250,11 +254,21 @@ def _part(order: Row, refund: Row, facts: RefundFacts) -> GiveBack:
             is_split=True,
             captured_minor=facts.captured_minor,
             refunded_minor=facts.earlier_minor,
+            paid=paid,
         ),
         Refund(
             RefundId(refund["id"]),
             CaptureId(refund["capture"]),
-            refund["amount_minor"],
+            refund["paid_minor"] or refund["amount_minor"],
             refund["reason"],
         ),
     )
+
+
+def _foreign(order: Row, refund: Row) -> str:
+    """Name the currency that goes back, where it is not the price's."""
+    if refund["paid_minor"] is None:
+        return ""
+    paid = decode(order["facts"], OrderFacts).exchange
+    assert paid is not None  # A refund has such a part only of an order that was paid so.
+    return paid.currency

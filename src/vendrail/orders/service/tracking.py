@@ -244,11 +244,23 @@ def view_of(
         trace_id=row["trace_id"],
         delivery=facts.delivery,
         number=facts.number,
+        exchange=facts.exchange,
+        returned_minor=_returned(row, facts, refunds),
         replaced=[
             ReplacedItem(each.position, each.text, each.at)
             for each in (delivery.replaced if delivery else ())
         ],
     )
+
+
+def _returned(row: Row, facts: OrderFacts, refunds: Sequence[Row]) -> int:
+    """Say what has gone back, in the currency that was paid."""
+    returned_minor: int = row["refunded_minor"]
+    if facts.exchange is None or not returned_minor:
+        return returned_minor
+    if row["delivered_at"] is None:  # It could not be filled: all of it has.
+        return facts.exchange.amount_minor
+    return sum(each["paid_minor"] or 0 for each in refunds if each["state"] == "paid")
 
 
 def _timeline(
@@ -280,11 +292,12 @@ def _timeline(
         if each["settled_at"] is not None
     ]
     for refund in refunds:
-        amount = str(refund["amount_minor"])
+        amount = str(refund["paid_minor"] or refund["amount_minor"])
         steps.append(TimelineStep("refund_asked", refund["asked_at"], amount))
         if refund["settled_at"]:
             kind = "refunded" if refund["state"] == "paid" else "refund_failed"
             steps.append(TimelineStep(kind, refund["settled_at"], amount))
     if row["state"] == OrderState.REFUNDED and not row["delivered_at"]:
-        steps.append(TimelineStep("refunded", row["ended_at"], str(row["refunded_minor"])))
+        amount = str(_returned(row, decode(row["facts"], OrderFacts), refunds))
+        steps.append(TimelineStep("refunded", row["ended_at"], amount))
     return steps

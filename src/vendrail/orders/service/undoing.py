@@ -120,6 +120,7 @@ class Undoing:
                     order["version"] + 1,
                     now,
                     order["trace_id"],
+                    _foreign(purchase),
                 )
                 for purchase in held
                 if (order := purchase.order)["id"] in marked
@@ -131,3 +132,9 @@ class Undoing:
         for purchase in held:
             self._wakeups.wake(f"order:{purchase.order['id']}")
         return {purchase.saga.id for purchase in purchases} - mine
+
+
+def _foreign(purchase: Purchase) -> str:
+    """Name the currency that was paid, where it is not the price's."""
+    paid = purchase.capture.currency
+    return paid if paid != purchase.order["currency"] else ""
