@@ -120,9 +120,9 @@ class OrderDesk:
         view = await self._calls.read(OrderQuery(id, secret))
         if view is None:
             raise Refusal(problems.ORDER_NOT_FOUND)
-        payment = await self._payment(id, result.attempt, body.method, view.currency)
+        payment = await self._payment(id, result.attempt, body.method, view.due_currency)
         answer = PaidBody(
-            view.serial, view.state, view.amount_minor, view.currency, view.expires_at, payment
+            view.serial, view.state, view.due_minor, view.due_currency, view.expires_at, payment
         )
         return said(201, encode(answer))
 

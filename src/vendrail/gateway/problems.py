@@ -133,6 +133,12 @@ PLACE: dict[PlaceStatus, Problem] = {
     PlaceStatus.RISK_REFUSED: Problem(
         "refused", 403, "Refused", "This order cannot be taken; the shop's support can say more."
     ),
+    PlaceStatus.QUOTE_NOT_USABLE: Problem(
+        "quote_not_usable",
+        409,
+        "Quote not usable",
+        "The quoted price is over, was used, or is of something else; ask for a new one.",
+    ),
     PlaceStatus.BUYER_CAP_REACHED: Problem(
         "buyer_cap_reached",
         409,

@@ -74,4 +74,10 @@ REFUND: dict[RefundOrderStatus, Problem] = {
         "More than is left",
         "Give back at most what was paid and has not gone back yet.",
     ),
+    RefundOrderStatus.AMOUNT_TOO_SMALL: Problem(
+        "amount_too_small",
+        422,
+        "Amount too small",
+        "It is less than the smallest coin of the currency that was paid; give back more.",
+    ),
 }

@@ -44,6 +44,9 @@ _NO_REASON = message("Say why: the reason is kept.")
 _REASON_MISSING = message("Say why the money goes back: the reason is kept.")
 _REFUSALS = {
     RefundOrderStatus.MORE_THAN_CAPTURED: message("That is more than is left of the order."),
+    RefundOrderStatus.AMOUNT_TOO_SMALL: message(
+        "That is less than the smallest coin of the currency that was paid. Give back more."
+    ),
     RefundOrderStatus.NOT_PAID: message("Only delivered orders can be refunded."),
     RefundOrderStatus.ORDER_NOT_FOUND: message("Only delivered orders can be refunded."),
     RefundOrderStatus.EXISTS_DIFFERENT: message(

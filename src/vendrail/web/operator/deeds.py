@@ -45,6 +45,7 @@ class Said(StrEnum):
     PROVIDER_SILENT = "provider_silent"
     NOT_DELIVERED = "not_delivered"
     MORE_THAN_LEFT = "more_than_left"
+    AMOUNT_TOO_SMALL = "amount_too_small"
     NO_AMOUNT = "no_amount"
     NO_FEE = "no_fee"
     NOT_STUCK = "not_stuck"
@@ -88,6 +89,9 @@ TEXTS = {
         "Its keys were delivered, so there is nothing to give up. Refund the order instead."
     ),
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
+    Said.AMOUNT_TOO_SMALL: message(
+        "That is less than the smallest coin of the currency that was paid. Give back more."
+    ),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS})

@@ -40,6 +40,7 @@ _SAID = {
     RefundOrderStatus.ORDER_NOT_FOUND: Said.ORDER_UNKNOWN,
     RefundOrderStatus.NOT_PAID: Said.NOT_DELIVERED,
     RefundOrderStatus.MORE_THAN_CAPTURED: Said.MORE_THAN_LEFT,
+    RefundOrderStatus.AMOUNT_TOO_SMALL: Said.AMOUNT_TOO_SMALL,
 }
 
 

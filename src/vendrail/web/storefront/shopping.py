@@ -41,6 +41,10 @@ _SAYS = {
         "",
         message("This order cannot be taken. The shop's support can tell you more."),
     ),
+    PlaceStatus.QUOTE_NOT_USABLE: (
+        "",
+        message("The price in your currency has changed. Look at it again, then go on."),
+    ),
     PlaceStatus.BUYER_CAP_REACHED: (
         "",
         message("You have several unpaid orders. Pay or cancel one of them first."),

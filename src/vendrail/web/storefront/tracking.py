@@ -218,7 +218,7 @@ class Tracking:
             return await self._show(request, visitor, view, problem)
         if result.attempt is None:  # Paid or ended meanwhile: the order's page says so.
             return onward(f"/orders/{view.serial}")
-        offered = await front.calls.methods(view.currency)
+        offered = await front.calls.methods(view.due_currency)
         is_door = any(each.method == method and each.shows == "redirect" for each in offered)
         tail = "&go=1" if is_door else ""
         return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}")
@@ -260,7 +260,7 @@ class Tracking:
         failed: Attempt | None = None
         door = ""
         if view.state is OrderState.PLACED:
-            methods = await front.calls.methods(view.currency)
+            methods = await front.calls.methods(view.due_currency)
             known = await front.calls.attempts(view.id)
             attempt = _current(known, request.query_params.get("pay", ""))
             failed = known[-1].attempt if known and _is_failed(known[-1]) else None
@@ -276,7 +276,7 @@ class Tracking:
             if view.is_charge
             else await front.calls.product(ProductId(view.product)),
             "way_back": await front.calls.way_back(view),
-            "methods": fitting(methods, view.amount_minor, view.amount_minor, device_kind(request)),
+            "methods": fitting(methods, view.due_minor, view.due_minor, device_kind(request)),
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind is ActionKind.QR else None,
             "door": door,
