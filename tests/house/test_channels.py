@@ -5,10 +5,13 @@ import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
-OURS = re.compile(
-    r"payments/channels/epay(_\w+)?\.py|sandbox/epay(_\w+)?\.py|sandbox/templates/epay(_\w+)?\.html"
-)
+WORDS = {
+    "epay": rb"(?<![a-z])epay|\xe6\x98\x93\xe6\x94\xaf\xe4\xbb\x98",
+    "epusdt": rb"epusdt|gmpay",
+}
 
 # Card sites that come to us speak Epay too: a service with doors, which knows nothing of channels,
 # and the lists that name every service.
@@ -22,16 +25,25 @@ LISTS = re.compile(
 )
 
 
-def test_a_channel_touches_nothing_else() -> None:
-    """No other file of the product mentions Epay: what one channel needs, every channel has."""
-    word = re.compile(rb"(?<![a-z])epay|\xe6\x98\x93\xe6\x94\xaf\xe4\xbb\x98", re.IGNORECASE)
+def _files_of(kind: str) -> re.Pattern[str]:
+    """Match the files that are a channel's own."""
+    own = rf"{kind}(_\w+)?"
+    return re.compile(
+        rf"payments/channels/{own}\.py|sandbox/{own}\.py|sandbox/templates/{own}\.html"
+    )
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_channel_touches_nothing_else(kind: str) -> None:
+    """No other file of the product mentions it: what one channel needs, every channel has."""
+    word = re.compile(WORDS[kind], re.IGNORECASE)
     others = [
         str(path.relative_to(ROOT))
         for path in sorted((ROOT / "src").rglob("*"))
         if path.is_file()
         and path.suffix in {".py", ".html", ".sql", ".po", ".css", ".js", ".ts", ".toml"}
         and "dist" not in path.parts
-        and not any(each.search(path.as_posix()) for each in (OURS, DOORS, LISTS))
+        and not any(each.search(path.as_posix()) for each in (_files_of(kind), DOORS, LISTS))
         and word.search(path.read_bytes())
     ]
 

@@ -21,9 +21,5 @@ class ChannelContract(Arrivals, Departures, Doubts, Finality, Secrecy):
     @pytest.fixture
     async def rig(self, bench: Bench, database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
         """Payments with one account of the channel."""
-        made = Rig(bench, database_url, Vault.open(tmp_path / "vault"))
-        await bench.calm()
-        await made.start()
-        yield made
-        await bench.calm()
-        await made.stop()
+        async with Rig.over(bench, database_url, Vault.open(tmp_path / "vault")) as made:
+            yield made

@@ -1,6 +1,8 @@
 """The rig: payments over a real database, with one account of the channel that is on the bench."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -71,7 +73,20 @@ class Rig:
         self.service: PaymentsService
         self.account: ChannelAccount
 
-    async def start(self) -> None:
+    @classmethod
+    @asynccontextmanager
+    async def over(cls, bench: Bench, database_url: str, vault: Vault) -> AsyncIterator["Rig"]:
+        """Give payments with one account of the channel, at a provider without trouble."""
+        made = cls(bench, database_url, vault)
+        await bench.calm()
+        await made._start()
+        try:
+            yield made
+        finally:
+            await bench.calm()
+            await made._stop()
+
+    async def _start(self) -> None:
         """Make the database's tables, and write the bench's account."""
         await migrate(self.database_url, ["payments"])
         self.owner = await connect_once(self.database_url)
@@ -92,7 +107,7 @@ class Rig:
         self._opened.append((service, database))
         return service
 
-    async def stop(self) -> None:
+    async def _stop(self) -> None:
         """Let go of all of it."""
         await self._switchboard.close()
         for service, database in self._opened:

@@ -145,7 +145,7 @@ class Asking:
     ) -> QueryAnswer:
         if account is None:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
-        call = account.channel.query(_ask(account, standing), account.account, now)
+        call = account.channel.query(ask_of(account, standing), account.account, now)
         return await self._counts.timed(account.row, "query", call)
 
     async def _close_one(
@@ -153,7 +153,7 @@ class Asking:
     ) -> tuple[CloseStatus, bool, QueryAnswer]:
         if account is None:
             return CloseStatus.UNKNOWN, False, QueryAnswer(QueryOutcome.UNKNOWN)
-        call = account.channel.close(_ask(account, standing), account.account, now)
+        call = account.channel.close(ask_of(account, standing), account.account, now)
         told = await self._counts.timed(account.row, "close", call)
         answer = await self._query_one(account, standing, now)
         status, is_final = decide.closing(
@@ -192,7 +192,8 @@ class Asking:
         return is_busy
 
 
-def _ask(account: OpenAccount, standing: Standing) -> Ask:
+def ask_of(account: OpenAccount, standing: Standing) -> Ask:
+    """Tell a channel of an attempt as it stands."""
     attempt = standing.attempt
     return Ask(
         out_trade_no=out_trade_no(attempt.order, attempt.number),

@@ -8,14 +8,18 @@ import structlog
 
 from vendrail.api.payments import CaptureSource
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.arriving import Incoming
+from vendrail.payments.asking import ask_of
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
 from vendrail.payments.counts import Counts
+from vendrail.payments.decide import Standing
 from vendrail.payments.store import claims as rows
+from vendrail.payments.store.attempts import read_states
 from vendrail.payments.store.base import Row, Store
 
 _LEASE = timedelta(seconds=60)
@@ -41,8 +45,14 @@ class Claiming:
         now = self._clock.now()
         async with self._store.transaction() as tx:
             due = await rows.take_claims(tx, now, now + _LEASE, _ROWS_MAX)
+            read = [read_out_trade_no(row["out_trade_no"]) for row in due]
+            known = await read_states(tx, list({each[0] for each in read if each is not None}))
         if due:
-            answers = await asyncio.gather(*(self._ask(row, now) for row in due))
+            standings = {(each.attempt.order, each.attempt.number): each for each in known}
+            found = [standings.get(each) if each is not None else None for each in read]
+            answers = await asyncio.gather(
+                *(self._ask(row, each, now) for row, each in zip(due, found, strict=True))
+            )
             await self._settle(due, answers, now)
         return len(due) == _ROWS_MAX
 
@@ -83,19 +93,15 @@ class Claiming:
         async with self._store.transaction() as tx:
             await rows.settle_claims(tx, ended)
 
-    async def _ask(self, row: Row, now: datetime) -> QueryAnswer:
+    async def _ask(self, row: Row, standing: Standing | None, now: datetime) -> QueryAnswer:
         account = (await self._accounts.all()).get(row["channel"])
         if account is None:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
-        ask = Ask(
-            out_trade_no=row["out_trade_no"],
-            method="",
-            amount_minor=0,
-            currency="",
-            title="",
-            opened_at=now,
-            expires_at=now,
-            provider_number=row["provider_number"],
+        ask = (
+            ask_of(account, standing)
+            if standing is not None and standing.channel == row["channel"]
+            else Ask(row["out_trade_no"], "", 0, "", "", now, now)
         )
+        ask = replace(ask, provider_number=row["provider_number"])
         call = account.channel.query(ask, account.account, now)
         return await self._counts.timed(account.row, "confirm", call)

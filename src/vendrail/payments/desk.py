@@ -29,6 +29,7 @@ from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
 from vendrail.payments.counts import Counts
 from vendrail.payments.store import base
 from vendrail.payments.store import desk as rows
+from vendrail.payments.store.attempts import read_references
 from vendrail.payments.store.base import Row, Store
 
 _LEASE = timedelta(seconds=60)
@@ -69,7 +70,7 @@ class Desk:
     async def _confirm(self, due: Sequence[Row]) -> None:
         now = self._clock.now()
         with span_batch("payments.confirm", [row["trace_id"] for row in due]):
-            answers = await asyncio.gather(*(self._ask(row) for row in due))
+            answers = await self._ask_all(due)
         ended = []
         for row, answer in zip(due, answers, strict=True):
             state, problem = decide.confirmation(
@@ -105,7 +106,17 @@ class Desk:
             self._wakeups.wake(TOPIC)
         return changed & confirmed
 
-    async def _ask(self, row: Row) -> QueryAnswer:
+    async def _ask_all(self, captures: Sequence[Row]) -> list[QueryAnswer]:
+        ids = [row["attempt_id"] for row in captures if row["attempt_id"] is not None]
+        async with self._store.reading() as tx:
+            references = await read_references(tx, ids)
+        return list(
+            await asyncio.gather(
+                *(self._ask(row, references.get(row["attempt_id"], "")) for row in captures)
+            )
+        )
+
+    async def _ask(self, row: Row, reference: str) -> QueryAnswer:
         account = (await self._accounts.all()).get(row["channel"])
         if account is None:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
@@ -117,6 +128,7 @@ class Desk:
             title="",
             opened_at=row["at"],
             expires_at=row["at"],
+            reference=reference,
             provider_number=row["provider_number"],
         )
         call = account.channel.query(ask, account.account, self._clock.now())
@@ -206,7 +218,7 @@ class Desk:
 
     async def _ask_disputed(self, disputed: Sequence[Row]) -> set[UUID]:
         """Give those disputed captures that their provider knows after all."""
-        answers = await asyncio.gather(*(self._ask(row) for row in disputed))
+        answers = await self._ask_all(disputed)
         return {
             row["id"]
             for row, answer in zip(disputed, answers, strict=True)

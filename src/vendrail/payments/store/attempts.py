@@ -111,6 +111,16 @@ def _standing(row: Row) -> Standing:
     )
 
 
+async def read_references(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Read what providers called attempts when they were presented, where they called them so."""
+    rows = await tx.fetch(
+        "select attempt_id, reference from payments.presentation"
+        " where attempt_id = any($1::uuid[]) and reference <> ''",
+        ids,
+    )
+    return {row["attempt_id"]: row["reference"] for row in rows}
+
+
 async def lock_attempts(tx: Transaction, ids: Iterable[UUID]) -> None:
     """Lock attempts, so that showing and closing one exclude each other."""
     await tx.fetch(
