@@ -14,6 +14,7 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.telemetry import Metrics
 from vendrail.ledger.service import LedgerService
+from vendrail.ledger.settings import LedgerSettings
 from vendrail.sandbox.app import serve
 from vendrail.sandbox.rates import APP_ID
 
@@ -110,9 +111,9 @@ class World:
 
 
 @pytest.fixture(params=["local", "remote"])
-async def world(request, make_database, clock, sources) -> AsyncIterator[World]:
+async def world(request, make_database, clock, vault, sources) -> AsyncIterator[World]:
     """The object itself, then over the wire; its sources have been read."""
-    ledger = LedgerService(await make_database("ledger"), clock)
+    ledger = LedgerService(await make_database("ledger"), clock, vault, LedgerSettings())
     db = await make_database("fx")
     made = World(clock, db, ledger, sources.settings, is_remote=request.param == "remote")
     await made.fetch()

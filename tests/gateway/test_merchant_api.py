@@ -183,6 +183,29 @@ async def test_a_program_runs_a_shop(mine, market, programs):
     assert ["exists_different"] == undone
 
 
+async def test_a_movement_is_proved(mine, other, market):
+    """A program gets the proof of its merchant's movement once it is sealed; no other does."""
+    await mine.put(f"products/{to_serial(new_id(market.clock.now()))}", json=product())
+    headers = once("keys") | {"content-type": "text/plain; charset=utf-8"}
+    await mine.post("skus/CARD-50/keys", content=b"KEY-1", headers=headers)
+    placed = await market.place("CARD-50")
+    await market.pay(placed.order)
+    await market.run()
+    [entry] = (await mine.get("entries")).json()["items"]
+    young = await mine.get(f"entries/{entry['id']}/proof")
+    for _ in range(4):
+        market.clock.advance(200)
+        await market.house.services["ledger"].seal()
+    proof = await mine.get(f"entries/{entry['id']}/proof")
+    others = await other.get(f"entries/{entry['id']}/proof")
+    none = await mine.get("entries/nothing/proof")
+
+    assert [(404, "proof_not_found")] * 3 == [
+        (each.status_code, each.json()["code"]) for each in (young, others, none)
+    ]
+    assert str(entry["amount_minor"]) == proof.json()["says"].split("|")[4]
+
+
 async def test_a_merchant_sees_only_its_own(mine, other, market):
     """Another merchant's product, SKU, shop and order are not found, nor written, nor listed."""
     id = to_serial(new_id(market.clock.now()))

@@ -6,6 +6,7 @@ from vendrail.api.ledger import Ledger
 from vendrail.kernel import rpc
 from vendrail.kernel.db import Database
 from vendrail.ledger.service import LedgerService
+from vendrail.ledger.settings import LedgerSettings
 
 
 @pytest.fixture
@@ -15,9 +16,9 @@ async def books_database(make_database) -> Database:
 
 
 @pytest.fixture
-async def service(books_database, clock) -> LedgerService:
+async def service(books_database, clock, vault) -> LedgerService:
     """The service itself."""
-    return LedgerService(db=books_database, clock=clock)
+    return LedgerService(books_database, clock, vault, LedgerSettings())
 
 
 @pytest.fixture(params=["local", "remote"])

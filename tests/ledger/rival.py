@@ -7,6 +7,7 @@ the results of each batch.
 """
 
 import asyncio
+import os
 import sys
 
 import msgspec
@@ -14,14 +15,17 @@ import msgspec
 from vendrail.api.ledger import Transfer
 from vendrail.kernel.clock import SystemClock
 from vendrail.kernel.db import Database
+from vendrail.kernel.vault import HeldMasterKeys, Vault
 from vendrail.ledger.service import LedgerService
+from vendrail.ledger.settings import LedgerSettings
 
 
 async def main(url: str, role: str) -> None:
     """Post each of the given batches in a task of its own, all at once."""
     batches = msgspec.json.decode(sys.stdin.readline(), type=list[list[Transfer]])
+    vault = Vault(HeldMasterKeys([os.urandom(32)]), os.urandom(32))
     database = Database(url, "ledger", role=role, connections_max=8)
-    service = LedgerService(db=database, clock=SystemClock())
+    service = LedgerService(database, SystemClock(), vault, LedgerSettings())
     await service.read_balances([batches[0][0].debit])
     sys.stdout.write("ready\n")
     sys.stdout.flush()

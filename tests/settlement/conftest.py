@@ -14,6 +14,7 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.migrate import migrate, role_name
 from vendrail.ledger.service import LedgerService
+from vendrail.ledger.settings import LedgerSettings
 from vendrail.settlement.service import SettlementService
 from vendrail.settlement.settings import SettlementSettings
 
@@ -194,9 +195,9 @@ class FragileLedger:
 
 
 @pytest.fixture
-async def ledger(make_database, clock) -> Ledger:
+async def ledger(make_database, clock, vault) -> Ledger:
     """The real ledger."""
-    return LedgerService(await make_database("ledger"), clock)
+    return LedgerService(await make_database("ledger"), clock, vault, LedgerSettings())
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -209,12 +210,12 @@ async def world(request, make_database, clock, ledger) -> World:
 
 
 @pytest.fixture
-async def fragile_world(database_url, clock) -> AsyncIterator[World]:
+async def fragile_world(database_url, clock, vault) -> AsyncIterator[World]:
     """The same over real databases and a real ledger that break off where `fuse` says."""
     await migrate(database_url, ["ledger", "settlement"])
     fuse = Fuse()
     books, db = (FragileDatabase(database_url, name, fuse) for name in ("ledger", "settlement"))
-    ledger = FragileLedger(LedgerService(books, clock), fuse)
+    ledger = FragileLedger(LedgerService(books, clock, vault, LedgerSettings()), fuse)
     service = SettlementService(db, clock, SettlementSettings(), ledger)
     world = World(clock, ledger, service, service, db)
     world.fuse = fuse

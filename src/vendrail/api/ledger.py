@@ -270,6 +270,62 @@ class PostedTransfer(Record, frozen=True):
     at: datetime
 
 
+class Block(Record, frozen=True):
+    """A stretch of the journal, sealed: moments in microseconds since 1970, hashes in hexadecimal.
+
+    It begins behind the transfer (`after_us`, `after`), ends with (`last_us`, `last`). Its hash is
+    SHA-256 over the lines `vendrail ledger block`, number, after_us, after, last_us, last, count,
+    root, previous; the signature is Ed25519 over the hash.
+    """
+
+    number: int  # 1, 2, …
+    after_us: int
+    after: UUID
+    last_us: int
+    last: UUID
+    count: int
+    root: str  # Of the Merkle tree (RFC 6962) over the rows of its transfers.
+    previous: str  # The hash of the block before; zeros for the first.
+    hash: str
+    signature: str
+    sealed_at: datetime
+
+
+class ChainHead(Record, frozen=True):
+    """The newest block, if there is any, and the Ed25519 key that all are signed with."""
+
+    block: Block | None
+    public_key: str
+
+
+class TransferProof(Record, frozen=True):
+    """Shows, without the books, that a transfer lies in a sealed block as it is told here."""
+
+    transfer: TransferId
+    says: str  # The row: its columns parted by `|`, the memo last. This is what the leaf hashes.
+    index: int  # Which leaf of the block it is, from 0.
+    path: list[str]  # What it is hashed with on the way to the root, from below.
+    block: Block
+    public_key: str
+
+    @property
+    def accounts(self) -> tuple[AccountId, ...]:
+        """The two accounts that the row names; none where the transfer was refused."""
+        named = self.says.split("|", 9)[7:9]
+        return tuple(AccountId(UUID(each)) for each in named if each)
+
+
+class BlockCheck(StrEnum):
+    """What came of hashing a block anew. Where several would fit, the first listed is given."""
+
+    WHOLE = "whole"
+    NOT_FOUND = "not_found"
+    COUNT_DIFFERS = "count_differs"  # A transfer was taken out of its stretch, or put into it.
+    ROOT_DIFFERS = "root_differs"  # A transfer says something else than when it was sealed.
+    LINK_BROKEN = "link_broken"  # The block before it is not the one that it followed.
+    SIGNATURE_WRONG = "signature_wrong"
+
+
 class Ledger(Protocol):
     """Double entry in batches."""
 
@@ -291,4 +347,20 @@ class Ledger(Protocol):
 
     async def read_transfers(self, subjects: Sequence[UUID]) -> list[list[PostedTransfer]]:
         """Read all transfers that carry a serial number, oldest first."""
+        ...
+
+    async def read_head(self) -> ChainHead:
+        """Read the newest block of the sealed journal."""
+        ...
+
+    async def read_blocks(self, numbers: Sequence[int]) -> list[Block | None]:
+        """Read blocks by their numbers; None where there is no such block."""
+        ...
+
+    async def prove_transfers(self, transfers: Sequence[TransferId]) -> list[TransferProof | None]:
+        """Prove transfers by the blocks that they lie in; None: no transfer, or not sealed yet."""
+        ...
+
+    async def check_blocks(self, numbers: Sequence[int]) -> list[BlockCheck]:
+        """Hash blocks' stretches of the journal anew; at most 64 in one batch."""
         ...

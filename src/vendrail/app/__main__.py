@@ -33,6 +33,7 @@ COMMANDS = (
     Row("migrate", "migrate", "Bring the database to the newest form."),
     Row("doctor", "doctor", "Check this machine and this installation."),
     Row("audit", "audit", "Prove the books: every promise about money and keys."),
+    Row("ledger", "ledger", "The sealed journal, and what it proves."),
     Row("backup", "backup", "Write the platform into one file, while it runs."),
     Row("restore", "restore", "Bring a backup back, here or elsewhere."),
     Row("keys", "keys", "Take key files in, and keys out."),

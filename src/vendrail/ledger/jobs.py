@@ -1,4 +1,4 @@
-"""The ledger's loops: adding up busy accounts, and ending pending transfers whose time is up."""
+"""The ledger's loops: adding up busy accounts, ending what is due, sealing what is old."""
 
 import asyncio
 
@@ -16,4 +16,11 @@ def jobs(service: LedgerService) -> list[Job]:
     async def expire() -> None:
         await poll(service.expire_transfers, service.clock, asyncio.Event(), name="ledger.expire")
 
-    return [Job("ledger.roll_up", roll_up), Job("ledger.expire", expire)]
+    async def seal() -> None:
+        await poll(service.seal, service.clock, asyncio.Event(), name="ledger.seal")
+
+    return [
+        Job("ledger.roll_up", roll_up),
+        Job("ledger.expire", expire),
+        Job("ledger.seal", seal),
+    ]

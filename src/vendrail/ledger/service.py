@@ -10,12 +10,16 @@ from vendrail.api.ledger import (
     AccountId,
     AccountStatus,
     Balance,
+    Block,
+    BlockCheck,
+    ChainHead,
     Entry,
     EntryQuery,
     PostedTransfer,
     Transfer,
     TransferId,
     TransferKind,
+    TransferProof,
     TransferResult,
     TransferStatus,
 )
@@ -25,14 +29,18 @@ from vendrail.kernel.db import Database, is_duplicate
 from vendrail.kernel.errors import Broken, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
+from vendrail.kernel.vault import Vault
 from vendrail.ledger import decide, plain
 from vendrail.ledger.books import Books, Terms
+from vendrail.ledger.sealing import Sealing
+from vendrail.ledger.settings import LedgerSettings
 from vendrail.ledger.store import opening, posting, reading, upkeep
 
 TRANSFERS_MAX = 8_192  # Of the largest amount each, their sum still fits a bigint.
 _ENTRIES_MAX = 1_000
 _EXPIRED_MAX = 512
 _ROLLED_UP_MAX = 20_000
+_BLOCKS_MAX = 64
 _ACCOUNTS_CACHED_MAX = 1_000_000
 _NAME = re.compile(r"[a-z][a-z_]*(:[A-Za-z0-9_.\-]+)*")
 _NAME_LENGTH_MAX = 128
@@ -41,9 +49,10 @@ _NAME_LENGTH_MAX = 128
 class LedgerService:
     """Double entry in batches, over the ledger's own database."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, vault: Vault, settings: LedgerSettings) -> None:
         self._db = db
         self.clock = clock
+        self._sealing = Sealing(db, clock, vault, settings)
         self._accounts: dict[int, Terms] = {}  # Immutable, so kept; by the id's integer.
 
     async def open_accounts(self, accounts: Sequence[Account]) -> list[AccountStatus]:
@@ -189,6 +198,28 @@ class LedgerService:
         async with self._db.reading() as tx:
             found = await reading.read_transfers(tx, subjects)
         return [found.get(subject, []) for subject in subjects]
+
+    async def read_head(self) -> ChainHead:
+        """Read the newest block of the sealed journal."""
+        return await self._sealing.read_head()
+
+    async def read_blocks(self, numbers: Sequence[int]) -> list[Block | None]:
+        """Read blocks by their numbers; None where there is no such block."""
+        return await self._sealing.read_blocks(numbers) if numbers else []
+
+    async def prove_transfers(self, transfers: Sequence[TransferId]) -> list[TransferProof | None]:
+        """Prove transfers by the blocks that they lie in; None: no transfer, or not sealed yet."""
+        return await self._sealing.prove(transfers) if transfers else []
+
+    async def check_blocks(self, numbers: Sequence[int]) -> list[BlockCheck]:
+        """Hash blocks' stretches of the journal anew."""
+        if len(numbers) > _BLOCKS_MAX:
+            raise Malformed(f"At most {_BLOCKS_MAX} blocks are checked at once; send several.")
+        return await self._sealing.check(numbers) if numbers else []
+
+    async def seal(self) -> bool:
+        """Add the next block to the sealed journal; true where more may be waiting."""
+        return await self._sealing.seal()
 
     async def roll_up(self) -> bool:
         """Add deltas to their balances, so many at a time; true where more may be waiting."""

@@ -48,6 +48,29 @@ async def test_the_balance_is_the_ledgers_and_names_its_orders(town):
         assert 200 == (await browser.http.get(f"/merchant/balance{query}")).status_code
 
 
+async def test_each_movement_has_its_proof(town, read_links):
+    """Soon after it happened a movement's proof can be had as a file; nobody else's ever."""
+    await town.north.offer("GAME")
+    await town.sell(town.north, "GAME")
+    await town.south.offer("OTHER")
+    await town.sell(town.south, "OTHER")
+    browser, stranger = await town.join(Role.FINANCE), await town.join(Role.FINANCE, town.south)
+    await browser.go("/merchant/balance")
+    [proof] = [each for each in read_links(browser, "/merchant/balance/") if "proof" in each]
+    await browser.go(proof)
+    assert "not sealed yet" in browser.text
+    for _ in range(4):
+        town.clock.advance(200)
+        await town.house.services["ledger"].seal()
+    answer = await browser.http.get(proof)
+    others = await stranger.http.get(proof)
+
+    assert "attachment" in answer.headers["content-disposition"]
+    assert "sale" == answer.json()["says"].split("|")[13]
+    assert 404 == others.status_code
+    assert 404 == (await browser.http.get("/merchant/balance/nothing/proof")).status_code
+
+
 async def test_older_movements_are_a_page_away(town, read_links):
     """Fifty movements on a page, the others behind the link, each once."""
     await town.north.offer("GAME", keys=60)

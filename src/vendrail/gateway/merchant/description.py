@@ -4,6 +4,7 @@ from typing import Any
 
 from vendrail.api.catalog import ProductState
 from vendrail.api.identity import Permission
+from vendrail.api.ledger import TransferProof
 from vendrail.api.orders import OrderState
 from vendrail.gateway import problems as common
 from vendrail.gateway.merchant import asked, problems
@@ -40,6 +41,7 @@ SHAPES = (
     PutProductBody,
     RefundBody,
     RefundListBody,
+    TransferProof,
 )
 _AT = "2026-11-23T08:00:00Z"
 _PUT = {
@@ -113,6 +115,26 @@ _ENTRY = {
     "subject": SERIAL,
     "memo": "",
     "at": _AT,
+}
+_PROOF = {
+    "transfer": "01a22600-0000-7000-8000-000000000001",
+    "says": "01a22600-0000-7000-8000-000000000001|…|payout|||",
+    "index": 0,
+    "path": [],
+    "block": {
+        "number": 1,
+        "after_us": 1795420790000000,
+        "after": "00000000-0000-0000-0000-000000000000",
+        "last_us": 1795420800000000,
+        "last": "01a22600-0000-7000-8000-000000000001",
+        "count": 1,
+        "root": "5f" * 32,
+        "previous": "00" * 32,
+        "hash": "a1" * 32,
+        "signature": "b2" * 64,
+        "sealed_at": _AT,
+    },
+    "public_key": "c3" * 32,
 }
 _INTAKE = {
     "intake": "06ASMRW1X0000000000000000C",
@@ -233,6 +255,20 @@ def _money_paths() -> dict[str, Any]:
                     query("part", "Of which part.", _one_of(list(PARTS), "available")),
                     *_PAGING,
                 ],
+            )
+        },
+        "/merchant/entries/{id}/proof": {
+            "get": _operation(
+                "proveMerchantEntry",
+                "Prove a movement of your balance",
+                Permission.BALANCE_READ,
+                given("The proof", "TransferProof", _PROOF),
+                problems.PROOF_NOT_FOUND,
+                parameters=[path_id("An entry's id.")],
+                description=(
+                    "Shows, without the books, that the movement lies in a sealed and signed "
+                    "block of the journal. The guide on proofs has a script that checks it."
+                ),
             )
         },
     }

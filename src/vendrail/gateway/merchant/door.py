@@ -77,6 +77,9 @@ class MerchantDoor:
             },
             ("balance",): {"GET": _Route(Permission.BALANCE_READ, money.read_balance)},
             ("entries",): {"GET": _Route(Permission.BALANCE_READ, money.list_entries)},
+            ("entries", "{id}", "proof"): {
+                "GET": _Route(Permission.BALANCE_READ, money.prove_entry)
+            },
         }
 
     async def answer(self, exchange: Exchange, parts: list[str], address: str) -> Answer:

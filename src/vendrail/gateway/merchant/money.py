@@ -5,7 +5,7 @@ from typing import get_args
 from vendrail.api.ledger import Chart, Entry, EntryQuery, Ledger, MerchantPart, TransferId
 from vendrail.api.settlement import MerchantBalance, Settlement
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
-from vendrail.gateway.merchant import asked
+from vendrail.gateway.merchant import asked, problems
 from vendrail.gateway.merchant.bodies import (
     BalanceBody,
     BalanceListBody,
@@ -15,7 +15,8 @@ from vendrail.gateway.merchant.bodies import (
 from vendrail.gateway.merchant.keyring import Program
 from vendrail.gateway.problems import QUERY_MALFORMED
 from vendrail.kernel.codec import encode
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.kernel.money import EXPONENTS
 
 PARTS: tuple[MerchantPart, ...] = get_args(MerchantPart)
@@ -58,6 +59,23 @@ class MoneyRoom:
             to_serial(entries[-1].transfer) if entries and is_full else None,
         )
         return said(200, encode(body))
+
+    async def prove_entry(self, _: Exchange, program: Program, serial: str) -> Answer:
+        """Prove a movement of the merchant's by the sealed journal."""
+        try:
+            id = TransferId(from_serial(serial))
+        except Malformed:
+            raise Refusal(problems.PROOF_NOT_FOUND) from None
+        (terms,) = await self._settlement.read_fee_terms([program.merchant])
+        own = {
+            Chart(currency).merchant(program.merchant, part).id
+            for currency in {self._default_currency, *(each.currency for each in terms)}
+            for part in PARTS
+        }
+        (proof,) = await self._ledger.prove_transfers([id])
+        if proof is None or own.isdisjoint(proof.accounts):
+            raise Refusal(problems.PROOF_NOT_FOUND)
+        return said(200, encode(proof))
 
 
 def _balance(balance: MerchantBalance) -> BalanceBody:

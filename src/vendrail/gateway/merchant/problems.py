@@ -37,6 +37,12 @@ ORDER_NOT_FOUND = Problem(
     "Order not found",
     "See GET /api/v1/merchant/orders for your orders.",
 )
+PROOF_NOT_FOUND = Problem(
+    "proof_not_found",
+    404,
+    "Proof not found",
+    "Ask for a movement of your own; it is sealed some minutes after it happened.",
+)
 TEXT_WANTED = Problem(
     "text_wanted", 415, "Wrong media type", "Send Content-Type: text/plain; charset=utf-8."
 )

@@ -1,14 +1,17 @@
 """The balance: where a merchant's money is, and every movement of it, newest first."""
 
+from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.ledger import Account, Chart, EntryQuery, TransferCode, TransferId
+from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import read_id
+from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/balance"
@@ -32,14 +35,16 @@ class Balance:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the route of the page."""
-        return [self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ)]
+        return [
+            self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ),
+            self._desk.get(f"{_ROOT}/{{transfer:str}}/proof", self.prove, Permission.BALANCE_READ),
+        ]
 
     async def balance(self, caller: Caller) -> Page:
         """Show the balance and a page of the movements of one account of it."""
         apis = self._desk.apis
-        [terms] = await apis.settlement.read_fee_terms([caller.merchant])
-        own = self._desk.front.settings.default_currency
-        currencies = [own, *sorted({each.currency for each in terms} - {own})]
+        currencies = await self._currencies(caller)
+        own = currencies[0]
         asked = caller.asked("currency", 3)
         currency = asked if asked in currencies else own
         parts = _parts(caller, currency)
@@ -63,7 +68,37 @@ class Balance:
             movements=shown,
             of_orders=_OF_ORDERS,
             older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
+            is_young=caller.asked("said") == "young",
         )
+
+    async def prove(self, caller: Caller) -> Page:
+        """Give the proof of a movement as a file; what is not sealed yet has none."""
+        id = read_id(caller.part("transfer"))
+        if id is None:
+            return self._desk.problem(caller.request, 404, caller)
+        own = {
+            account.id
+            for currency in await self._currencies(caller)
+            for account in _parts(caller, currency).values()
+        }
+        [proof] = await self._desk.apis.ledger.prove_transfers([TransferId(id)])
+        if proof is None:
+            return onward(f"{_ROOT}?said=young")
+        if own.isdisjoint(proof.accounts):
+            return self._desk.problem(caller.request, 404, caller)
+        name = f"proof-{to_serial(id)}.json"
+        headers = {
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "no-store",
+            **guards(),
+        }
+        return Response(encode(proof), media_type="application/json", headers=headers)
+
+    async def _currencies(self, caller: Caller) -> list[str]:
+        """Name the currencies that the merchant may have money in, the platform's own first."""
+        [terms] = await self._desk.apis.settlement.read_fee_terms([caller.merchant])
+        own = self._desk.front.settings.default_currency
+        return [own, *sorted({each.currency for each in terms} - {own})]
 
 
 def _parts(caller: Caller, currency: str) -> dict[str, Account]:
