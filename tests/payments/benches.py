@@ -1,10 +1,11 @@
 """The benches of our own channels: how their emulated providers are ordered about."""
 
 import asyncio
+import json
 from hashlib import md5
 from urllib.parse import parse_qsl, urlencode
 
-from tests.payments.conftest import Alipay, Epay, altered, channel_of, epay_channel, yuan
+from tests.payments.conftest import Alipay, Epay, Wechat, altered, channel_of, epay_channel, yuan
 
 from vendrail.api.payments import ActionKind
 from vendrail.channelkit.bench import Bench, Message, Operation, Sale, Trouble, Twist
@@ -203,7 +204,120 @@ class EpayBench(Bench):
         await asyncio.to_thread(self.epay.clear)
 
 
-def order_trouble(door: Alipay | Epay, trouble: Trouble, method: str, count: int) -> None:
+class WechatBench(Bench):
+    """WeChat Pay, API v3, by a public key or by certificates."""
+
+    kind = "wechat"
+
+    def __init__(self, wechat: Wechat, mode: str = "public_key") -> None:
+        self.wechat = wechat
+        self._merchants = (wechat.register(mode), wechat.register("certificate"))
+        self.mchid = self._merchants[0]["mchid"]
+
+    async def settings(self):
+        """Give the settings of a merchant."""
+        return self._merchants[0]
+
+    async def other_settings(self):
+        """Give the settings of another merchant."""
+        return self._merchants[1]
+
+    def move_time(self, offset_s: float) -> None:
+        """Sign what the merchants get at the test's own time."""
+        for each in self._merchants:
+            self.wechat.post("time", {"mchid": each["mchid"], "skew_s": offset_s})
+
+    async def open(self, action):
+        """Open the page, or what the code leads to."""
+        address = action.text if action.kind is ActionKind.QR else action.url
+        return 200 == await asyncio.to_thread(self.wechat.open, address)
+
+    async def pay(self, sale: Sale) -> None:
+        """Open it and pay."""
+        assert await self.open(sale.action)
+        await asyncio.to_thread(self.wechat.pay, self.mchid, sale.number)
+
+    async def paid(self, sale: Sale, twist: Twist = Twist.NONE):
+        """Pay, and sign the callback, with what it shall say wrongly sealed within."""
+        total = {Twist.LESS: -1, Twist.MORE: 1}.get(twist, 0) + sale.amount_minor
+        currency = "JPY" if twist is Twist.CURRENCY else "CNY"
+        overrides = {
+            Twist.ACCOUNT: {"mchid": "1999999999"},
+            Twist.UNPAID: {"trade_state": "NOTPAY"},
+        }
+        told = {"amount": {"total": total, "payer_total": total, "currency": currency}}
+        order = {
+            "out_trade_no": sale.number,
+            "amount": yuan(sale.amount_minor),
+            "overrides": {**told, **overrides.get(twist, {})},
+        }
+        (signed,) = await asyncio.to_thread(self.wechat.sign, self.mchid, order)
+        return message_of(signed)
+
+    def forgeries(self, message):
+        """Change what was signed, take parts of the signature away, be another moment's."""
+        body, headers = message.body, dict(message.headers)
+        late = str(int(headers["Wechatpay-Timestamp"]) + 1)
+        sealed = json.loads(body)
+        sealed["resource"]["ciphertext"] = sealed["resource"]["ciphertext"][:-8] + "AAAAAAA="
+        changed = [{**headers, "Wechatpay-Signature": each} for each in ("", "AAAA", "?")]
+        changed += [
+            {**headers, "Wechatpay-Signature": "WECHATPAY/SIGNTEST/" + "A" * 64},
+            {**headers, "Wechatpay-Timestamp": late},
+            {**headers, "Wechatpay-Nonce": "another"},
+            {**headers, "Wechatpay-Serial": "PUB_KEY_ID_1"},
+            {**headers, "Wechatpay-Serial": ""},
+            {},
+        ]
+        return [
+            *(Message(body=body, headers=tuple(each.items())) for each in changed),
+            Message(body=body + b" ", headers=message.headers),
+            Message(body=json.dumps(sealed).encode(), headers=message.headers),
+            Message(body=b"", headers=message.headers),
+            Message("GET", headers=message.headers, body=body),
+        ]
+
+    async def known_minor(self, sale: Sale) -> int:
+        """Give what the order costs."""
+        order = await asyncio.to_thread(self.wechat.order, self.mchid, sale.number)
+        return order["total_minor"]
+
+    async def returned_minor(self, sale: Sale) -> int:
+        """Add up the order's refunds."""
+        order = await asyncio.to_thread(self.wechat.order, self.mchid, sale.number)
+        return sum(refund["amount_minor"] for refund in order["refunds"])
+
+    async def trouble(self, trouble: Trouble, operation: Operation, *, count: int = 1) -> bool:
+        """Order a fault of one door."""
+        door = {
+            Operation.PRESENT: "native",
+            Operation.REFUND_QUERY: "query_refund",
+            Operation.PAYOUT: "transfer",
+            Operation.PAYOUT_QUERY: "query_transfer",
+            Operation.STATEMENT: "bill",
+        }.get(operation, operation.value)
+        await asyncio.to_thread(order_trouble, self.wechat, trouble, door, count)
+        return True
+
+    async def calm(self) -> None:
+        """Take faults back."""
+        await asyncio.to_thread(self.wechat.clear)
+
+    async def payee(self):
+        """Give a person known by the application."""
+        return Payee("openid", f"o{self._merchants[0]['appid'][2:8]}-payee", "王小明")
+
+    async def paid_out_minor(self, payout_number: str) -> int:
+        """Ask the sandbox for a transfer."""
+        return await asyncio.to_thread(self.wechat.transferred, self.mchid, payout_number)
+
+
+def message_of(signed: dict) -> Message:
+    """Make what a provider sends of what it has signed."""
+    return Message(body=signed["body"].encode(), headers=tuple(signed["headers"].items()))
+
+
+def order_trouble(door: Alipay | Epay | Wechat, trouble: Trouble, method: str, count: int) -> None:
     """Order a fault of the sandbox's."""
     kind, params = {
         Trouble.AWAY: ("gateway_down", {}),

@@ -247,6 +247,67 @@ def alipay(alipay_server: Alipay) -> Iterator[Alipay]:
     alipay_server.clear()
 
 
+class Wechat(Door):
+    """The sandbox's WeChat Pay as tests see it: a merchant, its orders, its faults."""
+
+    def post(self, path: str, body: object) -> dict:
+        """Post to a control route."""
+        reply = self._client.post(f"/sandbox/wechat/{path}", json=body)
+        assert reply.is_success, reply.text
+        return reply.json()
+
+    def register(self, mode: str = "public_key") -> dict:
+        """Register a merchant with a new key; give the settings of its channel."""
+        private, public = make_key()
+        told = self.post("merchants", {"public_key_pem": public, "mode": mode})
+        return {**told, "private_key": private}
+
+    def open(self, url: str) -> int:
+        """Open a page as the buyer's browser would."""
+        return self._client.get(url, follow_redirects=True).status_code
+
+    def pay(self, mchid: str, number: str, **more: object) -> dict:
+        """Let the buyer pay."""
+        (result,) = self.post("pay", {"mchid": mchid, "out_trade_no": number, **more})["results"]
+        assert "error" not in result, result
+        return result
+
+    def sign(self, mchid: str, *orders: dict, **more: object) -> list[dict]:
+        """Make paid orders and their signed callbacks, unsent."""
+        body = {"mchid": mchid, "orders": list(orders), **more}
+        return self.post("sign-notifications", body)["notifications"]
+
+    def fault(self, kind: str, **more: object) -> None:
+        """Order a fault."""
+        self.post("faults", {"kind": kind, **more})
+
+    def clear(self) -> None:
+        """Take faults back."""
+        self._client.delete("/sandbox/wechat/faults")
+
+    def transferred(self, mchid: str, number: str) -> int:
+        """Give what a merchant pays out under a number."""
+        reply = self._client.get("/sandbox/wechat/transfers", params={"mchid": mchid})
+        made = [each for each in reply.json()["transfers"] if each["out_bill_no"] == number]
+        return sum(each["amount_minor"] for each in made)
+
+    def order(self, mchid: str, number: str) -> dict:
+        """Give what the provider knows of an order."""
+        reply = self._client.get(f"/sandbox/wechat/orders/{number}", params={"mchid": mchid})
+        assert reply.is_success, reply.text
+        return reply.json()
+
+
+@pytest.fixture
+def wechat(alipay_server: Alipay, alipay_home: Path) -> Iterator[Wechat]:
+    """The sandbox's WeChat Pay, without faults."""
+    door = Wechat(alipay_server.url, alipay_home)
+    door.clear()
+    yield door
+    door.clear()
+    door.close()
+
+
 def channel_of(
     app: tuple[dict, str], url: str, name: str = "alipay", **changes: object
 ) -> ChannelAccount:

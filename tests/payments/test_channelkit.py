@@ -1,7 +1,7 @@
 """Our channels keep the contract of channels, each against its emulated provider."""
 
 import pytest
-from tests.payments.benches import AlipayBench, EpayBench
+from tests.payments.benches import AlipayBench, EpayBench, WechatBench
 
 from vendrail.channelkit.contract import ChannelContract
 
@@ -22,3 +22,21 @@ class TestEpay(ChannelContract):
     def bench(self, epay):
         """Two merchants at the plain provider."""
         return EpayBench(epay)
+
+
+class TestWechat(ChannelContract):
+    """WeChat Pay, with a public key."""
+
+    @pytest.fixture
+    def bench(self, wechat):
+        """Two merchants, the second with certificates."""
+        return WechatBench(wechat)
+
+
+class TestWechatByCertificate(ChannelContract):
+    """WeChat Pay on the way from certificates to the public key: both sign."""
+
+    @pytest.fixture
+    def bench(self, wechat):
+        """Two merchants, the first with both."""
+        return WechatBench(wechat, "both")

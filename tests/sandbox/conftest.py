@@ -21,6 +21,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.sandbox.app import serve
 from vendrail.sandbox.provider import Provider
 from vendrail.sandbox.settings import Settings
+from vendrail.sandbox.wechat_keys import WechatKeys
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,13 +32,13 @@ QUICK = Settings(notify_ladder_scale=0.000_02, notify_timeout_s=2.0)
 class Peer:
     """The SDK's process: ask it one thing at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "peer.py") -> None:
         python = ROOT / ".venv-peers" / "bin" / "python"
         if not python.exists():
             pytest.fail("The independent SDK is not installed; run `make test` once.")
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [python, str(Path(__file__).with_name("peer.py"))],
+            [python, str(Path(__file__).with_name(program))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -103,6 +104,7 @@ def home_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sandbox folder with its keys, made once and copied for each test."""
     folder = tmp_path_factory.mktemp("sandbox") / "home"
     Provider(folder)
+    WechatKeys(folder)
     return folder
 
 

@@ -219,7 +219,7 @@ class Arrivals:
 
     async def test_x13_a_callback_counts_only_at_its_own_account(self, rig: Rig) -> None:
         """Who holds the key of one account cannot pay what was asked through another."""
-        second = await rig.add_account("second", await rig.bench.other_settings())
+        second = await rig.add_account("zz-second", await rig.bench.other_settings())
         attempt, sale = await rig.sale()
         message = await rig.message(sale)
 

@@ -131,6 +131,9 @@ class Bench(ABC):
 
     # Only for a channel that can do more.
 
+    def move_time(self, offset_s: float) -> None:  # noqa: B027 - Most need no time.
+        """Move the provider's time, where it signs moments: so far from the machine's."""
+
     async def payee(self) -> Payee | None:
         """Give somebody who can be paid out to."""
         return None

@@ -15,8 +15,8 @@ from vendrail.payments.channels.base import (
     CallbackKind,
     CallbackRefusal,
     Doubt,
-    check_settings,
 )
+from vendrail.payments.channels.keys import KeyedChannel
 
 _QUICK = settings(max_examples=100, deadline=None)
 _TEXTS = st.text(alphabet=string.printable + "月\x00", max_size=80)
@@ -139,11 +139,13 @@ Reader = Callable[[Message], CallbackFacts | CallbackRefusal]
 
 async def _reader(rig: Rig) -> Reader:
     """Give what reads a callback of the bench's account, and nothing else."""
-    read_settings = check_settings(rig.channel, await rig.bench.settings())
+    account = await rig.opened_account()
+    if isinstance(rig.channel, KeyedChannel):
+        await rig.channel.fetch_keys(account, rig.clock.now())
 
     def read(message: Message) -> CallbackFacts | CallbackRefusal:
         raw = callback_of(message, rig.account.id)
-        return rig.channel.read_callback(raw, read_settings, rig.clock.now())
+        return rig.channel.read_callback(raw, account.settings, rig.clock.now())
 
     return read
 

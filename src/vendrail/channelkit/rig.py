@@ -1,7 +1,7 @@
 """The rig: payments over a real database, with one account of the channel that is on the bench."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,8 +42,9 @@ MERCHANT = UUID("018f0000-0000-7000-8000-00000000beef")
 class MovableClock:
     """The machine's clock, moved on by tests; waiting is real."""
 
-    def __init__(self) -> None:
+    def __init__(self, moved: Callable[[float], None] | None = None) -> None:
         self._offset = timedelta(0)
+        self._moved = moved
 
     def now(self) -> datetime:
         """Give the present moment and what was added to it."""
@@ -52,6 +53,8 @@ class MovableClock:
     def advance(self, delay_s: float) -> None:
         """Move time on."""
         self._offset += timedelta(seconds=delay_s)
+        if self._moved is not None:
+            self._moved(self._offset.total_seconds())
 
     async def sleep(self, delay_s: float) -> None:
         """Wait for so many seconds."""
@@ -63,7 +66,7 @@ class Rig:
 
     def __init__(self, bench: Bench, database_url: str, vault: Vault) -> None:
         self.bench = bench
-        self.clock = MovableClock()
+        self.clock = MovableClock(bench.move_time)
         self.channel: Channel[Any] = registry()[bench.kind]
         self.database_url = database_url
         self._vault = vault

@@ -4,7 +4,7 @@ One transaction a batch writes what the provider sent, the captures that are new
 tell of them; only after its commit does anybody hear success.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,6 +34,7 @@ from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.arriving import Incoming, Letter, claim_of, inbox_row, incoming_of, judge
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
+from vendrail.payments.channels.keys import KeyedChannel
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Asked
@@ -44,6 +45,7 @@ from vendrail.payments.store.base import Row, Store, Transaction, plain_first
 TOPIC = "payments"  # Woken when events were written.
 CONFIRM_TOPIC = "payments.confirm"  # Woken when a capture waits to be confirmed.
 _INLINE_MAX = 4  # So few signatures are checked faster here than a thread is woken.
+_FETCH_INTERVAL = timedelta(minutes=1)  # Between two fetchings of an account's keys.
 _FORGET_ROWS_MAX = 5_000
 _NO_CHANNEL = CallbackAnswer(404, b"unknown channel")
 _TOO_LARGE = CallbackAnswer(413, b"too large")
@@ -78,6 +80,7 @@ class Capturing:
         self._clock = clock
         self._wakeups = wakeups
         self._settings = settings
+        self._fetched_at: dict[UUID, datetime] = {}
 
     async def take(self, callbacks: Sequence[Callback]) -> list[CallbackAnswer]:
         """Verify, bind, compare, store; give the answer for the provider, after commit."""
@@ -164,6 +167,7 @@ class Capturing:
             read = [verify(entry) for entry in bound]
         else:
             read = await self._lines.offload(verify, bound)
+        await self._fetch_keys(bound, read, verify)
         letters = []
         for (index, account, raw), facts in zip(bound, read, strict=True):
             if isinstance(facts, CallbackRefusal):
@@ -174,6 +178,31 @@ class Capturing:
                 number = read_out_trade_no(facts.out_trade_no)
                 letters.append(Letter(index, account, raw, facts, number))
         return answers, letters
+
+    async def _fetch_keys(
+        self,
+        bound: Sequence[tuple[int, OpenAccount, Callback]],
+        read: list[CallbackFacts | CallbackRefusal],
+        verify: Callable[[tuple[int, OpenAccount, Callback]], CallbackFacts | CallbackRefusal],
+    ) -> None:
+        """Fetch keys that callbacks named and nobody knew, and read those again.
+
+        Anybody can name an unknown key, so an account's keys are fetched once in a while at most.
+        """
+        lacking = [
+            index
+            for index, facts in enumerate(read)
+            if isinstance(facts, CallbackRefusal) and facts.lacks_key
+        ]
+        now = self._clock.now()
+        for account in {bound[index][1].row.id: bound[index][1] for index in lacking}.values():
+            fetched_at = self._fetched_at.get(account.row.id)
+            is_due = fetched_at is None or now - fetched_at >= _FETCH_INTERVAL
+            if is_due and isinstance(account.channel, KeyedChannel):
+                self._fetched_at[account.row.id] = now
+                await account.channel.fetch_keys(account.account, now)
+        for index in lacking:
+            read[index] = verify(bound[index])
 
     async def record(self, reports: Sequence[CaptureReport]) -> list[CaptureStatus]:
         """Record money found by query, by hand or in a bill, the same one way."""

@@ -202,6 +202,8 @@ class Presenting:
             notify_url=f"{self._settings.public_url.rstrip('/')}/callbacks/{account.row.id}",
             return_url=request.return_url or attempt.return_url,
             quit_url=request.quit_url,
+            door_url=request.door_url,
+            returned=request.returned,
             device=request.device,
             address=request.address,
             reference=standing.reference,

@@ -80,6 +80,7 @@ class ActionKind(StrEnum):
 
     REDIRECT = "redirect"  # Go to `url`.
     FORM = "form"  # Post `fields` to `url`.
+    INVOKE = "invoke"  # Hand `fields` to the wallet in whose browser the page is: `text` names it.
     QR = "qr"  # Scan `text`.
     ADDRESS = "address"  # Send to the address in `text`.
     NONE = "none"  # Nothing: paid already, closed, or the provider is away (see `problem`).
@@ -92,7 +93,7 @@ class PaymentAction(Record, frozen=True):
     url: str = ""
     text: str = ""
     fields: dict[str, str] = {}
-    problem: str = ""  # A code: `attempt_not_found`, `captured`, `closed`, `provider_away`.
+    problem: str = ""  # A code: `attempt_not_found`, `captured`, `closed`, `provider_away`, ….
 
 
 class PresentRequest(Record, frozen=True):
@@ -103,6 +104,8 @@ class PresentRequest(Record, frozen=True):
     return_url: str = ""
     quit_url: str = ""
     address: str = ""  # The buyer's, which some providers want to be told.
+    door_url: str = ""  # Where a provider may send the buyer back, once it knows them.
+    returned: str = ""  # The query with which it did.
 
 
 class Callback(Record, frozen=True):

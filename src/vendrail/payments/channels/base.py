@@ -86,6 +86,8 @@ class Ask(Record, frozen=True):
     notify_url: str = ""
     return_url: str = ""
     quit_url: str = ""
+    door_url: str = ""  # Where the way to pay is asked for again, for who must be known first.
+    returned: str = ""  # What a provider added to that address when it sent the buyer back.
     device: Device = Device.DESKTOP
     address: str = ""  # The buyer's, where it is known.
     reference: str = ""  # What the provider called it when it was presented.
@@ -216,6 +218,7 @@ class CallbackRefusal(Record, frozen=True):
     """A callback that proves nothing: `signature_wrong`, `malformed` and the like."""
 
     reason: str
+    lacks_key: bool = False  # It may be good: it names a key that is not at hand.
 
 
 class Blame(StrEnum):

@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LATENCIES_MS = (25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800)
-_REPLY_BYTES_MAX = 1 << 20
+REPLY_BYTES_MAX = 1 << 20
 FILE_BYTES_MAX = 256 << 20  # A day's statement of a busy account.
 _PAUSE_S_MAX = 60.0
 _CHUNK = 64
@@ -147,7 +147,7 @@ class Line:
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        bytes_max: int = _REPLY_BYTES_MAX,
+        bytes_max: int = REPLY_BYTES_MAX,
     ) -> Reply:
         """Send one request and read the whole answer, or raise `ProviderAway`."""
         self._switchboard.guard()

@@ -102,6 +102,34 @@ function prove(place) {
   worker.postMessage(challenge);
 }
 
+/** How a page hands a payment to the wallet in whose own browser it is, and when that is ready. */
+const BRIDGES = {
+  wechat: {
+    ready: "WeixinJSBridgeReady",
+    find: () => window.WeixinJSBridge,
+    pay: (bridge, fields, paid) =>
+      bridge.invoke("getBrandWCPayRequest", fields, (result) => {
+        if (result.err_msg === "get_brand_wcpay_request:ok") paid();
+      }),
+  },
+};
+
+/** Hand a payment over at once, and again at the button; who has paid goes to the order. */
+function handOver(place) {
+  const bridge = BRIDGES[place.dataset.bridge];
+  const button = place.querySelector("button");
+  if (!bridge || !button) return;
+  const fields = JSON.parse(place.dataset.fields);
+  const pay = () => {
+    const wallet = bridge.find();
+    if (wallet) bridge.pay(wallet, fields, () => window.location.assign(place.dataset.back));
+  };
+  button.hidden = false;
+  button.addEventListener("click", pay);
+  if (bridge.find()) pay();
+  else document.addEventListener(bridge.ready, pay, { once: true });
+}
+
 /** Wake what needs scripts, in the whole page or in a part that has just come. */
 function wake(root) {
   for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -111,6 +139,7 @@ function wake(root) {
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const place of document.querySelectorAll("[data-proof]")) prove(place);
+  for (const place of document.querySelectorAll("[data-bridge]")) handOver(place);
 });
 document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-buy]");

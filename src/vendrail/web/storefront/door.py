@@ -15,6 +15,7 @@ from vendrail.web.storefront.front import Asked, Front, Page, device_kind
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import Visitor
 
+_RETURNED_LENGTH_MAX = 1_024  # Of what a provider adds to the door's address.
 _SAYS = {
     "captured": (
         message("This is paid already"),
@@ -23,6 +24,10 @@ _SAYS = {
     "closed": (
         message("This can no longer be paid"),
         message("The time to pay is over. Nothing was charged here."),
+    ),
+    "other_device": (
+        message("This was opened on another device"),
+        message("It goes on there alone. Nothing was charged here; choose another way to pay."),
     ),
     "provider_away": (
         message("The payment provider does not answer"),
@@ -59,6 +64,8 @@ class Door:
                 found.return_url or order,
                 order,
                 front.address_of(request.scope),
+                f"{front.public_url}/pay/{serial}/{attempt}",
+                request.url.query[:_RETURNED_LENGTH_MAX],
             )
             action = await front.calls.present(asked)
         except Unavailable:
