@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from vendrail.kernel import telemetry
 from vendrail.kernel.batcher import Batcher
+from vendrail.kernel.cards import is_luhn
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.http import new_application
 from vendrail.kernel.telemetry import METRICS, Metrics, init_logs, mask, mask_text
-from vendrail.kernel.telemetry.logs import is_card_number
 from vendrail.kernel.telemetry.probes import probes
 
 
@@ -46,7 +46,7 @@ def spans():
 
 
 def _luhn(digits):
-    check = next(last for last in range(10) if is_card_number([int(d) for d in digits] + [last]))
+    check = next(last for last in range(10) if is_luhn(f"{digits}{last}"))
     return digits + str(check)
 
 

@@ -36,7 +36,13 @@ from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http.edge import Edge
 from vendrail.kernel.http.problems import PROBLEM_HANDLERS, new_application
 from vendrail.kernel.migrate import migrate
-from vendrail.kernel.telemetry import SERVER_LOGS, init_logs, init_tracing, stop_tracing
+from vendrail.kernel.telemetry import (
+    SERVER_LOGS,
+    count_masked_cards,
+    init_logs,
+    init_tracing,
+    stop_tracing,
+)
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
@@ -49,6 +55,11 @@ _CONNECTIONS_MAX = 16_384
 _LAST_CALL = signal.SIGUSR1  # The server is about to stop: end what would stay open for long.
 _WORKERS_FOLDER = "_VENDRAIL_WORKERS_FOLDER"  # Where the workers of this server meet.
 _FORM_BYTES_MAX = 100_000  # What a form has around its file.
+# Where goods are given in, and where payments go by others' numbers, some look like a card's.
+_CARD_LIKE_BELOW = (
+    "/rpc/", "/callbacks/", UPLOADS, FILES, KEY_FILES, "/merchant/products/",
+    "/submit.php", "/mapi.php", "/api.php",
+)  # fmt: skip
 _RPC_BYTES_MAX = 32_000_000  # The edge keeps what comes from outside far smaller.
 
 Scope = dict[str, Any]
@@ -153,6 +164,7 @@ def assemble(
 ) -> Edge | Turnstile:
     """Put the routes of this process together: faces, rpc of its services, probes."""
     metrics = house.metrics
+    count_masked_cards(lambda: metrics.count("vendrail_card_numbers_total", "log"))
     metrics.put("vendrail_info", 1, __version__)
     gauges = Gauges(house)
     metrics.ask_at_scrape(gauges.refresh)
@@ -191,6 +203,7 @@ def assemble(
             FILES: file_bytes_max,
             KEY_FILES: house.settings(GatewaySettings, "gateway").key_file_bytes_max,
         },
+        cards_below=_CARD_LIKE_BELOW,
         metrics=metrics,
     )
     return edge if gateway is None else Turnstile(gateway, edge)

@@ -5,7 +5,7 @@ An ASGI application around the Litestar one, so that also what matches no route 
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, cast
 
@@ -14,13 +14,20 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from vendrail.kernel.cards import LONGEST, holds_card
 from vendrail.kernel.http.addresses import Proxies
 from vendrail.kernel.http.problems import MEDIA_TYPE, problem_body
 from vendrail.kernel.telemetry import Metrics, new_trace_id, request_id, start_trace
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TOO_LARGE = "The request is larger than this address takes."
+_CARD = (
+    "Card numbers and their check codes are typed on the payment provider's own page, never here. "
+    "Nothing of it was kept; take it out and send the rest again."
+)
+_WATCHED_TYPES = (b"application/x-www-form-urlencoded", b"application/json", b"text/plain")
 _BROKEN = "Something broke on our side. Try again; if it stays, tell us the request's id."
 _ENDS_OF_TIME_S = 31_536_000
 
@@ -34,6 +41,14 @@ class _TooLarge(HTTPException):
 
     status_code = 413
     detail = _TOO_LARGE
+
+
+class _CardSent(HTTPException):
+    """A card's number came with a request."""
+
+    status_code = 422
+    detail = _CARD
+    code = "card_number"
 
 
 def page_policy(form_action: Sequence[str] = (), image_sources: Sequence[str] = ()) -> str:
@@ -64,9 +79,15 @@ class Edge:
         body_bytes_max: int = 2_000_000,
         body_bytes_max_below: Mapping[str, int] | None = None,
         form_action: Sequence[str] = (),
+        cards_below: Sequence[str] = ("/rpc/",),
         metrics: Metrics | None = None,
     ) -> None:
-        """`body_bytes_max_below` gives other limits to paths below a prefix (`/rpc/`, uploads)."""
+        """`body_bytes_max_below` gives other limits to paths below a prefix (`/rpc/`, uploads).
+
+        Card numbers are refused everywhere but below `cards_below`: where numbers are goods, or
+        somebody else's names for payments.
+        """
+        self._cards_below = tuple(cards_below)
         self._app = app
         self._proxies = Proxies(proxies)
         self._body_bytes_max = body_bytes_max
@@ -118,9 +139,18 @@ class Edge:
                 if length > limit:
                     await exchange.refuse(413, "body_too_large", _TOO_LARGE)
                     return
+                if not http["path"].startswith(self._cards_below):
+                    if http["query_string"] and holds_card(http["query_string"]):
+                        self.count_card("query")
+                        await exchange.refuse(422, "card_number", _CARD)
+                        return
+                    if method in _WITH_BODY and _is_watched(http["headers"]):
+                        receive = _without_cards(receive, self)
                 if is_chunked:
                     receive = _bounded(receive, limit)
                 await self._app(scope, receive, exchange.send)
+        except _CardSent:
+            await exchange.refuse(422, "card_number", _CARD)
         except _TooLarge:
             await exchange.refuse(413, "body_too_large", _TOO_LARGE)
         except Exception:  # noqa: BLE001  # The last line: nobody gets a traceback.
@@ -151,6 +181,12 @@ class Edge:
         # HTTP/2 knows no transfer-encoding: without a length the body may be of any size.
         is_open = not length and scope["method"] not in ("GET", "HEAD")
         return mark, length, is_chunked or is_open
+
+    def count_card(self, where: str) -> None:
+        """Count a card's number that was sent, and say that it was: never which."""
+        _log.warning("request.card_refused", where=where)
+        if self._metrics is not None:
+            self._metrics.count("vendrail_card_numbers_total", where)
 
     def _limit(self, path: str) -> int:
         for prefix, limit in self._body_bytes_max_below:
@@ -250,6 +286,32 @@ class _HeadExchange(_Exchange):
             return {"type": "http.disconnect"}
 
         return receive_or_end
+
+
+def _is_watched(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is text that people write; what has no type is, files are not."""
+    for name, value in headers:
+        if name == b"content-type":
+            return value.startswith(_WATCHED_TYPES)
+    return True
+
+
+def _without_cards(receive: Receive, edge: Edge) -> Receive:
+    """Look through a body as it comes, and stop where it holds a card's number."""
+    before = b""
+
+    async def watched() -> Any:
+        nonlocal before
+        message = await receive()
+        if message["type"] == "http.request" and message["body"]:
+            seen = before + message["body"]
+            if holds_card(seen):
+                edge.count_card("body")
+                raise _CardSent
+            before = seen[-LONGEST:] if message["more_body"] else b""
+        return message
+
+    return watched
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:

@@ -145,7 +145,9 @@ def _answer_http(_: AnyRequest, error: HTTPException) -> Response[bytes]:
         _log.error("request.broken", status_code=status, exc_info=error)
         return problem_response(status, "broken", _BROKEN_DETAIL, headers=headers)
     title = _title(status)
-    code = _CODES.get(status) or title.lower().replace(" ", "_").replace("-", "_").replace("'", "")
+    own: str = getattr(error, "code", "")  # What the edge refuses names its kind itself.
+    named = title.lower().replace(" ", "_").replace("-", "_").replace("'", "")
+    code = own or _CODES.get(status) or named
     detail = "" if error.detail == title else str(error.detail)
     return problem_response(status, code, detail, headers=headers)
 

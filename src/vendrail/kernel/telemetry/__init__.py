@@ -1,6 +1,13 @@
 """What an operator sees: logs without secrets, metrics in one table, traces end to end."""
 
-from vendrail.kernel.telemetry.logs import SERVER_LOGS, init_logs, mask, mask_text, request_id
+from vendrail.kernel.telemetry.logs import (
+    SERVER_LOGS,
+    count_masked_cards,
+    init_logs,
+    mask,
+    mask_text,
+    request_id,
+)
 from vendrail.kernel.telemetry.loop import watch_loop
 from vendrail.kernel.telemetry.metrics import METRICS, Metric, Metrics
 from vendrail.kernel.telemetry.readings import Readings, Spread
@@ -28,6 +35,7 @@ __all__ = [
     "Readings",
     "Scope",
     "Spread",
+    "count_masked_cards",
     "current_trace_id",
     "init_logs",
     "init_tracing",

@@ -173,6 +173,12 @@ METRICS = (
         "Requests turned away by a rate limit.",
     ),
     Metric(
+        "vendrail_card_numbers_total",
+        "counter",
+        ("where",),
+        "Card numbers refused in a `query` or a `body` that was sent to us, or masked in a `log`.",
+    ),
+    Metric(
         "vendrail_proofs_total",
         "counter",
         ("outcome",),

@@ -43,6 +43,13 @@ _PROBLEMS = {
     ),
     404: (message("Nothing here"), message("The address is old or mistyped, or not yours to see.")),
     413: (message("That did not work"), message("What was sent is too large.")),
+    422: (
+        message("No card number here"),
+        message(
+            "A card's number and its check code are typed on the payment provider's own page, never"
+            " here. Nothing of it was kept: go back, take it out, and send the rest again."
+        ),
+    ),
     429: (
         message("A little slower, please"),
         message("There were too many tries. Wait a moment, then go on."),

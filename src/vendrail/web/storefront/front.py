@@ -40,6 +40,13 @@ _PROBLEMS = {
         message("The request could not be read. Go back and try again."),
     ),
     413: (message("That did not work"), message("What was sent is too large.")),
+    422: (
+        message("No card number here"),
+        message(
+            "A card's number and its check code are typed on the payment provider's own page, never"
+            " here. Nothing of it was kept: go back, take it out, and send the rest again."
+        ),
+    ),
     429: (
         message("A little slower, please"),
         message("There were too many tries from your network. Wait a moment, then go on."),

@@ -32,7 +32,7 @@ from vendrail.kernel.money import EXPONENTS
 from vendrail.kernel.vault import Vault
 from vendrail.ledger import decide, plain
 from vendrail.ledger.books import Books, Terms
-from vendrail.ledger.sealing import Sealing
+from vendrail.ledger.service.sealing import Sealing
 from vendrail.ledger.settings import LedgerSettings
 from vendrail.ledger.store import opening, posting, reading, upkeep
 

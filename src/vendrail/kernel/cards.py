@@ -1,0 +1,46 @@
+"""Payment cards in what is sent to us: they belong on a provider's page, never here.
+
+By the ranges that card schemes issue from, their lengths and Luhn's check digit (ISO/IEC 7812):
+other long numbers, of orders and trades, are hardly ever taken for one.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+_GAP = rb"[ +.-]?"
+_LONG_NUMBER = re.compile(rb"(?<![\w.-])[2-6](?:" + _GAP + rb"[0-9]){12,18}(?![\w]|[.-][0-9])")
+_ISSUED = re.compile(
+    r"4[0-9]{12}(?:[0-9]{3}){0,2}"  # Visa
+    r"|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)[0-9]{12}"  # Mastercard
+    r"|3[47][0-9]{13}"  # American Express
+    r"|3(?:0[0-5]|[689][0-9])[0-9]{11}"  # Diners Club
+    r"|35(?:2[89]|[3-8][0-9])[0-9]{12}"  # JCB
+    r"|6(?:011|4[4-9][0-9]|5[0-9]{2})[0-9]{12}"  # Discover
+    r"|62[0-9]{14,17}"  # UnionPay
+)
+_CHECK_FIELD = re.compile(
+    rb"(?:^|[&?{,\s])\"?(?:cvc2?|cvv2?|cvn2?|card_?cvc|card_?cvv|security_code)\"?\s*[=:]\s*\"?"
+    rb"[0-9]{3,4}(?![0-9])",
+    re.IGNORECASE,
+)
+LONGEST = 96  # No number is written wider than this: what a search in pieces must overlap by.
+
+
+def is_luhn(digits: str) -> bool:
+    """Tell whether a number's last digit is its check digit."""
+    values = [int(digit) for digit in digits]
+    doubled = [value * 2 - 9 if value > 4 else value * 2 for value in values[-2::-2]]
+    return (sum(values[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def holds_card(data: bytes) -> bool:
+    """Tell whether a query or a body holds a card's number, or its check code under such a name."""
+    if b"%" in data:
+        data = unquote_to_bytes(data)
+    if _CHECK_FIELD.search(data):
+        return True
+    for match in _LONG_NUMBER.finditer(data):
+        digits = re.sub(rb"[^0-9]", b"", match[0]).decode()
+        if _ISSUED.fullmatch(digits) and is_luhn(digits):
+            return True
+    return False

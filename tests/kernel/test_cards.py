@@ -1,0 +1,175 @@
+"""No card's number comes in: refused in queries and bodies, counted, kept nowhere."""
+
+import json
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar import Request, get, post
+
+from vendrail.kernel.cards import holds_card, is_luhn
+from vendrail.kernel.http import Edge, new_application
+from vendrail.kernel.telemetry import Metrics
+
+# Numbers that schemes publish for tests, one of each range and length.
+PUBLISHED = (
+    "4111111111111111",
+    "4222222222222",
+    "5555555555554444",
+    "2223003122003222",
+    "378282246310005",
+    "30569309025904",
+    "3530111333300000",
+    "6011111111111117",
+    "6200000000000005",
+    "6205500000000000004",
+)
+GAPS = ("", " ", "-", ".")
+
+
+@get("/read")
+async def read() -> dict[str, bool]:
+    """Answer whatever is asked."""
+    return {"is_read": True}
+
+
+@post("/size")
+async def size(request: Request[Any, Any, Any]) -> dict[str, int]:
+    """Read all that is sent."""
+    return {"size": len(await request.body())}
+
+
+def client(**options: Any) -> httpx.AsyncClient:
+    """Ask the two addresses through the edge."""
+    edge = Edge(new_application((read, size), body_bytes_max=10_000), **options)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://shop.example")
+
+
+def grouped(number: str, gap: str) -> str:
+    """Write a number as people do, in groups of four."""
+    return gap.join(number[place : place + 4] for place in range(0, len(number), 4))
+
+
+def ways(number: str) -> list[bytes]:
+    """Write a number as it can stand in a query, a form, JSON or text."""
+    return [
+        f"contact={quote_plus(number)}&quantity=1".encode(),
+        f"a=b&q={quote(number)}".encode(),
+        json.dumps({"contact": number, "n": 1}).encode(),
+        f'{{"pan": {number.replace(" ", "").replace("-", "").replace(".", "")}}}'.encode(),
+        f"my card is {number}, thanks".encode(),
+    ]
+
+
+@pytest.mark.parametrize("number", PUBLISHED)
+@pytest.mark.parametrize("gap", GAPS)
+def test_every_schemes_numbers_are_known(number, gap):
+    """Visa, Mastercard, American Express, Diners, JCB, Discover, UnionPay: however written."""
+    assert [True] * 5 == [holds_card(each) for each in ways(grouped(number, gap))]
+
+
+@given(
+    st.from_regex(r"(4|5[1-5]|62|35[3-8][0-9])[0-9]{8,13}", fullmatch=True), st.sampled_from(GAPS)
+)
+def test_any_issued_number_of_sixteen_is_known(begin, gap):
+    """Whatever the digits: with the right check digit it is a card, with another it is not."""
+    digits = begin.ljust(15, "7")[:15]
+    check = next(last for last in range(10) if is_luhn(f"{digits}{last}"))
+    good, bad = f"{digits}{check}", f"{digits}{(check + 1) % 10}"
+
+    assert all(holds_card(each) for each in ways(grouped(good, gap)))
+    assert not any(holds_card(each) for each in ways(grouped(bad, gap)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cvc=123",
+        "a=1&cvv=1234",
+        '{"cvc": "123"}',
+        '{"number": "x", "card_cvc": 123}',
+        "security_code=999",
+    ],
+)
+def test_check_codes_are_known_by_their_names(text):
+    """Three or four digits say nothing by themselves; under such a name they do."""
+    assert holds_card(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026112922001476461234567890",  # A provider's trade number.
+        "2016080622555342651",  # Another's.
+        "1795408576123",  # A time in milliseconds.
+        "4111111111111112",  # Fails the check digit.
+        "contact=%2B8613800138000",
+        "01KB2M8Z7Q9V4T6W3X5Y1N0PQR",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "amount_minor=4111111111111111.5",
+        "x4111111111111111",
+        "cvc=on",
+        "cvcs=123&code=123",
+    ],
+)
+def test_other_long_numbers_pass(text):
+    """Trades, phones, times and ids are no cards."""
+    assert not holds_card(text.encode())
+
+
+@pytest.mark.parametrize("number", PUBLISHED)
+async def test_a_request_with_a_card_is_refused(number):
+    """In a query or a body it never reaches anybody: 422, and a text that says what to do."""
+    async with client() as http:
+        asked = await http.get(f"/read?q={number}")
+        formed = await http.post("/size", data={"contact": grouped(number, " ")})
+        sent = await http.post("/size", json={"contact": number})
+        typed = await http.post(
+            "/size", content=f"it is {number}", headers={"content-type": "text/plain"}
+        )
+
+    for each in (asked, formed, sent, typed):
+        assert (422, "card_number") == (each.status_code, each.json()["code"])
+        assert "provider's own page" in each.json()["detail"]
+        assert number not in each.text
+
+
+async def test_a_card_in_two_pieces_is_found():
+    """However a body is cut on its way, a number in it is seen."""
+
+    async def pieces():
+        yield b'{"contact": "4111 1111'
+        yield b' 1111 1111"}'
+
+    async with client() as http:
+        answer = await http.post(
+            "/size", content=pieces(), headers={"content-type": "application/json"}
+        )
+
+    assert 422 == answer.status_code
+
+
+async def test_what_is_sold_may_look_like_a_card():
+    """Where keys are given in, and where providers call, numbers pass; files are not looked at."""
+    async with client(cards_below=("/size",)) as http:
+        exempt = await http.post("/size", data={"keys": "4111111111111111"})
+    async with client() as http:
+        file = await http.post("/size", files={"file": ("a.txt", b"4111111111111111")})
+
+    assert (True, True) == (exempt.is_success, file.is_success)
+
+
+async def test_refused_cards_are_counted():
+    """The metric tells where they came from; nothing tells what they were."""
+    metrics = Metrics()
+    async with client(metrics=metrics) as http:
+        await http.get("/read?q=4111111111111111")
+        await http.post("/size", data={"contact": "4111111111111111"})
+    told = (await metrics.render()).decode()
+
+    assert 'vendrail_card_numbers_total{where="query"} 1.0' in told
+    assert 'vendrail_card_numbers_total{where="body"} 1.0' in told
+    assert "4111" not in told
