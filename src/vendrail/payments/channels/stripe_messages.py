@@ -1,0 +1,423 @@
+"""Stripe's messages: what is asked, what its objects mean, what its webhooks tell. Pure.
+
+Amounts are whole numbers of a currency's smallest unit, as ours are; of currencies with three
+places Stripe takes only multiples of ten.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vendrail.api.payments import ActionKind, Callback, PaymentAction
+from vendrail.kernel.money import EXPONENTS
+from vendrail.payments.channels.base import (
+    Ask,
+    CallbackFacts,
+    CallbackKind,
+    CallbackRefusal,
+    Presentation,
+    QueryAnswer,
+    QueryOutcome,
+    RefundAnswer,
+    RefundAsk,
+    RefundOutcome,
+    away,
+)
+
+SCAN = "_qr"  # Ends the name of a way to pay that shows a code here.
+NUMBER = "out_trade_no"  # What our number is called among Stripe's metadata.
+REFUND_NUMBER = "refund_number"
+
+# A session lives half an hour at least: it is made to end so long after the attempt does, and an
+# attempt that has ended is closed before.
+SESSION_MARGIN = timedelta(minutes=31)
+TOLERANCE = timedelta(minutes=5)
+
+# Ways to pay: what Stripe calls them, and the currencies where not all will do.
+TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "card": ("card", ()),
+    "alipay": (
+        "alipay",
+        ("AUD", "CAD", "CNY", "EUR", "GBP", "HKD", "JPY", "MYR", "NZD", "SGD", "USD"),
+    ),
+    "wechat": (
+        "wechat_pay",
+        (
+            "AUD", "CAD", "CHF", "CNY", "DKK", "EUR", "GBP", "HKD", "JPY", "NOK", "SEK", "SGD",
+            "USD",
+        ),
+    ),
+    "paynow": ("paynow", ("SGD",)),
+    "promptpay": ("promptpay", ("THB",)),
+}  # fmt: skip
+SCANNED = ("wechat", "paynow", "promptpay")  # Stripe gives a code of these.
+METHODS = (*TYPES, *(f"{name}{SCAN}" for name in SCANNED))
+
+_CODES = (
+    "paynow_display_qr_code",
+    "promptpay_display_qr_code",
+    "wechat_pay_display_qr_code",
+)
+_PAID_SESSIONS = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+_REFUND_STATES = {
+    "succeeded": RefundOutcome.SUCCEEDED,
+    "pending": RefundOutcome.PENDING,
+    "requires_action": RefundOutcome.PENDING,
+    "failed": RefundOutcome.FAILED,
+    "canceled": RefundOutcome.FAILED,
+}
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StripeSettings:
+    """An account at Stripe, ready for use."""
+
+    secret_key: str
+    webhook_secrets: tuple[str, ...]
+    methods: tuple[str, ...]
+    api_url: str
+    connected_account: str  # Empty: the key's own.
+    email: str  # Whom Stripe writes to where a way to pay insists on somebody.
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether money is real."""
+        return "_live_" in self.secret_key
+
+
+# What is asked.
+
+
+def can_take(ask: Ask) -> bool:
+    """Tell whether Stripe can write an amount: of three places, the last is always zero."""
+    return EXPONENTS[ask.currency] < 3 or ask.amount_minor % 10 == 0
+
+
+def session(ask: Ask) -> dict[str, Any]:
+    """Ask for a page of Stripe's on which the buyer pays: Checkout."""
+    name, _ = TYPES[ask.method]
+    back = ask.return_url or ask.quit_url or ask.notify_url
+    asked: dict[str, Any] = {
+        "mode": "payment",
+        "payment_method_types": [name],
+        "client_reference_id": ask.out_trade_no,
+        "metadata": {NUMBER: ask.out_trade_no},
+        "payment_intent_data": {"metadata": {NUMBER: ask.out_trade_no}},
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": ask.currency.lower(),
+                    "unit_amount": ask.amount_minor,
+                    "product_data": {"name": title_of(ask)},
+                },
+            }
+        ],
+        "adaptive_pricing": {"enabled": False},  # The price is ours, in the order's currency.
+        "expires_at": int((ask.expires_at + SESSION_MARGIN).timestamp()),
+        "success_url": back,
+        "cancel_url": ask.quit_url or back,
+    }
+    if name == "wechat_pay":
+        asked["payment_method_options"] = {name: {"client": "web"}}
+    return asked
+
+
+def intent(ask: Ask, settings: StripeSettings) -> dict[str, Any]:
+    """Ask for a code that the buyer scans here."""
+    name, _ = TYPES[ask.method.removesuffix(SCAN)]
+    method: dict[str, Any] = {"type": name}
+    if name == "promptpay":
+        method["billing_details"] = {"email": settings.email}
+    asked: dict[str, Any] = {
+        "amount": ask.amount_minor,
+        "currency": ask.currency.lower(),
+        "payment_method_types": [name],
+        "payment_method_data": method,
+        "confirm": True,
+        "description": title_of(ask),
+        "metadata": {NUMBER: ask.out_trade_no},
+    }
+    if name == "wechat_pay":
+        asked["payment_method_options"] = {name: {"client": "web"}}
+    return asked
+
+
+def title_of(ask: Ask) -> str:
+    """Give what the buyer reads, never nothing."""
+    return " ".join(ask.title.split())[:250] or ask.out_trade_no
+
+
+def idempotency_key(name: str, asked: Fields | None = None) -> str:
+    """Give the key under which Stripe does a thing once; with what is asked, once for each."""
+    if asked is None:
+        return f"vendrail-{name}"
+    text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+    return f"vendrail-{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def search(number: str) -> str:
+    """Give the words by which Stripe finds the payments of an attempt."""
+    return f"metadata['{NUMBER}']:'{number}'"
+
+
+def refund(ask: RefundAsk) -> dict[str, Any]:
+    """Ask for money back."""
+    return {
+        "payment_intent": ask.provider_number,
+        "amount": ask.amount_minor,
+        "metadata": {
+            REFUND_NUMBER: ask.refund_number,
+            NUMBER: ask.out_trade_no,
+            **({"reason": ask.reason[:500]} if ask.reason else {}),
+        },
+    }
+
+
+# What its objects mean.
+
+
+def text_of(fields: Fields, name: str) -> str:
+    """Give a field that is text, or nothing."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def number_of(fields: Fields) -> str:
+    """Give our number of a Stripe object, or nothing."""
+    metadata = fields.get("metadata")
+    return text_of(metadata, NUMBER) if isinstance(metadata, Mapping) else ""
+
+
+def whole(fields: Fields, name: str) -> int:
+    """Give a field that is a whole number, or 0."""
+    value = fields.get(name)
+    return value if type(value) is int else 0
+
+
+def id_of(value: object) -> str:
+    """Give the id of an object that is there whole, or by its id alone."""
+    return text_of(value, "id") if isinstance(value, Mapping) else str(value or "")
+
+
+def _moment(seconds: object) -> datetime | None:
+    if type(seconds) is not int or not 0 < seconds < 10**11:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def read_session(fields: Fields) -> Presentation:
+    """Turn a new session into the way to pay."""
+    url = text_of(fields, "url")
+    if not re.match(r"https?://", url):
+        return away("captured" if text_of(fields, "payment_status") == "paid" else "closed")
+    action = PaymentAction(ActionKind.REDIRECT, url=url)
+    return Presentation(action, text_of(fields, "id"), is_kept=True)
+
+
+def read_code(fields: Fields) -> Presentation:
+    """Turn a confirmed payment into the code to scan."""
+    status = text_of(fields, "status")
+    if status in {"succeeded", "canceled"}:
+        return away("captured" if status == "succeeded" else "closed")
+    wanted = fields.get("next_action") or {}
+    for name in _CODES:
+        if code := text_of(wanted.get(name) or {}, "data"):
+            action = PaymentAction(ActionKind.QR, text=code)
+            return Presentation(action, text_of(fields, "id"), is_kept=True)
+    return away()
+
+
+def read_intent(fields: Fields, ask: Ask) -> QueryAnswer:
+    """Turn a payment into what became of an attempt."""
+    if number_of(fields) != ask.out_trade_no:
+        return QueryAnswer(QueryOutcome.UNKNOWN, problem="the payment names another order")
+    status = text_of(fields, "status")
+    if status == "canceled":
+        return QueryAnswer(QueryOutcome.CLOSED)
+    if status != "succeeded":
+        return QueryAnswer(QueryOutcome.UNPAID)
+    charge = fields.get("latest_charge")
+    created = charge.get("created") if isinstance(charge, Mapping) else None
+    return QueryAnswer(
+        QueryOutcome.PAID,
+        text_of(fields, "id"),
+        whole(fields, "amount_received"),
+        text_of(fields, "currency").upper(),
+        _moment(created or fields.get("created")),
+    )
+
+
+def read_visit(fields: Fields, ask: Ask) -> QueryAnswer:
+    """Turn a session into what became of an attempt."""
+    if number_of(fields) != ask.out_trade_no:
+        return QueryAnswer(QueryOutcome.UNKNOWN, problem="the session names another order")
+    payment = fields.get("payment_intent")
+    if isinstance(payment, Mapping) and text_of(payment, "status") == "succeeded":
+        return read_intent(payment, ask)
+    if text_of(fields, "status") == "expired":
+        return QueryAnswer(QueryOutcome.CLOSED)
+    return QueryAnswer(QueryOutcome.UNPAID)
+
+
+def read_found(found: Iterable[Fields], ask: Ask) -> QueryAnswer:
+    """Choose among the payments that Stripe found for an attempt: one that is paid, if any."""
+    answers = [read_intent(each, ask) for each in found]
+    for outcome in (QueryOutcome.PAID, QueryOutcome.UNPAID, QueryOutcome.CLOSED):
+        for answer in answers:
+            if answer.outcome is outcome:
+                return answer
+    return QueryAnswer(QueryOutcome.NOT_FOUND)
+
+
+def read_refund(fields: Fields) -> RefundAnswer:
+    """Turn a refund into what became of it."""
+    status = text_of(fields, "status")
+    outcome = _REFUND_STATES.get(status, RefundOutcome.UNKNOWN)
+    if outcome is RefundOutcome.SUCCEEDED:
+        return RefundAnswer(outcome)
+    return RefundAnswer(outcome, text_of(fields, "failure_reason") or status or "no status")
+
+
+def find_refund(found: Iterable[Fields], ask: RefundAsk) -> RefundAnswer:
+    """Find ours among a payment's refunds by its number."""
+    for fields in found:
+        metadata = fields.get("metadata")
+        if isinstance(metadata, Mapping) and metadata.get(REFUND_NUMBER) == ask.refund_number:
+            return read_refund(fields)
+    return RefundAnswer(RefundOutcome.NOT_FOUND)
+
+
+# Webhooks.
+
+
+def signature(secret: str, moment: int, body: bytes) -> str:
+    """Sign a webhook: the secret is used as it is written, `whsec_` and all."""
+    return hmac.new(secret.encode(), b"%d." % moment + body, hashlib.sha256).hexdigest()
+
+
+def check_signature(header: str, body: bytes, secrets: Iterable[str], now: datetime) -> str:
+    """Say what is wrong with a webhook's signature, or nothing; the moment it was made counts."""
+    if not header:
+        return "signature_missing"
+    parts = [part.strip().partition("=") for part in header.split(",")]
+    moments = [value for name, _, value in parts if name == "t"]
+    given = [value for name, _, value in parts if name == "v1"]
+    if len(moments) != 1 or not re.fullmatch(r"[0-9]{1,11}", moments[0]) or not given:
+        return "signature_malformed"
+    moment = int(moments[0])
+    wanted = [signature(secret, moment, body) for secret in secrets]
+    if not any(
+        hmac.compare_digest(each.encode(), one.encode("utf-8", "replace"))
+        for each in wanted
+        for one in given
+    ):
+        return "signature_wrong"
+    away_s = abs(now.timestamp() - moment)
+    return "" if away_s <= TOLERANCE.total_seconds() else "timestamp_far"
+
+
+def read_event(
+    raw: Callback, settings: StripeSettings, now: datetime
+) -> CallbackFacts | CallbackRefusal:
+    """Verify a webhook and read what it tells."""
+    if raw.method != "POST":
+        return CallbackRefusal("method_not_post")
+    header = raw.headers.get("stripe-signature", "")
+    if problem := check_signature(header, raw.body, settings.webhook_secrets, now):
+        return CallbackRefusal(problem)
+    try:
+        event = json.loads(raw.body)
+    except (ValueError, RecursionError):
+        return CallbackRefusal("malformed")
+    data = event.get("data") if isinstance(event, dict) else None
+    told = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(told, dict) or event.get("object") != "event":
+        return CallbackRefusal("malformed")
+    id, kind = text_of(event, "id"), text_of(event, "type")
+    if not id.startswith("evt_") or not kind:
+        return CallbackRefusal("malformed")
+    facts = _facts(id, kind, told, _moment(event.get("created")))
+    if facts.kind is CallbackKind.CAPTURED and not (facts.provider_number and facts.currency):
+        return CallbackRefusal("malformed")
+    mismatch = ""
+    if text_of(event, "account") != settings.connected_account:
+        mismatch = "account_differs"
+    elif event.get("livemode") is not settings.is_live:
+        mismatch = "mode_differs"
+    return _with(facts, mismatch)
+
+
+def _with(facts: CallbackFacts, mismatch: str) -> CallbackFacts:
+    if not mismatch:
+        return facts
+    return CallbackFacts(facts.event, facts.kind, facts.out_trade_no, mismatch=mismatch)
+
+
+def _facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:
+    """Read one event; what is not known is kept, and changes nothing."""
+    currency, number = text_of(told, "currency").upper(), number_of(told)
+    if kind == "payment_intent.succeeded":
+        amount_minor = whole(told, "amount_received")
+        payment = text_of(told, "id")
+        return CallbackFacts(id, CallbackKind.CAPTURED, number, payment, amount_minor, currency, at)
+    if kind in _PAID_SESSIONS and text_of(told, "payment_status") == "paid":
+        payment, amount_minor = id_of(told.get("payment_intent")), whole(told, "amount_total")
+        return CallbackFacts(id, CallbackKind.CAPTURED, number, payment, amount_minor, currency, at)
+    if kind in {"payment_intent.payment_failed", "checkout.session.async_payment_failed"}:
+        error = told.get("last_payment_error") or {}
+        problem = text_of(error, "decline_code") or text_of(error, "code")
+        return CallbackFacts(id, CallbackKind.FAILED, number, paid_at=at, problem=problem)
+    if kind in {"payment_intent.canceled", "checkout.session.expired"}:
+        return CallbackFacts(id, CallbackKind.CLOSED, number, paid_at=at)
+    if told.get("object") == "refund":
+        return _refund_facts(id, kind, told, at)
+    if told.get("object") == "dispute":
+        return _dispute_facts(id, kind, told, at)
+    return CallbackFacts(id, CallbackKind.OTHER, number, paid_at=at)
+
+
+def _refund_facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:
+    status = text_of(told, "status")
+    outcome = CallbackKind.OTHER
+    if kind == "refund.failed" or status in {"failed", "canceled"}:
+        outcome = CallbackKind.REFUND_FAILED
+    elif status == "succeeded":
+        outcome = CallbackKind.REFUNDED
+    return CallbackFacts(
+        id,
+        outcome,
+        number_of(told),
+        id_of(told.get("payment_intent")),
+        whole(told, "amount"),
+        text_of(told, "currency").upper(),
+        at,
+        case_number=text_of(told, "id"),
+    )
+
+
+def _dispute_facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:
+    """A dispute names its payment, and nothing of ours: the capture is found by that."""
+    outcome = CallbackKind.OTHER
+    if kind == "charge.dispute.created":
+        outcome = CallbackKind.DISPUTED
+    elif kind == "charge.dispute.closed" and text_of(told, "status") in {"won", "lost"}:
+        is_won = told["status"] == "won"
+        outcome = CallbackKind.DISPUTE_WON if is_won else CallbackKind.DISPUTE_LOST
+    return CallbackFacts(
+        id,
+        outcome,
+        "",
+        id_of(told.get("payment_intent")),
+        whole(told, "amount"),
+        text_of(told, "currency").upper(),
+        at,
+        case_number=text_of(told, "id"),
+    )
