@@ -15,6 +15,8 @@ from vendrail.payments.channels.base import (
     StatementOutcome,
 )
 
+_WRITING_TRIES, _WRITING_S = 40, 0.25
+
 
 class Finality:
     """What holds for what only some channels do; for the others there is nothing to hold."""
@@ -40,14 +42,19 @@ class Finality:
             return
         account, now = await rig.opened_account(), rig.clock.now()
         for kind in StatementKind:
-            old = await channel.download_statement(
-                kind, (now - timedelta(days=400)).date(), account, now
-            )
+            long_ago = (now - timedelta(days=400)).date()
+            old = await channel.download_statement(kind, long_ago, account, now)
+            for _ in range(_WRITING_TRIES):  # Some providers begin to write when they are asked.
+                if old.outcome is StatementOutcome.NOT_READY:
+                    await rig.clock.sleep(_WRITING_S)
+                    old = await channel.download_statement(kind, long_ago, account, now)
             coming = await channel.download_statement(
                 kind, (now + timedelta(days=2)).date(), account, now
             )
             assert await rig.bench.trouble(Trouble.AWAY, Operation.STATEMENT)
-            away = await channel.download_statement(kind, now.date(), account, now)
+            away = await channel.download_statement(
+                kind, (now - timedelta(days=2)).date(), account, now
+            )
             await rig.bench.calm()
 
             ends = {StatementOutcome.READY, StatementOutcome.NONE, StatementOutcome.UNSUPPORTED}

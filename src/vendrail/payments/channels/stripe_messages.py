@@ -364,7 +364,7 @@ def _with(facts: CallbackFacts, mismatch: str) -> CallbackFacts:
 def _facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:
     """Read one event; what is not known is kept, and changes nothing."""
     currency, number = text_of(told, "currency").upper(), number_of(told)
-    if kind == "payment_intent.succeeded":
+    if kind == "payment_intent.succeeded" and text_of(told, "status") == "succeeded":
         amount_minor = whole(told, "amount_received")
         payment = text_of(told, "id")
         return CallbackFacts(id, CallbackKind.CAPTURED, number, payment, amount_minor, currency, at)
