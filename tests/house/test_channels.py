@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = {
     "epay": rb"(?<![a-z])epay|\xe6\x98\x93\xe6\x94\xaf\xe4\xbb\x98",
     "epusdt": rb"epusdt|gmpay",
+    "stripe": rb"stripe",
 }
 
 # Card sites that come to us speak Epay too: a service with doors, which knows nothing of channels,
