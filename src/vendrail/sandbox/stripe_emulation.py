@@ -111,7 +111,7 @@ class StripeEmulation:
             "api_url": f"{self.base_url}/stripe",
         }
         return ReadyAccount(
-            "stripe", "Stripe", settings, ("SGD", "USD"), f"/sandbox/stripe/endpoints/{endpoint.id}"
+            "stripe", "Stripe", settings, ("SGD",), f"/sandbox/stripe/endpoints/{endpoint.id}"
         )
 
     def register(self, name: str, opening_minor: int, platform: str = "") -> Seller:
