@@ -49,7 +49,15 @@ from vendrail.kernel.ids import derive, named_id, to_serial
 MERCHANT = MerchantId(named_id("merchant:north"))
 CHANNEL = ChannelId(named_id("channel:alipay-main"))
 METHODS = [
-    Method("alipay", CHANNEL, "alipay-main", "支付宝", ["CNY"], "redirect"),
+    Method(
+        "alipay",
+        CHANNEL,
+        "alipay-main",
+        "支付宝",
+        ["CNY"],
+        "redirect",
+        devices=[Device.DESKTOP, Device.MOBILE, Device.ALIPAY],
+    ),
     Method(
         "alipay_qr",
         CHANNEL,

@@ -3,6 +3,7 @@
 import gzip
 import html
 import importlib.util
+import json
 import re
 from html.parser import HTMLParser
 from importlib.machinery import SourceFileLoader
@@ -56,13 +57,15 @@ async def every_page(browser, market) -> dict[str, str]:
     for method in ("alipay", "alipay_qr"):
         attempt = re.search(r"pay=(\w{26})", pages["order.placed.qr"])[1]
         await look(f"door.{method}", f"/pay/{address.split('/')[2]}/{attempt}")
-    for problem in ("captured", "closed", "provider_away"):
+    for problem in ("captured", "closed", "other_device", "provider_away"):
         market.action = PaymentAction(ActionKind.NONE, problem=problem)
         await look(f"door.{problem}", f"/pay/{address.split('/')[2]}/{attempt}")
     market.action = PaymentAction(
         ActionKind.FORM, url="https://provider.example.com/pay", fields={"sign": '"><b>'}
     )
     await look("door.form", f"/pay/{address.split('/')[2]}/{attempt}")
+    market.action = PaymentAction(ActionKind.INVOKE, text="wechat", fields={"sign": '"><b>'})
+    await look("door.invoke", f"/pay/{address.split('/')[2]}/{attempt}?code=1&state=2")
     market.action = None
     for state in OrderState:
         for waiting in ("", "review", "restock", "provider"):
@@ -319,3 +322,29 @@ async def test_ways_to_pay_are_those_that_work_in_the_browser(browser, agent, of
     page = await browser.get(re.search(r'"(/products/\w{26})"', home.text)[1])
 
     assert offered == re.findall(r'name="method" value="(\w+)"', page.text)
+
+
+async def test_inside_a_wallet_that_takes_no_way_it_is_said_where_to_go(browser):
+    """Where none of the ways works, all are shown, and a note says to open another browser."""
+    browser.headers["user-agent"] = "Mozilla/5.0 (iPhone) MicroMessenger/8.0.60 Mobile/15E148"
+    home = await browser.get("/")
+    page = await browser.get(re.search(r'"(/products/\w{26})"', home.text)[1])
+    placed = await browser.get(await place(browser, "alipay"))
+
+    assert ["alipay", "alipay_qr"] == re.findall(r'name="method" value="(\w+)"', page.text)
+    for each in (page, placed):
+        assert "None of these works inside this app." in each.text
+
+
+async def test_what_a_wallet_is_handed_is_in_the_page_and_harmless(browser, market):
+    """The fields lie in the page as data; whatever they hold, they end no attribute."""
+    address = await place(browser)
+    order = await browser.get(address)
+    attempt = re.search(r"pay=(\w{26})|/pay/\w{26}/(\w{26})", order.text)
+    fields = {"paySign": "\"'><script>alert(1)</script>", "appId": "wx1"}
+    market.action = PaymentAction(ActionKind.INVOKE, text="wechat", fields=fields)
+    door = await browser.get(f"/pay/{address.split('/')[2]}/{attempt[1] or attempt[2]}")
+    told = re.search(r'data-bridge="wechat" data-fields="([^"]*)"', door.text)[1]
+
+    assert fields == json.loads(html.unescape(told))
+    assert "<script>alert" not in door.text

@@ -30,6 +30,8 @@ WINDOW_S = 300  # What says it was signed further from now is not believed.
 
 _DESCRIPTION_LENGTH_MAX = 127
 _REASON_BYTES_MAX = 80
+# Of an order; older doors spell it without lines.
+_MISSING = frozenset({"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"})
 # Refused for good: the same refund asked again would be refused again.
 _REFUND_REFUSED = frozenset(
     {
@@ -37,6 +39,7 @@ _REFUND_REFUSED = frozenset(
         "INVALID_REQUEST",
         "MCH_NOT_EXISTS",
         "ORDER_NOT_EXIST",
+        "ORDERNOTEXIST",
         "RESOURCE_NOT_EXISTS",
         "USER_ACCOUNT_ABNORMAL",
     }
@@ -301,7 +304,7 @@ def product_for(ask: Ask, settings: WechatSettings) -> str:
 
 def read_query(reply: Reply, ask: Ask, settings: WechatSettings) -> QueryAnswer:
     """Turn a verified reply about an order into what it means."""
-    if reply.status_code == 404 and reply.code in {"ORDER_NOT_EXIST", "RESOURCE_NOT_EXISTS"}:
+    if reply.status_code == 404 and reply.code in _MISSING:
         return QueryAnswer(QueryOutcome.NOT_FOUND, problem=reply.problem)
     if not reply.is_good:
         return QueryAnswer(QueryOutcome.UNKNOWN, problem=reply.problem)
@@ -327,7 +330,7 @@ def read_close(reply: Reply) -> CloseOutcome:
     """Turn a verified reply to a closing into what it means."""
     if reply.is_good or reply.code == "ORDER_CLOSED":
         return CloseOutcome.CLOSED
-    if reply.code in {"ORDER_NOT_EXIST", "RESOURCE_NOT_EXISTS"}:
+    if reply.code in _MISSING:
         return CloseOutcome.NOT_FOUND
     return CloseOutcome.REFUSED if reply.code == "ORDERPAID" else CloseOutcome.UNKNOWN
 

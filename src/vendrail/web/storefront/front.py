@@ -95,6 +95,7 @@ class Front:
         accepts = request.headers.get("accept-encoding", "")
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         context.setdefault("here", path)
+        context.setdefault("device", device_kind(request))
         context["has_consoles"] = self.has_consoles
         return self.pages.page(template, visitor, accepts=accepts, **context)
 

@@ -279,6 +279,7 @@ class Tracking:
             "methods": fitting(methods, view.due_minor, view.due_minor, device_kind(request)),
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind is ActionKind.QR else None,
+            "device": device_kind(request),
             "door": door,
             "failed": failed,
             "is_alive": view.state in _ALIVE,
