@@ -90,6 +90,24 @@ async def test_a_part_is_given_back(world):
     assert "fi@rail.example" == await world.person_of(refunds[0].id)
 
 
+async def test_the_books_of_an_order_are_on_its_page(world):
+    """What a sale moved, between which accounts, and the block that it is sealed in."""
+    browser = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    path = f"/operator/orders/{to_serial(world.orders['sold'])}"
+    await browser.go(path)
+    young = browser.text
+    for _ in range(4):
+        world.market.clock.advance(200)
+        await world.market.house.services["ledger"].seal()
+    await browser.go(path)
+
+    assert "In the books" in young
+    assert "Not sealed yet" in young
+    assert (True, False) == ("Block 1" in browser.text, "Not sealed yet" in browser.text)
+    for words in ("provider:alipay → held:", ":available", "→ platform:fee"):
+        assert words in browser.text, words
+
+
 async def test_support_gives_no_money_back(world):
     """Support sees orders and asks providers, and has no form and no way to refund."""
     browser = await world.join("su@rail.example", Role.OPERATOR_SUPPORT)

@@ -139,6 +139,7 @@ class OrdersDesk:
             status=422 if said is not None or problem else 200,
             file=file,
             names=await self._files.merchant_names(),
+            movements=await self._files.movements(file),
             can_ask=can_ask,
             can_refund=can_refund,
             can_review=file.view.waiting == "review" and caller.may(Permission.REVIEWS_WRITE),
