@@ -45,7 +45,12 @@ WORDS = {
 }
 
 # Where a buyer pays who chose a way that leads to its provider.
-CASHIERS = {"by page": "**/alipay/cashier/**", "by wechat": "**/epay/pay/**"}
+CASHIERS = {
+    "by page": "**/alipay/cashier/**",
+    "by wechat": "**/epay/pay/**",
+    "QQ钱包": "**/epay2/pay/**",
+    "USDT": "**/epusdt/pay/**",
+}
 
 
 class Buyer:

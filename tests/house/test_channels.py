@@ -28,7 +28,7 @@ LISTS = re.compile(
 
 def _files_of(kind: str) -> re.Pattern[str]:
     """Match the files that are a channel's own."""
-    own = rf"{kind}(_\w+)?"
+    own = rf"{kind}2?(_\w+)?"  # Epay's two versions call each other by name.
     return re.compile(
         rf"payments/channels/{own}\.py|sandbox/{own}\.py|sandbox/templates/{own}\.html"
     )

@@ -1,9 +1,10 @@
-"""What both sides of Epay (易支付, V1) agree on: how fields are signed, and what is called what."""
+"""What all sides of Epay (易支付) agree on: how fields are signed, and what is called what."""
 
 import hashlib
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 from vendrail.kernel.vault import is_same
 
@@ -15,14 +16,19 @@ NAME_BYTES_MAX = 127
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,8})?", re.ASCII)
 
 
-def signature(fields: Mapping[str, str], key: str) -> str:
-    """Sign fields: sorted, non-empty, raw, `sign` and `sign_type` left out, the key put behind."""
-    text = "&".join(
+def signing_text(fields: Mapping[str, str]) -> str:
+    """Give what is signed of fields: sorted, non-empty, raw, `sign` and `sign_type` left out."""
+    return "&".join(
         f"{name}={fields[name]}"
         for name in sorted(fields)
         if name not in {"sign", "sign_type"} and fields[name]
     )
-    return hashlib.md5(f"{text}{key}".encode(), usedforsecurity=False).hexdigest()
+
+
+def signature(fields: Mapping[str, str], key: str) -> str:
+    """Sign fields as V1 does: their text, the key put behind."""
+    text = f"{signing_text(fields)}{key}"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def signed(fields: Mapping[str, str], key: str) -> dict[str, str]:
@@ -34,6 +40,18 @@ def signed(fields: Mapping[str, str], key: str) -> dict[str, str]:
 def is_signed(fields: Mapping[str, str], key: str) -> bool:
     """Tell whether the signature that came with fields is theirs, in the same time either way."""
     return is_same(signature(fields, key).encode(), fields.get("sign", "").encode())
+
+
+def read_form(form: bytes) -> dict[str, str] | None:
+    """Read a form; None where it is none, or names a field twice: which of them was signed?"""
+    try:
+        pairs = parse_qsl(
+            form.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict"
+        )
+    except ValueError:
+        return None
+    fields = dict(pairs)
+    return fields if len(fields) == len(pairs) else None
 
 
 def read_amount(text: str) -> int | None:

@@ -32,6 +32,8 @@ from vendrail.payments.channels.base import (
 _PATIENCE_S = (5, 30, 120, 600, 3_600)
 # A trade the provider does not know may still be opened until it expires; clocks differ a little.
 EXPIRY_MARGIN = timedelta(minutes=2)
+# An unpaid order that cannot be closed, or whose provider does not tell that it is, stays watched.
+_LET_GO = frozenset({CloseOutcome.UNSUPPORTED, CloseOutcome.CLOSED})
 # A provider may lag behind its own callback: so many clear denials make a dispute.
 DENIALS_MAX = 3
 
@@ -196,7 +198,7 @@ def closing(
     if answer.outcome is QueryOutcome.NOT_FOUND:
         # Nobody has opened it. Until it expires somebody still might: it stays watched.
         return CloseStatus.CLOSED, is_past_expiry
-    if answer.outcome is QueryOutcome.UNPAID and told is CloseOutcome.UNSUPPORTED:
+    if answer.outcome is QueryOutcome.UNPAID and told in _LET_GO:
         return CloseStatus.CLOSED, False
     return CloseStatus.UNKNOWN, False
 

@@ -22,6 +22,7 @@ from vendrail.sandbox.pages import redirect, render
 from vendrail.sandbox.records import Notice, stamp
 from vendrail.sandbox.troubles import Troubles
 
+_READY = "Vendrail demo"
 _LADDER_S = (60, 120, 240, 480)
 _KINDS = frozenset(
     {
@@ -84,8 +85,29 @@ class EpusdtEmulation:
             self.store.close()
 
     def open_account(self, base_url: str) -> ReadyAccount | None:
-        """Open none by itself: who wants to be paid in coins says so."""
-        return None
+        """Set up the one server that is ready for use, a BEpusdt."""
+        known = [each for each in self.store.accounts.values() if each.name == _READY]
+        account = known[0] if known else self.set_up(_READY, "bepusdt", "md5", has_wallet=True)
+        settings = {
+            "url": f"{self.place.settings.base_url or base_url}/epusdt/{account.id}/",
+            "token": account.token,
+            "variant": account.program,
+            "allows_http": "yes",
+        }
+        return ReadyAccount("epusdt", "USDT", settings)
+
+    def set_up(self, name: str, program: str, signs_by: str, *, has_wallet: bool) -> Account:
+        """Set a server up: a number and a token."""
+        account = Account(
+            str(1_001 + len(self.store.accounts)),
+            secrets.token_hex(16),
+            name,
+            program,
+            signs_by,
+            has_wallet,
+        )
+        self.store.save(account)
+        return account
 
     def trouble(self, number: str, account: str, door: str) -> Troubles:
         """Take the trouble that was ordered for a request."""
@@ -291,16 +313,9 @@ async def set_up(request: AnyRequest) -> Response[bytes]:
     wanted = decode(await request.body(), NewAccount)
     if wanted.program not in epusdt.PROGRAMS or wanted.signs_by not in {"md5", "hmac"}:
         raise Malformed("program is epusdt, bepusdt or gmpay; signs_by is md5 or hmac.")
-    store = _of(request).store
-    account = Account(
-        str(1_001 + len(store.accounts)),
-        secrets.token_hex(16),
-        wanted.name,
-        wanted.program,
-        wanted.signs_by,
-        wanted.has_wallet,
+    account = _of(request).set_up(
+        wanted.name, wanted.program, wanted.signs_by, has_wallet=wanted.has_wallet
     )
-    store.save(account)
     return answer_json({"account": account.id, "token": account.token}, 201)
 
 

@@ -11,10 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import parse_qsl
 
 from vendrail.api.payments import ActionKind, Device, PaymentAction
-from vendrail.kernel.epay import CURRENCY, TYPES, cut_name, is_signed, read_amount, signed
+from vendrail.kernel.epay import (
+    CURRENCY,
+    TYPES,
+    cut_name,
+    is_signed,
+    read_amount,
+    read_form,
+    signed,
+)
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels.base import (
     Ask,
@@ -199,15 +206,9 @@ def read_refund_query(fields: Mapping[str, Any], ask: RefundAsk) -> RefundAnswer
 
 def read_notification(form: bytes, settings: EpaySettings) -> CallbackFacts | CallbackRefusal:
     """Verify a callback over the values that came, and read it: money it tells of is a claim."""
-    try:
-        pairs = parse_qsl(
-            form.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict"
-        )
-    except ValueError:
+    fields = read_form(form)
+    if fields is None:
         return CallbackRefusal("malformed")
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        return CallbackRefusal("malformed")  # A field twice: which of them was signed?
     if fields.get("sign_type", "MD5") != "MD5":
         return CallbackRefusal("sign_type_not_md5")
     if not is_signed(fields, settings.key):

@@ -1,0 +1,66 @@
+"""Every provider of the demo sells a key in a real browser, and gives the money back where it can."""
+
+import asyncio
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.demo.conftest import clean_environment
+from tests.e2e.buyer import KEY
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+
+async def _refund(demo, serial: str) -> subprocess.CompletedProcess[str]:
+    """Give ten yuan back at the command line."""
+    command = [sys.executable, "-m", "vendrail.app", "--home", str(demo.home), "orders", "refund"]
+    words = [serial, "--amount", "10.00", "--reason", "a kindness", "--yes"]
+    return await asyncio.to_thread(
+        subprocess.run,
+        [*command, *words],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def test_the_second_version_of_a_protocol_sells_and_gives_back(visit, demo):
+    """Who pays by QQ wallet, over the protocol with RSA, reads the key; a part goes back."""
+    browser = await visit("zh-CN")
+    buyer = await browser.enter()
+    await buyer.open_product()
+    serial = await buyer.place("QQ钱包")
+    await buyer.confirm()
+    key = await buyer.read_key()
+    told = await _refund(demo, serial)
+    assert 0 == told.returncode, told.stdout + told.stderr
+    due = time.monotonic() + 20
+    while "10.00" not in await buyer.page.inner_text("main"):
+        assert time.monotonic() < due, await buyer.page.inner_text("main")
+        await buyer.page.wait_for_timeout(250)
+        await buyer.page.reload()
+
+    assert KEY.fullmatch(key)
+    assert key == await buyer.read_key()
+    assert [] == browser.complaints
+
+
+async def test_coins_sell_a_key(visit):
+    """Who pays in USDT on the server's own page comes back and reads the key."""
+    browser = await visit("en-US")
+    buyer = await browser.enter()
+    await buyer.open_product()
+    serial = await buyer.place("USDT")
+    assert "USDT" in await buyer.page.inner_text("main")
+    await buyer.confirm()
+    key = await buyer.read_key()
+
+    assert KEY.fullmatch(key)
+    assert buyer.page.url.startswith(f"{buyer.site}/orders/{serial}")
+    assert [] == browser.complaints
