@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.chain.node import Chain
 
 from vendrail.api.payments import (
     Attempt,
@@ -618,3 +619,17 @@ async def any_shop(request, payments, service, key_app, alipay, epay, clock) -> 
     if request.param == "epay":
         return await open_epay_shop(payments, service, epay, clock)
     return await open_shop(payments, key_app, alipay, clock)
+
+
+@pytest.fixture(scope="session")
+def chain() -> Iterator[Chain]:
+    """A real EVM chain that makes a block of every transaction, for the whole run."""
+    chain = Chain()
+    yield chain
+    chain.close()
+
+
+@pytest.fixture(scope="session")
+def usdt(chain: Chain) -> str:
+    """A token with six places, as USDT has on Ethereum."""
+    return chain.deploy("USDT", 6)

@@ -1,7 +1,9 @@
 """Our channels keep the contract of channels, each against its emulated provider."""
 
 import pytest
+from tests.chain.proxy import Proxy
 from tests.payments.benches import AlipayBench, EpayBench, WechatBench
+from tests.payments.evm_bench import EvmBench
 
 from vendrail.channelkit.contract import ChannelContract
 
@@ -40,3 +42,14 @@ class TestWechatByCertificate(ChannelContract):
     def bench(self, wechat):
         """Two merchants, the first with both."""
         return WechatBench(wechat, "both")
+
+
+class TestEvm(ChannelContract):
+    """A real EVM chain; its node has bad days."""
+
+    @pytest.fixture
+    def bench(self, chain, usdt):
+        """Two accounts at one node."""
+        node = Proxy(chain.url)
+        yield EvmBench(chain, usdt, node)
+        node.close()

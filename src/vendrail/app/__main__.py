@@ -51,6 +51,7 @@ COMMANDS = (
     Row("api-keys", "api_keys", "Keys for merchants' programs: made, listed, revoked."),
     Row("epay-keys", "epay_keys", "Numbers and keys for card sites that charge by Epay."),
     Row("channels", "channels", "Accounts with payment providers."),
+    Row("chains", "chains", "Money on chains: what is held, and what is signed offline."),
     Row("vault", "vault", "The keys that seal everything else."),
     Row("config", "config", "Every setting: value, where it came from, what it does."),
     Row("bench", "bench", "Measure speed on a database of its own."),

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 
-from vendrail.api.payments import PaymentAction
+from vendrail.api.payments import ChannelId, PaymentAction, Payments
 from vendrail.kernel.codec import Record
 from vendrail.payments.channels.base import Payee
 
@@ -128,6 +128,10 @@ class Bench(ABC):
     async def calm(self) -> None:
         """Take all trouble back."""
         ...
+
+    async def carry_out(self, _payments: Payments, _channel: ChannelId) -> None:
+        """Do what people do about refunds that wait for them: most wait for nobody."""
+        return
 
     # Only for a channel that can do more.
 

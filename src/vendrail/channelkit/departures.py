@@ -11,6 +11,7 @@ _ROUNDS = 4  # Of asking again, each an hour after the last.
 async def _ask_on(rig: Rig, refund: Refund) -> str:
     """Ask again until it is known how a refund ended, or for a good while."""
     for _ in range(_ROUNDS):
+        await rig.bench.carry_out(rig.service, rig.account.id)
         rig.clock.advance(4_000)
         await rig.service.ask_refunds()
     (status,) = await rig.service.request_refunds([refund])

@@ -244,7 +244,7 @@ class Accounts:
                 method=offer.method,
                 channel=account.row.id,
                 channel_name=account.row.name,
-                title=account.row.title,
+                title=offer.title or account.row.title,
                 currencies=currencies[offer.method],
                 shows=offer.shows,
                 amount_minor_min=account.row.amount_minor_min,

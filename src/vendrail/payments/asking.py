@@ -14,8 +14,10 @@ from vendrail.payments.arriving import Incoming
 from vendrail.payments.attempts import out_trade_no
 from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
+from vendrail.payments.channels.watching import watching
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
+from vendrail.payments.deposits import Deposits
 from vendrail.payments.store import attempts as rows
 from vendrail.payments.store.base import Store
 
@@ -34,7 +36,9 @@ class Asking:
         capturing: Capturing,
         clock: Clock,
         counts: Counts,
+        deposits: Deposits,
     ) -> None:
+        self._deposits = deposits
         self._counts = counts
         self._store = store
         self._accounts = accounts
@@ -145,6 +149,8 @@ class Asking:
     ) -> QueryAnswer:
         if account is None:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem="its channel cannot be used")
+        if watching(account.channel) is not None:
+            return await self._deposits.answer(account, standing)
         call = account.channel.query(ask_of(account, standing), account.account, now)
         return await self._counts.timed(account.row, "query", call)
 
@@ -153,8 +159,11 @@ class Asking:
     ) -> tuple[CloseStatus, bool, QueryAnswer]:
         if account is None:
             return CloseStatus.UNKNOWN, False, QueryAnswer(QueryOutcome.UNKNOWN)
-        call = account.channel.close(ask_of(account, standing), account.account, now)
-        told = await self._counts.timed(account.row, "close", call)
+        if watching(account.channel) is not None:
+            told = await self._deposits.closing(account, standing)
+        else:
+            call = account.channel.close(ask_of(account, standing), account.account, now)
+            told = await self._counts.timed(account.row, "close", call)
         answer = await self._query_one(account, standing, now)
         status, is_final = decide.closing(
             told, answer, is_past_expiry=_is_past_expiry(standing, now)

@@ -4,7 +4,7 @@ One transaction a batch writes what the provider sent, the captures that are new
 tell of them; only after its commit does anybody hear success.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
@@ -51,6 +51,8 @@ _NO_CHANNEL = CallbackAnswer(404, b"unknown channel")
 _TOO_LARGE = CallbackAnswer(413, b"too large")
 
 _log = structlog.get_logger(__name__)
+
+Beside = Callable[[Transaction], Awaitable[None]]  # What is written with captures, or not at all.
 
 
 class _Told(NamedTuple):
@@ -233,17 +235,21 @@ class Capturing:
                 statuses[index] = status
         return statuses
 
-    async def record_incoming(self, incoming: Sequence[Incoming]) -> list[CaptureStatus]:
-        """Write captures found otherwise than by a callback, in one transaction."""
-        statuses, told = await plain_first(partial(self._write_found, incoming))
+    async def record_incoming(
+        self, incoming: Sequence[Incoming], beside: Beside | None = None
+    ) -> list[CaptureStatus]:
+        """Write captures found otherwise than by a callback, in one transaction with `beside`."""
+        statuses, told = await plain_first(partial(self._write_found, incoming, beside))
         self._after(told)
         return statuses
 
     async def _write_found(
-        self, incoming: Sequence[Incoming], *, is_plain: bool
+        self, incoming: Sequence[Incoming], beside: Beside | None, *, is_plain: bool
     ) -> tuple[list[CaptureStatus], _Told]:
         now = self._clock.now()
         async with AsyncExitStack() as spans, self._store.transaction() as tx:
+            if beside is not None:
+                await beside(tx)
             numbers = {money.number for money in incoming if money.number is not None}
             asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
             spans.enter_context(_span("payments.capture", asked.values()))

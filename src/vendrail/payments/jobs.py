@@ -1,4 +1,4 @@
-"""What payments does by itself: ask, confirm, refund again, note, forget."""
+"""What payments does by itself: ask, confirm, watch, refund again, note, forget."""
 
 from collections.abc import Awaitable, Callable
 
@@ -23,6 +23,7 @@ def jobs(service: PaymentsService) -> list[Job]:
     return [
         loop("payments.ask", service.ask_presented, 2.0),
         loop("payments.confirm", service.confirm_captures, 2.0),
+        loop("payments.watch", service.watch_chains, 2.0),
         loop("payments.refund", service.ask_refunds, 2.0),
         loop("payments.health", service.note_health, 5.0),
         loop("payments.forget", service.forget_callbacks, 600.0),

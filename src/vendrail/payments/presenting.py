@@ -20,8 +20,10 @@ from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import out_trade_no
 from vendrail.payments.channels.base import Ask, Presentation
+from vendrail.payments.channels.watching import watching
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
+from vendrail.payments.deposits import Deposits
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts as rows
 from vendrail.payments.store.base import Store, plain_first
@@ -37,7 +39,9 @@ class Presenting:
         clock: Clock,
         settings: PaymentsSettings,
         counts: Counts,
+        deposits: Deposits,
     ) -> None:
+        self._deposits = deposits
         self._store = store
         self._accounts = accounts
         self._clock = clock
@@ -177,6 +181,12 @@ class Presenting:
             entries = list(group)
             account = entries[0][0]
             asks = [self._ask(account, request, standing) for _, request, standing in entries]
+            if watching(account.channel) is not None:
+                ids = [request.attempt for _, request, _ in entries]
+                places = await self._deposits.reserve(account, list(zip(ids, asks, strict=True)))
+                asks = [
+                    replace(ask, deposit=places.get(id)) for id, ask in zip(ids, asks, strict=True)
+                ]
             call = account.channel.present(asks, account.account, now)
             given: list[Presentation] = await self._counts.timed(account.row, "present", call)
             for (_, request, _), presentation in zip(entries, given, strict=True):

@@ -15,7 +15,9 @@ from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.capturing import TOPIC
 from vendrail.payments.channels.base import RefundAnswer, RefundAsk, RefundOutcome
+from vendrail.payments.channels.watching import watching
 from vendrail.payments.counts import Counts
+from vendrail.payments.deposits import Deposits
 from vendrail.payments.store import base, desk
 from vendrail.payments.store.base import Row, Store
 
@@ -34,7 +36,9 @@ class Refunding:
         clock: Clock,
         wakeups: Wakeups,
         counts: Counts,
+        deposits: Deposits,
     ) -> None:
+        self._deposits = deposits
         self._counts = counts
         self._store = store
         self._accounts = accounts
@@ -157,6 +161,8 @@ class Refunding:
         account = accounts.get(capture["channel"])
         if account is None:
             return "pending", "its channel cannot be used", False
+        if watching(account.channel) is not None:
+            return await self._deposits.refund_state(account, row, capture)
         ask = RefundAsk(
             refund_number=to_serial(row["id"]),
             out_trade_no=capture["out_trade_no"],

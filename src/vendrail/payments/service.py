@@ -32,6 +32,15 @@ from vendrail.api.payments import (
     UnmatchedStatus,
     UnmatchedVerdict,
 )
+from vendrail.api.payments.deposits import (
+    DepositView,
+    HoldingsPage,
+    HoldingsQuery,
+    PlanRequest,
+    Published,
+    SignedTransaction,
+    TransactionPlan,
+)
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
@@ -43,6 +52,7 @@ from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.claiming import Claiming
 from vendrail.payments.counts import Counts
+from vendrail.payments.deposits import Deposits
 from vendrail.payments.desk import Desk
 from vendrail.payments.health import Health
 from vendrail.payments.presenting import Presenting
@@ -51,6 +61,7 @@ from vendrail.payments.refunding import Refunding
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import base
 from vendrail.payments.store.base import Store, assert_no_transaction
+from vendrail.payments.watching import Watching
 
 
 class PaymentsService:
@@ -73,12 +84,16 @@ class PaymentsService:
         self._health = Health(store, self._accounts, self._lines, clock)
         self._probing = Probing(self._accounts, self._lines, clock)
         counts = Counts(metrics)
-        self._presenting = Presenting(store, self._accounts, clock, settings, counts)
         self._capturing = Capturing(
             store, self._accounts, self._lines, clock, wakeups, settings, counts
         )
-        self._asking = Asking(store, self._accounts, self._capturing, clock, counts)
-        self._refunding = Refunding(store, self._accounts, clock, wakeups, counts)
+        self._watching = Watching(store, self._accounts, self._capturing, clock)
+        self._deposits = Deposits(store, self._accounts, self._watching, clock)
+        self._presenting = Presenting(
+            store, self._accounts, clock, settings, counts, self._deposits
+        )
+        self._asking = Asking(store, self._accounts, self._capturing, clock, counts, self._deposits)
+        self._refunding = Refunding(store, self._accounts, clock, wakeups, counts, self._deposits)
         self._claiming = Claiming(store, self._accounts, self._capturing, clock, counts)
         self._desk = Desk(store, self._accounts, clock, wakeups, counts)
 
@@ -156,6 +171,24 @@ class PaymentsService:
         """Find captures by their number at the provider, of whatever channel."""
         return await self._capturing.find(provider_numbers)
 
+    # Money that is seen on a chain.
+
+    async def read_deposits(self, attempts: Sequence[AttemptId]) -> list[DepositView | None]:
+        """Read what is asked for at attempts' addresses, and what has come; None: elsewhere."""
+        return await self._deposits.read(attempts)
+
+    async def read_holdings(self, queries: Sequence[HoldingsQuery]) -> list[HoldingsPage]:
+        """Ask what the treasury holds, and the addresses that something came to."""
+        return await self._deposits.holdings(queries)
+
+    async def plan_transactions(self, requests: Sequence[PlanRequest]) -> list[TransactionPlan]:
+        """Make what is to be signed offline: refunds, or money swept to the treasury."""
+        return await self._deposits.plan(requests)
+
+    async def publish_transactions(self, signed: Sequence[SignedTransaction]) -> list[Published]:
+        """Hand signed transactions to their chains, in order."""
+        return await self._deposits.publish(signed)
+
     # Money that goes back.
 
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
@@ -191,6 +224,10 @@ class PaymentsService:
         """Ask providers about what a signature alone does not prove: claims, large captures."""
         has_claims = await self._claiming.ask_due()
         return await self._desk.confirm_due() or has_claims
+
+    async def watch_chains(self) -> bool:
+        """Look at the chains that are due, and count what has become final."""
+        return await self._watching.look_due()
 
     async def ask_refunds(self) -> bool:
         """Ask again about refunds whose end is not known."""

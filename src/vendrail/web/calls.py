@@ -26,12 +26,14 @@ from vendrail.api.orders import (
 )
 from vendrail.api.payments import (
     ActionKind,
+    AttemptId,
     AttemptView,
     Method,
     PaymentAction,
     Payments,
     PresentRequest,
 )
+from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.ids import shard_in
 from vendrail.kernel.shedding import Shedder
@@ -115,13 +117,16 @@ class Calls:
             in_flight_max=8,
             metrics=metrics,
         )
+        deposits: Batcher[AttemptId, DepositView | None] = Batcher(
+            payments.read_deposits, name="web.read_deposits", metrics=metrics
+        )
         products: Batcher[ProductId, ProductView | None] = Batcher(
             catalog.read_products, name="web.read_products", metrics=metrics
         )
         offers: Batcher[str, Offer | None] = Batcher(
             catalog.read_offers, name="web.read_offers", metrics=metrics
         )
-        self._batchers = (places, reads, pays, attempts, presents, products, offers)
+        self._batchers = (places, reads, pays, attempts, presents, deposits, products, offers)
         shedder = Shedder(places, _merchant_shard)
         self.is_strained: Callable[[], bool] = shedder.is_strained
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
@@ -129,6 +134,7 @@ class Calls:
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
         self.attempts: Callable[[UUID], Awaitable[list[AttemptView]]] = attempts.submit
         self.present: Callable[[PresentRequest], Awaitable[PaymentAction]] = presents.submit
+        self.deposit: Callable[[AttemptId], Awaitable[DepositView | None]] = deposits.submit
         # A code is fetched from its provider: once for as many looks as its page gets.
         self.present_code: Callable[[PresentRequest], Awaitable[PaymentAction]] = Memory(
             presents.submit, 30.0, _is_payable

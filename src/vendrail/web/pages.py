@@ -16,6 +16,7 @@ from litestar import Response
 from litestar.datastructures import Cookie
 from markupsafe import Markup
 
+from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.ids import to_serial
 from vendrail.web import amounts, drawings, words
 from vendrail.web.languages import LANGUAGES, Language, translations
@@ -141,6 +142,7 @@ class Pages:
             "money": partial(_amount, locale=language.locale),
             "number": partial(amounts.count, locale=language.locale),
             "qr": qr_svg,
+            "arrival_of": arrival_of,
         }
         made.filters |= {
             "markdown": words.from_markdown,
@@ -223,6 +225,14 @@ def onward(path: str, cookies: Sequence[Cookie] = ()) -> Response[bytes]:
     """Send the browser on with GET, after a form or to a better address."""
     headers = {"location": path, "cache-control": "no-store", **guards()}
     return Response(b"", status_code=303, headers=headers, cookies=list(cookies))
+
+
+def arrival_of(deposit: DepositView | None) -> str:
+    """Say in a word what a pay page shows of what has come, so that a change can be seen."""
+    if deposit is None:
+        return ""
+    blocks = min((each.confirmations for each in deposit.arrivals), default=0)
+    return f"{deposit.arrived}.{min(blocks, deposit.confirmations_needed)}.{deposit.is_paid}"
 
 
 @lru_cache(512)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NewType, Protocol
 from uuid import UUID
 
+from vendrail.api.payments.actions import ActionKind, PaymentAction
 from vendrail.api.payments.channels import (
     ChannelAccount,
     ChannelCheck,
@@ -19,6 +20,21 @@ from vendrail.api.payments.channels import (
     ProbeStatus,
     SettingView,
     fitting,
+)
+from vendrail.api.payments.deposits import (
+    Arrival,
+    DepositView,
+    Holding,
+    HoldingsPage,
+    HoldingsQuery,
+    PlanKind,
+    PlannedTransaction,
+    PlanRequest,
+    PlanStatus,
+    Published,
+    PublishStatus,
+    SignedTransaction,
+    TransactionPlan,
 )
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
@@ -73,27 +89,6 @@ class AttemptView(Record, frozen=True):
     state: AttemptState
     out_trade_no: str
     opened_at: datetime
-
-
-class ActionKind(StrEnum):
-    """What the buyer has to do next."""
-
-    REDIRECT = "redirect"  # Go to `url`.
-    FORM = "form"  # Post `fields` to `url`.
-    INVOKE = "invoke"  # Hand `fields` to the wallet in whose browser the page is: `text` names it.
-    QR = "qr"  # Scan `text`.
-    ADDRESS = "address"  # Send to the address in `text`.
-    NONE = "none"  # Nothing: paid already, closed, or the provider is away (see `problem`).
-
-
-class PaymentAction(Record, frozen=True):
-    """How to pay one attempt, signed when it is asked for."""
-
-    kind: ActionKind
-    url: str = ""
-    text: str = ""
-    fields: dict[str, str] = {}
-    problem: str = ""  # A code: `attempt_not_found`, `captured`, `closed`, `provider_away`, ….
 
 
 class PresentRequest(Record, frozen=True):
@@ -342,6 +337,22 @@ class Payments(Protocol):
         """Find captures by their number at the provider, of whatever channel."""
         ...
 
+    async def read_deposits(self, attempts: Sequence[AttemptId]) -> list[DepositView | None]:
+        """Read what is asked for at attempts' addresses, and what has come; None: elsewhere."""
+        ...
+
+    async def read_holdings(self, queries: Sequence[HoldingsQuery]) -> list[HoldingsPage]:
+        """Ask what the treasury holds, and the addresses that something came to."""
+        ...
+
+    async def plan_transactions(self, requests: Sequence[PlanRequest]) -> list[TransactionPlan]:
+        """Make what is to be signed offline: refunds, or money swept to the treasury."""
+        ...
+
+    async def publish_transactions(self, signed: Sequence[SignedTransaction]) -> list[Published]:
+        """Hand signed transactions to their chains, in order."""
+        ...
+
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
         """Commit the intent, ask the provider, record; asking again gives how it stands.
 
@@ -368,6 +379,7 @@ class Payments(Protocol):
 
 __all__ = [
     "ActionKind",
+    "Arrival",
     "Attempt",
     "AttemptId",
     "AttemptState",
@@ -389,19 +401,31 @@ __all__ = [
     "ChannelProbe",
     "ChannelStatus",
     "CloseStatus",
+    "DepositView",
     "Device",
+    "Holding",
+    "HoldingsPage",
+    "HoldingsQuery",
     "Method",
     "PaymentAction",
     "PaymentCaptured",
     "PaymentEvent",
     "Payments",
+    "PlanKind",
+    "PlanRequest",
+    "PlanStatus",
+    "PlannedTransaction",
     "PresentRequest",
     "ProbeStatus",
+    "PublishStatus",
+    "Published",
     "Refund",
     "RefundId",
     "RefundSettled",
     "RefundStatus",
     "SettingView",
+    "SignedTransaction",
+    "TransactionPlan",
     "UnmatchedRefunded",
     "UnmatchedStatus",
     "UnmatchedVerdict",

@@ -22,6 +22,7 @@ from vendrail.api.payments import (
     PaymentAction,
 )
 from vendrail.kernel.codec import Record
+from vendrail.payments.channels.deposit import Deposit
 from vendrail.payments.channels.line import Line
 
 ENTRY_POINTS = "vendrail.channels"
@@ -61,6 +62,7 @@ class MethodOffer(Record, frozen=True):
     shows: str  # `redirect`, `qr`, `address`.
     currencies: tuple[str, ...] = ()  # In which it can be paid; none named: all of the account's.
     devices: tuple[Device, ...] = ()  # Where it works; none named: everywhere.
+    title: str = ""  # What buyers see, where the account's title does not say it.
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Ask(Record, frozen=True):
     address: str = ""  # The buyer's, where it is known.
     reference: str = ""  # What the provider called it when it was presented.
     provider_number: str = ""  # Its payment, where one is claimed already.
+    deposit: Deposit | None = None  # Where it is paid, of a channel that is watched.
 
 
 class Presentation(Record, frozen=True):

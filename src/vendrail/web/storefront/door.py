@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from vendrail.api.payments import ActionKind, Attempt, PaymentAction, PresentRequest
+from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import to_serial
 from vendrail.web.languages import message
@@ -52,6 +53,7 @@ class Door:
         order_id, attempt_id = read_serial(serial), read_serial(attempt)
         if order_id is None or attempt_id is None:
             return front.problem(request, 404)
+        deposit: DepositView | None = None
         try:
             known = await front.calls.attempts(order_id)
             found = next((each.attempt for each in known if each.attempt.id == attempt_id), None)
@@ -68,12 +70,14 @@ class Door:
                 request.url.query[:_RETURNED_LENGTH_MAX],
             )
             action = await front.calls.present(asked)
+            if action.kind is ActionKind.ADDRESS:
+                deposit = await front.calls.deposit(found.id)
         except Unavailable:
             action = PaymentAction(ActionKind.NONE, problem="provider_away")
             found = None
         if action.kind is ActionKind.REDIRECT and _is_web(action.url):
             return onward(action.url)
-        return self._page(request, front.visitor(request), serial, found, action)
+        return self._page(request, front.visitor(request), serial, found, action, deposit)
 
     def _page(
         self,
@@ -82,6 +86,7 @@ class Door:
         serial: str,
         attempt: Attempt | None,
         action: PaymentAction,
+        deposit: DepositView | None,
     ) -> Page:
         front = self._front
         title, advice = _SAYS.get(action.problem, _SAYS["closed"])
@@ -102,6 +107,7 @@ class Door:
             here=f"/orders/{serial}",
             attempt=attempt,
             action=action,
+            deposit=deposit,
             title=front.pages.translate(visitor, title),
             advice=front.pages.translate(visitor, advice),
             is_away=is_away,

@@ -34,13 +34,14 @@ from vendrail.api.payments import (
     PresentRequest,
     fitting,
 )
+from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import as_attachment
 from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.kernel.soldfiles import SoldFiles, pieces_of
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages, version_of
-from vendrail.web.pages import guards, onward
+from vendrail.web.pages import arrival_of, guards, onward
 from vendrail.web.storefront.front import Asked, Front, Page, device_kind
 from vendrail.web.visitor import Visitor, read_form
 
@@ -50,6 +51,9 @@ _ALIVE = (OrderState.PLACED, OrderState.PAID, OrderState.EXPIRED, OrderState.REF
 _QUICK = (OrderState.PLACED, OrderState.PAID)
 _BACK_WAIT_S = 2.0
 _PART = "parts/live.html"
+_DEPOSIT_PART = "parts/deposit_alone.html"
+_DRAWN = ("qr", "address")  # Ways to pay that show here what is to be scanned or paid to.
+_SHOWN = (ActionKind.QR, ActionKind.ADDRESS)
 _OURS = {"pay", "go", "key"}
 _PAY_SAYS = {
     PayStatus.METHOD_NOT_OFFERED: message("Choose one of these ways to pay."),
@@ -72,6 +76,7 @@ class Tracking:
         return [
             get("/orders/{serial:str}", name="web.order")(self.order),
             get("/orders/{serial:str}/live", name="web.live")(self.live),
+            get("/orders/{serial:str}/deposit", name="web.deposit")(self.deposit),
             get("/orders/{serial:str}/keys.txt", name="web.keys")(self.keys),
             get("/orders/{serial:str}/files/{number:str}", name="web.file")(self.file),
             post("/orders/{serial:str}/payments", name="web.pay")(self.pay),
@@ -158,6 +163,23 @@ class Tracking:
             return False
         known = await self._front.calls.attempts(view.id)
         return any(each.attempt.id == shown for each in known if _is_failed(each))
+
+    async def deposit(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Give anew what has come to an attempt's address, or nothing when it is the same."""
+        visitor = self._front.visitor(request)
+        id = read_serial(serial)
+        view = await self._read(visitor, id) if id is not None else None
+        if view is None:
+            return self._closed(request, visitor)
+        context = await self._context(request, view)
+        deposit, attempt = context["deposit"], context["attempt"]
+        is_same = request.query_params.get("seen", "") == arrival_of(deposit)
+        if deposit is None or is_same:
+            return Page(b"", status_code=204, headers={"cache-control": "no-store"})
+        poll = f"/orders/{view.serial}/deposit?pay={to_serial(attempt.id)}"
+        return self._front.page(
+            request, visitor, _DEPOSIT_PART, is_private=True, poll=poll, **context
+        )
 
     async def keys(self, request: Asked, serial: FromPath[str]) -> Page:
         """Give the keys as a text file."""
@@ -258,6 +280,7 @@ class Tracking:
         attempt: AttemptView | None = None
         action: PaymentAction | None = None
         failed: Attempt | None = None
+        deposit: DepositView | None = None
         door = ""
         if view.state is OrderState.PLACED:
             methods = await front.calls.methods(view.due_currency)
@@ -266,10 +289,12 @@ class Tracking:
             failed = known[-1].attempt if known and _is_failed(known[-1]) else None
         if attempt is not None:
             method = attempt.attempt.method
-            is_drawn = any(each.method == method and each.shows == "qr" for each in methods)
+            is_drawn = any(each.method == method and each.shows in _DRAWN for each in methods)
             door = f"/pay/{view.serial}/{to_serial(attempt.attempt.id)}"
             if is_drawn:
                 action = await self._present(request, attempt.attempt.id, view.serial)
+                if action.kind is ActionKind.ADDRESS:
+                    deposit = await front.calls.deposit(attempt.attempt.id)
         return {
             "order": view,
             "product": None
@@ -278,7 +303,8 @@ class Tracking:
             "way_back": await front.calls.way_back(view),
             "methods": fitting(methods, view.due_minor, view.due_minor, device_kind(request)),
             "attempt": attempt.attempt if attempt else None,
-            "action": action if action and action.kind is ActionKind.QR else None,
+            "action": action if action and action.kind in _SHOWN else None,
+            "deposit": deposit,
             "device": device_kind(request),
             "door": door,
             "failed": failed,
