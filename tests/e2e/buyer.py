@@ -14,6 +14,8 @@ WORDS = {
         "by page": "支付宝",
         "by code": "支付宝扫码",
         "by wechat": "微信支付",
+        "by card": "银行卡、Apple Pay 或 Google Pay",
+        "by paynow": "PayNow 扫码",
         "by wechat code": "微信扫码支付",
         "use": "使用此方式",
         "code": "此订单的支付二维码",
@@ -31,6 +33,8 @@ WORDS = {
         "by page": "Alipay",
         "by code": "Alipay, scan a code",
         "by wechat": "WeChat Pay",
+        "by card": "Card, Apple Pay or Google Pay",
+        "by paynow": "PayNow, scan a code",
         "by wechat code": "WeChat Pay, scan a code",
         "use": "Use this way",
         "code": "QR code to pay this order",
@@ -50,6 +54,7 @@ CASHIERS = {
     "by wechat": "**/epay/pay/**",
     "QQ钱包": "**/epay2/pay/**",
     "USDT": "**/epusdt/pay/**",
+    "by card": "**/stripe/c/pay/**",
 }
 
 

@@ -58,6 +58,7 @@ class _ProductRow(Record, frozen=True):
     description: str
     instructions: str
     variants: list[_VariantRow]
+    currency: str = CURRENCY
     keys: str = ""
     delivery: DeliveryKind = DeliveryKind.UNIQUE_KEY
     content: str = ""
@@ -101,7 +102,7 @@ def _product(row: _ProductRow) -> Product:
             id=VariantId(_id("variant", each.sku)),
             sku=each.sku,
             title=each.title,
-            prices_minor={CURRENCY: each.price},
+            prices_minor={row.currency: each.price},
             quantity_max=each.quantity_max,
             position=position,
         )
