@@ -39,7 +39,9 @@ def test_market_is_as_large_as_promised() -> None:
     assert (3, 4, 15) == (len(market.terms), len(market.shops), len(market.goods))
     assert 5 == len({product.category for product in products})
     assert set(DeliveryKind) == {product.delivery for product in products}
-    assert all(product.prices_minor["CNY"] > 0 for each in products for product in each.variants)
+    prices = [v.prices_minor for each in products for v in each.variants]
+    assert all(price > 0 for each in prices for price in each.values())
+    assert {"CNY", "SGD"} == {currency for each in prices for currency in each}
     assert all(len(product.description) > 40 and product.instructions for product in products)
 
 
