@@ -16,6 +16,7 @@ WORDS = {
         "by wechat": "微信支付",
         "by card": "银行卡、Apple Pay 或 Google Pay",
         "by paynow": "PayNow 扫码",
+        "by qq": "QQ钱包",
         "by wechat code": "微信扫码支付",
         "use": "使用此方式",
         "code": "此订单的支付二维码",
@@ -35,6 +36,7 @@ WORDS = {
         "by wechat": "WeChat Pay",
         "by card": "Card, Apple Pay or Google Pay",
         "by paynow": "PayNow, scan a code",
+        "by qq": "QQ Wallet",
         "by wechat code": "WeChat Pay, scan a code",
         "use": "Use this way",
         "code": "QR code to pay this order",
@@ -52,7 +54,7 @@ WORDS = {
 CASHIERS = {
     "by page": "**/alipay/cashier/**",
     "by wechat": "**/epay/pay/**",
-    "QQ钱包": "**/epay2/pay/**",
+    "by qq": "**/epay2/pay/**",
     "USDT": "**/epusdt/pay/**",
     "by card": "**/stripe/c/pay/**",
 }

@@ -35,7 +35,7 @@ async def test_the_second_version_of_a_protocol_sells_and_gives_back(visit, demo
     browser = await visit("en-US")
     buyer = await browser.enter()
     await buyer.open_product()
-    serial = await buyer.place("QQ钱包")
+    serial = await buyer.place("by qq")
     await buyer.confirm()
     key = await buyer.read_key()
     told = await _refund(demo, serial)
