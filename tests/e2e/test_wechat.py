@@ -1,4 +1,4 @@
-"""WeChat Pay in a real browser: a code on a desk, a page on a phone, and inside WeChat itself."""
+"""WeChat Pay in a real browser: a code on a desk, a page on a phone, inside WeChat and Alipay."""
 
 import asyncio
 import json
@@ -22,6 +22,7 @@ pytestmark = [
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 INSIDE = f"{PHONE} MicroMessenger/8.0.60"
+INSIDE_ALIPAY = f"{PHONE} AlipayClient/10.7.80"
 
 # What WeChat puts into pages that it opens: it hands what is to be paid to its own wallet.
 BRIDGE = """window.WeixinJSBridge = {
@@ -31,8 +32,8 @@ BRIDGE = """window.WeixinJSBridge = {
 };"""
 
 
-async def command(demo, *words: str) -> None:
-    """Do something at the command line, as an operator."""
+async def command(demo, *words: str) -> str:
+    """Do something at the command line, as an operator; give what is printed."""
     told = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "vendrail.app", "--home", str(demo.home), *words],
@@ -42,14 +43,20 @@ async def command(demo, *words: str) -> None:
         check=False,
     )
     assert 0 == told.returncode, told.stdout + told.stderr
+    return told.stdout
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def alone(demo) -> AsyncIterator[None]:
-    """No other account offers the way while the test runs."""
-    await command(demo, "channels", "disable", "epay", "--reason", "a test of another")
+    """Only Alipay and WeChat Pay are offered while the test runs."""
+    known = json.loads(await command(demo, "channels", "list", "--json"))
+    names = [each["name"] for each in known if each["is_active"]]
+    others = [name for name in names if name not in {"alipay", "wechat"}]
+    for name in others:
+        await command(demo, "channels", "disable", name, "--reason", "a test of another")
     yield
-    await command(demo, "channels", "enable", "epay", "--reason", "the test is over")
+    for name in others:
+        await command(demo, "channels", "enable", name, "--reason", "the test is over")
 
 
 async def test_a_code_is_scanned_paid_and_given_back(visit, demo):
@@ -122,4 +129,21 @@ async def test_inside_wechat_the_wallet_opens_over_the_page(visit, demo):
     assert KEY.fullmatch(key)
     assert ["getBrandWCPayRequest"] == [name for name, _ in handed]
     assert buyer.page.url.startswith(f"{buyer.site}/orders/")
+    assert [] == browser.complaints
+
+
+async def test_inside_alipay_its_own_page_is_offered(visit):
+    """Inside Alipay nothing of WeChat's is offered, and no code; Alipay's page sells the key."""
+    browser = await visit("zh-CN", user_agent=INSIDE_ALIPAY, is_mobile=True, has_touch=True)
+    buyer = await browser.enter()
+    await buyer.open_product()
+    offered = await buyer.page.locator("input[name=method]").evaluate_all(
+        "all => all.map(each => each.value)"
+    )
+    await buyer.place("by page")
+    await buyer.confirm()
+
+    assert "alipay" in offered
+    assert not {"alipay_qr", "wechat", "wechat_qr"} & set(offered)
+    assert KEY.fullmatch(await buyer.read_key())
     assert [] == browser.complaints

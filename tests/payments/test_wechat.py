@@ -500,6 +500,17 @@ async def test_a_payout_is_confirmed_by_its_payee(make_till, wechat, mode, name,
     assert ("REAL_NAME_CHECK_FAIL" if end == "failed" else "") == found.problem
 
 
+async def test_a_payout_is_refused_for_good_at_the_first_telling_alone(till):
+    """A wrong payee is a no; told again, it leaves open what the first telling did."""
+    payee = Payee("openid", "oSomebodyElse")
+    ask = PayoutAsk("with-hyphen", payee, 500, "CNY", "货款")
+    first = await CHANNEL.pay_out(ask, till.account, till.now)
+    again = await CHANNEL.pay_out(replace(ask, tries=1), till.account, till.now)
+
+    assert (PayoutOutcome.FAILED, PayoutOutcome.UNKNOWN) == (first.outcome, again.outcome)
+    assert "PARAM_ERROR" in first.problem
+
+
 async def test_a_payout_is_cancelled_until_it_is_confirmed(till):
     """Cancelling is under way, at most; the query says that it is over, and nothing moved."""
     payee = Payee("openid", f"o{till.values['appid'][2:8]}-payee")

@@ -39,7 +39,7 @@ _STATES = {
     "FAIL": PayoutOutcome.FAILED,
     "CANCELLED": PayoutOutcome.FAILED,
 }
-# Refused, and nothing moved; every other refusal leaves open what an earlier telling did.
+# Refused at the first telling, and nothing moved; later ones leave open what an earlier one did.
 _REFUSED = frozenset({"PARAM_ERROR", "INVALID_REQUEST", "NOT_ENOUGH"})
 
 
@@ -53,11 +53,11 @@ def read_bill_link(reply: Reply, day: date, now: datetime) -> tuple[str, str] | 
             problem = f"hash_type {reply.text('hash_type')!r}"
             return StatementAnswer(StatementOutcome.UNKNOWN, problem=problem)
         return reply.text("download_url"), reply.text("hash_value").lower()
-    if reply.code == "NO_STATEMENT_EXIST":
-        return StatementAnswer(StatementOutcome.NONE, problem=reply.problem)
     is_over = day < now.astimezone(SHANGHAI).date()
     if reply.code == "STATEMENT_CREATING" or not is_over:
         return StatementAnswer(StatementOutcome.NOT_READY, problem=reply.problem)
+    if reply.code == "NO_STATEMENT_EXIST":
+        return StatementAnswer(StatementOutcome.NONE, problem=reply.problem)
     return StatementAnswer(StatementOutcome.UNKNOWN, problem=reply.problem)
 
 
@@ -123,7 +123,8 @@ def transfer(ask: PayoutAsk, settings: WechatSettings, key: RSAPublicKey) -> dic
 def read_transfer(reply: Reply, ask: PayoutAsk) -> PayoutAnswer:
     """Turn a verified reply to a transfer into what it means."""
     if not reply.is_good:
-        outcome = PayoutOutcome.FAILED if reply.code in _REFUSED else PayoutOutcome.UNKNOWN
+        is_final = reply.code in _REFUSED and ask.tries == 0
+        outcome = PayoutOutcome.FAILED if is_final else PayoutOutcome.UNKNOWN
         return PayoutAnswer(outcome, problem=reply.problem)
     return _read_state(reply, ask)
 
