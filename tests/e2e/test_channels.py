@@ -7,7 +7,7 @@ import time
 
 import pytest
 from tests.demo.conftest import clean_environment
-from tests.e2e.buyer import KEY
+from tests.e2e.buyer import CASHIERS, KEY
 
 pytestmark = [
     pytest.mark.browser,
@@ -64,3 +64,36 @@ async def test_coins_sell_a_key(visit):
     assert KEY.fullmatch(key)
     assert buyer.page.url.startswith(f"{buyer.site}/orders/{serial}")
     assert [] == browser.complaints
+
+
+async def test_five_ways_begun_and_two_of_them_paid_deliver_once_and_refund_once(visit):
+    """A buyer who changes the mind four times and pays two abandoned ways has one key, one bill."""
+    browser = await visit("zh-CN")
+    first = await browser.enter()
+    await first.open_product()
+    serial = await first.place("by page")
+    cashier = first.page.url
+    tabs = {}
+    for way in ("by wechat", "by qq", "USDT", "by code"):
+        tab = tabs[way] = await browser.enter()
+        await tab.page.goto(f"{tab.site}/orders/{serial}")
+        await tab.choose(way)
+        await tab.tap("use")
+        if way in CASHIERS:
+            await tab.page.wait_for_url(CASHIERS[way])
+        else:
+            await tab.page.get_by_role("img", name=tab.words["code"]).wait_for()
+    await tabs["by qq"].confirm()
+    key = await tabs["by qq"].read_key()
+    await first.confirm()
+    await first.page.goto(cashier)
+    due = time.monotonic() + 30
+    while not await first.page.get_by_text("已全额退款").count():
+        assert time.monotonic() < due, await first.page.inner_text("main")
+        await first.page.wait_for_timeout(250)
+        await first.page.reload()
+    waiting = tabs["by code"]
+    await waiting.page.reload()
+
+    assert key == await waiting.read_key()
+    assert 1 == await waiting.keys.count()
