@@ -25,6 +25,7 @@ from vendrail.kernel.ids import derive, new_id
 from vendrail.payments.channels.base import (
     Account,
     Ask,
+    Blame,
     CallbackFacts,
     CallbackKind,
     CallbackRefusal,
@@ -38,6 +39,7 @@ from vendrail.payments.channels.base import (
     SettingProblem,
     StatementKind,
     StatementOutcome,
+    blame_of,
     check_settings,
     registry,
 )
@@ -601,6 +603,93 @@ async def test_yesterdays_report_has_its_rows_by_name(opened, stripe, clock):
     assert ask.out_trade_no in rows[1]
     assert rows[2].endswith(f"R{ask.out_trade_no}")
     assert ("text/csv", f"stripe-trade-{today}.csv") == (told.media_type, told.name)
+
+
+# Saved cards.
+
+
+async def saved_card(opened, stripe, number: str) -> tuple[str, str]:
+    """Let a new customer pay a page with a card that is to be remembered; give both names."""
+    _registered, account = opened
+    channel = StripeChannel()
+    buyer = new_id(NOW).hex
+    customer = await channel.open_customer(buyer, account, NOW)
+    assert customer == await channel.open_customer(buyer, account, NOW)
+    assert [] == await channel.list_saved(customer, account, NOW)
+    ask = live("card", customer=customer)
+    (shown,) = await channel.present([ask], account, NOW)
+    fields = {"way": "card", "number": number, "expiry": "12/30", "cvc": "123"}
+    way = await asyncio.to_thread(stripe.tap, shown.action.url, **fields)
+    if "/3ds/" in way:
+        await asyncio.to_thread(stripe.tap, way, verdict="yes")
+    (saved,) = await channel.list_saved(customer, account, NOW)
+    assert (f"visa •••• {number[-4:]}", "2030-12") == (saved.label, saved.expires)
+    return customer, saved.reference
+
+
+async def test_b3_a_saved_card_pays_once_and_nobody_is_there(opened, stripe):
+    """B3: one call pays; told again, also after a lost answer, it pays nothing more."""
+    registered, account = opened
+    channel = StripeChannel()
+    customer, saved = await saved_card(opened, stripe, "4242424242424242")
+    ask = live("card", customer=customer)
+    stripe.fault("gateway_down", match={"method": "intents.create"}, params={"is_after": True})
+
+    lost = await channel.pay_saved(ask, saved, account, NOW)
+    paid = await channel.pay_saved(ask, saved, account, NOW)
+    again = await channel.pay_saved(ask, saved, account, NOW)
+    assert ["unknown", "paid", "paid"] == [each.outcome for each in (lost, paid, again)]
+    assert paid == again
+    answer = await channel.query(replace(ask, reference=paid.reference), account, NOW)
+    assert (QueryOutcome.PAID, 1_230) == (answer.outcome, answer.amount_minor)
+    known = stripe.known(registered["account"], ask.out_trade_no)
+    assert 1 == len(known["payment_intents"])
+
+
+async def test_a_bank_that_wants_to_see_the_buyer_is_shown_them(opened, stripe):
+    """Authentication required: the buyer is led to the bank, and the same payment is then paid."""
+    _, account = opened
+    channel = StripeChannel()
+    customer, saved = await saved_card(opened, stripe, "4000002760003184")
+    ask = live("card", customer=customer)
+
+    needed = await channel.pay_saved(ask, saved, account, NOW)
+    assert needed == await channel.pay_saved(ask, saved, account, NOW)
+    assert ("buyer_needed", "redirect") == (needed.outcome, needed.action.kind)
+    named = replace(ask, reference=needed.reference)
+    before = await channel.query(named, account, NOW)
+    back = await asyncio.to_thread(stripe.tap, needed.action.url, verdict="yes")
+    after = await channel.query(named, account, NOW)
+    assert [QueryOutcome.UNPAID, QueryOutcome.PAID] == [before.outcome, after.outcome]
+    assert ask.return_url == back
+
+
+async def test_a_saved_card_that_is_declined_or_forgotten_takes_nothing(opened, stripe):
+    """A decline is one, with its code; a card that was forgotten pays for nobody."""
+    registered, account = opened
+    channel = StripeChannel()
+    customer, saved = await saved_card(opened, stripe, "4242424242424242")
+    stranger = await channel.open_customer(new_id(NOW).hex, account, NOW)
+    wrong = live("card", customer=stranger)
+    refused = await channel.pay_saved(wrong, saved, account, NOW)
+    assert await channel.forget_saved(saved, account, NOW)
+    assert await channel.forget_saved(saved, account, NOW)
+    ask = live("card", customer=customer)
+    forgotten = await channel.pay_saved(ask, saved, account, NOW)
+
+    assert ["declined", "declined"] == [refused.outcome, forgotten.outcome]
+    assert [] == await channel.list_saved(customer, account, NOW)
+    for each in (wrong, ask):
+        known = stripe.known(registered["account"], each.out_trade_no)
+        assert {"succeeded"}.isdisjoint(x["status"] for x in known["payment_intents"])
+
+
+def test_declines_are_the_buyers_and_trouble_is_the_channels():
+    """What the buyer's bank says counts against nobody's channel; what the provider lacks does."""
+    channel = registry()["stripe"]
+
+    assert Blame.BUYER is blame_of(channel, "insufficient_funds")
+    assert Blame.CHANNEL is blame_of(channel, "processing_error")
 
 
 # In the service.

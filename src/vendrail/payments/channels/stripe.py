@@ -16,6 +16,7 @@ from vendrail.kernel.money import EXPONENTS
 from vendrail.payments.channels.base import (
     Account,
     Ask,
+    Blame,
     CallbackFacts,
     CallbackRefusal,
     CloseOutcome,
@@ -68,6 +69,7 @@ from vendrail.payments.channels.stripe_messages import (
     session,
     text_of,
 )
+from vendrail.payments.channels.stripe_saving import BLAMES, StripeSaving
 
 API_URL = "https://api.stripe.com"
 FILES_URL = "https://files.stripe.com"
@@ -109,7 +111,7 @@ def _split(value: str) -> list[str]:
     return [part for part in re.split(r"[\s,]+", value) if part]
 
 
-class StripeChannel:
+class StripeChannel(StripeSaving):
     """An account at Stripe."""
 
     kind = "stripe"
@@ -117,6 +119,7 @@ class StripeChannel:
     currencies: Sequence[str] = tuple(sorted(EXPONENTS))
     expires_max = timedelta(hours=23)  # A page lives a day at most, from when it is opened.
     payee_kinds: Sequence[str] = (PAYEE_KIND,)
+    blames: Mapping[str, Blame] = BLAMES
     settings_table: Sequence[Setting] = (
         Setting("secret_key", "Secret key", "The account's secret key, or a restricted one.",
                 {"zh-Hans": ("密钥（Secret key）",

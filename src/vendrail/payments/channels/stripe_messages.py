@@ -127,6 +127,9 @@ def session(ask: Ask) -> dict[str, Any]:
     }
     if name == "wechat_pay":
         asked["payment_method_options"] = {name: {"client": "web"}}
+    if ask.customer and name == "card":
+        asked["customer"] = ask.customer
+        asked["payment_intent_data"]["setup_future_usage"] = "off_session"
     return asked
 
 
