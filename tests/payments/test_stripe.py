@@ -32,11 +32,13 @@ from vendrail.payments.channels.base import (
     Doubt,
     Payee,
     PayoutAsk,
+    PayoutChannel,
     PayoutOutcome,
     QueryOutcome,
     RefundAsk,
     RefundOutcome,
     SettingProblem,
+    StatementChannel,
     StatementKind,
     StatementOutcome,
     blame_of,
@@ -44,6 +46,7 @@ from vendrail.payments.channels.base import (
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.channels.saving import SavingChannel
 from vendrail.payments.channels.stripe import StripeChannel
 from vendrail.payments.channels.stripe_line import client_of
 from vendrail.payments.channels.stripe_messages import (
@@ -682,6 +685,14 @@ async def test_a_saved_card_that_is_declined_or_forgotten_takes_nothing(opened, 
     for each in (wrong, ask):
         known = stripe.known(registered["account"], each.out_trade_no)
         assert {"succeeded"}.isdisjoint(x["status"] for x in known["payment_intents"])
+
+
+def test_the_channel_can_do_what_only_some_can():
+    """Stripe's channel writes statements, pays out, and has cards remembered."""
+    channel = registry()["stripe"]
+
+    for kind in (StatementChannel, PayoutChannel, SavingChannel):
+        assert isinstance(channel, kind)
 
 
 def test_declines_are_the_buyers_and_trouble_is_the_channels():

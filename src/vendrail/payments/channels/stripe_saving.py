@@ -8,15 +8,9 @@ from typing import Any
 import stripe
 
 from vendrail.api.payments import ActionKind, PaymentAction
-from vendrail.payments.channels.base import (
-    Account,
-    Ask,
-    Blame,
-    SavedAnswer,
-    SavedMethod,
-    SavedOutcome,
-)
+from vendrail.payments.channels.base import Account, Ask, Blame
 from vendrail.payments.channels.line import ProviderAway
+from vendrail.payments.channels.saving import SavedAnswer, SavedMethod, SavedOutcome
 from vendrail.payments.channels.stripe_line import client_of, fields_of, problem_of
 from vendrail.payments.channels.stripe_messages import (
     NUMBER,
