@@ -23,9 +23,15 @@ assets: setup ## Build the style sheet and scripts of the pages.
 demo: assets ## Start everything on 127.0.0.1:8000. ARGS="--fresh" begins again.
 	@exec $(BIN)/vendrail demo $(ARGS)
 
+# Whole servers and browsers want the machine for themselves; the others share it.
+APART := tests/demo tests/e2e tests/sim
+
 test: assets ## Run all tests, browser included. ARGS="-k name" picks some.
 	@scripts/test-needs
-	$(BIN)/pytest $(ARGS)
+	@if [ -n "$(ARGS)" ]; then exec $(BIN)/pytest $(ARGS); fi; status=0; \
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile $(APART:%=--ignore=%) || status=1; \
+	$(BIN)/pytest $(APART) || status=1; \
+	exit $$status
 
 check: setup ## Lint, format check, types, import contracts.
 	$(BIN)/ruff check
