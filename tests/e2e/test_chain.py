@@ -22,6 +22,7 @@ from tests.e2e.test_market import (
     take_office,
     write,
 )
+from tests.e2e.walk import AT_REST, AXE, GRAVE
 
 from vendrail.payments.channels.evm_addresses import checked
 
@@ -114,6 +115,15 @@ async def make_shop(operator, merchant, demo) -> None:
     await put_on_sale(page)
 
 
+async def grave(page) -> list[str]:
+    """Look for what keeps somebody from reading a page: by axe, and by its width."""
+    await page.evaluate(AT_REST)
+    await page.evaluate(AXE.read_text("utf-8"))
+    found = await page.evaluate(GRAVE)
+    is_wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return [*found, *(["wider than its screen"] if is_wide else [])]
+
+
 def sign(transactions: list[dict]) -> list[str]:
     """Sign a plan as its owner does, with a wallet that knows nothing of our code."""
     return peer(
@@ -150,9 +160,11 @@ async def test_a_key_is_sold_and_given_back_on_a_chain(visit, demo, chain, tmp_p
     await asyncio.to_thread(chain.pay, token, address, 4 * DOLLAR, payer)
     await page.get_by_text("4.00 of 10.00 USDT has come.").wait_for()
     assert "6.00" == await page.locator("#deposit-amount").inner_text()
+    assert [] == await grave(page)
     await asyncio.to_thread(chain.pay, token, address, 6 * DOLLAR, payer)
     await page.get_by_text("10.00 USDT has come. It counts once it is final.").wait_for()
     await page.get_by_text("1 of 4 blocks").wait_for()
+    assert [] == await grave(page)
     assert 0 == await buyer.keys.count()
     await asyncio.to_thread(chain.mine, 3)
     key = await buyer.read_key()
