@@ -377,7 +377,7 @@ async def test_inside_a_wallet_its_own_ways_are_offered(shop, epay):
 
 
 async def test_a_way_that_two_accounts_offer_is_shown_once(shop, epay):
-    """Buyers choose a way to pay, not an account; it goes over the first that offers it."""
+    """Buyers choose a way to pay, not an account; it goes over one that offers it."""
     second = epay_channel(epay.register(), epay.url)
     assert ["created"] == await shop.payments.put_channels([second])
     attempt = shop.attempt()
@@ -386,7 +386,8 @@ async def test_a_way_that_two_accounts_offer_is_shown_once(shop, epay):
     assert ["alipay", "alipay_qr", "wechat", "wechat_qr"] == [each.method for each in methods]
     assert ["opened"] == await shop.payments.open_attempts([attempt])
     ((view,),) = await shop.payments.read_attempts([attempt.order])
-    assert methods[0].channel == view.attempt.channel == shop.channel.id
+    assert methods[0].channel == shop.channel.id
+    assert view.attempt.channel in {shop.channel.id, second.id}
 
 
 async def test_reading_gives_one_list_for_each_order(any_shop):

@@ -52,6 +52,11 @@ COMMANDS = (
     Row("epay-keys", "epay_keys", "Numbers and keys for card sites that charge by Epay."),
     Row("channels", "channels", "Accounts with payment providers."),
     Row("chains", "chains", "Money on chains: what is held, and what is signed offline."),
+    Row(
+        "routing",
+        "routing",
+        "Over which channels payments go, and what another choice would have brought.",
+    ),
     Row("vault", "vault", "The keys that seal everything else."),
     Row("config", "config", "Every setting: value, where it came from, what it does."),
     Row("bench", "bench", "Measure speed on a database of its own."),

@@ -68,6 +68,8 @@ class Accounts:
         self._lines = lines
         self._open: dict[UUID, OpenAccount] = {}
         self._read_at: datetime | None = None
+        self._offers: dict[str, list[Method]] = {}
+        self._offers_of: object = None
         self._wakeups = wakeups
         self._changed = wakeups.subscribe(_TOPIC)
 
@@ -186,6 +188,17 @@ class Accounts:
             }
             listed.append(replace(account, settings=shown))
         return listed
+
+    async def offers(self) -> dict[str, list[Method]]:
+        """Give what active accounts offer, by method, in the order of their names."""
+        accounts = await self.all()
+        if self._offers_of is not accounts:
+            offers: dict[str, list[Method]] = {}
+            for account in accounts.values():
+                for method in self.methods_of(account):
+                    offers.setdefault(method.method, []).append(method)
+            self._offers, self._offers_of = offers, accounts
+        return self._offers
 
     async def methods(self, currency: str) -> list[Method]:
         """List the ways to pay that active accounts offer in a currency.

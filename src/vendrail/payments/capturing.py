@@ -4,7 +4,7 @@ One transaction a batch writes what the provider sent, the captures that are new
 tell of them; only after its commit does anybody hear success.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,11 +33,17 @@ from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.arriving import Incoming, Letter, claim_of, inbox_row, incoming_of, judge
 from vendrail.payments.attempts import read_out_trade_no
-from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
+from vendrail.payments.channels.base import (
+    CallbackFacts,
+    CallbackKind,
+    CallbackRefusal,
+)
 from vendrail.payments.channels.keys import KeyedChannel
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Asked
+from vendrail.payments.failing import insert_failures
+from vendrail.payments.learning import Learning
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts, base, captures, claims, desk
 from vendrail.payments.store.base import Row, Store, Transaction, plain_first
@@ -60,6 +66,8 @@ class _Told(NamedTuple):
 
     captures: Sequence[Capture] = ()
     is_waiting: bool = False
+    countries: Mapping[UUID, str] = {}  # Of their attempts, where they are known.
+    failed: Sequence[Asked] = ()  # By the channel's own fault.
 
 
 class Capturing:
@@ -74,8 +82,10 @@ class Capturing:
         wakeups: Wakeups,
         settings: PaymentsSettings,
         counts: Counts,
+        learning: Learning,
     ) -> None:
         self._counts = counts
+        self._learning = learning
         self._store = store
         self._accounts = accounts
         self._lines = lines
@@ -119,7 +129,7 @@ class Capturing:
             inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
             taken: list[Incoming] = []
             claimed: list[tuple[UUID, UUID, str, str]] = []
-            failed: dict[UUID, str] = {}
+            failed: dict[UUID, tuple[Letter, Asked]] = {}
             outcomes = []
             for letter in letters:
                 found = asked.get(letter.number) if letter.number else None
@@ -131,12 +141,11 @@ class Capturing:
                 elif not outcome and letter.facts.kind is CallbackKind.CLAIMED:
                     claimed.append((inbox[-1][0], *claim_of(letter)))
                 elif not outcome and found and letter.facts.kind is CallbackKind.FAILED:
-                    failed[found.id] = letter.facts.problem or "failed"
+                    failed[found.id] = (letter, found)
             count = await captures.insert_inbox(tx, inbox, now)
             if claimed:
                 await claims.insert_claims(tx, claimed, now)
-            if failed:
-                await attempts.insert_failures(tx, sorted(failed.items()), now)
+            blamed = await insert_failures(tx, failed, now) if failed else ()
             told = _Told(is_waiting=bool(claimed))
             if taken:
                 written = [judge(money, asked, now) for money in taken]
@@ -144,6 +153,7 @@ class Capturing:
                 fresh = await _insert(tx, taken, written, is_plain=is_new)
                 told = await self._tell(tx, taken, written, fresh, [], now)
                 told = told._replace(is_waiting=told.is_waiting or bool(claimed))
+            told = told._replace(countries=_countries(asked), failed=blamed)
         return outcomes, told
 
     async def _read(
@@ -262,6 +272,7 @@ class Capturing:
             if not all(fresh):
                 late = await self._compare(tx, incoming, written, statuses, now)
             told = await self._tell(tx, incoming, written, fresh, late, now)
+            told = told._replace(countries=_countries(asked))
         return statuses, told
 
     async def _tell(
@@ -326,7 +337,10 @@ class Capturing:
 
     def _after(self, told: _Told) -> None:
         """Wake who waits, and count: the commit is through."""
+        for each in told.failed:
+            self._learning.note_failure(each.channel, each.method, each.country, each.amount_minor)
         if told.captures:
+            self._learning.note_captures(told.captures, told.countries)
             self._counts.captures(told.captures)
             self._wakeups.wake(TOPIC)
         if told.is_waiting:
@@ -405,6 +419,10 @@ async def _insert(
         fresh.append(capture.id in left)
         left.discard(capture.id)
     return fresh
+
+
+def _countries(asked: Mapping[tuple[UUID, int], Asked]) -> dict[UUID, str]:
+    return {each.id: each.country for each in asked.values() if each.country}
 
 
 def _span(name: str, asked: Iterable[Asked]) -> Scope:

@@ -1,6 +1,6 @@
 """What may happen to attempts, captures and refunds, and why not. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -10,7 +10,6 @@ from vendrail.api.payments import (
     AttemptState,
     AttemptStatus,
     CaptureFit,
-    ChannelId,
     CloseStatus,
     Method,
     RefundStatus,
@@ -50,6 +49,7 @@ class Asked(NamedTuple):
     amount_minor: int
     currency: str
     trace_id: str
+    country: str
 
 
 class Standing(Record, frozen=True):
@@ -66,6 +66,8 @@ class Standing(Record, frozen=True):
     is_captured: bool  # By money that fits.
     is_waiting: bool  # Money is claimed, and the provider is being asked.
     failure: str = ""  # Why the provider says it failed.
+    is_unseen: bool = False  # Presented, but no way to pay was made: nobody can have paid it.
+    is_named: bool = False  # Whoever opened it named its channel.
 
     @property
     def state(self) -> AttemptState:
@@ -85,28 +87,20 @@ def ask_again_in(tries: int) -> timedelta:
 # Opening.
 
 
-def attempt(
-    new: Attempt, offers: Mapping[str, Sequence[Method]]
-) -> tuple[AttemptStatus, ChannelId | None]:
-    """Say whether an attempt may be opened, and over which channel."""
+def attempt(new: Attempt, offered: Sequence[Method]) -> AttemptStatus:
+    """Say whether an attempt may be opened over any of the accounts that offer its method."""
     if not 1 <= new.number <= NUMBER_MAX:
         raise Malformed(f"Attempts of one order are numbered 1 to {NUMBER_MAX}.")
-    offered = [
-        offer
-        for offer in offers.get(new.method, ())
-        if new.channel is None or offer.channel == new.channel
-    ]
     if not offered:
-        return AttemptStatus.METHOD_NOT_OFFERED, None
+        return AttemptStatus.METHOD_NOT_OFFERED
     offered = [offer for offer in offered if new.currency in offer.currencies]
     if not offered:
-        return AttemptStatus.CURRENCY_NOT_OFFERED, None
+        return AttemptStatus.CURRENCY_NOT_OFFERED
     if new.amount_minor <= 0:
-        return AttemptStatus.AMOUNT_NOT_POSITIVE, None
-    offered = [offer for offer in offered if offer.takes(new.amount_minor)]
-    if not offered:
-        return AttemptStatus.AMOUNT_NOT_OFFERED, None
-    return AttemptStatus.OPENED, offered[0].channel
+        return AttemptStatus.AMOUNT_NOT_POSITIVE
+    if not any(offer.takes(new.amount_minor) for offer in offered):
+        return AttemptStatus.AMOUNT_NOT_OFFERED
+    return AttemptStatus.OPENED
 
 
 def is_same_attempt(new: Attempt, known: Attempt) -> bool:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 from vendrail.api.payments import ChannelId, ChannelProbe, ProbeStatus
 from vendrail.kernel.clock import Clock
@@ -44,9 +45,22 @@ class Probing:
 
         return list(await asyncio.gather(*map(one, ids)))
 
-    async def _ask(self, account: OpenAccount) -> ChannelProbe:
+    async def try_again(self, ids: Sequence[UUID]) -> None:
+        """Ask providers that are left alone, over their own lines: an answer brings them back.
+
+        So no buyer is sent there to find out.
+        """
+        usable = await self._accounts.all()
+        waiting = [usable[id] for id in ids if id in usable and usable[id].row.is_active]
+        able = [each for each in waiting if each.account.line.breaker.is_admitting]
         now = self._clock.now()
-        ask = Ask(
+        await asyncio.gather(
+            *(each.channel.query(self._unknown(each, now), each.account, now) for each in able)
+        )
+
+    def _unknown(self, account: OpenAccount, now: datetime) -> Ask:
+        """Give a question about a payment that nobody has made."""
+        return Ask(
             out_trade_no=out_trade_no(new_id(now), 1),
             method=account.offers[0].method if account.offers else "",
             amount_minor=1,
@@ -55,6 +69,10 @@ class Probing:
             opened_at=now,
             expires_at=now + timedelta(minutes=5),
         )
+
+    async def _ask(self, account: OpenAccount) -> ChannelProbe:
+        now = self._clock.now()
+        ask = self._unknown(account, now)
         line = self._lines.line_for_once()
         begun = perf_counter()
         answer = await account.channel.query(ask, replace(account.account, line=line), now)

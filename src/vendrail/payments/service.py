@@ -21,13 +21,22 @@ from vendrail.api.payments import (
     ChannelId,
     ChannelKind,
     ChannelProbe,
+    ChannelStanding,
     ChannelStatus,
+    ChannelTerms,
     CloseStatus,
     Method,
+    OfferQuestion,
     PaymentAction,
     PresentRequest,
     Refund,
     RefundStatus,
+    Route,
+    RoutingRule,
+    RuleId,
+    RuleStatus,
+    SegmentView,
+    TermsStatus,
     UnmatchedQuery,
     UnmatchedStatus,
     UnmatchedVerdict,
@@ -55,10 +64,14 @@ from vendrail.payments.counts import Counts
 from vendrail.payments.deposits import Deposits
 from vendrail.payments.desk import Desk
 from vendrail.payments.health import Health
+from vendrail.payments.learning import Learning
 from vendrail.payments.presenting import Presenting
 from vendrail.payments.probing import Probing
 from vendrail.payments.refunding import Refunding
+from vendrail.payments.ruling import Ruling
 from vendrail.payments.settings import PaymentsSettings
+from vendrail.payments.showing import Showing
+from vendrail.payments.steering import Steering
 from vendrail.payments.store import base
 from vendrail.payments.store.base import Store, assert_no_transaction
 from vendrail.payments.watching import Watching
@@ -84,15 +97,27 @@ class PaymentsService:
         self._health = Health(store, self._accounts, self._lines, clock)
         self._probing = Probing(self._accounts, self._lines, clock)
         counts = Counts(metrics)
+        self._learning = learning = Learning(store, clock)
+        self._steering = steering = Steering(store, learning, self._lines, clock, wakeups)
+        self._ruling = Ruling(store, learning, steering, clock, wakeups)
         self._capturing = Capturing(
-            store, self._accounts, self._lines, clock, wakeups, settings, counts
+            store, self._accounts, self._lines, clock, wakeups, settings, counts, learning
         )
         self._watching = Watching(store, self._accounts, self._capturing, clock)
         self._deposits = Deposits(store, self._accounts, self._watching, clock)
-        self._presenting = Presenting(
-            store, self._accounts, clock, settings, counts, self._deposits
-        )
         self._asking = Asking(store, self._accounts, self._capturing, clock, counts, self._deposits)
+        showing = Showing(
+            store,
+            self._accounts,
+            clock,
+            settings,
+            counts,
+            learning,
+            steering,
+            self._asking,
+            self._deposits,
+        )
+        self._presenting = Presenting(store, self._accounts, clock, steering, showing)
         self._refunding = Refunding(store, self._accounts, clock, wakeups, counts, self._deposits)
         self._claiming = Claiming(store, self._accounts, self._capturing, clock, counts)
         self._desk = Desk(store, self._accounts, clock, wakeups, counts)
@@ -130,6 +155,46 @@ class PaymentsService:
     async def list_methods(self, currency: str) -> list[Method]:
         """List the ways to pay that are offered now in a currency, in the order of preference."""
         return await self._accounts.methods(currency)
+
+    # Routing.
+
+    async def offer_methods(self, questions: Sequence[OfferQuestion]) -> list[list[Method]]:
+        """List the ways to pay for each, the likeliest first: each once, none that cannot be."""
+        await self._steering.refresh()
+        offers = await self._accounts.offers()
+        return [self._steering.offer(question, offers) for question in questions]
+
+    async def put_terms(self, terms: Sequence[ChannelTerms]) -> list[TermsStatus]:
+        """Write what channels cost and may take, whole."""
+        return await self._ruling.put_terms(terms)
+
+    async def list_terms(self) -> list[ChannelTerms]:
+        """List the terms of every channel, those nobody has written too."""
+        return await self._ruling.list_terms()
+
+    async def put_rules(self, rules: Sequence[RoutingRule]) -> list[RuleStatus]:
+        """Write rules; one that is there never changes."""
+        return await self._ruling.put_rules(rules)
+
+    async def drop_rules(self, rules: Sequence[RuleId]) -> list[bool]:
+        """Take rules back; false: there was none."""
+        return await self._ruling.drop_rules(rules)
+
+    async def list_rules(self) -> list[RoutingRule]:
+        """List the rules, oldest first."""
+        return await self._ruling.list_rules()
+
+    async def list_segments(self, channels: Sequence[ChannelId]) -> list[list[SegmentView]]:
+        """Say what is known of each channel's payments, the widest segment first."""
+        return await self._ruling.list_segments(channels)
+
+    async def read_standings(self, channels: Sequence[ChannelId]) -> list[ChannelStanding | None]:
+        """Say how channels stand in the choice now."""
+        return await self._ruling.read_standings(channels)
+
+    async def read_routes(self, attempts: Sequence[UUID]) -> list[Route | None]:
+        """Read why attempts went over their channels; None: there is no such attempt."""
+        return await self._ruling.read_routes(attempts)
 
     # Attempts.
 
@@ -234,7 +299,11 @@ class PaymentsService:
         return await self._refunding.ask_due()
 
     async def note_health(self) -> bool:
-        """Write how providers have answered this process since the last time."""
+        """Write how providers and payments did here since the last time; ask who is away."""
+        await self._steering.refresh()
+        away = {id for id, line in self._lines.all().items() if line.breaker.is_open}
+        await self._probing.try_again(sorted(away | self._steering.away))
+        await self._learning.write()
         return await self._health.note()
 
     async def forget_callbacks(self) -> bool:

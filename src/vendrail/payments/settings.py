@@ -23,6 +23,10 @@ class PaymentsSettings(Record, frozen=True):
     breaker_pause_s: Annotated[
         float, Help("The first such pause; it doubles up to a minute while failures go on.")
     ] = 5.0
+    opening_budget_s: Annotated[
+        float,
+        Help("How long a buyer's click may take to open a payment where several channels can."),
+    ] = 3.0
     signing_threads: Annotated[int, Help("Threads that sign and verify beside the event loop.")] = 2
     callback_bytes_max: Annotated[int, Help("The largest callback that is read.")] = 65_536
     inbox_days: Annotated[int, Help("How many days raw callbacks are kept as evidence.")] = 180

@@ -36,6 +36,22 @@ from vendrail.api.payments.deposits import (
     SignedTransaction,
     TransactionPlan,
 )
+from vendrail.api.payments.routing import (
+    ChannelStanding,
+    ChannelTerms,
+    OfferQuestion,
+    Route,
+    RouteFate,
+    RouteOption,
+    RouteReason,
+    Routing,
+    RoutingRule,
+    RuleEffect,
+    RuleId,
+    RuleStatus,
+    SegmentView,
+    TermsStatus,
+)
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
 
@@ -59,6 +75,7 @@ class Attempt(Record, frozen=True):
     channel: ChannelId | None = None  # None: payments chooses one that offers the method.
     return_url: str = ""
     trace_id: str = ""
+    country: str = ""  # The buyer's, where it is known: CN.
 
 
 class AttemptStatus(StrEnum):
@@ -267,7 +284,7 @@ class UnmatchedStatus(StrEnum):
     PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 
 
-class Payments(Protocol):
+class Payments(Routing, Protocol):
     """Attempts, captures and refunds, in batches."""
 
     async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:
@@ -378,56 +395,16 @@ class Payments(Protocol):
 
 
 __all__ = [
-    "ActionKind",
-    "Arrival",
-    "Attempt",
-    "AttemptId",
-    "AttemptState",
-    "AttemptStatus",
-    "AttemptView",
-    "Callback",
-    "CallbackAnswer",
-    "Capture",
-    "CaptureFit",
-    "CaptureId",
-    "CaptureReport",
-    "CaptureSource",
-    "CaptureStatus",
-    "ChannelAccount",
-    "ChannelCheck",
-    "ChannelHealth",
-    "ChannelId",
-    "ChannelKind",
-    "ChannelProbe",
-    "ChannelStatus",
-    "CloseStatus",
-    "DepositView",
-    "Device",
-    "Holding",
-    "HoldingsPage",
-    "HoldingsQuery",
-    "Method",
-    "PaymentAction",
-    "PaymentCaptured",
-    "PaymentEvent",
-    "Payments",
-    "PlanKind",
-    "PlanRequest",
-    "PlanStatus",
-    "PlannedTransaction",
-    "PresentRequest",
-    "ProbeStatus",
-    "PublishStatus",
-    "Published",
-    "Refund",
-    "RefundId",
-    "RefundSettled",
-    "RefundStatus",
-    "SettingView",
-    "SignedTransaction",
-    "TransactionPlan",
-    "UnmatchedRefunded",
-    "UnmatchedStatus",
-    "UnmatchedVerdict",
-    "fitting",
-]
+    "ActionKind", "Arrival", "Attempt", "AttemptId", "AttemptState", "AttemptStatus",
+    "AttemptView", "Callback", "CallbackAnswer", "Capture", "CaptureFit", "CaptureId",
+    "CaptureReport", "CaptureSource", "CaptureStatus", "ChannelAccount", "ChannelCheck",
+    "ChannelHealth", "ChannelId", "ChannelKind", "ChannelProbe", "ChannelStanding",
+    "ChannelStatus", "ChannelTerms", "CloseStatus", "DepositView", "Device", "Holding",
+    "HoldingsPage", "HoldingsQuery", "Method", "OfferQuestion", "PaymentAction",
+    "PaymentCaptured", "PaymentEvent", "Payments", "PlanKind", "PlanRequest", "PlanStatus",
+    "PlannedTransaction", "PresentRequest", "ProbeStatus", "PublishStatus", "Published",
+    "Refund", "RefundId", "RefundSettled", "RefundStatus", "Route", "RouteFate", "RouteOption",
+    "RouteReason", "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus",
+    "SegmentView", "SettingView", "SignedTransaction", "TermsStatus", "TransactionPlan",
+    "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
+]  # fmt: skip

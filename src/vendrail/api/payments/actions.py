@@ -1,6 +1,7 @@
 """What a buyer does next to pay: go somewhere, scan, or send."""
 
 from enum import StrEnum
+from uuid import UUID
 
 from vendrail.kernel.codec import Record
 
@@ -24,3 +25,4 @@ class PaymentAction(Record, frozen=True):
     text: str = ""
     fields: dict[str, str] = {}
     problem: str = ""  # A code: `attempt_not_found`, `captured`, `closed`, `provider_away`, ….
+    attempt: UUID | None = None  # The one that took over, where its channel failed to open.

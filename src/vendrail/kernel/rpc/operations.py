@@ -26,7 +26,7 @@ class Operation(Record, frozen=True):
 def operations(api: Any) -> tuple[Operation, ...]:
     """Read the operations of an api Protocol: its public coroutine functions."""
     found = []
-    for name, function in vars(api).items():
+    for name, function in members(api).items():
         if name.startswith("_") or not inspect.iscoroutinefunction(function):
             continue
         hints = get_type_hints(function)
@@ -36,6 +36,12 @@ def operations(api: Any) -> tuple[Operation, ...]:
     if not found:
         raise Broken(f"{api.__name__} has no operations: it must be a Protocol of async functions.")
     return tuple(found)
+
+
+def members(api: Any) -> dict[str, Any]:
+    """Give what a Protocol declares, and the Protocols it is made of."""
+    parts = [each for each in reversed(api.__mro__) if getattr(each, "_is_protocol", False)]
+    return {name: member for part in parts for name, member in vars(part).items()}
 
 
 def service_name(api: Any) -> str:

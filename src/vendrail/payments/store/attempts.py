@@ -5,14 +5,40 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from vendrail.api.payments import Attempt, AttemptId, ChannelId
+from vendrail.api.payments import Attempt, AttemptId, ChannelId, Route, RouteReason
+from vendrail.kernel.codec import encode
 from vendrail.payments.decide import Asked, Standing
 from vendrail.payments.store.base import Row, Transaction, columns
 
+NAMED = encode(Route(RouteReason.ASKED))  # What is kept where nothing was chosen.
+
 _NEW_ATTEMPT = (
     "id", "order_id", "number", "merchant", "channel", "method", "amount_minor", "currency",
-    "title", "expires_at", "return_url", "trace_id", "opened_at",
+    "title", "expires_at", "return_url", "trace_id", "opened_at", "country", "route",
 )  # fmt: skip
+
+
+def attempt_row(
+    attempt: Attempt, channel: ChannelId | None, route: bytes | None, opened_at: datetime
+) -> tuple[Any, ...]:
+    """Give an attempt's row: columns as in `_NEW_ATTEMPT`."""
+    return (
+        attempt.id,
+        attempt.order,
+        attempt.number,
+        attempt.merchant,
+        channel,
+        attempt.method,
+        attempt.amount_minor,
+        attempt.currency,
+        attempt.title,
+        attempt.expires_at,
+        attempt.return_url,
+        attempt.trace_id,
+        opened_at,
+        attempt.country,
+        route,
+    )
 
 
 async def insert_attempts(
@@ -27,11 +53,13 @@ async def insert_attempts(
         return {attempt[0] for attempt in attempts}
     rows = await tx.fetch(
         "insert into payments.attempt (id, order_id, number, merchant, channel, method,"
-        " amount_minor, currency, title, expires_at, return_url, trace_id, opened_at)"
+        " amount_minor, currency, title, expires_at, return_url, trace_id, opened_at,"
+        " country, route)"
         " select u.* from unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],"
         " $6::text[], $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::text[],"
-        " $12::text[], $13::timestamptz[]) as u on conflict do nothing returning id",
-        *columns(attempts, 13),
+        " $12::text[], $13::timestamptz[], $14::text[], $15::bytea[]) as u"
+        " on conflict do nothing returning id",
+        *columns(attempts, 15),
     )
     return {row["id"] for row in rows}
 
@@ -48,7 +76,7 @@ async def find_attempts(
     """Find attempts by order and number: what an out_trade_no says."""
     rows = await tx.fetch(
         "select a.id, a.order_id, a.number, a.merchant, a.channel, a.method, a.amount_minor,"
-        " a.currency, a.trace_id"
+        " a.currency, a.trace_id, a.country"
         " from unnest($1::uuid[], $2::int[]) as u (order_id, number)"
         " join payments.attempt a on a.order_id = u.order_id and a.number = u.number",
         [order for order, _ in numbers],
@@ -92,6 +120,7 @@ def _attempt(row: Row) -> Attempt:
         channel=ChannelId(row["channel"]),
         return_url=row["return_url"],
         trace_id=row["trace_id"],
+        country=row["country"],
     )
 
 
@@ -108,6 +137,8 @@ def _standing(row: Row) -> Standing:
         is_captured=bool(row["is_captured"]),
         is_waiting=bool(row["is_waiting"]),
         failure=row["failure"] or "",
+        is_unseen=bool(row["is_unseen"]),
+        is_named=row["route"] == NAMED,
     )
 
 
@@ -155,6 +186,15 @@ async def keep_presentations(
     )
 
 
+async def mark_unseen(tx: Transaction, ids: Sequence[UUID], *, is_unseen: bool) -> None:
+    """Write that nobody has seen attempts that were presented, or that somebody has now."""
+    await tx.execute(
+        "update payments.presentation set is_unseen = $2 where attempt_id = any($1::uuid[])",
+        ids,
+        is_unseen,
+    )
+
+
 async def close_unseen(tx: Transaction, ids: Sequence[UUID], at: datetime) -> set[UUID]:
     """Close attempts that were never shown; give which."""
     rows = await tx.fetch(
@@ -184,16 +224,21 @@ async def insert_closures(
 
 async def insert_failures(
     tx: Transaction, failures: Sequence[tuple[UUID, str]], at: datetime
-) -> None:
-    """Write that attempts have failed, and why: closed, but still watched, for money may come."""
-    await tx.execute(
+) -> set[UUID]:
+    """Write that attempts have failed, and why: closed, but still watched, for money may come.
+
+    Give those of which it is news.
+    """
+    rows = await tx.fetch(
         "insert into payments.closure (attempt_id, problem, at, is_final)"
         " select u.id, u.problem, $3, false from unnest($1::uuid[], $2::text[]) as u (id, problem)"
         " order by u.id on conflict (attempt_id)"
-        " do update set problem = excluded.problem where payments.closure.problem = ''",
+        " do update set problem = excluded.problem where payments.closure.problem = ''"
+        " returning attempt_id",
         *columns(failures, 2),
         at,
     )
+    return {row["attempt_id"] for row in rows}
 
 
 async def due_steps(tx: Transaction, steps_s: Sequence[int], now: datetime) -> list[int]:

@@ -1,0 +1,178 @@
+"""Ruling: terms and rules that people write, and what routing has to say for itself."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from vendrail.api.payments import (
+    ChannelId,
+    ChannelStanding,
+    ChannelTerms,
+    Route,
+    RouteReason,
+    RoutingRule,
+    RuleId,
+    RuleStatus,
+    SegmentView,
+    TermsStatus,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.outbox import Wakeups
+from vendrail.payments.learning import Learning, channel_of
+from vendrail.payments.routing import filters
+from vendrail.payments.routing.segments import ANY_BAND, Segment
+from vendrail.payments.steering import TOPIC, Steering
+from vendrail.payments.store import channels
+from vendrail.payments.store import routing as rows
+from vendrail.payments.store.base import Store, Transaction
+
+_PPM = 1_000_000
+
+
+class Ruling:
+    """Writes what people decide about channels, and reads what was decided and learned."""
+
+    def __init__(
+        self, store: Store, learning: Learning, steering: Steering, clock: Clock, wakeups: Wakeups
+    ) -> None:
+        self._store = store
+        self._learning = learning
+        self._steering = steering
+        self._clock = clock
+        self._wakeups = wakeups
+
+    async def put_terms(self, terms: Sequence[ChannelTerms]) -> list[TermsStatus]:
+        """Write what channels cost and may take, whole; of one channel twice the last counts."""
+        now = self._clock.now()
+        async with self._store.transaction() as tx:
+            known = {row["id"] for row in await channels.read_channels(tx)}
+            good = {
+                each.channel: encode(each).decode()
+                for each in terms
+                if each.channel in known and not filters.problem_of_terms(each)
+            }
+            changed = await rows.write_terms(tx, list(good.items()), now) if good else set()
+        self._tell()
+        statuses = []
+        for each in terms:
+            if each.channel not in known:
+                statuses.append(TermsStatus.CHANNEL_NOT_FOUND)
+            elif filters.problem_of_terms(each):
+                statuses.append(TermsStatus.MALFORMED)
+            else:
+                is_new = each.channel in changed
+                statuses.append(TermsStatus.WRITTEN if is_new else TermsStatus.UNCHANGED)
+        return statuses
+
+    def _tell(self) -> None:
+        self._steering.forget()
+        self._wakeups.wake(TOPIC)
+
+    async def list_terms(self) -> list[ChannelTerms]:
+        """List the terms of every channel, those nobody has written too."""
+        async with self._store.reading() as tx:
+            known = [row["id"] for row in await channels.read_channels(tx)]
+            written = [decode(row["terms"], ChannelTerms) for row in await rows.read_terms(tx)]
+        by_channel = {each.channel: each for each in written}
+        return [by_channel.get(id) or ChannelTerms(ChannelId(id)) for id in known]
+
+    async def put_rules(self, rules: Sequence[RoutingRule]) -> list[RuleStatus]:
+        """Write rules; one that is there never changes."""
+        async with self._store.transaction() as tx:
+            known = {row["id"] for row in await channels.read_channels(tx)}
+            before = await self._read_rules(tx)
+            statuses = []
+            fresh: list[RoutingRule] = []
+            for each in rules:
+                status = _judge(each, before, known)
+                statuses.append(status)
+                if status is RuleStatus.CREATED:
+                    before[each.id] = each
+                    fresh.append(each)
+            if fresh:
+                written = [(each.id, encode(each).decode()) for each in fresh]
+                await rows.insert_rules(tx, written, self._clock.now())
+        self._tell()
+        return statuses
+
+    @staticmethod
+    async def _read_rules(tx: Transaction) -> dict[RuleId, RoutingRule]:
+        found = [decode(row["rule"], RoutingRule) for row in await rows.read_rules(tx)]
+        return {each.id: each for each in found}
+
+    async def drop_rules(self, rules: Sequence[RuleId]) -> list[bool]:
+        """Take rules back; false: there was none."""
+        async with self._store.transaction() as tx:
+            dropped = await rows.delete_rules(tx, rules)
+        self._tell()
+        return [id in dropped for id in rules]
+
+    async def list_rules(self) -> list[RoutingRule]:
+        """List the rules, oldest first."""
+        async with self._store.reading() as tx:
+            return list((await self._read_rules(tx)).values())
+
+    async def list_segments(self, wanted: Sequence[ChannelId]) -> list[list[SegmentView]]:
+        """Say what is known of each channel's payments, the widest segment first."""
+        await self._learning.write()
+        await self._learning.refresh(is_forced=True)
+        found: dict[UUID, list[SegmentView]] = {}
+        for segment in sorted(self._learning.book.segments()):
+            view = self._view(segment)
+            found.setdefault(view.channel, []).append(view)
+        return [found.get(id, []) for id in wanted]
+
+    def _view(self, segment: Segment) -> SegmentView:
+        at_s = self._clock.now().timestamp()
+        won, lost = self._learning.book.counts(segment, at_s)
+        chance = self._learning.book.estimate(segment, at_s)
+        return SegmentView(
+            channel_of(segment),
+            segment.method,
+            segment.country,
+            0 if segment.band == ANY_BAND else segment.band,
+            round(won * 1_000),
+            round(lost * 1_000),
+            round(chance.mean * _PPM),
+            round(chance.deviation * _PPM),
+        )
+
+    async def read_standings(self, wanted: Sequence[ChannelId]) -> list[ChannelStanding | None]:
+        """Say how channels stand in the choice now; None: there is no such channel."""
+        await self._steering.refresh()
+        async with self._store.reading() as tx:
+            known = {row["id"] for row in await channels.read_channels(tx)}
+        at_s = self._clock.now().timestamp()
+        found: list[ChannelStanding | None] = []
+        for id in wanted:
+            taken, price = self._steering.gauge(id)
+            chance = self._learning.book.estimate(Segment(str(id)), at_s)
+            standing = ChannelStanding(
+                id,
+                round(chance.mean * _PPM),
+                self._steering.fate_of(id, at_s),
+                round(taken * _PPM),
+                round(price * _PPM),
+            )
+            found.append(standing if id in known else None)
+        return found
+
+    async def read_routes(self, attempts: Sequence[UUID]) -> list[Route | None]:
+        """Read why attempts went over their channels; None: there is no such attempt."""
+        async with self._store.reading() as tx:
+            found = {row["id"]: row["route"] for row in await rows.read_routes(tx, attempts)}
+        only = Route(RouteReason.ONLY)
+        return [
+            (decode(route, Route) if (route := found[id]) else only) if id in found else None
+            for id in attempts
+        ]
+
+
+def _judge(
+    rule: RoutingRule, before: dict[RuleId, RoutingRule], channels_known: set[UUID]
+) -> RuleStatus:
+    if rule.id in before:
+        return RuleStatus.EXISTS if before[rule.id] == rule else RuleStatus.EXISTS_DIFFERENT
+    if rule.channel is not None and rule.channel not in channels_known:
+        return RuleStatus.CHANNEL_NOT_FOUND
+    return RuleStatus.CREATED if filters.is_meaningful(rule) else RuleStatus.MALFORMED

@@ -1,0 +1,315 @@
+"""Showing: channels make the way to pay; where one fails to, the next one does, in the same click.
+
+A channel that does not answer in its share of the time is given up. Before another takes over it is
+asked what became of the attempt: what is paid stays there, and so does one that its buyer has seen
+while nothing is said of it. What nobody has seen can be paid by nobody, and moves on.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.payments import (
+    ActionKind,
+    Attempt,
+    AttemptId,
+    AttemptState,
+    PaymentAction,
+    PresentRequest,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode, replace
+from vendrail.kernel.ids import derive
+from vendrail.payments.accounts import Accounts, OpenAccount
+from vendrail.payments.asking import Asking
+from vendrail.payments.attempts import NUMBER_MAX, out_trade_no
+from vendrail.payments.channels.base import Ask, Blame, Presentation, away, blame_of
+from vendrail.payments.channels.watching import watching
+from vendrail.payments.counts import Counts
+from vendrail.payments.decide import Standing
+from vendrail.payments.deposits import Deposits
+from vendrail.payments.learning import Learning
+from vendrail.payments.settings import PaymentsSettings
+from vendrail.payments.steering import Steering
+from vendrail.payments.store import attempts as rows
+from vendrail.payments.store.base import Store
+
+_ASK_S_MAX = 0.5  # So long an earlier channel is waited for, when it is asked what became of it.
+_AWAY = "provider_away"  # The one problem that another channel may not have.
+
+_log = structlog.get_logger(__name__)
+
+
+class Wanted(NamedTuple):
+    """One way to pay that is to be made."""
+
+    account: OpenAccount
+    request: PresentRequest
+    standing: Standing
+    siblings: Sequence[Standing]
+    tried: frozenset[UUID] = frozenset()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether nobody can have seen it before."""
+        return not self.standing.is_presented or self.standing.is_unseen
+
+
+class Showing:
+    """Lets channels make ways to pay, and moves on from those that cannot."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        clock: Clock,
+        settings: PaymentsSettings,
+        counts: Counts,
+        learning: Learning,
+        steering: Steering,
+        asking: Asking,
+        deposits: Deposits,
+    ) -> None:
+        self._deposits = deposits
+        self._store = store
+        self._accounts = accounts
+        self._clock = clock
+        self._settings = settings
+        self._counts = counts
+        self._learning = learning
+        self._steering = steering
+        self._asking = asking
+
+    async def show(self, wanted: Sequence[Wanted]) -> dict[PresentRequest, PaymentAction]:
+        """Give an action for each request, within the time that one click may take."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._settings.opening_budget_s
+        actions: dict[PresentRequest, PaymentAction] = {}
+        left = list(wanted)
+        while left:
+            nexts = {each.request: await self._next(each) for each in left}
+            shown = await self._fetch(left, nexts, until_s)
+            failed = []
+            for each in left:
+                action = shown[each.request]
+                if each.tried and action.kind is not ActionKind.NONE:
+                    action = replace(action, attempt=each.standing.attempt.id)
+                actions[each.request] = action
+                if action.kind is ActionKind.NONE and action.problem == _AWAY:
+                    failed.append(each)
+                elif action.kind is not ActionKind.NONE:
+                    self._learning.note_opening(each.account.row.id)
+            await self._mark(left, failed)
+            self._blame([(each, shown[each.request].problem) for each in failed])
+            moving = [each for each in failed if nexts[each.request] is not None]
+            left = []
+            if moving and loop.time() < until_s:
+                left = await self._move(moving, nexts, actions, until_s)
+        return actions
+
+    async def _mark(self, shown: Sequence[Wanted], failed: Sequence[Wanted]) -> None:
+        """Write down what nobody has seen so far, and what somebody sees now."""
+        unseen = [each.standing.attempt.id for each in failed if each.is_fresh]
+        seen = [
+            each.standing.attempt.id
+            for each in shown
+            if each.standing.is_unseen and each not in failed
+        ]
+        if unseen or seen:
+            async with self._store.transaction() as tx:
+                await rows.mark_unseen(tx, sorted(unseen), is_unseen=True)
+                await rows.mark_unseen(tx, sorted(seen), is_unseen=False)
+
+    def _blame(self, failed: Sequence[tuple[Wanted, str]]) -> None:
+        for each, problem in failed:
+            if blame_of(each.account.channel, problem) is Blame.CHANNEL:
+                attempt = each.standing.attempt
+                self._learning.note_failure(
+                    each.account.row.id, attempt.method, attempt.country, attempt.amount_minor
+                )
+
+    async def _next(self, each: Wanted) -> OpenAccount | None:
+        """Say who would take over; None where whoever opened the attempt named its channel."""
+        offers = await self._accounts.offers()
+        if len(offers.get(each.standing.attempt.method, ())) < 2 or each.standing.is_named:
+            return None
+        await self._steering.refresh()
+        tried = each.tried | {each.account.row.id}
+        free = replace(each.standing.attempt, channel=None)
+        channel = self._steering.steer(free, offers, tried).channel
+        return (await self._accounts.all()).get(channel) if channel is not None else None
+
+    async def _fetch(
+        self,
+        wanted: Sequence[Wanted],
+        nexts: Mapping[PresentRequest, OpenAccount | None],
+        until_s: float,
+    ) -> dict[PresentRequest, PaymentAction]:
+        """Let each account's channel make its ways to pay; keep what it says is to be kept."""
+
+        def place(each: Wanted) -> tuple[int, bool, bool]:
+            return (each.account.row.id.int, nexts[each.request] is None, not each.tried)
+
+        groups = [
+            (is_last, is_first, list(group))
+            for (_, is_last, is_first), group in itertools.groupby(sorted(wanted, key=place), place)
+        ]
+        given = await asyncio.gather(
+            *(
+                self._present(group, self._limit_s(until_s, is_last=is_last, is_first=is_first))
+                for is_last, is_first, group in groups
+            )
+        )
+        actions: dict[PresentRequest, PaymentAction] = {}
+        kept: list[tuple[UUID, bytes | None, str]] = []
+        for (_, _, group), presentations in zip(groups, given, strict=True):
+            for each, presentation in zip(group, presentations, strict=True):
+                actions[each.request] = presentation.action
+                if presentation.is_kept or presentation.reference:
+                    action = encode(presentation.action) if presentation.is_kept else None
+                    kept.append((each.standing.attempt.id, action, presentation.reference))
+        if kept:
+            async with self._store.transaction() as tx:
+                await rows.keep_presentations(tx, kept)
+        return actions
+
+    def _limit_s(self, until_s: float, *, is_last: bool, is_first: bool) -> float | None:
+        """Give half of the time that is left to whom another can follow, else all of it.
+
+        Where nobody could ever follow, only the provider's own time-out holds.
+        """
+        if is_last and is_first:
+            return None
+        left_s = max(until_s - asyncio.get_running_loop().time(), 0.1)
+        return left_s if is_last else left_s / 2
+
+    async def _present(
+        self, group: Sequence[Wanted], limit_s: float | None
+    ) -> Sequence[Presentation]:
+        account = group[0].account
+        asks = [self._ask(each) for each in group]
+        if watching(account.channel) is not None:
+            ids = [each.standing.attempt.id for each in group]
+            places = await self._deposits.reserve(account, list(zip(ids, asks, strict=True)))
+            asks = [replace(ask, deposit=places.get(id)) for id, ask in zip(ids, asks, strict=True)]
+        call = account.channel.present(asks, account.account, self._clock.now())
+        try:
+            async with asyncio.timeout(limit_s):
+                shown: list[Presentation] = await self._counts.timed(account.row, "present", call)
+        except TimeoutError:
+            account.account.line.breaker.fail()  # Too slow for a buyer is as good as away.
+            return [away()] * len(group)
+        return shown
+
+    def _ask(self, each: Wanted) -> Ask:
+        attempt, account, request = each.standing.attempt, each.account, each.request
+        opened_at = each.standing.opened_at
+        return Ask(
+            out_trade_no=out_trade_no(attempt.order, attempt.number),
+            method=attempt.method,
+            amount_minor=attempt.amount_minor,
+            currency=attempt.currency,
+            title=attempt.title,
+            opened_at=opened_at,
+            expires_at=min(attempt.expires_at, opened_at + account.channel.expires_max),
+            notify_url=f"{self._settings.public_url.rstrip('/')}/callbacks/{account.row.id}",
+            return_url=request.return_url or attempt.return_url,
+            quit_url=request.quit_url,
+            door_url=request.door_url,
+            returned=request.returned,
+            device=request.device,
+            address=request.address,
+            reference=each.standing.reference,
+        )
+
+    # Moving on.
+
+    async def _move(
+        self,
+        failed: Sequence[Wanted],
+        nexts: Mapping[PresentRequest, OpenAccount | None],
+        actions: dict[PresentRequest, PaymentAction],
+        until_s: float,
+    ) -> list[Wanted]:
+        """Give what goes on over another channel, opened there; the others keep their answer."""
+        said = await self._ask_before(failed, until_s)
+        moved: list[Wanted] = []
+        for each in failed:
+            state = said.get(each.standing.attempt.id)
+            if state is AttemptState.CAPTURED:
+                actions[each.request] = PaymentAction(ActionKind.NONE, problem="captured")
+            elif state is not None or each.is_fresh:
+                account = nexts[each.request]
+                standing = await self._reopen(each, account) if account is not None else None
+                if account is not None and standing is not None:
+                    tried = each.tried | {each.account.row.id}
+                    siblings = [*each.siblings, standing]
+                    moved.append(Wanted(account, each.request, standing, siblings, tried))
+        return moved
+
+    async def _ask_before(
+        self, failed: Sequence[Wanted], until_s: float
+    ) -> dict[AttemptId, AttemptState | None]:
+        """Ask the channels that failed what became of the attempts; silence says nothing."""
+        ids = [each.standing.attempt.id for each in failed]
+        left_s = until_s - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(min(_ASK_S_MAX, left_s / 2), 0.05)):
+                return dict(zip(ids, await self._asking.query(ids), strict=True))
+        except TimeoutError:
+            return {}
+
+    async def _reopen(self, each: Wanted, account: OpenAccount) -> Standing | None:
+        """Open the same payment over another account, or give the one opened there before."""
+        for sibling in each.siblings:
+            is_same = sibling.attempt.method == each.standing.attempt.method
+            if is_same and sibling.channel == account.row.id and not sibling.is_closed:
+                return sibling
+        number = 1 + max(sibling.attempt.number for sibling in each.siblings)
+        if number > NUMBER_MAX:
+            return None
+        now = self._clock.now()
+        before = each.standing.attempt
+        attempt = replace(
+            before,
+            id=AttemptId(derive(before.order, f"attempt:{number}")),
+            number=number,
+            channel=None,
+        )
+        tried = each.tried | {each.account.row.id}
+        steered = self._steering.steer(attempt, await self._accounts.offers(), tried)
+        attempt = replace(attempt, channel=account.row.id)
+        row = rows.attempt_row(attempt, account.row.id, steered.route, now)
+        async with self._store.transaction() as tx:
+            opened = await rows.insert_attempts(tx, [row])
+            if opened:
+                await rows.insert_presentations(tx, [attempt.id], now)
+        if not opened:
+            return None  # The buyer has opened another way meanwhile.
+        _log.warning(
+            "payment.failed_over",
+            order=str(before.order),
+            source=each.account.row.name,
+            target=account.row.name,
+        )
+        return _standing(attempt, account.row.id, now)
+
+
+def _standing(attempt: Attempt, channel: UUID, now: datetime) -> Standing:
+    return Standing(
+        attempt=attempt,
+        opened_at=now,
+        channel=channel,
+        is_presented=False,
+        action=None,
+        reference="",
+        is_closed=False,
+        is_final=False,
+        is_captured=False,
+        is_waiting=False,
+    )

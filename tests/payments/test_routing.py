@@ -1,0 +1,268 @@
+"""Routing as payments promise it: chosen, kept with the attempt, learned from, told to people."""
+
+import pytest
+from tests.payments.conftest import MERCHANT, channel_of, open_shop
+
+from vendrail.api.payments import (
+    ChannelId,
+    ChannelTerms,
+    OfferQuestion,
+    RouteReason,
+    RoutingRule,
+    RuleEffect,
+    RuleId,
+)
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import connect_once
+from vendrail.kernel.ids import new_id
+
+
+@pytest.fixture
+async def pair(shop, alipay):
+    """A marketplace with two accounts that offer the same."""
+    other = channel_of(alipay.register(), alipay.url, "second", title="B")
+    assert ["created"] == await shop.payments.put_channels([other])
+    return shop, shop.channel, other
+
+
+def rule(shop, effect: RuleEffect, channel=None, **more) -> RoutingRule:
+    """Make a rule."""
+    id = RuleId(new_id(shop.clock.now()))
+    return RoutingRule(id, effect, channel.id if channel else None, **more)
+
+
+async def channels_of(shop, attempts) -> list:
+    """Say where attempts went."""
+    views = await shop.payments.read_attempts([each.order for each in attempts])
+    return [each.attempt.channel for (each,) in views]
+
+
+async def test_a_choice_is_kept_with_its_attempt(pair):
+    """Eligible channels, their scores and propensities and the reason are there to be read."""
+    shop, first, second = pair
+    attempts = [shop.attempt() for _ in range(40)]
+    assert ["opened"] * 40 == await shop.payments.open_attempts(attempts)
+    went = await channels_of(shop, attempts)
+    routes = await shop.payments.read_routes([each.id for each in attempts])
+
+    for route, channel in zip(routes, went, strict=True):
+        shares = {each.channel: each.share_ppm for each in route.options}
+        assert {first.id, second.id} == shares.keys()
+        assert 1_000_000 == sum(shares.values())
+        assert shares[channel] > 0
+        is_best = shares[channel] == max(shares.values())
+        assert is_best == (route.reason is RouteReason.BEST)
+        assert all(0 < each.score_ppm < 1_000_000 for each in route.options)
+
+
+async def test_where_nothing_is_to_choose_nothing_is_written(shop, database_url):
+    """One account alone costs no bytes, and the reader is told that there was no other."""
+    attempt = await shop.opened()
+    named = await shop.opened(channel=shop.channel.id)
+    owner = await connect_once(database_url)
+    [row] = await owner.fetch("select route from payments.attempt where id = $1", attempt.id)
+    await owner.close()
+    only, asked, nobody = await shop.payments.read_routes(
+        [attempt.id, named.id, new_id(shop.clock.now())]
+    )
+
+    assert None is row["route"]
+    assert ["only", "asked", None] == [only.reason, asked.reason, nobody]
+
+
+async def test_an_attempt_sent_again_stays_where_it_went(pair):
+    """What was chosen first stays, whatever has been decided since."""
+    shop, first, second = pair
+    attempt = await shop.opened()
+    [went] = await channels_of(shop, [attempt])
+    other = second if went == first.id else first
+    pin = rule(shop, RuleEffect.PIN, other)
+    assert ["created"] == await shop.payments.put_rules([pin])
+
+    assert ["exists"] == await shop.payments.open_attempts([attempt])
+    assert [went] == await channels_of(shop, [attempt])
+
+
+async def test_rules_hold_at_once_and_are_taken_back(pair):
+    """A pin sends all there, a ban none; each for whom it names; taken back it holds no more."""
+    shop, first, second = pair
+    pin = rule(shop, RuleEffect.PIN, second)
+    ban = rule(shop, RuleEffect.NEVER, second, merchant=MERCHANT)
+    nobody = rule(shop, RuleEffect.NEVER, merchant=MERCHANT, method="alipay_qr")
+    put, drop = shop.payments.put_rules, shop.payments.drop_rules
+    assert ["created", "exists", "exists_different"] == await put(
+        [pin, pin, replace(pin, country="DE")]
+    )
+    pinned = [await shop.opened() for _ in range(5)]
+    reasons = [each.reason for each in await shop.payments.read_routes([x.id for x in pinned])]
+    assert ["created"] == await put([ban])
+    assert ["created"] == await put([nobody])
+    banned = [await shop.opened() for _ in range(5)]
+    refused = await shop.payments.open_attempts([shop.attempt(method="alipay_qr")])
+    assert [pin, ban, nobody] == await shop.payments.list_rules()
+    assert [True, False] == await drop([pin.id, RuleId(new_id(shop.clock.now()))])
+
+    assert [second.id] * 5 == await channels_of(shop, pinned)
+    assert {"pinned"} == set(reasons)
+    assert [first.id] * 5 == await channels_of(shop, banned)
+    assert ["method_not_offered"] == refused
+    assert [ban, nobody] == await shop.payments.list_rules()
+
+
+async def test_rules_and_terms_that_say_nothing_are_refused(pair):
+    """A pin needs a channel, a ban something, terms their bounds; nothing of it is written."""
+    shop, first, _ = pair
+    stranger = replace(first, id=ChannelId(new_id(shop.clock.now())))
+    rules = [
+        rule(shop, RuleEffect.PIN, method="alipay"),
+        rule(shop, RuleEffect.NEVER, merchant=MERCHANT),
+        rule(shop, RuleEffect.PIN, stranger),
+        rule(shop, RuleEffect.PIN, first, country="China"),
+    ]
+    terms = [
+        ChannelTerms(stranger.id),
+        ChannelTerms(first.id, cap_percent=0),
+        ChannelTerms(first.id, cost_permyriad=60),
+        ChannelTerms(first.id, cost_permyriad=60),
+    ]
+
+    assert ["malformed", "malformed", "channel_not_found", "malformed"] == (
+        await shop.payments.put_rules(rules)
+    )
+    assert ["channel_not_found", "malformed", "written", "written"] == (
+        await shop.payments.put_terms(terms)
+    )
+    assert ["unchanged"] == await shop.payments.put_terms(terms[-1:])
+    assert [] == await shop.payments.list_rules()
+    assert {60, 0} == {each.cost_permyriad for each in await shop.payments.list_terms()}
+
+
+async def test_the_cheaper_of_equals_is_chosen(pair):
+    """Cost counts: what takes more of the money gets the exploring share and no more."""
+    shop, first, second = pair
+    terms = ChannelTerms(first.id, cost_permyriad=2_000)
+    assert ["written"] == await shop.payments.put_terms([terms])
+    attempts = [shop.attempt() for _ in range(100)]
+    await shop.payments.open_attempts(attempts)
+    went = await channels_of(shop, attempts)
+
+    assert went.count(second.id) >= 80
+
+
+async def test_a_day_s_volume_is_kept(local_shop, alipay):
+    """A channel that has taken what it may in a day takes no more, until the next day."""
+    shop = local_shop
+    terms = ChannelTerms(shop.channel.id, volume_day_minor=2_000)
+    assert ["written"] == await shop.payments.put_terms([terms])
+    await shop.captured(1_500)
+    await shop.payments.note_health()
+    shop.clock.advance(3)
+    few, many = shop.attempt(500), shop.attempt(501)
+    assert ["opened", "method_not_offered"] == await shop.payments.open_attempts([few, many])
+    shop.clock.advance(86_400)
+
+    assert ["opened"] == await shop.payments.open_attempts([shop.attempt(1_999)])
+
+
+async def test_hours_and_countries_bound_a_channel(pair):
+    """Outside its hours or countries another account takes the payment, or nobody."""
+    shop, first, second = pair
+    hour = shop.clock.now().hour
+    closed = ChannelTerms(first.id, hour_from=(hour + 2) % 24, hour_to=(hour + 3) % 24)
+    abroad = ChannelTerms(second.id, countries=["DE"])
+    assert ["written"] * 2 == await shop.payments.put_terms([closed, abroad])
+    here, there = shop.attempt(country="CN"), shop.attempt(country="DE")
+
+    assert ["method_not_offered", "opened"] == await shop.payments.open_attempts([here, there])
+    assert [second.id] == await channels_of(shop, [there])
+
+
+# Learning.
+
+
+async def test_what_one_process_learns_all_know(make_service, key_app, alipay, clock):
+    """Successes are counted by channel, method, country and amount, once, for every process."""
+    here, there = await make_service(), await make_service()
+    shop = await open_shop(here, key_app, alipay, clock)
+    attempt = await shop.opened(country="CN")
+    notes = await shop.sign(attempt)
+    await shop.tell(*notes, *notes)
+    await here.note_health()
+    await here.note_health()
+    [found] = await there.list_segments([shop.channel.id])
+    clock.advance(7 * 86_400)
+    [faded] = await there.list_segments([shop.channel.id])
+
+    assert [("", "", 0), ("alipay", "", 0), ("alipay", "CN", 0), ("alipay", "CN", 8)] == [
+        (each.method, each.country, each.band) for each in found
+    ]
+    assert [(1_000, 0)] * 4 == [(each.successes_milli, each.failures_milli) for each in found]
+    assert [500] * 4 == [each.successes_milli for each in faded]
+    assert found[-1].success_ppm > found[0].success_ppm
+
+
+async def test_money_that_fits_nothing_teaches_nothing(local_shop):
+    """Only what was asked for counts as a success."""
+    attempt = await local_shop.opened()
+    await local_shop.tell(*await local_shop.sign(attempt, amount="1.00"))
+
+    assert [[]] == await local_shop.payments.list_segments([local_shop.channel.id])
+
+
+async def test_standings_tell_how_channels_are(pair):
+    """A known channel's chance and state are told, an unknown one is nobody."""
+    shop, first, _ = pair
+    found, nobody = await shop.payments.read_standings(
+        [first.id, ChannelId(new_id(shop.clock.now()))]
+    )
+
+    assert None is nobody
+    assert (first.id, "", 0, 0) == (found.channel, found.fate, found.taken_ppm, found.price_ppm)
+    assert 800_000 < found.success_ppm < 1_000_000
+
+
+# Offering.
+
+
+def question(**changes) -> OfferQuestion:
+    """Ask about a payment of 12.30 yuan."""
+    given = {"currency": "CNY", "amount_minor_min": 1_230, "amount_minor_max": 1_230}
+    return OfferQuestion(**{"merchant": MERCHANT} | given | changes)
+
+
+async def offered(shop, **changes) -> list[str]:
+    """List the methods that are offered."""
+    [found] = await shop.payments.offer_methods([question(**changes)])
+    return [each.method for each in found]
+
+
+async def test_each_way_is_offered_once_and_the_habit_first(pair):
+    """Two accounts are one way; a buyer who took the code last time finds it on top."""
+    shop, _, _ = pair
+
+    assert ["alipay", "alipay_qr"] == await offered(shop)
+    assert ["alipay_qr", "alipay"] == await offered(shop, habit="alipay_qr")
+    assert [] == await offered(shop, currency="EUR")
+
+
+async def test_the_likelier_way_is_offered_first(shop):
+    """What costs a method much puts it behind, unless it is the buyer's habit."""
+    terms = ChannelTerms(shop.channel.id, cost_permyriad=100)
+    assert ["written"] == await shop.payments.put_terms([terms])
+    ban = rule(shop, RuleEffect.NEVER, merchant=MERCHANT, method="alipay")
+    assert ["created"] == await shop.payments.put_rules([ban])
+
+    assert ["alipay_qr"] == await offered(shop)
+    assert ["alipay", "alipay_qr"] == await offered(shop, merchant=new_id(shop.clock.now()))
+
+
+async def test_a_way_is_offered_where_some_amount_of_it_can_be_taken(shop):
+    """A range that touches the account's bounds is offered, one beside them is not."""
+    bounded = replace(shop.channel, amount_minor_min=1_000, amount_minor_max=2_000)
+    assert ["changed"] == await shop.payments.put_channels([bounded])
+
+    found = [
+        bool(await offered(shop, amount_minor_min=least, amount_minor_max=most))
+        for least, most in ((1, 999), (1, 1_000), (1_500, 9_000), (2_000, 9_000), (2_001, 9_000))
+    ]
+    assert [False, True, True, True, False] == found
