@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
+from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -79,6 +80,7 @@ class Faces:
             *self._apis,
             consoles=self._consoles(),
             epay=house.api(Epay),
+            fx=house.api(Fx),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,

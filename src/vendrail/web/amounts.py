@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, get_currency_name
 
 from vendrail.kernel.money import to_decimal
 
@@ -24,6 +24,12 @@ def time_zone(name: str) -> tzinfo:
 def amount(amount_minor: int, currency: str, locale: Locale) -> str:
     """Write an amount of money with its sign."""
     return format_currency(to_decimal(amount_minor, currency), currency, locale=locale)
+
+
+@lru_cache(512)
+def currency_name(currency: str, locale: Locale) -> str:
+    """Write what a currency is called."""
+    return get_currency_name(currency, locale=locale)
 
 
 def count(number: int, locale: Locale) -> str:

@@ -12,6 +12,7 @@ from litestar.types import Scope
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
+from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
@@ -24,10 +25,12 @@ from vendrail.kernel.vault import Vault
 from vendrail.web.calls import Calls
 from vendrail.web.console.apis import Apis
 from vendrail.web.consoles import console_handlers
+from vendrail.web.countries import Countries
 from vendrail.web.epay.doors import EpayDoors
 from vendrail.web.files import file_handlers
 from vendrail.web.live import LivePages
 from vendrail.web.pages import Assets, Pages
+from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
 from vendrail.web.storefront.about import About
 from vendrail.web.storefront.door import Door
@@ -67,6 +70,7 @@ def build_routes(
     *,
     consoles: Apis | None = None,
     epay: Epay | None = None,
+    fx: Fx | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -79,12 +83,15 @@ def build_routes(
     more: MorePages | None = None,
 ) -> Web:
     """Build the storefront, with `consoles` also those, with `epay` the doors of card sites."""
-    calls = Calls(catalog, orders, payments, metrics, epay)
+    calls = Calls(catalog, orders, payments, metrics, epay, fx)
+    purse = Purse(settings, Countries(settings.country_database), calls.methods, calls.rate)
     visitors = Visitors(vault, settings)
     assets = Assets()
     pages = Pages(visitors, settings, assets)
     has_consoles = consoles is not None
-    front = Front(calls, pages, visitors, clock, settings, address_of, has_consoles=has_consoles)
+    front = Front(
+        calls, pages, visitors, clock, settings, address_of, purse, has_consoles=has_consoles
+    )
     live = LivePages(wakeups, settings.live_pages_max)
     gate = make_gate(calls.is_strained) if make_gate is not None else None
     home = settings.home.expanduser()

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 from uuid import UUID
 
+import structlog
+
 from vendrail.api.catalog import (
     Catalog,
     Offer,
@@ -15,6 +17,15 @@ from vendrail.api.catalog import (
     Shop,
 )
 from vendrail.api.epay import Epay
+from vendrail.api.fx import (
+    Fx,
+    QuoteRequest,
+    QuoteResult,
+    QuoteStatus,
+    RatePair,
+    RateResult,
+    RateStatus,
+)
 from vendrail.api.orders import (
     OrderQuery,
     Orders,
@@ -35,6 +46,7 @@ from vendrail.api.payments import (
 )
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.batcher import Batcher
+from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import shard_in
 from vendrail.kernel.shedding import Shedder
 from vendrail.kernel.telemetry import Metrics
@@ -43,6 +55,8 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _MEMORY_MAX = 2_000
+_NOT_RATED = RateResult(RateStatus.NOT_RATED)
+_log = structlog.get_logger(__name__)
 
 
 class Memory(Generic[Key, Value]):
@@ -93,8 +107,10 @@ class Calls:
         payments: Payments,
         metrics: Metrics | None = None,
         epay: Epay | None = None,
+        fx: Fx | None = None,
     ) -> None:
         self._epay = epay
+        self._fx = fx
         self.catalog = catalog
         self.orders = orders
         self.payments = payments
@@ -150,6 +166,9 @@ class Calls:
             self._find, 1.0
         ).get
         self.shop: Callable[[str], Awaitable[Shop | None]] = Memory(self._read_shop, 1.0).get
+        self.rate: Callable[[RatePair], Awaitable[RateResult]] = Memory(
+            self._read_rate, 5.0, _is_rated
+        ).get
         self._shops: Memory[tuple[()], list[Shop]] = Memory(self._read_shops, 1.0)
 
     async def way_back(self, order: OrderView) -> str | None:
@@ -157,6 +176,22 @@ class Calls:
         if self._epay is None or not order.is_charge or order.delivered_at is None:
             return None
         return (await self._epay.read_epay_returns([order.id]))[0]
+
+    async def quote(self, request: QuoteRequest) -> QuoteResult:
+        """Have an amount promised in another currency; without foreign exchange there is none."""
+        if self._fx is None:
+            return QuoteResult(QuoteStatus.NOT_RATED)
+        return (await self._fx.quote_amounts([request]))[0]
+
+    async def _read_rate(self, pair: RatePair) -> RateResult:
+        """Read a rate; where that fails there is none: a page of prices is shown all the same."""
+        if self._fx is None:
+            return _NOT_RATED
+        try:
+            return (await self._fx.read_rates([pair]))[0]
+        except Unavailable as error:
+            _log.warning("web.rates_away", error=str(error))
+            return _NOT_RATED
 
     async def shops(self) -> list[Shop]:
         """List the open shops."""
@@ -175,6 +210,10 @@ class Calls:
         """Wait until nothing is under way: before a stop."""
         for batcher in self._batchers:
             await batcher.drain()
+
+
+def _is_rated(result: RateResult) -> bool:
+    return result is not _NOT_RATED
 
 
 def _is_payable(action: PaymentAction) -> bool:

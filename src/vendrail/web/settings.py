@@ -25,6 +25,16 @@ class WebSettings(Record, frozen=True):
         str, Help("The language for whom no other can be found: zh-Hans or en.")
     ] = "zh-Hans"
     default_currency: Annotated[str, Help("The currency of prices and orders.")] = "CNY"
+    currencies: Annotated[
+        tuple[str, ...],
+        Help("Currencies that visitors may see prices in, beside that one, parted by commas."),
+    ] = ("CNY", "USD", "EUR", "GBP", "HKD", "JPY", "KRW", "SGD", "MYR", "THB", "AUD", "CAD")
+    is_currency_by_country: Annotated[
+        bool, Help("Whether prices begin in the currency of the visitor's country.")
+    ] = True
+    country_database: Annotated[
+        str, Help("A file of countries by address in MaxMind's form; empty: the installed lists.")
+    ] = ""
     time_zone: Annotated[str, Help("The time zone of times on pages.")] = "Asia/Shanghai"
     places_per_minute_max: Annotated[
         int, Help("Orders that one network address may place on pages in a minute; 0: no limit.")

@@ -20,6 +20,7 @@ LANGUAGE = "vr_language"
 THEME = "vr_theme"
 RECENT = "vr_recent"
 ORDER = "vr_order"
+CURRENCY = "vr_currency"
 THEMES = ("light", "dark")
 _RECENT_MAX = 6
 _FORM_BYTES_MAX = 32_768
@@ -30,6 +31,7 @@ class Visitor:
 
     __slots__ = (
         "cookies",
+        "currency",
         "device",
         "is_new",
         "language",
@@ -45,6 +47,7 @@ class Visitor:
         self.is_new = not (20 <= len(device) <= 64 and device.isascii() and device.isprintable())
         self.device = secrets.token_urlsafe(18) if self.is_new else device
         self.language: Language = choose(cookies.get(LANGUAGE, ""), accepted, default_language)
+        self.currency = cookies.get(CURRENCY, "")  # As it asks; the storefront has the last word.
         self.mark = ""
         self.mark_cookie: Cookie | None = None  # To be set, where the browser has none yet.
         theme = cookies.get(THEME, "")

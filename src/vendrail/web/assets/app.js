@@ -149,6 +149,18 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) copied(button);
 });
+// A menu over the page closes when one looks elsewhere, or by Escape.
+function closeMenus(but) {
+  for (const menu of document.querySelectorAll("details.pop[open]")) {
+    if (menu !== but) menu.open = false;
+  }
+}
+document.addEventListener("click", (event) => closeMenus(event.target.closest("details.pop")));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  document.querySelector("details.pop[open] > summary")?.focus();
+  closeMenus(null);
+});
 // A form that is on its way is not sent again; the server would give the same order anyway.
 document.addEventListener("submit", (event) => {
   const button = event.target.querySelector("button[type=submit].btn-primary");

@@ -317,8 +317,8 @@ class Products:
             return self._desk.problem(caller.request, 404, caller)
         own = self._desk.front.settings.default_currency
         variants = sorted(view.product.variants, key=lambda each: each.position)
-        priced = [each for variant in variants for each in variant.prices_minor]
-        currency = own if own in priced else priced[0]
+        shown = await self._desk.front.purse.shown(variants, own)
+        least_minor, most_minor = span_of(variants, shown.currency)
         return self._desk.plain(
             caller.request,
             caller.visitor,
@@ -328,9 +328,11 @@ class Products:
             shop=view.shop,
             variants=variants,
             chosen=variants[0].sku,
-            currency=currency,
+            shown=shown,
             methods=fitting(
-                await self._desk.front.calls.methods(currency), *span_of(variants, currency)
+                await self._desk.front.calls.methods(shown.paid_currency),
+                shown.paid(least_minor),
+                shown.paid(most_minor),
             ),
             filled={},
             nonce="",

@@ -7,7 +7,7 @@ from litestar.params import FromPath
 from vendrail.web.languages import LANGUAGES
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
-from vendrail.web.visitor import LANGUAGE, THEME, THEMES, local_path
+from vendrail.web.visitor import CURRENCY, LANGUAGE, THEME, THEMES, local_path
 
 _ROBOTS = b"User-agent: *\nDisallow: /orders/\nDisallow: /pay/\nDisallow: /lookup\n"
 
@@ -25,6 +25,7 @@ class About:
             get("/design", name="web.design")(self.design),
             get("/language/{tag:str}", name="web.language")(self.language),
             get("/theme/{name:str}", name="web.theme")(self.theme),
+            get("/currency/{code:str}", name="web.currency")(self.currency),
             get("/robots.txt", name="web.robots")(self.robots),
         ]
 
@@ -48,6 +49,13 @@ class About:
         visitors = self._front.visitors
         is_known = name in (*THEMES, "auto")
         return onward(back, [visitors.cookie(THEME, name)] if is_known else ())
+
+    async def currency(self, request: Asked, code: FromPath[str]) -> Page:
+        """Keep the currency that prices are shown in and go back."""
+        back = local_path(request.query_params.get("next", "/"))
+        visitors = self._front.visitors
+        is_known = code in self._front.purse.currencies
+        return onward(back, [visitors.cookie(CURRENCY, code)] if is_known else ())
 
     async def robots(self) -> Page:
         """Keep search engines from orders."""

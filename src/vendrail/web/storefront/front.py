@@ -12,6 +12,7 @@ from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
 from vendrail.web.languages import message
 from vendrail.web.pages import Pages
+from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
 from vendrail.web.visitor import Visitor, Visitors
 
@@ -73,6 +74,7 @@ class Front:
         clock: Clock,
         settings: WebSettings,
         address_of: AddressOf,
+        purse: Purse,
         *,
         has_consoles: bool = False,
     ) -> None:
@@ -82,13 +84,16 @@ class Front:
         self.clock = clock
         self.settings = settings
         self.address_of = address_of
+        self.purse = purse
         self.has_consoles = has_consoles
         self.public_url = settings.public_url.rstrip("/")
 
     def visitor(self, request: Asked) -> Visitor:
         """Read who is asking."""
         headers = request.headers
-        return self.visitors.read(headers.get("cookie", ""), headers.get("accept-language", ""))
+        found = self.visitors.read(headers.get("cookie", ""), headers.get("accept-language", ""))
+        found.currency = self.purse.choose(found.currency, self.address_of(request.scope))
+        return found
 
     def page(self, request: Asked, visitor: Visitor, template: str, **context: Any) -> Page:
         """Answer with a page."""
@@ -97,6 +102,7 @@ class Front:
         context.setdefault("here", path)
         context.setdefault("device", device_kind(request))
         context["has_consoles"] = self.has_consoles
+        context["currencies"] = self.purse.currencies
         return self.pages.page(template, visitor, accepts=accepts, **context)
 
     def problem(

@@ -1,6 +1,8 @@
 """Shops and products: what there is, what it costs, and the one form that buys it."""
 
+import re
 import secrets
+from decimal import Decimal
 from hashlib import blake2b
 from urllib.parse import urlencode
 
@@ -8,10 +10,11 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from vendrail.api.catalog import ProductId, ProductQuery, ProductState, ProductView, Variant
+from vendrail.api.catalog import Offer, ProductId, ProductQuery, ProductState, ProductView, Variant
+from vendrail.api.fx import Quote, QuoteId, QuoteRequest, QuoteStatus
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
 from vendrail.api.payments import fitting
-from vendrail.kernel.codec import encode
+from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.kernel.ids import from_serial, new_id, shard_of, to_serial
@@ -52,6 +55,19 @@ _SAYS = {
     PlaceStatus.SOLD_OUT: ("quantity", message("Not enough is left just now.")),
 }
 _UNASKED = Judgement(is_wanted=False, is_proven=True)  # A face without proofs asks for none.
+_NO_QUOTE = {
+    QuoteStatus.RATES_STALE: message(
+        "Exchange rates are too old just now. Pay in another currency, or come back later."
+    ),
+    QuoteStatus.RATES_TOO_FEW: message(
+        "Too few sources of exchange rates answer just now. Pay in another currency, or come back"
+        " later."
+    ),
+    QuoteStatus.RATES_DISPUTED: message(
+        "Sources of exchange rates disagree just now. Pay in another currency, or come back later."
+    ),
+}
+_RATE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,30})?")
 _UNCLEAR = ("", message("That did not work. Please try again."))
 
 
@@ -105,7 +121,10 @@ class Shopping:
             category=category,
             words=text,
             products=found,
-            currency=front.settings.default_currency,
+            shown={
+                view.product.id: await front.purse.shown(view.product.variants, visitor.currency)
+                for view in found
+            },
         )
 
     async def product(self, request: Asked, serial: FromPath[str]) -> Page:
@@ -127,9 +146,10 @@ class Shopping:
         view = await front.calls.product(id) if id is not None else None
         if view is None or view.product.state is ProductState.DRAFT:
             return front.problem(request, 404)
-        currency = _currency(view, front.settings.default_currency)
         variants = sorted(view.product.variants, key=lambda each: each.position)
         chosen = _choose(variants, view, filled.get("sku", ""))
+        shown = await front.purse.shown(variants, visitor.currency)
+        least_minor, most_minor = span_of(variants, shown.currency)
         field, advice = problem or ("", "")
         return front.page(
             request,
@@ -142,10 +162,11 @@ class Shopping:
             shop=view.shop,
             variants=variants,
             chosen=chosen,
-            currency=currency,
+            shown=shown,
             methods=fitting(
-                await front.calls.methods(currency),
-                *span_of(variants, currency),
+                await front.calls.methods(shown.paid_currency),
+                shown.paid(least_minor),
+                shown.paid(most_minor),
                 device_kind(request),
             ),
             filled=filled,
@@ -171,6 +192,9 @@ class Shopping:
         currency = form.get("currency", "")
         if currency not in offer.prices_minor:
             currency = next(iter(offer.prices_minor), "")
+        quote, problem_ = await self._quote(offer, currency, form)
+        if problem_ is not None:
+            return await self._product(request, visitor, offer.product, form, problem_, 422)
         address = front.address_of(request.scope)
         judgement = _UNASKED
         if self._gate is not None:
@@ -189,6 +213,8 @@ class Shopping:
             trace_id=trace_id_here(),
             is_proof_wanted=judgement.is_wanted,
             is_proven=judgement.is_proven,
+            quote=quote.id if quote is not None else None,
+            paid_currency=quote.paid_currency if quote is not None else "",
         )
         try:
             placed = await front.calls.place(order)
@@ -204,7 +230,28 @@ class Shopping:
         if placed.status not in (PlaceStatus.PLACED, PlaceStatus.EXISTS) or placed.order is None:
             problem = _SAYS.get(placed.status, _UNCLEAR)
             return await self._product(request, visitor, offer.product, form, problem, 422)
-        return await self._placed(visitor, placed, placed.order, order.method, currency)
+        paid = placed.exchange.currency if placed.exchange else currency
+        return await self._placed(visitor, placed, placed.order, order.method, paid)
+
+    async def _quote(
+        self, offer: Offer, currency: str, form: dict[str, str]
+    ) -> tuple[Quote | None, tuple[str, str] | None]:
+        """Have the price promised in the currency that the form was shown in, never dearer."""
+        front = self._front
+        wanted = form.get("paid_currency", "")
+        amount_minor = offer.prices_minor.get(currency, 0) * _quantity(form.get("quantity", "1"))
+        if wanted in ("", currency) or amount_minor <= 0:
+            return None, None
+        if wanted not in front.purse.currencies:
+            return None, _SAYS[PlaceStatus.QUOTE_NOT_USABLE]
+        id = QuoteId(new_id(front.clock.now()))
+        result = await front.calls.quote(QuoteRequest(id, amount_minor, currency, wanted))
+        quote = result.quote
+        if quote is None:
+            return None, ("", _NO_QUOTE.get(result.status, _SAYS[PlaceStatus.QUOTE_NOT_USABLE][1]))
+        if _is_dearer(quote, form.get("rate", "")):
+            return None, _SAYS[PlaceStatus.QUOTE_NOT_USABLE]
+        return quote, None
 
     async def _placed(
         self, visitor: Visitor, placed: Placement, id: OrderId, method: str, currency: str
@@ -243,9 +290,12 @@ def _product_id(serial: str) -> ProductId | None:
         return None
 
 
-def _currency(view: ProductView, wanted: str) -> str:
-    offered = [currency for each in view.product.variants for currency in each.prices_minor]
-    return wanted if wanted in offered or not offered else offered[0]
+def _is_dearer(quote: Quote, shown_mid: str) -> bool:
+    """Whether a quote costs more than the page said that its form came from."""
+    if not _RATE.fullmatch(shown_mid):
+        return True
+    shown = replace(quote.rate, mid=Decimal(shown_mid)).price(quote.amount_minor)
+    return quote.paid_minor > shown.paid_minor
 
 
 def _choose(variants: list[Variant], view: ProductView, sku: str) -> str:
@@ -265,6 +315,6 @@ def _quantity(text: str) -> int:
 
 def _idempotency_key(visitor: Visitor, form: dict[str, str]) -> str:
     """Name the choice: sent twice it is one order, changed it is another."""
-    fields = ("nonce", "sku", "quantity", "contact", "method", "currency")
+    fields = ("nonce", "sku", "quantity", "contact", "method", "currency", "paid_currency")
     parts = [visitor.device, *(form.get(name, "") for name in fields)]
     return blake2b("\0".join(parts).encode(), digest_size=24).hexdigest()
