@@ -22,12 +22,13 @@ PAGES = (
     "/sagas",
     "/approvals",
     "/channels",
+    "/currencies",
     "/people",
     "/log",
     "/system",
 )
 # They show names and addresses, which are in no language.
-NAMED = ("/unmatched", "/channels", "/people", "/log", "/system")
+NAMED = ("/unmatched", "/channels", "/currencies", "/people", "/log", "/system")
 EXPECTED = ("(Not Found)", "(Unprocessable Entity)", "(Unprocessable Content)")
 
 

@@ -16,6 +16,7 @@ WIDTHS = (320, 768, 1440)
 # What is the same in every language: names of ours and of the web's.
 NAMES = re.compile(
     r"Vendrail|REST|API|EN\b|English|简体中文|中$|[\w.-]+@[\w.-]+|zzzz"
+    r"|\b(?:CNY|USD|EUR|GBP|HKD|JPY|KRW|SGD|MYR|THB|AUD|CAD)\b"
     r"|(?:订单|Order) [0-9A-Z]{6}"
 )
 FOREIGN = {

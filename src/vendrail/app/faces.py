@@ -106,6 +106,7 @@ class Faces:
             api(Ledger),
             api(Notify),
             api(Epay),
+            api(Fx),
             self._render_metrics,
         )
 

@@ -15,6 +15,7 @@ from vendrail.kernel.http.outgoing import lost_lines
 
 HISTORY = "history"
 _BODY_BYTES_MAX = 1 << 20
+_HERE = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class _Feed(NamedTuple):
@@ -51,7 +52,8 @@ class Sources:
             raise Malformed(
                 f"VENDRAIL_FX_SOURCES names {unknown[0]!r}; there are: {', '.join(sorted(known))}."
             )
-        self._client = httpx.AsyncClient(timeout=settings.timeout_s)
+        # Through the proxy that the environment names, if any; what is on this machine never.
+        self._client = httpx.AsyncClient(timeout=settings.timeout_s, mounts=dict.fromkeys(_HERE))
 
     async def fetch(self, name: str) -> Sheet:
         """Read a source now.

@@ -22,6 +22,7 @@ from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
+from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
 from vendrail.web.operator.home import Home
@@ -48,6 +49,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
         Proposals(desk, deeds),
         Merchants(desk, deeds, files),
         Channels(desk, deeds),
+        Currencies(desk),
         People(desk),
         AuditLog(desk, files),
         System(desk),

@@ -1,7 +1,7 @@
 """The visitor's purse: in which currency prices are shown, and in which one they are paid."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from decimal import Context
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 from vendrail.api.catalog import Variant
@@ -25,6 +25,11 @@ _SAYS = {
         "Sources of exchange rates disagree just now, so this price is in its own currency."
     ),
 }
+
+
+def few_digits(value: Decimal) -> str:
+    """Write a number in few digits, for reading."""
+    return f"{_DIGITS.plus(value):f}"
 
 
 class Shown(NamedTuple):
@@ -53,7 +58,7 @@ class Shown(NamedTuple):
     @property
     def rate_text(self) -> str:
         """Write the middle rate in few digits, for reading."""
-        return f"{_DIGITS.plus(self.rate.mid):f}" if self.rate else ""
+        return few_digits(self.rate.mid) if self.rate else ""
 
     @property
     def percent_text(self) -> str:

@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
+from vendrail.api.fx import Fx
 from vendrail.api.identity import Actor, ActorKind, ActQuery, Identity, Invitation, Role
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -169,7 +170,7 @@ class World:
 
 def make_app(house: House, home, **settings) -> Litestar:
     """Build the web face of a house."""
-    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify, Epay)
+    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify, Epay, Fx)
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)
     web = build_routes(
@@ -178,6 +179,7 @@ def make_app(house: House, home, **settings) -> Litestar:
         apis.payments,
         consoles=apis,
         epay=apis.epay,
+        fx=apis.fx,
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

@@ -36,6 +36,7 @@ async def addresses(world, place) -> list[str]:
         f"/operator/channels/{to_serial(world.market.channel)}",
         f"/operator/channels/{to_serial(world.market.channel)}?said=changed",
         "/operator/system",
+        "/operator/currencies",
     ]
 
 

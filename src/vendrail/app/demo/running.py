@@ -30,6 +30,7 @@ from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.embedded import EmbeddedServer, open_server
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.telemetry import init_logs
+from vendrail.sandbox.rates import APP_ID
 
 ASSETS = Path(__file__).parents[2] / "web/assets/dist/manifest.json"
 _DEFAULT = PlatformSettings()
@@ -242,6 +243,7 @@ def _spawn(demo: Demo, name: str, *words: str) -> None:
         "VENDRAIL_ONLY": "",
         "VENDRAIL_PEERS": "",
         "VENDRAIL_NOTIFY_NEWS": demo.environment.get("VENDRAIL_NOTIFY_NEWS", "on"),
+        **rate_sources(demo.environment, address(platform.host, demo.sandbox_port)),
         "VENDRAIL_TRACE_RATIO": str(platform.trace_ratio) if is_traced else "1.0",
         "VENDRAIL_LOG_LEVEL": platform.log_level if is_logged else "warning",
     }
@@ -251,6 +253,21 @@ def _spawn(demo: Demo, name: str, *words: str) -> None:
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def rate_sources(given: Mapping[str, str], sandbox_url: str) -> dict[str, str]:
+    """Read exchange rates at the sandbox's three sources, unless somebody has named others."""
+    if "VENDRAIL_FX_SOURCES" in given:
+        return {}
+    url = f"{sandbox_url}/rates"
+    return {
+        "VENDRAIL_FX_SOURCES": "ecb,openexchangerates,frankfurter",
+        "VENDRAIL_FX_ECB_URL": f"{url}/ecb",
+        "VENDRAIL_FX_OPENEXCHANGERATES_URL": f"{url}/openexchangerates",
+        "VENDRAIL_FX_OPENEXCHANGERATES_KEY": APP_ID,
+        "VENDRAIL_FX_FRANKFURTER_URL": f"{url}/frankfurter",
+        "VENDRAIL_FX_FETCH_S": "15",  # Soon again, should the sandbox open after the site.
+    }
 
 
 def _await_open(demo: Demo, name: str, url: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
+from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -27,4 +28,5 @@ class Apis:
     ledger: Ledger
     notify: Notify
     epay: Epay
+    fx: Fx
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
