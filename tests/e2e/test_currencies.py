@@ -61,7 +61,7 @@ async def test_b6_dollars_are_paid_as_yuan_and_come_back_as_yuan(visit, demo):
     office = desk.page
     link = re.search(r"http://\S+/join/[\w-]+", demo.told)[0]
     await take_office(office, link)
-    await go(office, "Currencies")
+    await go(office, "Foreign exchange")
     await office.get_by_text("CNY · USD").wait_for()
     exposure = await office.locator("section", has_text="Exposure").inner_text()
     await office.goto(f"{demo.url}/operator/orders/{serial}")
@@ -75,7 +75,7 @@ async def test_b6_dollars_are_paid_as_yuan_and_come_back_as_yuan(visit, demo):
     ended = await page.inner_text("main")
     back = [each.replace(",", "") for each in re.findall(r"CN¥([\d.,]+) went back", ended)]
     audit = await asyncio.to_thread(command, demo, "audit")
-    await go(office, "Currencies")
+    await go(office, "Foreign exchange")
     await office.get_by_role("heading", name="Exposure").wait_for()
     closed = await office.locator("section", has_text="Exposure").inner_text()
 

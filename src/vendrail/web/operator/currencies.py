@@ -30,7 +30,7 @@ class Line(NamedTuple):
 class Currencies:
     """The page of exchanges."""
 
-    entries = (Entry(_PATH, message("Currencies"), "coins", Permission.BALANCE_READ),)
+    entries = (Entry(_PATH, message("Foreign exchange"), "coins", Permission.BALANCE_READ),)
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
