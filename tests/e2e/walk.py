@@ -151,7 +151,7 @@ class Walk:
         await page.goto(wallet)
         await buyer.confirm()
         await buyer.read_key()
-        await page.locator("summary").click()
+        await page.locator("main summary").click()
         await self.look("delivered")
         await self.go(f"/pay/{serial}/{attempt}", "door of a paid order")
         await buyer.open_product()
