@@ -82,6 +82,22 @@ async def test_a_bill_is_fetched_as_the_provider_wrote_it(open_account, alipay, 
     assert "BILL1\t" in text
 
 
+async def test_funds_tell_of_payouts(open_account, alipay, clock):
+    """The statement of funds holds what a trade bill does not: money that was paid out."""
+    app = alipay.register("cert")
+    account, ask = open_account(app), payout()
+    await CHANNEL.pay_out(ask, account, clock.now())
+    today = clock.now().astimezone(SHANGHAI).date()
+
+    told = await CHANNEL.download_statement(StatementKind.FUNDS, today, account, clock.now())
+    archive = zipfile.ZipFile(io.BytesIO(told.file), metadata_encoding="gbk")
+    text = archive.read(archive.namelist()[0]).decode("gb18030")
+    archive.close()
+    assert (StatementOutcome.READY, f"alipay-funds-{today}.zip") == (told.outcome, told.name)
+    assert f"{ask.payout_number}\t" in text
+    assert "-5.00" in text
+
+
 @pytest.mark.parametrize(
     "days,outcome",
     [

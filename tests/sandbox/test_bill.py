@@ -87,7 +87,7 @@ async def test_bill_is_for_past_days_and_its_address_ends(traded, peer):
     today = await door.send(await ask_bill(peer, app, day, clock))
     clock.shift = timedelta(days=1)
     empty = await door.send(await ask_bill(peer, app, "2020-01-01", clock))
-    other = await door.send(await ask_bill(peer, app, day, clock, bill_type="signcustomer"))
+    other = await door.send(await ask_bill(peer, app, day, clock, bill_type="merchant_act"))
     fresh = await door.send(await ask_bill(peer, app, day, clock))
     url = fresh[node]["bill_download_url"]
     good = await door.client.get(url)
@@ -107,3 +107,31 @@ async def test_bill_is_for_past_days_and_its_address_ends(traded, peer):
 def test_fee_is_rounded_half_up(amount_minor, fee_minor):
     """The provider's fee is 0.6 %, rounded half up to the fen."""
     assert fee_of(amount_minor, 60) == fee_minor
+
+
+async def test_funds_tell_every_movement_and_the_balance(traded, peer):
+    """Sales, refunds and their fees each stand alone, and the balance goes along with them."""
+    door, app, clock, day = traded
+    clock.shift = timedelta(days=1)
+    node = "alipay_data_dataservice_bill_downloadurl_query_response"
+    told = await door.send(await ask_bill(peer, app, day, clock, bill_type="signcustomer"))
+    reply = await door.client.get(told[node]["bill_download_url"])
+    archive = zipfile.ZipFile(io.BytesIO(reply.content), metadata_encoding="gbk")
+    text = archive.read(archive.namelist()[0]).decode("gb18030")
+    archive.close()
+    rows = list(csv.reader(line for line in text.splitlines() if not line.startswith("#")))
+
+    assert 12 == len(rows[0])
+    # From the end: a comma in a name is a comma in the file, as in the real one.
+    moved = sorted((row[-2], row[-6] or row[-5]) for row in rows[1:])
+    expected = [
+        ("交易付款", "0.50"),
+        ("交易付款", "10.00"),
+        ("交易退款", "-4.00"),
+        ("收费", "-0.06"),
+        ("退费", "0.02"),
+    ]
+    assert sorted(expected) == moved
+    assert "1000006.46" == rows[-1][-4]
+    assert "#收入合计：3笔，共10.52元" in text
+    assert "#支出合计：2笔，共-4.06元" in text

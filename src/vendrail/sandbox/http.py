@@ -81,11 +81,12 @@ async def download_bill(
     request: AnyRequest,
     app_id: FromPath[str],
     period: FromPath[str],
+    kind: FromQuery[str],
     until: FromQuery[int],
     signature: FromQuery[str],
 ) -> Response[bytes]:
     """Hand out a bill while its address is good."""
-    data = _sandbox(request).write_bill(app_id, period, until, signature)
+    data = _sandbox(request).write_bill(app_id, kind, period, until, signature)
     if data is None:
         return Response(b"", status_code=403)
     name = f'attachment; filename="{period}.csv.zip"'

@@ -13,7 +13,7 @@ import msgspec
 
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed
-from vendrail.sandbox import alipay, bill, transfers
+from vendrail.sandbox import alipay, bill, funds, transfers
 from vendrail.sandbox.alipay import Event, Outcome
 from vendrail.sandbox.calls import Call, Doorkeeper, Rejected, is_url
 from vendrail.sandbox.faults import GATEWAY_KINDS, Fault, FaultKind, Faults, disturb
@@ -173,7 +173,7 @@ class Sandbox:
             return transfers.transfer_query(self.store, call)
         if call.method == "alipay.open.app.alipaycert.download":
             return self._certificate(call)
-        return bill.bill_url(self.store, call, self.settings, self.provider.control_token)
+        return funds.bill_url(self.store, call, self.settings, self.provider.control_token)
 
     def _certificate(self, call: Call) -> Outcome:
         if text_of(call.content, "alipay_cert_sn") != self.provider.certificate_number:
@@ -195,14 +195,16 @@ class Sandbox:
         tail = f'{number}"sign":"{signature}"'
         return b'{"%s":%s,%s}' % (name.encode(), text, tail.encode())
 
-    def write_bill(self, app_id: str, period: str, until: int, signature: str) -> bytes | None:
+    def write_bill(
+        self, app_id: str, kind: str, period: str, until: int, signature: str
+    ) -> bytes | None:
         """Give a bill to whoever holds its address, as long as that is good."""
-        wanted = bill.link_signature(self.provider.control_token, app_id, period, until)
+        wanted = bill.link_signature(self.provider.control_token, app_id, kind, period, until)
         is_good = secrets.compare_digest(wanted.encode(), signature.encode())
         if not is_good or until < self.clock.now().timestamp() or app_id not in self.store.apps:
             return None
         app = self.store.apps[app_id]
-        return bill.write_bill(self.store, app, period, self.settings, self.clock.now())
+        return funds.write(self.store, app, kind, period, self.settings, self.clock.now())
 
     # The buyer's side.
 

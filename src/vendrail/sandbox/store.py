@@ -110,6 +110,10 @@ class Store:
         """Give every trade, oldest first."""
         return iter(self._trades.values())
 
+    def transfers(self) -> Iterator[Transfer]:
+        """Give every transfer, oldest first."""
+        return iter(self._transfers.values())
+
     def pop_expired(self, now: datetime) -> list[Trade]:
         """Take the trades whose time is over and that nobody has paid or closed."""
         expired = []
