@@ -16,6 +16,7 @@ from vendrail.api.payments import (
     Callback,
     ChannelAccount,
     ChannelId,
+    Device,
     PresentRequest,
     Refund,
 )
@@ -760,7 +761,7 @@ async def test_a_sale_is_told_by_signed_webhooks_in_any_order(service, stripe, c
 
 
 async def test_ways_to_pay_are_offered_in_their_own_currencies(service, stripe, clock):
-    """PayNow is Singapore's alone; a card takes whatever the account takes."""
+    """PayNow is Singapore's alone, and no code is for a wallet's own browser; a card is for all."""
     channel = ChannelAccount(
         id=ChannelId(new_id(clock.now())),
         name="stripe",
@@ -775,6 +776,11 @@ async def test_ways_to_pay_are_offered_in_their_own_currencies(service, stripe, 
         currency: [each.method for each in await service.list_methods(currency)]
         for currency in ("KWD", "SGD", "USD")
     }
+    inside = {
+        device: [x.method for x in await service.list_methods("SGD") if x.works_on(device)]
+        for device in (Device.WECHAT, Device.ALIPAY)
+    }
+    assert {Device.WECHAT: ["card"], Device.ALIPAY: ["card", "alipay"]} == inside
     assert {
         "KWD": ["card"],
         "SGD": ["card", "alipay", "wechat", "wechat_qr", "paynow", "paynow_qr"],

@@ -49,6 +49,7 @@ from vendrail.payments.channels.stripe_funds import (
 )
 from vendrail.payments.channels.stripe_line import client_of, fields_of, is_replay, problem_of
 from vendrail.payments.channels.stripe_messages import (
+    DEVICES,
     METHODS,
     SCAN,
     TYPES,
@@ -174,7 +175,8 @@ class StripeChannel(StripeSaving):
             MethodOffer(
                 method,
                 "qr" if method.endswith(SCAN) else "redirect",
-                currencies=TYPES[method.removesuffix(SCAN)][1],
+                TYPES[method.removesuffix(SCAN)][1],
+                DEVICES.get(method, ()),
             )
             for method in settings.methods
         ]

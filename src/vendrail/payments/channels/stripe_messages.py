@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vendrail.api.payments import ActionKind, Callback, PaymentAction
+from vendrail.api.payments import ActionKind, Callback, Device, PaymentAction
 from vendrail.kernel.money import EXPONENTS
 from vendrail.payments.channels.base import (
     Ask,
@@ -55,6 +55,13 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "paynow": ("paynow", ("SGD",)),
     "promptpay": ("promptpay", ("THB",)),
 }  # fmt: skip
+# A code cannot be scanned off the screen that it is on; a wallet's own browser has no other screen.
+_OUTSIDE = (Device.DESKTOP, Device.MOBILE)
+DEVICES: Mapping[str, tuple[Device, ...]] = {
+    "alipay": (*_OUTSIDE, Device.ALIPAY),
+    **dict.fromkeys(("wechat", "wechat_qr", "paynow", "paynow_qr"), _OUTSIDE),
+    **dict.fromkeys(("promptpay", "promptpay_qr"), _OUTSIDE),
+}
 SCANNED = ("wechat", "paynow", "promptpay")  # Stripe gives a code of these.
 METHODS = (*TYPES, *(f"{name}{SCAN}" for name in SCANNED))
 
