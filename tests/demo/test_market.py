@@ -5,20 +5,24 @@ import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from string import Formatter
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from vendrail.api.catalog import Catalog, DeliveryKind, KeyState, Shop
 from vendrail.app.demo import book, codes, covers
 from vendrail.app.demo.market import KEYS_PER_VARIANT, prose, read_market
 from vendrail.app.demo.seeding import seed
-from vendrail.app.demo.words import Places, Tongue
+from vendrail.app.demo.words import _WORDS, Places, Tongue
 from vendrail.app.services import SCHEMAS
 from vendrail.app.wiring import House, build
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import named_id
+from vendrail.kernel.locales import TAGS
 from vendrail.kernel.migrate import migrate
 
 
@@ -145,14 +149,40 @@ async def test_marketplace_of_others_is_left_alone(house: House) -> None:
         ({"LANG": "en_US.UTF-8", "LANGUAGE": "zh_CN:en"}, "商城"),
         ({"LANG": "C", "LANGUAGE": "zh_CN"}, "Shop"),
         ({"LC_MESSAGES": "zh_TW.UTF-8", "LANG": "en_US.UTF-8"}, "商城"),
+        ({"LANG": "ja_JP.UTF-8"}, "ショップ"),
+        ({"LANG": "ko_KR.UTF-8"}, "상점"),
+        ({"LANG": "es_MX.UTF-8@currency"}, "Tienda"),
+        ({"LANG": "de_DE.UTF-8"}, "Shop"),
+        ({"LANG": "de_DE.UTF-8", "LANGUAGE": "de:ja:en"}, "ショップ"),
     ],
 )
 def test_panel_speaks_the_language_of_the_terminal(
     environment: dict[str, str], expected: str
 ) -> None:
-    """Chinese where the terminal is Chinese, English everywhere else, as gettext decides."""
+    """The language that the terminal asks for, as gettext decides; English where it has none."""
     assert expected == Tongue(environment).say("shop")
     assert Tongue(environment).panel(Places("http://a", "http://b", Path("/c")))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_demo_says_the_same_in_every_language(tag: str) -> None:
+    """Each language has every word, the same values in it, and a panel that fits a terminal."""
+    said, english = _WORDS[tag], _WORDS["en"]
+    console = Console(width=80, record=True, file=io.StringIO())
+    places = Places("http://127.0.0.1:8080", "http://127.0.0.1:8081", Path("/var/lib/vendrail"))
+    console.print(Tongue({"LANG": tag.replace("-", "_")}).panel(places))
+    lines = console.export_text().splitlines()
+
+    assert list(english) == list(said)
+    assert {word: _values(text) for word, text in english.items()} == {
+        word: _values(text) for word, text in said.items()
+    }
+    assert all(cell_len(line) == cell_len(lines[0]) <= 80 for line in lines)
+    assert said["title"] in lines[0]
+
+
+def _values(text: str) -> list[str]:
+    return sorted(name for _, name, _, _ in Formatter().parse(text) if name)
 
 
 def test_line_breaks_inside_chinese_are_taken_out() -> None:

@@ -9,20 +9,34 @@ from pathlib import Path
 from playwright.async_api import Page
 from tests.e2e.buyer import CONTACT, Buyer
 
+from vendrail.kernel.locales import nearest
+from vendrail.web.languages import translations
+
 ROOT = Path(__file__).resolve().parents[2]
 MARKET = ROOT / "src/vendrail/app/demo/market.toml"
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
-WIDTHS = (320, 768, 1440)
+WIDTHS = (320, 768, 1440, 3840)
 # What is the same in every language: names of ours and of the web's.
 NAMES = re.compile(
-    r"Vendrail|REST|API|EN\b|English|简体中文|中$|[\w.-]+@[\w.-]+|zzzz"
+    r"Vendrail|REST|API|English|简体中文|繁體中文|日本語|한국어|Español|[\w.-]+@[\w.-]+|zzzz"
     r"|\b(?:CNY|USD|EUR|GBP|HKD|JPY|KRW|SGD|MYR|THB|AUD|CAD)\b"
-    r"|(?:订单|Order) [0-9A-Z]{6}"
+    r"|(?:订单|訂單|注文|주문|Order|Pedido) ?[0-9A-Z]{6}"
 )
+# What people of the East write in Latin letters too.
+WIDE = re.compile(r"CN¥|QR ?(?:Code|コード|코드)?|Alipay|WeChat Pay|JavaScript|Cookie")
+LATIN, HAN, KANA = r"[A-Za-z]{2,}", r"[\u4e00-\u9fff]", r"[\u3040-\u30ff]"
+HANGUL = r"[\uac00-\ud7a3]"
 FOREIGN = {
-    "zh-CN": re.compile(r"[A-Za-z]{2,}"),
+    "zh-CN": re.compile(f"{LATIN}|{KANA}|{HANGUL}"),
+    "zh-TW": re.compile(f"{LATIN}|{KANA}|{HANGUL}"),
     "en-US": re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"),
+    "ja-JP": re.compile(f"{LATIN}|{HANGUL}"),
+    "ko-KR": re.compile(f"{LATIN}|{HAN}|{KANA}"),
+    "es-ES": re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"),
 }
+CJK = re.compile("zh|ja|ko")
+# The character sets that have no Chinese characters but those of the language.
+CHARSETS = {"zh-CN": "gb2312", "zh-TW": "cp950", "ja-JP": "cp932"}
 
 IS_FITTING = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
@@ -82,7 +96,29 @@ def strange_words(text: str, language: str) -> str:
         return ""
     for name in names:
         text = text.replace(name, "")
-    return text if FOREIGN[language].search(NAMES.sub("", text)) else ""
+    left = NAMES.sub("", text)
+    if CJK.search(language):
+        left = WIDE.sub("", left)
+    is_strange = FOREIGN[language].search(left) or text in english(language)
+    return text if is_strange or not _is_written(left, language) else ""
+
+
+def _is_written(text: str, language: str) -> bool:
+    """Whether all Chinese characters of a text are ones that its language writes."""
+    try:
+        "".join(re.findall(HAN, text)).encode(CHARSETS.get(language, "utf-8"))
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@cache
+def english(language: str) -> frozenset[str]:
+    """Give the English texts that the language says otherwise."""
+    if language == "en-US":
+        return frozenset()
+    said = translations(nearest(language))._catalog.items()
+    return frozenset(text for text, words in said if isinstance(text, str) and words != text)
 
 
 class Walk:

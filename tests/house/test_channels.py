@@ -30,7 +30,7 @@ def _files_of(kind: str) -> re.Pattern[str]:
     """Match the files that are a channel's own."""
     own = rf"{kind}2?(_\w+)?"  # Epay's two versions call each other by name.
     return re.compile(
-        rf"payments/channels/{own}\.py|sandbox/{own}\.py|sandbox/templates/{own}\.html"
+        rf"payments/channels/{own}\.(py|toml)|sandbox/{own}\.py|sandbox/templates/{own}\.html"
     )
 
 

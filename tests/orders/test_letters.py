@@ -11,6 +11,7 @@ from vendrail.api.risk import ListEntry, ListKind, RiskDecision, Verdict
 from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import new_id, to_serial
+from vendrail.kernel.locales import TAGS
 from vendrail.kernel.outbox import append_events
 from vendrail.orders import store
 
@@ -274,7 +275,7 @@ async def test_without_a_mail_server_nothing_is_read(market):
     assert "notify.orders" not in names
 
 
-@pytest.mark.parametrize("locale", ["en", "zh-Hans"])
+@pytest.mark.parametrize("locale", TAGS)
 async def test_keys_are_in_the_letter_only_where_the_shop_says_so(market, post, locale):
     """Off by default; turned on, the letter tells each key, in plain text and HTML."""
     await market.offer("GAME", keys=9)

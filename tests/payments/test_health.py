@@ -7,6 +7,7 @@ from vendrail.api.payments import ChannelId, ProbeStatus, fitting
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import new_id
+from vendrail.kernel.locales import TAGS
 from vendrail.payments.channels.base import registry
 from vendrail.payments.health import quantile_ms
 
@@ -54,14 +55,17 @@ async def test_a_check_keeps_the_secret_that_is_there(shop, alipay):
 
 
 async def test_every_setting_of_every_kind_can_be_asked_for(payments):
-    """A form needs a label and help in both languages; no secret has a default."""
+    """A form needs a label and help in each language; no secret has a default."""
     kinds = await payments.list_kinds()
 
     assert sorted(registry()) == [each.kind for each in kinds]
     for each in [setting for kind in kinds for setting in kind.settings]:
         assert each.label, each.name
         assert each.help, each.name
-        assert all(each.said["zh-Hans"]), each.name
+        assert set(TAGS) - {"en"} == set(each.said), each.name
+        for label, hint in each.said.values():
+            assert label, each.name
+            assert hint, each.name
         assert not (each.is_secret and each.default), each.name
 
 

@@ -11,9 +11,9 @@ from uuid import UUID
 from babel.numbers import format_currency
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from vendrail.kernel.locales import nearest
 from vendrail.kernel.money import to_decimal
 
-_LOCALES = ("en", "zh-Hans")
 _POLICY = SMTP.clone(cte_type="7bit")  # What every mail server takes, however old.
 _environment = Environment(
     loader=PackageLoader("vendrail.notify", "templates"),
@@ -27,10 +27,8 @@ _environment = Environment(
 
 
 def choose_locale(locale: str) -> str:
-    """Give the nearest language that letters are written in: any Chinese, else English."""
-    if locale in _LOCALES:
-        return locale
-    return "zh-Hans" if locale.lower().startswith("zh") else "en"
+    """Give the nearest language that letters are written in, else English."""
+    return nearest(locale) or "en"
 
 
 def write(

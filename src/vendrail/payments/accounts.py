@@ -32,6 +32,7 @@ from vendrail.payments.channels.base import (
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.channels.words import settings_said
 from vendrail.payments.store import channels
 from vendrail.payments.store.base import Row, Store
 
@@ -229,7 +230,7 @@ class Accounts:
                         each.name,
                         each.label,
                         each.help,
-                        {tag: list(words) for tag, words in each.said.items()},
+                        settings_said(channel, each),
                         each.is_secret,
                         each.is_required,
                         each.is_multiline,

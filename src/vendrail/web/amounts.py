@@ -1,11 +1,12 @@
 """Amounts and times as people read them, in their language; from minor units, never from floats."""
 
+import re
 from datetime import UTC, datetime, tzinfo
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_currency, format_decimal, get_currency_name
 
 from vendrail.kernel.money import to_decimal
@@ -37,22 +38,29 @@ def count(number: int, locale: Locale) -> str:
     return format_decimal(number, locale=locale)
 
 
+@cache
+def _time_format(length: str, locale: Locale) -> str:
+    """Give the pattern of times, with the half of the day in full: Korean has no AM of its own."""
+    return re.sub("a+", "aaaa", locale.time_formats[length].pattern)
+
+
 @lru_cache(4096)
 def moment(at: datetime, locale: Locale, zone: str) -> str:
     """Write a date and time."""
-    return format_datetime(at, "medium", tzinfo=time_zone(zone), locale=locale)
+    both = str(get_datetime_format("medium", locale=locale)).replace("'", "")
+    return both.format(hour(at, locale, zone), day(at, locale, zone))
 
 
 @lru_cache(4096)
 def hour(at: datetime, locale: Locale, zone: str) -> str:
     """Write a time of day."""
-    return format_time(at, "medium", tzinfo=time_zone(zone), locale=locale)
+    return format_time(at, _time_format("medium", locale), tzinfo=time_zone(zone), locale=locale)
 
 
 @lru_cache(4096)
 def clock(at: datetime, locale: Locale, zone: str) -> str:
     """Write a time of day without seconds."""
-    return format_time(at, "short", tzinfo=time_zone(zone), locale=locale)
+    return format_time(at, _time_format("short", locale), tzinfo=time_zone(zone), locale=locale)
 
 
 @lru_cache(4096)

@@ -14,6 +14,8 @@ from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from vendrail.kernel.locales import nearest
+
 _FOLDER = Path(__file__).parent / "locale"
 
 
@@ -23,14 +25,17 @@ class Language(NamedTuple):
     tag: str  # As in `lang=` and in orders: BCP 47.
     locale: Locale  # For Babel's numbers and dates.
     name: str  # In itself.
-    short: str
 
 
 LANGUAGES = {
     language.tag: language
     for language in (
-        Language("zh-Hans", Locale("zh", script="Hans"), "简体中文", "中"),
-        Language("en", Locale("en"), "English", "EN"),
+        Language("zh-Hans", Locale("zh", script="Hans"), "简体中文"),
+        Language("zh-Hant", Locale("zh", script="Hant"), "繁體中文"),
+        Language("en", Locale("en"), "English"),
+        Language("ja", Locale("ja"), "日本語"),
+        Language("ko", Locale("ko"), "한국어"),
+        Language("es", Locale("es"), "Español"),
     )
 }
 
@@ -66,10 +71,8 @@ def choose(chosen: str, accepted: str, default: str) -> Language:
     for negative_weight, _, name in sorted(wanted):
         if negative_weight == 0:
             continue
-        if name.partition("-")[0] == "zh":
-            return LANGUAGES["zh-Hans"]
-        if name.partition("-")[0] == "en":
-            return LANGUAGES["en"]
+        if tag := nearest(name):
+            return LANGUAGES[tag]
     return LANGUAGES.get(default, LANGUAGES["en"])
 
 

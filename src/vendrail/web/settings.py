@@ -22,7 +22,8 @@ class WebSettings(Record, frozen=True):
     )
     site_name: Annotated[str, Help("The name in the head of every page.")] = "Vendrail"
     default_language: Annotated[
-        str, Help("The language for whom no other can be found: zh-Hans or en.")
+        str,
+        Help("The language for whom no other can be found: zh-Hans, zh-Hant, en, ja, ko or es."),
     ] = "zh-Hans"
     default_currency: Annotated[str, Help("The currency of prices and orders.")] = "CNY"
     currencies: Annotated[

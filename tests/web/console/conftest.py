@@ -114,15 +114,19 @@ class World:
         """Give the pages of such another process."""
         return make_app(self.make_house(), self._home)
 
-    async def mailed(self, email: str) -> str:
-        """Give the path of the link in the last letter to somebody."""
+    async def letters(self, email: str) -> list:
+        """Send what waits; give all letters to somebody, the last one last."""
         notify = self.house.services["notify"]
         sending = notify.sending(notify.news(self.house.api(Orders), self.house.api(Catalog)))
         while await sending.send_due():
             pass
         letters = sorted((self._home / "mailbox").glob("*.eml"), key=lambda p: p.stat().st_mtime)
         texts = [message_from_bytes(path.read_bytes(), policy=default) for path in letters]
-        [*_, letter] = [each for each in texts if each["to"] == email]
+        return [each for each in texts if each["to"] == email]
+
+    async def mailed(self, email: str) -> str:
+        """Give the path of the link in the last letter to somebody."""
+        [*_, letter] = await self.letters(email)
         body = letter.get_body(("plain",)).get_content()
         return re.search(r"http://localhost(/join/\S+)", body)[1]
 

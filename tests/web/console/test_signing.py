@@ -180,6 +180,7 @@ async def test_x13_forms_from_elsewhere_are_refused(world):
         "/console/account/sessions",
         "/console/account/codes",
         "/console/place",
+        "/console/language",
     )
     for path in paths:
         for token in ("", foreign):

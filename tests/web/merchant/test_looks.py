@@ -98,7 +98,10 @@ async def addresses(town) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("language, scheme", [("zh-CN", "light"), ("en-US", "dark")])
+@pytest.mark.parametrize(
+    "language, scheme",
+    [("zh-CN", "light"), ("en-US", "dark"), ("es-ES", "light"), ("ko-KR", "dark")],
+)
 async def test_every_page_fits_and_axe_has_no_grave_complaint(served_town, language, scheme):
     """From 360 px up nothing scrolls sideways, contrast holds, and the console stays silent."""
     town, site = served_town

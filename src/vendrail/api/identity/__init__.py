@@ -67,6 +67,10 @@ class Identity(Protocol):
         """Remember (session, merchant): whose console is opened next; false: not theirs."""
         ...
 
+    async def choose_languages(self, choices: Sequence[tuple[UUID, str]]) -> list[bool]:
+        """Remember (person, language): letters to them are written in it; false: nobody."""
+        ...
+
     async def show_proofs(self, proofs: Sequence[Proof]) -> list[ProofResult]:
         """Check a second factor, or a password again: opens the session, and makes it fresh."""
         ...

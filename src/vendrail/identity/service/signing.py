@@ -180,6 +180,11 @@ class SigningService:
         async with self._ground.db.transaction() as tx:
             return [await sessions.choose_merchant(tx, *choice) for choice in choices]
 
+    async def choose_languages(self, choices: Sequence[tuple[UUID, str]]) -> list[bool]:
+        """Remember (person, language): letters to them are written in it; false: nobody."""
+        async with self._ground.db.transaction() as tx:
+            return [await people.choose_language(tx, *choice) for choice in choices]
+
     async def list_sessions(self, of: Sequence[UUID]) -> list[list[Session]]:
         """List people's sessions, last seen first."""
         ground = self._ground

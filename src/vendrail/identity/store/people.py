@@ -93,6 +93,12 @@ async def add_person(
     )
 
 
+async def choose_language(tx: Transaction, person: UUID, locale: str) -> bool:
+    """Remember the language that a person is written to in; false: nobody."""
+    statement = "update identity.person set locale = $2 where id = $1"
+    return await tx.execute(statement, person, locale) == 1
+
+
 async def set_password(tx: Transaction, person: UUID, password: str) -> None:
     """Keep a new password hash; what was tried before is forgotten."""
     await tx.execute(

@@ -11,10 +11,10 @@ from vendrail.web.console.caller import MERCHANT, Caller, home_of
 from vendrail.web.console.desk import CODE, FACTOR, SIGN_IN, Desk, Entry
 from vendrail.web.console.joining import why_refused
 from vendrail.web.console.signing import refusal
-from vendrail.web.languages import message
+from vendrail.web.languages import LANGUAGES, message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Page
-from vendrail.web.visitor import Visitor, read_form
+from vendrail.web.visitor import LANGUAGE, Visitor, read_form
 
 _CODE_REFUSED = message("That code does not fit. Check the clock of your phone, and try the next.")
 _PASSWORD_REFUSED = message("That is not the password you have now.")
@@ -41,6 +41,7 @@ class Account:
             desk.post("/console/account/sessions", self.end_session, None),
             desk.post("/console/account/codes", self.renew_codes, None, is_grave=True),
             desk.post("/console/place", self.choose_place, None),
+            desk.post("/console/language", self.choose_language, None),
             get(FACTOR, name="console.factor")(self.draft),
             post(FACTOR, name="console.factor.post")(self.set),
         ]
@@ -113,6 +114,15 @@ class Account:
         if not is_theirs:
             return self._desk.problem(caller.request, 404, caller)
         return onward(MERCHANT)
+
+    async def choose_language(self, caller: Caller) -> Page:
+        """Speak another language: in this browser, and in letters to the person."""
+        tag = caller.written("language")
+        if tag not in LANGUAGES:
+            return self._desk.problem(caller.request, 400, caller)
+        await self._identity.choose_languages([(caller.person.id, tag)])
+        visitors = self._desk.front.visitors
+        return onward(self._desk.back(caller.request), [visitors.cookie(LANGUAGE, tag)])
 
     async def _enrolling(self, request: Asked, visitor: Visitor) -> tuple[Session, str] | Page:
         """Give the session in which a second factor may be set up; else where to go instead."""

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from litestar import get, post
+from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
@@ -16,10 +17,10 @@ from vendrail.api.identity import (
 )
 from vendrail.web.console.caller import Caller, home_of
 from vendrail.web.console.desk import CODE, CONFIRM, FACTOR, SIGN_IN, Desk, Entry, safe_next
-from vendrail.web.languages import message
+from vendrail.web.languages import LANGUAGES, message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Page
-from vendrail.web.visitor import Visitor, read_form
+from vendrail.web.visitor import LANGUAGE, Visitor, read_form
 
 _REFUSED = message("The e-mail address or the password is wrong, or the account is locked.")
 _CODE_REFUSED = message("That code is wrong or was used before. Wait for the next one.")
@@ -121,7 +122,18 @@ class Signing:
         session, token = await desk.session(request, visitor)
         if session is None:
             return onward(SIGN_IN)
-        return onward(_way(session, onto), [desk.cookie(token)])
+        cookies = [desk.cookie(token), *await self._agree_on_language(visitor, session)]
+        return onward(_way(session, onto), cookies)
+
+    async def _agree_on_language(self, visitor: Visitor, session: Session) -> list[Cookie]:
+        """Let the account learn what the browser has chosen; a new browser learns from it."""
+        known, chosen = session.person.locale, visitor.cookies.get(LANGUAGE, "")
+        if chosen in LANGUAGES:
+            if chosen != known:
+                await self._identity.choose_languages([(session.person.id, chosen)])
+            return []
+        visitors = self._desk.front.visitors
+        return [visitors.cookie(LANGUAGE, known)] if known in LANGUAGES else []
 
     async def ask_code(self, request: Asked) -> Page:
         """Ask for the second factor."""
