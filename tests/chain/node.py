@@ -71,9 +71,11 @@ class Chain:
         """Add empty blocks."""
         self.ask("anvil_mine", hex(count))
 
-    def send(self, source: str, target: str | None, data: str = "0x", value: int = 0) -> dict:
+    def send(
+        self, source: str, target: str | None, data: str = "0x", value: int = 0, **fees: str
+    ) -> dict:
         """Have an unlocked account send a transaction; give its receipt."""
-        asked = {"from": source, "data": data, "value": hex(value), "gas": hex(3_000_000)}
+        asked = {"from": source, "data": data, "value": hex(value), "gas": hex(3_000_000), **fees}
         hash = self.ask("eth_sendTransaction", asked | ({"to": target} if target else {}))
         due = time.monotonic() + 10
         while (receipt := self.ask("eth_getTransactionReceipt", hash)) is None:

@@ -203,6 +203,35 @@ async def test_money_that_comes_back_after_a_reorganization_counts_once(shop, ch
     assert 1 == len((await shop.deposit(attempt)).arrivals)
 
 
+async def test_counted_money_that_moves_to_another_block_is_the_same_money(make_shop, chain, usdt):
+    """X12: a counted payment that stands elsewhere in the block that replaced its own is one."""
+    shop = await make_shop(finality="1")
+    attempt, action = await shop.shown()
+    chain.pay(usdt, chain.accounts[6], DOLLAR)
+    paid = chain.pay(usdt, action.text, 10 * DOLLAR)
+    await shop.watch()
+    early = await shop.captures(attempt)
+    raw = chain.ask("eth_getRawTransactionByHash", paid["transactionHash"])
+    first = _dear(chain, usdt)
+    chain.reorganize(2, [[first, 0], [raw, 0]])
+    await shop.watch()
+    await shop.finalize()
+    moved = chain.ask("eth_getTransactionReceipt", paid["transactionHash"])
+
+    assert [(1000, "fits")] == early
+    assert paid["logs"][0]["logIndex"] != moved["logs"][0]["logIndex"]
+    assert [(1000, "fits")] == await shop.captures(attempt)
+    assert 1 == len(await Shop.events(shop))
+
+
+def _dear(chain, token) -> str:
+    """Make a transfer of somebody else's that pays more, so that it comes first in its block."""
+    data = f"0xa9059cbb{chain.accounts[7][2:].lower().rjust(64, '0')}{1:064x}"
+    fees = {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": hex(10**11)}
+    sent = chain.send(chain.accounts[6], token, data, **fees)
+    return chain.ask("eth_getRawTransactionByHash", sent["transactionHash"])
+
+
 async def test_too_little_waits_for_the_rest(shop, chain, usdt):
     """Several transfers to one address add up to the price, and are one payment."""
     attempt, action = await shop.shown()

@@ -16,6 +16,7 @@ import structlog
 
 from vendrail.api.payments import CaptureSource
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import from_serial
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.arriving import Incoming
@@ -137,6 +138,9 @@ class Watching:
         except ProviderAway as error:
             _log.warning("chain.away", channel=account.row.name, problem=str(error))
             is_more = False
+        except Error as error:  # The other chains go on.
+            _log.warning("chain.failed", channel=account.row.name, problem=str(error))
+            return False
         await self._count(account, channel)
         pace = (
             timedelta(0) if is_more else timedelta(seconds=channel.pace_s(account.account.settings))
