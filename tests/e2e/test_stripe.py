@@ -40,11 +40,10 @@ WORDS = {
 
 
 async def open_product(buyer) -> None:
-    """Open a product of Singapore's, in its own currency where others are offered too."""
+    """Open a product of Singapore's, and see and pay its price in the currency it has there."""
     await buyer.open_product(PRODUCT)
-    way = buyer.page.locator('a[href^="/currency/SGD"]')
-    if await way.count():
-        await buyer.page.goto(buyer.site + await way.get_attribute("href"))
+    way = await buyer.page.locator('a[href^="/currency/SGD"]').get_attribute("href")
+    await buyer.page.goto(buyer.site + way)
 
 
 async def type_card(buyer, number: str) -> None:
