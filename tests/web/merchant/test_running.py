@@ -8,6 +8,7 @@ from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import PeopleQuery, Role
 from vendrail.api.notify import Notify
 from vendrail.api.orders import RefundOrder
+from vendrail.api.settlement import CaptureBooking, Sale
 from vendrail.kernel.ids import new_id, to_serial
 
 
@@ -26,6 +27,22 @@ async def people(town):
         if membership.merchant == town.north.merchant
     }
     return roles, {each.email: each.id for each in found}
+
+
+async def test_money_in_a_currency_without_terms_is_seen(town):
+    """What was sold in dollars stands in the balance, though there are terms in yuan only."""
+    browser = await town.join(Role.OWNER)
+    now, merchant = town.clock.now(), town.north.merchant
+    before = await browser.http.get("/merchant/balance?currency=USD")
+    order = new_id(now)
+    booking = CaptureBooking(new_id(now), order, "stripe", merchant, 999, "USD")
+    [sale] = await town.north.settlement.split_sales(
+        [Sale(order, merchant, 999, "USD", now, booking)]
+    )
+    after = await browser.http.get("/merchant/balance?currency=USD")
+
+    assert f"${sale.share_minor / 100:.2f}" not in before.text
+    assert f"${sale.share_minor / 100:.2f}" in after.text
 
 
 async def test_the_balance_is_the_ledgers_and_names_its_orders(town):

@@ -95,10 +95,14 @@ class Balance:
         return Response(encode(proof), media_type="application/json", headers=headers)
 
     async def _currencies(self, caller: Caller) -> list[str]:
-        """Name the currencies that the merchant may have money in, the platform's own first."""
-        [terms] = await self._desk.apis.settlement.read_fee_terms([caller.merchant])
-        own = self._desk.front.settings.default_currency
-        return [own, *sorted({each.currency for each in terms} - {own})]
+        """Name the currencies that the merchant has terms or money in, the platform's own first."""
+        settlement, front = self._desk.apis.settlement, self._desk.front
+        [terms] = await settlement.read_fee_terms([caller.merchant])
+        asked = [(caller.merchant, each) for each in front.purse.currencies]
+        found = await settlement.read_merchant_balances(asked)
+        held = {each.currency for each in found if each.available_minor or each.debt_minor}
+        own = front.settings.default_currency
+        return [own, *sorted(({each.currency for each in terms} | held) - {own})]
 
 
 def _parts(caller: Caller, currency: str) -> dict[str, Account]:
