@@ -288,5 +288,5 @@ def test_who_cannot_take_a_payment(fate, asked, terms, rules, taken):
 )
 def test_terms_that_make_no_sense_are_named(field, value):
     """Every bound of the terms names its field; terms nobody wrote are fine."""
-    assert "" == filters.problem_of_terms(TERMS)
-    assert field == filters.problem_of_terms(ChannelTerms(OFFER.channel, **{field: value}))
+    assert "" == TERMS.problem
+    assert field == ChannelTerms(OFFER.channel, **{field: value}).problem

@@ -19,7 +19,6 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.outbox import Wakeups
 from vendrail.payments.learning import Learning, channel_of
-from vendrail.payments.routing import filters
 from vendrail.payments.routing.segments import ANY_BAND, Segment
 from vendrail.payments.steering import TOPIC, Steering
 from vendrail.payments.store import channels
@@ -49,7 +48,7 @@ class Ruling:
             good = {
                 each.channel: encode(each).decode()
                 for each in terms
-                if each.channel in known and not filters.problem_of_terms(each)
+                if each.channel in known and not each.problem
             }
             changed = await rows.write_terms(tx, list(good.items()), now) if good else set()
         self._tell()
@@ -57,7 +56,7 @@ class Ruling:
         for each in terms:
             if each.channel not in known:
                 statuses.append(TermsStatus.CHANNEL_NOT_FOUND)
-            elif filters.problem_of_terms(each):
+            elif each.problem:
                 statuses.append(TermsStatus.MALFORMED)
             else:
                 is_new = each.channel in changed
@@ -175,4 +174,4 @@ def _judge(
         return RuleStatus.EXISTS if before[rule.id] == rule else RuleStatus.EXISTS_DIFFERENT
     if rule.channel is not None and rule.channel not in channels_known:
         return RuleStatus.CHANNEL_NOT_FOUND
-    return RuleStatus.CREATED if filters.is_meaningful(rule) else RuleStatus.MALFORMED
+    return RuleStatus.CREATED if rule.is_meaningful else RuleStatus.MALFORMED

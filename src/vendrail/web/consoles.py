@@ -31,6 +31,7 @@ from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.reviews import Reviews
+from vendrail.web.operator.routing import RoutingDesk
 from vendrail.web.operator.sagas import Sagas
 from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
@@ -50,6 +51,7 @@ def operator_rooms(desk: Desk) -> list[Room]:
         Merchants(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
+        RoutingDesk(desk, deeds, files),
         People(desk),
         AuditLog(desk, files),
         System(desk),

@@ -35,6 +35,8 @@ async def addresses(world, place) -> list[str]:
         *(f"/operator/channels/new?kind={kind}" for kind in ("alipay", "epay")),
         f"/operator/channels/{to_serial(world.market.channel)}",
         f"/operator/channels/{to_serial(world.market.channel)}?said=changed",
+        "/operator/routing",
+        f"/operator/routing/{to_serial(world.market.channel)}",
         "/operator/system",
         "/operator/currencies",
     ]

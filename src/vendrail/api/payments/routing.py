@@ -10,6 +10,17 @@ from vendrail.kernel.codec import Record
 
 RuleId = NewType("RuleId", UUID)
 
+_BOUNDS = {
+    "cost_permyriad": (0, 10_000),
+    "cost_minor": (0, 10**12),
+    "cost_failed_minor": (0, 10**12),
+    "weight_percent": (0, 1_000),
+    "cap_percent": (1, 100),
+    "volume_day_minor": (0, 10**15),
+    "hour_from": (0, 23),
+    "hour_to": (0, 23),
+}
+
 
 class ChannelTerms(Record, frozen=True):
     """What a channel account costs, and what it may take; written whole, by its channel."""
@@ -24,6 +35,17 @@ class ChannelTerms(Record, frozen=True):
     hour_from: int = 0  # Open from this hour of UTC …
     hour_to: int = 0  # … until before this one; both the same: always.
     countries: list[str] = []  # Only for buyers there; empty: everywhere.
+
+    @property
+    def problem(self) -> str:
+        """Name the field that makes no sense, or nothing."""
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
+                return name
+        is_right = all(
+            len(each) == 2 and each.isascii() and each.isupper() for each in self.countries
+        )
+        return "" if is_right and len(self.countries) <= 250 else "countries"
 
 
 class TermsStatus(StrEnum):
@@ -51,6 +73,15 @@ class RoutingRule(Record, frozen=True):
     merchant: UUID | None = None
     method: str = ""
     country: str = ""
+
+    @property
+    def is_meaningful(self) -> bool:
+        """Tell whether it says something: a pin names its channel, a ban names anything."""
+        if not (len(self.method) <= 64 and len(self.country) in {0, 2}):
+            return False
+        if self.effect is RuleEffect.PIN:
+            return self.channel is not None
+        return self.channel is not None or bool(self.method)
 
     def fits(self, merchant: UUID, method: str, country: str) -> bool:
         """Tell whether it holds for such a payment."""

@@ -68,34 +68,6 @@ def is_pinned(asked: Asked, channel: UUID, rules: Sequence[RoutingRule]) -> bool
     )
 
 
-def problem_of_terms(terms: ChannelTerms) -> str:
-    """Name the field that makes no sense, or nothing."""
-    bounds = {
-        "cost_permyriad": (0, 10_000),
-        "cost_minor": (0, 10**12),
-        "cost_failed_minor": (0, 10**12),
-        "weight_percent": (0, 1_000),
-        "cap_percent": (1, 100),
-        "volume_day_minor": (0, 10**15),
-        "hour_from": (0, 23),
-        "hour_to": (0, 23),
-    }
-    for name, (least, most) in bounds.items():
-        if not least <= getattr(terms, name) <= most:
-            return name
-    is_right = all(len(each) == 2 and each.isascii() and each.isupper() for each in terms.countries)
-    return "" if is_right and len(terms.countries) <= 250 else "countries"
-
-
-def is_meaningful(rule: RoutingRule) -> bool:
-    """Tell whether a rule says something: a pin names its channel, a ban names anything."""
-    if not (len(rule.method) <= 64 and len(rule.country) in {0, 2}):
-        return False
-    if rule.effect is RuleEffect.PIN:
-        return rule.channel is not None
-    return rule.channel is not None or bool(rule.method)
-
-
 def cost_share(cost_minor: int, amount_minor: int) -> float:
     """Give a cost as a share of an amount; no money is made of it again."""
     cost, amount = cost_minor, max(amount_minor, 1)

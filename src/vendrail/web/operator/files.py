@@ -15,7 +15,7 @@ from vendrail.api.orders import (
     ReplacementView,
     SoldOrder,
 )
-from vendrail.api.payments import AttemptView, Capture
+from vendrail.api.payments import AttemptView, Capture, Route
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial
 from vendrail.web.console.desk import Desk
@@ -29,6 +29,8 @@ class OrderFile(NamedTuple):
     view: OrderView
     sold: SoldOrder | None  # With the contact, where the order can still be found.
     attempts: list[AttemptView]
+    routes: dict[UUID, Route]  # Why each attempt went over its channel.
+    titles: dict[UUID, str]  # Of channels.
     captures: list[Capture]
     refunds: list[RefundView]
     replacements: list[ReplacementView]
@@ -83,8 +85,14 @@ class Files:
             apis.orders.read_replacements([id]),
             apis.orders.find_orders([OrderSearch(None, view.serial)]),
         )
+        ids: list[UUID] = [each.attempt.id for each in attempts]
+        routes, channels = await asyncio.gather(
+            apis.payments.read_routes(ids), apis.payments.list_channels()
+        )
+        known = {id: route for id, route in zip(ids, routes, strict=True) if route is not None}
+        titles: dict[UUID, str] = {each.id: each.title for each in channels}
         sold = next((each for each in found if each.view.id == id), None)
-        return OrderFile(view, sold, attempts, captures, refunds, replaced)
+        return OrderFile(view, sold, attempts, known, titles, captures, refunds, replaced)
 
     async def movements(self, file: OrderFile) -> list[Movement]:
         """Read what an order and its refunds have moved in the books, oldest first."""
