@@ -33,6 +33,7 @@ FOREIGN = {
 }
 FOREIGN |= {
     "/merchant/api-keys/{serial}/revoke": "program",
+    "/merchant/balance/{transfer}/proof": "sealed transfer",
     "/merchant/card-sites/notices/{serial}": "notice",
     "/merchant/shop/{serial}": "shop",
     "/merchant/shop/{serial}/logo": "shop",
@@ -67,8 +68,14 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     query = PeopleQuery(market.merchant)
     [[person]] = await town.world.identity.list_people([query])
     [[invitation]] = await town.world.identity.list_invitations([query])
+    ledger = town.house.services["ledger"]
+    [posted] = await ledger.read_transfers([order])
+    for _ in range(4):
+        town.clock.advance(200)
+        await ledger.seal()
     return {
         "order": to_serial(order),
+        "sealed transfer": to_serial(posted[0].transfer.id),
         "product": to_serial(found.product.id),
         "shop": to_serial(market.shop),
         "person": to_serial(person.id),

@@ -1,5 +1,7 @@
 """The balance: where a merchant's money is, and every movement of it, newest first."""
 
+from datetime import UTC, datetime, timedelta
+
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
@@ -11,7 +13,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import read_id
-from vendrail.web.pages import guards, onward
+from vendrail.web.pages import guards
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/balance"
@@ -68,7 +70,7 @@ class Balance:
             movements=shown,
             of_orders=_OF_ORDERS,
             older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
-            is_young=caller.asked("said") == "young",
+            sealed_until=await self._sealed_until(),
         )
 
     async def prove(self, caller: Caller) -> Page:
@@ -82,9 +84,7 @@ class Balance:
             for account in _parts(caller, currency).values()
         }
         [proof] = await self._desk.apis.ledger.prove_transfers([TransferId(id)])
-        if proof is None:
-            return onward(f"{_ROOT}?said=young")
-        if own.isdisjoint(proof.accounts):
+        if proof is None or own.isdisjoint(proof.accounts):
             return self._desk.problem(caller.request, 404, caller)
         name = f"proof-{to_serial(id)}.json"
         headers = {
@@ -93,6 +93,12 @@ class Balance:
             **guards(),
         }
         return Response(encode(proof), media_type="application/json", headers=headers)
+
+    async def _sealed_until(self) -> datetime:
+        """Give the moment up to which movements have proofs."""
+        head = await self._desk.apis.ledger.read_head()
+        last_us = head.block.last_us if head.block is not None else 0
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=last_us)
 
     async def _currencies(self, caller: Caller) -> list[str]:
         """Name the currencies that the merchant has terms or money in, the platform's own first."""
