@@ -23,7 +23,10 @@ NAMES = re.compile(
     r"|(?:订单|訂單|注文|주문|Order|Pedido) ?[0-9A-Z]{6}"
 )
 # What people of the East write in Latin letters too.
-WIDE = re.compile(r"CN¥|QR ?(?:Code|コード|코드)?|Alipay|WeChat Pay|JavaScript|Cookie")
+WIDE = re.compile(
+    r"CN¥|QR ?(?:Code|コード|코드)?|Alipay|WeChat Pay|PayNow|PromptPay|Apple Pay|Google Pay|QQ"
+    r"|JavaScript|Cookie"
+)
 LATIN, HAN, KANA = r"[A-Za-z]{2,}", r"[\u4e00-\u9fff]", r"[\u3040-\u30ff]"
 HANGUL = r"[\uac00-\ud7a3]"
 FOREIGN = {
