@@ -42,6 +42,7 @@ from vendrail.api.payments import (
     Device,
     Method,
     PaymentAction,
+    fitting,
 )
 from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.ids import derive, named_id, to_serial
@@ -407,6 +408,18 @@ class StandInPayments:
     async def read_deposits(self, attempts):
         """Say that no attempt is paid on a chain."""
         return [None for _ in attempts]
+
+    async def offer_methods(self, questions):
+        """List the methods that are offered."""
+        return [
+            fitting(
+                await self.list_methods(each.currency),
+                each.amount_minor_min,
+                each.amount_minor_max,
+                each.device,
+            )
+            for each in questions
+        ]
 
     async def read_attempts(self, orders):
         """Read attempts."""

@@ -40,6 +40,7 @@ from vendrail.api.payments import (
     AttemptId,
     AttemptView,
     Method,
+    OfferQuestion,
     PaymentAction,
     Payments,
     PresentRequest,
@@ -142,7 +143,10 @@ class Calls:
         offers: Batcher[str, Offer | None] = Batcher(
             catalog.read_offers, name="web.read_offers", metrics=metrics
         )
-        self._batchers = (places, reads, pays, attempts, presents, deposits, products, offers)
+        ways: Batcher[OfferQuestion, list[Method]] = Batcher(
+            payments.offer_methods, name="web.offer_methods", metrics=metrics
+        )
+        self._batchers = (places, reads, pays, attempts, presents, deposits, products, offers, ways)
         shedder = Shedder(places, _merchant_shard)
         self.is_strained: Callable[[], bool] = shedder.is_strained
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
@@ -161,6 +165,9 @@ class Calls:
         ).get
         self.methods: Callable[[str], Awaitable[list[Method]]] = Memory(
             payments.list_methods, 1.0
+        ).get
+        self.offered: Callable[[OfferQuestion], Awaitable[list[Method]]] = Memory(
+            ways.submit, 1.0
         ).get
         self.found: Callable[[ProductQuery], Awaitable[list[ProductView]]] = Memory(
             self._find, 1.0

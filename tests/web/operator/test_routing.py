@@ -1,6 +1,7 @@
 """Routing in the operator's console: terms, rules, what was learned, and why a payment went so."""
 
 import pytest
+from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
 from vendrail.api.payments import RoutingRule, RuleEffect, RuleId
@@ -107,6 +108,20 @@ async def test_a_rule_is_made_and_taken_back(world, head):
         dropped.reason,
         dropped.before["effect"],
     )
+
+
+async def test_a_method_that_is_ruled_out_is_not_offered_in_the_shop(world):
+    """A merchant's buyers do not see a way to pay that a person took from them."""
+    market = world.market
+    id = RuleId(new_id(market.clock.now()))
+    ban = RoutingRule(id, RuleEffect.NEVER, None, market.merchant, "alipay_qr")
+    assert ["created"] == await market.payments.put_rules([ban])
+    [offer] = await market.catalog.read_offers(["S1"])
+    shop = world.browser(app=make_app(world.house, world.home))
+    await shop.go(f"/products/{to_serial(offer.product)}")
+
+    assert 'value="alipay"' in shop.page.text
+    assert 'value="alipay_qr"' not in shop.page.text
 
 
 async def test_what_was_learned_is_shown(world, head):

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from vendrail.api.catalog import Offer, ProductId, ProductQuery, ProductState, ProductView, Variant
 from vendrail.api.fx import Quote, QuoteId, QuoteRequest, QuoteStatus
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
-from vendrail.api.payments import fitting
+from vendrail.api.payments import OfferQuestion
 from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
@@ -163,11 +163,14 @@ class Shopping:
             variants=variants,
             chosen=chosen,
             shown=shown,
-            methods=fitting(
-                await front.calls.methods(shown.paid_currency),
-                shown.paid(least_minor),
-                shown.paid(most_minor),
-                device_kind(request),
+            methods=await front.calls.offered(
+                OfferQuestion(
+                    view.shop.merchant,
+                    shown.paid_currency,
+                    shown.paid(least_minor),
+                    shown.paid(most_minor),
+                    device_kind(request),
+                )
             ),
             filled=filled,
             nonce=filled.get("nonce") or secrets.token_urlsafe(18),

@@ -30,9 +30,9 @@ from vendrail.api.payments import (
     AttemptState,
     AttemptView,
     Method,
+    OfferQuestion,
     PaymentAction,
     PresentRequest,
-    fitting,
 )
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.errors import Malformed, Unavailable
@@ -277,6 +277,7 @@ class Tracking:
         """Gather what the page and its live part show."""
         front = self._front
         methods: list[Method] = []
+        offered: list[Method] = []
         attempt: AttemptView | None = None
         action: PaymentAction | None = None
         failed: Attempt | None = None
@@ -284,6 +285,9 @@ class Tracking:
         door = ""
         if view.state is OrderState.PLACED:
             methods = await front.calls.methods(view.due_currency)
+            due_minor, device = view.due_minor, device_kind(request)
+            asked = OfferQuestion(view.merchant, view.due_currency, due_minor, due_minor, device)
+            offered = await front.calls.offered(asked)
             known = await front.calls.attempts(view.id)
             attempt = _current(known, request.query_params.get("pay", ""))
             failed = known[-1].attempt if known and _is_failed(known[-1]) else None
@@ -301,7 +305,7 @@ class Tracking:
             if view.is_charge
             else await front.calls.product(ProductId(view.product)),
             "way_back": await front.calls.way_back(view),
-            "methods": fitting(methods, view.due_minor, view.due_minor, device_kind(request)),
+            "methods": offered,
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind in _SHOWN else None,
             "deposit": deposit,
