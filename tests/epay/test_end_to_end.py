@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
-from tests.conftest import _made_database
 from tests.epay.conftest import LOOPBACK, Far, eventually, settle_in
 from tests.orders.conftest import Market
 from tests.payments.conftest import (  # noqa: F401  # Fixtures.
@@ -26,6 +25,7 @@ from vendrail.api.payments import ChannelAccount, PresentRequest
 from vendrail.app.audit import audit
 from vendrail.app.serving import assemble
 from vendrail.app.wiring import House
+from vendrail.channelkit.databases import made_database
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import from_serial, new_id, to_serial
 from vendrail.sandbox.epay import sign_fields
@@ -42,7 +42,7 @@ def clock():
 @pytest.fixture
 async def near_url(postgres_url, template_name):
     """A database for the platform that sells the cards."""
-    async for url in _made_database(postgres_url, template_name):
+    async for url in made_database(postgres_url, template_name):
         yield url
 
 
