@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vendrail.api.ledger import Account, BlockCheck, Transfer, TransferCode, TransferId
-from vendrail.kernel.db import connect_once
+from vendrail.kernel.db import Retry, connect_once
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.vault import Vault
 from vendrail.ledger import merkle
@@ -26,6 +26,7 @@ TWIN = (
     " select gen_random_uuid(), subject, at, amount_minor, debit, credit, code"
     " from ledger.transfer where id = $1"
 )
+BACK = " select gen_random_uuid(), subject, at - interval '9 days',"
 LONG_S = 200.0  # More than anything waits to be sealed.
 
 
@@ -233,3 +234,33 @@ async def test_many_transfers_make_whole_blocks(books, clock):
     assert 18_000 == sum(block.count for block in blocks)
     assert 4_096 == max(block.count for block in blocks)
     assert {BlockCheck.WHOLE} == set(await judged(books))
+
+
+async def test_what_is_put_before_the_first_block_is_found(books, database_url, clock):
+    """A transfer dated before anything was sealed lies in no block: the first one tells."""
+    [id] = await post(books, clock, 1)
+    await seal_all(books, clock)
+    owner = await connect_once(database_url)
+    await owner.execute(TWIN.replace(" select gen_random_uuid(), subject, at,", BACK), id)
+    await owner.close()
+
+    assert [BlockCheck.COUNT_DIFFERS] == await judged(books)
+
+
+async def test_what_waited_too_long_is_dated_anew(books, books_database, clock, monkeypatch):
+    """A batch that waited for a connection longer than the sealer allows is not written so."""
+    transaction = books_database.transaction
+
+    def late(*given, **named):
+        clock.advance(21)
+        return transaction(*given, **named)
+
+    monkeypatch.setattr(books_database, "transaction", late)
+    id = TransferId(new_id(clock.now()))
+    new = Transfer(id, BANK.id, SINK.id, 1, TransferCode.PAYOUT, uuid4())
+    with pytest.raises(Retry):
+        await books.post_transfers([new])
+    monkeypatch.undo()
+
+    assert [None] == await books.prove_transfers([id])
+    assert ["created"] == [each.status for each in await books.post_transfers([new])]

@@ -14,7 +14,7 @@ class LedgerSettings(Record, frozen=True):
     seal: Annotated[bool, Help("Seal the journal in blocks that are chained and signed.")] = True
     seal_after_s: Annotated[
         float,
-        Meta(ge=0),
+        Meta(ge=30),
         Help("How old a transfer is when it is sealed: more than clocks may be apart."),
     ] = 60.0
     seal_share: Annotated[

@@ -34,6 +34,7 @@ _EMAIL = re.compile(r"^[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
 _NUMBER = re.compile(r"[\x21-\x7e]{1,64}")
 _TITLE_LENGTH_MAX = 256
 _NOBODY = UUID(int=0)
+_PHONE_DIGITS_MAX = 15  # E.164.
 _PHONE = re.compile(r"^\+?[0-9][0-9 -]{5,18}[0-9]$")
 
 HOLD_REFUSALS = {
@@ -85,7 +86,8 @@ def contact(text: str) -> str | None:
     if _EMAIL.match(cleaned):
         return cleaned.lower()
     if _PHONE.match(cleaned):
-        return cleaned.replace(" ", "").replace("-", "")
+        number = cleaned.replace(" ", "").replace("-", "")
+        return number if len(number.lstrip("+")) <= _PHONE_DIGITS_MAX else None
     return None
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from vendrail.api.ledger import (
@@ -25,7 +25,7 @@ from vendrail.api.ledger import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
-from vendrail.kernel.db import Database, is_duplicate
+from vendrail.kernel.db import Database, Retry, is_duplicate
 from vendrail.kernel.errors import Broken, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
@@ -41,6 +41,7 @@ _ENTRIES_MAX = 1_000
 _EXPIRED_MAX = 512
 _ROLLED_UP_MAX = 20_000
 _BLOCKS_MAX = 64
+_WAIT_MAX = timedelta(seconds=20)  # With the write itself less than the sealing waits at least.
 _ACCOUNTS_CACHED_MAX = 1_000_000
 _NAME = re.compile(r"[a-z][a-z_]*(:[A-Za-z0-9_.\-]+)*")
 _NAME_LENGTH_MAX = 128
@@ -116,6 +117,7 @@ class LedgerService:
         refused: dict[UUID, TransferStatus] = {}
         try:
             async with self._db.transaction() as tx:
+                self._expect_young(now)
                 await posting.insert_plain(tx, batch)
                 books.counters = await posting.lock_short(tx, sums.limited)
                 if books.counters:
@@ -148,6 +150,7 @@ class LedgerService:
         pendings = {new.pending for new in transfers if new.pending is not None}
         books = Books(now=self.clock.now(), accounts=accounts)
         async with self._db.transaction() as tx:
+            self._expect_young(books.now)
             claimed = await posting.claim(
                 tx, sorted(firsts.values(), key=lambda new: new.id.int), books.now
             )
@@ -161,6 +164,11 @@ class LedgerService:
             if claimed != books.made.keys() or len(claimed) != await posting.save(tx, books):
                 raise Broken("The ledger did not settle exactly the transfers that it claimed.")
         return results
+
+    def _expect_young(self, moment: datetime) -> None:
+        """Refuse to write what was dated long before: by then the journal may be sealed so far."""
+        if self.clock.now() - moment > _WAIT_MAX:
+            raise Retry("The books were waited for too long; the batch may be run again.")
 
     async def read_balances(self, accounts: Sequence[AccountId]) -> list[Balance | None]:
         """Read the present counters; None where there is no such account."""

@@ -169,6 +169,9 @@ class Sealing:
                     checks.append(BlockCheck.NOT_FOUND)
                     continue
                 leaves = await store.load_leaves_of(tx, block)
+                if block.number == 1 and await store.has_before(tx, block.after):
+                    checks.append(BlockCheck.COUNT_DIFFERS)
+                    continue
                 checks.append(self._judge(block, before.get(number - 1), leaves))
         return checks
 

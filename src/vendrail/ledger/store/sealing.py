@@ -96,6 +96,16 @@ async def load_leaves(
     return [Leaf(*row) for row in rows]
 
 
+async def has_before(tx: Transaction, place: Place) -> bool:
+    """Tell whether anything lies in the journal up to a place."""
+    found: bool = await tx.fetch_value(
+        "select exists (select from ledger.transfer where at <= $1 and (at, id) <= ($1, $2))",
+        place.at,
+        place.id,
+    )
+    return found
+
+
 async def load_leaves_of(tx: Transaction, block: BlockRow) -> list[Leaf]:
     """Hash what lies in a block's stretch of the journal now: one more than it had, if there is."""
     rows = await tx.fetch(
