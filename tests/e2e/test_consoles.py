@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(600),  # Six languages, and every width of each page.
 ]
 
 PASSWORD = "a quiet lake at dawn"

@@ -8,6 +8,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),  # Six languages, and every width of each page.
 ]
 
 LOAD_BYTES_MAX = 60_000
