@@ -115,6 +115,23 @@ async def test_what_cannot_be_is_refused_in_epays_words(far, site, browser, chan
     assert 0 == await placed(far)
 
 
+@pytest.mark.parametrize("name", ["name", "param", "z"])
+async def test_x7_a_value_that_holds_another_orders_number_is_not_signed(far, site, browser, name):
+    """The signed text joins raw values: cut otherwise it would be another order's, and is refused.
+
+    A site's own number in its address is no other order.
+    """
+    own = f"{site.url}/n?a=1&out_trade_no=N-1"
+    said = await browser.json(
+        "mapi", **far.fields(site, clientip="9.9.9.9", **{name: "x&out_trade_no=N-2&pid=1"})
+    )
+    good = await browser.json("mapi", **far.fields(site, clientip="9.9.9.9", notify_url=own))
+
+    assert -1 == said["code"]
+    assert "签名" in said["msg"]
+    assert 1 == good["code"]
+
+
 async def test_amounts_are_exact(far, site, browser):
     """Whatever a site writes for an amount of whole fen is that amount."""
     amounts = {"1": 100, "1.5": 150, "0.01": 1, "19.90": 1990, "50000.00": 5_000_000}

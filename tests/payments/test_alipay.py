@@ -65,7 +65,7 @@ def notification(**changes: str) -> bytes:
         "out_trade_no": "0",
         "trade_no": "2026112322001",
         "total_amount": "12.30",
-        "subject": "月卡 & more=50%+",
+        "subject": "月卡 ＆ more=50%+",
         "passback_params": "",
         "charset": "utf-8",
         "sign_type": "RSA2",
@@ -133,6 +133,18 @@ def test_a_notification_is_verified_with_empty_and_unknown_fields():
         facts.amount_minor,
         facts.currency,
     )
+
+
+@pytest.mark.parametrize("changes", [{"subject": "月卡&out_trade_no=B&z="}, {"a&b": "1"}])
+def test_x7_what_may_have_been_signed_of_other_fields_is_a_claim(changes):
+    """Where a value holds `&`, the same text is that of other fields: the provider is asked."""
+    facts = read_notification(notification(**changes), SETTINGS)
+    lost = read_notification(notification(**changes, out_trade_no=""), SETTINGS)
+
+    assert isinstance(facts, CallbackFacts)
+    assert (CallbackKind.CLAIMED, "0", "") == (facts.kind, facts.out_trade_no, facts.mismatch)
+    assert isinstance(lost, CallbackFacts)
+    assert "order_missing" == lost.mismatch
 
 
 @pytest.mark.parametrize(

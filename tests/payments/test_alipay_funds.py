@@ -166,8 +166,10 @@ async def test_a_payout_that_is_refused_moves_nothing(
 
     told = await CHANNEL.pay_out(ask, account, clock.now())
     found = await CHANNEL.query_payout(ask, account, clock.now())
+    again = await CHANNEL.pay_out(replace(ask, tries=1), account, clock.now())
     assert (PayoutOutcome.FAILED, problem) == (told.outcome, told.problem)
     assert PayoutOutcome.NOT_FOUND is found.outcome
+    assert (PayoutOutcome.UNKNOWN, problem) == (again.outcome, again.problem)
 
 
 async def test_a_number_that_paid_somebody_else_says_nothing(open_account, cert_app, clock):

@@ -23,6 +23,7 @@ from vendrail.payments.channels.base import (
     Account,
     Ask,
     CallbackFacts,
+    CallbackKind,
     CallbackRefusal,
     CloseOutcome,
     Payee,
@@ -37,6 +38,8 @@ from vendrail.payments.channels.base import (
 )
 from vendrail.payments.channels.epay2_messages import (
     Unclear,
+    is_refused,
+    order,
     read_close,
     read_notification,
     read_query,
@@ -337,6 +340,41 @@ async def test_an_independent_sdk_signs_as_we_do_and_verifies_what_is_signed(pla
         assert CallbackRefusal("timestamp_stale") == read_notification(signed, SETTINGS, NOW + late)
 
 
+def callback(fields: dict[str, str], *, signed: dict[str, str] | None = None) -> bytes:
+    """Make a callback under the platform's signature of these fields, or of others."""
+    text = signing_text(signed or fields).encode()
+    sign = signatures.sign(text, signatures.load_private_key(THEIRS[0]))
+    return urlencode({**fields, "sign": sign, "sign_type": "RSA"}).encode()
+
+
+def test_x7_a_title_forges_no_second_callback():
+    """What was signed of one order, cut into the fields of another, is no money by itself."""
+    stamp = str(int(NOW.timestamp()))
+    tail = {"pid": "2001", "timestamp": stamp, "trade_no": "F", "trade_status": "TRADE_SUCCESS"}
+    wished = {"out_trade_no": "B", **tail}
+    title = "x&" + "&".join(f"{name}={value}" for name, value in wished.items())
+    told = {"money": "1.00", "name": f"{title}&z=", "out_trade_no": "A", **tail, "type": "alipay"}
+    rest = signing_text(told).split("&z=", 1)[1]
+    forged = {"money": "1.00", "name": "x", "out_trade_no": "B", **tail, "z": rest}
+    odd = {**told, "name": "x", "zz=1&zzz": "1"}
+    plain = {**told, "name": "月卡 a=b"}
+
+    assert signing_text(told) == signing_text(forged)
+    claimed, captured = CallbackKind.CLAIMED, CallbackKind.CAPTURED
+    for fields, signed, wanted in (
+        (told, told, ("A", claimed)),
+        (forged, told, ("B", claimed)),
+        (odd, odd, ("A", claimed)),
+        (plain, plain, ("A", captured)),
+    ):
+        facts = read_notification(callback(fields, signed=signed), SETTINGS, NOW)
+        assert isinstance(facts, CallbackFacts)
+        assert (*wanted, "") == (facts.out_trade_no, facts.kind, facts.mismatch)
+    sent = order(replace(ASK, method="alipay", title=title))
+    assert not set("&=") & set(sent["name"])
+    assert "x＆out_trade_no＝B" in sent["name"]
+
+
 def reply(**fields: object) -> bytes:
     """Make a reply signed by the platform, numbers and all."""
     text = signing_text({name: str(value) for name, value in fields.items()})
@@ -398,15 +436,14 @@ def test_an_order_is_what_the_provider_says(fields, outcome):
 def test_a_refund_ends_by_the_query():
     """A yes is taken on; the query tells of the end, for this number and this amount."""
     ask = RefundAsk("R", "N", "T", 30, 100, "CNY", "")
-    again = replace(ask, tries=1)
     yes = {"code": "0", "out_refund_no": "R", "money": "0.30"}
 
-    assert RefundOutcome.PENDING is read_refund(yes, ask).outcome
-    no = read_refund({"code": "-1", "msg": "商户余额不足"}, ask)
-    assert (RefundOutcome.FAILED, True) == (no.outcome, no.is_final)
-    assert not read_refund({"code": "-1", "msg": "余额不足"}, again).is_final
-    for msg in ("系统繁忙", "退款单号已存在", "处理中"):
-        assert RefundOutcome.UNKNOWN is read_refund({"code": "-1", "msg": msg}, ask).outcome
+    assert RefundOutcome.PENDING is read_refund(yes).outcome
+    no = read_refund({"code": "-1", "msg": "商户余额不足"})
+    assert (RefundOutcome.FAILED, False) == (no.outcome, no.is_final)
+    vague = ("系统繁忙", "退款单号已存在", "处理中", "退款失败：系统错误", "网络异常")
+    for msg in (*vague, "ACQ.SYSTEM_ERROR"):
+        assert RefundOutcome.UNKNOWN is read_refund({"code": "-1", "msg": msg}).outcome
     expected = {
         "1": RefundOutcome.SUCCEEDED,
         "0": RefundOutcome.FAILED,
@@ -439,9 +476,31 @@ def test_a_payout_stands_where_the_provider_says():
         told = read_transfer_query({**yes, "status": "1", **wrong}, ask)
         assert PayoutOutcome.UNKNOWN is told.outcome
     refused = {"code": "-1", "msg": "商户余额不足"}
-    assert PayoutOutcome.FAILED is read_transfer(refused, ask).outcome
-    again = replace(ask, tries=1)
-    assert PayoutOutcome.UNKNOWN is read_transfer(refused, again).outcome
+    assert PayoutOutcome.UNKNOWN is read_transfer(refused, ask).outcome
+    assert is_refused(refused, ask)
+    assert not is_refused(refused, replace(ask, tries=1))
+    assert not is_refused({**yes, "status": "2"}, ask)
+    for msg in ("转账失败：系统错误", "网络异常", "ACQ.SYSTEM_ERROR"):
+        assert not is_refused({"code": "-1", "msg": msg}, ask)
+
+
+async def test_a_refused_payout_fails_when_nobody_knows_of_it(platform, clock):
+    """A refusal in words is none while the provider, asked, does not say that nothing moved."""
+    bench = Epay2Bench(platform)
+    ask = PayoutAsk("PX2", await bench.payee(), 99_999_999_900, "CNY", "t")
+    switchboard = Switchboard(clock, PaymentsSettings(), lambda: None)
+    settings = check_settings(CHANNEL, await bench.settings())
+    id = new_id(NOW)
+    account = Account(id, "epay2", settings, switchboard.line(id))
+    await bench.trouble(Trouble.UNCLEAR, Operation.PAYOUT_QUERY)
+    doubted = await CHANNEL.pay_out(ask, account, clock.now())
+    await bench.calm()
+    refused = await CHANNEL.pay_out(replace(ask, payout_number="PX3"), account, clock.now())
+    await switchboard.close()
+
+    assert PayoutOutcome.UNKNOWN is doubted.outcome
+    assert PayoutOutcome.FAILED is refused.outcome
+    assert doubted.problem == refused.problem != ""
 
 
 async def test_a_payout_that_ends_badly_is_told(platform, clock):

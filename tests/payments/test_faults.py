@@ -17,6 +17,7 @@ from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.vault import Vault
+from vendrail.payments.decide import must_confirm
 
 
 async def _processes(database_url: str, folder: Path, count: int) -> list[subprocess.Popen[str]]:
@@ -281,6 +282,34 @@ async def test_x14_confirmation_holds_for_every_channel_and_waits_for_an_answer(
         clock.advance(3_600)
     await service.confirm_captures()
     assert [attempt.order] == [event.capture.order for event in await shop.events()]
+
+
+async def test_x14_a_limit_in_another_currency_confirms_all(make_service, key_app, alipay, clock):
+    """Money in a currency that the limit is not of is confirmed, however little it is."""
+    service = await make_service(confirm_above_minor=1_000_000, confirm_currency="JPY")
+    shop = await open_shop(service, key_app, alipay, clock)
+    attempt = await shop.shown()
+    await shop.pay(attempt)
+    await shop.tell(*await shop.sign(attempt))
+
+    assert [] == await shop.events()
+    await service.confirm_captures()
+    assert [attempt.order] == [event.capture.order for event in await shop.events()]
+
+
+@pytest.mark.parametrize(
+    "amount_minor,currency,limits,wanted",
+    [
+        (10, "CNY", [(10, "CNY"), (0, "USD")], False),
+        (11, "CNY", [(10, "CNY"), (0, "USD")], True),
+        (1, "USD", [(10, "CNY")], True),
+        (10**9, "USD", [(0, "CNY"), (0, "CNY")], False),
+        (5, "USD", [(10, "USD"), (4, "USD")], True),
+    ],
+)
+def test_x14_a_limit_is_of_one_currency(amount_minor, currency, limits, wanted):
+    """Above a limit, or beside its currency, a signature alone is not believed; 0 is no limit."""
+    assert wanted is must_confirm(amount_minor, currency, limits)
 
 
 async def test_x14_what_the_provider_says_later_ends_a_dispute(

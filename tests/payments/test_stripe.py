@@ -54,6 +54,9 @@ from vendrail.payments.channels.stripe_messages import (
     check_signature,
     intent,
     read_event,
+    read_found,
+    read_intent,
+    read_visit,
     session,
 )
 from vendrail.payments.settings import PaymentsSettings
@@ -694,6 +697,19 @@ def test_the_channel_can_do_what_only_some_can():
 
     for kind in (StatementChannel, PayoutChannel, SavingChannel):
         assert isinstance(channel, kind)
+
+
+@pytest.mark.parametrize("is_refunded", [False, True])
+def test_money_that_was_given_back_whole_is_none(is_refunded):
+    """A payment that somebody has refunded at Stripe itself is over, whichever way it is read."""
+    told = {**INTENT, "latest_charge": {"id": "ch_1", "created": MOMENT, "refunded": is_refunded}}
+    ask = Ask(NUMBER, "card", 1_230, "SGD", "t", NOW, NOW)
+    visit = {"payment_intent": told, "metadata": told["metadata"], "status": "complete"}
+
+    outcome = QueryOutcome.CLOSED if is_refunded else QueryOutcome.PAID
+    assert outcome is read_intent(told, ask).outcome
+    assert outcome is read_visit(visit, ask).outcome
+    assert outcome is read_found([told], ask).outcome
 
 
 def test_declines_are_the_buyers_and_trouble_is_the_channels():

@@ -42,7 +42,7 @@ from vendrail.payments.channels.base import (
 )
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.channels.wechat_funds import read_bill
-from vendrail.payments.channels.wechat_messages import build_headers
+from vendrail.payments.channels.wechat_messages import Reply, build_headers, read_query
 from vendrail.payments.settings import PaymentsSettings
 
 CHANNEL = registry()["wechat"]
@@ -134,6 +134,26 @@ async def make_till(wechat):
     yield make
     for each in made:
         await each.lines.close()
+
+
+@pytest.mark.parametrize(
+    "state,outcome", [("SUCCESS", QueryOutcome.PAID), ("REFUND", QueryOutcome.UNKNOWN)]
+)
+def test_money_that_was_given_back_elsewhere_is_not_paid(state, outcome):
+    """REFUND does not say how much is left, so it says nothing, with words for the desk."""
+    fields = {
+        "out_trade_no": "N1",
+        "mchid": VALUES["mchid"],
+        "appid": VALUES["appid"],
+        "trade_state": state,
+        "transaction_id": "4200000001",
+        "amount": {"total": 100, "currency": "CNY"},
+    }
+    now = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    ask = Ask("N1", "wechat", 100, "CNY", "t", now, now)
+    answer = read_query(Reply(200, "", "", fields), ask, check_settings(CHANNEL, VALUES))
+
+    assert (outcome, state == "REFUND") == (answer.outcome, bool(answer.problem))
 
 
 # Signatures.

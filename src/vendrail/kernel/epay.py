@@ -13,6 +13,10 @@ TYPES = {"alipay": "alipay", "wechat": "wxpay", "qqpay": "qqpay", "unionpay": "b
 CURRENCY = "CNY"
 NAME_BYTES_MAX = 127
 
+_PLAIN = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+_NUMBERS = re.compile(r"&out_trade_no=([^&]*)")
+# What joins the text that is signed: a title that held them could be read as other fields.
+_JOINTS = str.maketrans("&=", "\uff06\uff1d")
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,8})?", re.ASCII)
 
 
@@ -23,6 +27,24 @@ def signing_text(fields: Mapping[str, str]) -> str:
         for name in sorted(fields)
         if name not in {"sign", "sign_type"} and fields[name]
     )
+
+
+def is_cut_one_way(fields: Mapping[str, str]) -> bool:
+    """Tell whether what is signed of fields can be read as these fields only.
+
+    The text is raw: `name=x&pid=1` may be a name and a pid, or a name that holds `&`.
+    """
+    return all(_PLAIN.fullmatch(name) and "&" not in value for name, value in fields.items())
+
+
+def holds_other_order(fields: Mapping[str, str]) -> bool:
+    """Tell whether a value holds the number of another order: cut otherwise, it would be signed.
+
+    A site's addresses may well hold `&`, and its own number too.
+    """
+    own = fields.get("out_trade_no", "")
+    told = (number for value in fields.values() for number in _NUMBERS.findall(value))
+    return any(number != own for number in told)
 
 
 def signature(fields: Mapping[str, str], key: str) -> str:
@@ -68,5 +90,6 @@ def write_amount(amount_minor: int) -> str:
 
 
 def cut_name(title: str) -> str:
-    """Give a title as Epay's `name` holds it: one line of at most 127 bytes."""
-    return " ".join(title.split()).encode()[:NAME_BYTES_MAX].decode("utf-8", "ignore").strip()
+    """Give a title as Epay's `name` holds it: one line of at most 127 bytes, without & and =."""
+    line = " ".join(title.translate(_JOINTS).split())
+    return line.encode()[:NAME_BYTES_MAX].decode("utf-8", "ignore").strip()

@@ -304,8 +304,12 @@ class Capturing:
     def _must_confirm(self, money: Incoming) -> bool:
         if money.source in {CaptureSource.QUERY, CaptureSource.BILL}:
             return False  # The provider itself has just said so.
-        limits = (money.account.row.confirm_above_minor, self._settings.confirm_above_minor)
-        return decide.must_confirm(money.amount_minor, limits)
+        row, settings = money.account.row, self._settings
+        limits = (
+            (row.confirm_above_minor, row.currencies[0]),  # As the console shows and takes it.
+            (settings.confirm_above_minor, settings.confirm_currency),
+        )
+        return decide.must_confirm(money.amount_minor, money.currency, limits)
 
     async def _compare(
         self,

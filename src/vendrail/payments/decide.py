@@ -145,9 +145,15 @@ def fit(asked: Asked | None, amount_minor: int, currency: str) -> CaptureFit:
     return CaptureFit.FITS if amount_minor == asked.amount_minor else CaptureFit.AMOUNT_DIFFERS
 
 
-def must_confirm(amount_minor: int, limits_minor: Sequence[int]) -> bool:
-    """Tell whether money is too much to believe a signature alone; a limit of 0 is none."""
-    return any(0 < limit < amount_minor for limit in limits_minor)
+def must_confirm(amount_minor: int, currency: str, limits: Sequence[tuple[int, str]]) -> bool:
+    """Tell whether money is too much to believe a signature alone; a limit of 0 is none.
+
+    A limit says nothing of other currencies, so there none is little enough.
+    """
+    return any(
+        limit_minor > 0 and (currency != of or amount_minor > limit_minor)
+        for limit_minor, of in limits
+    )
 
 
 def confirmation(

@@ -15,6 +15,10 @@ class PaymentsSettings(Record, frozen=True):
     confirm_above_minor: Annotated[
         int, Help("Captures above are confirmed by asking the provider, on every channel; 0: none.")
     ] = 0
+    confirm_currency: Annotated[
+        str,
+        Help("The currency of that limit; captures in another are all confirmed, if it is set."),
+    ] = "CNY"
     provider_timeout_s: Annotated[float, Help("How long a provider may take to answer.")] = 10.0
     provider_calls_max: Annotated[int, Help("Calls to one provider account at a time.")] = 32
     breaker_failures: Annotated[

@@ -164,6 +164,20 @@ async def test_much_money_needs_a_second_person(world):
     )
 
 
+async def test_money_beside_the_limits_currency_needs_a_second_person(world):
+    """A limit says nothing of other currencies: there each deed with money is put up."""
+    world.app = make_app(world.house, world.market.house.platform.home,
+                         second_person_above_minor=500_000, default_currency="USD")  # fmt: skip
+    first = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await first.go("/operator/unmatched")
+    path = re.search(r'href="(/operator/unmatched/\w{26})"', first.page.text)[1]
+    await first.go(path)
+    await first.send(path, decision="refund", reason="nobody claims it")
+
+    assert "a second person must approve" in first.text
+    assert ["unmatched.refunded.proposed"] == await world.acts(act="unmatched.")
+
+
 async def test_a_proposal_is_refused_or_taken_back(world):
     """Refused, nothing is done, and it cannot be approved after."""
     world.app = make_app(world.house, world.market.house.platform.home,

@@ -10,7 +10,7 @@ from vendrail.epay import decide, store
 from vendrail.epay.settings import EpaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row
-from vendrail.kernel.epay import is_signed
+from vendrail.kernel.epay import holds_other_order, is_signed
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.limits import Limits
 from vendrail.kernel.vault import Vault, is_same
@@ -101,7 +101,7 @@ class Accounts:
             return EpayStatus.PID_UNKNOWN
         if fields.get("sign_type", "MD5").upper() != "MD5":
             return EpayStatus.SIGN_TYPE_UNKNOWN
-        if not is_signed(fields, keyed.key):
+        if not is_signed(fields, keyed.key) or holds_other_order(fields):
             return EpayStatus.SIGN_WRONG
         if not keyed.account.is_open and not keyed.account.is_suspended:
             return EpayStatus.CLOSED

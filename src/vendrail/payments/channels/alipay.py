@@ -344,7 +344,9 @@ class AlipayChannel:
     ) -> PayoutAnswer:
         """Pay under `out_biz_no`: asked again, it moves nothing twice."""
         if not account.settings.app_cert_sn:
-            return PayoutAnswer(PayoutOutcome.FAILED, problem="payouts need certificate mode")
+            # Told before, when there were certificates, it may have been paid.
+            outcome = PayoutOutcome.UNKNOWN if ask.tries else PayoutOutcome.FAILED
+            return PayoutAnswer(outcome, problem="payouts need certificate mode")
         try:
             reply = await self._call(
                 account, "alipay.fund.trans.uni.transfer", funds.transfer(ask), now

@@ -31,7 +31,7 @@ _STATES = {
     "CLOSED": PayoutOutcome.FAILED,
     "REFUND": PayoutOutcome.RETURNED,
 }
-# Refused, and nothing moved; every other refusal leaves open what an earlier telling did.
+# Refused, and nothing moved: at the first telling, for a later one may follow one that paid.
 _REFUSED = frozenset(
     {
         "INVALID_PARAMETER",
@@ -110,7 +110,7 @@ def read_transfer(reply: Reply, ask: PayoutAsk) -> PayoutAnswer:
     """Turn a verified reply to a transfer into what it means."""
     if reply.code == "10000":
         return _read_state(reply, ask)
-    if reply.code == "40004" and reply.sub_code in _REFUSED:
+    if reply.code == "40004" and reply.sub_code in _REFUSED and ask.tries == 0:
         return PayoutAnswer(PayoutOutcome.FAILED, problem=reply.problem)
     return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=reply.problem)
 

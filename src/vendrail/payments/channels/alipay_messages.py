@@ -34,6 +34,8 @@ SHANGHAI = timezone(timedelta(hours=8))  # Alipay's clock, whatever this machine
 _SUBJECT_FORBIDDEN = str.maketrans("/=&", "   ")
 _TIME = "%Y-%m-%d %H:%M:%S"
 _CODE = re.compile(rb'"sub_code"\s*:\s*"([\w.-]{1,64})"')
+_PLAIN_NAME = re.compile(rb"[A-Za-z0-9_]+")
+_MONEY = frozenset({CallbackKind.CAPTURED, CallbackKind.CLAIMED})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
 
@@ -269,7 +271,10 @@ def read_refund_query(reply: Reply, ask: RefundAsk) -> RefundAnswer:
 
 
 def read_notification(body: bytes, settings: AlipaySettings) -> CallbackFacts | CallbackRefusal:
-    """Verify a notification over its raw bytes and read it."""
+    """Verify a notification over its raw bytes and read it.
+
+    Where its text could also have been signed of other fields, the money it tells of is a claim.
+    """
     fields = signatures.read_form(body)
     if fields is None:
         return CallbackRefusal("malformed")
@@ -299,7 +304,7 @@ def _read_fields(
         # Refunds come by the same address, a partial one even as TRADE_SUCCESS: no new money.
         kind = CallbackKind.REFUNDED
     elif status in {"TRADE_SUCCESS", "TRADE_FINISHED"}:
-        kind = CallbackKind.CAPTURED
+        kind = CallbackKind.CAPTURED if _is_cut_one_way(fields) else CallbackKind.CLAIMED
     elif status == "TRADE_CLOSED":
         kind = CallbackKind.CLOSED
     else:
@@ -309,8 +314,10 @@ def _read_fields(
         mismatch = "application_differs"
     elif field(b"seller_id") != settings.seller_id:
         mismatch = "account_differs"
-    elif kind is CallbackKind.CAPTURED and (amount_minor is None or not field(b"trade_no")):
+    elif kind in _MONEY and (amount_minor is None or not field(b"trade_no")):
         mismatch = "amount_or_number_malformed"
+    elif kind is CallbackKind.CLAIMED and not field(b"out_trade_no"):
+        mismatch = "order_missing"
     return CallbackFacts(
         event=field(b"notify_id") or hashlib.sha256(body).hexdigest(),
         kind=kind,
@@ -321,6 +328,14 @@ def _read_fields(
         paid_at=read_time(field(b"gmt_payment")) or read_time(field(b"notify_time")),
         mismatch=mismatch,
     )
+
+
+def _is_cut_one_way(fields: Mapping[bytes, bytes]) -> bool:
+    """Tell whether what is signed of fields can be read as these fields only.
+
+    Our subjects hold neither & nor =; those of others who sell by the same application may.
+    """
+    return all(_PLAIN_NAME.fullmatch(name) and b"&" not in value for name, value in fields.items())
 
 
 # Ways to pay.

@@ -41,6 +41,7 @@ from vendrail.payments.channels.epay2_messages import (
     SCAN,
     Epay2Settings,
     Unclear,
+    is_refused,
     order,
     read_close,
     read_notification,
@@ -229,7 +230,7 @@ class Epay2Channel:
             "out_refund_no": ask.refund_number,
         }
         try:
-            return read_refund(await self._call(account, "pay/refund", fields, now), ask)
+            return read_refund(await self._call(account, "pay/refund", fields, now))
         except (ProviderAway, Unclear) as error:
             return RefundAnswer(RefundOutcome.UNKNOWN, str(error))
 
@@ -247,7 +248,10 @@ class Epay2Channel:
     async def pay_out(
         self, ask: PayoutAsk, account: Account[Epay2Settings], now: datetime
     ) -> PayoutAnswer:
-        """Pay under `out_biz_no`; told before, it is looked for first."""
+        """Pay under `out_biz_no`; told before, it is looked for first.
+
+        A refusal is words: it counts when the provider, asked, knows of no such payout.
+        """
         if ask.tries:
             known = await self.query_payout(ask, account, now)
             if known.outcome is not PayoutOutcome.NOT_FOUND:
@@ -256,7 +260,13 @@ class Epay2Channel:
             reply = await self._call(account, "transfer/submit", transfer(ask), now)
         except (ProviderAway, Unclear) as error:
             return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=str(error))
-        return read_transfer(reply, ask)
+        told = read_transfer(reply, ask)
+        if not is_refused(reply, ask):
+            return told
+        known = await self.query_payout(ask, account, now)
+        if known.outcome is PayoutOutcome.NOT_FOUND:
+            return PayoutAnswer(PayoutOutcome.FAILED, problem=told.problem)
+        return told if known.outcome is PayoutOutcome.UNKNOWN else known
 
     async def query_payout(
         self, ask: PayoutAsk, account: Account[Epay2Settings], now: datetime

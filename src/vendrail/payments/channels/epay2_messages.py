@@ -19,6 +19,7 @@ from vendrail.kernel.epay import (
     CURRENCY,
     TYPES,
     cut_name,
+    is_cut_one_way,
     read_amount,
     read_form,
     signing_text,
@@ -56,7 +57,10 @@ _DEVICES = {
 }
 _NOT_FOUND = ("不存在", "没有找到", "未找到", "not found", "not exist")
 _SOMEBODY = ("商户", "pid", "应用")  # A merchant that does not exist says nothing of orders.
-_VAGUE = ("超时", "繁忙", "稍后", "处理中", "已存在", "重复", "timeout", "timed out", "busy")
+_VAGUE = (
+    *("超时", "繁忙", "稍后", "处理中", "已存在", "重复", "系统", "网络", "未知"),
+    *("timeout", "timed out", "busy", "system", "network", "unknown"),
+)
 _PAYOUTS = {
     "0": PayoutOutcome.PENDING,
     "1": PayoutOutcome.SUCCEEDED,
@@ -230,13 +234,13 @@ def read_close(fields: Mapping[str, str]) -> CloseOutcome:
     return CloseOutcome.UNSUPPORTED if "不支持" in words(fields) else CloseOutcome.REFUSED
 
 
-def read_refund(fields: Mapping[str, str], ask: RefundAsk) -> RefundAnswer:
-    """Turn a reply to a refund into what it means: yes is taken on, the query tells of the end."""
+def read_refund(fields: Mapping[str, str]) -> RefundAnswer:
+    """Turn a reply to a refund into what it means: the query tells of the end, yes or no."""
     if is_yes(fields):
         return RefundAnswer(RefundOutcome.PENDING, "taken on")
     if not _is_clear(fields):
         return RefundAnswer(RefundOutcome.UNKNOWN, words(fields))
-    return RefundAnswer(RefundOutcome.FAILED, words(fields), is_final=ask.tries == 0)
+    return RefundAnswer(RefundOutcome.FAILED, words(fields))
 
 
 def read_refund_query(fields: Mapping[str, str], ask: RefundAsk) -> RefundAnswer:
@@ -272,12 +276,15 @@ def transfer(ask: PayoutAsk) -> dict[str, str]:
 
 
 def read_transfer(fields: Mapping[str, str], ask: PayoutAsk) -> PayoutAnswer:
-    """Turn a reply to a transfer into what it means."""
+    """Turn a reply to a transfer into what it means: a no is what the query makes of it."""
     if is_yes(fields):
         return _read_state(fields, ask)
-    is_refused = ask.tries == 0 and _is_clear(fields)
-    outcome = PayoutOutcome.FAILED if is_refused else PayoutOutcome.UNKNOWN
-    return PayoutAnswer(outcome, problem=words(fields))
+    return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=words(fields))
+
+
+def is_refused(fields: Mapping[str, str], ask: PayoutAsk) -> bool:
+    """Tell whether a transfer was refused when first told, in words that leave nothing open."""
+    return ask.tries == 0 and not is_yes(fields) and _is_clear(fields)
 
 
 def read_transfer_query(fields: Mapping[str, str], ask: PayoutAsk) -> PayoutAnswer:
@@ -307,7 +314,10 @@ def _read_state(fields: Mapping[str, str], ask: PayoutAsk) -> PayoutAnswer:
 def read_notification(
     form: bytes, settings: Epay2Settings, now: datetime
 ) -> CallbackFacts | CallbackRefusal:
-    """Verify a callback over the values that came, and read it."""
+    """Verify a callback over the values that came, and read it.
+
+    Where its text could also have been signed of other fields, the money it tells of is a claim.
+    """
     fields = read_form(form)
     if fields is None:
         return CallbackRefusal("malformed")
@@ -327,9 +337,12 @@ def read_notification(
         mismatch = "account_differs"
     elif is_paid and (not amount_minor or not fields.get("trade_no")):
         mismatch = "amount_or_number_malformed"
+    elif is_paid and not fields.get("out_trade_no"):
+        mismatch = "order_missing"
+    money = CallbackKind.CAPTURED if is_cut_one_way(fields) else CallbackKind.CLAIMED
     return CallbackFacts(
         event=hashlib.sha256(signing_text(fields).encode()).hexdigest(),
-        kind=CallbackKind.CAPTURED if is_paid else CallbackKind.OTHER,
+        kind=money if is_paid else CallbackKind.OTHER,
         out_trade_no=fields.get("out_trade_no", ""),
         provider_number=fields.get("trade_no", ""),
         amount_minor=amount_minor or 0,

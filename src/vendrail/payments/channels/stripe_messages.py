@@ -255,6 +255,8 @@ def read_intent(fields: Fields, ask: Ask) -> QueryAnswer:
     if status != "succeeded":
         return QueryAnswer(QueryOutcome.UNPAID)
     charge = fields.get("latest_charge")
+    if isinstance(charge, Mapping) and charge.get("refunded") is True:
+        return QueryAnswer(QueryOutcome.CLOSED)  # Paid, and given back whole since: no money.
     created = charge.get("created") if isinstance(charge, Mapping) else None
     return QueryAnswer(
         QueryOutcome.PAID,

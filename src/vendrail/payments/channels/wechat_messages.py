@@ -312,7 +312,9 @@ def read_query(reply: Reply, ask: Ask, settings: WechatSettings) -> QueryAnswer:
     if named != (ask.out_trade_no, settings.mchid, settings.appid):
         return QueryAnswer(QueryOutcome.UNKNOWN, problem="answered about another order")
     state = reply.text("trade_state")
-    if state in {"SUCCESS", "REFUND"}:
+    if state == "REFUND":  # Some or all of it was given back by others: how much, it does not say.
+        return QueryAnswer(QueryOutcome.UNKNOWN, problem="paid, and given back at WeChat Pay since")
+    if state == "SUCCESS":
         total_minor, number = read_total(reply.fields.get("amount")), reply.text("transaction_id")
         if total_minor is None or not number:
             return QueryAnswer(QueryOutcome.UNKNOWN, problem="paid, without amount or number")

@@ -114,6 +114,7 @@ class Deeds:
         self._desk = desk
         self._identity = desk.apis.identity
         self._above_minor = desk.front.settings.second_person_above_minor
+        self._currency = desk.front.settings.default_currency
         self._known: dict[str, Deed] = {}
 
     def add(self, deed: Deed) -> None:
@@ -127,12 +128,12 @@ class Deeds:
         subject: str,
         payload: Mapping[str, str],
         *,
-        amount_minor: int = 0,
+        amount: tuple[int, str] | None = None,
         merchant: UUID | None = None,
         before: Mapping[str, str] | None = None,
         after: Mapping[str, str] | None = None,
     ) -> Said:
-        """Do it now, or put it up for a second person.
+        """Do it now, or put it up for a second person: by its minor units and their currency.
 
         The log tells the payload, and how what it changes stands before and after.
         """
@@ -141,7 +142,7 @@ class Deeds:
             return Said.NO_REASON
         told = {**payload, "reason": reason}
         now = self._desk.clock.now()
-        if self._above_minor and amount_minor > self._above_minor:
+        if amount is not None and self._is_much(*amount):
             # The same deed on the same day is one proposal, however often it is sent.
             id = derive(UUID(int=0), f"{now.date()}|{act}|{subject}|{sorted(payload.items())}")
             proposal = Proposal(
@@ -169,6 +170,12 @@ class Deeds:
         if said not in GOOD:
             await self.log_undone(caller, act, subject, said, merchant=merchant)
         return said
+
+    def _is_much(self, amount_minor: int, currency: str) -> bool:
+        """Tell whether a second person is asked: in a currency that the limit is not of, always."""
+        if not self._above_minor:
+            return False
+        return currency != self._currency or amount_minor > self._above_minor
 
     async def log_undone(
         self, caller: Caller, act: str, subject: str, why: str, *, merchant: UUID | None = None

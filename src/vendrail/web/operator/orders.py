@@ -173,7 +173,7 @@ class OrdersDesk:
             _CONFIRMED,
             f"order:{view.serial}",
             {"order": view.serial, **_money(view.amount_minor, view.currency)},
-            amount_minor=view.amount_minor,
+            amount=(view.amount_minor, view.currency),
             merchant=view.merchant,
             before={"state": view.state.value},
         )
@@ -277,7 +277,7 @@ class OrdersDesk:
                 "refund": to_serial(nonce),
                 **_money(amount_minor, view.currency),
             },
-            amount_minor=amount_minor,
+            amount=(amount_minor, view.currency),
             merchant=view.merchant,
             before={"left_minor": str(file.left_minor)},
             after={"left_minor": str(file.left_minor - amount_minor)},

@@ -137,7 +137,7 @@ class Sagas:
                 "amount_minor": str(view.amount_minor),
                 "currency": view.currency,
             },
-            amount_minor=view.amount_minor,
+            amount=(view.amount_minor, view.currency),
             merchant=view.merchant,
             before={"state": view.state.value, "saga": saga.state, "problem": saga.problem},
             after={"state": "refunding", "saga": "given up"},

@@ -147,7 +147,7 @@ class Unmatched:
             act,
             f"capture:{to_serial(capture.id)}",
             payload | _money_of(capture),
-            amount_minor=capture.amount_minor,
+            amount=(capture.amount_minor, capture.currency),
             before={"fit": capture.fit.value},
             after={"fit": act.rpartition(".")[2]},
         )
