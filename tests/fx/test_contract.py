@@ -5,10 +5,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from tests.fx.conftest import ALL
 
 from vendrail.api.fx import QuoteStatus, QuoteUse, RatePair, RateStatus, UseStatus
 from vendrail.api.ledger import Chart, Transfer, TransferCode
+from vendrail.fx import store
 from vendrail.fx.sources import read_installed
+from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id
 
@@ -169,6 +172,7 @@ async def test_old_rates_are_not_quoted(world, sources):
     """A source that stands still counts until it is too old; without any there is no quote."""
     for source in ("ecb", "openexchangerates", "frankfurter"):
         await sources.fault(source, days_old=10)
+    world.clock.advance(5 * 86_400)
     await world.fetch()
 
     assert RateStatus.RATES_STALE == (await world.rate()).status
@@ -191,9 +195,10 @@ async def test_a_source_that_fails_leaves_its_last_rates(world, sources):
     world.clock.advance(5 * 86_400)
     await world.service.fetch_due()
 
+    assert RateStatus.RATES_TOO_FEW == (await world.rate()).status  # One alone of two origins.
+    world.start(sources=("openexchangerates",))
     assert ["openexchangerates"] == (await world.rate()).rate.sources
-    world.start(sources_min=2)
-    assert RateStatus.RATES_TOO_FEW == (await world.rate()).status
+    world.start(sources=ALL)
 
     await sources.forgive()
     world.clock.advance(61)  # What failed is tried again within a minute or so.
@@ -201,6 +206,91 @@ async def test_a_source_that_fails_leaves_its_last_rates(world, sources):
 
     assert [""] * 3 == [each.problem for each in await world.fx.list_sources()]
     assert RateStatus.RATED == (await world.rate()).status
+
+
+async def test_an_older_sheet_does_not_replace_a_newer_one(world, sources):
+    """A source that steps back keeps its newer rates, and what it did is told."""
+    before = {each.name: each.rated_at for each in await world.fx.list_sources()}
+    await sources.fault("ecb", days_old=2)
+    world.clock.advance(60)
+    await world.fetch()
+    told = {each.name: each for each in await world.fx.list_sources()}
+
+    assert before["ecb"] == told["ecb"].rated_at
+    assert "newer ones are kept" in told["ecb"].problem
+
+
+async def test_of_two_processes_the_newer_sheet_stays(world):
+    """Whoever writes last with older rates changes nothing."""
+    newer = read_installed()
+    older = replace(newer, rated_at=newer.rated_at - timedelta(days=1))
+    now = world.clock.now()
+    async with world.db.transaction() as tx:
+        await store.claim_sources(tx, ["history"], now, now, now)
+        written = [await store.put_sheet(tx, each, now) for each in (newer, older, newer)]
+        rows = await store.load_sources(tx, ["history"])
+
+    assert [True, False, True] == written
+    assert newer == store.sheet_of(rows["history"])
+
+
+async def test_a_leap_is_not_believed_while_older_rates_are_fresh(world, sources):
+    """Eleven percent in an hour is a problem, and the rate stands; nine percent is believed."""
+    before = (await world.rate()).rate.mid
+    for source in ALL:
+        await sources.fault(source, basis_points=1_100, currency="CNY")
+    await world.fetch()
+    told = [each.problem for each in await world.fx.list_sources()]
+    kept = (await world.rate()).rate.mid
+    for source in ALL:
+        await sources.fault(source, basis_points=900, currency="CNY")
+    await world.fetch()
+
+    assert all("CNY went from" in problem for problem in told)
+    assert before == kept
+    assert [""] * 3 == [each.problem for each in await world.fx.list_sources()]
+    assert before != (await world.rate()).rate.mid
+
+
+async def test_a_leap_is_believed_when_nothing_else_is_left(world, sources):
+    """Once the rates before are too old to count, what a source says now counts."""
+    for source in ALL:
+        await sources.fault(source, basis_points=1_100, currency="CNY")
+    world.clock.advance(6 * 86_400)
+    await world.fetch()
+
+    assert [""] * 3 == [each.problem for each in await world.fx.list_sources()]
+    assert RateStatus.RATED == (await world.rate()).status
+
+
+async def test_two_faces_of_one_bank_are_one_source(world, sources):
+    """The bank and Frankfurter agree with themselves: without another nothing is believed."""
+    world.start(age_s_max=86_400)
+    await sources.fault("openexchangerates", is_away=True)
+    world.clock.advance(2 * 86_400)
+    await world.service.fetch_due()
+    alone = (await world.rate()).status
+    world.start(sources=("ecb", "frankfurter"))
+
+    assert RateStatus.RATES_TOO_FEW == alone
+    assert ["ecb", "frankfurter"] == (await world.rate()).rate.sources
+    with pytest.raises(Malformed, match="SOURCES_MIN"):
+        world.start(sources_min=2)
+
+
+async def test_whatever_a_source_sends_is_its_problem(world, monkeypatch):
+    """An error that nobody thought of is noted, and the other sources are read all the same."""
+
+    def read(_: bytes) -> None:
+        raise ArithmeticError
+
+    feeds = world.service._sources._feeds
+    monkeypatch.setitem(feeds, "ecb", feeds["ecb"]._replace(read=read))
+    await world.fetch()
+    told = {each.name: each.problem for each in await world.fx.list_sources()}
+
+    assert "ArithmeticError" in told["ecb"]
+    assert ("", "") == (told["frankfurter"], told["openexchangerates"])
 
 
 async def test_a_key_that_is_not_known_is_told(world, sources):

@@ -24,6 +24,7 @@ from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, exponent
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 TERMS = Terms(345_600, 1, 30, 20, 900)
 CODES = sorted(EXPONENTS)
+OXR = '{"disclaimer": "", "license": "", "timestamp": %s, "base": "USD", "rates": {"CNY": %s}}'
 MIDS = st.decimals("0.000001", "99999", allow_nan=False, places=6)
 
 
@@ -138,6 +139,34 @@ def test_what_is_old_or_disputed_is_not_believed():
     assert RateStatus.RATES_DISPUTED == status(good, far)
     assert RateStatus.NOT_RATED == status(sheet("a", GBP="1.2"))
     assert RateStatus.NOT_RATED == status()
+
+
+def test_what_one_bank_has_said_is_one_voice():
+    """Two faces of the bank are no two sources, and weigh no more than another one."""
+    pair = RatePair("EUR", "USD")
+    bank = [sheet(name, USD="1.2") for name in ("ecb", "frankfurter", "history")]
+    other = sheet("openexchangerates", USD="1.203")
+    terms = TERMS._replace(sources_min=2)
+
+    assert RateStatus.RATES_TOO_FEW == decide.rate(pair, bank, terms, NOW).status
+    found = decide.rate(pair, [*bank, other], terms, NOW).rate
+    assert Decimal("1.2015") == found.mid
+    assert 4 == len(found.sources)
+
+
+@pytest.mark.parametrize("value", ["1e999999", "1e10", "1e-10", "1e-999999"])
+def test_absurd_numbers_are_refused(value):
+    """What no currency is worth is no rate: nothing after it overflows."""
+    body = OXR % ("1789000000", value)
+    with pytest.raises(Malformed, match="CNY"):
+        read_openexchangerates(body.encode())
+
+
+@pytest.mark.parametrize("moment", [10**18, 10**30, -(10**18), 253_402_300_800])
+def test_a_moment_that_is_none_is_refused(moment):
+    """A time outside of the calendar is the source's mistake, and told as that."""
+    with pytest.raises(Malformed):
+        read_openexchangerates((OXR % (moment, "7.1")).encode())
 
 
 @given(st.lists(MIDS, min_size=1, max_size=7))

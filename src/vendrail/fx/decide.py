@@ -19,7 +19,7 @@ from vendrail.api.fx import (
     UseResult,
     UseStatus,
 )
-from vendrail.fx.sheets import Sheet
+from vendrail.fx.sheets import Sheet, origin
 from vendrail.kernel.codec import replace
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
@@ -37,7 +37,10 @@ class Terms(NamedTuple):
 
 
 def rate(pair: RatePair, sheets: Sequence[Sheet], terms: Terms, now: datetime) -> RateResult:
-    """Give the middle of what fresh sources say of a pair, or why nothing can be believed."""
+    """Give the middle of what fresh sources say of a pair, or why nothing can be believed.
+
+    Sources that tell what one bank has said are one voice among the others, and one of the number.
+    """
     if not {pair.currency, pair.paid_currency} <= EXPONENTS.keys():
         return RateResult(RateStatus.CURRENCY_UNKNOWN)
     if pair.currency == pair.paid_currency:
@@ -48,9 +51,12 @@ def rate(pair: RatePair, sheets: Sequence[Sheet], terms: Terms, now: datetime) -
     fresh = [(sheet, mid) for sheet, mid in told if is_fresh(sheet.rated_at, terms, now)]
     if not fresh:
         return RateResult(RateStatus.RATES_STALE)
-    if len(fresh) < terms.sources_min:
+    voices: dict[str, list[Decimal]] = {}
+    for sheet, mid in fresh:
+        voices.setdefault(origin(sheet.source), []).append(mid)
+    if len(voices) < terms.sources_min:
         return RateResult(RateStatus.RATES_TOO_FEW)
-    middle = median([mid for _, mid in fresh])
+    middle = median([median(mids) for mids in voices.values()])
     bound = middle * terms.disagreement_basis_points_max / Decimal(10_000)
     if any(abs(mid - middle) > bound for _, mid in fresh):
         return RateResult(RateStatus.RATES_DISPUTED)

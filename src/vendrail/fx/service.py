@@ -26,7 +26,7 @@ from vendrail.api.ledger import Chart, Ledger
 from vendrail.fx import decide, store
 from vendrail.fx.decide import Terms
 from vendrail.fx.settings import FxSettings
-from vendrail.fx.sheets import Sheet, check_moment
+from vendrail.fx.sheets import Sheet, check_moment, check_move, origin
 from vendrail.fx.sources import Sources
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
@@ -55,7 +55,7 @@ class FxService:
         self._sources = Sources(settings)
         self._terms = Terms(
             settings.age_s_max,
-            settings.sources_min,
+            _sources_min(settings),
             settings.disagreement_basis_points_max,
             settings.spread_basis_points,
             settings.quote_s,
@@ -200,18 +200,31 @@ class FxService:
     async def _fetch(self, name: str) -> None:
         sheet, problem = None, ""
         try:
-            sheet = check_moment(await self._sources.fetch(name), self.clock.now())
+            sheet = await self._read(name)
         except (Malformed, Unavailable) as error:
             problem = error.message
-            _log.warning("fx.source_failed", source=name, problem=problem)
+        except Exception as error:  # noqa: BLE001  # Whatever it sent, the others go on.
+            problem = f"{name} answered what cannot be read: {type(error).__name__}."
         async with self._db.reading() as tx:
-            if sheet is not None:
-                await store.put_sheet(tx, sheet, self.clock.now())
-            else:
+            if sheet is not None and not await store.put_sheet(tx, sheet, self.clock.now()):
+                problem = f"{name} told older rates; newer ones are kept."
+            if problem:
                 await store.put_problem(tx, name, problem)
+        if problem:
+            _log.warning("fx.source_failed", source=name, problem=problem)
         self._looked_at = None
         outcome = "failed" if problem else "read"
         self._metrics.count("vendrail_rate_fetches_total", name, outcome)
+
+    async def _read(self, name: str) -> Sheet:
+        """Read a source, and hold what it says against what it said before."""
+        sheet = check_moment(await self._sources.fetch(name), self.clock.now())
+        async with self._db.reading() as tx:
+            rows = await store.load_sources(tx, [name])
+        before = store.sheet_of(rows[name]) if name in rows else None
+        if before is None or not decide.is_fresh(before.rated_at, self._terms, self.clock.now()):
+            return sheet
+        return check_move(sheet, before, self._settings.move_basis_points_max)
 
     async def forget(self) -> bool:
         """Delete some quotes that nobody has used; true: there are more."""
@@ -230,3 +243,14 @@ class FxService:
                 self._sheets = [sheet for sheet in found if sheet is not None]
                 self._looked_at = now
             return self._sheets
+
+
+def _sources_min(settings: FxSettings) -> int:
+    """Say how many must agree: where several are named, none is believed alone."""
+    origins = {origin(name) for name in settings.sources}
+    if settings.sources_min > len(origins):
+        raise Malformed(
+            f"VENDRAIL_FX_SOURCES_MIN is {settings.sources_min}, and the sources that are named are"
+            f" {len(origins)}: those that tell the European Central Bank's rates are one."
+        )
+    return max(settings.sources_min, 2) if len(origins) > 1 else settings.sources_min

@@ -37,8 +37,21 @@ class FxSettings(Record, frozen=True):
         Help("How old rates may be; older ones count for nothing. Banks rest at week-ends."),
     ] = 345_600
     sources_min: Annotated[
-        int, Meta(ge=1), Help("How many fresh sources must know both currencies.")
+        int,
+        Meta(ge=1),
+        Help(
+            "How many fresh sources must know both currencies; two at least where several are"
+            " named. All that tell the European Central Bank's rates are one."
+        ),
     ] = 1
+    move_basis_points_max: Annotated[
+        int,
+        Meta(ge=1),
+        Help(
+            "How far a currency may move between two sheets of a source, in hundredths of a"
+            " percent; a sheet that tells more is not believed while the one before is fresh."
+        ),
+    ] = 1_000
     disagreement_basis_points_max: Annotated[
         int, Help("How far a source may be from the middle, in hundredths of a percent.")
     ] = 30

@@ -11,6 +11,7 @@ from xml.parsers import expat
 
 from vendrail.kernel.codec import Record, decode
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.money import EXPONENTS
 
 _CODE = re.compile(r"[A-Z]{3}")
 _RATE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
@@ -19,6 +20,9 @@ _ECB_ROOT = "http://www.gesmes.org/xml/2002-08-01 Envelope"
 _ECB_CUBE = "http://www.ecb.int/vocabulary/2002-08-01/eurofxref Cube"
 _AHEAD = timedelta(hours=26)  # A date may begin earlier elsewhere; no further than that.
 _RATES_MAX = 1_000
+_LEAST, _MOST = Decimal("1e-9"), Decimal("1e9")  # No two currencies are further apart.
+_BANK = "ecb"
+_ORIGINS = {"frankfurter": _BANK, "history": _BANK}  # Both tell what the bank has said.
 
 
 class Sheet(Record, frozen=True):
@@ -84,7 +88,10 @@ class _Latest(Record, frozen=True, forbid_unknown_fields=True):
 def read_openexchangerates(body: bytes) -> Sheet:
     """Read `latest.json` of openexchangerates.org."""
     told = decode(body, _Latest)
-    at = datetime.fromtimestamp(told.timestamp, UTC)
+    try:
+        at = datetime.fromtimestamp(told.timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Malformed(f"{str(told.timestamp)[:20]} is no moment.") from None
     return _checked(Sheet("openexchangerates", told.base, told.rates, at))
 
 
@@ -127,6 +134,26 @@ def check_moment(sheet: Sheet, now: datetime) -> Sheet:
     return sheet
 
 
+def origin(source: str) -> str:
+    """Name who made the rates that a source tells: what one has made counts once."""
+    return _ORIGINS.get(source, source)
+
+
+def check_move(sheet: Sheet, before: Sheet, basis_points_max: int) -> Sheet:
+    """Refuse a sheet that tells of a leap since the one before; an older one is refused too."""
+    if sheet.rated_at < before.rated_at:
+        raise Malformed(
+            f"The rates of {sheet.source} are of {sheet.rated_at:%Y-%m-%d}; newer ones are kept."
+        )
+    for code in sorted(EXPONENTS):
+        was, now = before.cross(before.base, code), sheet.cross(before.base, code)
+        if was is None or now is None:
+            continue
+        if abs(now - was) > was * basis_points_max / Decimal(10_000):
+            raise Malformed(f"{sheet.source} says that {code} went from {was:.6g} to {now:.6g}.")
+    return sheet
+
+
 def _sheet(source: str, base: str, rates: dict[str, Decimal], day: str) -> Sheet:
     try:
         at = datetime.combine(date.fromisoformat(day), _ECB_HOUR)
@@ -143,7 +170,9 @@ def _checked(sheet: Sheet) -> Sheet:
             raise Malformed(f"{code[:20]!r} is no currency.")
     for code, value in sheet.rates.items():
         if not value.is_finite() or value <= 0:
-            raise Malformed(f"{sheet.source} says that {code} is worth {value}.")
+            raise Malformed(f"{sheet.source} says that {code} is worth {value:.6g}.")
+        if not _LEAST <= value <= _MOST:
+            raise Malformed(f"{sheet.source} says that {code} is worth {value:.6g}.")
     return sheet
 
 

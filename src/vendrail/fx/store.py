@@ -29,16 +29,17 @@ async def claim_sources(
     return [row["name"] for row in rows]
 
 
-async def put_sheet(tx: Transaction, sheet: Sheet, now: datetime) -> None:
-    """Keep the newest sheet of a source."""
-    await tx.execute(
+async def put_sheet(tx: Transaction, sheet: Sheet, now: datetime) -> bool:
+    """Keep the newest sheet of a source; false: a newer one is there, and stays."""
+    count = await tx.execute(
         "update fx.source set sheet = $2, rated_at = $3, fetched_at = $4, problem = ''"
-        " where name = $1",
+        " where name = $1 and (rated_at is null or rated_at <= $3)",
         sheet.source,
         encode(sheet),
         sheet.rated_at,
         now,
     )
+    return count == 1
 
 
 async def put_problem(tx: Transaction, name: str, problem: str) -> None:

@@ -126,7 +126,9 @@ class StepBody(Record, frozen=True):
 
     kind: Annotated[str, Meta(examples=["paid"])]
     at: _MOMENT
-    detail: str = ""
+    detail: Annotated[
+        str, Meta(description="Where it is a number: minor units of the order's `due_currency`.")
+    ] = ""
 
 
 class OrderBody(Record, frozen=True):
@@ -150,7 +152,20 @@ class OrderBody(Record, frozen=True):
     quantity: int
     amount_minor: _AMOUNT
     currency: _CURRENCY
-    refunded_minor: int
+    due_minor: Annotated[
+        int,
+        Meta(description="What the buyer pays, in minor units of `due_currency`.", examples=[1990]),
+    ]
+    due_currency: Annotated[
+        str,
+        Meta(
+            description="What the buyer pays in; that of the price unless another was promised.",
+            examples=["CNY"],
+        ),
+    ]
+    refunded_minor: Annotated[
+        int, Meta(description="Of the price, in minor units of `currency`.", examples=[0])
+    ]
     placed_at: _MOMENT
     expires_at: _MOMENT
     paid_at: _MOMENT | None

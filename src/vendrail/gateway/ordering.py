@@ -225,6 +225,8 @@ def _order(view: OrderView, keys: list[str]) -> OrderBody:
         view.quantity,
         view.amount_minor,
         view.currency,
+        view.due_minor,
+        view.due_currency,
         view.refunded_minor,
         view.placed_at,
         view.expires_at,

@@ -196,12 +196,13 @@ class Start(StrEnum):
     """What a capture sets in motion."""
 
     PURCHASE = "purchase"  # The order is filled.
-    SURPLUS = "surplus"  # The order has been paid before: the money goes back.
+    SURPLUS = "surplus"  # The order was paid before, or its rate is over: the money goes back.
     SUSPENSE = "suspense"  # It fits nothing: booked to suspense, a person decides.
     NOTHING = "nothing"  # Seen before.
 
 
 _FILLABLE = frozenset({OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED})
+EXCHANGE_GRACE = timedelta(hours=1)  # An old rate holds no longer than that after its order.
 
 
 def start(
@@ -209,14 +210,22 @@ def start(
     state: OrderState | None,
     filled_by: UUID | None,
     running: UUID | None,
+    rate_ends_at: datetime | None = None,
 ) -> Start:
-    """Say what a capture sets in motion, given its order's state and the captures it has met."""
+    """Say what a capture sets in motion, given its order's state and the captures it has met.
+
+    `rate_ends_at`, of an order in another currency: what is paid later goes back, unless a person
+    has matched it.
+    """
     fits = capture.fit in (CaptureFit.FITS, CaptureFit.MATCHED)
     if not fits or state is None or capture.merchant is None:
         return Start.SUSPENSE
     if capture.id in (filled_by, running):
         return Start.NOTHING
     if running is not None or state not in _FILLABLE:
+        return Start.SURPLUS
+    is_late = rate_ends_at is not None and capture.paid_at > rate_ends_at
+    if is_late and capture.fit is not CaptureFit.MATCHED:
         return Start.SURPLUS
     return Start.PURCHASE
 

@@ -134,10 +134,10 @@ class Sagas:
             f"order:{view.serial}",
             {
                 "order": view.serial,
-                "amount_minor": str(view.amount_minor),
-                "currency": view.currency,
+                "amount_minor": str(view.due_minor),
+                "currency": view.due_currency,
             },
-            amount=(view.amount_minor, view.currency),
+            amount=(view.due_minor, view.due_currency),
             merchant=view.merchant,
             before={"state": view.state.value, "saga": saga.state, "problem": saga.problem},
             after={"state": "refunding", "saga": "given up"},

@@ -113,7 +113,7 @@ class Unmatched:
         )
 
     async def _suggest(self, capture: Capture) -> list[SoldOrder]:
-        """Give orders of that amount that nobody has paid, the nearest in time first."""
+        """Give orders that ask for that amount, unpaid, the nearest in time first."""
         query = SoldOrderQuery(
             capture.merchant,
             since=capture.paid_at - _BEFORE,
@@ -125,7 +125,8 @@ class Unmatched:
         fitting = [
             each
             for each in found
-            if each.view.state in _UNFILLED and (each.view.amount_minor, each.view.currency) == paid
+            if each.view.state in _UNFILLED
+            and (each.view.due_minor, each.view.due_currency) == paid
         ]
         return fitting[:_SUGGESTED_MAX]
 
@@ -160,7 +161,7 @@ class Unmatched:
         if view is None:
             return Said.ORDER_UNKNOWN
         paid = (capture.amount_minor, capture.currency)
-        return Said.AMOUNT_DIFFERS if (view.amount_minor, view.currency) != paid else None
+        return Said.AMOUNT_DIFFERS if (view.due_minor, view.due_currency) != paid else None
 
     async def _match(self, told: Mapping[str, str], person: str) -> Said:
         order = read_id(told["order"])
