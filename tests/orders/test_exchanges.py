@@ -80,9 +80,14 @@ class Abroad:
 
     async def pay(self, placed, attempt=1, amount_minor=None):
         """Let the buyer's yuan arrive."""
+        report = self.report(placed, attempt, amount_minor)
+        return (await self.market.payments.record_captures([report]))[0]
+
+    def report(self, placed, attempt=1, amount_minor=None):
+        """Tell of the buyer's yuan as a provider does."""
         market = self.market
         market.numbers += 1
-        report = CaptureReport(
+        return CaptureReport(
             market.channel,
             f"20261123{market.numbers:020}",
             out_trade_no(placed.order, attempt),
@@ -91,7 +96,6 @@ class Abroad:
             market.clock.now(),
             CaptureSource.QUERY,
         )
-        return (await market.payments.record_captures([report]))[0]
 
     async def sell(self, sku="GAME"):
         """Sell one key to the end."""
@@ -279,6 +283,38 @@ async def test_x09_yuan_paid_twice_deliver_once(abroad):
     assert (OrderState.DELIVERED, 1) == (view.state, len(view.items))
     assert placed.exchange.amount_minor == clearing
     assert [] == await is_clean(abroad.market)
+
+
+async def test_x10_yuan_that_come_too_late_for_their_rate_go_back(abroad):
+    """An hour after its end an order in dollars is still bought, and no longer after that."""
+    await abroad.offer("GAME")
+    market = abroad.market
+    inside, late, plain = [await abroad.place("GAME") for _ in range(3)]
+    assert inside.expires_at is not None
+    market.clock.advance((inside.expires_at - market.clock.now()).total_seconds() + 3_599)
+    await abroad.pay(inside)
+    await market.run()
+    market.clock.advance(10)
+    await abroad.pay(late)
+    await market.run()
+    available, fee, dollars, _, _, clearing = await abroad.balances()
+
+    assert OrderState.DELIVERED is (await market.read(inside)).state
+    assert (await market.read(late)).state in (OrderState.PLACED, OrderState.EXPIRED)
+    assert PRICE_MINOR == available + fee == -dollars
+    assert late.exchange.amount_minor == clearing
+    assert [] == await is_clean(market)
+
+    stray = replace(abroad.report(plain), out_trade_no="0123456789ABCDEFGHJKMNPQRS1")
+    await market.payments.record_captures([stray])
+    await market.run()
+    ((capture,),) = await market.payments.list_unmatched([UnmatchedQuery()])
+    verdict = UnmatchedVerdict(capture.id, plain.order, "tester", "a person may")
+    await market.payments.settle_unmatched([verdict])
+    await market.run()
+
+    assert OrderState.DELIVERED is (await market.read(plain)).state
+    assert [] == await is_clean(market)
 
 
 async def test_x11_yuan_that_are_not_what_was_quoted_wait_for_a_person(abroad):
