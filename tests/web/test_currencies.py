@@ -1,26 +1,36 @@
 """Prices in the visitor's currency: guessed by the address, chosen by hand, then promised."""
 
+import asyncio
 import html
 import re
 import struct
+from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import async_playwright
 from tests.orders.conftest import market
 from tests.orders.test_exchanges import PRICE_MINOR, Abroad, abroad, old_rates
 from tests.web.console.conftest import make_app
+from tests.web.test_browser import CHROMIUM, FLAGS
 
 from vendrail.api.catalog import ProductQuery
 from vendrail.api.fx import RatePair
+from vendrail.fx import store
+from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http.addresses import Proxies
 from vendrail.kernel.ids import to_serial
+from vendrail.kernel.limits.gate import Gate
+from vendrail.kernel.limits.proofs import Proofs
+from vendrail.kernel.money import exponent
 from vendrail.web.amounts import amount
 from vendrail.web.countries import Countries
 from vendrail.web.languages import LANGUAGES
 
 __all__ = ["abroad", "market", "old_rates"]
 
+ASSETS = Path(__file__).parents[2] / "src/vendrail/web/assets"
 AMERICA, CHINA, KOREA = "8.8.8.8", "114.114.114.114", "168.126.63.1"
 PAIR = RatePair("USD", "CNY")
 
@@ -115,10 +125,10 @@ def test_amounts_have_their_own_places(minor, currency, english, chinese):
 class Shopper:
     """A browser at a network address, over the pages and the real services behind them."""
 
-    def __init__(self, there: Abroad, address: str, **settings) -> None:
+    def __init__(self, there: Abroad, address: str, make_gate=None, **settings) -> None:
         self.there = there
         home = there.market.house.platform.home
-        app = make_app(there.market.house, home, **settings)
+        app = make_app(there.market.house, home, make_gate, **settings)
         transport = httpx.ASGITransport(app, client=(address, 4_321))
         self.http = httpx.AsyncClient(
             transport=transport,
@@ -224,6 +234,49 @@ async def test_what_is_shown_is_what_is_paid(come, abroad):
     assert f"Pay CN¥{shown}" in order
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("currency", ["CNY", "JPY"])
+async def test_the_total_of_several_is_what_is_charged(come, abroad, currency):
+    """In a real browser the button tells, for any quantity, just what the quote will be."""
+    shopper = come(CHINA)
+    await shopper.product()
+    found = (await abroad.fx.read_rates([RatePair("USD", currency)]))[0].rate
+    places = exponent(currency) - exponent("USD")
+    told = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page()
+        await page.set_content(shopper.text, wait_until="domcontentloaded")
+        await page.add_script_tag(path=ASSETS / "app.js")
+        await page.locator("form[data-buy]").evaluate(
+            "(form, told) => Object.assign(form.dataset, told)",
+            {
+                "currency": currency,
+                "mid": f"{found.mid:f}",
+                "points": str(found.basis_points),
+                "places": str(places),
+            },
+        )
+        for quantity in range(1, 8):
+            await page.locator("#quantity").fill(str(quantity))
+            text = await page.locator("[data-total]").inner_text()
+            told.append(int(re.sub(r"[^0-9]", "", text)))
+        await browser.close()
+
+    assert [found.price(PRICE_MINOR * quantity).paid_minor for quantity in range(1, 8)] == told
+    assert told != [told[0] * quantity for quantity in range(1, 8)]
+
+
+async def test_the_form_tells_scripts_its_rate(come, abroad):
+    """What the total is made of stands on the form: the price's own amount, rate and spread."""
+    shopper = come(CHINA)
+    await shopper.product()
+    rate = (await abroad.fx.read_rates([PAIR]))[0].rate
+
+    assert f'data-mid="{rate.mid:f}" data-points="20" data-places="0"' in shopper.text
+    assert f'data-price="{PRICE_MINOR}"' in shopper.text
+
+
 async def test_the_same_form_sent_twice_is_one_order(come):
     """Sent again, the form leads to the order that it has made, at the price that it was given."""
     shopper = come(CHINA)
@@ -244,6 +297,50 @@ async def test_a_price_that_rose_is_shown_before_it_is_asked(come):
         assert 422 == answer.status_code
         assert "has changed" in answer.text
     assert 303 == (await shopper.order(rate="6.7")).status_code  # It fell: all the better.
+
+
+async def test_x22_who_must_work_first_is_promised_nothing(come, abroad, vault, make_database):
+    """Under strain a form without a proof gets a challenge, and no quote is written for it."""
+    market = abroad.market
+    proofs = Proofs(await make_database("limits"), vault, market.clock, numbers_max=20_000)
+    gate = Gate(proofs, market.clock, free_per_minute=0, is_strained=lambda: True)
+    shopper = come(CHINA, make_gate=lambda _: gate)
+    await shopper.product()
+    before = await count_quotes(market)
+    answer = await shopper.order()
+
+    assert 428 == answer.status_code
+    assert "altcha" in answer.text
+    assert before == await count_quotes(market)
+
+
+async def test_many_quotes_go_in_few_batches(come, abroad, monkeypatch):
+    """Forms that come at once are quoted together."""
+    sizes, add_quotes = [], store.add_quotes
+
+    async def counted(tx, quotes):
+        sizes.append(len(quotes))
+        await add_quotes(tx, quotes)
+
+    monkeypatch.setattr(store, "add_quotes", counted)
+    shopper = come(CHINA)
+    await shopper.product()
+    answers = await asyncio.gather(
+        *(shopper.order(nonce=f"nonce-{n:020}", contact=f"b{n}@b.example") for n in range(5))
+    )
+
+    assert [303] * 5 == [each.status_code for each in answers]
+    assert 5 == sum(sizes)
+    assert 5 > len(sizes)
+
+
+async def count_quotes(market) -> int:
+    """Count all quotes that were ever written."""
+    owner = await connect_once(market.house.platform.database_url)
+    try:
+        return await owner.fetchval("select count(*) from fx.quote")
+    finally:
+        await owner.close()
 
 
 async def test_without_rates_the_price_is_its_own(come, abroad):

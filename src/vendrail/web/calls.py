@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -146,9 +146,25 @@ class Calls:
         ways: Batcher[OfferQuestion, list[Method]] = Batcher(
             payments.offer_methods, name="web.offer_methods", metrics=metrics
         )
-        self._batchers = (places, reads, pays, attempts, presents, deposits, products, offers, ways)
+        quotes: Batcher[QuoteRequest, QuoteResult] = Batcher(
+            self._quote_amounts, name="web.quote_amounts", metrics=metrics
+        )
+        self._batchers = (
+            places,
+            reads,
+            pays,
+            attempts,
+            presents,
+            deposits,
+            products,
+            offers,
+            ways,
+            quotes,
+        )
         shedder = Shedder(places, _merchant_shard)
         self.is_strained: Callable[[], bool] = shedder.is_strained
+        self.is_full: Callable[[], bool] = shedder.is_full
+        self.quote: Callable[[QuoteRequest], Awaitable[QuoteResult]] = quotes.submit
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
@@ -184,11 +200,11 @@ class Calls:
             return None
         return (await self._epay.read_epay_returns([order.id]))[0]
 
-    async def quote(self, request: QuoteRequest) -> QuoteResult:
-        """Have an amount promised in another currency; without foreign exchange there is none."""
+    async def _quote_amounts(self, requests: Sequence[QuoteRequest]) -> list[QuoteResult]:
+        """Have amounts promised in other currencies; without foreign exchange there are none."""
         if self._fx is None:
-            return QuoteResult(QuoteStatus.NOT_RATED)
-        return (await self._fx.quote_amounts([request]))[0]
+            return [QuoteResult(QuoteStatus.NOT_RATED)] * len(requests)
+        return await self._fx.quote_amounts(requests)
 
     async def _read_rate(self, pair: RatePair) -> RateResult:
         """Read a rate; where that fails there is none: a page of prices is shown all the same."""

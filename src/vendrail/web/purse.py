@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vendrail.api.catalog import Variant
 from vendrail.api.fx import Rate, RatePair, RateResult, RateStatus
 from vendrail.api.payments import Method
-from vendrail.kernel.money import EXPONENTS
+from vendrail.kernel.money import EXPONENTS, exponent
 from vendrail.web.countries import Countries
 from vendrail.web.languages import message
 from vendrail.web.settings import WebSettings
@@ -54,6 +54,11 @@ class Shown(NamedTuple):
     def mid_text(self) -> str:
         """Write the middle rate whole, for the form that comes back with it."""
         return f"{self.rate.mid:f}" if self.rate else ""
+
+    @property
+    def places(self) -> int:
+        """Say how many places more the currency that is paid has than the price's."""
+        return exponent(self.paid_currency) - exponent(self.currency)
 
     @property
     def rate_text(self) -> str:

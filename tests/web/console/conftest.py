@@ -172,7 +172,7 @@ class World:
             await house.stop()
 
 
-def make_app(house: House, home, **settings) -> Litestar:
+def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
     """Build the web face of a house."""
     kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify, Epay, Fx)
     house.metrics.ask_at_scrape(Gauges(house).refresh)
@@ -187,6 +187,7 @@ def make_app(house: House, home, **settings) -> Litestar:
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,
+        make_gate=make_gate,
         settings=WebSettings(home=home, public_url=SITE, default_language="en", **settings),
     )
     return Litestar(list(web.handlers), openapi_config=None, logging_config=None)

@@ -1,6 +1,21 @@
 // What scripts add to pages that work without them: totals, copying, countdowns.
 "use strict";
 
+/** Say what a price is in the currency that is paid: whole units, rounded up, as it is charged. */
+function paidMinor(form, minor) {
+  const { mid, points, places } = form.dataset;
+  if (!mid) return minor;
+  const [whole, rest = ""] = mid.split(".");
+  const cut = rest.length + 4 - Number.parseInt(places, 10);
+  let top = minor * BigInt(whole + rest) * BigInt(10000 + Number.parseInt(points, 10));
+  let bottom = BigInt(1);
+  for (let each = 0; each < Math.abs(cut); each += 1) {
+    if (cut > 0) bottom *= BigInt(10);
+    else top *= BigInt(10);
+  }
+  return (top + bottom - BigInt(1)) / bottom;
+}
+
 /** Write the total of the buy form, from minor units, in the page's language. */
 function showTotal(form) {
   const chosen = form.querySelector("input[name=sku]:checked");
@@ -14,7 +29,8 @@ function showTotal(form) {
     currency: form.dataset.currency,
   });
   const count = Number.parseInt(quantity.value, 10);
-  const minor = Number.parseInt(chosen.dataset.price, 10) * (count > 0 ? count : 0);
+  const price = BigInt(chosen.dataset.price) * BigInt(count > 0 ? count : 0);
+  const minor = paidMinor(form, price);
   const places = format.resolvedOptions().maximumFractionDigits;
   const digits = String(minor).padStart(places + 1, "0");
   const exact = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;

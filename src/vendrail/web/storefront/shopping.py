@@ -195,13 +195,19 @@ class Shopping:
         currency = form.get("currency", "")
         if currency not in offer.prices_minor:
             currency = next(iter(offer.prices_minor), "")
-        quote, problem_ = await self._quote(offer, currency, form)
-        if problem_ is not None:
-            return await self._product(request, visitor, offer.product, form, problem_, 422)
         address = front.address_of(request.scope)
         judgement = _UNASKED
         if self._gate is not None:
             judgement = await self._gate.judge(limit_key(address), form.get("altcha", ""))
+        quote = None
+        if form.get("paid_currency", "") not in ("", currency):
+            # A quote is written: not for who would be refused by the order after it.
+            is_work_left = (judgement.is_wanted or offer.is_pressed) and not judgement.is_proven
+            if is_work_left and self._gate is not None:
+                return await self._challenge(request, visitor, offer, form, self._gate)
+            quote, refusal = await self._promise(request, visitor, offer, form, currency)
+            if refusal is not None:
+                return refusal
         order = PlaceOrder(
             id=OrderId(new_id(front.clock.now(), shard_of(offer.merchant))),
             sku=offer.sku,
@@ -226,15 +232,31 @@ class Shopping:
         if placed.status is PlaceStatus.ID_NOT_OF_NOW:  # It waited too long on its way.
             return front.problem(request, 503, 1.0)
         if placed.status is PlaceStatus.PROOF_WANTED and self._gate is not None:
-            challenge = self._gate.challenge()
-            return await self._product(
-                request, visitor, offer.product, form, None, 428, challenge=challenge
-            )
+            return await self._challenge(request, visitor, offer, form, self._gate)
         if placed.status not in (PlaceStatus.PLACED, PlaceStatus.EXISTS) or placed.order is None:
             problem = _SAYS.get(placed.status, _UNCLEAR)
             return await self._product(request, visitor, offer.product, form, problem, 422)
         paid = placed.exchange.currency if placed.exchange else currency
         return await self._placed(visitor, placed, placed.order, order.method, paid)
+
+    async def _challenge(
+        self, request: Asked, visitor: Visitor, offer: Offer, form: dict[str, str], gate: Gate
+    ) -> Page:
+        """Give the form back with what is to be solved."""
+        return await self._product(
+            request, visitor, offer.product, form, None, 428, challenge=gate.challenge()
+        )
+
+    async def _promise(
+        self, request: Asked, visitor: Visitor, offer: Offer, form: dict[str, str], currency: str
+    ) -> tuple[Quote | None, Page | None]:
+        """Have the price promised, unless nobody can be taken in just now; or give what to say."""
+        if self._front.calls.is_full():
+            return None, self._front.problem(request, 503, 1.0)
+        quote, problem = await self._quote(offer, currency, form)
+        if problem is None:
+            return quote, None
+        return None, await self._product(request, visitor, offer.product, form, problem, 422)
 
     async def _quote(
         self, offer: Offer, currency: str, form: dict[str, str]
