@@ -15,16 +15,17 @@ from tests.web.console.conftest import make_app
 from tests.web.test_browser import CHROMIUM, FLAGS
 
 from vendrail.api.catalog import ProductQuery
-from vendrail.api.fx import RatePair
-from vendrail.fx import store
+from vendrail.api.fx import QuoteId, QuoteRequest, RatePair
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http.addresses import Proxies
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.limits.proofs import Proofs
 from vendrail.kernel.money import exponent
+from vendrail.kernel.telemetry import Metrics
 from vendrail.web.amounts import amount
+from vendrail.web.calls import Calls
 from vendrail.web.countries import Countries
 from vendrail.web.languages import LANGUAGES
 
@@ -314,24 +315,23 @@ async def test_x22_who_must_work_first_is_promised_nothing(come, abroad, vault, 
     assert before == await count_quotes(market)
 
 
-async def test_many_quotes_go_in_few_batches(come, abroad, monkeypatch):
+async def test_many_quotes_go_in_one_batch(abroad):
     """Forms that come at once are quoted together."""
-    sizes, add_quotes = [], store.add_quotes
+    market, metrics = abroad.market, Metrics()
+    calls = Calls(market.catalog, market.orders, market.payments, metrics, fx=abroad.fx)
+    asked = [
+        QuoteRequest(QuoteId(new_id(market.clock.now())), PRICE_MINOR, "USD", "CNY")
+        for _ in range(5)
+    ]
+    told = await asyncio.gather(*(calls.quote(each) for each in asked))
+    await calls.drain()
+    text = (await metrics.render()).decode()
 
-    async def counted(tx, quotes):
-        sizes.append(len(quotes))
-        await add_quotes(tx, quotes)
-
-    monkeypatch.setattr(store, "add_quotes", counted)
-    shopper = come(CHINA)
-    await shopper.product()
-    answers = await asyncio.gather(
-        *(shopper.order(nonce=f"nonce-{n:020}", contact=f"b{n}@b.example") for n in range(5))
-    )
-
-    assert [303] * 5 == [each.status_code for each in answers]
-    assert 5 == sum(sizes)
-    assert 5 > len(sizes)
+    assert [each.id for each in asked] == [each.quote.id for each in told]
+    assert ["1.0", "5.0"] == [
+        re.search(rf"vendrail_batch_size_{kind}{{[^}}]*web.quote_amounts[^}}]*}} (\S+)", text)[1]
+        for kind in ("count", "sum")
+    ]
 
 
 async def count_quotes(market) -> int:
