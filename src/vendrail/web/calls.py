@@ -146,25 +146,11 @@ class Calls:
         ways: Batcher[OfferQuestion, list[Method]] = Batcher(
             payments.offer_methods, name="web.offer_methods", metrics=metrics
         )
-        quotes: Batcher[QuoteRequest, QuoteResult] = Batcher(
-            self._quote_amounts, name="web.quote_amounts", metrics=metrics
-        )
-        self._batchers = (
-            places,
-            reads,
-            pays,
-            attempts,
-            presents,
-            deposits,
-            products,
-            offers,
-            ways,
-            quotes,
-        )
+        self._batchers = (places, reads, pays, attempts, presents, deposits, products, offers, ways)
+        self._quotes = self._quoting(metrics)
         shedder = Shedder(places, _merchant_shard)
         self.is_strained: Callable[[], bool] = shedder.is_strained
         self.is_full: Callable[[], bool] = shedder.is_full
-        self.quote: Callable[[QuoteRequest], Awaitable[QuoteResult]] = quotes.submit
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = pays.submit
@@ -200,6 +186,13 @@ class Calls:
             return None
         return (await self._epay.read_epay_returns([order.id]))[0]
 
+    async def quote(self, request: QuoteRequest) -> QuoteResult:
+        """Have an amount promised in another currency."""
+        return await self._quotes.submit(request)
+
+    def _quoting(self, metrics: Metrics | None) -> Batcher[QuoteRequest, QuoteResult]:
+        return Batcher(self._quote_amounts, name="web.quote_amounts", metrics=metrics)
+
     async def _quote_amounts(self, requests: Sequence[QuoteRequest]) -> list[QuoteResult]:
         """Have amounts promised in other currencies; without foreign exchange there are none."""
         if self._fx is None:
@@ -233,6 +226,7 @@ class Calls:
         """Wait until nothing is under way: before a stop."""
         for batcher in self._batchers:
             await batcher.drain()
+        await self._quotes.drain()
 
 
 def _is_rated(result: RateResult) -> bool:

@@ -53,7 +53,7 @@ class Refunding:
         self._returning = returning
 
     async def run_surplus(self, sagas: Sequence[Saga]) -> None:
-        """A second capture of a filled order: booked to held, then given back."""
+        """A capture that its order does not take: booked to held, then given back."""
         facts = [decode(saga.data, CaptureFacts) for saga in sagas]
         await self._book(
             [_booking(saga.subject, each) for saga, each in zip(sagas, facts, strict=True)]
