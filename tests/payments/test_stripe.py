@@ -774,6 +774,14 @@ async def test_a_sale_is_told_by_signed_webhooks_in_any_order(service, stripe, c
     assert ["succeeded"] == await service.request_refunds([refund])
     known = stripe.known(registered["account"], number_of(attempt))
     assert [1_230] == [each["amount"] for each in known["refunds"]]
+    pool = await service._store._db._open_pool()
+    kept = await pool.fetch("select request, headers from payments.inbox")
+    settings = check_settings(StripeChannel(), channel.settings)
+    assert 3 == len(kept)
+    for row in kept:
+        headers = dict(line.split(": ", 1) for line in row["headers"].decode().split("\n"))
+        raw = Callback(channel.id, "POST", headers, "", row["request"])
+        assert isinstance(StripeChannel().read_callback(raw, settings, clock.now()), CallbackFacts)
 
 
 async def test_ways_to_pay_are_offered_in_their_own_currencies(service, stripe, clock):

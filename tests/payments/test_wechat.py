@@ -14,11 +14,13 @@ import pytest
 from tests.payments.benches import message_of
 from tests.payments.conftest import make_key
 
-from vendrail.api.payments import ActionKind, Device
+from vendrail.api.payments import ActionKind, ChannelAccount, ChannelId, Device
 from vendrail.channelkit.rig import callback_of
 from vendrail.kernel.clock import SystemClock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
+from vendrail.payments.accounts import OpenAccount
+from vendrail.payments.arriving import Letter, inbox_row
 from vendrail.payments.channels import wechat_sharing as sharing
 from vendrail.payments.channels import wechat_signatures as signatures
 from vendrail.payments.channels.base import (
@@ -254,6 +256,26 @@ async def test_x13_a_callback_counts_five_minutes(till, age_s, reason):
     facts = await till.signed(age_s=age_s)
 
     assert reason == (facts.reason if isinstance(facts, CallbackRefusal) else "")
+
+
+async def test_what_is_kept_of_a_callback_proves_it(till):
+    """The body and the headers of its signature are kept, and are believed when read again."""
+    order = {"out_trade_no": "ORDER0001", "amount": "12.30"}
+    (signed,) = await asyncio.to_thread(till.wechat.sign, till.mchid, order)
+    raw = callback_of(message_of(signed), till.account.id)
+    raw = replace(raw, headers={**raw.headers, "Cookie": "a=b"})
+    facts = CHANNEL.read_callback(raw, till.account.settings, till.now)
+    assert isinstance(facts, CallbackFacts)
+    id = ChannelId(till.account.id)
+    row = ChannelAccount(id, "wechat", "wechat", "WeChat Pay", ["CNY"], till.values)
+    account = OpenAccount(row, "wechat", 1, CHANNEL, till.account, [])
+    *_, request, kept = inbox_row(Letter(0, account, raw, facts, None), "", till.now)
+
+    assert kept is not None
+    headers = dict(line.split(": ", 1) for line in kept.decode().split("\n"))
+    again = replace(raw, headers=headers, body=request)
+    assert facts == CHANNEL.read_callback(again, till.account.settings, till.now)
+    assert "cookie" not in headers
 
 
 async def test_x13_a_probe_is_refused(till):

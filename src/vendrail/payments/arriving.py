@@ -9,6 +9,7 @@ from vendrail.kernel.ids import derive, first_id_at
 from vendrail.payments import decide
 from vendrail.payments.accounts import OpenAccount
 from vendrail.payments.channels.base import CallbackFacts
+from vendrail.payments.channels.keys import HeaderSigningChannel
 from vendrail.payments.decide import Asked
 
 
@@ -80,7 +81,10 @@ def _step(money: Incoming) -> str:
     return f"capture:{money.account.text}:{money.provider_number}"
 
 
-def inbox_row(letter: Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, str, str, bytes]:
+InboxRow = tuple[UUID, UUID, str, str, bytes, bytes | None]
+
+
+def inbox_row(letter: Letter, outcome: str, now: datetime) -> InboxRow:
     """Give a letter's row for the inbox; its id derives from channel and event."""
     if letter.number is not None:
         parent = letter.number[0]
@@ -91,7 +95,18 @@ def inbox_row(letter: Letter, outcome: str, now: datetime) -> tuple[UUID, UUID, 
     if letter.raw.query:
         request = letter.raw.query.encode() + b"\n" + request
     channel = letter.account.row.id
-    return id, channel, letter.facts.event, outcome or letter.facts.kind.value, request
+    kind = outcome or letter.facts.kind.value
+    return id, channel, letter.facts.event, kind, request, _signed_headers(letter)
+
+
+def _signed_headers(letter: Letter) -> bytes | None:
+    """Give the headers that the signature is in, a line each; None where it is in the body."""
+    channel = letter.account.channel
+    if not isinstance(channel, HeaderSigningChannel):
+        return None
+    came = {name.lower(): value for name, value in letter.raw.headers.items()}
+    lines = [f"{name}: {came[name]}" for name in channel.signed_headers if name in came]
+    return "\n".join(lines).encode()
 
 
 def claim_of(letter: Letter) -> tuple[UUID, str, str]:

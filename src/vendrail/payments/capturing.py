@@ -31,7 +31,15 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Scope, span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
-from vendrail.payments.arriving import Incoming, Letter, claim_of, inbox_row, incoming_of, judge
+from vendrail.payments.arriving import (
+    InboxRow,
+    Incoming,
+    Letter,
+    claim_of,
+    inbox_row,
+    incoming_of,
+    judge,
+)
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.channels.base import (
     CallbackFacts,
@@ -126,7 +134,7 @@ class Capturing:
             numbers = {letter.number for letter in letters if letter.number is not None}
             asked = await attempts.find_attempts(tx, list(numbers)) if numbers else {}
             spans.enter_context(_span("payments.callback", asked.values()))
-            inbox: list[tuple[UUID, UUID, str, str, bytes]] = []
+            inbox: list[InboxRow] = []
             taken: list[Incoming] = []
             claimed: list[tuple[UUID, UUID, str, str]] = []
             failed: dict[UUID, tuple[Letter, Asked]] = {}

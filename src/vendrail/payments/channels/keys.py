@@ -1,5 +1,6 @@
-"""Keys that a provider changes as it likes, and gives out: fetched when something names them."""
+"""Keys that a provider changes as it likes, and gives out; and signatures beside what they sign."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -15,3 +16,10 @@ class KeyedChannel(Protocol[Settings]):
     async def fetch_keys(self, account: Account[Settings], now: datetime) -> bool:
         """Fetch the keys that are good now; tell whether that went well."""
         ...
+
+
+@runtime_checkable
+class HeaderSigningChannel(Protocol):
+    """A channel whose provider signs in headers: without them a kept callback proves nothing."""
+
+    signed_headers: Sequence[str]  # In small letters.

@@ -116,6 +116,7 @@ class StripeChannel(StripeSaving):
     """An account at Stripe."""
 
     kind = "stripe"
+    signed_headers: Sequence[str] = ("stripe-signature",)
     name = "Stripe"
     currencies: Sequence[str] = tuple(sorted(EXPONENTS))
     expires_max = timedelta(hours=23)  # A page lives a day at most, from when it is opened.

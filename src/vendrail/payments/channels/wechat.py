@@ -96,6 +96,7 @@ class WechatChannel:
     """A merchant's account with WeChat Pay."""
 
     kind = "wechat"
+    signed_headers: Sequence[str] = signatures.SIGNED_HEADERS
     name = "微信支付 WeChat Pay"
     currencies: Sequence[str] = ("CNY",)
     expires_max = timedelta(hours=2)  # So long a code is good; it is shown again as it is.

@@ -17,6 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
+SIGNED_HEADERS = (
+    "wechatpay-serial",
+    "wechatpay-timestamp",
+    "wechatpay-nonce",
+    "wechatpay-signature",
+    "wechatpay-signature-type",
+)
 PROBE = "WECHATPAY/SIGNTEST/"  # Begins the signatures that WeChat sends to see them refused.
 PUBLIC_KEY_MARK = "PUB_KEY_ID_"
 

@@ -107,14 +107,16 @@ async def read_captures(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
 
 
 async def insert_inbox(
-    tx: Transaction, rows: Sequence[tuple[UUID, UUID, str, str, bytes]], at: datetime
+    tx: Transaction,
+    rows: Sequence[tuple[UUID, UUID, str, str, bytes, bytes | None]],
+    at: datetime,
 ) -> int:
     """Keep what providers sent, once an event; give how many were not known."""
     return await tx.execute(
-        "insert into payments.inbox (id, channel, event, outcome, request, at)"
-        " select u.*, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[])"
-        " as u on conflict do nothing",
-        *sorted_columns(rows, 5),
+        "insert into payments.inbox (id, channel, event, outcome, request, headers, at)"
+        " select u.*, $7 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[],"
+        " $6::bytea[]) as u on conflict do nothing",
+        *sorted_columns(rows, 6),
         at,
     )
 
