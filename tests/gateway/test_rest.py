@@ -276,6 +276,7 @@ async def test_description_is_complete(api):
         "/merchant/orders/{id}/refunds",
         "/merchant/balance",
         "/merchant/entries",
+        "/merchant/entries/{id}/proof",
     } == set(document["paths"])
     for name in answer.text.split('"#/components/schemas/')[1:]:
         assert name.split('"')[0] in shapes
