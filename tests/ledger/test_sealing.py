@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vendrail.api.ledger import Account, BlockCheck, Transfer, TransferCode, TransferId
-from vendrail.kernel.db import Retry, connect_once
+from vendrail.kernel.db import Database, Retry, connect_once
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.vault import Vault
 from vendrail.ledger import merkle
@@ -247,20 +248,30 @@ async def test_what_is_put_before_the_first_block_is_found(books, database_url, 
     assert [BlockCheck.COUNT_DIFFERS] == await judged(books)
 
 
-async def test_what_waited_too_long_is_dated_anew(books, books_database, clock, monkeypatch):
+class Starved:
+    """A database whose connections are all taken for a while, by the clock."""
+
+    def __init__(self, db: Database, clock: Any) -> None:
+        self._db = db
+        self._clock = clock
+
+    def transaction(self) -> Any:
+        """Wait for a connection, then begin."""
+        self._clock.advance(21)
+        return self._db.transaction()
+
+    def reading(self) -> Any:
+        """Read at once."""
+        return self._db.reading()
+
+
+async def test_what_waited_too_long_is_dated_anew(books, books_database, clock, vault):
     """A batch that waited for a connection longer than the sealer allows is not written so."""
-    transaction = books_database.transaction
-
-    def late(*given, **named):
-        clock.advance(21)
-        return transaction(*given, **named)
-
-    monkeypatch.setattr(books_database, "transaction", late)
+    starved = LedgerService(Starved(books_database, clock), clock, vault, LedgerSettings())
     id = TransferId(new_id(clock.now()))
     new = Transfer(id, BANK.id, SINK.id, 1, TransferCode.PAYOUT, uuid4())
     with pytest.raises(Retry):
-        await books.post_transfers([new])
-    monkeypatch.undo()
+        await starved.post_transfers([new])
 
     assert [None] == await books.prove_transfers([id])
     assert ["created"] == [each.status for each in await books.post_transfers([new])]
