@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.payments import AttemptId, Callback, Capture, CaptureId, CaptureSource
+from vendrail.api.payments import AttemptId, Callback, Capture, CaptureFit, CaptureId, CaptureSource
 from vendrail.kernel.ids import derive, first_id_at
 from vendrail.payments import decide
 from vendrail.payments.accounts import OpenAccount
@@ -24,6 +24,7 @@ class Incoming(NamedTuple):
     currency: str
     paid_at: datetime
     source: CaptureSource
+    is_price: bool = True  # False: it is known not to be what was asked, whatever it is worth.
 
 
 class Letter(NamedTuple):
@@ -58,6 +59,9 @@ def judge(money: Incoming, asked: dict[tuple[UUID, int], Asked], now: datetime) 
             money.paid_at,
             now,
         )
+    fit = decide.fit(found, money.amount_minor, money.currency)
+    if fit is CaptureFit.FITS and not money.is_price:
+        fit = CaptureFit.AMOUNT_DIFFERS
     return Capture(
         CaptureId(derive(found.id, _step(money))),
         account.id,
@@ -69,7 +73,7 @@ def judge(money: Incoming, asked: dict[tuple[UUID, int], Asked], now: datetime) 
         found.method,
         money.amount_minor,
         money.currency,
-        decide.fit(found, money.amount_minor, money.currency),
+        fit,
         money.source,
         money.paid_at,
         now,

@@ -31,6 +31,7 @@ class Arrived(NamedTuple):
     units: int
     at: datetime
     is_final: bool
+    is_steady: bool = True  # Its worth does not move, so it may come late.
 
 
 class Credit(NamedTuple):
@@ -39,6 +40,7 @@ class Credit(NamedTuple):
     number: str
     amount_minor: int
     paid_at: datetime
+    is_price: bool = True  # False: it is not what was asked, whatever it is worth.
 
 
 class Count(NamedTuple):
@@ -53,11 +55,14 @@ def count(asked: Asked, arrived: Sequence[Arrived], now: datetime) -> Count:
     """Count final transfers: they add up until the price is there; the rest is each its own.
 
     Too little waits for the rest until the attempt is over, and then for nobody: it is money that
-    is not what was asked. A transfer on its way is waited for.
+    is not what was asked. A transfer on its way is waited for. What moves in worth and came when
+    the attempt was over is not what was asked either: its buyer has seen where the rate went.
     """
+    stale = [each for each in arrived if _is_stale(asked, each)]
+    arrived = [each for each in arrived if not _is_stale(asked, each)]
+    late = _each(asked, [each for each in stale if each.is_final], is_price=False)
+    credits, counted = late.credits, late.counted
     final = [each for each in arrived if each.is_final]
-    credits: list[Credit] = []
-    counted: list[tuple[str, str]] = []
     price: Credit | None = None
     if not asked.is_paid:
         parts: list[Arrived] = []
@@ -67,8 +72,9 @@ def count(asked: Asked, arrived: Sequence[Arrived], now: datetime) -> Count:
         if total < asked.units:
             is_over = now >= asked.expires_at + EXPIRY_MARGIN
             if not is_over or len(parts) < len(arrived):
-                return Count([], [], None)
-            return _each(asked, parts)
+                return late
+            short = _each(asked, parts)
+            return Count(credits + short.credits, counted + short.counted, None)
         number, at = parts[-1].number, parts[-1].at
         price = Credit(number, asked.amount_minor, at)
         credits.append(price)
@@ -84,10 +90,14 @@ def worth_minor(asked: Asked, units: int) -> int:
     return units * asked.amount_minor // asked.units
 
 
-def _each(asked: Asked, parts: Sequence[Arrived]) -> Count:
+def _is_stale(asked: Asked, each: Arrived) -> bool:
+    return not each.is_steady and each.at > asked.expires_at + EXPIRY_MARGIN
+
+
+def _each(asked: Asked, parts: Sequence[Arrived], *, is_price: bool = True) -> Count:
     """Count each transfer by itself; dust, worth no minor unit, is only noted."""
     credits = [
-        Credit(each.number, worth, each.at)
+        Credit(each.number, worth, each.at, is_price)
         for each in parts
         if (worth := worth_minor(asked, each.units))
     ]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from vendrail.api.payments import AttemptId
 from vendrail.api.payments.deposits import (
     Arrival,
@@ -33,13 +35,15 @@ from vendrail.payments.channels.watching import (
     amount_text,
     watching,
 )
-from vendrail.payments.decide import Standing
+from vendrail.payments.decide import EXPIRY_MARGIN, Standing
 from vendrail.payments.depositing import OVER
 from vendrail.payments.store import deposits as rows
 from vendrail.payments.store.base import Row, Store
 from vendrail.payments.watching import Watching
 
 _PLACES_MAX = 200
+
+_log = structlog.get_logger(__name__)
 
 
 class Deposits:
@@ -61,9 +65,8 @@ class Deposits:
         ids = [attempt for attempt, _ in asks]
         settings = account.account.settings
         async with self._store.reading() as tx:
-            mark = await rows.read_mark(tx, account.row.id)
             known = await rows.read_deposits(tx, ids)
-        if mark is None and not await self._watching.refresh(account):
+        if not await self._watching.is_fresh(account):
             return {}
         new = [(attempt, ask) for attempt, ask in asks if attempt not in known]
         if new:
@@ -73,6 +76,8 @@ class Deposits:
             written = []
             for place, (attempt, ask) in enumerate(new, first):
                 deposit = channel.deposit(ask, place, settings)
+                if deposit is None:
+                    continue
                 written.append(
                     (
                         attempt,
@@ -123,7 +128,12 @@ class Deposits:
             arrived = await rows.read_arrivals(tx, [attempt])
         if deposit is None:
             return CloseOutcome.NOT_FOUND
-        units = sum(_worth(account, channel, row, deposit["asset"]) for row in arrived)
+        over_at = deposit["expires_at"] + EXPIRY_MARGIN
+        units = sum(
+            _worth(account, channel, row, deposit["asset"])
+            for row in arrived
+            if row["at"] <= over_at or channel.is_steady(row["asset"], deposit["asset"])
+        )
         return CloseOutcome.REFUSED if units >= deposit["units"] else CloseOutcome.UNSUPPORTED
 
     async def read(self, attempts: Sequence[AttemptId]) -> list[DepositView | None]:
@@ -196,15 +206,18 @@ class Deposits:
         async with self._store.reading() as tx:
             mark = await rows.read_mark(tx, account.row.id)
             left = (await rows.read_left(tx, [refund["id"]])).get(refund["id"], [])
+            planned = (await rows.read_planned(tx, [refund["id"]])).get(refund["id"])
             found = await rows.read_deposits(tx, [capture["attempt_id"]])
             deposit = found.get(capture["attempt_id"])
         if not left or mark is None or deposit is None:
             return "pending", "waits for a signed transaction", False
-        asked = int(deposit["units"]) * refund["amount_minor"] // deposit["amount_minor"]
+        if planned is not None and planned["units"] is not None:
+            asset, asked = planned["asset"], int(planned["units"])
+        else:
+            asset = deposit["asset"]
+            asked = int(deposit["units"]) * refund["amount_minor"] // deposit["amount_minor"]
         final = min(mark["final"], mark["block"])
-        sent = sum(
-            _worth(account, channel, row, deposit["asset"]) for row in left if row["block"] <= final
-        )
+        sent = sum(_worth(account, channel, row, asset) for row in left if row["block"] <= final)
         if sent >= asked:
             return "succeeded", "", True
         return "pending", "its transaction is not final yet, or sent too little", False
@@ -244,25 +257,51 @@ class Deposits:
         transactions_max: int,
     ) -> list[PlannedTransaction]:
         settings = account.account.settings
+        treasury = channel.treasury(settings)
         async with self._store.reading() as tx:
             due = await rows.read_payable(tx, account.row.id, transactions_max)
             numbers = [row["provider_number"].removesuffix(OVER) for row in due]
             sources = await rows.read_sources(tx, account.row.id, numbers)
         repayments = []
         for row, number in zip(due, numbers, strict=True):
-            source = sources.get(number)
+            source = _giver(account, channel, sources.get(number, ()), row["asset"])
             if source is None:
+                _log.error("refund.nobody", channel=account.row.name, refund=to_serial(row["id"]))
                 continue
-            units = int(row["units"]) * row["amount_minor"] // row["asked_minor"]
-            units = channel.convert(units, row["asset"], source["asset"], settings)
-            repayments.append(
-                Repayment(
-                    to_serial(row["id"]), source["source"], source["asset"], units, row["nonce"]
+            if row["source"] not in {None, treasury}:
+                # Whether the other has paid it, these books cannot know.
+                _log.error(
+                    "refund.other_treasury",
+                    channel=account.row.name,
+                    refund=to_serial(row["id"]),
+                    treasury=row["source"],
                 )
-            )
+                continue
+            units: int | None = int(row["units"]) * row["amount_minor"] // row["asked_minor"]
+            if row["planned_asset"] == source["asset"]:
+                units = int(row["planned_units"])
+            else:
+                assert units is not None
+                units = channel.convert(units, row["asset"], source["asset"], settings)
+            if units:
+                repayments.append(
+                    Repayment(
+                        to_serial(row["id"]), source["source"], source["asset"], units, row["nonce"]
+                    )
+                )
         final = min(mark["final"], mark["block"])
         planned = await channel.plan_refunds(repayments, final, account.account)
-        nonces = [(from_serial(each.subject), each.nonce) for each in planned]
+        asked = {each.refund: each for each in repayments}
+        nonces = [
+            (
+                from_serial(each.subject),
+                each.nonce,
+                treasury,
+                asked[each.subject].asset,
+                asked[each.subject].units,
+            )
+            for each in planned
+        ]
         if nonces:
             async with self._store.reading() as tx:
                 await rows.put_nonces(tx, nonces, self._clock.now())
@@ -311,9 +350,18 @@ def _deposit(row: Row) -> Deposit:
 
 
 def _worth(account: OpenAccount, channel: WatchingChannel[Any], row: Row, asset: str) -> int:
-    """Give a transfer's units in what was asked for."""
+    """Give a transfer's units in what was asked for; 0 where nobody knows."""
     settings = account.account.settings
-    return channel.convert(int(row["units"]), row["asset"], asset, settings)
+    return channel.convert(int(row["units"]), row["asset"], asset, settings) or 0
+
+
+def _giver(
+    account: OpenAccount, channel: WatchingChannel[Any], came: Sequence[Row], asset: str
+) -> Row | None:
+    """Give the transfer that was worth most, of those that were worth anything."""
+    worths = [_worth(account, channel, row, asset) for row in came]
+    most = max(worths, default=0)
+    return came[worths.index(most)] if most else None
 
 
 def _view(account: OpenAccount, deposit: Row, mark: Row, arrived: Sequence[Row]) -> DepositView:

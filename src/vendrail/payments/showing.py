@@ -193,13 +193,14 @@ class Showing:
     ) -> Sequence[Presentation]:
         account = group[0].account
         asks = [self._ask(each) for each in group]
-        if watching(account.channel) is not None:
-            ids = [each.standing.attempt.id for each in group]
-            places = await self._deposits.reserve(account, list(zip(ids, asks, strict=True)))
-            asks = [replace(ask, deposit=places.get(id)) for id, ask in zip(ids, asks, strict=True)]
-        call = account.channel.present(asks, account.account, self._clock.now())
         try:
             async with asyncio.timeout(limit_s):
+                if watching(account.channel) is not None:
+                    ids = [each.standing.attempt.id for each in group]
+                    pairs = list(zip(ids, asks, strict=True))
+                    places = await self._deposits.reserve(account, pairs)
+                    asks = [replace(ask, deposit=places.get(id)) for id, ask in pairs]
+                call = account.channel.present(asks, account.account, self._clock.now())
                 shown: list[Presentation] = await self._counts.timed(account.row, "present", call)
         except TimeoutError:
             account.account.line.breaker.fail()  # Too slow for a buyer is as good as away.

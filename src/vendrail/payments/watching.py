@@ -38,6 +38,7 @@ from vendrail.payments.store.base import Row, Store, Transaction
 _LEASE = timedelta(seconds=60)
 _PAUSE = timedelta(seconds=15)  # After a node that is not what its settings tell.
 _WATCHED = timedelta(days=7)  # An address is watched so long after its attempt is over.
+_FRESH = timedelta(minutes=2)  # An address is shown so long after the last good look.
 _STEP = 64  # Blocks that may still change are read so many at a time, each head by itself.
 _BULK = 1_000  # Final blocks are read so many at a time.
 _COMPARED = 32
@@ -72,6 +73,19 @@ class Watching:
         self._verified: dict[UUID, int] = {}  # Which version of an account was found to be true.
         self._looked: dict[UUID, float] = {}  # When the last look at its chain began.
         self._looking: dict[UUID, asyncio.Lock] = {}
+        self._unknown: set[tuple[UUID, str]] = set()  # Told of already: worth that nobody knows.
+
+    async def is_fresh(self, account: OpenAccount) -> bool:
+        """Say whether a chain is what its settings tell and was read lately, by looking if need be.
+
+        False: whoever is shown an address now might pay where nobody sees it.
+        """
+        if self._verified.get(account.row.id) == account.version:
+            async with self._store.reading() as tx:
+                mark = await rows.read_mark(tx, account.row.id)
+            if mark is not None and mark["looked_at"] > self._clock.now() - _FRESH:
+                return True
+        return await self.refresh(account)
 
     async def look_due(self) -> bool:
         """Look at the chains that are due; true when one has more to read at once."""
@@ -210,7 +224,7 @@ class Watching:
             return False
         # After the horizon: whoever is shown an address from now on pays in a later block.
         async with self._store.reading() as tx:
-            since = self._clock.now() - _WATCHED
+            since = min(self._clock.now(), known.at) - _WATCHED
             watched = await rows.read_watched(tx, watch.id, since)
         seen = await channel.look(first, blocks[-1].number, sorted(watched), account)
         (again,) = await channel.read_blocks([blocks[-1].number], account)
@@ -238,7 +252,7 @@ class Watching:
             (
                 watch.id,
                 each.number,
-                watched.get(each.target),
+                None if each.refund else watched.get(each.target),
                 each.block,
                 each.block_hash,
                 each.at,
@@ -321,11 +335,13 @@ class Watching:
         counted: list[tuple[str, str]] = []
         paid: list[tuple[UUID, str, datetime]] = []
         for attempt, of_attempt in by_attempt.items():
-            result = count(
-                _asked(of_attempt[0]),
-                [_arrived(account, channel, row, final) for row in sorted(of_attempt, key=_place)],
-                now,
-            )
+            arrived = [
+                _arrived(account, channel, row, final) for row in sorted(of_attempt, key=_place)
+            ]
+            known = [each for each in arrived if each is not None]
+            if len(known) < len(arrived):
+                self._tell_unknown(account, channel, of_attempt)
+            result = count(_asked(of_attempt[0]), known, now)
             counted += result.counted
             row = of_attempt[0]
             incoming += [
@@ -338,6 +354,7 @@ class Watching:
                     row["currency"],
                     credit.paid_at,
                     CaptureSource.QUERY,
+                    credit.is_price,
                 )
                 for credit in result.credits
             ]
@@ -356,6 +373,23 @@ class Watching:
             left = await rows.read_unsettled(tx, id, final)
             if left:
                 await rows.hasten_refunds(tx, left, now)
+
+    def _tell_unknown(
+        self, account: OpenAccount, channel: WatchingChannel[Any], came: Sequence[Row]
+    ) -> None:
+        """Say once what is worth something that the account does not know; it stays open."""
+        for row in came:
+            key = (account.row.id, row["number"])
+            if key not in self._unknown and _worth(account, channel, row) is None:
+                self._unknown.add(key)
+                _log.error(
+                    "chain.no_rate",
+                    channel=account.row.name,
+                    number=row["number"],
+                    asset=row["seen_asset"],
+                    units=str(row["seen_units"]),
+                    out_trade_no=row["out_trade_no"],
+                )
 
 
 def _linked(known: Block, heads: Sequence[Block | None]) -> list[Block]:
@@ -381,10 +415,20 @@ def _asked(row: Row) -> Asked:
     )
 
 
-def _arrived(account: OpenAccount, channel: WatchingChannel[Any], row: Row, final: int) -> Arrived:
+def _worth(account: OpenAccount, channel: WatchingChannel[Any], row: Row) -> int | None:
     settings = account.account.settings
-    units = channel.convert(int(row["seen_units"]), row["seen_asset"], row["asset"], settings)
-    return Arrived(row["number"], units, row["seen_at"], row["block"] <= final)
+    return channel.convert(int(row["seen_units"]), row["seen_asset"], row["asset"], settings)
+
+
+def _arrived(
+    account: OpenAccount, channel: WatchingChannel[Any], row: Row, final: int
+) -> Arrived | None:
+    """Give what came in what was asked for; None: nobody knows what it is worth."""
+    units = _worth(account, channel, row)
+    if units is None:
+        return None
+    is_steady = channel.is_steady(row["seen_asset"], row["asset"])
+    return Arrived(row["number"], units, row["seen_at"], row["block"] <= final, is_steady)
 
 
 def _place(row: Row) -> tuple[int, int, str]:

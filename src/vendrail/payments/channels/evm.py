@@ -230,6 +230,8 @@ class EvmChannel(EvmPlans):
         deposit = ask.deposit
         if deposit is None:
             return away()
+        if settings.worth(deposit.asset) is None:
+            return away()  # It was taken off the list.
         token = settings.token(deposit.asset)
         fields = {
             "amount": amount_text(deposit.units, token.decimals),
@@ -247,7 +249,7 @@ class EvmChannel(EvmPlans):
         """Name the row of addresses by the first of them."""
         return address_at(settings.xpub, 0)
 
-    def deposit(self, ask: Ask, place: int, settings: EvmSettings) -> Deposit:
+    def deposit(self, ask: Ask, place: int, settings: EvmSettings) -> Deposit | None:
         """Give the address at a place, and the units that an amount is worth now."""
         symbol = ask.method.partition("_")[0].upper()
         address = address_at(settings.xpub, place)
@@ -256,7 +258,9 @@ class EvmChannel(EvmPlans):
             if token.symbol == symbol:
                 units = ask.amount_minor * 10**token.decimals // minor
                 return Deposit(place, address, token.contract, units)
-        rate = settings.native_rate or Decimal(1)
+        rate = settings.native_rate
+        if rate is None or symbol != settings.native_symbol:
+            return None
         numerator, denominator = rate.as_integer_ratio()
         wei = -(-ask.amount_minor * 10**NATIVE_DECIMALS * denominator // (minor * numerator))
         return Deposit(place, address, NATIVE, -(-wei // _COIN_STEP) * _COIN_STEP)
@@ -266,15 +270,18 @@ class EvmChannel(EvmPlans):
         token = settings.token(asset)
         return Unit(token.symbol, token.decimals, settings.network)
 
-    def convert(self, units: int, source: str, target: str, settings: EvmSettings) -> int:
-        """Count tokens one for one, by their places; a coin is only worth itself."""
+    def convert(self, units: int, source: str, target: str, settings: EvmSettings) -> int | None:
+        """Count tokens one for one, by their places, and coins at their price."""
         if source == target:
             return units
-        if NATIVE in {source, target}:
-            return 0
-        places = settings.token(target).decimals - settings.token(source).decimals
-        scale: int = 10 ** abs(places)
-        return units * scale if places >= 0 else units // scale
+        given, wanted = settings.worth(source), settings.worth(target)
+        if given is None or wanted is None:
+            return None
+        return int(units * given / wanted)
+
+    def is_steady(self, source: str, target: str) -> bool:
+        """Say that tokens keep their worth, and coins do not."""
+        return NATIVE not in {source, target}
 
     def path(self, place: int) -> str:
         """Say where the key of a place is found."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -62,11 +63,19 @@ class EvmSettings:
     pace_s: float
 
     def token(self, asset: str) -> Token:
-        """Give what is known of an asset."""
+        """Say how an asset is written; one that is not listed, as it is."""
         if asset == NATIVE:
             return Token(self.native_symbol, NATIVE, NATIVE_DECIMALS)
         found = next((token for token in self.tokens if token.contract == asset), None)
         return found or Token(asset, asset, 0)
+
+    def worth(self, asset: str) -> Fraction | None:
+        """Give what a unit counts for, in the account's currency; None: it is not taken now."""
+        if asset == NATIVE:
+            rate = self.native_rate
+            return None if rate is None else Fraction(rate) / 10**NATIVE_DECIMALS
+        listed = (token for token in self.tokens if token.contract == asset)
+        return next((Fraction(1, 10**token.decimals) for token in listed), None)
 
 
 # What goes out.
@@ -201,7 +210,10 @@ class Log(NamedTuple):
 
 
 def read_logs(value: Any, settings: EvmSettings, first: int, last: int) -> list[Log]:
-    """Read transfers of the tokens on the list; what was not asked for is refused, not skipped."""
+    """Read transfers of the tokens on the list; what was not asked for is refused, not skipped.
+
+    Transfers of nothing cost nothing and anybody can make thousands: they are left out.
+    """
     if not isinstance(value, list):
         raise NodeRefused("the logs in its answer cannot be read")
     contracts = {token.contract for token in settings.tokens}
@@ -224,7 +236,8 @@ def read_logs(value: Any, settings: EvmSettings, first: int, last: int) -> list[
         )
         if log.contract not in contracts or not first <= log.block <= last:
             raise NodeRefused("it gave a log that was not asked for")
-        found.append(log)
+        if log.units:
+            found.append(log)
     return found
 
 

@@ -4,14 +4,18 @@ Every nonce is written down, so that a plan that is signed twice moves money onc
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
 
 from vendrail.api.payments.deposits import PlannedTransaction, Published, PublishStatus
 from vendrail.payments.channels.base import Account
 from vendrail.payments.channels.evm_addresses import path_at
 from vendrail.payments.channels.evm_messages import (
     NATIVE,
+    NATIVE_DECIMALS,
     EvmSettings,
     NodeRefused,
+    Token,
     balance_call,
     digest,
     quantity,
@@ -34,6 +38,7 @@ class _Fees:
     def __init__(self, base: int, tip: int) -> None:
         self.tip = tip
         self.most = 2 * base + tip
+        self.likely = base + tip
 
 
 class EvmPlans:
@@ -61,9 +66,11 @@ class EvmPlans:
         """Make a transaction for each refund, under the nonce it was given before where it holds.
 
         One whose nonce is used after the final block waits: it may be its own. One whose nonce
-        was used before is not: the books were read up to there, and do not know it.
+        was used before is not: the books were read up to there, and do not know it. What is not on
+        the list now is not watched when it leaves, so nobody would know that it was paid.
         """
         settings = account.settings
+        refunds = [each for each in refunds if settings.worth(each.asset) is not None]
         pending, latest, used = await _counts(account, final)
         fees = await _fees(account)
         kept = [each.nonce for each in refunds if each.nonce is not None and each.nonce >= latest]
@@ -144,7 +151,10 @@ class EvmPlans:
 def _empty(
     place: Place, holding: Held, nonce: int, fees: _Fees, settings: EvmSettings
 ) -> list[PlannedTransaction]:
-    """Send every token on the list, then the coins that are left, where coins are taken."""
+    """Send every token on the list, then the coins that are left, where coins are taken.
+
+    What is worth less than a cent, or than what its transfer costs, stays.
+    """
     made: list[PlannedTransaction] = []
 
     def add(to: str, value: int, data: str, gas: int, note: str) -> None:
@@ -167,13 +177,24 @@ def _empty(
         )
 
     for token in settings.tokens:
-        if units := holding.units[token.contract]:
+        units = holding.units[token.contract]
+        if units >= _least(token, fees, settings):
             data = transfer_data(settings.treasury, units)
             add(token.contract, 0, data, _GAS_TOKEN, f"{units} units of {token.symbol}")
     rest = holding.units[NATIVE] - (len(made) * _GAS_TOKEN + _GAS_COIN) * fees.most
-    if settings.native_rate is not None and rest > 0:
+    if settings.native_rate is not None and rest > _GAS_COIN * fees.likely:
         add(settings.treasury, rest, "0x", _GAS_COIN, f"{rest} wei of {settings.native_symbol}")
     return made
+
+
+def _least(token: Token, fees: _Fees, settings: EvmSettings) -> int:
+    """Give how many units are worth a cent, and their transfer where the coin has a price."""
+    worth = Fraction(1, 100)
+    if settings.native_rate is not None:
+        cost = _GAS_TOKEN * fees.likely * Fraction(settings.native_rate) / 10**NATIVE_DECIMALS
+        worth = max(worth, cost)
+    least: int = ceil(worth * 10**token.decimals)
+    return least
 
 
 def _fund(

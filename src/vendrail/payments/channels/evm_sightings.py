@@ -24,11 +24,12 @@ from vendrail.payments.channels.evm_messages import (
     refund_in,
 )
 from vendrail.payments.channels.evm_node import Call, ask, ask_one
+from vendrail.payments.channels.line import TooLarge
 from vendrail.payments.channels.watching import Moved, Sighting
 
 _ADDRESSES_MAX = 500
 _BLOCKS_WHOLE_MAX = 4  # Whole blocks to a request.
-_RANGE_REFUSALS = {-32005, -32602, -32000, -32011, -32062}
+_RANGE_REFUSALS = {-32005, -32602, -32000, -32011, -32062, 413}
 
 
 async def look(
@@ -46,7 +47,9 @@ async def look(
         sent = []
     refunds = await _refunds_of(sent, account)
     moments = await _moments(logs + sent, account)
-    found = {log: log.sighting(moments[log.block]) for log in logs} | {
+    # What the treasury sends is ours, and pays nobody's order.
+    came = [log for log in logs if log.source != settings.treasury]
+    found = {log: log.sighting(moments[log.block]) for log in came} | {
         log: log.sighting(moments[log.block], refunds[log.transaction])
         for log in sent
         if refunds.get(log.transaction)
@@ -60,7 +63,7 @@ async def look(
 async def _read_logs(
     first: int, last: int, topics: Sequence[Any], account: Account[EvmSettings]
 ) -> list[Log]:
-    """Read logs; a node that finds the range too large is asked for its halves."""
+    """Read logs; where the range or its answer is too large, its halves are asked for."""
     asked = {
         "fromBlock": hex(first),
         "toBlock": hex(last),
@@ -69,8 +72,9 @@ async def _read_logs(
     }
     try:
         value = await ask_one(account, "eth_getLogs", asked)
-    except NodeRefused as error:
-        if first == last or error.code not in _RANGE_REFUSALS:
+    except (NodeRefused, TooLarge) as error:
+        is_range = isinstance(error, TooLarge) or error.code in _RANGE_REFUSALS
+        if first == last or not is_range:
             raise
         middle = (first + last) // 2
         return [
@@ -137,9 +141,10 @@ async def _coins_in(
         if not units or not each.get("to"):
             continue
         source, target = address_in(each.get("from")), address_in(each.get("to"))
-        is_ours = target in addresses
-        refund = "" if is_ours else refund_in(each, account.settings)
-        if is_ours or (refund and source == account.settings.treasury):
+        # What the treasury sends pays nobody's order: it carries out a refund, or pays for a sweep.
+        is_sent = source == account.settings.treasury
+        refund = refund_in(each, account.settings) if is_sent else ""
+        if refund or (target in addresses and not is_sent):
             number = f"{digest(each.get('hash'))}:coin"
             sightings.append(
                 Sighting(

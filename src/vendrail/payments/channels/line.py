@@ -35,6 +35,10 @@ class ProviderAway(Exception):
     """The provider did not answer in a way that says anything; nothing may be assumed."""
 
 
+class TooLarge(ProviderAway):
+    """The provider answers, and with more than is read; less may be asked for."""
+
+
 class Reply(Record, frozen=True):
     """What came back, untouched."""
 
@@ -165,6 +169,10 @@ class Line:
                     headers=headers,
                     bytes_max=bytes_max,
                 )
+            except TooLarge:
+                self.breaker.succeed()
+                self.pulse.note(perf_counter() - begun, is_answered=True)
+                raise
             except ProviderAway:
                 self.breaker.fail()
                 self.pulse.note(perf_counter() - begun, is_answered=False)
@@ -243,7 +251,7 @@ class Switchboard:
                     async for part in response.aiter_bytes():
                         body += part
                         if len(body) > bytes_max:
-                            raise ProviderAway("its answer is too large")
+                            raise TooLarge("its answer is too large")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
             raise ProviderAway(f"{type(error).__name__}: {error}") from error
         if response.status_code >= 500:

@@ -91,16 +91,20 @@ class WatchingChannel(Channel[Settings], Protocol[Settings]):
         """Name the row of addresses; accounts with one key share it, so none is used twice."""
         ...
 
-    def deposit(self, ask: Ask, place: int, settings: Settings) -> Deposit:
-        """Give the address at a place, and what is asked for there."""
+    def deposit(self, ask: Ask, place: int, settings: Settings) -> Deposit | None:
+        """Give the address at a place, and what is asked for there; None: it is not taken."""
         ...
 
     def unit(self, asset: str, settings: Settings) -> Unit:
         """Say how an asset is written."""
         ...
 
-    def convert(self, units: int, source: str, target: str, settings: Settings) -> int:
-        """Give the worth of one asset in another; 0 where the account knows of no rate."""
+    def convert(self, units: int, source: str, target: str, settings: Settings) -> int | None:
+        """Give the worth of one asset in another; None where the account knows of no rate."""
+        ...
+
+    def is_steady(self, source: str, target: str) -> bool:
+        """Say whether the worth of one in the other is the same at any time."""
         ...
 
     def path(self, place: int) -> str:

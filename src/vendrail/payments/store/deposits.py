@@ -250,7 +250,7 @@ async def count_sightings(
 async def read_arrivals(tx: Transaction, attempts: Sequence[UUID]) -> list[Row]:
     """Read all that stands in the chain at attempts' addresses, in its order."""
     return await tx.fetch(
-        "select attempt_id, number, block, asset, units, counted_as from payments.sighting"
+        "select attempt_id, number, block, at, asset, units, counted_as from payments.sighting"
         " where attempt_id = any($1::uuid[]) and withdrawn_at is null order by block, number",
         attempts,
     )
@@ -294,23 +294,29 @@ async def read_left(tx: Transaction, refunds: Sequence[UUID]) -> dict[UUID, list
     return found
 
 
-async def read_sources(tx: Transaction, channel: UUID, numbers: Sequence[str]) -> dict[str, Row]:
-    """Give, for captures' numbers, the largest transfer that is counted in them."""
+async def read_sources(
+    tx: Transaction, channel: UUID, numbers: Sequence[str]
+) -> dict[str, list[Row]]:
+    """Give, for captures' numbers, the largest transfer of each asset that is counted in them."""
     rows = await tx.fetch(
-        "select distinct on (counted_as) counted_as, source, asset from payments.sighting"
-        " where channel = $1 and counted_as = any($2::text[])"
-        " order by counted_as, units desc, number",
+        "select distinct on (counted_as, asset) counted_as, source, asset, units"
+        " from payments.sighting where channel = $1 and counted_as = any($2::text[])"
+        " order by counted_as, asset, units desc, number",
         channel,
         numbers,
     )
-    return {row["counted_as"]: row for row in rows}
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["counted_as"], []).append(row)
+    return found
 
 
 async def read_payable(tx: Transaction, channel: UUID, refunds_max: int) -> list[Row]:
     """Read refunds that wait to be sent, with their captures, what was asked, and their nonces."""
     return await tx.fetch(
         "select r.id, r.amount_minor, c.provider_number, d.asset, d.units,"
-        " d.amount_minor as asked_minor, p.nonce"
+        " d.amount_minor as asked_minor, p.nonce, p.source, p.asset as planned_asset,"
+        " p.units as planned_units"
         " from payments.refund r join payments.capture c on c.id = r.capture_id"
         " join payments.deposit d on d.attempt_id = c.attempt_id"
         " left join payments.refund_nonce p on p.refund_id = r.id"
@@ -322,14 +328,26 @@ async def read_payable(tx: Transaction, channel: UUID, refunds_max: int) -> list
     )
 
 
-async def put_nonces(tx: Transaction, nonces: Sequence[tuple[UUID, int]], now: datetime) -> None:
-    """Write under which nonces refunds are planned."""
+async def put_nonces(
+    tx: Transaction, nonces: Sequence[tuple[UUID, int, str, str, int]], now: datetime
+) -> None:
+    """Write how refunds are planned: under which nonce, from where, what and how much of it."""
     await tx.execute(
-        "insert into payments.refund_nonce (refund_id, nonce, at)"
-        " select u.*, $3 from unnest($1::uuid[], $2::bigint[]) as u (refund_id, nonce)"
-        " order by u.refund_id"
-        " on conflict (refund_id) do update set nonce = excluded.nonce, at = excluded.at"
-        " where payments.refund_nonce.nonce <> excluded.nonce",
-        *columns(nonces, 2),
+        "insert into payments.refund_nonce as n (refund_id, nonce, source, asset, units, at)"
+        " select u.*, $6 from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[],"
+        " $5::numeric[]) as u (refund_id, nonce, source, asset, units) order by u.refund_id"
+        " on conflict (refund_id) do update set nonce = excluded.nonce, source = excluded.source,"
+        " asset = excluded.asset, units = excluded.units, at = excluded.at"
+        " where (n.nonce, n.source, n.asset, n.units) is distinct from"
+        " (excluded.nonce, excluded.source, excluded.asset, excluded.units)",
+        *columns(nonces, 5),
         now,
     )
+
+
+async def read_planned(tx: Transaction, refunds: Sequence[UUID]) -> dict[UUID, Row]:
+    """Read how refunds are planned."""
+    rows = await tx.fetch(
+        "select * from payments.refund_nonce where refund_id = any($1::uuid[])", refunds
+    )
+    return {row["refund_id"]: row for row in rows}
