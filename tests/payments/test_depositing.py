@@ -69,6 +69,18 @@ def test_dust_is_noted_and_makes_no_money():
     assert [("0x00:0", "0x00:0")] == result.counted
 
 
+def test_what_moves_in_worth_pays_only_in_time():
+    """Coins after the attempt's time and its margin are money, and never the price."""
+    late = [Arrived("0x00:coin", 10_000_000, LATER + timedelta(seconds=1), True, False)]
+    timely = [Arrived("0x00:coin", 10_000_000, LATER, True, False)]
+    result = count(asked(), late, LATER)
+
+    assert [(1_000, False)] == [(each.amount_minor, each.is_price) for each in result.credits]
+    assert [("0x00:coin", "0x00:coin")] == result.counted
+    assert result.price is None
+    assert count(asked(), timely, LATER).price is not None
+
+
 @given(st.lists(_UNITS, max_size=8), st.integers(0, 8))
 def test_no_unit_is_invented(units, final):
     """All credits together are never worth more than what is final."""

@@ -5,6 +5,8 @@ import itertools
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
+from tests.chain import proxy
 from tests.chain.node import MNEMONIC, Chain, peer, xpub_of
 from tests.payments.conftest import MERCHANT, Shop, number_of
 from tests.payments.evm_bench import TREASURY_PATH, plain, settings_of
@@ -18,8 +20,15 @@ from vendrail.api.payments import (
     PresentRequest,
     Refund,
 )
-from vendrail.api.payments.deposits import PlanKind, PlanRequest, SignedTransaction
+from vendrail.api.payments.deposits import (
+    PlanKind,
+    PlannedTransaction,
+    PlanRequest,
+    SignedTransaction,
+)
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id, to_serial
+from vendrail.payments.channels import evm_node
 from vendrail.payments.channels.evm_addresses import address_at, checked
 from vendrail.payments.service import PaymentsService
 
@@ -52,6 +61,24 @@ class EvmShop:
         self.channel = ChannelAccount(id, "evm", "evm", "Crypto", ["USD"], given)
         assert ["created"] == await self.payments.put_channels([self.channel])
         await self.watch()
+
+    async def change(self, **settings: str) -> None:
+        """Write other settings of the account."""
+        self.channel = replace(self.channel, settings={**self.channel.settings, **settings})
+        assert ["updated"] == await self.payments.put_channels([self.channel])
+
+    async def refund(self, attempt: Attempt) -> Refund:
+        """Ask for all the money of an attempt back."""
+        ((capture, *_),) = await self.payments.read_captures([attempt.order])
+        refund = Refund(derive(capture.id, "refund"), capture.id, capture.amount_minor)
+        assert ["pending"] == await self.payments.request_refunds([refund])
+        return refund
+
+    async def plan(self, kind: PlanKind = PlanKind.REFUNDS) -> list[PlannedTransaction]:
+        """Plan what is to be signed."""
+        (plan,) = await self.payments.plan_transactions([PlanRequest(self.channel.id, kind)])
+        assert plan.status == "planned", plan
+        return plan.transactions
 
     async def watch(self, looks: int = 1) -> None:
         """Look at the chain until all is read, as the background loop does."""
@@ -529,6 +556,7 @@ async def test_money_is_swept_by_a_plan(make_shop, chain, usdt):
 
     assert ["fund", "fund", "sweep", "sweep"] == [each.purpose for each in plan.transactions]
     assert {"taken"} == {each.status.value for each in sent}
+    chain.mine()  # What the node has taken may still wait for its block.
     assert [0, 0] == [chain.balance(usdt, place) for place in places]
     assert before + held == chain.balance(usdt, treasury)
 
@@ -554,3 +582,243 @@ async def test_captured_money_is_told_of_once(shop, chain, usdt):
     told = [each for each in await Shop.events(shop) if isinstance(each, PaymentCaptured)]
 
     assert [attempt.order] == [each.capture.order for each in told]
+
+
+async def test_what_the_treasury_sends_pays_nobodys_order(make_shop, chain, usdt):
+    """Coins for a sweep's fees, and tokens of the shop's own, are no payment of a buyer's."""
+    shop = await make_shop(native_rate="3000", native_symbol="ETH")
+    treasury = shop.channel.settings["treasury"]
+    coins, shown_coins = await shop.shown(1000, "eth_anvil")
+    tokens, shown_tokens = await shop.shown()
+    chain.pay(usdt, treasury, 10 * DOLLAR)
+    chain.pay_coins(shown_coins.text, 3_334 * 10**12, treasury)
+    chain.pay(usdt, shown_tokens.text, 10 * DOLLAR, treasury)
+    await shop.finalize()
+
+    assert [] == await shop.captures(coins)
+    assert [] == await shop.captures(tokens)
+    assert [] == (await shop.deposit(coins)).arrivals
+
+
+async def test_what_is_worth_less_than_its_fee_is_not_swept(make_shop, chain, usdt):
+    """An address with less than a cent is left alone, with or without a price of the coin."""
+    for settings in ({}, {"native_rate": "3000"}):
+        shop = await make_shop(**settings)
+        _, action = await shop.shown()
+        chain.pay(usdt, action.text, 9_999)
+        await shop.finalize()
+
+        assert [] == await shop.plan(PlanKind.SWEEP)
+
+
+async def test_a_token_taken_off_the_list_pays_for_nothing(make_shop, chain, usdt, usdc):
+    """What came in it and was not counted stays open, and the log says so once."""
+    both = f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18"
+    shop = await make_shop(tokens=both)
+    attempt, action = await shop.shown()
+    other, shown = await shop.shown()
+    chain.pay(usdc, action.text, 10**15)
+    chain.pay(usdt, shown.text, 10 * DOLLAR)
+    await shop.watch()
+    await shop.change(tokens=f"USDT {checked(usdt)} 6")
+    with capture_logs() as told:
+        await shop.finalize()
+        await shop.finalize()
+    early = await shop.captures(attempt)
+    await shop.change(tokens=both)
+    chain.pay(usdt, action.text, 10 * DOLLAR)
+    await shop.finalize()
+
+    assert [] == early
+    assert [(1000, "fits")] == await shop.captures(other)
+    assert [usdc.lower()] == [
+        each["asset"].lower() for each in told if each["event"] == "chain.no_rate"
+    ]
+    assert [(1000, "fits")] == await shop.captures(attempt)
+
+
+async def test_no_address_is_given_for_what_is_not_taken(make_shop, usdt, usdc):
+    """A method whose token is off the list shows no address, also not one for coins."""
+    shop = await make_shop(tokens=f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18")
+    order = new_id(shop.clock.now(), 7)
+    attempt = Attempt(
+        derive(order, "attempt:1"), order, 1, MERCHANT, "usdc_anvil", 1000, "USD", "x",
+        shop.clock.now() + timedelta(minutes=15),
+    )  # fmt: skip
+    assert ["opened"] == await shop.payments.open_attempts([attempt])
+    await shop.change(tokens=f"USDT {checked(usdt)} 6")
+    (action,) = await shop.payments.present_attempts([PresentRequest(attempt.id)])
+
+    assert ("none", "provider_away") == (action.kind.value, action.problem)
+
+
+async def test_an_answer_that_is_too_large_is_asked_for_in_parts(
+    make_shop, chain, usdt, monkeypatch
+):
+    """However much stands in the blocks, they are read: logs by fewer blocks, blocks one by one."""
+    shop = await make_shop(native_rate="3000", native_symbol="ETH")
+    attempt, action = await shop.shown()
+    coins, shown = await shop.shown(1000, "eth_anvil")
+    for _ in range(10):
+        chain.pay(usdt, action.text, DOLLAR)
+    chain.pay_coins(shown.text, 3_334 * 10**12)
+    monkeypatch.setattr(evm_node, "REPLY_BYTES_MAX", 4_000)
+    await shop.finalize()
+
+    assert [(1000, "fits")] == await shop.captures(attempt)
+    assert [(1000, "fits")] == await shop.captures(coins)
+
+
+async def test_a_block_full_of_nothing_does_not_stop_the_chain(shop, chain, usdt):
+    """Thousands of transfers of nothing to an order's address are read, and left out."""
+    attempt, action = await shop.shown()
+    data = f"0x854dd2e2{action.text[2:].lower().rjust(64, '0')}{0:064x}"
+    chain.ask("evm_setAutomine", False)
+    try:
+        for _ in range(900):
+            sent = {"from": chain.accounts[0], "to": usdt, "data": data, "gas": hex(100_000)}
+            chain.ask("eth_sendTransaction", sent)
+        while int(chain.ask("txpool_status")["pending"], 16):
+            chain.mine()
+    finally:
+        chain.ask("evm_setAutomine", True)
+    chain.pay(usdt, action.text, 10 * DOLLAR)
+    await shop.finalize()
+
+    assert [(1000, "fits")] == await shop.captures(attempt)
+    assert 1 == len((await shop.deposit(attempt)).arrivals)
+
+
+async def test_a_refund_in_a_token_off_the_list_is_not_planned(make_shop, chain, usdt, usdc):
+    """Nobody would see it leave, so it would be paid again: it waits until the list names it."""
+    both = f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18"
+    shop = await make_shop(tokens=both)
+    attempt, action = await shop.shown(1000, "usdc_anvil")
+    chain.pay(usdc, action.text, 10 * 10**18)
+    await shop.finalize()
+    await shop.refund(attempt)
+    first = await shop.plan()
+    await shop.change(tokens=f"USDT {checked(usdt)} 6")
+    without = await shop.plan()
+    await shop.change(tokens=both)
+
+    assert 1 == len(first)
+    assert [] == without
+    assert [each.nonce for each in first] == [each.nonce for each in await shop.plan()]
+
+
+async def test_a_refund_of_another_treasury_is_not_planned_again(make_shop, chain, usdt):
+    """Planned from one treasury, it may be paid from there: no other is asked to pay it."""
+    shop = await make_shop()
+    old = shop.channel.settings["treasury"]
+    attempt, action = await shop.shown()
+    chain.pay(usdt, action.text, 10 * DOLLAR)
+    await shop.finalize()
+    await shop.refund(attempt)
+    (first,) = await shop.plan()
+    await shop.change(treasury=checked(chain.accounts[8]))
+    other = await shop.plan()
+    await shop.change(treasury=old)
+
+    assert old == first.source
+    assert [] == other
+    assert [first.nonce] == [each.nonce for each in await shop.plan()]
+
+
+async def test_money_paid_in_time_is_found_after_a_long_outage(shop, chain, usdt):
+    """Blocks that are read weeks later are searched for what was watched when they were made."""
+    attempt, action = await shop.shown()
+    chain.pay(usdt, action.text, 10 * DOLLAR)
+    chain.mine(3)
+    shop.clock.advance(21 * 86_400)
+    await shop.watch()
+
+    assert [(1000, "fits")] == await shop.captures(attempt)
+
+
+async def _problem(shop: EvmShop) -> str:
+    """Ask for an address; give why there is none."""
+    order = new_id(shop.clock.now(), 7)
+    attempt = Attempt(
+        derive(order, "attempt:1"), order, 1, MERCHANT, "usdt_anvil", 1000, "USD", "x",
+        shop.clock.now() + timedelta(minutes=15),
+    )  # fmt: skip
+    assert ["opened"] == await shop.payments.open_attempts([attempt])
+    (action,) = await shop.payments.present_attempts([PresentRequest(attempt.id)])
+    return action.problem
+
+
+async def test_no_address_is_shown_of_a_chain_that_nobody_has_looked_at(make_shop, chain):
+    """Settings that are not true, or a node that is gone: no address, until it is well again."""
+    node = proxy.Proxy(chain.url)
+    try:
+        shop = await make_shop(url=node.url)
+        right_id = shop.channel.settings["chain_id"]
+        right = await _problem(shop)
+        await shop.change(chain_id="137")
+        wrong = await _problem(shop)
+        await shop.change(chain_id=right_id)
+        shop.clock.advance(600)
+        node.order(proxy.AWAY, 0)
+        gone = await _problem(shop)
+        node.calm()
+        back = await _problem(shop)
+    finally:
+        node.close()
+
+    assert ["", "provider_away", "provider_away", ""] == [right, wrong, gone, back]
+
+
+async def test_a_refund_goes_to_who_paid_most_by_worth(make_shop, chain, usdt, usdc):
+    """Dust with many places is many units and worth nothing: its sender gets no refund."""
+    shop = await make_shop(tokens=f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18")
+    attempt, action = await shop.shown()
+    payer, other = chain.accounts[4], chain.accounts[5]
+    chain.pay(usdt, payer, 10 * DOLLAR)
+    chain.pay(usdc, other, 10**11)
+    chain.pay(usdc, action.text, 10**11, other)
+    chain.pay(usdt, action.text, 10 * DOLLAR, payer)
+    await shop.finalize()
+    await shop.refund(attempt)
+    (planned,) = await shop.plan()
+
+    assert checked(usdt) == planned.to
+    assert payer[2:].lower() in planned.data
+
+
+async def test_coins_for_a_token_count_at_their_price(make_shop, chain):
+    """Sent where a token was asked, coins pay by the account's price, and go back as coins."""
+    shop = await make_shop(native_rate="2500", native_symbol="ETH")
+    attempt, action = await shop.shown()
+    payer = chain.accounts[6]
+    chain.pay_coins(action.text, 4 * 10**15, payer)
+    await shop.finalize()
+    refund = await shop.refund(attempt)
+    (planned,) = await shop.plan()
+    await shop.change(native_rate="1000")
+    (again,) = await shop.plan()
+    (raw,) = await asyncio.to_thread(
+        peer, do="sign", mnemonic=MNEMONIC, treasury_path=TREASURY_PATH, transactions=[plain(again)]
+    )
+    await shop.payments.publish_transactions([SignedTransaction(shop.channel.id, raw)])
+    await shop.finalize()
+    await shop.service.ask_refunds()
+
+    assert [(1000, "fits")] == await shop.captures(attempt)
+    assert (checked(payer), str(4 * 10**15)) == (planned.to, planned.value)
+    assert planned.value == again.value
+    assert ["succeeded"] == await shop.payments.request_refunds([refund])
+
+
+async def test_coins_that_come_late_are_not_the_price(make_shop, chain):
+    """The rate that was shown holds for the order's time: later it would be the buyer's choice."""
+    shop = await make_shop(native_rate="2500", native_symbol="ETH")
+    shop.clock.advance(-3_600)
+    attempt, action = await shop.shown(1000, "eth_anvil")
+    shop.clock.advance(3_600)
+    chain.pay_coins(action.text, 4 * 10**15)
+    await shop.finalize()
+
+    assert [(1000, "amount_differs")] == await shop.captures(attempt)
+    assert not (await shop.deposit(attempt)).is_paid
+    assert ["closed"] == await shop.payments.close_attempts([attempt.order])

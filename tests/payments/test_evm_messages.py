@@ -13,6 +13,7 @@ from vendrail.payments.channels.base import SettingProblem, check_settings
 from vendrail.payments.channels.evm import EvmChannel
 from vendrail.payments.channels.evm_addresses import checked, hash_of, is_address, problem_of
 from vendrail.payments.channels.evm_messages import (
+    NATIVE,
     TRANSFER_TOPIC,
     NodeRefused,
     padded,
@@ -113,6 +114,25 @@ def test_a_reply_that_does_not_answer_is_no_answer(body):
     """Not JSON, not the calls that were made, an error among them: all is refused."""
     with pytest.raises(NodeRefused):
         read_replies(body, 1)
+
+
+def test_transfers_of_nothing_are_left_out():
+    """They cost their sender nothing, and nobody anything."""
+    nothing = {**LOG, "data": "0x" + "0" * 64}
+
+    assert 1 == len(read_logs([nothing, LOG], SETTINGS, 16, 16))
+
+
+def test_what_is_not_on_the_list_has_no_worth():
+    """An asset off the list counts for nothing in another, not by places that nobody knows."""
+    channel = EvmChannel()
+    rated = check_settings(channel, {**GOOD, "native_rate": "2500"})
+
+    assert channel.convert(1_000, OTHER, USDT, SETTINGS) is None
+    assert channel.convert(1_000, USDT, OTHER, SETTINGS) is None
+    assert channel.convert(10**18, NATIVE, USDT, SETTINGS) is None
+    assert 2_500 * 10**6 == channel.convert(10**18, NATIVE, USDT, rated)
+    assert 10**18 == channel.convert(2_500 * 10**6, USDT, NATIVE, rated)
 
 
 def test_replies_are_put_in_order():

@@ -10,7 +10,7 @@ from tests.payments.conftest import channel_of
 
 from vendrail.api.payments import PresentRequest
 from vendrail.kernel.codec import replace
-from vendrail.payments.channels.line import Breaker, ProviderAway, Switchboard
+from vendrail.payments.channels.line import Breaker, ProviderAway, Switchboard, TooLarge
 from vendrail.payments.settings import PaymentsSettings
 
 ACCOUNT = UUID(int=1)
@@ -132,3 +132,14 @@ async def test_a_disabled_channel_is_not_shown(local_shop, key_app, alipay):
         [PresentRequest(attempt.id), PresentRequest(other.id)]
     )
     assert ("provider_away", "redirect") == (first.problem, again.kind)
+
+
+async def test_too_much_of_an_answer_is_an_answer(lines):
+    """A provider that says more than is read is well: it is not left alone for it."""
+    line = lines.line(ACCOUNT)
+    async with provider(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2_000) as url:
+        for _ in range(12):
+            with pytest.raises(TooLarge):
+                await line.send("GET", url, bytes_max=1_000)
+
+    assert not line.breaker.is_open
