@@ -28,7 +28,6 @@ from vendrail.api.payments.deposits import (
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id, to_serial
-from vendrail.payments.channels import evm_node
 from vendrail.payments.channels.evm_addresses import address_at, checked
 from vendrail.payments.service import PaymentsService
 
@@ -65,7 +64,7 @@ class EvmShop:
     async def change(self, **settings: str) -> None:
         """Write other settings of the account."""
         self.channel = replace(self.channel, settings={**self.channel.settings, **settings})
-        assert ["updated"] == await self.payments.put_channels([self.channel])
+        assert ["changed"] == await self.payments.put_channels([self.channel])
 
     async def refund(self, attempt: Attempt) -> Refund:
         """Ask for all the money of an attempt back."""
@@ -600,15 +599,15 @@ async def test_what_the_treasury_sends_pays_nobodys_order(make_shop, chain, usdt
     assert [] == (await shop.deposit(coins)).arrivals
 
 
-async def test_what_is_worth_less_than_its_fee_is_not_swept(make_shop, chain, usdt):
+@pytest.mark.parametrize("rate", ["", "3000"])
+async def test_what_is_worth_less_than_its_fee_is_not_swept(make_shop, chain, usdt, rate):
     """An address with less than a cent is left alone, with or without a price of the coin."""
-    for settings in ({}, {"native_rate": "3000"}):
-        shop = await make_shop(**settings)
-        _, action = await shop.shown()
-        chain.pay(usdt, action.text, 9_999)
-        await shop.finalize()
+    shop = await make_shop(native_rate=rate)
+    _, action = await shop.shown()
+    chain.pay(usdt, action.text, 9_999)
+    await shop.finalize()
 
-        assert [] == await shop.plan(PlanKind.SWEEP)
+    assert [] == await shop.plan(PlanKind.SWEEP)
 
 
 async def test_a_token_taken_off_the_list_pays_for_nothing(make_shop, chain, usdt, usdc):
@@ -652,18 +651,20 @@ async def test_no_address_is_given_for_what_is_not_taken(make_shop, usdt, usdc):
     assert ("none", "provider_away") == (action.kind.value, action.problem)
 
 
-async def test_an_answer_that_is_too_large_is_asked_for_in_parts(
-    make_shop, chain, usdt, monkeypatch
-):
+async def test_an_answer_that_is_too_large_is_asked_for_in_parts(make_shop, chain, usdt):
     """However much stands in the blocks, they are read: logs by fewer blocks, blocks one by one."""
-    shop = await make_shop(native_rate="3000", native_symbol="ETH")
-    attempt, action = await shop.shown()
-    coins, shown = await shop.shown(1000, "eth_anvil")
-    for _ in range(10):
-        chain.pay(usdt, action.text, DOLLAR)
-    chain.pay_coins(shown.text, 3_334 * 10**12)
-    monkeypatch.setattr(evm_node, "REPLY_BYTES_MAX", 4_000)
-    await shop.finalize()
+    node = proxy.Proxy(chain.url)
+    try:
+        shop = await make_shop(url=node.url, native_rate="3000", native_symbol="ETH")
+        attempt, action = await shop.shown()
+        coins, shown = await shop.shown(1000, "eth_anvil")
+        for _ in range(10):
+            chain.pay(usdt, action.text, DOLLAR)
+        chain.pay_coins(shown.text, 3_334 * 10**12)
+        node.bytes_max = 4_000
+        await shop.finalize()
+    finally:
+        node.close()
 
     assert [(1000, "fits")] == await shop.captures(attempt)
     assert [(1000, "fits")] == await shop.captures(coins)

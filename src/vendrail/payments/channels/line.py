@@ -248,6 +248,9 @@ class Switchboard:
                         method, url, params=params, data=form, content=content, headers=headers
                     ) as response,
                 ):
+                    told = response.headers.get("content-length", "")
+                    if told.isdecimal() and int(told) > bytes_max:
+                        raise TooLarge("its answer is too large")
                     async for part in response.aiter_bytes():
                         body += part
                         if len(body) > bytes_max:
