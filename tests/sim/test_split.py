@@ -19,7 +19,7 @@ from vendrail.kernel.config import PlatformSettings
 
 SPLIT = {
     "payments": ("payments",),
-    "trade": ("orders", "epay", "risk", "settlement", "ledger", "notify", "identity"),
+    "trade": ("orders", "epay", "risk", "settlement", "ledger", "fx", "notify", "identity"),
     "faces": ("catalog", "gateway", "web"),
 }
 
