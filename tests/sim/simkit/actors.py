@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 from simkit import allowed
 from simkit.model import Known, Model, Money, Stock
@@ -232,6 +233,7 @@ class Actors:
             order.money.remove(money)
             del self.model.money[number]
             return
+        [money.trade] = parse_qs(bodies[0].decode())["trade_no"]
         if not delays:
             self.tally["fault: callback dropped"] += 1
         for body, delay in zip(bodies, delays, strict=False):
@@ -385,11 +387,8 @@ class Actors:
             if capture.amount_minor not in amounts:
                 raise Violation(f"Money on the desk that nobody sent: {capture}")
         mine = [money for money in order.money if not money.fits]
-        found = next(
-            (each for each in listed for money in mine
-             if each.order == order.id or (each.amount_minor == money.amount_minor
-             and each.order is None and money.number.startswith(_stray(order)))), None,
-        )  # fmt: skip
+        trades = {money.trade for money in mine}
+        found = next((each for each in listed if each.provider_number in trades), None)
         if found is None:
             return
         (money,) = mine
@@ -442,10 +441,6 @@ class Actors:
         if not any(least <= each <= len(stock.keys) for each in totals):
             raise Violation(f"{count} of {least} to {len(stock.keys)} keys")
         self.tally["answer: stock counted"] += 1
-
-
-def _stray(order: Known) -> str:
-    return out_trade_no(derive(order.id, "stray"), 1)
 
 
 _OF_BUYERS = frozenset(Kind) - {

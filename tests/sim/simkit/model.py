@@ -16,6 +16,7 @@ class Money:
     amount_minor: int
     buyer: int
     fits: bool
+    trade: str = ""  # What the provider calls it.
     is_told: bool = False  # A callback of it surely heard success.
     verdicts: set[str] = field(default_factory=set)  # That people may have spoken: match, back.
 

@@ -43,6 +43,7 @@ _REST_HOURS_MAX = 72
 _QUIET = {
     "VENDRAIL_LOG_LEVEL": "error",
     "VENDRAIL_PUBLIC_URL": "http://127.0.0.1:9",  # Callbacks are brought by the simulation.
+    "VENDRAIL_CATALOG_HOLDS_PRESSING_MIN": "1000000",  # Buyers here carry no proofs of work.
 }
 
 
