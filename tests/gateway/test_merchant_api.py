@@ -261,6 +261,7 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
         ("POST", f"orders/{order}/refunds"): Permission.REFUNDS_WRITE,
         ("GET", "balance"): Permission.BALANCE_READ,
         ("GET", "entries"): Permission.BALANCE_READ,
+        ("GET", f"entries/{order}/proof"): Permission.BALANCE_READ,
     }
     async with programs.client(await programs.key(market.merchant, [scope])) as client:
         opened = {

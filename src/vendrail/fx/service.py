@@ -50,6 +50,8 @@ class FxService:
         self._db = db
         self.clock = clock
         self._metrics = metrics
+        for outcome in QuoteStatus:
+            metrics.count("vendrail_quotes_total", outcome, by=0)
         self._settings = settings
         self._ledger = ledger
         self._sources = Sources(settings)

@@ -92,6 +92,9 @@ class Edge:
         self._body_bytes_max = body_bytes_max
         self._body_bytes_max_below = tuple((body_bytes_max_below or {"/rpc/": 32_000_000}).items())
         self._metrics = metrics
+        if metrics is not None:
+            for where in ("query", "body", "log"):
+                metrics.count("vendrail_card_numbers_total", where, by=0)
         common: Headers = [
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"same-origin"),
