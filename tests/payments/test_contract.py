@@ -16,6 +16,8 @@ from tests.payments.conftest import (
 
 from vendrail.api.payments import (
     CaptureReport,
+    ChannelAccount,
+    ChannelId,
     Device,
     PaymentCaptured,
     PresentRequest,
@@ -388,6 +390,21 @@ async def test_a_way_that_two_accounts_offer_is_shown_once(shop, epay):
     ((view,),) = await shop.payments.read_attempts([attempt.order])
     assert methods[0].channel == shop.channel.id
     assert view.attempt.channel in {shop.channel.id, second.id}
+
+
+async def test_a_way_goes_where_every_browser_can_open_it(shop, epay, wechat):
+    """WeChat's page opens on phones alone: while another account has the way, it is never sent."""
+    values = {**wechat.register("public_key"), "products": "h5"}
+    phones = ChannelAccount(
+        ChannelId(new_id(shop.clock.now())), "wechat", "wechat", "WeChat Pay", ["CNY"], values
+    )
+    other = epay_channel(epay.register(), epay.url)
+    assert ["created"] * 2 == await shop.payments.put_channels([phones, other])
+    attempts = [shop.attempt(method="wechat") for _ in range(40)]
+    assert ["opened"] * 40 == await shop.payments.open_attempts(attempts)
+    views = await shop.payments.read_attempts([each.order for each in attempts])
+
+    assert {other.id} == {view.attempt.channel for (view,) in views}
 
 
 async def test_reading_gives_one_list_for_each_order(any_shop):

@@ -10,6 +10,7 @@ from vendrail.api.payments import (
     AttemptStatus,
     ChannelId,
     ChannelTerms,
+    Device,
     Method,
     OfferQuestion,
     Route,
@@ -36,6 +37,7 @@ TOPIC = "routing"  # Woken when terms or rules were written.
 _FRESH = timedelta(seconds=2)
 _CAPPED_PLAN_USES = 50
 _PPM = 1_000_000
+_DEVICES = (Device.DESKTOP, Device.MOBILE)
 
 Offers = Mapping[str, Sequence[Method]]  # By method, in the order of channels' names.
 
@@ -131,6 +133,13 @@ class Steering:
         offered = offers.get(attempt.method, ())
         if attempt.channel is not None:
             offered = [each for each in offered if each.channel == attempt.channel]
+        else:  # On which device it will be opened is not known yet.
+            everywhere = [
+                each
+                for each in offered
+                if each.channel not in tried and all(map(each.works_on, _DEVICES))
+            ]
+            offered = everywhere or offered
         status = decide.attempt(attempt, offered)
         if status is not AttemptStatus.OPENED:
             return Steered(status)
