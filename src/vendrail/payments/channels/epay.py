@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, Device, PaymentAction
+from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
 from vendrail.kernel.epay import CURRENCY, TYPES, signed
 from vendrail.payments.channels.base import (
     Account,
@@ -46,10 +46,14 @@ from vendrail.payments.channels.epay_messages import (
     scan_order,
     text_of,
 )
+from vendrail.payments.channels.epay_settings import (
+    check_pid,
+    check_shows,
+    check_types,
+    offers_of,
+    split,
+)
 from vendrail.payments.channels.line import ProviderAway
-
-# The ways whose pages also work in the browser of the wallet itself; of the other, never.
-_INSIDE = {"alipay": Device.ALIPAY, "wechat": Device.WECHAT}
 
 
 def _is_url(value: str) -> str:
@@ -57,27 +61,8 @@ def _is_url(value: str) -> str:
     return "" if is_good else "is the address of the folder that holds submit.php, without it."
 
 
-def _is_pid(value: str) -> str:
-    return "" if re.fullmatch(r"[0-9A-Za-z_-]{1,32}", value) else "is the number of the merchant."
-
-
 def _is_key(value: str) -> str:
     return "" if re.fullmatch(r"[\x21-\x7e]{8,128}", value) else "is 8 to 128 letters and digits."
-
-
-def _is_types(value: str) -> str:
-    unknown = set(_split(value)) - TYPES.keys()
-    known = ", ".join(TYPES)
-    return f"knows {known}, not {', '.join(sorted(unknown))}." if unknown else ""
-
-
-def _is_shows(value: str) -> str:
-    unknown = set(_split(value)) - {"page", "qr"}
-    return f"knows page and qr, not {', '.join(sorted(unknown))}." if unknown else ""
-
-
-def _split(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _one_of(*values: str) -> Any:
@@ -98,17 +83,17 @@ class EpayChannel:
                 is_required=True, check=_is_url),
         Setting("pid", "Number of the merchant", "The merchant's number (商户ID).",
                 {"zh-Hans": ("商户ID", "服务商后台显示的商户编号。")},
-                is_required=True, check=_is_pid),
+                is_required=True, check=check_pid),
         Setting("key", "Key of the merchant", "The merchant's key (商户密钥).",
                 {"zh-Hans": ("商户密钥", "服务商后台显示的商户密钥。")},
                 is_secret=True, is_required=True, check=_is_key),
         Setting("methods", "Ways to pay", f"What was signed up for: any of {', '.join(TYPES)}.",
                 {"zh-Hans": ("支付方式", f"已开通的方式，用逗号分隔：{'、'.join(TYPES)}。")},
-                default="alipay,wechat", check=_is_types),
+                default="alipay,wechat", check=check_types),
         Setting("shows", "What the buyer meets",
                 "Any of page: the buyer goes to the provider, qr: its code is shown here.",
                 {"zh-Hans": ("买家看到什么", "page：跳转到服务商；qr：在本站显示二维码。可都填。")},
-                default="page", check=_is_shows),
+                default="page", check=check_shows),
         Setting("asks_by", "How orders are asked for",
                 "How api.php is asked for orders: get, or post where it takes that.",
                 {"zh-Hans": ("查询方式",
@@ -131,23 +116,15 @@ class EpayChannel:
             values["url"].rstrip("/") + "/",
             values["pid"],
             values["key"],
-            tuple(dict.fromkeys(_split(values["methods"]))),
-            frozenset(_split(values["shows"])),
+            tuple(dict.fromkeys(split(values["methods"]))),
+            frozenset(split(values["shows"])),
             values["asks_by"].upper(),
             values["refunds"] == "yes",
         )
 
     def offers(self, settings: EpaySettings) -> list[MethodOffer]:
         """Offer each way to pay by the provider's page, by its code, or by both."""
-        offers = []
-        outside = (Device.DESKTOP, Device.MOBILE)
-        for name in settings.types:
-            if "page" in settings.shows:
-                devices = (*outside, _INSIDE[name]) if name in _INSIDE else outside
-                offers.append(MethodOffer(name, "redirect", devices=devices))
-            if "qr" in settings.shows:
-                offers.append(MethodOffer(f"{name}{SCAN}", "qr", devices=outside))
-        return offers
+        return offers_of(settings.types, settings.shows, SCAN)
 
     async def present(
         self, asks: Sequence[Ask], account: Account[EpaySettings], now: datetime

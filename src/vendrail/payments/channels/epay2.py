@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, Device, PaymentAction
+from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, PaymentAction
 from vendrail.kernel.epay import CURRENCY, TYPES
 from vendrail.payments.channels import alipay_signatures as signatures
 from vendrail.payments.channels.base import (
@@ -56,34 +56,19 @@ from vendrail.payments.channels.epay2_messages import (
     scan_order,
     transfer,
 )
+from vendrail.payments.channels.epay_settings import (
+    check_pid,
+    check_shows,
+    check_types,
+    offers_of,
+    split,
+)
 from vendrail.payments.channels.line import ProviderAway
-
-# Inside a wallet's own app its own way to pay works too, and no other.
-_INSIDE = {"wechat": Device.WECHAT, "alipay": Device.ALIPAY}
 
 
 def _is_url(value: str) -> str:
     is_good = re.fullmatch(r"https?://[^\s?#@]+", value) and not value.endswith(".php")
     return "" if is_good else "is the address of the site whose folder api holds pay/submit."
-
-
-def _is_pid(value: str) -> str:
-    return "" if re.fullmatch(r"[0-9A-Za-z_-]{1,32}", value) else "is the number of the merchant."
-
-
-def _is_types(value: str) -> str:
-    unknown = set(_split(value)) - TYPES.keys()
-    known = ", ".join(TYPES)
-    return f"knows {known}, not {', '.join(sorted(unknown))}." if unknown else ""
-
-
-def _is_shows(value: str) -> str:
-    unknown = set(_split(value)) - {"page", "qr"}
-    return f"knows page and qr, not {', '.join(sorted(unknown))}." if unknown else ""
-
-
-def _split(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _one_of(*values: str) -> Callable[[str], str]:
@@ -105,7 +90,7 @@ class Epay2Channel:
                 is_required=True, check=_is_url),
         Setting("pid", "Number of the merchant", "The merchant's number (商户ID).",
                 {"zh-Hans": ("商户ID", "服务商后台显示的商户编号。")},
-                is_required=True, check=_is_pid),
+                is_required=True, check=check_pid),
         Setting("private_key", "Private key of the merchant",
                 "The merchant's RSA private key (商户私钥): PEM or base 64.",
                 {"zh-Hans": ("商户私钥", "商户的 RSA 私钥：PEM 或 base64。")},
@@ -116,11 +101,11 @@ class Epay2Channel:
                 is_required=True, is_multiline=True),
         Setting("methods", "Ways to pay", f"What was signed up for: any of {', '.join(TYPES)}.",
                 {"zh-Hans": ("支付方式", f"已开通的方式，用逗号分隔：{'、'.join(TYPES)}。")},
-                default="alipay,wechat", check=_is_types),
+                default="alipay,wechat", check=check_types),
         Setting("shows", "What the buyer meets",
                 "Any of page: the buyer goes to the provider, qr: its code is shown here.",
                 {"zh-Hans": ("买家看到什么", "page：跳转到服务商；qr：在本站显示二维码。可都填。")},
-                default="page", check=_is_shows),
+                default="page", check=check_shows),
         Setting("sign_type", "Name of the signature",
                 "What the provider calls RSA with SHA-256: RSA, or SHA256WithRSA.",
                 {"zh-Hans": ("签名类型", "RSA 或 SHA256WithRSA，算法相同，名称依服务商而定。")},
@@ -147,23 +132,15 @@ class Epay2Channel:
             values["pid"],
             private_key,
             public_key,
-            tuple(dict.fromkeys(_split(values["methods"]))),
-            frozenset(_split(values["shows"])),
+            tuple(dict.fromkeys(split(values["methods"]))),
+            frozenset(split(values["shows"])),
             values["sign_type"],
             values["refunds"] == "yes",
         )
 
     def offers(self, settings: Epay2Settings) -> list[MethodOffer]:
         """Offer each way to pay by the provider's page, by its code, or by both."""
-        offers = []
-        outside = (Device.DESKTOP, Device.MOBILE)
-        for name in settings.types:
-            if "page" in settings.shows:
-                devices = (*outside, _INSIDE[name]) if name in _INSIDE else outside
-                offers.append(MethodOffer(name, "redirect", devices=devices))
-            if "qr" in settings.shows:
-                offers.append(MethodOffer(f"{name}{SCAN}", "qr", devices=outside))
-        return offers
+        return offers_of(settings.types, settings.shows, SCAN)
 
     async def present(
         self, asks: Sequence[Ask], account: Account[Epay2Settings], now: datetime
