@@ -523,6 +523,7 @@ async def test_a_refund_that_is_signed_twice_pays_once(shop, chain, usdt):
         await shop.watch()
     signed = [SignedTransaction(shop.channel.id, raw) for raw in raws]
     sent = await shop.payments.publish_transactions(signed)
+    shop.chain.mine(1)
 
     assert 2 == len(raws)
     assert 1 == [each.status for each in sent].count("taken")

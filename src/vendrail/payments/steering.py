@@ -134,12 +134,11 @@ class Steering:
         if attempt.channel is not None:
             offered = [each for each in offered if each.channel == attempt.channel]
         else:  # On which device it will be opened is not known yet.
-            everywhere = [
-                each
-                for each in offered
-                if each.channel not in tried and all(map(each.works_on, _DEVICES))
-            ]
-            offered = everywhere or offered
+            is_barred = {each.channel: not all(map(each.works_on, _DEVICES)) for each in offered}
+            if {channel for channel, is_out in is_barred.items() if not is_out} - tried:
+                offered = [
+                    each for each in offered if each.channel in tried or not is_barred[each.channel]
+                ]
         status = decide.attempt(attempt, offered)
         if status is not AttemptStatus.OPENED:
             return Steered(status)
