@@ -86,7 +86,7 @@ class Purse:
         self._settings = settings
         self._countries = countries
         self._methods = methods
-        self._rate = rate
+        self.rate = rate
         own = settings.default_currency
         listed = dict.fromkeys((own, *settings.currencies))
         self.currencies = tuple(each for each in listed if each in EXPONENTS)
@@ -113,7 +113,7 @@ class Purse:
             if not await self._methods(candidate):
                 continue
             if candidate != currency:
-                result = await self._rate(RatePair(currency, candidate))
+                result = await self.rate(RatePair(currency, candidate))
                 if result.rate is None:
                     problem = problem or _SAYS.get(result.status, "")
                     continue
@@ -124,7 +124,7 @@ class Purse:
             return Shown(currency, paid, rate)
         if wanted == currency:
             return Shown(currency, paid, rate, wanted)
-        told = await self._rate(RatePair(currency, wanted))
+        told = await self.rate(RatePair(currency, wanted))
         if told.rate is None:
             return Shown(currency, paid, rate, problem=problem or _SAYS.get(told.status, ""))
         return Shown(currency, paid, rate, wanted, told.rate)

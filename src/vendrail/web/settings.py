@@ -54,8 +54,9 @@ class WebSettings(Record, frozen=True):
     second_person_above_minor: Annotated[
         int,
         Help(
-            "An operator's act on more money than this, in minor units of the default currency, or"
-            " on any in another currency, is done when a second has approved it; 0: never."
+            "An operator's act on more money than this, in minor units of the default currency, is"
+            " done when a second has approved it; so it is on money that no rate is known for."
+            " 0: never."
         ),
     ] = 500_000
     cookie_days: Annotated[int, Help("How long a browser can open its orders again.")] = 90

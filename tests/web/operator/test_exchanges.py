@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from tests.orders.conftest import market
 from tests.orders.test_exchanges import abroad, old_rates
-from tests.web.console.conftest import World
+from tests.web.console.conftest import World, make_app
 from tests.web.operator.test_desks import stick
 
 from vendrail.api.identity import ActQuery, Role
@@ -87,3 +87,24 @@ async def test_giving_up_tells_what_goes_back(abroad, desks):
     [[act]] = await desks.identity.list_acts([ActQuery(None, 9, act="saga.")])
 
     assert (str(due_minor), "CNY") == (act.after["amount_minor"], act.after["currency"])
+
+
+@pytest.mark.parametrize("above_minor, is_put_up", [(20_000, False), (1_000, True)])
+async def test_a_limit_weighs_money_of_other_currencies(abroad, desks, above_minor, is_put_up):
+    """A refund in dollars counts as what it is worth in the currency of the limit."""
+    market = abroad.market
+    await abroad.offer("GAME")
+    placed = await abroad.place("GAME")
+    await abroad.pay(placed)
+    await market.run()
+    home = market.house.platform.home
+    desks.app = make_app(market.house, home, second_person_above_minor=above_minor)
+    browser = await desks.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    path = f"/operator/orders/{to_serial(placed.order)}"
+    await browser.go(path)
+    nonce = re.search(r'name="nonce" value="(\w+)"', browser.page.text)[1]
+    await browser.send(f"{path}/refund", amount="2.00", reason="half works", nonce=nonce)
+    [refunds] = await market.orders.read_refunds([placed.order])
+
+    assert is_put_up is ("a second person must approve" in browser.text)
+    assert ([] if is_put_up else [200]) == [each.amount_minor for each in refunds]

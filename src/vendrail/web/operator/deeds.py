@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from vendrail.api.fx import RatePair
 from vendrail.api.identity import (
     NOT_DONE,
     Act,
@@ -142,7 +143,7 @@ class Deeds:
             return Said.NO_REASON
         told = {**payload, "reason": reason}
         now = self._desk.clock.now()
-        if amount is not None and self._is_much(*amount):
+        if amount is not None and await self._is_much(*amount):
             # The same deed on the same day is one proposal, however often it is sent.
             id = derive(UUID(int=0), f"{now.date()}|{act}|{subject}|{sorted(payload.items())}")
             proposal = Proposal(
@@ -171,11 +172,14 @@ class Deeds:
             await self.log_undone(caller, act, subject, said, merchant=merchant)
         return said
 
-    def _is_much(self, amount_minor: int, currency: str) -> bool:
-        """Tell whether a second person is asked: in a currency that the limit is not of, always."""
-        if not self._above_minor:
-            return False
-        return currency != self._currency or amount_minor > self._above_minor
+    async def _is_much(self, amount_minor: int, currency: str) -> bool:
+        """Tell whether a second person is asked: for money whose worth nobody knows, always."""
+        if not self._above_minor or currency == self._currency:
+            return bool(self._above_minor) and amount_minor > self._above_minor
+        result = await self._desk.front.purse.rate(RatePair(currency, self._currency))
+        if result.rate is None:
+            return True
+        return result.rate.price(amount_minor).fair_minor > self._above_minor
 
     async def log_undone(
         self, caller: Caller, act: str, subject: str, why: str, *, merchant: UUID | None = None
