@@ -21,6 +21,7 @@ NAMES = re.compile(
     r"Vendrail|REST|API|USDT|USDC|English|简体中文|繁體中文|日本語|한국어|Español|[\w.-]+@[\w.-]+|zzzz"
     r"|\b(?:CNY|USD|EUR|GBP|HKD|JPY|KRW|SGD|MYR|THB|AUD|CAD)\b"
     r"|(?:订单|訂單|注文|주문|Order|Pedido) ?[0-9A-Z]{6}"
+    r"|…[0-9A-Z]{6}\b"  # Ends of numbers.
 )
 # What people of the East write in Latin letters too.
 WIDE = re.compile(
