@@ -268,6 +268,20 @@ async def currency_mixed(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await _write(owner, fee["number"], 99, 100, "adjustment"))
 
 
+@plants("frozen_is_disputed")
+async def freeze_without_money(owner: Any, orders: dict[str, UUID]) -> str:
+    """A dispute says that it keeps money back, and nothing lies there."""
+    return str(
+        await owner.fetchval(
+            "insert into settlement.freeze (id, subject, merchant, currency, asked_minor,"
+            " wanted_minor, frozen_minor, state, asked_at)"
+            " select gen_random_uuid(), id, merchant, currency, 100, 100, 100, 'frozen', now()"
+            ' from orders."order" where id = $1 returning merchant',
+            orders["sold"],
+        )
+    )
+
+
 @plants("exchanges_are_kept")
 async def exchange_of_no_order(owner: Any, orders: dict[str, UUID]) -> str:
     """The platform's position grows, and no order was paid in another currency."""

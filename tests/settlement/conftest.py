@@ -77,6 +77,7 @@ class World:
             "held": chart.held(self.merchant),
             "available": chart.merchant(self.merchant, "available"),
             "debt": chart.merchant(self.merchant, "debt"),
+            "frozen": chart.merchant(self.merchant, "frozen"),
             "fee": chart.platform_fee(),
             "clearing": chart.refund_clearing(),
             "suspense": chart.suspense_unmatched(),

@@ -162,6 +162,8 @@ class TransferCode(StrEnum):
     MATCHED = "matched"  # suspense -> held
     EXCHANGE = "exchange"  # into the platform's position in one currency, and out of another's
     DEBT_RECOVERY = "debt_recovery"  # available -> debt
+    FREEZE = "freeze"  # available -> frozen, while an order is disputed
+    UNFREEZE = "unfreeze"  # frozen -> available, when it has ended or a refund takes it
     PAYOUT = "payout"
     ADJUSTMENT = "adjustment"
 

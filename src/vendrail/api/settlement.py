@@ -105,6 +105,38 @@ class RefundPostingStatus(StrEnum):
     NOT_OPEN = "not_open"  # Paid or returned before it was opened, or ended the other way.
 
 
+class Freeze(Record, frozen=True):
+    """Keep what an order has left to its merchant from leaving while it is disputed.
+
+    The id is the dispute's. A refund of the order takes what is frozen for it first.
+    """
+
+    id: UUID
+    order: UUID
+    merchant: UUID
+    amount_minor: int  # At most so much of the order's share, and at most what is there.
+    currency: str
+
+
+class FreezeStatus(StrEnum):
+    """How freezing, or ending it, ended."""
+
+    FROZEN = "frozen"
+    ENDED = "ended"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"  # The id stands for another freeze.
+    CANCELLED = "cancelled"  # It was ended before it arrived.
+    AMOUNT_MALFORMED = "amount_malformed"
+
+
+class FreezeResult(Record, frozen=True):
+    """What was frozen, and what of it is frozen still."""
+
+    status: FreezeStatus
+    frozen_minor: int = 0
+    left_minor: int = 0
+
+
 class MerchantBalance(Record, frozen=True):
     """Where a merchant's money is, in minor units."""
 
@@ -150,6 +182,14 @@ class Settlement(Protocol):
 
     async def return_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
         """Move it back to where it was taken from, when the provider has refused for good."""
+        ...
+
+    async def freeze_money(self, freezes: Sequence[Freeze]) -> list[FreezeResult]:
+        """Keep orders' shares from leaving while they are disputed; never makes a debt."""
+        ...
+
+    async def unfreeze_money(self, freezes: Sequence[Freeze]) -> list[FreezeResult]:
+        """End freezes: what no refund has taken is the merchant's to use again."""
         ...
 
     async def read_merchant_balances(

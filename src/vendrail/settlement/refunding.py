@@ -10,6 +10,7 @@ from vendrail.settlement import refunds
 from vendrail.settlement.accounts import Accounts, accounts_of
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import Sides
+from vendrail.settlement.freezes import Thaw, thaw_transfers
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundState
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
@@ -104,8 +105,9 @@ class Refunding:
         if not asked:
             return
         await self._open_accounts(asked)
+        thaws = await self._store.load_thaws([refund.id for refund in asked])
         taken = await self._post(
-            asked, lambda refund: refunds.opening_transfers(refund, self._books(refund))
+            asked, lambda refund: refunds.opening_transfers(refund, self._books(refund)), thaws
         )
         debts = {refund.id: refund.amount_minor - taken[refund.id] for refund in asked}
         owing = [refund for refund in asked if debts[refund.id] > 0]
@@ -197,20 +199,30 @@ class Refunding:
         return [kept[id] for id in able if id in moved]
 
     async def _post(
-        self, kept: Sequence[KeptRefund], legs: Callable[[KeptRefund], list[Transfer]]
+        self,
+        kept: Sequence[KeptRefund],
+        legs: Callable[[KeptRefund], list[Transfer]],
+        thaws: Sequence[Thaw] = (),
     ) -> dict[UUID, int]:
-        """Post refunds' transfers in one call; give how much of each refund has moved."""
+        """Post refunds' transfers in one call; give how much of each refund has moved.
+
+        What was frozen for them comes free in the same call, just before they take it.
+        """
         transfers: list[Transfer] = []
-        owners: list[UUID] = []
+        owners: list[UUID | None] = []
         for refund in kept:
+            thawed = thaw_transfers(refund, thaws, self._books(refund)) if thaws else []
             added = legs(refund)
-            transfers += added
-            owners += [refund.id] * len(added)
+            transfers += [*thawed, *added]
+            owners += [*([None] * len(thawed)), *([refund.id] * len(added))]
         moved = dict.fromkeys((refund.id for refund in kept), 0)
         if transfers:
             results = await self._ledger.post_transfers(transfers)
-            for id, result in zip(owners, results, strict=True):
-                moved[id] += result.amount_minor if result.is_done else 0
+            for id, transfer, result in zip(owners, transfers, results, strict=True):
+                if id is not None:
+                    moved[id] += result.amount_minor if result.is_done else 0
+                elif not result.is_done:
+                    raise Broken(f"What is frozen of order {transfer.subject} is not there.")
         return moved
 
     async def _open_accounts(self, kept: Sequence[KeptRefund]) -> None:

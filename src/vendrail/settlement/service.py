@@ -17,6 +17,8 @@ from vendrail.api.settlement import (
     CaptureBooking,
     FeeTerms,
     FeeTermsStatus,
+    Freeze,
+    FreezeResult,
     MerchantBalance,
     RefundPosting,
     RefundPostingStatus,
@@ -32,6 +34,7 @@ from vendrail.settlement.accounts import Accounts, ChannelKey, MerchantKey
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import PairKey, Sides
 from vendrail.settlement.fees import PLATFORM, FeeVersion, is_wellformed
+from vendrail.settlement.freezing import Freezing
 from vendrail.settlement.refunding import Refunding
 from vendrail.settlement.settings import SettlementSettings
 from vendrail.settlement.store import FeeKey, Store
@@ -62,6 +65,7 @@ class SettlementService:
         self._fees = FeeBook(self._store, clock)
         self._accounts = Accounts(ledger)
         self._debts = Debts(self._store, clock, ledger, self._accounts)
+        self._freezing = Freezing(self._store, ledger, self._accounts)
         self._refunding = Refunding(self._store, ledger, self._accounts, self._debts)
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
@@ -271,6 +275,14 @@ class SettlementService:
     async def return_refunds(self, refunds: Sequence[RefundPosting]) -> list[RefundPostingStatus]:
         """Move it back to where it was taken from, when the provider has refused for good."""
         return await self._refunding.return_refunds(refunds)
+
+    async def freeze_money(self, freezes: Sequence[Freeze]) -> list[FreezeResult]:
+        """Keep orders' shares from leaving while they are disputed; never makes a debt."""
+        return await self._freezing.freeze_money(freezes)
+
+    async def unfreeze_money(self, freezes: Sequence[Freeze]) -> list[FreezeResult]:
+        """End freezes: what no refund has taken is the merchant's to use again."""
+        return await self._freezing.unfreeze_money(freezes)
 
     async def read_merchant_balances(
         self, merchants: Sequence[tuple[UUID, str]]

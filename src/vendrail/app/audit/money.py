@@ -143,6 +143,36 @@ CHECKS = (
         """,  # noqa: S608 - constants only
     ),
     Check(
+        "frozen_is_disputed",
+        "What is frozen of merchants' money is frozen for disputes that stand, to the minor unit.",
+        "select count(*) from ledger.account where name like 'merchant:%'",
+        f"""
+        with asked as (
+            select t.source, sum(t.amount_minor) as minor
+              from settlement.thaw t join settlement.refund r on r.id = t.refund
+             where r.state = 'asked' group by t.source),
+        disputed as (
+            select f.merchant, f.currency,
+                   sum(case when f.state = 'frozen' then f.frozen_minor - f.thawed_minor else 0 end)
+                       as least_minor,
+                   -- What is on its way, to or fro, may be there or not.
+                   sum(case when f.state = 'asked' then f.wanted_minor
+                            else f.frozen_minor - f.thawed_minor end + coalesce(a.minor, 0))
+                       as most_minor
+              from settlement.freeze f left join asked a on a.source = f.id
+             where f.state in ('asked', 'frozen', 'ending') or a.source is not null
+             group by f.merchant, f.currency),
+        standing as (
+            select split_part(b.name, ':', 2)::uuid as merchant, b.currency, b.credit_minor
+              from {CREDIT} b where b.name like 'merchant:%:frozen')
+        select coalesce(d.merchant, s.merchant)::text
+          from disputed d full join standing s
+            on s.merchant = d.merchant and s.currency = d.currency
+         where coalesce(s.credit_minor, 0) not between
+               coalesce(d.least_minor, 0) and coalesce(d.most_minor, 0)
+        """,  # noqa: S608 - a constant
+    ),
+    Check(
         "exchanges_are_kept",
         "What was paid in another currency was changed as quoted, on both sides; nothing else was.",
         'select count(*) from orders."order" where delivered_at is not null',

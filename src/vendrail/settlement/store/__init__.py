@@ -9,8 +9,11 @@ from vendrail.api.settlement import FeeTerms
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Retry, Row, Transaction
 from vendrail.settlement.fees import ANY_CURRENCY, PLATFORM, FeeVersion
+from vendrail.settlement.freezes import KeptFreeze, Thaw
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundSource, RefundState
 from vendrail.settlement.settings import SettlementSettings
+from vendrail.settlement.store import freezes
+from vendrail.settlement.store.freezes import FreezeDecision
 
 FeeKey = tuple[UUID, str]  # A merchant (or the platform) and a currency (or any).
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -135,6 +138,7 @@ class Store:
             added, changed = decide(known, locked)
             await _insert_refunds(tx, added, self._clock.now())
             await _update_pools(tx, changed)
+            await freezes.thaw_for(tx, added)
 
     async def move_refunds(
         self,
@@ -184,6 +188,49 @@ class Store:
         """Leave tombstones on refunds that were undone before they arrived."""
         async with self._db.transaction() as tx:
             await _insert_refunds(tx, refunds, self._clock.now())
+
+    # Freezes.
+
+    async def load_freezes(self, ids: Sequence[UUID]) -> dict[UUID, KeptFreeze]:
+        """Load what is kept of freezes."""
+        async with self._db.reading() as tx:
+            return await freezes.load_freezes(tx, ids)
+
+    async def load_thaws(self, refunds: Sequence[UUID]) -> list[Thaw]:
+        """Load what refunds take of freezes."""
+        async with self._db.reading() as tx:
+            return await freezes.load_thaws(tx, refunds)
+
+    async def add_freezes(
+        self, ids: Sequence[UUID], pools: Sequence[Pool], decide: FreezeDecision
+    ) -> None:
+        """Lock the orders' pools, show `decide` what stands, and write the freezes it gives."""
+        async with self._db.transaction() as tx:
+            locked = await _lock_pools(tx, pools)
+            known = await freezes.load_freezes(tx, ids)
+            standing = await freezes.lock_open(tx, [pool.subject for pool in pools])
+            added = decide(known, locked, standing)
+            await freezes.insert_freezes(tx, added, self._clock.now())
+
+    async def add_freeze_tombstones(self, tombstones: Sequence[KeptFreeze]) -> None:
+        """Leave tombstones on freezes that were ended before they arrived."""
+        async with self._db.transaction() as tx:
+            await freezes.insert_freezes(tx, tombstones, self._clock.now())
+
+    async def settle_freezes(self, frozen: dict[UUID, int]) -> None:
+        """Write that freezes' money is out of reach, and how much there was."""
+        async with self._db.reading() as tx:
+            await freezes.settle_freezes(tx, frozen)
+
+    async def begin_freeze_ends(self, ids: Sequence[UUID]) -> list[KeptFreeze]:
+        """Turn freezes to their end before any money moves: no refund takes of them any more."""
+        async with self._db.reading() as tx:
+            return await freezes.begin_ends(tx, ids)
+
+    async def end_freezes(self, ids: Sequence[UUID]) -> None:
+        """Write that what was left of freezes is back."""
+        async with self._db.reading() as tx:
+            await freezes.end_freezes(tx, ids)
 
     # Debtors.
 

@@ -1,0 +1,137 @@
+"""Freezing: the intent written, the money moved, the end written; each part harmless to repeat."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from vendrail.api.ledger import Chart, Ledger, Transfer
+from vendrail.api.settlement import Freeze, FreezeResult, FreezeStatus
+from vendrail.kernel.errors import Broken
+from vendrail.settlement import freezes
+from vendrail.settlement.accounts import Accounts, accounts_of
+from vendrail.settlement.freezes import FreezeState, KeptFreeze
+from vendrail.settlement.refunds import Pool, PoolKey, RefundSource
+from vendrail.settlement.split import MerchantAccounts, find_split
+from vendrail.settlement.store import Store
+
+
+class Freezing:
+    """The two movements of a freeze: out of the merchant's reach, and back."""
+
+    def __init__(self, store: Store, ledger: Ledger, accounts: Accounts) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._accounts = accounts
+
+    async def freeze_money(self, asked: Sequence[Freeze]) -> list[FreezeResult]:
+        """Keep orders' shares from leaving."""
+        good = {each.id: each for each in asked if freezes.is_freezable(each)}
+        known = await self._store.load_freezes(list(good))
+        new = [each for id, each in good.items() if id not in known]
+        kept = known | (await self._ask(new) if new else {})
+        if any(each.state is FreezeState.ASKED for each in kept.values()):
+            await self._finish(list(kept.values()))
+            kept = await self._store.load_freezes(list(good))
+        told = set(known)
+        results = []
+        for each in asked:
+            if each.id not in good:
+                results.append(FreezeResult(FreezeStatus.AMOUNT_MALFORMED))
+                continue
+            found = kept[each.id]
+            status = freezes.freeze_status(found, each, is_new=each.id not in told)
+            told.add(each.id)
+            results.append(FreezeResult(status, found.frozen_minor, found.left_minor))
+        return results
+
+    async def unfreeze_money(self, asked: Sequence[Freeze]) -> list[FreezeResult]:
+        """Give back what refunds have not taken; leave a tombstone where nothing was asked yet."""
+        good = {each.id: each for each in asked if freezes.is_freezable(each)}
+        known = await self._store.load_freezes(list(good))
+        late = [freezes.tombstone(each) for id, each in good.items() if id not in known]
+        if late:
+            await self._store.add_freeze_tombstones(late)
+        if any(each.state is FreezeState.ASKED for each in known.values()):
+            await self._finish(list(known.values()))
+        fitting = [id for id, kept in known.items() if kept.fits(good[id])]
+        ending = await self._store.begin_freeze_ends(fitting)
+        if ending:
+            moved = await self._post(ending, freezes.unfreeze_transfers)
+            for kept in ending:
+                if moved[kept.id] != kept.frozen_minor - kept.thawed_minor:
+                    raise Broken(f"What freeze {kept.id} holds is not there; look at the books.")
+            await self._store.end_freezes([kept.id for kept in ending])
+        ended = {kept.id for kept in ending}
+        return [
+            FreezeResult(FreezeStatus.AMOUNT_MALFORMED)
+            if each.id not in good
+            else _ended(each, known.get(each.id), is_new=each.id in ended)
+            for each in asked
+        ]
+
+    async def _ask(self, asked: Sequence[Freeze]) -> dict[UUID, KeptFreeze]:
+        """Write new freezes down as far as the orders have something left; give what is kept."""
+        books = await self._ledger.read_transfers([each.order for each in asked])
+        shares: dict[UUID, int] = {}
+        pools: dict[PoolKey, Pool] = {}
+        for each, posted in zip(asked, books, strict=True):
+            found = find_split(each.order, posted, accounts_of(each.merchant, each.currency))
+            shares[each.id] = 0 if found.is_reversed else found.share_minor
+            pool = Pool(each.order, RefundSource.SPLIT, found.split_minor)
+            pools[pool.key] = pool
+        kept: dict[UUID, KeptFreeze] = {}
+
+        def decide(
+            known: dict[UUID, KeptFreeze],
+            locked: dict[PoolKey, Pool],
+            standing: list[KeptFreeze],
+        ) -> list[KeptFreeze]:
+            kept.clear()
+            kept.update(known)
+            for each in asked:
+                if each.id in kept:
+                    continue
+                pool = locked[each.order, RefundSource.SPLIT]
+                others = [*standing, *(kept[id] for id in kept if id not in known)]
+                kept[each.id] = freezes.ask_freeze(each, shares[each.id], pool, others)
+            return [kept[id] for id in kept if id not in known]
+
+        await self._store.add_freezes([each.id for each in asked], list(pools.values()), decide)
+        return kept
+
+    async def _finish(self, kept: Sequence[KeptFreeze]) -> None:
+        """Move the money of freezes that are written down and not yet out of reach."""
+        asked = [each for each in kept if each.state is FreezeState.ASKED]
+        await self._store.settle_freezes(await self._post(asked, freezes.freeze_transfers))
+
+    async def _post(
+        self,
+        kept: Sequence[KeptFreeze],
+        legs: Callable[[KeptFreeze, MerchantAccounts], list[Transfer]],
+    ) -> dict[UUID, int]:
+        """Post freezes' transfers in one call; give how much of each has moved."""
+        if not kept:
+            return {}
+        owners_of = {(each.merchant, each.currency) for each in kept}
+        await self._accounts.open(owners_of)
+        await self._ledger.open_accounts(
+            [Chart(currency).merchant(merchant, "frozen") for merchant, currency in owners_of]
+        )
+        moved = dict.fromkeys((each.id for each in kept), 0)
+        transfers: list[Transfer] = []
+        owners: list[UUID] = []
+        for each in kept:
+            added = legs(each, self._accounts.merchants[each.merchant, each.currency])
+            transfers += added
+            owners += [each.id] * len(added)
+        if transfers:
+            results = await self._ledger.post_transfers(transfers)
+            for id, result in zip(owners, results, strict=True):
+                moved[id] += result.amount_minor if result.is_done else 0
+        return moved
+
+
+def _ended(asked: Freeze, kept: KeptFreeze | None, *, is_new: bool) -> FreezeResult:
+    if kept is not None and not kept.fits(asked):
+        return FreezeResult(FreezeStatus.EXISTS_DIFFERENT)
+    frozen_minor = kept.frozen_minor if kept is not None else 0
+    return FreezeResult(FreezeStatus.ENDED if is_new else FreezeStatus.EXISTS, frozen_minor)

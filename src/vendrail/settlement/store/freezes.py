@@ -1,0 +1,119 @@
+"""All SQL of freezes."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from vendrail.kernel.db import Retry, Row, Transaction
+from vendrail.settlement.freezes import FreezeState, KeptFreeze, Thaw, thaw
+from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey
+
+FreezeDecision = Callable[
+    [dict[UUID, KeptFreeze], dict[PoolKey, Pool], list[KeptFreeze]], list[KeptFreeze]
+]
+
+_FIELDS = (
+    "id, subject, merchant, currency, asked_minor, wanted_minor, frozen_minor, thawed_minor, state"
+)
+
+
+def _kept(row: Row) -> KeptFreeze:
+    values = list(row)
+    values[-1] = FreezeState(values[-1])
+    return KeptFreeze(*values)
+
+
+async def load_freezes(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptFreeze]:
+    """Load what is kept of freezes."""
+    rows = await tx.fetch(
+        f"select {_FIELDS} from settlement.freeze where id = any($1)",  # noqa: S608 - a constant
+        list(ids),
+    )
+    return {row[0]: _kept(row) for row in rows}
+
+
+async def lock_open(tx: Transaction, subjects: Sequence[UUID]) -> list[KeptFreeze]:
+    """Load orders' freezes that have not ended, the oldest first, and hold them."""
+    rows = await tx.fetch(
+        f"select {_FIELDS} from settlement.freeze"  # noqa: S608 - a constant
+        " where subject = any($1) and state in ('asked', 'frozen') order by id for update",
+        list(subjects),
+    )
+    return [_kept(row) for row in rows]
+
+
+async def insert_freezes(
+    tx: Transaction, freezes: Sequence[KeptFreeze], asked_at: datetime
+) -> None:
+    """Write freezes in id order; a rival who wrote one first makes the whole be run again."""
+    ordered = sorted(freezes, key=lambda freeze: freeze.id)
+    count = await tx.execute(
+        f"insert into settlement.freeze ({_FIELDS}, asked_at)"  # noqa: S608 - a constant
+        " select *, $10 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
+        " $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])"
+        " on conflict (id) do nothing",
+        *([freeze[field] for freeze in ordered] for field in range(len(KeptFreeze._fields))),
+        asked_at,
+    )
+    if count < len(ordered):
+        raise Retry("Someone else has just written one of these freezes; look again.")
+
+
+async def settle_freezes(tx: Transaction, frozen: dict[UUID, int]) -> None:
+    """Write that freezes' money is out of reach, and how much there was."""
+    await tx.execute(
+        "update settlement.freeze f set state = 'frozen', frozen_minor = v.frozen"
+        " from unnest($1::uuid[], $2::bigint[]) as v (id, frozen)"
+        " where f.id = v.id and f.state = 'asked'",
+        list(frozen),
+        list(frozen.values()),
+    )
+
+
+async def begin_ends(tx: Transaction, ids: Sequence[UUID]) -> list[KeptFreeze]:
+    """Turn freezes to their end: from now on no refund takes of them. Give those under way too."""
+    rows = await tx.fetch(
+        "update settlement.freeze set state = 'ending'"  # noqa: S608 - a constant
+        f" where id = any($1) and state in ('frozen', 'ending') returning {_FIELDS}",
+        list(ids),
+    )
+    return [_kept(row) for row in rows]
+
+
+async def end_freezes(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """Write that what was left of freezes is back."""
+    await tx.execute(
+        "update settlement.freeze set state = 'ended' where id = any($1) and state = 'ending'",
+        list(ids),
+    )
+
+
+async def load_thaws(tx: Transaction, refunds: Sequence[UUID]) -> list[Thaw]:
+    """Load what refunds take of freezes."""
+    rows = await tx.fetch(
+        "select refund, source, amount_minor from settlement.thaw where refund = any($1)"
+        " order by refund, source",
+        list(refunds),
+    )
+    return [Thaw(*row) for row in rows]
+
+
+async def thaw_for(tx: Transaction, refunds: Sequence[KeptRefund]) -> None:
+    """Write what new refunds take of what is frozen for their orders."""
+    standing = await lock_open(tx, [refund.subject for refund in refunds]) if refunds else []
+    thaws, changed = thaw(refunds, standing)
+    if not thaws:
+        return
+    await tx.execute(
+        "insert into settlement.thaw (refund, source, amount_minor)"
+        " select * from unnest($1::uuid[], $2::uuid[], $3::bigint[])",
+        [each.refund for each in thaws],
+        [each.freeze for each in thaws],
+        [each.amount_minor for each in thaws],
+    )
+    await tx.execute(
+        "update settlement.freeze f set thawed_minor = v.thawed"
+        " from unnest($1::uuid[], $2::bigint[]) as v (id, thawed) where f.id = v.id",
+        [each.id for each in changed],
+        [each.thawed_minor for each in changed],
+    )

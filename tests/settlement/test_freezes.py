@@ -1,0 +1,202 @@
+"""Freezes: exactly a disputed order's money stays, whatever else moves meanwhile."""
+
+import asyncio
+import contextlib
+import random
+
+import pytest
+
+from vendrail.api.settlement import Freeze, FreezeResult, FreezeStatus, RefundPostingStatus
+from vendrail.kernel.codec import replace
+from vendrail.kernel.errors import Broken, Unavailable
+from vendrail.kernel.ids import derive
+
+FROZEN, ENDED, EXISTS = FreezeStatus.FROZEN, FreezeStatus.ENDED, FreezeStatus.EXISTS
+
+
+async def split(world, amount_minor=1_000):
+    """A sale that has been split: a hundredth of it is the fee."""
+    sale = world.sale(amount_minor)
+    [result] = await world.settlement.split_sales([sale])
+    return sale, result.share_minor
+
+
+def freeze(world, sale, amount_minor=None, name="complaint"):
+    """A dispute about a sale."""
+    amount_minor = sale.amount_minor if amount_minor is None else amount_minor
+    id = derive(sale.order, name)
+    return Freeze(id, sale.order, world.merchant, amount_minor, world.currency)
+
+
+async def test_a_freeze_takes_the_share_and_gives_it_back(world):
+    """The order's share is out of reach until the dispute ends; each step repeats harmlessly."""
+    sale, share = await split(world)
+    await split(world)
+    asked = freeze(world, sale)
+
+    assert [FreezeResult(FROZEN, share, share)] == await world.settlement.freeze_money([asked])
+    assert [FreezeResult(EXISTS, share, share)] == await world.settlement.freeze_money([asked])
+    found = await world.balances()
+    assert (share, share) == (found["frozen"], found["available"])
+    assert [FreezeResult(ENDED, share)] == await world.settlement.unfreeze_money([asked])
+    assert [FreezeResult(EXISTS, share)] == await world.settlement.unfreeze_money([asked])
+    found = await world.balances()
+    assert (None, 2 * share) == (found.get("frozen"), found["available"])
+
+
+async def test_a_freeze_takes_what_is_there_and_makes_no_debt(world):
+    """Money that was paid out is not frozen, and nobody owes anything for it."""
+    sale, share = await split(world)
+    await world.spend(share - 100)
+    [result] = await world.settlement.freeze_money([freeze(world, sale)])
+    found = await world.balances()
+
+    assert FreezeResult(FROZEN, 100, 100) == result
+    assert 100 == found["frozen"]
+    assert "debt" not in found
+
+
+async def test_two_disputes_of_an_order_freeze_it_once(world):
+    """A complaint and a chargeback together never freeze more than the order's share."""
+    sale, share = await split(world)
+    await split(world)
+    first, second = freeze(world, sale, 600), freeze(world, sale, name="chargeback")
+    results = await world.settlement.freeze_money([first, second])
+
+    assert [600, share - 600] == [each.frozen_minor for each in results]
+    assert share == (await world.balances())["frozen"]
+
+
+async def test_a_refund_takes_what_is_frozen_first(world):
+    """A ruling's refund comes out of the freeze, though the rest was paid out; no debt is made."""
+    sale, share = await split(world)
+    asked = freeze(world, sale)
+    await world.settlement.freeze_money([asked])
+    refund = world.refund(sale, 400)
+    assert [RefundPostingStatus.POSTED] == await world.settlement.open_refunds([refund])
+    found = await world.balances()
+
+    assert (share - 400, 400) == (found["frozen"], found["clearing"])
+    assert "debt" not in found
+    assert [FreezeResult(ENDED, share)] == await world.settlement.unfreeze_money([asked])
+    assert share - 400 == (await world.balances())["available"]
+
+
+async def test_what_was_refunded_is_not_frozen(world):
+    """Only what the order has left is disputed."""
+    sale, share = await split(world)
+    await world.settlement.open_refunds([world.refund(sale, 400)])
+    [result] = await world.settlement.freeze_money([freeze(world, sale)])
+
+    assert share - 400 == result.frozen_minor
+
+
+async def test_a_refused_refund_is_the_merchants_again(world):
+    """A refund that the provider refused gives back what it took; the freeze has ended for it."""
+    sale, share = await split(world)
+    asked = freeze(world, sale)
+    await world.settlement.freeze_money([asked])
+    refund = world.refund(sale, 400)
+    await world.settlement.open_refunds([refund])
+    await world.settlement.return_refunds([refund])
+    await world.settlement.unfreeze_money([asked])
+    found = await world.balances()
+
+    assert share == found["available"]
+    assert {"frozen", "debt", "clearing"}.isdisjoint(found)
+
+
+async def test_an_end_that_comes_first_leaves_a_tombstone(world):
+    """A freeze that arrives after its end freezes nothing."""
+    sale, share = await split(world)
+    asked = freeze(world, sale)
+    await world.settlement.unfreeze_money([asked])
+    [result] = await world.settlement.freeze_money([asked])
+
+    assert FreezeResult(FreezeStatus.CANCELLED) == result
+    assert share == (await world.balances())["available"]
+
+
+async def test_an_id_stands_for_one_freeze(world):
+    """The same id for another order or amount is refused, and what cannot be moved too."""
+    sale, _ = await split(world)
+    asked = freeze(world, sale)
+    await world.settlement.freeze_money([asked])
+    other = replace(asked, amount_minor=5)
+    strange = replace(asked, id=derive(sale.order, "other"), amount_minor=0)
+    results = await world.settlement.freeze_money([other, strange])
+    ended = await world.settlement.unfreeze_money([other, strange])
+    different, malformed = FreezeStatus.EXISTS_DIFFERENT, FreezeStatus.AMOUNT_MALFORMED
+
+    assert [different, malformed] == [each.status for each in results]
+    assert [different, malformed] == [each.status for each in ended]
+
+
+async def test_a_freeze_that_broke_off_is_finished(fragile_world):
+    """Wherever a freeze or its end breaks off, doing it again ends where one that did not would."""
+    world = fragile_world
+    for calls in range(12):
+        sale, share = await split(world)
+        asked = freeze(world, sale)
+        for act in (world.settlement.freeze_money, world.settlement.unfreeze_money):
+            with world.fuse.broken_after(calls), contextlib.suppress(Broken, Unavailable):
+                await act([asked])
+            await act([asked])
+        found = await world.balances()
+        assert "frozen" not in found
+        assert share * (calls + 1) == found["available"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_refund_payout_and_disputes_race_fifty_fold(world, seed):
+    """Fifty orders, each refunded, disputed twice, ruled and paid out at once: the books are exact.
+
+    What came in is with the buyers, with whoever was paid out, or the platform's fee, less what
+    the merchant owes; nothing stays frozen, and a debt is only what was really paid out.
+    """
+    chance = random.Random(seed)
+    sales = [world.sale(chance.randint(50, 5_000)) for _ in range(50)]
+    splits = await world.settlement.split_sales(sales)
+    shares = sum(each.share_minor for each in splits)
+    refunds = [world.refund(each, chance.randint(1, each.amount_minor)) for each in sales[::2]]
+    disputes = [
+        [freeze(world, each), freeze(world, each, each.amount_minor // 2 + 1, "chargeback")]
+        for each in sales
+    ]
+    paid_out = 0
+
+    async def pay_out() -> None:
+        nonlocal paid_out
+        for _ in range(10):
+            available = (await world.balances()).get("available", 0)
+            if available:
+                try:
+                    await world.spend(available // 3 + 1)
+                    paid_out += available // 3 + 1
+                except AssertionError:
+                    pass  # Somebody else was there first: nothing has moved.
+
+    async def dispute(pair: list[Freeze]) -> None:
+        await world.settlement.freeze_money(pair)
+        await world.settlement.unfreeze_money([pair[0]])
+        await world.settlement.freeze_money(pair)
+
+    async def refund(posting) -> None:
+        await world.settlement.open_refunds([posting])
+        await world.settlement.pay_refunds([posting])
+
+    acts = [pay_out(), *map(dispute, disputes), *map(refund, refunds)]
+    chance.shuffle(acts)
+    await asyncio.gather(*acts)
+    rest = await world.settlement.unfreeze_money([pair[1] for pair in disputes])
+    for _ in range(3):
+        await world.service.recover_debts()
+    found = await world.balances()
+    back = sum(each.amount_minor for each in refunds)
+
+    assert {ENDED} == {each.status for each in rest}
+    assert {"frozen", "clearing", "held"}.isdisjoint(found)
+    assert sum(each.amount_minor for each in sales) - back == -found["provider"]
+    assert shares - back - paid_out == found.get("available", 0) + found.get("debt", 0)
+    assert paid_out == found.get("sink", 0)
+    assert min(found.get("available", 0), -found.get("debt", 0)) == 0
