@@ -224,6 +224,17 @@ async def test_ways_to_pay_are_listed_for_an_amount(api):
     assert (400, "query_malformed") == (refused.status_code, refused.json()["code"])
 
 
+async def test_ways_to_pay_are_listed_for_a_browser(api):
+    """With a device only the ways that open there are listed; what none is called is refused."""
+    inside = (await api.get("/api/v1/methods?device=alipay")).json()
+    desk = (await api.get("/api/v1/methods?device=desktop")).json()
+    refused = await api.get("/api/v1/methods?device=toaster")
+
+    assert ["alipay"] == [each["method"] for each in inside["items"]]
+    assert ["alipay", "alipay_qr"] == [each["method"] for each in desk["items"]]
+    assert (400, "query_malformed") == (refused.status_code, refused.json()["code"])
+
+
 async def test_wrong_doors_are_problems_too(api):
     """Unknown addresses, methods, media types, sizes and parameters are refused with a problem."""
     answers = [

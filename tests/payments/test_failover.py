@@ -227,8 +227,6 @@ async def test_traffic_leaves_a_dead_provider_and_comes_back(make_service, key_a
     """
     service = await make_service(breaker_failures=3)
     shop = await two_accounts(service, key_app, alipay, clock)
-    [pin] = await service.list_rules()
-    await service.drop_rules([pin.id])
     dead = replace(shop.channel, settings=shop.channel.settings | {"gateway_url": AWAY})
 
     async def pay(attempt) -> None:

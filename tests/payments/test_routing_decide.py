@@ -36,7 +36,13 @@ from vendrail.payments.routing.segments import (
 )
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-SOFT = [RouteFate.FREE, RouteFate.CAPPED, RouteFate.FAILING, RouteFate.AWAY]
+SOFT = [
+    RouteFate.FREE,
+    RouteFate.CAPPED,
+    RouteFate.FAILING,
+    RouteFate.AWAY,
+    RouteFate.DEVICE,
+]
 HARD = [each for each in RouteFate if each not in SOFT]
 estimates = st.builds(Estimate, st.floats(0.0, 1.0), st.floats(0.0, 0.3, allow_subnormal=False))
 

@@ -347,6 +347,19 @@ async def test_inside_a_wallet_that_takes_no_way_it_is_said_where_to_go(browser)
         assert "None of these works inside this app." in each.text
 
 
+async def test_a_link_opened_in_another_browser_offers_what_opens_there(browser):
+    """The code of a desk is not shown inside Alipay: there the wallet's own way is offered."""
+    address = await place(browser, "alipay_qr")
+    desk = await browser.get(address)
+    browser.headers["user-agent"] = "Mozilla/5.0 (iPhone) AlipayClient/10.7.80 Mobile/15E148"
+    inside = await browser.get(address)
+
+    assert "QR code to pay this order" in desk.text
+    assert "QR code to pay this order" not in inside.text
+    assert "Choose how to pay" in inside.text
+    assert ["alipay"] == re.findall(r'name="method" value="(\w+)"', inside.text)
+
+
 async def test_what_a_wallet_is_handed_is_in_the_page_and_harmless(browser, market):
     """The fields lie in the page as data; whatever they hold, they end no attribute."""
     address = await place(browser)

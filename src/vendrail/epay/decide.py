@@ -29,6 +29,9 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 _ADDRESSES_NOT_GLOBAL = ("is_multicast", "is_reserved", "is_unspecified", "is_loopback")
 
 
+_BROWSERS = {"pc": "desktop", "mobile": "mobile", "wechat": "wechat", "alipay": "alipay"}
+
+
 class Wish(Record, frozen=True):
     """What a site asks to have charged: read out of its fields, all of it checked."""
 
@@ -137,6 +140,11 @@ def url(text: str, allowed: Sequence[Network]) -> EpayStatus | None:
         return EpayStatus.URL_MALFORMED
     is_local = len(labels) == 1 or any(name.endswith(f".{each}") for each in _LOCAL_NAMES)
     return EpayStatus.URL_PRIVATE if is_local or name in _LOCAL_NAMES else None
+
+
+def browser(fields: Mapping[str, str]) -> str:
+    """Say where the buyer's browser runs, as far as a site's server says."""
+    return _BROWSERS.get(fields.get("device", ""), "")
 
 
 def wish(

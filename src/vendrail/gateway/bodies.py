@@ -1,7 +1,7 @@
 """What travels over the public API, each with the example that its documentation shows."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,16 @@ _METHOD = Annotated[
         description="A way to pay, as `GET /methods` lists them.",
         examples=["alipay"],
         max_length=64,
+    ),
+]
+
+
+_DEVICE = Annotated[
+    Literal["", "desktop", "mobile", "wechat", "alipay"],
+    Meta(
+        description="Where the buyer's browser runs: `wechat` and `alipay` are those inside these"
+        " apps. Empty: not known; then an account is preferred that opens everywhere.",
+        examples=["mobile"],
     ),
 ]
 
@@ -54,6 +64,7 @@ class PlaceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             max_length=1024,
         ),
     ] = ""
+    device: _DEVICE = ""
 
 
 class ProofProblem(ProblemDetails, frozen=True, omit_defaults=True):
@@ -67,6 +78,7 @@ class PayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     method: _METHOD
     return_url: Annotated[str, Meta(max_length=1024)] = ""
+    device: _DEVICE = ""
 
 
 class Action(Record, frozen=True):

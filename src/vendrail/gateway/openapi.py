@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from vendrail import __version__
+from vendrail.api.payments import Device
 from vendrail.gateway import problems
 from vendrail.gateway.bodies import (
     MethodListBody,
@@ -282,6 +283,11 @@ def _list_methods() -> dict[str, Any]:
                 "amount_minor",
                 "Only ways that take this amount, in minor units of the currency.",
                 {"type": "integer", "minimum": 1, "maximum": AMOUNT_MINOR_MAX},
+            ),
+            query(
+                "device",
+                "Only ways that open where the buyer's browser runs.",
+                {"type": "string", "enum": [each.value for each in Device]},
             ),
         ],
         "responses": {

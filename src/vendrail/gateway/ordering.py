@@ -17,7 +17,7 @@ from vendrail.api.orders import (
     PlaceOrder,
     PlaceStatus,
 )
-from vendrail.api.payments import AttemptId, PresentRequest
+from vendrail.api.payments import AttemptId, Device, PresentRequest
 from vendrail.gateway import problems
 from vendrail.gateway.bodies import (
     Action,
@@ -94,6 +94,7 @@ class OrderDesk:
             trace_id,
             judgement.is_wanted,
             judgement.is_proven,
+            browser=body.device,
         )
         placed = await self._calls.place(order)
         if placed.status is PlaceStatus.ID_NOT_OF_NOW:
@@ -105,7 +106,7 @@ class OrderDesk:
             raise Refusal(problems.PLACE[placed.status])
         payment = None
         if placed.attempt is not None and body.method:
-            payment = await self._payment(placed.order, placed.attempt, body.method, currency)
+            payment = await self._payment(placed.order, placed.attempt, body, currency)
         replayed = (_REPLAYED,) if placed.status is PlaceStatus.EXISTS else ()
         return said(201, encode(_placed(placed, placed.order, payment)), replayed)
 
@@ -114,13 +115,15 @@ class OrderDesk:
         id, secret = _order_id(serial), _secret(exchange)
         body = await exchange.json(_PAY, self._settings.body_bytes_max)
         _check_return_url(body.return_url)
-        result = await self._calls.pay(PayOrder(id, secret, body.method, body.return_url))
+        result = await self._calls.pay(
+            PayOrder(id, secret, body.method, body.return_url, body.device)
+        )
         if result.status is not PayStatus.OPENED or result.attempt is None:
             raise Refusal(problems.PAY[result.status])
         view = await self._calls.read(OrderQuery(id, secret))
         if view is None:
             raise Refusal(problems.ORDER_NOT_FOUND)
-        payment = await self._payment(id, result.attempt, body.method, view.due_currency)
+        payment = await self._payment(id, result.attempt, body, view.due_currency)
         answer = PaidBody(
             view.serial, view.state, view.due_minor, view.due_currency, view.expires_at, payment
         )
@@ -155,8 +158,11 @@ class OrderDesk:
         files = f"{self._public_url}/api/v1/orders/{view.serial}/files"
         return [f"{files}/{number}" for number in range(1, len(view.items) + 1)]
 
-    async def _payment(self, order: UUID, attempt: UUID, method: str, currency: str) -> PaymentBody:
+    async def _payment(
+        self, order: UUID, attempt: UUID, asked: PlaceBody | PayBody, currency: str
+    ) -> PaymentBody:
         """Say how to pay: our own door where the buyer is sent on, else what the provider gives."""
+        method = asked.method
         offered = await self._calls.methods(currency)
         found = next((each for each in offered if each.method == method), None)
         channel = found.channel_name if found else ""
@@ -164,9 +170,8 @@ class OrderDesk:
         door = Action("redirect", f"{self._public_url}/pay/{to_serial(order)}/{id}")
         if found is None or found.shows == "redirect":
             return PaymentBody(id, method, channel, door)
-        given = (await self._calls.payments.present_attempts([PresentRequest(AttemptId(attempt))]))[
-            0
-        ]
+        wanted = PresentRequest(AttemptId(attempt), Device(asked.device or Device.DESKTOP))
+        [given] = await self._calls.payments.present_attempts([wanted])
         if given.problem:  # The provider is away for the moment: the door asks again.
             return PaymentBody(id, method, channel, door)
         action = Action(given.kind.value, given.url, given.text, given.fields)

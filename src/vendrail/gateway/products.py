@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from vendrail.api.catalog import ProductId, ProductQuery, ProductView
-from vendrail.api.payments import fitting
+from vendrail.api.payments import Device, fitting
 from vendrail.gateway.bodies import (
     MethodBody,
     MethodListBody,
@@ -22,6 +22,7 @@ from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
 _CACHE_S = 5
+_DEVICES = frozenset(Device)
 
 
 class ProductPages:
@@ -69,7 +70,12 @@ class ProductPages:
         least_minor, most_minor = 0, AMOUNT_MINOR_MAX
         if amount := exchange.query().get("amount_minor"):
             least_minor = most_minor = _read_amount(amount)
-        methods = fitting(await self._calls.methods(currency), least_minor, most_minor)
+        device = None
+        if named := exchange.query().get("device"):
+            if named not in _DEVICES:
+                raise Refusal(QUERY_MALFORMED, f"device is one of {', '.join(sorted(_DEVICES))}.")
+            device = Device(named)
+        methods = fitting(await self._calls.methods(currency), least_minor, most_minor, device)
         body = MethodListBody(
             [
                 MethodBody(each.method, each.title, each.channel_name, each.currencies, each.shows)

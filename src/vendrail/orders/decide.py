@@ -24,7 +24,7 @@ from vendrail.api.orders import (
     ReplaceItems,
     ReplaceStatus,
 )
-from vendrail.api.payments import Capture, CaptureFit
+from vendrail.api.payments import Capture, CaptureFit, Device
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import made_at
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, Money
@@ -34,6 +34,7 @@ _EMAIL = re.compile(r"^[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
 _NUMBER = re.compile(r"[\x21-\x7e]{1,64}")
 _TITLE_LENGTH_MAX = 256
 _NOBODY = UUID(int=0)
+_BROWSERS = frozenset(Device)
 _PHONE_DIGITS_MAX = 15  # E.164.
 _PHONE = re.compile(r"^\+?[0-9][0-9 -]{5,18}[0-9]$")
 
@@ -134,6 +135,11 @@ def exchange(order: PlaceOrder, amount_minor: int, quote: Quote | None) -> Excha
         quote.rate.mid,
         quote.rate.rated_at,
     )
+
+
+def device(browser: str) -> Device | None:
+    """Name where a buyer's browser runs as payments do; None: not known."""
+    return Device(browser) if browser in _BROWSERS else None
 
 
 def due(facts: OrderFacts, amount_minor: int, currency: str) -> Money:

@@ -104,7 +104,11 @@ def attempt(new: Attempt, offered: Sequence[Method]) -> AttemptStatus:
 
 
 def is_same_attempt(new: Attempt, known: Attempt) -> bool:
-    """Tell whether an attempt sent again is the one there; the channel chosen first stays."""
+    """Tell whether an attempt sent again is the one there.
+
+    The channel chosen first stays; and whoever asks again may do so from elsewhere.
+    """
+    new = replace(new, country=known.country, device=known.device)
     if new.channel is None:
         new = replace(new, channel=known.channel)
     return new == known

@@ -19,6 +19,7 @@ from vendrail.api.payments import (
     Attempt,
     AttemptId,
     AttemptState,
+    Device,
     PaymentAction,
     PresentRequest,
 )
@@ -40,7 +41,11 @@ from vendrail.payments.store import attempts as rows
 from vendrail.payments.store.base import Store
 
 _ASK_S_MAX = 0.5  # So long an earlier channel is waited for, when it is asked what became of it.
-_AWAY = "provider_away"  # The one problem that another channel may not have.
+_AWAY = "provider_away"  # A problem that another channel may not have …
+_ELSEWHERE = "other_device"  # … and one that the same channel may not have either, asked anew.
+
+_MOVABLE = frozenset({_AWAY, _ELSEWHERE})
+_OTHER_DEVICE = PaymentAction(ActionKind.NONE, problem=_ELSEWHERE)
 
 _log = structlog.get_logger(__name__)
 
@@ -93,19 +98,25 @@ class Showing:
         left = list(wanted)
         while left:
             nexts = {each.request: await self._next(each) for each in left}
-            shown = await self._fetch(left, nexts, until_s)
+            barred = {each.request for each in left if _is_barred(each, nexts[each.request])}
+            fetched = [each for each in left if each.request not in barred]
+            shown = await self._fetch(fetched, nexts, until_s)
             failed = []
             for each in left:
-                action = shown[each.request]
+                action = shown.get(each.request, _OTHER_DEVICE)
                 if each.tried and action.kind is not ActionKind.NONE:
                     action = replace(action, attempt=each.standing.attempt.id)
                 actions[each.request] = action
-                if action.kind is ActionKind.NONE and action.problem == _AWAY:
+                if action.kind is ActionKind.NONE and action.problem in _MOVABLE:
                     failed.append(each)
                 elif action.kind is not ActionKind.NONE:
                     self._learning.note_opening(each.account.row.id)
             await self._mark(left, failed)
-            self._blame([(each, shown[each.request].problem) for each in failed])
+            self._blame([each for each in failed if actions[each.request].problem == _AWAY])
+            nexts = {
+                each.request: _follower(each, actions[each.request].problem, nexts[each.request])
+                for each in failed
+            }
             moving = [each for each in failed if nexts[each.request] is not None]
             left = []
             if moving and loop.time() < until_s:
@@ -125,9 +136,9 @@ class Showing:
                 await rows.mark_unseen(tx, sorted(unseen), is_unseen=True)
                 await rows.mark_unseen(tx, sorted(seen), is_unseen=False)
 
-    def _blame(self, failed: Sequence[tuple[Wanted, str]]) -> None:
-        for each, problem in failed:
-            if blame_of(each.account.channel, problem) is Blame.CHANNEL:
+    def _blame(self, failed: Sequence[Wanted]) -> None:
+        for each in failed:
+            if blame_of(each.account.channel, _AWAY) is Blame.CHANNEL:
                 attempt = each.standing.attempt
                 self._learning.note_failure(
                     each.account.row.id, attempt.method, attempt.country, attempt.amount_minor
@@ -140,7 +151,7 @@ class Showing:
             return None
         await self._steering.refresh()
         tried = each.tried | {each.account.row.id}
-        free = replace(each.standing.attempt, channel=None)
+        free = replace(each.standing.attempt, channel=None, device=each.request.device)
         channel = self._steering.steer(free, offers, tried).channel
         return (await self._accounts.all()).get(channel) if channel is not None else None
 
@@ -238,7 +249,12 @@ class Showing:
         until_s: float,
     ) -> list[Wanted]:
         """Give what goes on over another channel, opened there; the others keep their answer."""
-        said = await self._ask_before(failed, until_s)
+        known = [  # Of what was passed by unseen, no provider can have heard.
+            each
+            for each in failed
+            if not (each.is_fresh and actions[each.request] is _OTHER_DEVICE)
+        ]
+        said = await self._ask_before(known, until_s) if known else {}
         moved: list[Wanted] = []
         for each in failed:
             state = said.get(each.standing.attempt.id)
@@ -246,7 +262,9 @@ class Showing:
                 actions[each.request] = PaymentAction(ActionKind.NONE, problem="captured")
             elif state is not None or each.is_fresh:
                 account = nexts[each.request]
-                standing = await self._reopen(each, account) if account is not None else None
+                problem = actions[each.request].problem
+                device = each.request.device if problem == _ELSEWHERE else None
+                standing = await self._reopen(each, account, device) if account else None
                 if account is not None and standing is not None:
                     tried = each.tried | {each.account.row.id}
                     siblings = [*each.siblings, standing]
@@ -265,11 +283,18 @@ class Showing:
         except TimeoutError:
             return {}
 
-    async def _reopen(self, each: Wanted, account: OpenAccount) -> Standing | None:
-        """Open the same payment over another account, or give the one opened there before."""
+    async def _reopen(
+        self, each: Wanted, account: OpenAccount, device: Device | None
+    ) -> Standing | None:
+        """Open the same payment over an account, or give the one opened there before.
+
+        With a device: there alone will do what was opened on such a one.
+        """
         for sibling in each.siblings:
             is_same = sibling.attempt.method == each.standing.attempt.method
-            if is_same and sibling.channel == account.row.id and not sibling.is_closed:
+            is_there = sibling.channel == account.row.id and not sibling.is_closed
+            is_fit = sibling is not each.standing and device in {None, sibling.attempt.device}
+            if is_same and is_there and is_fit:
                 return sibling
         number = 1 + max(sibling.attempt.number for sibling in each.siblings)
         if number > NUMBER_MAX:
@@ -281,11 +306,13 @@ class Showing:
             id=AttemptId(derive(before.order, f"attempt:{number}")),
             number=number,
             channel=None,
+            device=each.request.device,
         )
-        tried = each.tried | {each.account.row.id}
+        tried = each.tried | ({each.account.row.id} - {account.row.id})
         steered = self._steering.steer(attempt, await self._accounts.offers(), tried)
+        route = steered.route if steered.channel == account.row.id else None
         attempt = replace(attempt, channel=account.row.id)
-        row = rows.attempt_row(attempt, account.row.id, steered.route, now)
+        row = rows.attempt_row(attempt, account.row.id, route, now)
         async with self._store.transaction() as tx:
             opened = await rows.insert_attempts(tx, [row])
             if opened:
@@ -299,6 +326,29 @@ class Showing:
             target=account.row.name,
         )
         return _standing(attempt, account.row.id, now)
+
+
+def _works(account: OpenAccount, each: Wanted) -> bool:
+    """Tell whether an account's way opens where the buyer's browser runs now."""
+    method = each.standing.attempt.method
+    devices = next((offer.devices for offer in account.offers if offer.method == method), ())
+    return not devices or each.request.device in devices
+
+
+def _is_barred(each: Wanted, follower: OpenAccount | None) -> bool:
+    """Tell whether a way does not open in the buyer's browser, while another one's does."""
+    return follower is not None and not _works(each.account, each) and _works(follower, each)
+
+
+def _follower(each: Wanted, problem: str, another: OpenAccount | None) -> OpenAccount | None:
+    """Say who takes over: what was opened elsewhere goes on under a number of its own."""
+    if problem != _ELSEWHERE:
+        return another
+    if each.account.row.id in each.tried:
+        return None
+    if _works(each.account, each):
+        return each.account
+    return another if another is not None and _works(another, each) else None
 
 
 def _standing(attempt: Attempt, channel: UUID, now: datetime) -> Standing:

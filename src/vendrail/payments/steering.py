@@ -37,7 +37,7 @@ TOPIC = "routing"  # Woken when terms or rules were written.
 _FRESH = timedelta(seconds=2)
 _CAPPED_PLAN_USES = 50
 _PPM = 1_000_000
-_DEVICES = (Device.DESKTOP, Device.MOBILE)
+_EVERYWHERE = len(Device)
 
 Offers = Mapping[str, Sequence[Method]]  # By method, in the order of channels' names.
 
@@ -133,12 +133,6 @@ class Steering:
         offered = offers.get(attempt.method, ())
         if attempt.channel is not None:
             offered = [each for each in offered if each.channel == attempt.channel]
-        else:  # On which device it will be opened is not known yet.
-            is_barred = {each.channel: not all(map(each.works_on, _DEVICES)) for each in offered}
-            if {channel for channel, is_out in is_barred.items() if not is_out} - tried:
-                offered = [
-                    each for each in offered if each.channel in tried or not is_barred[each.channel]
-                ]
         status = decide.attempt(attempt, offered)
         if status is not AttemptStatus.OPENED:
             return Steered(status)
@@ -153,7 +147,11 @@ class Steering:
             attempt.country,
             self._clock.now().hour,
         )
-        fates = {each.channel: self._bar(asked, each) for each in offered}
+        widest = max(map(_reach, offered))
+        fates = {
+            each.channel: self._bar(asked, each) or _misfit(each, attempt.device, widest)
+            for each in offered
+        }
         fates |= {channel: RouteFate.TRIED for channel in fates if channel in tried}
         planned = self._plan(asked, fates)
         decision = choose(planned.plan, attempt.id.bytes)
@@ -212,7 +210,8 @@ class Steering:
     def offer(self, question: OfferQuestion, offers: Offers) -> list[Method]:
         """List the methods that can take some such amount, the buyer's habit first.
 
-        Then the one of which most is left, to the percent: what differs by less keeps its place.
+        In a wallet's own browser that wallet is before it. Then the one of which most is left, to
+        the percent: what differs by less keeps its place.
         Of what cannot be paid just now, or where the buyer's browser runs, nothing is shown while
         there is anything else.
         """
@@ -243,9 +242,24 @@ class Steering:
         best = max((able for able, _, _ in found.values()), default=None)
         shown = sorted(
             (each for each in found.values() if each[0] == best),
-            key=lambda each: (each[2].method != question.habit, -each[1]),
+            key=lambda each: (
+                not each[2].is_at_home_in(question.device),
+                each[2].method != question.habit,
+                -each[1],
+            ),
         )
         return [method for _, _, method in shown]
+
+
+def _reach(offer: Method) -> int:
+    """Say in how many kinds of browsers a way opens."""
+    return len(offer.devices) or _EVERYWHERE
+
+
+def _misfit(offer: Method, device: Device | None, widest: int) -> RouteFate:
+    """Say whether others come first, for where the buyer's browser runs, or may turn out to."""
+    is_fit = offer.works_on(device) if device is not None else _reach(offer) == widest
+    return RouteFate.FREE if is_fit else RouteFate.DEVICE
 
 
 def _route(reason: RouteReason, made: Plan) -> Route:

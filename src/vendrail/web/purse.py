@@ -91,6 +91,10 @@ class Purse:
         listed = dict.fromkeys((own, *settings.currencies))
         self.currencies = tuple(each for each in listed if each in EXPONENTS)
 
+    def country(self, address: str) -> str:
+        """Give the country of an address, where it is known."""
+        return self._countries.country(address)
+
     def choose(self, chosen: str, address: str) -> str:
         """Give the currency that a visitor sees prices in."""
         if chosen in self.currencies:

@@ -31,6 +31,7 @@ class Visitor:
 
     __slots__ = (
         "cookies",
+        "country",
         "currency",
         "device",
         "is_new",
@@ -48,6 +49,7 @@ class Visitor:
         self.device = secrets.token_urlsafe(18) if self.is_new else device
         self.language: Language = choose(cookies.get(LANGUAGE, ""), accepted, default_language)
         self.currency = cookies.get(CURRENCY, "")  # As it asks; the storefront has the last word.
+        self.country = ""  # Where the address is, told by who knows addresses.
         self.mark = ""
         self.mark_cookie: Cookie | None = None  # To be set, where the browser has none yet.
         theme = cookies.get(THEME, "")

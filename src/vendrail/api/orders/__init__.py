@@ -11,6 +11,9 @@ from vendrail.api.orders.charges import ChargePlacement as ChargePlacement
 from vendrail.api.orders.charges import ChargeStatus as ChargeStatus
 from vendrail.api.orders.charges import PlaceCharge as PlaceCharge
 from vendrail.api.orders.exchanges import Exchange as Exchange
+from vendrail.api.orders.lookups import FoundOrder as FoundOrder
+from vendrail.api.orders.lookups import LookupCode as LookupCode
+from vendrail.api.orders.lookups import LookupRequest as LookupRequest
 from vendrail.api.orders.replacements import ReplacedItem as ReplacedItem
 from vendrail.api.orders.replacements import ReplaceItems as ReplaceItems
 from vendrail.api.orders.replacements import ReplacementView as ReplacementView
@@ -44,6 +47,8 @@ class PlaceOrder(Record, frozen=True):
     is_proven: bool = False  # … and a good one was shown there.
     quote: UUID | None = None  # Of foreign exchange: the price is paid in another currency …
     paid_currency: str = ""  # … which is this one.
+    browser: str = ""  # Where the buyer's runs, as payments names devices; empty: not known.
+    country: str = ""  # The buyer's, where it is known: CN.
 
 
 class PlaceStatus(StrEnum):
@@ -158,6 +163,8 @@ class PayOrder(Record, frozen=True):
     secret: str
     method: str
     return_url: str = ""
+    browser: str = ""  # Where the buyer's runs now, as payments names devices.
+    country: str = ""
 
 
 class PayStatus(StrEnum):
@@ -221,31 +228,6 @@ class RefundView(Record, frozen=True):
     at: datetime
     paid_minor: int = 0  # Where another currency was paid: what goes back …
     paid_currency: str = ""  # … and of which.
-
-
-class LookupRequest(Record, frozen=True):
-    """Ask for a one-time code to see the orders of a contact; the answer never says if any are."""
-
-    contact: str
-    locale: str = "zh-Hans"
-
-
-class LookupCode(Record, frozen=True):
-    """Redeem a one-time code."""
-
-    contact: str
-    code: str
-
-
-class FoundOrder(Record, frozen=True):
-    """An order of the verified contact, with its secret so that its page can be opened."""
-
-    id: OrderId
-    serial: str
-    secret: str
-    title: str
-    state: OrderState
-    placed_at: datetime
 
 
 class SoldOrderQuery(Record, frozen=True):

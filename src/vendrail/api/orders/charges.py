@@ -30,6 +30,8 @@ class PlaceCharge(Record, frozen=True):
     trace_id: str = ""
     is_proof_wanted: bool = False  # Its face asks for a proof of work …
     is_proven: bool = False  # … and a good one was shown there.
+    browser: str = ""  # Where the buyer's runs, as payments names devices; empty: not known.
+    country: str = ""  # The buyer's, where it is known: CN.
 
 
 class ChargeStatus(StrEnum):

@@ -76,6 +76,7 @@ class Attempt(Record, frozen=True):
     return_url: str = ""
     trace_id: str = ""
     country: str = ""  # The buyer's, where it is known: CN.
+    device: Device | None = None  # Where the buyer's browser runs, where it is known.
 
 
 class AttemptStatus(StrEnum):

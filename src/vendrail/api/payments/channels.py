@@ -116,6 +116,9 @@ class Device(StrEnum):
     ALIPAY = "alipay"  # The browser inside Alipay.
 
 
+WALLETS = frozenset({Device.WECHAT, Device.ALIPAY})
+
+
 class Method(Record, frozen=True):
     """A way to pay that is offered: `alipay` in CNY through one channel account."""
 
@@ -132,6 +135,10 @@ class Method(Record, frozen=True):
     def works_on(self, device: Device) -> bool:
         """Tell whether it can be paid where the buyer's browser runs."""
         return not self.devices or device in self.devices
+
+    def is_at_home_in(self, device: Device | None) -> bool:
+        """Tell whether the buyer's browser is that of the very wallet that is paid with."""
+        return device in WALLETS and device in self.devices
 
     def takes(self, amount_minor: int) -> bool:
         """Tell whether an amount lies within the account's bounds."""

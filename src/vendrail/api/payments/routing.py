@@ -133,6 +133,7 @@ class RouteFate(StrEnum):
     CAPPED = "capped"  # It had its share: others first.
     FAILING = "failing"  # Most of its last payments failed: others first, for a while.
     AWAY = "away"  # Its provider did not answer: others first.
+    DEVICE = "device"  # It does not open where the buyer's browser runs: others first.
     CURRENCY = "currency"
     AMOUNT = "amount"
     HOURS = "hours"

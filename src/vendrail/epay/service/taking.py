@@ -146,6 +146,8 @@ class Taking:
             trace_id=request.trace_id,
             is_proof_wanted=request.is_proof_wanted,
             is_proven=request.is_proven,
+            browser=decide.browser(request.fields) if request.is_server else request.browser,
+            country=request.country,
         )
 
     async def _keep(

@@ -212,7 +212,7 @@ class OrdersService:
                 else:
                     number = 1 + max((view.attempt.number for view in views), default=0)
                     results.append(None)
-                    wanted.append(attempt_of(row, number, request.method, request.return_url))
+                    wanted.append(attempt_of(row, number, request))
         opened = iter(await self._open(wanted))
         return [given or next(opened) for given in results]
 

@@ -201,4 +201,6 @@ def _attempt(charge: PlaceCharge, row: Row) -> Attempt:
         expires_at=row["expires_at"],
         return_url=charge.return_url,
         trace_id=row["trace_id"],
+        country=charge.country,
+        device=decide.device(charge.browser),
     )

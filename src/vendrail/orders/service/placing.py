@@ -8,7 +8,15 @@ import structlog
 
 from vendrail.api.catalog import Catalog, Hold, HoldPolicy, Offer
 from vendrail.api.fx import Fx, QuoteId, QuoteUse
-from vendrail.api.orders import Exchange, OrderId, OrderState, Placement, PlaceOrder, PlaceStatus
+from vendrail.api.orders import (
+    Exchange,
+    OrderId,
+    OrderState,
+    PayOrder,
+    Placement,
+    PlaceOrder,
+    PlaceStatus,
+)
 from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
@@ -354,6 +362,8 @@ class Placing:
                 expires_at=expires_at,
                 return_url=choice.order.return_url,
                 trace_id=choice.order.trace_id,
+                country=choice.order.country,
+                device=decide.device(choice.order.browser),
             )
             for choice in live
             if choice.offer is not None and choice.attempt is not None
@@ -373,7 +383,7 @@ class Placing:
     async def _reopen_attempts(self, repeats: Sequence[tuple[PlaceOrder, Row]]) -> None:
         """A process may have died between writing an order and opening its first way to pay."""
         attempts = [
-            attempt_of(row, 1, order.method, order.return_url)
+            attempt_of(row, 1, order)
             for order, row in repeats
             if order.method
             and row["state"] == OrderState.PLACED
@@ -392,20 +402,22 @@ class Placing:
             _log.warning("orders.hold_not_released", count=len(ids), error=str(error))
 
 
-def attempt_of(row: Row, number: int, method: str, return_url: str) -> Attempt:
+def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder) -> Attempt:
     """Write a way to pay a standing order, in the currency that its buyer pays in."""
     facts = decode(row["facts"], decide.OrderFacts)
-    asked = decide.due(facts, row["amount_minor"], row["currency"])
+    due = decide.due(facts, row["amount_minor"], row["currency"])
     return Attempt(
         id=AttemptId(derive(row["id"], f"attempt:{number}")),
         order=row["id"],
         number=number,
         merchant=row["merchant"],
-        method=method,
-        amount_minor=asked.amount_minor,
-        currency=asked.currency,
+        method=asked.method,
+        amount_minor=due.amount_minor,
+        currency=due.currency,
         title=facts.title,
         expires_at=row["expires_at"],
-        return_url=return_url,
+        return_url=asked.return_url,
         trace_id=row["trace_id"],
+        country=asked.country,
+        device=decide.device(asked.browser),
     )

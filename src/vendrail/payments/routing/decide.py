@@ -22,7 +22,9 @@ EXPLORED_MIN = 0.01  # and at least this one: whoever is never asked is never kn
 
 
 # The others come first where one of them can; whoever has another fate cannot take it at all.
-_RANKS = {Fate.FREE: 0, Fate.CAPPED: 1, Fate.FAILING: 2, Fate.AWAY: 3}
+_RANKS = {Fate.FREE: 0, Fate.CAPPED: 1, Fate.FAILING: 2, Fate.AWAY: 3, Fate.DEVICE: 4}
+
+_AMISS = frozenset({Fate.AWAY, Fate.DEVICE})  # No pin sends a buyer where nothing opens.
 
 
 class Candidate(NamedTuple):
@@ -87,7 +89,7 @@ def plan(
     able = [each for each in candidates if each.fate in _RANKS]
     if not able:
         return Plan(_options(candidates, means, {}), "", Reason.ONLY)
-    pinned = [each for each in able if each.is_pinned and each.fate is not Fate.AWAY]
+    pinned = [each for each in able if each.is_pinned and each.fate not in _AMISS]
     rank = min((_RANKS[each.fate], each.weight <= 0.0) for each in able)
     rivals = pinned or [each for each in able if (_RANKS[each.fate], each.weight <= 0.0) == rank]
     best = max(rivals, key=lambda each: means[each.channel])

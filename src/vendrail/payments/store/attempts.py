@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from vendrail.api.payments import Attempt, AttemptId, ChannelId, Route, RouteReason
+from vendrail.api.payments import Attempt, AttemptId, ChannelId, Device, Route, RouteReason
 from vendrail.kernel.codec import encode
 from vendrail.payments.decide import Asked, Standing
 from vendrail.payments.store.base import Row, Transaction, columns
@@ -14,7 +14,7 @@ NAMED = encode(Route(RouteReason.ASKED))  # What is kept where nothing was chose
 
 _NEW_ATTEMPT = (
     "id", "order_id", "number", "merchant", "channel", "method", "amount_minor", "currency",
-    "title", "expires_at", "return_url", "trace_id", "opened_at", "country", "route",
+    "title", "expires_at", "return_url", "trace_id", "opened_at", "country", "device", "route",
 )  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def attempt_row(
         attempt.trace_id,
         opened_at,
         attempt.country,
+        attempt.device or "",
         route,
     )
 
@@ -54,12 +55,12 @@ async def insert_attempts(
     rows = await tx.fetch(
         "insert into payments.attempt (id, order_id, number, merchant, channel, method,"
         " amount_minor, currency, title, expires_at, return_url, trace_id, opened_at,"
-        " country, route)"
+        " country, device, route)"
         " select u.* from unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],"
         " $6::text[], $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::text[],"
-        " $12::text[], $13::timestamptz[], $14::text[], $15::bytea[]) as u"
+        " $12::text[], $13::timestamptz[], $14::text[], $15::text[], $16::bytea[]) as u"
         " on conflict do nothing returning id",
-        *columns(attempts, 15),
+        *columns(attempts, 16),
     )
     return {row["id"] for row in rows}
 
@@ -121,6 +122,7 @@ def _attempt(row: Row) -> Attempt:
         return_url=row["return_url"],
         trace_id=row["trace_id"],
         country=row["country"],
+        device=Device(row["device"]) if row["device"] else None,
     )
 
 

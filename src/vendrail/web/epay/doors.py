@@ -27,7 +27,7 @@ from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.epay.words import ACT_UNKNOWN, AWAY, METHOD_WRONG, advice, reply
 from vendrail.web.languages import message
 from vendrail.web.pages import guards, onward
-from vendrail.web.storefront.front import Asked, Front, Limit, Page
+from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 
 _CHINA = timezone(timedelta(hours=8))  # The clock that the protocol's times are told by.
 _FIELDS_MAX = 64
@@ -84,6 +84,8 @@ class EpayDoors:
             trace_id=trace_id_here(),
             is_proof_wanted=is_wanted,
             is_proven=is_proven,
+            browser=device_kind(request),
+            country=visitor.country,
         )
         [placed] = await self._epay.take_epay_requests([asked])
         if placed.status is EpayStatus.PROOF_WANTED and self._gate is not None:
@@ -128,7 +130,8 @@ class EpayDoors:
         fields = await _read(request)
         if fields is None:
             return _json(reply(EpayStatus.SIGN_WRONG))
-        asked = EpayRequest(fields, is_server=True, trace_id=trace_id_here())
+        country = self._front.purse.country(fields.get("clientip", ""))
+        asked = EpayRequest(fields, is_server=True, trace_id=trace_id_here(), country=country)
         try:
             [placed] = await self._epay.take_epay_requests([asked])
         except Unavailable:

@@ -6,7 +6,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from vendrail.api.payments import ActionKind, Attempt, PaymentAction, PresentRequest
+from vendrail.api.payments import ActionKind, Attempt, AttemptId, PaymentAction, PresentRequest
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import to_serial
@@ -71,7 +71,7 @@ class Door:
             )
             action = await front.calls.present(asked)
             if action.kind is ActionKind.ADDRESS:
-                deposit = await front.calls.deposit(found.id)
+                deposit = await front.calls.deposit(AttemptId(action.attempt or found.id))
         except Unavailable:
             action = PaymentAction(ActionKind.NONE, problem="provider_away")
             found = None

@@ -92,7 +92,9 @@ class Front:
         """Read who is asking."""
         headers = request.headers
         found = self.visitors.read(headers.get("cookie", ""), headers.get("accept-language", ""))
-        found.currency = self.purse.choose(found.currency, self.address_of(request.scope))
+        address = self.address_of(request.scope)
+        found.currency = self.purse.choose(found.currency, address)
+        found.country = self.purse.country(address)
         return found
 
     def page(self, request: Asked, visitor: Visitor, template: str, **context: Any) -> Page:

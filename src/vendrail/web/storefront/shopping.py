@@ -170,6 +170,7 @@ class Shopping:
                     shown.paid(least_minor),
                     shown.paid(most_minor),
                     device_kind(request),
+                    visitor.country,
                 )
             ),
             filled=filled,
@@ -224,6 +225,8 @@ class Shopping:
             is_proven=judgement.is_proven,
             quote=quote.id if quote is not None else None,
             paid_currency=quote.paid_currency if quote is not None else "",
+            browser=device_kind(request),
+            country=visitor.country,
         )
         try:
             placed = await front.calls.place(order)

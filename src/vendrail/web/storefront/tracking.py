@@ -29,6 +29,7 @@ from vendrail.api.payments import (
     AttemptId,
     AttemptState,
     AttemptView,
+    Device,
     Method,
     OfferQuestion,
     PaymentAction,
@@ -123,7 +124,7 @@ class Tracking:
     async def _show(
         self, request: Asked, visitor: Visitor, view: OrderView, problem: str = ""
     ) -> Page:
-        context = await self._context(request, view)
+        context = await self._context(request, visitor, view)
         attempt = context["attempt"]
         address = f"{self._front.public_url}/orders/{view.serial}"
         is_going = "go" in request.query_params and attempt is not None and not problem
@@ -151,7 +152,7 @@ class Tracking:
         is_same = request.query_params.get("seen", "") == version_of(view)
         if is_same and not await self._has_failed(request, view):
             return Page(b"", status_code=204, headers={"cache-control": "no-store"})
-        context = await self._context(request, view)
+        context = await self._context(request, visitor, view)
         return self._front.page(
             request, visitor, _PART, is_private=True, problem="", is_swapped=True, **context
         )
@@ -171,7 +172,7 @@ class Tracking:
         view = await self._read(visitor, id) if id is not None else None
         if view is None:
             return self._closed(request, visitor)
-        context = await self._context(request, view)
+        context = await self._context(request, visitor, view)
         deposit, attempt = context["deposit"], context["attempt"]
         is_same = request.query_params.get("seen", "") == arrival_of(deposit)
         if deposit is None or is_same:
@@ -232,7 +233,14 @@ class Tracking:
             return self._closed(request, visitor)
         method = form.get("method", "")[:64]
         try:
-            result = await front.calls.pay(PayOrder(id, visitor.order_secret, method))
+            asked = PayOrder(
+                id,
+                visitor.order_secret,
+                method,
+                browser=device_kind(request),
+                country=visitor.country,
+            )
+            result = await front.calls.pay(asked)
         except Unavailable as error:
             return front.problem(request, 503, error.retry_after_s)
         if result.status in _PAY_SAYS:
@@ -273,7 +281,7 @@ class Tracking:
             return None
         return await self._front.calls.read(OrderQuery(id, secret, with_items=True))
 
-    async def _context(self, request: Asked, view: OrderView) -> dict[str, Any]:
+    async def _context(self, request: Asked, visitor: Visitor, view: OrderView) -> dict[str, Any]:
         """Gather what the page and its live part show."""
         front = self._front
         methods: list[Method] = []
@@ -286,10 +294,13 @@ class Tracking:
         if view.state is OrderState.PLACED:
             methods = await front.calls.methods(view.due_currency)
             due_minor, device = view.due_minor, device_kind(request)
-            asked = OfferQuestion(view.merchant, view.due_currency, due_minor, due_minor, device)
+            asked = OfferQuestion(
+                view.merchant, view.due_currency, due_minor, due_minor, device, visitor.country
+            )
             offered = await front.calls.offered(asked)
             known = await front.calls.attempts(view.id)
-            attempt = _current(known, request.query_params.get("pay", ""))
+            here = [each for each in known if _opens_on(device, each.attempt, methods, offered)]
+            attempt = _current(here, request.query_params.get("pay", ""))
             failed = known[-1].attempt if known and _is_failed(known[-1]) else None
         if attempt is not None:
             method = attempt.attempt.method
@@ -349,7 +360,7 @@ class Tracking:
                 if watch.view is None:
                     yield b": still here\n\n"
                     continue
-                context = await self._context(request, watch.view)
+                context = await self._context(request, visitor, watch.view)
                 part = self._front.pages.text(
                     _PART, visitor, problem="", is_swapped=True, **context
                 )
@@ -373,6 +384,15 @@ def read_serial(serial: str) -> OrderId | None:
 
 def _is_failed(attempt: AttemptView) -> bool:
     return attempt.state is AttemptState.FAILED
+
+
+def _opens_on(
+    device: Device, attempt: Attempt, methods: list[Method], offered: list[Method]
+) -> bool:
+    """Tell whether a way opens in this browser, or none would open here any better."""
+    same = [each for each in (*methods, *offered) if each.method == attempt.method]
+    is_better = any(each.works_on(device) for each in offered)
+    return not (same and is_better) or any(each.works_on(device) for each in same)
 
 
 def _current(attempts: list[AttemptView], wanted: str) -> AttemptView | None:
