@@ -164,6 +164,8 @@ class TransferCode(StrEnum):
     DEBT_RECOVERY = "debt_recovery"  # available -> debt
     FREEZE = "freeze"  # available -> frozen, while an order is disputed
     UNFREEZE = "unfreeze"  # frozen -> available, when it has ended or a refund takes it
+    TOP_UP = "top_up"  # held -> a buyer's wallet
+    WALLET_PAYMENT = "wallet_payment"  # a buyer's wallet -> held, reserved first
     PAYOUT = "payout"
     ADJUSTMENT = "adjustment"
 
@@ -241,6 +243,14 @@ class Balance(Record, frozen=True):
     def credit_minor(self) -> int:
         """Posted credits less posted debits: what is owed to the account's owner."""
         return self.credits_posted - self.debits_posted
+
+
+class AccountSum(Record, frozen=True):
+    """What accounts of one kind and currency hold together."""
+
+    currency: str
+    accounts_count: int
+    credit_minor: int
 
 
 class Entry(Record, frozen=True):
@@ -341,6 +351,10 @@ class Ledger(Protocol):
 
     async def read_balances(self, accounts: Sequence[AccountId]) -> list[Balance | None]:
         """Read the present counters; None where there is no such account."""
+        ...
+
+    async def sum_wallets(self) -> list[AccountSum]:
+        """Sum what buyers' wallets hold, by currency: what is owed to buyers."""
         ...
 
     async def read_entries(self, queries: Sequence[EntryQuery]) -> list[list[Entry]]:

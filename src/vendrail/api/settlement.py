@@ -35,6 +35,14 @@ class FeeTermsStatus(StrEnum):
     FIELD_MALFORMED = "field_malformed"
 
 
+class WalletPart(Record, frozen=True):
+    """What a buyer's wallet pays of an order: a pending transfer to held, to be posted whole."""
+
+    hold: UUID  # The pending transfer.
+    buyer: UUID
+    amount_minor: int
+
+
 class CaptureBooking(Record, frozen=True):
     """Money that arrived: provider receivable -> the merchant's held, or suspense if unmatched."""
 
@@ -45,6 +53,7 @@ class CaptureBooking(Record, frozen=True):
     amount_minor: int
     currency: str
     is_from_suspense: bool = False  # Matched later: suspense -> held.
+    wallet: WalletPart | None = None  # Comes beside it, or alone: the amount is then zero.
 
 
 class Sale(Record, frozen=True):
@@ -57,6 +66,7 @@ class Sale(Record, frozen=True):
     placed_at: datetime  # Chooses the fee version.
     booking: CaptureBooking | None = None  # Booked in the same chain where not booked before.
     paid: Money | None = None  # In another currency: changed into the price in the same chain.
+    wallet: UUID | None = None  # A top-up: all of it is this buyer's, and no fee is taken.
 
 
 class SaleStatus(StrEnum):
@@ -91,6 +101,8 @@ class RefundPosting(Record, frozen=True):
     captured_minor: int  # The order's whole captured amount: the last partial takes the remainder.
     refunded_minor: int = 0  # What earlier refunds of the order took.
     paid: Money | None = None  # What goes back, where another currency was paid.
+    to_wallet: UUID | None = None  # Goes to this buyer's wallet, not over the channel.
+    from_wallet: UUID | None = None  # Of a top-up: comes out of this buyer's wallet, or not at all.
 
 
 class RefundPostingStatus(StrEnum):
@@ -101,6 +113,7 @@ class RefundPostingStatus(StrEnum):
     EXISTS_DIFFERENT = "exists_different"  # The id stands for another refund.
     MORE_THAN_CAPTURED = "more_than_captured"
     AMOUNT_MALFORMED = "amount_malformed"
+    WALLET_TOO_LOW = "wallet_too_low"  # What was topped up has been spent.
     CANCELLED = "cancelled"
     NOT_OPEN = "not_open"  # Paid or returned before it was opened, or ended the other way.
 

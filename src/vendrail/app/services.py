@@ -18,6 +18,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.api.wallets import Wallets
 from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
 from vendrail.epay.jobs import jobs as epay_jobs
@@ -39,6 +40,7 @@ from vendrail.risk.jobs import jobs as risk_jobs
 from vendrail.risk.service import RiskService
 from vendrail.settlement.jobs import jobs as settlement_jobs
 from vendrail.settlement.service import SettlementService
+from vendrail.wallets.service import WalletsService
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ SERVICES = (
     ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),
     ServiceEntry("identity", Identity, IdentityService, identity_jobs, connections_max=2),
     ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
+    ServiceEntry("wallets", Wallets, WalletsService, connections_max=1),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
     ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),

@@ -10,6 +10,7 @@ from vendrail.settlement.split import MerchantAccounts
 
 MerchantKey = tuple[UUID | None, str]  # A merchant (None: nobody's money) and a currency.
 ChannelKey = tuple[str, str]
+WalletKey = tuple[UUID, str]
 _NOBODY = UUID(int=0)
 
 
@@ -26,18 +27,21 @@ class Accounts:
         self.merchants: dict[MerchantKey, MerchantAccounts] = {}
         self.providers: dict[ChannelKey, AccountId] = {}
         self.pairs: dict[PairKey, Sides] = {}
+        self._wallets: set[WalletKey] = set()
 
     async def open(
         self,
         merchants: Iterable[MerchantKey],
         channels: Iterable[ChannelKey] = (),
         pairs: Iterable[PairKey] = (),
+        wallets: Iterable[WalletKey] = (),
     ) -> None:
         """Open what is not remembered; afterwards the three tables hold all of it."""
         new_merchants = {key for key in merchants if key not in self.merchants}
         new_channels = {key for key in channels if key not in self.providers}
         new_pairs = {key for key in pairs if key not in self.pairs}
-        if not new_merchants and not new_channels and not new_pairs:
+        new_wallets = {key for key in wallets if key not in self._wallets}
+        if not (new_merchants or new_channels or new_pairs or new_wallets):
             return
         wanted: dict[AccountId, Account] = {}
         for merchant, currency in new_merchants:
@@ -48,6 +52,9 @@ class Accounts:
         for price, paid in new_pairs:
             both = (Chart(price).fx(paid), Chart(paid).fx(price))
             wanted |= {account.id: account for account in both}
+        for buyer, currency in new_wallets:
+            account = Chart(currency).buyer_wallet(buyer)
+            wanted[account.id] = account
         accounts = list(wanted.values())
         statuses = await self._ledger.open_accounts(accounts)
         for account, status in zip(accounts, statuses, strict=True):
@@ -59,6 +66,7 @@ class Accounts:
             self.providers[channel, currency] = Chart(currency).provider(channel).id
         for pair in new_pairs:
             self.pairs[pair] = sides_of(pair)
+        self._wallets |= new_wallets
 
 
 def _chart_of(merchant: UUID | None, currency: str) -> list[Account]:
@@ -92,3 +100,8 @@ def accounts_of(merchant: UUID | None, currency: str) -> MerchantAccounts:
         chart.suspense_unmatched().id,
         tombstone_account(currency).id,
     )
+
+
+def of_wallet(accounts: MerchantAccounts, buyer: UUID, currency: str) -> MerchantAccounts:
+    """Give the accounts that a top-up moves between: what a merchant would own is the buyer's."""
+    return accounts._replace(available=Chart(currency).buyer_wallet(buyer).id)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from vendrail.api.ledger import Ledger, Transfer
+from vendrail.api.ledger import AccountId, Chart, Ledger, Transfer
 from vendrail.api.settlement import RefundPosting, RefundPostingStatus
 from vendrail.kernel.errors import Broken
 from vendrail.settlement import refunds
-from vendrail.settlement.accounts import Accounts, accounts_of
+from vendrail.settlement.accounts import Accounts, accounts_of, of_wallet
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import Sides
 from vendrail.settlement.freezes import Thaw, thaw_transfers
@@ -44,7 +44,8 @@ class Refunding:
                 new.append(posting)
         asked = await self._ask(new) if new else {}
         kept |= asked
-        await self._finish_opening(list(kept.values()))
+        for id in await self._finish_opening(list(kept.values())):
+            kept[id] = kept[id]._replace(state=RefundState.CANCELLED)
         statuses = []
         told: set[UUID] = set()
         for posting in postings:
@@ -99,16 +100,23 @@ class Refunding:
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
         return kept
 
-    async def _finish_opening(self, kept: Sequence[KeptRefund]) -> None:
-        """Move the money of refunds that are written down and not yet in clearing."""
+    async def _finish_opening(self, kept: Sequence[KeptRefund]) -> set[UUID]:
+        """Move the money of refunds that are written down and not yet in clearing.
+
+        Give those that come out of wallets which do not hold as much: they are cancelled.
+        """
         asked = [refund for refund in kept if refund.state is RefundState.ASKED]
         if not asked:
-            return
+            return set()
         await self._open_accounts(asked)
         thaws = await self._store.load_thaws([refund.id for refund in asked])
         taken = await self._post(
             asked, lambda refund: refunds.opening_transfers(refund, self._books(refund)), thaws
         )
+        poor = {refund.id for refund in asked if refund.is_out_of_wallet and not taken[refund.id]}
+        if poor:
+            await self._store.cancel_refunds(sorted(poor))
+            asked = [refund for refund in asked if refund.id not in poor]
         debts = {refund.id: refund.amount_minor - taken[refund.id] for refund in asked}
         owing = [refund for refund in asked if debts[refund.id] > 0]
         if owing:
@@ -125,6 +133,7 @@ class Refunding:
             _assert_moved(refund, taken[refund.id], refund.amount_minor)
         await self._change(asked, refunds.change_transfers)
         await self._store.open_refunds(debts)
+        return poor
 
     async def pay_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
         """Take the money of refunds from clearing to the provider."""
@@ -140,7 +149,7 @@ class Refunding:
                 lambda refund: refunds.paying_transfers(
                     refund,
                     self._accounts.merchants[refund.merchant, refund.back.currency],
-                    self._accounts.providers[refund.channel, refund.back.currency],
+                    self._target(refund),
                 ),
             )
             for refund in going:
@@ -232,8 +241,17 @@ class Refunding:
                 for refund in kept
                 for currency in (refund.currency, refund.back.currency)
             },
-            {(refund.channel, refund.back.currency) for refund in kept},
+            {(refund.channel, refund.back.currency) for refund in kept if not refund.to_wallet},
             {(refund.currency, refund.paid_currency) for refund in kept if refund.paid_currency},
+            {
+                (buyer, currency)
+                for refund in kept
+                for buyer, currency in (
+                    (refund.to_wallet, refund.back.currency),
+                    (refund.from_wallet, refund.currency),
+                )
+                if buyer is not None
+            },
         )
 
     async def _change(self, kept: Sequence[KeptRefund], legs: Change) -> None:
@@ -256,7 +274,16 @@ class Refunding:
             _assert_moved(refund, changed[refund.id], both_minor)
 
     def _books(self, refund: KeptRefund) -> MerchantAccounts:
-        return self._accounts.merchants[refund.merchant, refund.currency]
+        books = self._accounts.merchants[refund.merchant, refund.currency]
+        if refund.from_wallet is None:
+            return books
+        return of_wallet(books, refund.from_wallet, refund.currency)
+
+    def _target(self, refund: KeptRefund) -> AccountId:
+        """Say where the money goes: to the channel that it came over, or to a buyer's wallet."""
+        if refund.to_wallet is None:
+            return self._accounts.providers[refund.channel, refund.back.currency]
+        return Chart(refund.back.currency).buyer_wallet(refund.to_wallet).id
 
 
 def _owner(refund: KeptRefund) -> UUID:

@@ -53,6 +53,8 @@ class KeptRefund(NamedTuple):
     state: RefundState
     paid_currency: str | None = None  # Where another currency was paid: what goes back …
     paid_minor: int | None = None  # … and how much of it.
+    to_wallet: UUID | None = None  # Whose wallet it goes to, where it goes to none of a channel.
+    from_wallet: UUID | None = None  # Whose wallet it comes out of: the order was its top-up.
 
     @property
     def back(self) -> Money:
@@ -60,6 +62,11 @@ class KeptRefund(NamedTuple):
         if self.paid_currency is None or self.paid_minor is None:
             return Money(self.amount_minor, self.currency)
         return Money(self.paid_minor, self.paid_currency)
+
+    @property
+    def is_out_of_wallet(self) -> bool:
+        """Tell whether it comes out of a wallet, which owes nothing: all of it, or nothing."""
+        return self.from_wallet is not None and self.source is RefundSource.SPLIT
 
     @property
     def share_minor(self) -> int:
@@ -75,6 +82,7 @@ class KeptRefund(NamedTuple):
             and self.currency == posting.currency
             and self.amount_minor == posting.amount_minor
             and self.back == (posting.paid or Money(posting.amount_minor, posting.currency))
+            and (self.to_wallet, self.from_wallet) == (posting.to_wallet, posting.from_wallet)
         )
 
 
@@ -150,6 +158,8 @@ def ask_refund(
         0,
         RefundState.ASKED,
         *_paid(posting),
+        posting.to_wallet,
+        posting.from_wallet,
     )
     changed = pool._replace(
         refunded_minor=refunded, fee_returned_minor=pool.fee_returned_minor + fee
@@ -176,6 +186,8 @@ def tombstone(posting: RefundPosting) -> KeptRefund:
         0,
         RefundState.CANCELLED,
         *_paid(posting),
+        posting.to_wallet,
+        posting.from_wallet,
     )
 
 
@@ -184,7 +196,8 @@ def open_status(kept: KeptRefund, posting: RefundPosting, *, is_new: bool) -> Re
     if not kept.fits(posting):
         return RefundPostingStatus.EXISTS_DIFFERENT
     if kept.state is RefundState.CANCELLED:
-        return RefundPostingStatus.CANCELLED
+        is_poor = kept.is_out_of_wallet
+        return RefundPostingStatus.WALLET_TOO_LOW if is_poor else RefundPostingStatus.CANCELLED
     return RefundPostingStatus.POSTED if is_new else RefundPostingStatus.EXISTS
 
 
@@ -213,7 +226,10 @@ def _source(kept: KeptRefund, accounts: MerchantAccounts) -> AccountId:
 
 
 def opening_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
-    """Take the money to clearing; the first leg takes at most what a merchant still has."""
+    """Take the money to clearing; the first leg takes at most what a merchant still has.
+
+    Out of a buyer's wallet comes all of it, or nothing.
+    """
     return [
         *_leg(
             kept,
@@ -222,7 +238,7 @@ def opening_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Tran
             accounts.clearing,
             kept.share_minor,
             TransferCode.REFUND,
-            is_balancing=kept.source is RefundSource.SPLIT,
+            is_balancing=kept.source is RefundSource.SPLIT and not kept.is_out_of_wallet,
         ),
         *_leg(
             kept,
@@ -243,14 +259,14 @@ def debt_transfers(kept: KeptRefund, debt_minor: int, accounts: MerchantAccounts
 
 
 def paying_transfers(
-    kept: KeptRefund, accounts: MerchantAccounts, provider: AccountId
+    kept: KeptRefund, accounts: MerchantAccounts, target: AccountId
 ) -> list[Transfer]:
-    """Take the money from clearing to the provider, who has paid it out."""
+    """Take the money from clearing to the provider, who has paid it out, or to a wallet."""
     return _leg(
         kept,
         "refund:paid",
         accounts.clearing,
-        provider,
+        target,
         kept.back.amount_minor,
         TransferCode.REFUND_PAID,
     )

@@ -30,7 +30,13 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.money import EXPONENTS, Money
 from vendrail.settlement import split
-from vendrail.settlement.accounts import Accounts, ChannelKey, MerchantKey
+from vendrail.settlement.accounts import (
+    Accounts,
+    ChannelKey,
+    MerchantKey,
+    WalletKey,
+    of_wallet,
+)
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import PairKey, Sides
 from vendrail.settlement.fees import PLATFORM, FeeVersion, is_wellformed
@@ -101,19 +107,19 @@ class SettlementService:
 
     async def _book_alone(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
         """Book captures outside any chain, under the second id where a chain spoiled the first."""
-        first = await self._post([self._book(booking) for booking in bookings])
-        spoiled = [
-            self._book(booking, is_second=True)
-            for booking, result in zip(bookings, first, strict=True)
-            if result.status is TransferStatus.LINKED_FAILED
+        legs = [
+            (at, *both)
+            for at, booking in enumerate(bookings)
+            for both in zip(self._book(booking), self._book(booking, is_second=True), strict=True)
         ]
-        second = iter(await self._post(spoiled))
-        return [
-            next(second).is_done
-            if result.status is TransferStatus.LINKED_FAILED
-            else result.is_done
-            for result in first
-        ]
+        first = await self._post([leg for _, leg, _ in legs])
+        is_spoiled = [result.status is TransferStatus.LINKED_FAILED for result in first]
+        again = [leg for (_, _, leg), is_so in zip(legs, is_spoiled, strict=True) if is_so]
+        second = iter(await self._post(again))
+        done = [True] * len(bookings)
+        for (at, _, _), result, is_so in zip(legs, first, is_spoiled, strict=True):
+            done[at] &= next(second).is_done if is_so else result.is_done
+        return done
 
     async def split_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
         """Take the fee and give the merchant the rest; replay gives the same result.
@@ -149,7 +155,7 @@ class SettlementService:
             foreign, sides = self._foreign(sale, sale.paid)
             legs[:0] = split.change_transfers(sale, sale.paid, accounts, foreign, sides)
         if sale.booking is not None:
-            legs.insert(0, self._book(sale.booking, is_linked=True))
+            legs[:0] = self._book(sale.booking, is_linked=True)
         return legs
 
     def _read_outcomes(
@@ -164,7 +170,7 @@ class SettlementService:
             start += count
             results.append(result)
             if count and not split.is_fresh(chain):
-                legs = chain if sale.booking is None else chain[1:]
+                legs = chain[_booked_count(sale) :]
                 doubtful.append(Doubt(position, sale, split.is_barred(legs)))
         return results, doubtful
 
@@ -323,18 +329,23 @@ class SettlementService:
         merchants: set[MerchantKey] = set()
         channels: set[ChannelKey] = set()
         pairs: set[PairKey] = set()
+        wallets: set[WalletKey] = set()
         for sale in sales:
             merchants.add((sale.merchant, sale.currency))
             if sale.paid is not None:
                 merchants.add((sale.merchant, sale.paid.currency))
                 pairs.add((sale.currency, sale.paid.currency))
+            if sale.wallet is not None:
+                wallets.add((sale.wallet, sale.currency))
         for booking in bookings:
             merchants.add((booking.merchant, booking.currency))
-            channels.add((booking.channel, booking.currency))
-        await self._accounts.open(merchants, channels, pairs)
+            if booking.amount_minor:
+                channels.add((booking.channel, booking.currency))
+        await self._accounts.open(merchants, channels, pairs, wallets)
 
     def _books(self, sale: Sale) -> split.MerchantAccounts:
-        return self._accounts.merchants[sale.merchant, sale.currency]
+        books = self._accounts.merchants[sale.merchant, sale.currency]
+        return books if sale.wallet is None else of_wallet(books, sale.wallet, sale.currency)
 
     def _foreign(self, sale: Sale, paid: Money) -> tuple[split.MerchantAccounts, Sides]:
         """Give the merchant's accounts in the currency that was paid, and our position in both."""
@@ -344,10 +355,10 @@ class SettlementService:
 
     def _book(
         self, booking: CaptureBooking, *, is_linked: bool = False, is_second: bool = False
-    ) -> Transfer:
-        return split.booking_transfer(
+    ) -> list[Transfer]:
+        return split.booking_transfers(
             booking,
-            self._accounts.providers[booking.channel, booking.currency],
+            self._accounts.providers.get((booking.channel, booking.currency)),
             self._accounts.merchants[booking.merchant, booking.currency],
             is_linked=is_linked,
             is_second=is_second,
@@ -357,8 +368,19 @@ class SettlementService:
         return await self._ledger.post_transfers(transfers) if transfers else []
 
 
+def _booked_count(sale: Sale) -> int:
+    booking = sale.booking
+    return 0 if booking is None else (booking.amount_minor > 0) + (booking.wallet is not None)
+
+
 def _is_bookable(booking: CaptureBooking) -> bool:
-    return split.is_wellformed(booking.amount_minor) and booking.currency in EXPONENTS
+    part = booking.wallet
+    if part is not None and not (booking.merchant and split.is_wellformed(part.amount_minor)):
+        return False
+    is_alone = part is not None and not booking.amount_minor
+    return (is_alone or split.is_wellformed(booking.amount_minor)) and (
+        booking.currency in EXPONENTS
+    )
 
 
 def _is_sound(sale: Sale) -> bool:

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from vendrail.api.ledger import (
     AccountId,
+    Chart,
     PostedTransfer,
     Transfer,
     TransferCode,
     TransferId,
+    TransferKind,
     TransferResult,
     TransferStatus,
 )
@@ -49,18 +51,51 @@ def is_changeable(paid: Money, currency: str) -> bool:
     return is_other and is_wellformed(paid.amount_minor)
 
 
-def booking_transfer(
+def booking_transfers(
     booking: CaptureBooking,
-    provider: AccountId,
+    provider: AccountId | None,
     accounts: MerchantAccounts,
     *,
     is_linked: bool = False,
     is_second: bool = False,
-) -> Transfer:
+) -> list[Transfer]:
     """Book money that arrived: to the merchant's held account, or to suspense when nothing fits.
 
-    The second id is for money whose first one was spoiled by a chain that failed.
+    What a wallet pays is posted beside it. The second id is for money whose first one was spoiled
+    by a chain that failed.
     """
+    legs = []
+    if booking.amount_minor and provider is not None:
+        legs.append(
+            _capture_transfer(booking, provider, accounts, is_linked=is_linked, is_second=is_second)
+        )
+    part = booking.wallet
+    if part is not None:
+        step = "wallet:alone" if is_second else "wallet"
+        legs.append(
+            Transfer(
+                TransferId(derive(part.hold, step)),
+                Chart(booking.currency).buyer_wallet(part.buyer).id,
+                accounts.held,
+                part.amount_minor,
+                TransferCode.WALLET_PAYMENT,
+                booking.subject,
+                TransferKind.POST,
+                TransferId(part.hold),
+                is_linked=is_linked,
+            )
+        )
+    return legs
+
+
+def _capture_transfer(
+    booking: CaptureBooking,
+    provider: AccountId,
+    accounts: MerchantAccounts,
+    *,
+    is_linked: bool,
+    is_second: bool,
+) -> Transfer:
     if booking.is_from_suspense:
         step, debit, credit, code = (
             "match",
@@ -91,8 +126,9 @@ def due(sale: Sale) -> Money:
 def covers(booking: CaptureBooking, sale: Sale) -> bool:
     """Tell whether the money booked is this sale's, and enough for it."""
     wanted = due(sale)
+    wallet_minor = booking.wallet.amount_minor if booking.wallet else 0
     return (
-        booking.amount_minor >= wanted.amount_minor
+        booking.amount_minor + wallet_minor >= wanted.amount_minor
         and booking.currency == wanted.currency
         and booking.merchant == sale.merchant
         and booking.subject == sale.order
@@ -102,7 +138,10 @@ def covers(booking: CaptureBooking, sale: Sale) -> bool:
 def sale_transfers(
     sale: Sale, fee: int, fee_version: int, accounts: MerchantAccounts
 ) -> list[Transfer]:
-    """Split what is held into share and fee: a chain of one or two, since no leg may be zero."""
+    """Split what is held into share and fee: a chain of one or two, since no leg may be zero.
+
+    Of a top-up the accounts are the buyer's, the share is all of it, and there is no fee.
+    """
     order = sale.order
     share = sale.amount_minor - fee
     memo = f"fee:{fee_version}"
@@ -114,7 +153,7 @@ def sale_transfers(
                 accounts.held,
                 accounts.available,
                 share,
-                TransferCode.SALE,
+                TransferCode.TOP_UP if sale.wallet else TransferCode.SALE,
                 order,
                 is_linked=fee > 0,
                 memo=memo,
@@ -158,7 +197,9 @@ def change_back_transfers(
 
 
 def price(sale: Sale, version: FeeVersion) -> SaleResult:
-    """Say what the fee and the share of a sale are."""
+    """Say what the fee and the share of a sale are; a top-up costs nothing."""
+    if sale.wallet is not None:
+        return SaleResult(SaleStatus.SPLIT, 0, sale.amount_minor, 0)
     fee = fee_minor(version, sale.amount_minor)
     return SaleResult(SaleStatus.SPLIT, fee, sale.amount_minor - fee, version.number)
 
@@ -274,6 +315,8 @@ def find_split(
         transfer = entry.transfer
         if transfer.debit not in ours and transfer.credit not in ours:
             continue
+        if transfer.kind not in (TransferKind.SINGLE, TransferKind.POST):
+            continue  # A wallet's money that is only reserved, or was let go.
         sums[transfer.code] += transfer.amount_minor
         if transfer.code is TransferCode.EXCHANGE:
             is_leaving = transfer.debit == accounts.held
@@ -285,7 +328,7 @@ def find_split(
             else:
                 fee = transfer.amount_minor
     return SplitFound(
-        sums[TransferCode.CAPTURE] + sums[TransferCode.MATCHED],
+        sums[TransferCode.CAPTURE] + sums[TransferCode.MATCHED] + sums[TransferCode.WALLET_PAYMENT],
         sums[TransferCode.UNMATCHED] - sums[TransferCode.MATCHED],
         share,
         fee,

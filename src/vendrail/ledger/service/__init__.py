@@ -9,6 +9,7 @@ from vendrail.api.ledger import (
     Account,
     AccountId,
     AccountStatus,
+    AccountSum,
     Balance,
     Block,
     BlockCheck,
@@ -177,6 +178,11 @@ class LedgerService:
         async with self._db.reading() as tx:
             found = await reading.read_balances(tx, accounts)
         return [found.get(account) for account in accounts]
+
+    async def sum_wallets(self) -> list[AccountSum]:
+        """Sum what buyers' wallets hold, by currency: what is owed to buyers."""
+        async with self._db.reading() as tx:
+            return await reading.sum_wallets(tx)
 
     async def read_entries(self, queries: Sequence[EntryQuery]) -> list[list[Entry]]:
         """Read accounts' entries, newest first."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from vendrail.api.ledger import (
     AccountId,
+    AccountSum,
     Balance,
     Entry,
     EntryQuery,
@@ -45,6 +46,16 @@ async def read_balances(tx: Transaction, accounts: Sequence[UUID]) -> dict[UUID,
         list(accounts),
     )
     return {row[0]: Balance(AccountId(row[0]), *row[1:]) for row in rows}
+
+
+async def sum_wallets(tx: Transaction) -> list[AccountSum]:
+    """Sum the counters of buyers' wallets; they are limited, so nothing waits to be rolled up."""
+    rows = await tx.fetch(
+        "select a.currency, count(*), sum(b.credits_posted - b.debits_posted)::bigint"
+        " from ledger.account a join ledger.balance b on b.account = a.number"
+        " where a.name like 'buyer:%' group by a.currency order by a.currency"
+    )
+    return [AccountSum(*row) for row in rows]
 
 
 async def read_transfers(

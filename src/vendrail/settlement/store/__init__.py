@@ -170,10 +170,17 @@ class Store:
 
     async def end_returns(self, ids: Sequence[UUID]) -> None:
         """Write that refunds' money is back, and give their parts of the pools back, once."""
+        await self._give_up(ids, RefundState.RETURNING, RefundState.RETURNED)
+
+    async def cancel_refunds(self, ids: Sequence[UUID]) -> None:
+        """Write that refunds never moved, and give their parts of the pools back, once."""
+        await self._give_up(ids, RefundState.ASKED, RefundState.CANCELLED)
+
+    async def _give_up(self, ids: Sequence[UUID], state: RefundState, target: RefundState) -> None:
         async with self._db.transaction() as tx:
             await tx.execute(
-                "with back as (update settlement.refund set state = 'returned'"
-                "  where id = any($1) and state = 'returning'"
+                "with back as (update settlement.refund set state = $3"
+                "  where id = any($1) and state = $2"
                 "  returning subject, source, amount_minor, fee_minor),"
                 " sums as (select subject, source, sum(amount_minor) as amount,"
                 "  sum(fee_minor) as fee from back group by subject, source)"
@@ -182,6 +189,8 @@ class Store:
                 "  fee_returned_minor = p.fee_returned_minor - s.fee"
                 " from sums s where p.subject = s.subject and p.source = s.source",
                 list(ids),
+                state.value,
+                target.value,
             )
 
     async def add_tombstones(self, refunds: Sequence[KeptRefund]) -> None:
@@ -318,7 +327,8 @@ async def _insert_fee_versions(
 async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptRefund]:
     rows = await tx.fetch(
         "select id, subject, merchant, channel, currency, amount_minor, source, fee_minor,"
-        " debt_minor, state, paid_currency, paid_minor from settlement.refund where id = any($1)",
+        " debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet"
+        " from settlement.refund where id = any($1)",
         list(ids),
     )
     return {row[0]: _kept(row) for row in rows}
@@ -331,10 +341,11 @@ async def _insert_refunds(
     ordered = sorted(refunds, key=lambda refund: refund.id)
     count = await tx.execute(
         "insert into settlement.refund (id, subject, merchant, channel, currency, amount_minor,"
-        " source, fee_minor, debt_minor, state, paid_currency, paid_minor, asked_at)"
-        " select *, $13 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
+        " source, fee_minor, debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet,"
+        " asked_at)"
+        " select *, $15 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
         " $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::text[],"
-        " $12::bigint[])"
+        " $12::bigint[], $13::uuid[], $14::uuid[])"
         " on conflict (id) do nothing",
         *([refund[field] for refund in ordered] for field in range(len(KeptRefund._fields))),
         asked_at,
