@@ -254,7 +254,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
             at=datetime(2026, 11, 23, tzinfo=UTC),
         )
         text, page = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
-        shown = "code" if template == "lookup_code" else "link"
+        shown = "code" if template in ("lookup_code", "sign_in_code") else "link"
         assert f"<{shown}>" in text
         assert f"&lt;{shown}&gt;" in page
         assert mail["Subject"].strip()

@@ -19,7 +19,9 @@ from vendrail.kernel.config import PlatformSettings
 
 SPLIT = {
     "payments": ("payments",),
-    "trade": ("orders", "epay", "risk", "settlement", "ledger", "fx", "notify", "identity"),
+    "trade": (
+        *("orders", "epay", "risk", "settlement", "ledger", "fx", "notify", "identity", "buyers"),
+    ),
     "faces": ("catalog", "gateway", "web"),
 }
 

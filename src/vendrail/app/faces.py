@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -81,6 +82,7 @@ class Faces:
             consoles=self._consoles(),
             epay=house.api(Epay),
             fx=house.api(Fx),
+            buyers=house.api(Buyers),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,
@@ -88,6 +90,7 @@ class Faces:
             place_limit=self._limit("web_place", settings.places_per_minute_max),
             make_gate=self._gate(settings.proof_numbers_max, settings.unproven_per_minute),
             lookup_limit=self._limit("lookup", settings.lookups_per_minute_max),
+            account_limit=self._limit("sign_in", settings.sign_ins_per_minute_max),
             metrics=self._metrics,
             more=more,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -19,6 +20,8 @@ from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.wallets import Wallets
+from vendrail.buyers.jobs import jobs as buyers_jobs
+from vendrail.buyers.service import BuyersService
 from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
 from vendrail.epay.jobs import jobs as epay_jobs
@@ -61,6 +64,7 @@ SERVICES = (
     ServiceEntry("risk", Risk, RiskService, risk_jobs),
     ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),
     ServiceEntry("identity", Identity, IdentityService, identity_jobs, connections_max=2),
+    ServiceEntry("buyers", Buyers, BuyersService, buyers_jobs, connections_max=2),
     ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
     ServiceEntry("wallets", Wallets, WalletsService, connections_max=1),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),

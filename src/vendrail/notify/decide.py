@@ -26,6 +26,7 @@ class Form(NamedTuple):
 
 FORMS: Mapping[str, Form] = {
     "lookup_code": Form(frozenset({"code", "minutes"}), 600, is_replaced=True),
+    "sign_in_code": Form(frozenset({"code", "minutes"}), 600, is_replaced=True),
     "invitation": Form(frozenset({"link", "place", "by", "hours"}), 3_600 * 24 * 30),
     "reset": Form(frozenset({"link", "minutes"}), 3_600 * 24),
 }

@@ -12,10 +12,11 @@ from vendrail.kernel.saga import SagaState
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
+LAST = UUID(int=2**128 - 1)  # No order comes after it.
 
 NewOrder = tuple[
     UUID, UUID, UUID | None, int, int, str, datetime, datetime, date, bytes, bytes, UUID, bytes,
-    bytes, bytes | None, str,
+    bytes, bytes | None, str, UUID | None,
 ]  # fmt: skip
 
 # (id, order, capture, amount, reason, person, what goes back where another currency was paid)
@@ -25,7 +26,7 @@ NewRefund = tuple[UUID, UUID, UUID, int, str, str, int | None]
 _NEW_ORDER = (
     "id", "merchant", "variant", "quantity", "amount_minor", "currency", "placed_at", "expires_at",
     "contact_day", "contact_hash", "contact_sealed", "data_key", "facts", "request_hash",
-    "idempotency_hash", "trace_id",
+    "idempotency_hash", "trace_id", "buyer",
 )  # fmt: skip
 
 
@@ -42,10 +43,11 @@ async def insert_orders(
     rows = await tx.fetch(
         'insert into orders."order" (id, merchant, variant, quantity, amount_minor, currency,'
         " placed_at, expires_at, contact_day, contact_hash, contact_sealed, data_key, facts,"
-        " request_hash, idempotency_hash, trace_id)"
+        " request_hash, idempotency_hash, trace_id, buyer)"
         " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::bigint[],"
         " $6::text[], $7::timestamptz[], $8::timestamptz[], $9::date[], $10::bytea[],"
-        " $11::bytea[], $12::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[])"
+        " $11::bytea[], $12::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[],"
+        " $17::uuid[])"
         " on conflict do nothing returning id",
         *zip(*orders, strict=True),
     )
@@ -220,16 +222,34 @@ async def settle_refunds(
 
 
 async def find_by_contact(
-    tx: Transaction, contact_hash: bytes, since: date, rows_max: int
+    tx: Transaction, contact_hash: bytes, since: date, rows_max: int, before: UUID = LAST
 ) -> list[Row]:
     """Read a contact's orders since a day, newest first."""
     return await tx.fetch(
         'select * from orders."order" where contact_hash = $1'
         " and contact_day = any(array(select generate_series($2::date, current_date + 1,"
-        "  interval '1 day')::date)) order by id desc limit $3",
+        "  interval '1 day')::date)) and id < $4 order by id desc limit $3",
         contact_hash,
         since,
         rows_max,
+        before,
+    )
+
+
+async def find_by_buyer(tx: Transaction, buyer: UUID, before: UUID, rows_max: int) -> list[Row]:
+    """Read what a buyer has bought while signed in, newest first."""
+    return await tx.fetch(
+        'select * from orders."order" where buyer = $1 and id < $2 order by id desc limit $3',
+        buyer,
+        before,
+        rows_max,
+    )
+
+
+async def forget_buyers(tx: Transaction, buyers: Sequence[UUID]) -> None:
+    """Cut orders loose from buyers who are no more."""
+    await tx.execute(
+        'update orders."order" set buyer = null where buyer = any($1::uuid[])', list(buyers)
     )
 
 

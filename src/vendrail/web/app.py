@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
+from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -32,7 +33,9 @@ from vendrail.web.live import LivePages
 from vendrail.web.pages import Assets, Pages
 from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
+from vendrail.web.signedin import SignedIn
 from vendrail.web.storefront.about import About
+from vendrail.web.storefront.account import Account
 from vendrail.web.storefront.door import Door
 from vendrail.web.storefront.finding import Finding
 from vendrail.web.storefront.front import AddressOf, Front, Limit
@@ -71,6 +74,7 @@ def build_routes(
     consoles: Apis | None = None,
     epay: Epay | None = None,
     fx: Fx | None = None,
+    buyers: Buyers | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -79,18 +83,28 @@ def build_routes(
     place_limit: Limit | None = None,
     make_gate: Callable[[Callable[[], bool]], Gate] | None = None,
     lookup_limit: Limit | None = None,
+    account_limit: Limit | None = None,
     metrics: Metrics | None = None,
     more: MorePages | None = None,
 ) -> Web:
-    """Build the storefront, with `consoles` also those, with `epay` the doors of card sites."""
+    """Build the storefront; with `consoles`, `epay` and `buyers` also what is theirs."""
     calls = Calls(catalog, orders, payments, metrics, epay, fx)
     purse = Purse(settings, Countries(settings.country_database), calls.methods, calls.rate)
     visitors = Visitors(vault, settings)
     assets = Assets()
     pages = Pages(visitors, settings, assets)
     has_consoles = consoles is not None
+    signed_in = SignedIn(buyers, clock, settings, metrics) if buyers is not None else None
     front = Front(
-        calls, pages, visitors, clock, settings, address_of, purse, has_consoles=has_consoles
+        calls,
+        pages,
+        visitors,
+        clock,
+        settings,
+        address_of,
+        purse,
+        signed_in,
+        has_consoles=has_consoles,
     )
     live = LivePages(wakeups, settings.live_pages_max)
     gate = make_gate(calls.is_strained) if make_gate is not None else None
@@ -114,6 +128,7 @@ def build_routes(
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
+        *(Account(front, signed_in, account_limit, gate).handlers() if signed_in else ()),
         *file_handlers(assets, home / "media"),
         *(EpayDoors(front, epay, place_limit, gate).handlers() if epay is not None else ()),
         *(more(front) if more is not None else ()),

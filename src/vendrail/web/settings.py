@@ -50,6 +50,10 @@ class WebSettings(Record, frozen=True):
     lookups_per_minute_max: Annotated[
         int, Help("Lookups that one network address may try in a minute; 0: no limit.")
     ] = 10
+    sign_ins_per_minute_max: Annotated[
+        int,
+        Help("Codes that one network address may ask for or try on pages in a minute; 0: any."),
+    ] = 20
     live_pages_max: Annotated[int, Help("Order pages that may be live at once.")] = 2_000
     second_person_above_minor: Annotated[
         int,

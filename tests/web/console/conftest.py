@@ -11,6 +11,7 @@ import pyotp
 import pytest
 from litestar import Litestar
 
+from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -184,6 +185,7 @@ def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
         consoles=apis,
         epay=apis.epay,
         fx=apis.fx,
+        buyers=house.api(Buyers),
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

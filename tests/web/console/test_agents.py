@@ -2,7 +2,7 @@
 
 import pytest
 
-from vendrail.web.console.agents import name_agent
+from vendrail.web.agents import name_agent
 
 _CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0"
 _PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6"

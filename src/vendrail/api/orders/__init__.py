@@ -11,6 +11,7 @@ from vendrail.api.orders.charges import ChargePlacement as ChargePlacement
 from vendrail.api.orders.charges import ChargeStatus as ChargeStatus
 from vendrail.api.orders.charges import PlaceCharge as PlaceCharge
 from vendrail.api.orders.exchanges import Exchange as Exchange
+from vendrail.api.orders.lookups import BoughtQuery as BoughtQuery
 from vendrail.api.orders.lookups import FoundOrder as FoundOrder
 from vendrail.api.orders.lookups import LookupCode as LookupCode
 from vendrail.api.orders.lookups import LookupRequest as LookupRequest
@@ -49,6 +50,7 @@ class PlaceOrder(Record, frozen=True):
     paid_currency: str = ""  # … which is this one.
     browser: str = ""  # Where the buyer's runs, as payments names devices; empty: not known.
     country: str = ""  # The buyer's, where it is known: CN.
+    buyer: UUID | None = None  # Who is signed in; None: a guest.
 
 
 class PlaceStatus(StrEnum):
@@ -366,6 +368,14 @@ class Orders(Protocol):
 
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""
+        ...
+
+    async def list_bought(self, queries: Sequence[BoughtQuery]) -> list[list[FoundOrder]]:
+        """List buyers' orders with the secrets that open them; a short page is the last."""
+        ...
+
+    async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
+        """Cut orders loose from buyers whose accounts are deleted; the orders stay."""
         ...
 
     async def cancel_orders(self, queries: Sequence[OrderQuery]) -> list[CancelStatus]:

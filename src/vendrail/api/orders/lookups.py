@@ -1,6 +1,7 @@
 """Looking orders up: a contact proves itself by a one-time code, and finds its orders."""
 
 from datetime import datetime
+from uuid import UUID
 
 from vendrail.api.orders.states import OrderId, OrderState
 from vendrail.kernel.codec import Record
@@ -29,3 +30,15 @@ class FoundOrder(Record, frozen=True):
     title: str
     state: OrderState
     placed_at: datetime
+
+
+class BoughtQuery(Record, frozen=True):
+    """A page of what a buyer has bought, newest first: signed in, or by the proven contact.
+
+    A trusted service asks: it has seen the buyer prove both.
+    """
+
+    buyer: UUID
+    contact: str
+    before: OrderId | None = None  # The last order of the page before.
+    orders_max: int = 20

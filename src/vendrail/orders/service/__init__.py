@@ -9,6 +9,7 @@ from vendrail.api.fx import Fx
 from vendrail.api.notify import Notify
 from vendrail.api.orders import (
     Addressee,
+    BoughtQuery,
     CancelStatus,
     ChargePlacement,
     ChargeStatus,
@@ -176,6 +177,15 @@ class OrdersService:
     ) -> list[list[FoundOrder] | None]:
         """Give the contact's recent orders for a right code; None for a wrong or used one."""
         return await self._tracking.redeem_lookup_codes(codes)
+
+    async def list_bought(self, queries: Sequence[BoughtQuery]) -> list[list[FoundOrder]]:
+        """List buyers' orders with the secrets that open them, newest first."""
+        return await self._tracking.list_bought(queries)
+
+    async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
+        """Cut orders loose from buyers whose accounts are deleted."""
+        async with self._db.reading() as tx:
+            await store.forget_buyers(tx, buyers)
 
     async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:
         """Open further attempts; earlier ones stay payable and count if paid."""

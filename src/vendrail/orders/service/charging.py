@@ -139,6 +139,7 @@ class Charging:
                 decide.charge_hash(charge),
                 key,
                 charge.trace_id,
+                None,
             )
             for key, charge in live.items()
         ]

@@ -301,6 +301,7 @@ class Placing:
                     choice.request_hash,
                     seals.idempotency_hash(order),
                     order.trace_id,
+                    order.buyer,
                 )
             )
 

@@ -9,6 +9,7 @@ from vendrail.api.catalog import AllocationId, Catalog, Delivery
 from vendrail.api.notify import Message, Notify
 from vendrail.api.orders import (
     Addressee,
+    BoughtQuery,
     FoundOrder,
     LookupCode,
     LookupRequest,
@@ -190,17 +191,33 @@ class Tracking:
             await store.drop_lookup_code(tx, digest)
             since = (now - timedelta(days=self._settings.lookup_days)).date()
             rows = await store.find_by_contact(tx, digest, since, _FOUND_MAX)
-        return [
-            FoundOrder(
-                OrderId(row["id"]),
-                to_serial(row["id"]),
-                self._seals.order_secret(row["id"]),
-                decode(row["facts"], OrderFacts).title,
-                OrderState(row["state"]),
-                row["placed_at"],
-            )
-            for row in rows
-        ]
+        return [self._found(row) for row in rows]
+
+    async def list_bought(self, queries: Sequence[BoughtQuery]) -> list[list[FoundOrder]]:
+        """List what buyers bought signed in, and what their proven contacts bought."""
+        return [await self._list_bought(query) for query in queries]
+
+    async def _list_bought(self, query: BoughtQuery) -> list[FoundOrder]:
+        since = (self._clock.now() - timedelta(days=self._settings.lookup_days)).date()
+        before = query.before or store.LAST
+        contact = decide.contact(query.contact)
+        async with self._db.reading() as tx:
+            found = await store.find_by_buyer(tx, query.buyer, before, query.orders_max)
+            if contact is not None:
+                digest = self._seals.contact_hash(contact)
+                found += await store.find_by_contact(tx, digest, since, query.orders_max, before)
+        newest = sorted({row["id"]: row for row in found}.items(), reverse=True)
+        return [self._found(row) for _, row in newest[: query.orders_max]]
+
+    def _found(self, row: Row) -> FoundOrder:
+        return FoundOrder(
+            OrderId(row["id"]),
+            to_serial(row["id"]),
+            self._seals.order_secret(row["id"]),
+            decode(row["facts"], OrderFacts).title,
+            OrderState(row["state"]),
+            row["placed_at"],
+        )
 
 
 def view_of(

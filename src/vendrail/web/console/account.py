@@ -6,7 +6,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import PasswordChange, Proof, ProofStatus, Session, SessionStage
-from vendrail.web.console.agents import name_agent
+from vendrail.web.agents import name_agent
 from vendrail.web.console.caller import MERCHANT, Caller, home_of
 from vendrail.web.console.desk import CODE, FACTOR, SIGN_IN, Desk, Entry
 from vendrail.web.console.joining import why_refused

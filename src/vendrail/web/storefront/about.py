@@ -9,7 +9,9 @@ from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
 from vendrail.web.visitor import CURRENCY, LANGUAGE, THEME, THEMES, local_path
 
-_ROBOTS = b"User-agent: *\nDisallow: /orders/\nDisallow: /pay/\nDisallow: /lookup\n"
+_ROBOTS = (
+    b"User-agent: *\nDisallow: /orders/\nDisallow: /pay/\nDisallow: /lookup\nDisallow: /account\n"
+)
 
 
 class About:

@@ -3,23 +3,29 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from litestar import Request, Response
 from litestar.types import Scope
 
+from vendrail.api.buyers import BuyerSession
 from vendrail.api.payments import Device
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
 from vendrail.web.languages import message
 from vendrail.web.pages import Pages
 from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
+from vendrail.web.signedin import SignedIn
 from vendrail.web.visitor import Visitor, Visitors
 
 Asked = Request[Any, Any, Any]
 Page = Response[bytes]
 AddressOf = Callable[[Scope], str]
 Limit = Callable[[str], Awaitable[float]]  # Seconds to wait before the key may go on; 0: now.
+
+_log = structlog.get_logger(__name__)
 
 _PROBLEMS = {
     400: (
@@ -75,6 +81,7 @@ class Front:
         settings: WebSettings,
         address_of: AddressOf,
         purse: Purse,
+        signed_in: SignedIn | None = None,
         *,
         has_consoles: bool = False,
     ) -> None:
@@ -85,6 +92,7 @@ class Front:
         self.settings = settings
         self.address_of = address_of
         self.purse = purse
+        self.signed_in = signed_in
         self.has_consoles = has_consoles
         self.public_url = settings.public_url.rstrip("/")
 
@@ -104,6 +112,9 @@ class Front:
         context.setdefault("here", path)
         context.setdefault("device", device_kind(request))
         context["has_consoles"] = self.has_consoles
+        signed_in = self.signed_in
+        context["has_accounts"] = signed_in is not None
+        context["is_signed_in"] = signed_in is not None and bool(signed_in.token(visitor))
         context["currencies"] = self.purse.currencies
         return self.pages.page(template, visitor, accepts=accepts, **context)
 
@@ -127,6 +138,16 @@ class Front:
             title=self.pages.translate(visitor, title),
             advice=self.pages.translate(visitor, advice),
         )
+
+    async def session(self, visitor: Visitor) -> BuyerSession | None:
+        """Give the buyer who is signed in; a guest is asked for nothing, and costs nothing."""
+        if self.signed_in is None:
+            return None
+        try:
+            return await self.signed_in.session(visitor)
+        except Unavailable as error:  # A shop is open also while its accounts are away.
+            _log.warning("web.accounts_away", error=str(error))
+            return None
 
     async def refuse_form(
         self, request: Asked, visitor: Visitor, form: dict[str, str], limit: Limit | None = None

@@ -128,9 +128,11 @@ class Shopping:
         )
 
     async def product(self, request: Asked, serial: FromPath[str]) -> Page:
-        """Show one product with the form that buys it."""
+        """Show one product with the form that buys it; who is signed in need not tell where to."""
         visitor = self._front.visitor(request)
-        return await self._product(request, visitor, _product_id(serial), {})
+        session = await self._front.session(visitor)
+        filled = {"contact": session.buyer.email} if session is not None else {}
+        return await self._product(request, visitor, _product_id(serial), filled)
 
     async def _product(
         self,
@@ -209,6 +211,7 @@ class Shopping:
             quote, refusal = await self._promise(request, visitor, offer, form, currency)
             if refusal is not None:
                 return refusal
+        session = await front.session(visitor)
         order = PlaceOrder(
             id=OrderId(new_id(front.clock.now(), shard_of(offer.merchant))),
             sku=offer.sku,
@@ -227,6 +230,7 @@ class Shopping:
             paid_currency=quote.paid_currency if quote is not None else "",
             browser=device_kind(request),
             country=visitor.country,
+            buyer=session.buyer.id if session is not None else None,
         )
         try:
             placed = await front.calls.place(order)

@@ -1,0 +1,283 @@
+"""The service: codes to addresses, sessions by tokens, accounts made and forgotten."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.buyers import (
+    Browser,
+    Buyer,
+    BuyerId,
+    BuyerSession,
+    BuyerSessionId,
+    BuyerSessionQuery,
+    CodeEntry,
+    CodeRequest,
+    CodeResult,
+    CodeStatus,
+    EntryResult,
+    EntryStatus,
+)
+from vendrail.api.notify import Message, Notify
+from vendrail.buyers import decide, store
+from vendrail.buyers.decide import TokenFacts
+from vendrail.buyers.settings import BuyersSettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.datakeys import DataKeys
+from vendrail.kernel.db import Database, Row, Transaction
+from vendrail.kernel.errors import Broken
+from vendrail.kernel.http.addresses import limit_key
+from vendrail.kernel.ids import new_id
+from vendrail.kernel.limits import Limits
+from vendrail.kernel.vault import DataKey, Vault, is_same
+
+_log = structlog.get_logger(__name__)
+
+_DATA_KEY_LIFE = timedelta(hours=1)
+_SEEN_STEP = timedelta(seconds=60)
+_PURPOSE = "buyers.email"
+_AGENT_LENGTH_MAX = 300
+_FORGOTTEN_MAX = 2_000
+_CODES = 10**8
+
+
+class BuyersService:
+    """Fulfils `api.buyers.Buyers`."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        limits: Limits,
+        notify: Notify,
+        settings: BuyersSettings,
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self.clock = clock
+        self._notify = notify
+        self._settings = settings
+        self._data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
+        self._address = limits.shared("buyer_address", settings.tries_per_address_max, 300)
+        self._email = limits.shared("buyer_email", settings.codes_per_email_max, 900)
+
+    def _hash(self, kind: str, text: str) -> bytes:
+        """Hash an address, a code or a token: found again, and good for nothing by itself."""
+        return self._vault.keyed_hash(f"buyers.{kind}", text.encode())
+
+    def _code_key(self, email: str, browser: Browser) -> bytes:
+        return self._hash("code_key", f"{email}\x1f{browser.device}")[:16]
+
+    def _new_token(self) -> tuple[str, bytes]:
+        token = secrets.token_urlsafe(32)
+        return token, self._hash("token", token)
+
+    async def request_codes(self, requests: Sequence[CodeRequest]) -> list[CodeResult]:
+        """Send one-time codes; what is done is the same whether or not accounts exist."""
+        now = self.clock.now()
+        results: list[CodeResult] = []
+        codes: dict[bytes, tuple[str, bytes, Message]] = {}
+        for request in requests:
+            email = decide.clean_email(request.email)
+            if email is None:
+                results.append(CodeResult(CodeStatus.EMAIL_MALFORMED))
+                continue
+            wait_s = await self._wait(request.browser) or await self._email.take(email)
+            if wait_s:
+                results.append(CodeResult(CodeStatus.LIMITED, wait_s))
+                continue
+            key, code = self._code_key(email, request.browser), f"{secrets.randbelow(_CODES):08}"
+            minutes = str(self._settings.code_s // 60)
+            letter = Message(
+                new_id(now),
+                email,
+                "sign_in_code",
+                request.locale,
+                {"code": code, "minutes": minutes},
+                stream=UUID(bytes=key),  # A newer code takes the place of an older one.
+            )
+            codes[key] = (email, self._hash("code", f"{email}\x1f{code}"), letter)
+            results.append(CodeResult(CodeStatus.SENT))
+        if codes:
+            rows = sorted((key, code_hash) for key, (_, code_hash, _) in codes.items())
+            async with self._db.reading() as tx:
+                await store.put_codes(tx, rows, now)
+            await self._notify.send_messages([letter for _, _, letter in codes.values()])
+        return results
+
+    async def _wait(self, browser: Browser) -> float:
+        """Count a try from a network: 0, or the seconds to wait before it."""
+        return await self._address.take(limit_key(browser.address)) if browser.address else 0.0
+
+    async def redeem_codes(self, entries: Sequence[CodeEntry]) -> list[EntryResult]:
+        """Sign in by right codes; few and each its own, so one by one."""
+        return [await self._redeem(entry) for entry in entries]
+
+    async def _redeem(self, entry: CodeEntry) -> EntryResult:
+        wait_s = await self._wait(entry.browser)
+        if wait_s:
+            return EntryResult(EntryStatus.LIMITED, wait_s=wait_s)
+        email = decide.clean_email(entry.email)
+        if email is None:
+            return EntryResult(EntryStatus.REFUSED)
+        now = self.clock.now()
+        key = self._code_key(email, entry.browser)
+        data_key = await self._data_keys.newest()
+        async with self._db.transaction() as tx:
+            row = await store.try_code(tx, key)
+            given = self._hash("code", f"{email}\x1f{entry.code.strip()}")
+            is_right = row is not None and is_same(row["code_hash"], given)
+            if (
+                row is None
+                or not is_right
+                or not decide.is_code_good(row["made_at"], row["tries"], now, self._settings)
+            ):
+                return EntryResult(EntryStatus.REFUSED)
+            await store.drop_code(tx, key)
+            email_hash = self._hash("email", email)
+            buyer = await store.find_buyer(tx, email_hash)
+            if buyer is None:
+                id = new_id(now)
+                sealed = self._vault.seal(data_key, _PURPOSE, id, email.encode())
+                # Of two first sign-ins at once one writes; its id is what the address is sealed to.
+                buyer = await store.add_buyer(
+                    tx, id, email_hash, sealed, data_key.id, entry.locale, now
+                )
+            token = await self._begin(tx, buyer, entry, now)
+        return EntryResult(EntryStatus.ACCEPTED, token)
+
+    async def _begin(self, tx: Transaction, buyer: UUID, entry: CodeEntry, now: datetime) -> str:
+        """Confirm the session that the browser came with, or begin one: by a new token always.
+
+        No token that was there before a sign-in opens anything after it.
+        """
+        token, token_hash = self._new_token()
+        await store.welcome(tx, buyer, now)
+        if entry.token:
+            before = self._hash("token", entry.token)
+            row = (await store.load_tokens(tx, [before])).get(before)
+            if row is not None and row["buyer"] == buyer and self._is_live(row, now):
+                await store.confirm(tx, row["id"], token_hash, now)
+                return token
+            if row is not None:
+                await store.end_sessions(tx, [row["id"]])
+        ends_at = now + timedelta(days=self._settings.session_days_max)
+        agent = entry.browser.agent[:_AGENT_LENGTH_MAX]
+        await store.add_session(tx, new_id(now), buyer, agent, token_hash, now, ends_at)
+        return token
+
+    def _is_live(self, row: Row, now: datetime) -> bool:
+        return decide.is_live(_facts(row), now, self._settings)
+
+    async def read_sessions(
+        self, queries: Sequence[BuyerSessionQuery]
+    ) -> list[BuyerSession | None]:
+        """Give who comes with each token; some get a new token to go on with."""
+        now = self.clock.now()
+        hashes = [self._hash("token", query.token) for query in queries]
+        async with self._db.reading() as tx:
+            rows = await store.load_tokens(tx, list(set(hashes)))
+        live = {key: row for key, row in rows.items() if self._is_live(row, now)}
+        copied = [row for row in rows.values() if decide.is_copied(_facts(row), now)]
+        renewing = {key for key, query in zip(hashes, queries, strict=True) if query.is_renewing}
+        fresh = await self._keep_up(live, copied, renewing, now) if live or copied else {}
+        keys = await self._data_keys.load(row["data_key"] for row in live.values())
+        found: list[BuyerSession | None] = []
+        for key, query in zip(hashes, queries, strict=True):
+            row = live.get(key)
+            token = fresh.pop(row["id"], "") if row is not None and query.is_renewing else ""
+            found.append(self._session(row, keys, token) if row is not None else None)
+        return found
+
+    def _session(self, row: Row, keys: dict[UUID, DataKey], token: str = "") -> BuyerSession:
+        data_key = keys.get(row["data_key"])
+        if data_key is None:
+            raise Broken(f"The data key {row['data_key']} of buyer {row['buyer']} is missing.")
+        email = self._vault.unseal(data_key, _PURPOSE, row["buyer"], row["email_sealed"]).decode()
+        buyer = Buyer(BuyerId(row["buyer"]), email, row["locale"], row["buyer_made_at"])
+        return BuyerSession(
+            BuyerSessionId(row["id"]),
+            buyer,
+            row["begun_at"],
+            row["seen_at"],
+            row["ends_at"],
+            row["confirmed_at"],
+            row["agent"],
+            token,
+        )
+
+    async def _keep_up(
+        self, live: dict[bytes, Row], copied: Sequence[Row], renewing: set[bytes], now: datetime
+    ) -> dict[UUID, str]:
+        """Write what reading sessions changes: first uses, new tokens, times, ends."""
+        unused = [key for key, row in live.items() if row["used_at"] is None]
+        old = [
+            row["id"]
+            for key, row in live.items()
+            if key in renewing and decide.is_due(_facts(row), now, self._settings)
+        ]
+        seen = [row["id"] for row in live.values() if now - row["seen_at"] >= _SEEN_STEP]
+        if not (unused or old or seen or copied):
+            return {}
+        fresh: dict[UUID, str] = {}
+        async with self._db.transaction() as tx:
+            if copied:
+                gone = await store.end_sessions(tx, [row["id"] for row in copied])
+                _log.warning("buyers.token_copied", sessions=[str(id) for id in gone])
+            if unused:
+                await store.use_tokens(tx, unused, now)
+            if seen:
+                await store.touch(tx, seen, now)
+            if old:
+                before = now - timedelta(minutes=self._settings.session_rotate_minutes)
+                for session in await store.claim_rotations(tx, old, before, now):
+                    fresh[session], token_hash = self._new_token()
+                    await store.add_token(tx, session, token_hash, now)
+        return fresh
+
+    async def list_sessions(self, buyers: Sequence[BuyerId]) -> list[list[BuyerSession]]:
+        """List buyers' sessions, last seen first."""
+        now = self.clock.now()
+        idle_since = now - timedelta(days=self._settings.session_idle_days_max)
+        async with self._db.reading() as tx:
+            found = [await store.list_sessions(tx, id, now, idle_since) for id in buyers]
+        keys = await self._data_keys.load(row["data_key"] for rows in found for row in rows)
+        return [[self._session(row, keys) for row in rows] for rows in found]
+
+    async def end_sessions(self, sessions: Sequence[BuyerSessionId]) -> list[bool]:
+        """End sessions: their tokens open nothing from now on."""
+        async with self._db.transaction() as tx:
+            gone = await store.end_sessions(tx, sessions)
+        return [id in gone for id in sessions]
+
+    async def end_all_sessions(self, buyers: Sequence[BuyerId]) -> list[int]:
+        """Sign buyers out everywhere."""
+        async with self._db.transaction() as tx:
+            return [await store.end_all(tx, id) for id in buyers]
+
+    async def choose_languages(self, choices: Sequence[tuple[BuyerId, str]]) -> list[bool]:
+        """Remember buyers' languages."""
+        async with self._db.transaction() as tx:
+            return [await store.choose_language(tx, *choice) for choice in choices]
+
+    async def forget_buyers(self, buyers: Sequence[BuyerId]) -> list[bool]:
+        """Delete accounts with all that is theirs."""
+        async with self._db.transaction() as tx:
+            gone = await store.delete_buyers(tx, buyers)
+        return [id in gone for id in buyers]
+
+    async def forget(self) -> bool:
+        """Delete some codes and sessions that are over; true: there are more."""
+        now = self.clock.now()
+        codes_before = now - timedelta(seconds=self._settings.code_s)
+        async with self._db.transaction() as tx:
+            count = await store.forget(tx, now, codes_before, _FORGOTTEN_MAX)
+        return count == _FORGOTTEN_MAX
+
+
+def _facts(row: Row) -> TokenFacts:
+    return TokenFacts(row["seen_at"], row["ends_at"], row["rotated_at"], row["replaced_at"])
