@@ -247,7 +247,7 @@ class MethodBody(Record, frozen=True):
     title: Annotated[str, Meta(examples=["支付宝"])]
     channel: Annotated[str, Meta(examples=["alipay-main"])]
     currencies: list[str]
-    shows: Annotated[str, Meta(description="`redirect` or `qr`.", examples=["redirect"])]
+    shows: Annotated[str, Meta(description="`redirect`, `embed` or `qr`.", examples=["redirect"])]
 
 
 class MethodListBody(Record, frozen=True):

@@ -168,7 +168,7 @@ class OrderDesk:
         channel = found.channel_name if found else ""
         id = to_serial(attempt)
         door = Action("redirect", f"{self._public_url}/pay/{to_serial(order)}/{id}")
-        if found is None or found.shows == "redirect":
+        if found is None or found.shows in {"redirect", "embed"}:
             return PaymentBody(id, method, channel, door)
         wanted = PresentRequest(AttemptId(attempt), Device(asked.device or Device.DESKTOP))
         [given] = await self._calls.payments.present_attempts([wanted])

@@ -16,6 +16,14 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+# What a merchant's page holds in a frame: it runs scripts of its own, and speaks to its own house.
+_FRAMED = {
+    **_HEADERS,
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self'; connect-src 'self'; form-action 'self' http: https:; base-uri 'none';"
+    " frame-ancestors *",
+}
+
 _templates = jinja2.Environment(
     loader=jinja2.PackageLoader("vendrail.sandbox"),
     autoescape=True,
@@ -26,14 +34,18 @@ _templates = jinja2.Environment(
 
 
 @cache
-def _read_asset(name: str) -> bytes:
+def read_asset(name: str) -> bytes:
+    """Read a file of the wallet's looks or wits."""
     return (resources.files("vendrail.sandbox") / "assets" / name).read_bytes()
 
 
-def render(template: str, status: int, **values: object) -> Response[str]:
-    """Show a page of the wallet."""
+def render(
+    template: str, status: int, *, is_framed: bool = False, **values: object
+) -> Response[str]:
+    """Show a page of the wallet, or one that stands in a merchant's."""
     html = _templates.get_template(template).render(**values)
-    return Response(html, status_code=status, media_type=MediaType.HTML, headers=_HEADERS)
+    headers = _FRAMED if is_framed else _HEADERS
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=headers)
 
 
 def redirect(url: str) -> Response[str]:
@@ -50,13 +62,13 @@ async def show_home() -> Response[str]:
 @get("/assets/wallet.css", cache_control=CacheControlHeader(max_age=3_600))
 async def show_style() -> Response[bytes]:
     """Give the style sheet of the wallet."""
-    return Response(_read_asset("wallet.css"), media_type=MediaType.CSS)
+    return Response(read_asset("wallet.css"), media_type=MediaType.CSS)
 
 
 @get("/assets/mark.svg", cache_control=CacheControlHeader(max_age=3_600))
 async def show_mark() -> Response[bytes]:
     """Give the wallet's icon, so that no browser asks for one in vain."""
-    return Response(_read_asset("mark.svg"), media_type="image/svg+xml")
+    return Response(read_asset("mark.svg"), media_type="image/svg+xml")
 
 
 PAGES = [show_home, show_style, show_mark]

@@ -18,6 +18,8 @@ from vendrail.sandbox.stripe_records import Replay, Seller, StripeStore
 VERSION = "2026-10-28.endive"
 _VERSION = re.compile(r"20[12][0-9]-[01][0-9]-[0-3][0-9](\.[a-z]+)?")
 _KEY_LENGTH_MAX = 255
+_PUBLIC = re.compile(r"/v1/payment_intents/[A-Za-z0-9_]{1,80}(/confirm)?")
+_PRIVATE = ("customer", "latest_charge", "metadata", "transfer_group")  # Nothing for browsers.
 _REPLAY_TTL = timedelta(hours=24)
 
 # Refusals that can be ordered: status, type and words.
@@ -79,7 +81,7 @@ def identify(store: StripeStore, ask: Ask) -> Seller:
     if seller is None:
         masked = f"{key[:8]}{'*' * max(len(key) - 12, 4)}{key[-4:]}"
         raise Refused("", f"Invalid API Key provided: {masked}", status=401, is_early=True)
-    if key == seller.publishable_key:
+    if key == seller.publishable_key and not _PUBLIC.fullmatch(ask.path):
         words = (
             "This API call cannot be made with a publishable API key. Please use a secret API key."
         )
@@ -98,6 +100,30 @@ def identify(store: StripeStore, ask: Ask) -> Seller:
             raise Refused("account_invalid", words, status=403, is_early=True)
         return connected
     return seller
+
+
+def is_public(store: StripeStore, ask: Ask) -> bool:
+    """Tell whether a browser asks, by the key that anybody may know."""
+    key = ask.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    seller = store.seller_by_key(key)
+    return seller is not None and key == seller.publishable_key
+
+
+def check_secret(act: Act, form: Form) -> None:
+    """Let a browser at the one payment whose secret it was given."""
+    intent = act.find(form["id"], "payment_intent", "payment_intent", "intent")
+    if form.get("client_secret") != intent.shown["client_secret"]:
+        words = (
+            "The client_secret provided does not match the client_secret associated with the"
+            " PaymentIntent."
+        )
+        code = "payment_intent_invalid_parameter"
+        raise Refused(code, words, param="client_secret", is_early=True)
+
+
+def for_browsers(shown: Form) -> Form:
+    """Leave out what is nobody's business but the merchant's."""
+    return {name: value for name, value in shown.items() if name not in _PRIVATE}
 
 
 # Once for each key.

@@ -17,6 +17,7 @@ from vendrail.sandbox.records import Notice
 from vendrail.sandbox.stripe_acts import Act, Form
 from vendrail.sandbox.stripe_api import Answer, Ask
 from vendrail.sandbox.stripe_control import CONTROL
+from vendrail.sandbox.stripe_element import ELEMENT
 from vendrail.sandbox.stripe_forms import Refused
 from vendrail.sandbox.stripe_operations import Operation
 from vendrail.sandbox.stripe_pages import PAGES
@@ -66,7 +67,7 @@ class StripeEmulation:
     @property
     def routes(self) -> Sequence[Any]:
         """Give its doors, its pages and its control routes."""
-        return [*PAGES, *CONTROL]
+        return [*PAGES, *ELEMENT, *CONTROL]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -106,6 +107,8 @@ class StripeEmulation:
         [endpoint] = [x for x in self.store.endpoints.values() if x.account == seller.id]
         settings = {
             "secret_key": seller.secret_key,
+            "publishable_key": seller.publishable_key,
+            "script_url": f"{self.base_url}/stripe/js/v3/",
             "webhook_secret": endpoint.secret,
             "methods": _METHODS,
             "api_url": f"{self.base_url}/stripe",
@@ -199,6 +202,9 @@ class StripeEmulation:
         if key and (known := stripe_api.find_replay(self.store, ask, seller, act)) is not None:
             return Answer(known.status, known.body.encode(), {"Idempotent-Replayed": "true"})
         form = stripe_api.read_fields(operation, id, ask)
+        if stripe_api.is_public(self.store, ask):
+            stripe_api.check_secret(act, form)
+            form["is_public"] = True
         faults = self._take_faults(operation, act, form)
         if key:
             self._under_way.add((seller.id, key))
@@ -235,6 +241,8 @@ class StripeEmulation:
             if business is not None and not business.params.is_after:
                 raise stripe_api.refuse(business.params.sub_code)
             shown = operation.run(act, form)
+            if form.get("is_public"):
+                shown = stripe_api.for_browsers(shown)
             answer = Answer(200, msgspec.json.encode(stripe_api.expand(act, shown, form)))
         except Refused as refused:
             if refused.is_early:

@@ -8,7 +8,7 @@ import copy
 import msgspec
 
 from vendrail.sandbox.stripe_acts import TYPES, Act, Form, check_money
-from vendrail.sandbox.stripe_cards import Card, words_of
+from vendrail.sandbox.stripe_cards import Card, read_card, words_of
 from vendrail.sandbox.stripe_forms import (
     Choice,
     Flag,
@@ -34,6 +34,7 @@ UNREAD = frozenset(
         "invalid_cvc",
     }
 )
+WALLETS = ("apple_pay", "google_pay")
 _UNEXPECTED = "payment_intent_unexpected_state"
 
 OPTIONS: dict[str, Kind] = {
@@ -69,12 +70,20 @@ INTENT: dict[str, Kind] = {
     "transfer_group": Text(),
     "expand": Many(Text()),
 }
-CONFIRM: dict[str, Kind] = {
+UPDATE: dict[str, Kind] = {
     name: INTENT[name]
-    for name in (
-        "payment_method", "payment_method_data", "payment_method_options", "off_session",
-        "return_url", "expand",
-    )
+    for name in ("customer", "setup_future_usage", "description", "metadata", "expand")
+}
+CONFIRM: dict[str, Kind] = {
+    "client_secret": Text(),
+    "use_stripe_sdk": Flag(),
+    **{
+        name: INTENT[name]
+        for name in (
+            "payment_method", "payment_method_data", "payment_method_options", "off_session",
+            "return_url", "expand",
+        )
+    },
 }  # fmt: skip
 
 
@@ -145,6 +154,23 @@ def create_intent(act: Act, form: Form) -> Thing:
     return confirm_intent(act, intent, form) if form.get("confirm") else intent
 
 
+def update_intent(act: Act, intent: Thing, form: Form) -> Thing:
+    """Change what is known of a payment that has not come."""
+    if intent.shown["status"] not in OPEN:
+        words = (
+            "You cannot update this PaymentIntent because it has a status of"
+            f" {intent.shown['status']}."
+        )
+        raise Refused(_UNEXPECTED, words, more={"payment_intent": intent.shown})
+    if form.get("customer") is not None:
+        act.find(form["customer"], "customer", "customer", "customer")
+    changes = {name: form[name] for name in UPDATE if name in form and name != "expand"}
+    metadata = intent.shown["metadata"] | changes.pop("metadata", {})
+    intent.shown |= changes | {"metadata": metadata}
+    act.store.save(intent)
+    return intent
+
+
 def confirm_intent(act: Act, intent: Thing, form: Form) -> Thing:
     """Pay by what is given: a saved method, or one that shows the buyer a code."""
     shown = intent.shown
@@ -154,6 +180,9 @@ def confirm_intent(act: Act, intent: Thing, form: Form) -> Thing:
         )
         raise Refused(_UNEXPECTED, words, more={"payment_intent": shown})
     data = form.get("payment_method_data")
+    intent.hidden["frames"] = "yes" if form.get("use_stripe_sdk") else ""
+    if data is not None and data["type"] == "card" and form.get("is_public"):
+        return _confirm_card(act, intent, data.get("card", {}), form.get("return_url", ""))
     if data is not None:
         return _confirm_new(act, intent, data, form.get("return_url", ""))
     id = form.get("payment_method") or shown["payment_method"]
@@ -172,6 +201,29 @@ def confirm_intent(act: Act, intent: Thing, form: Form) -> Thing:
     if form.get("return_url"):
         intent.hidden["back"] = form["return_url"]
     return charge(act, intent, method, card, is_saved=True, is_off=bool(form.get("off_session")))
+
+
+def _confirm_card(act: Act, intent: Thing, typed: Form, back: str) -> Thing:
+    """Pay by the card that a form of Stripe's own holds, or by a wallet that has one."""
+    if "card" not in intent.shown["payment_method_types"]:
+        words = 'The payment method type "card" is invalid.'
+        raise Refused("payment_method_unexpected_state", words, param="payment_method_data[type]")
+    if back:
+        intent.hidden["back"] = back
+    wallet = typed.get("token", "").removeprefix("tok_")
+    if wallet:
+        if wallet not in WALLETS:
+            words = f"No such token: '{typed['token']}'"
+            raise Refused("resource_missing", words, param="payment_method_data[card][token]")
+        method = add_method(act, "card", Card(), {}, last4="4242", wallet=wallet)
+        return charge(act, intent, method, Card())
+    number = "".join(typed.get("number", "").split())
+    expiry = f"{typed.get('exp_month', '')}/{typed.get('exp_year', '')}"
+    card = read_card(number, expiry, typed.get("cvc", ""), act.now)
+    is_read = card.code not in UNREAD
+    last4, until = (number[-4:], expiry) if is_read else ("0000", "12/30")
+    method = add_method(act, "card", card, {}, last4=last4, expiry=until)
+    return charge(act, intent, method, card)
 
 
 def _confirm_new(act: Act, intent: Thing, data: Form, back: str) -> Thing:
@@ -291,6 +343,8 @@ def charge(
         back = intent.hidden["back"]
         url = f"{act.base_url}/3ds/{intent.hidden['token']}"
         action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": back}}
+        if intent.hidden.get("frames"):
+            action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"stripe_js": url}}
         intent.shown |= {"status": "requires_action", "next_action": action}
         act.store.save(intent)
         act.tell("payment_intent.requires_action", intent)

@@ -221,7 +221,12 @@ OPERATIONS = (
                _lister("payment_intent", "/v1/payment_intents", "customer"),
                {"customer": Text(), **_LIST}),
     _operation("query", "GET", "payment_intents/{id}",
-               lambda act, form: _intent(act, form["id"]).shown, _EXPAND),
+               lambda act, form: _intent(act, form["id"]).shown,
+               {"client_secret": Text(), **_EXPAND}),
+    _operation("intents.update", "POST", "payment_intents/{id}",
+               lambda act, form: stripe_intents.update_intent(
+                   act, _intent(act, form["id"]), form).shown,
+               stripe_intents.UPDATE),
     _operation("intents.confirm", "POST", "payment_intents/{id}/confirm",
                lambda act, form: stripe_intents.confirm_intent(
                    act, _intent(act, form["id"]), form).shown,

@@ -16,7 +16,7 @@ from vendrail.sandbox.stripe_forms import Refused
 from vendrail.sandbox.stripe_records import StripeStore, Thing
 
 _FORM_BYTES_MAX = 4_000
-_WALLETS = ("apple_pay", "google_pay")
+_ASKED = ("redirect_to_url", "use_stripe_sdk")  # How a bank's question is come by.
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -177,7 +177,7 @@ def pay(act: Act, session: Thing, typed: Mapping[str, str]) -> Thing:
     intent = stripe.begin(act, session)
     intent.hidden["back"] = _back(session)
     way = typed.get("way", "card")
-    if way in {"card", *_WALLETS} and "card" in session.shown["payment_method_types"]:
+    if way in {"card", *stripe_intents.WALLETS} and "card" in session.shown["payment_method_types"]:
         number = "".join(typed.get("number", "").split())
         expiry = typed.get("expiry", "")
         card = Card()
@@ -210,12 +210,13 @@ async def show_challenge(request: AnyRequest, token: FromPath[str]) -> Response[
     if intent is None:
         return _missing(request)
     action = intent.shown["next_action"] or {}
-    if action.get("type") != "redirect_to_url":
+    if action.get("type") not in _ASKED:
         return redirect(_way_back(_of(request), intent))
     shown = intent.shown
     return render(
         "stripe_challenge.html",
         200,
+        is_framed=bool(intent.hidden.get("frames")),
         words=_words(request),
         address=f"/stripe/3ds/{token}",
         amount=write_money(shown["amount"], shown["currency"]).upper(),
@@ -231,7 +232,7 @@ async def answer_challenge(request: AnyRequest, token: FromPath[str]) -> Respons
         return _missing(request)
     emulator = _of(request)
     action = intent.shown["next_action"] or {}
-    if action.get("type") != "redirect_to_url":
+    if action.get("type") not in _ASKED:
         return redirect(_way_back(emulator, intent))
     typed = parse_qs((await request.body())[:_FORM_BYTES_MAX].decode("utf-8", "replace"))
     act = emulator.act(intent.account)
@@ -249,6 +250,8 @@ async def answer_challenge(request: AnyRequest, token: FromPath[str]) -> Respons
 
 
 def _way_back(emulator: Emulator, intent: Thing) -> str:
+    if intent.hidden.get("frames"):
+        return "/stripe/element/done"
     session = emulator.store.any_thing(intent.parent)
     if session is not None and session.shown["status"] == "open":
         return f"/stripe/c/pay/{session.hidden['token']}"

@@ -28,10 +28,19 @@ _DIST = _HERE / "assets/dist"
 _COMPRESS_BYTES_MIN = 860  # Below this, a packet is a packet.
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action {forms}; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'{calls}; worker-src 'self'; manifest-src 'self'; form-action {forms}; "
+    "base-uri 'none'; frame-ancestors 'none'{frames}"
 )
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a page lets in that holds a provider's own form, by its origins."""
+
+    scripts: str
+    frames: str
+    calls: str
 
 
 @dataclass(frozen=True)
@@ -185,12 +194,13 @@ class Pages:
         cookies: Sequence[Cookie] = (),
         headers: Mapping[str, str] | None = None,
         forms_to: str = "",
+        embedded: Embedded | None = None,
         **context: Any,
     ) -> Response[bytes]:
         """Answer with a page. A private one is never stored, nor compressed beside its secrets."""
         body = self.text(template, visitor, **context).encode()
         sent = {
-            "content-security-policy": _POLICY.format(forms=f"'self' {forms_to}".strip()),
+            "content-security-policy": _policy(forms_to, embedded),
             "cache-control": "no-store" if is_private else "private, no-cache",
             "vary": "Accept-Encoding, Accept-Language, Cookie",
             "content-language": visitor.language.tag,
@@ -212,6 +222,18 @@ class Pages:
             headers=sent,
             cookies=kept,
         )
+
+
+def _policy(forms_to: str, embedded: Embedded | None) -> str:
+    forms = f"'self' {forms_to}".strip()
+    if embedded is None:
+        return _POLICY.format(forms=forms, scripts="", calls="", frames="")
+    return _POLICY.format(
+        forms=forms,
+        scripts=f" {embedded.scripts}",
+        calls=f" {embedded.calls}",
+        frames=f"; frame-src {embedded.frames}",
+    )
 
 
 def guards() -> dict[str, str]:

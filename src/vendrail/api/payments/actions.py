@@ -12,6 +12,7 @@ class ActionKind(StrEnum):
     REDIRECT = "redirect"  # Go to `url`.
     FORM = "form"  # Post `fields` to `url`.
     INVOKE = "invoke"  # Hand `fields` to the wallet in whose browser the page is: `text` names it.
+    EMBED = "embed"  # Fill in the provider's own form: its script is at `url`, `text` names it.
     QR = "qr"  # Scan `text`.
     ADDRESS = "address"  # Send `fields`' amount of its asset to the address in `text`.
     NONE = "none"  # Nothing: paid already, closed, or the provider is away (see `problem`).

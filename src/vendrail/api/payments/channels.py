@@ -127,7 +127,7 @@ class Method(Record, frozen=True):
     channel_name: str
     title: str
     currencies: list[str]
-    shows: str  # What the buyer meets: `redirect`, `qr`.
+    shows: str  # What the buyer meets: `redirect`, `embed`, `qr`, `address`.
     amount_minor_min: int = 0
     amount_minor_max: int = 0  # 0 = no bound.
     devices: list[Device] = []  # Where it works; empty: everywhere.

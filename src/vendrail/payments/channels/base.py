@@ -59,7 +59,7 @@ class MethodOffer(Record, frozen=True):
     """A way to pay that an account offers."""
 
     method: str
-    shows: str  # `redirect`, `qr`, `address`.
+    shows: str  # `redirect`, `embed`, `qr`, `address`.
     currencies: tuple[str, ...] = ()  # In which it can be paid; none named: all of the account's.
     devices: tuple[Device, ...] = ()  # Where it works; none named: everywhere.
     title: str = ""  # What buyers see, where the account's title does not say it.

@@ -39,6 +39,7 @@ from vendrail.payments.channels.base import (
     away,
 )
 from vendrail.payments.channels.line import FILE_BYTES_MAX, ProviderAway
+from vendrail.payments.channels.stripe_element import embed
 from vendrail.payments.channels.stripe_funds import (
     PAYEE_KIND,
     find_run,
@@ -49,7 +50,9 @@ from vendrail.payments.channels.stripe_funds import (
 )
 from vendrail.payments.channels.stripe_line import client_of, fields_of, is_replay, problem_of
 from vendrail.payments.channels.stripe_messages import (
+    BLAMES,
     DEVICES,
+    ELEMENT,
     METHODS,
     SCAN,
     TYPES,
@@ -70,10 +73,12 @@ from vendrail.payments.channels.stripe_messages import (
     session,
     text_of,
 )
-from vendrail.payments.channels.stripe_saving import BLAMES, StripeSaving
+from vendrail.payments.channels.stripe_saving import StripeSaving
 
 API_URL = "https://api.stripe.com"
 FILES_URL = "https://files.stripe.com"
+SCRIPT_URL = "https://js.stripe.com/v3/"
+_FORMS = ("checkout", ELEMENT)
 
 # A clear no: everything else says nothing of what was done.
 _NO = (stripe.InvalidRequestError, stripe.CardError)
@@ -83,6 +88,15 @@ _TELLINGS_MAX = 8
 def _is_secret_key(value: str) -> str:
     is_good = re.fullmatch(r"(sk|rk)_(test|live)_\w{10,250}", value)
     return "" if is_good else "is a secret or restricted key: sk_live_… or rk_live_…"
+
+
+def _is_publishable_key(value: str) -> str:
+    is_good = re.fullmatch(r"pk_(test|live)_\w{10,250}", value)
+    return "" if is_good else "is the account's publishable key: pk_live_…"
+
+
+def _is_form(value: str) -> str:
+    return "" if value in _FORMS else f"is one of {', '.join(_FORMS)}."
 
 
 def _is_webhook_secrets(value: str) -> str:
@@ -141,6 +155,18 @@ class StripeChannel(StripeSaving):
                              (f"在 Stripe 已开通的方式：{'、'.join(METHODS)}。"
                              "以 _qr 结尾的在本站显示二维码。"))},
                 default="card", check=_is_methods),
+        Setting("card_form", "Where a card is typed",
+                "`checkout`: on Stripe's own page. `element`: in Stripe's form on the pay page,"
+                " which needs the publishable key.",
+                {"zh-Hans": ("在哪里填写银行卡",
+                             ("checkout：在 Stripe 自己的页面。element：在付款页中的 Stripe 表单，"
+                             "需要可公开密钥。"))},
+                default=_FORMS[0], check=_is_form),
+        Setting("publishable_key", "Publishable key",
+                "What Stripe's form on the pay page says whose it is: pk_live_….",
+                {"zh-Hans": ("可公开密钥（Publishable key）",
+                             "付款页中的 Stripe 表单用它表明账户：pk_live_…。")},
+                check=_is_publishable_key),
         Setting("email", "Whom Stripe writes to",
                 "PromptPay by code needs an e-mail address: refunds are arranged by it.",
                 {"zh-Hans": ("联系邮箱", "扫码 PromptPay 需要邮箱：Stripe 通过它安排退款。")},
@@ -152,6 +178,10 @@ class StripeChannel(StripeSaving):
         Setting("api_url", "Address of the API", "Where requests go; change it for a sandbox only.",
                 {"zh-Hans": ("API 地址", "请求发往的地址；只有使用沙箱时才改。")},
                 default=API_URL, check=_is_url),
+        Setting("script_url", "Address of Stripe's script",
+                "Where the form on the pay page comes from; change it for a sandbox only.",
+                {"zh-Hans": ("Stripe 脚本地址", "付款页中的表单从哪里加载；只有使用沙箱时才改。")},
+                default=SCRIPT_URL, check=_is_url),
     )  # fmt: skip
 
     def read_settings(self, values: Mapping[str, str]) -> StripeSettings:
@@ -161,6 +191,14 @@ class StripeChannel(StripeSaving):
             raise SettingProblem("email", "is needed for promptpay_qr.", is_missing=True)
         if values["api_url"].startswith("http://") and "_live_" in values["secret_key"]:
             raise SettingProblem("api_url", "begins with https://, for the key travels with it.")
+        has_form = values["card_form"] == ELEMENT
+        if has_form and not values["publishable_key"]:
+            raise SettingProblem("publishable_key", "is needed for element.", is_missing=True)
+        is_live = "_live_" in values["secret_key"]
+        if has_form and ("_live_" in values["publishable_key"]) is not is_live:
+            raise SettingProblem("publishable_key", "is of the other mode than the secret key.")
+        if has_form and is_live and values["script_url"] != SCRIPT_URL:
+            raise SettingProblem("script_url", f"is {SCRIPT_URL} where cards are real.")
         return StripeSettings(
             values["secret_key"],
             tuple(_split(values["webhook_secret"])),
@@ -168,14 +206,16 @@ class StripeChannel(StripeSaving):
             values["api_url"].rstrip("/"),
             values["connected_account"],
             values["email"],
+            values["publishable_key"] if has_form else "",
+            values["script_url"],
         )
 
     def offers(self, settings: StripeSettings) -> list[MethodOffer]:
-        """Offer Stripe's page for each way, or a code of it."""
+        """Offer Stripe's page for each way, its form for cards, or a code of it."""
         return [
             MethodOffer(
                 method,
-                "qr" if method.endswith(SCAN) else "redirect",
+                _shows(method, settings),
                 TYPES[method.removesuffix(SCAN)][1],
                 DEVICES.get(method, ()),
             )
@@ -191,6 +231,10 @@ class StripeChannel(StripeSaving):
     async def _present(self, ask: Ask, account: Account[StripeSettings]) -> Presentation:
         if not can_take(ask):
             return away()
+        if ask.method == "card":
+            shown = await embed(ask, account)
+            if shown is not None:
+                return shown
         is_code = ask.method.endswith(SCAN)
         asked = intent(ask, account.settings) if is_code else session(ask)
         try:
@@ -412,6 +456,12 @@ class StripeChannel(StripeSaving):
         except (ProviderAway, stripe.StripeError) as error:
             return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=_words(error))
         return find_transfer(fields_of(found)["data"], ask)
+
+
+def _shows(method: str, settings: StripeSettings) -> str:
+    if method.endswith(SCAN):
+        return "qr"
+    return "embed" if method == "card" and settings.publishable_key else "redirect"
 
 
 def _words(error: Exception) -> str:

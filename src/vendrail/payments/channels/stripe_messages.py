@@ -17,6 +17,7 @@ from vendrail.api.payments import ActionKind, Callback, Device, PaymentAction
 from vendrail.kernel.money import EXPONENTS
 from vendrail.payments.channels.base import (
     Ask,
+    Blame,
     CallbackFacts,
     CallbackKind,
     CallbackRefusal,
@@ -31,6 +32,7 @@ from vendrail.payments.channels.base import (
 
 SCAN = "_qr"  # Ends the name of a way to pay that shows a code here.
 NUMBER = "out_trade_no"  # What our number is called among Stripe's metadata.
+FORM, ELEMENT = "form", "element"  # And what says that a card is typed in Stripe's form here.
 REFUND_NUMBER = "refund_number"
 
 # A session lives half an hour at least: it is made to end so long after the attempt does, and an
@@ -81,6 +83,19 @@ _REFUND_STATES = {
 
 Fields = Mapping[str, Any]
 
+# Whose fault a decline is: no other channel would have done better with these.
+BLAMES: Mapping[str, Blame] = dict.fromkeys(
+    (
+        "authentication_not_handled", "authentication_required", "call_issuer", "card_declined",
+        "card_velocity_exceeded", "do_not_honor", "expired_card", "fraudulent", "generic_decline",
+        "incorrect_cvc", "incorrect_number", "insufficient_funds", "invalid_cvc",
+        "invalid_expiry_month", "invalid_expiry_year", "invalid_number", "lost_card",
+        "payment_intent_authentication_failure", "pickup_card", "restricted_card", "stolen_card",
+        "transaction_not_allowed", "withdrawal_count_limit_exceeded",
+    ),
+    Blame.BUYER,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class StripeSettings:
@@ -92,6 +107,8 @@ class StripeSettings:
     api_url: str
     connected_account: str  # Empty: the key's own.
     email: str  # Whom Stripe writes to where a way to pay insists on somebody.
+    publishable_key: str = ""  # What the form here shows Stripe; empty: cards on Stripe's page.
+    script_url: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -386,6 +403,8 @@ def _facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFac
     if kind in {"payment_intent.payment_failed", "checkout.session.async_payment_failed"}:
         error = told.get("last_payment_error") or {}
         problem = text_of(error, "decline_code") or text_of(error, "code")
+        if _is_said(told) and problem in BLAMES:
+            return CallbackFacts(id, CallbackKind.OTHER, number, paid_at=at, problem=problem)
         return CallbackFacts(id, CallbackKind.FAILED, number, paid_at=at, problem=problem)
     if kind in {"payment_intent.canceled", "checkout.session.expired"}:
         return CallbackFacts(id, CallbackKind.CLOSED, number, paid_at=at)
@@ -394,6 +413,13 @@ def _facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFac
     if told.get("object") == "dispute":
         return _dispute_facts(id, kind, told, at)
     return CallbackFacts(id, CallbackKind.OTHER, number, paid_at=at)
+
+
+def _is_said(told: Fields) -> bool:
+    """Tell whether a buyer reads of a declined card in the form, and goes on there."""
+    metadata = told.get("metadata")
+    is_form = isinstance(metadata, Mapping) and text_of(metadata, FORM) == ELEMENT
+    return is_form and text_of(told, "status") == "requires_payment_method"
 
 
 def _refund_facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:

@@ -8,7 +8,7 @@ from typing import Any
 import stripe
 
 from vendrail.api.payments import ActionKind, PaymentAction
-from vendrail.payments.channels.base import Account, Ask, Blame
+from vendrail.payments.channels.base import Account, Ask
 from vendrail.payments.channels.line import ProviderAway
 from vendrail.payments.channels.saving import SavedAnswer, SavedMethod, SavedOutcome
 from vendrail.payments.channels.stripe_line import client_of, fields_of, problem_of
@@ -21,18 +21,6 @@ from vendrail.payments.channels.stripe_messages import (
     title_of,
 )
 
-# Whose fault a decline is: no other channel would have done better with these.
-BLAMES: Mapping[str, Blame] = dict.fromkeys(
-    (
-        "authentication_not_handled", "authentication_required", "call_issuer", "card_declined",
-        "card_velocity_exceeded", "do_not_honor", "expired_card", "fraudulent", "generic_decline",
-        "incorrect_cvc", "incorrect_number", "insufficient_funds", "invalid_cvc",
-        "invalid_expiry_month", "invalid_expiry_year", "invalid_number", "lost_card",
-        "payment_intent_authentication_failure", "pickup_card", "restricted_card", "stolen_card",
-        "transaction_not_allowed", "withdrawal_count_limit_exceeded",
-    ),
-    Blame.BUYER,
-)  # fmt: skip
 _AUTHENTICATION = "authentication_required"
 
 

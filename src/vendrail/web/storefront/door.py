@@ -1,5 +1,6 @@
 """The pay door: where an attempt is signed by its provider's rules, at the moment it is opened."""
 
+import re
 from urllib.parse import urlsplit
 
 from litestar import get
@@ -11,11 +12,12 @@ from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import to_serial
 from vendrail.web.languages import message
-from vendrail.web.pages import onward
+from vendrail.web.pages import Embedded, onward
 from vendrail.web.storefront.front import Asked, Front, Page, device_kind
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import Visitor
 
+_ORIGIN = re.compile(r"https?://(\*\.)?[a-z0-9.-]+(:[0-9]{1,5})?")
 _RETURNED_LENGTH_MAX = 1_024  # Of what a provider adds to the door's address.
 _SAYS = {
     "captured": (
@@ -33,6 +35,27 @@ _SAYS = {
     "provider_away": (
         message("The payment provider does not answer"),
         message("Nothing was charged. Try again in a moment, or choose another way to pay."),
+    ),
+}
+# What is said of a card, by the provider's code for it; what is not known here reads as the first.
+_CARD_SAYS = {
+    "": message("The card was declined. Nothing was charged; try another card."),
+    "insufficient_funds": message(
+        "The card does not have enough money. Nothing was charged; try another card."
+    ),
+    "expired_card": message("The card has expired. Nothing was charged; try another card."),
+    "incorrect_cvc": message("The security code is wrong. Nothing was charged; look at it again."),
+    "incorrect_number": message("The card number is wrong. Nothing was charged; look at it again."),
+    "invalid_expiry": message("The expiry date is wrong. Nothing was charged; look at it again."),
+    "authentication": message(
+        "Your bank did not confirm that it is you. Nothing was charged; try again, or another card."
+    ),
+    "processing_error": message(
+        "The card could not be processed just now. Nothing was charged; try again in a moment."
+    ),
+    "incomplete": message("Something is missing. Look at the marked fields."),
+    "away": message(
+        "The payment provider does not answer. Wait a moment, then try again: you pay once at most."
     ),
 }
 
@@ -96,6 +119,14 @@ class Door:
         if action.kind is ActionKind.FORM and _is_web(action.url):
             parts = urlsplit(action.url)
             forms_to = f"{parts.scheme}://{parts.netloc}"
+        embedded = _embedded(action) if action.kind is ActionKind.EMBED else None
+        if embedded is not None:
+            # Wallets of the browser open from the provider's frames, and its bank in a window.
+            sources = " ".join(f'"{each}"' for each in embedded.frames.split())
+            headers["permissions-policy"] = (
+                f"camera=(), microphone=(), geolocation=(), payment=(self {sources}), usb=()"
+            )
+            headers["cross-origin-opener-policy"] = "same-origin-allow-popups"
         return front.page(
             request,
             visitor,
@@ -104,6 +135,10 @@ class Door:
             headers=headers,
             is_private=True,
             forms_to=forms_to,
+            embedded=embedded,
+            said={code: front.pages.translate(visitor, words) for code, words in _CARD_SAYS.items()}
+            if embedded
+            else {},
             here=f"/orders/{serial}",
             attempt=attempt,
             action=action,
@@ -112,7 +147,18 @@ class Door:
             advice=front.pages.translate(visitor, advice),
             is_away=is_away,
             back=f"/orders/{serial}",
+            way_back=f"{front.public_url}/orders/{serial}",
         )
+
+
+def _embedded(action: PaymentAction) -> Embedded | None:
+    """Say what a page with a provider's own form lets in; None where that could end a header."""
+    script = urlsplit(action.url)
+    scripts = f"{script.scheme}://{script.netloc}"
+    frames, calls = action.fields.get("frames", ""), action.fields.get("calls", "")
+    origins = [scripts, *frames.split(), *calls.split()]
+    is_good = _is_web(action.url) and all(_ORIGIN.fullmatch(each) for each in origins)
+    return Embedded(scripts, frames or scripts, calls or scripts) if is_good else None
 
 
 def _is_web(url: str) -> bool:

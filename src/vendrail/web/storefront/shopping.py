@@ -24,6 +24,7 @@ from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
+from vendrail.web.storefront.tracking import DOORS
 from vendrail.web.visitor import Visitor, read_form
 
 _SAYS = {
@@ -294,7 +295,7 @@ class Shopping:
         if placed.attempt is not None:
             query["pay"] = to_serial(placed.attempt)
             offered = await front.calls.methods(currency)
-            if any(each.method == method and each.shows == "redirect" for each in offered):
+            if any(each.method == method and each.shows in DOORS for each in offered):
                 query["go"] = "1"
         cookies = [
             front.visitors.order_cookie(serial, placed.secret),

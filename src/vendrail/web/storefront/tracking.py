@@ -53,6 +53,7 @@ _QUICK = (OrderState.PLACED, OrderState.PAID)
 _BACK_WAIT_S = 2.0
 _PART = "parts/live.html"
 _DEPOSIT_PART = "parts/deposit_alone.html"
+DOORS = ("redirect", "embed")  # Ways to pay whose door is opened at once.
 _DRAWN = ("qr", "address")  # Ways to pay that show here what is to be scanned or paid to.
 _SHOWN = (ActionKind.QR, ActionKind.ADDRESS)
 _OURS = {"pay", "go", "key"}
@@ -249,7 +250,7 @@ class Tracking:
         if result.attempt is None:  # Paid or ended meanwhile: the order's page says so.
             return onward(f"/orders/{view.serial}")
         offered = await front.calls.methods(view.due_currency)
-        is_door = any(each.method == method and each.shows == "redirect" for each in offered)
+        is_door = any(each.method == method and each.shows in DOORS for each in offered)
         tail = "&go=1" if is_door else ""
         return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}")
 
