@@ -31,6 +31,7 @@ def _files_of(kind: str) -> re.Pattern[str]:
     own = rf"{kind}2?(_\w+)?"  # Epay's two versions call each other by name.
     return re.compile(
         rf"payments/channels/{own}\.(py|toml)|sandbox/{own}\.py|sandbox/templates/{own}\.html"
+        rf"|sandbox/assets/{own}\.(js|css)|web/assets/{own}\.js"
     )
 
 

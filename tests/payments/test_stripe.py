@@ -49,11 +49,10 @@ from vendrail.payments.channels.base import (
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.channels.saving import SavingChannel
 from vendrail.payments.channels.stripe import StripeChannel
+from vendrail.payments.channels.stripe_events import check_signature, read_event
 from vendrail.payments.channels.stripe_line import client_of
 from vendrail.payments.channels.stripe_messages import (
-    check_signature,
     intent,
-    read_event,
     read_found,
     read_intent,
     read_visit,
@@ -331,6 +330,19 @@ def test_promptpay_names_whom_stripe_writes_to():
         ({"email": "nobody"}, "email"),
         ({"api_url": "ftp://x"}, "api_url"),
         ({"secret_key": "sk_live_0123456789", "api_url": "http://x.example"}, "api_url"),
+        ({"card_form": "iframe"}, "card_form"),
+        ({"card_form": "element"}, "publishable_key"),
+        ({"card_form": "element", "publishable_key": "sk_test_0123456789"}, "publishable_key"),
+        ({"card_form": "element", "publishable_key": "pk_live_0123456789"}, "publishable_key"),
+        (
+            {
+                "card_form": "element",
+                "secret_key": "sk_live_0123456789",
+                "publishable_key": "pk_live_0123456789",
+                "script_url": "https://elsewhere.example/v3/",
+            },
+            "script_url",
+        ),
     ],
 )
 def test_settings_that_cannot_be_right_are_refused(changes, name):

@@ -26,7 +26,7 @@ from vendrail.payments.channels.base import (
 )
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.channels.stripe import StripeChannel
-from vendrail.payments.channels.stripe_messages import check_signature, read_event
+from vendrail.payments.channels.stripe_events import check_signature, read_event
 from vendrail.payments.settings import PaymentsSettings
 
 ROOT = Path(__file__).parents[2]

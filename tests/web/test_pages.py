@@ -13,11 +13,25 @@ import pytest
 
 from vendrail.api.orders import OrderState
 from vendrail.api.payments import ActionKind, PaymentAction
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import from_serial
 from vendrail.web.languages import LANGUAGES, choose, translations
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = "/products/"
+
+CARD_FORM = PaymentAction(
+    ActionKind.EMBED,
+    url="https://cards.example.com/v3/",
+    text="stripe",
+    fields={
+        "key": "pk_1",
+        "secret": "pi_1_secret_'\"><b>",
+        "account": "",
+        "frames": "https://cards.example.com https://*.cards.example.com",
+        "calls": "https://api.cards.example.com",
+    },
+)
 
 
 async def place(browser, method: str = "alipay") -> str:
@@ -66,6 +80,8 @@ async def every_page(browser, market) -> dict[str, str]:
     await look("door.form", f"/pay/{address.split('/')[2]}/{attempt}")
     market.action = PaymentAction(ActionKind.INVOKE, text="wechat", fields={"sign": '"><b>'})
     await look("door.invoke", f"/pay/{address.split('/')[2]}/{attempt}?code=1&state=2")
+    market.action = CARD_FORM
+    await look("door.embed", f"/pay/{address.split('/')[2]}/{attempt}")
     market.action = None
     for state in OrderState:
         for waiting in ("", "review", "restock", "provider"):
@@ -126,6 +142,30 @@ async def test_every_page_carries_its_policy(browser, market):
         assert "frame-ancestors 'none'" in policy
         assert "same-origin" == answer.headers["referrer-policy"]
         assert "nosniff" == answer.headers["x-content-type-options"]
+
+
+async def test_only_the_door_with_a_card_form_lets_its_provider_in(browser, market):
+    """Script, frames and calls of that provider and no other, on that page and no other."""
+    address = await place(browser)
+    page = await browser.get(address)
+    door = re.search(r'href="(/pay/[^"]+)"', page.text)[1]
+    market.action = CARD_FORM
+    answer = await browser.get(door)
+    told = dict(
+        each.strip().split(" ", 1) for each in answer.headers["content-security-policy"].split(";")
+    )
+    market.action = replace(CARD_FORM, fields={**CARD_FORM.fields, "frames": "*; script-src *"})
+    broken = (await browser.get(door)).headers["content-security-policy"]
+
+    assert "'self' https://cards.example.com" == told["script-src"]
+    assert "https://cards.example.com https://*.cards.example.com" == told["frame-src"]
+    assert "'self' https://api.cards.example.com" == told["connect-src"]
+    assert "payment=(self" in answer.headers["permissions-policy"]
+    assert "no-store" == answer.headers["cache-control"]
+    assert '?page=hosted"' in answer.text.split("<noscript>")[1]
+    for policy in (page.headers["content-security-policy"], broken):
+        assert "script-src 'self';" in policy
+        assert "frame-src" not in policy
 
 
 async def test_only_the_form_door_may_post_to_the_provider(browser, market):

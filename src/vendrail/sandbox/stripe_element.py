@@ -85,13 +85,13 @@ async def show_element(request: AnyRequest) -> Response[str]:
 @get("/stripe/element/element.js")
 async def show_element_script() -> Response[bytes]:
     """Give the script of the frame."""
-    return Response(read_asset("element.js"), media_type=_SCRIPT)
+    return Response(read_asset("stripe_element.js"), media_type=_SCRIPT)
 
 
 @get("/stripe/element/element.css")
 async def show_element_style() -> Response[bytes]:
     """Give the style sheet of the frame."""
-    return Response(read_asset("element.css"), media_type="text/css")
+    return Response(read_asset("stripe_element.css"), media_type="text/css")
 
 
 @get("/stripe/element/done")
