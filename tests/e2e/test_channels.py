@@ -66,6 +66,31 @@ async def test_coins_sell_a_key(visit):
     assert [] == browser.complaints
 
 
+async def test_the_way_that_was_paid_last_is_first_next_time(visit):
+    """Who paid by QQ wallet finds it on top, and chosen; a way that was only begun is not."""
+    browser = await visit("en-US")
+    buyer = await browser.enter()
+
+    async def first() -> str:
+        """Say which way is on top of a product's page, and chosen."""
+        await buyer.open_product()
+        top = buyer.page.locator("input[name=method]").first
+        assert await top.is_checked()
+        return await top.get_attribute("value") or ""
+
+    fresh = await first()
+    await buyer.place("by qq")
+    await buyer.confirm()
+    await buyer.read_key()
+    paid = await first()
+    await buyer.place("USDT")
+    begun = await first()
+
+    assert fresh != "qqpay"
+    assert "qqpay" == paid == begun
+    assert [] == browser.complaints
+
+
 async def test_five_ways_begun_and_two_of_them_paid_deliver_once_and_refund_once(visit):
     """A buyer who changes the mind four times and pays two abandoned ways has one key, one bill."""
     browser = await visit("zh-CN")

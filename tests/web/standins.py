@@ -129,6 +129,7 @@ class Market:
         self.contacts: dict[UUID, str] = {}
         self.secrets: dict[UUID, str] = {}
         self.keyed: dict[str, tuple] = {}
+        self.captured: set[UUID] = set()  # Attempts whose money has arrived.
         self.failed: set[UUID] = set()  # Attempts that their provider has said to have failed.
         self.attempts: dict[UUID, Attempt] = {}
         self.callbacks = []
@@ -142,6 +143,12 @@ class Market:
     def all_offers(self) -> dict[str, tuple[ProductView, Variant]]:
         """Give every variant by SKU."""
         return {v.sku: (view, v) for view in self.products for v in view.product.variants}
+
+    def state_of(self, attempt: Attempt) -> AttemptState:
+        """Say how an attempt stands, as its provider has told."""
+        if attempt.id in self.captured:
+            return AttemptState.CAPTURED
+        return AttemptState.FAILED if attempt.id in self.failed else AttemptState.OPEN
 
     def step(self, id: UUID, state: OrderState, *kinds: str, **changes) -> None:
         """Move an order on, with steps in its timeline."""
@@ -412,11 +419,14 @@ class StandInPayments:
     async def offer_methods(self, questions):
         """List the methods that are offered."""
         return [
-            fitting(
-                await self.list_methods(each.currency),
-                each.amount_minor_min,
-                each.amount_minor_max,
-                each.device,
+            sorted(
+                fitting(
+                    await self.list_methods(each.currency),
+                    each.amount_minor_min,
+                    each.amount_minor_max,
+                    each.device,
+                ),
+                key=lambda method, each=each: method.method != each.habit,
             )
             for each in questions
         ]
@@ -427,7 +437,7 @@ class StandInPayments:
             [
                 AttemptView(
                     attempt,
-                    AttemptState.FAILED if attempt.id in self.market.failed else AttemptState.OPEN,
+                    self.market.state_of(attempt),
                     f"{to_serial(id)}{attempt.number:02}",
                     self.market.clock.now(),
                 )

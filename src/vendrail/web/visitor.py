@@ -100,6 +100,18 @@ class Visitors:
             samesite="lax",
         )
 
+    def dropped(self, name: str) -> Cookie:
+        """Make a cookie that takes one back."""
+        return Cookie(
+            key=name,
+            value="",
+            path="/",
+            max_age=0,
+            httponly=True,
+            secure=self._is_secure,
+            samesite="lax",
+        )
+
     def order_cookie(self, serial: str, secret: str) -> Cookie:
         """Make the cookie that opens one order, sent to that order's pages only."""
         return self.cookie(ORDER, secret, f"/orders/{serial}")

@@ -18,6 +18,7 @@ from vendrail.web.pages import Pages
 from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
 from vendrail.web.signedin import SignedIn
+from vendrail.web.storefront.habits import Habits
 from vendrail.web.visitor import Visitor, Visitors
 
 Asked = Request[Any, Any, Any]
@@ -94,6 +95,7 @@ class Front:
         self.purse = purse
         self.signed_in = signed_in
         self.has_consoles = has_consoles
+        self.habits = Habits(visitors, clock, calls.attempts)
         self.public_url = settings.public_url.rstrip("/")
 
     def visitor(self, request: Asked) -> Visitor:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from urllib.parse import urlencode
 
 from litestar import get, post
+from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
@@ -154,6 +155,7 @@ class Shopping:
         shown = await front.purse.shown(variants, visitor.currency)
         least_minor, most_minor = span_of(variants, shown.currency)
         field, advice = problem or ("", "")
+        learned = await front.habits.learn(visitor)
         return front.page(
             request,
             visitor,
@@ -174,8 +176,10 @@ class Shopping:
                     shown.paid(most_minor),
                     device_kind(request),
                     visitor.country,
+                    front.habits.of(visitor),
                 )
             ),
+            cookies=learned,
             filled=filled,
             nonce=filled.get("nonce") or secrets.token_urlsafe(18),
             challenge=encode(challenge).decode() if challenge else "",
@@ -292,14 +296,17 @@ class Shopping:
         front = self._front
         serial = to_serial(id)
         query = {}
+        opened: list[Cookie] = []
         if placed.attempt is not None:
             query["pay"] = to_serial(placed.attempt)
+            opened = [front.habits.opened(visitor, serial, method)]
             offered = await front.calls.methods(currency)
             if any(each.method == method and each.shows in DOORS for each in offered):
                 query["go"] = "1"
         cookies = [
             front.visitors.order_cookie(serial, placed.secret),
             front.visitors.recent_cookie(visitor, serial),
+            *opened,
         ]
         tail = f"?{urlencode(query)}" if query else ""
         return onward(f"/orders/{serial}{tail}", cookies)

@@ -128,6 +128,7 @@ class Tracking:
         context = await self._context(request, visitor, view)
         attempt = context["attempt"]
         address = f"{self._front.public_url}/orders/{view.serial}"
+        learned = await self._front.habits.paid(visitor, view)
         is_going = "go" in request.query_params and attempt is not None and not problem
         return self._front.page(
             request,
@@ -135,6 +136,7 @@ class Tracking:
             "order.html",
             status=422 if problem else 200,
             is_private=True,
+            cookies=learned,
             here=f"/orders/{view.serial}",
             go=context["door"] if is_going and context["door"] else "",
             problem=problem,
@@ -252,7 +254,8 @@ class Tracking:
         offered = await front.calls.methods(view.due_currency)
         is_door = any(each.method == method and each.shows in DOORS for each in offered)
         tail = "&go=1" if is_door else ""
-        return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}")
+        opened = front.habits.opened(visitor, view.serial, method)
+        return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}", [opened])
 
     async def cancel(self, request: Asked, serial: FromPath[str]) -> Page:
         """Cancel an unpaid order."""
@@ -296,7 +299,13 @@ class Tracking:
             methods = await front.calls.methods(view.due_currency)
             due_minor, device = view.due_minor, device_kind(request)
             asked = OfferQuestion(
-                view.merchant, view.due_currency, due_minor, due_minor, device, visitor.country
+                view.merchant,
+                view.due_currency,
+                due_minor,
+                due_minor,
+                device,
+                visitor.country,
+                front.habits.of(visitor),
             )
             offered = await front.calls.offered(asked)
             known = await front.calls.attempts(view.id)
