@@ -106,7 +106,9 @@ def _share(
     if now_minor:
         parts.append(SharePart("available", now_minor))
     for account, amount_minor in found.held_back:
-        kept = buckets[account]
+        kept = buckets.get(account)
+        if kept is None:  # A top-up: all of it is its buyer's.
+            continue
         parts.append(
             SharePart(
                 kept.bucket.part,
@@ -119,6 +121,7 @@ def _share(
     split_at = next(
         entry.at for entry in posted if entry.transfer.code in (TransferCode.SALE, TransferCode.FEE)
     )
+    parts.sort(key=lambda part: part.part)  # As the alphabet has it: available, pending, reserve.
     return OrderShare(split_at, found.fee_minor, parts, found.is_reversed)
 
 
