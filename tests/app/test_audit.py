@@ -196,37 +196,6 @@ async def suspense_without_a_case(owner: Any, orders: dict[str, UUID]) -> str:
     return str(suspense["id"])
 
 
-@plants("kept_shares_are_released")
-async def share_in_a_closed_bucket(owner: Any, orders: dict[str, UUID]) -> str:
-    """A merchant's money lies where nobody will ever release it."""
-    fee = await _account(owner, "platform:fee")
-    merchant = await owner.fetchval(
-        'select merchant from orders."order" where id = $1', orders["sold"]
-    )
-    id = uuid4()
-    await owner.execute(
-        "insert into ledger.account values ($1, -999999, $2, 'CNY', 'none', now())",
-        id,
-        f"merchant:{merchant}:pending:20261124T10",
-    )
-    await _move(owner, fee["number"], -999_999, 100, "adjustment")
-    return str(id)
-
-
-@plants("shares_wait_by_the_terms")
-async def share_that_did_not_wait(owner: Any, orders: dict[str, UUID]) -> str:
-    """Terms of the order's moment say a day, and the share was available at once."""
-    await owner.execute(
-        "insert into settlement.hold_terms (merchant, pending_hours, reserve_basis_points,"
-        " reserve_days, valid_from, made_at)"
-        " select merchant, hours, 0, 0, placed_at + after, now()"
-        " from orders.\"order\", (values (24, interval '0'), (0, interval '1 microsecond'))"
-        " as v (hours, after) where id = $1",
-        orders["sold"],
-    )
-    return str(orders["sold"])
-
-
 @plants("allocations_have_a_saga")
 async def allocated_key_without_saga(owner: Any, orders: dict[str, UUID]) -> str:
     """A key was picked for an order that nobody carries on."""
@@ -398,6 +367,63 @@ async def stock_miscounted(owner: Any, orders: dict[str, UUID]) -> str:
             " from catalog.stock order by variant limit 1) returning variant"
         )
     )
+
+
+async def _payout(owner: Any, state: str) -> UUID:
+    """Write a payout that the books know nothing of."""
+    id = uuid4()
+    await owner.execute(
+        "insert into payouts.payout (id, merchant, payee, channel, channel_name, currency,"
+        " amount_minor, fee_minor, origin, state, asked_at, asked_by)"
+        " values ($1, $1, $1, $1, 'alipay', 'CNY', 500, 0, 'manual', $2, now(), '')",
+        id,
+        state,
+    )
+    return id
+
+
+async def _reserve(owner: Any, name: str) -> tuple[UUID, int, int]:
+    """Open an account of payouts as the ledger would; give its id, its number, and the fee's."""
+    fee = await _account(owner, "platform:fee")
+    id, number = uuid4(), 97
+    await owner.execute(
+        "insert into ledger.account values ($1, $2, $3, 'CNY', 'none', now())", id, number, name
+    )
+    await owner.execute(
+        "insert into ledger.balance (account, are_debits_limited, are_credits_limited)"
+        " values ($1, false, false)",
+        number,
+    )
+    return id, number, fee["number"]
+
+
+@plants("payouts_are_booked")
+async def payout_never_booked(owner: Any, orders: dict[str, UUID]) -> str:
+    """A payout says that it succeeded, and no money has moved."""
+    return str(await _payout(owner, "succeeded"))
+
+
+@plants("payouts_are_booked")
+async def payout_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """A fee was taken for a payout that nobody asked for."""
+    _, number, fee = await _reserve(owner, "capital:owner")
+    id = await _move(owner, number, fee, 30, "payout_fee")
+    return str(await owner.fetchval("select subject from ledger.transfer where id = $1", id))
+
+
+@plants("payouts_in_transit_fit")
+async def transit_kept_something(owner: Any, orders: dict[str, UUID]) -> str:
+    """Money lies in transit, and no payout is under way."""
+    id, number, fee = await _reserve(owner, "payout:in_transit:alipay")
+    await _move(owner, fee, number, 100, "adjustment")
+    return str(id)
+
+
+@plants("reserves_are_explained")
+async def reserve_filled_by_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """A reserve has grown, and nobody has written down why."""
+    _, number, fee = await _reserve(owner, "payout_reserve:alipay")
+    return str(await _move(owner, number, fee, 100, "reserve"))
 
 
 def test_untouched_books_are_clean(place) -> None:

@@ -20,7 +20,18 @@ from vendrail.kernel.config import PlatformSettings
 SPLIT = {
     "payments": ("payments",),
     "trade": (
-        *("orders", "epay", "risk", "settlement", "ledger", "fx", "notify", "identity", "buyers"),
+        *(
+            "orders",
+            "epay",
+            "risk",
+            "settlement",
+            "ledger",
+            "fx",
+            "payouts",
+            "notify",
+            "identity",
+            "buyers",
+        ),
     ),
     "faces": ("catalog", "gateway", "web"),
 }

@@ -45,8 +45,7 @@ class Account(Record, frozen=True):
         return account_id(self.name, self.currency)
 
 
-MerchantPart = Literal["available", "pending", "frozen", "reserve", "debt", "deposit"]
-BucketPart = Literal["pending", "reserve"]
+MerchantPart = Literal["available", "pending", "frozen", "reserve", "debt"]
 
 
 @lru_cache(maxsize=1 << 17)
@@ -73,14 +72,10 @@ class Chart(Record, frozen=True):
         return self._busy("held:{}", merchant)
 
     def merchant(self, merchant: UUID, part: MerchantPart) -> Account:
-        """What a merchant owns (available, pending, frozen, reserve, deposit) or owes (debt)."""
+        """What a merchant owns (available, pending, frozen, reserve) or owes (debt)."""
         if part == "debt":
             return self._free("merchant:{}:debt", merchant)
         return self._owned(f"merchant:{{}}:{part}", merchant)
-
-    def bucket(self, merchant: UUID, part: BucketPart, due_at: datetime) -> Account:
-        """What of a merchant's pending or reserve money falls due in one moment."""
-        return self._owned(f"merchant:{{}}:{part}:{due_at:%Y%m%dT%H}", merchant)
 
     def buyer_wallet(self, buyer: UUID) -> Account:
         """What a buyer has paid in and not spent."""
@@ -99,8 +94,9 @@ class Chart(Record, frozen=True):
         return self._free("promotion", "")
 
     def payout_reserve(self, channel: str) -> Account:
-        """Money put in beforehand, from which merchants are paid at once."""
-        return self._free("payout_reserve:{}", channel)
+        """Money put in beforehand, from which merchants are paid at once; never overdrawn."""
+        limit = AccountLimit.CREDITS_WITHIN_DEBITS
+        return _account("payout_reserve:{}", channel, self.currency, limit)
 
     def payout_in_transit(self, channel: str) -> Account:
         """Payouts asked of a channel and not confirmed; must return to zero."""
@@ -121,6 +117,10 @@ class Chart(Record, frozen=True):
     def suspense_unmatched(self) -> Account:
         """Money that arrived and fits nothing; every part of it is on the desk."""
         return self._free("suspense:unmatched", "")
+
+    def capital(self, owner: str) -> Account:
+        """What the platform's own people have put in."""
+        return self._free("capital:{}", owner)
 
     def _free(self, form: str, owner: UUID | str) -> Account:
         return _account(form, owner, self.currency, AccountLimit.NONE)
@@ -166,13 +166,15 @@ class TransferCode(StrEnum):
     UNMATCHED = "unmatched"  # provider receivable -> suspense
     MATCHED = "matched"  # suspense -> held
     EXCHANGE = "exchange"  # into the platform's position in one currency, and out of another's
-    RELEASE = "release"  # pending | reserve -> available, when it is due
     DEBT_RECOVERY = "debt_recovery"  # available -> debt
     FREEZE = "freeze"  # available -> frozen, while an order is disputed
     UNFREEZE = "unfreeze"  # frozen -> available, when it has ended or a refund takes it
     TOP_UP = "top_up"  # held -> a buyer's wallet
     WALLET_PAYMENT = "wallet_payment"  # a buyer's wallet -> held, reserved first
-    PAYOUT = "payout"
+    PAYOUT = "payout"  # available -> in transit -> reserve
+    PAYOUT_FEE = "payout_fee"
+    PAYOUT_RETURNED = "payout_returned"  # What came back, the same way and the fee too
+    RESERVE = "reserve"  # owner's capital | provider receivable -> payout reserve, or back
     ADJUSTMENT = "adjustment"
 
 

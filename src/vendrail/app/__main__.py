@@ -40,6 +40,7 @@ COMMANDS = (
     Row("orders", "orders", "Show orders, and give money back."),
     Row("sagas", "sagas", "What has not ended, and what is stuck."),
     Row("unmatched", "unmatched", "Money that fits nothing, and what becomes of it."),
+    Row("payouts", "payouts", "Money that goes to merchants, and the reserves it comes from."),
     Row("risk", "risk", "Orders under review, and who is on a list."),
     Row(
         "create-operator",

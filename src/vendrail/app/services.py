@@ -17,6 +17,7 @@ from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.wallets import Wallets
@@ -39,6 +40,8 @@ from vendrail.orders.jobs import jobs as orders_jobs
 from vendrail.orders.service import OrdersService
 from vendrail.payments.jobs import jobs as payments_jobs
 from vendrail.payments.service import PaymentsService
+from vendrail.payouts.jobs import jobs as payouts_jobs
+from vendrail.payouts.service import PayoutsService
 from vendrail.risk.jobs import jobs as risk_jobs
 from vendrail.risk.service import RiskService
 from vendrail.settlement.jobs import jobs as settlement_jobs
@@ -69,6 +72,7 @@ SERVICES = (
     ServiceEntry("wallets", Wallets, WalletsService, connections_max=1),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
+    ServiceEntry("payouts", Payouts, PayoutsService, payouts_jobs, connections_max=2),
     ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),
 )
 

@@ -29,6 +29,7 @@ FORMS: Mapping[str, Form] = {
     "sign_in_code": Form(frozenset({"code", "minutes"}), 600, is_replaced=True),
     "invitation": Form(frozenset({"link", "place", "by", "hours"}), 3_600 * 24 * 30),
     "reset": Form(frozenset({"link", "minutes"}), 3_600 * 24),
+    "payee_added": Form(frozenset({"account", "link", "by", "usable"}), 3_600 * 24 * 7),
 }
 
 

@@ -7,9 +7,17 @@ from typing import TypeVar
 
 from vendrail.api.payments import Capture, CaptureFit, ChannelAccount
 from vendrail.kernel.telemetry import Metrics, span
-from vendrail.payments.channels.base import CloseOutcome, Presentation, QueryAnswer, RefundAnswer
+from vendrail.payments.channels.base import (
+    CloseOutcome,
+    PayoutAnswer,
+    Presentation,
+    QueryAnswer,
+    RefundAnswer,
+)
 
-Answer = TypeVar("Answer", QueryAnswer, RefundAnswer, CloseOutcome, list[Presentation])
+Answer = TypeVar(
+    "Answer", QueryAnswer, RefundAnswer, PayoutAnswer, CloseOutcome, list[Presentation]
+)
 
 
 class Counts:
@@ -68,7 +76,9 @@ class Counts:
         return answer
 
 
-def _outcome(answer: QueryAnswer | RefundAnswer | CloseOutcome | list[Presentation]) -> str:
+def _outcome(
+    answer: QueryAnswer | RefundAnswer | PayoutAnswer | CloseOutcome | list[Presentation],
+) -> str:
     if isinstance(answer, CloseOutcome):
         return answer.value
     if isinstance(answer, list):  # Ways to pay: of what went wrong, one thing.

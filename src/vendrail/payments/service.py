@@ -28,6 +28,9 @@ from vendrail.api.payments import (
     Method,
     OfferQuestion,
     PaymentAction,
+    PayoutOrder,
+    PayoutReport,
+    PayoutWay,
     PresentRequest,
     Refund,
     RefundStatus,
@@ -65,6 +68,7 @@ from vendrail.payments.deposits import Deposits
 from vendrail.payments.desk import Desk
 from vendrail.payments.health import Health
 from vendrail.payments.learning import Learning
+from vendrail.payments.paying import Paying
 from vendrail.payments.presenting import Presenting
 from vendrail.payments.probing import Probing
 from vendrail.payments.refunding import Refunding
@@ -119,6 +123,7 @@ class PaymentsService:
         )
         self._presenting = Presenting(store, self._accounts, clock, steering, showing)
         self._refunding = Refunding(store, self._accounts, clock, wakeups, counts, self._deposits)
+        self._paying = Paying(self._accounts, clock, counts)
         self._claiming = Claiming(store, self._accounts, self._capturing, clock, counts)
         self._desk = Desk(store, self._accounts, clock, wakeups, counts)
 
@@ -259,6 +264,20 @@ class PaymentsService:
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
         """Commit the intent, ask the provider, record; asking again gives how it stands."""
         return await self._refunding.request(refunds)
+
+    # Money that goes out.
+
+    async def list_payout_ways(self) -> list[PayoutWay]:
+        """List the active channel accounts whose provider pays out."""
+        return await self._paying.ways()
+
+    async def send_payouts(self, orders: Sequence[PayoutOrder]) -> list[PayoutReport]:
+        """Tell providers of payouts; the same number never moves money twice."""
+        return await self._paying.send(orders)
+
+    async def ask_payouts(self, orders: Sequence[PayoutOrder]) -> list[PayoutReport]:
+        """Ask providers what became of payouts."""
+        return await self._paying.ask(orders)
 
     # The desk.
 

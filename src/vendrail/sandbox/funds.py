@@ -58,6 +58,9 @@ def _movements(store: Store, app: App, settings: Settings) -> list[Movement]:
         if made.app_id == app.app_id:
             names = (made.order_id, made.out_biz_no, "转账")
             found.append(Movement(made.at, *names, -made.amount_minor, "转账", made.payee))
+            if made.returned_at is not None:
+                back = Movement(made.returned_at, *names, made.amount_minor, "转账退回", made.payee)
+                found.append(back)
     return sorted(found, key=lambda movement: movement.at)
 
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery
 
 from vendrail.kernel.codec import decode
 from vendrail.kernel.errors import Malformed
-from vendrail.sandbox import alipay
+from vendrail.sandbox import alipay, transfers
 from vendrail.sandbox.alipay import Event
 from vendrail.sandbox.emulations import answer_json, require_token
 from vendrail.sandbox.faults import Fault, FaultKind
@@ -53,6 +53,15 @@ class SignOrder(msgspec.Struct, forbid_unknown_fields=True):
     app_id: str
     trades: list[PaidTrade]
     notify_url: str = ""
+
+
+class TransferEnd(msgspec.Struct, forbid_unknown_fields=True):
+    """How a transfer stands: SUCCESS, DEALING, FAIL, or REFUND when it bounced."""
+
+    app_id: str
+    out_biz_no: str
+    status: str
+    problem: str = ""
 
 
 def _sandbox(request: AnyRequest) -> Sandbox:
@@ -246,6 +255,20 @@ async def list_transfers(
     return answer_json({"transfers": [] if made is None else [made]})
 
 
+@post("/sandbox/alipay/transfers", guards=[require_token], status_code=200)
+async def end_transfer(request: AnyRequest) -> Response[bytes]:
+    """Let a transfer be under way, done, failed or bounced: what did not arrive comes back."""
+    wanted = decode(await request.body(), TransferEnd)
+    sandbox = _sandbox(request)
+    made = sandbox.store.transfer(sandbox.app(wanted.app_id), wanted.out_biz_no)
+    now = sandbox.clock.now()
+    if made is None or not transfers.end_transfer(
+        sandbox.store, made, wanted.status, wanted.problem, now
+    ):
+        raise Malformed(f"There is no transfer {wanted.out_biz_no!r}, or it cannot end so.")
+    return answer_json(made)
+
+
 @get("/sandbox/alipay/notifications", guards=[require_token])
 async def list_notifications(
     request: AnyRequest, out_trade_no: FromQuery[str] = "", limit: FromQuery[int] = 100
@@ -275,5 +298,6 @@ ROUTES = [
     renew_certificate,
     show_trade,
     list_transfers,
+    end_transfer,
     list_notifications,
 ]

@@ -79,6 +79,8 @@ class Transfer(msgspec.Struct, tag="transfer"):
     payee: str
     status: str
     at: datetime
+    returned_at: datetime | None = None  # When the money came back: refused, or bounced.
+    problem: str = ""
 
 
 class Notice(msgspec.Struct, tag="notice"):

@@ -50,7 +50,8 @@ class Store:
                 self._expiries.append((trade.expires_at, trade.app_id, trade.out_trade_no))
         heapq.heapify(self._expiries)
         for transfer in self._transfers.values():
-            self.balances[transfer.app_id] -= transfer.amount_minor
+            if transfer.returned_at is None:
+                self.balances[transfer.app_id] -= transfer.amount_minor
 
     def _index(self, record: Kept) -> None:
         match record:

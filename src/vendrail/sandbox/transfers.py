@@ -1,6 +1,7 @@
 """Alipay's rules for paying out of a merchant's balance: certificate mode only."""
 
 import re
+from datetime import datetime
 
 from vendrail.sandbox.alipay import Outcome
 from vendrail.sandbox.calls import Call
@@ -66,6 +67,21 @@ def transfer(store: Store, call: Call) -> Outcome:
     return Outcome(_transfer_node(made))
 
 
+_ENDS = {"SUCCESS", "DEALING", "FAIL", "REFUND"}
+
+
+def end_transfer(store: Store, made: Transfer, status: str, problem: str, now: datetime) -> bool:
+    """Let a transfer be under way, done, failed or bounced; what did not arrive comes back."""
+    if status not in _ENDS or made.returned_at is not None:
+        return False
+    made.status, made.problem = status, problem
+    if status in {"FAIL", "REFUND"}:
+        made.returned_at = now
+        store.balances[made.app_id] += made.amount_minor
+    store.save(made)
+    return True
+
+
 def _transfer_node(made: Transfer) -> Node:
     return succeed(
         order_id=made.order_id,
@@ -91,5 +107,6 @@ def transfer_query(store: Store, call: Call) -> Outcome:
             pay_fund_order_id=made.fund_order_id,
             status=made.status,
             trans_amount=yuan(made.amount_minor),
+            **({"error_code": made.problem} if made.problem else {}),
         )
     )

@@ -36,6 +36,7 @@ from vendrail.api.payments.deposits import (
     SignedTransaction,
     TransactionPlan,
 )
+from vendrail.api.payments.payouts import PayoutFate, PayoutOrder, PayoutReport, PayoutWay
 from vendrail.api.payments.routing import (
     ChannelStanding,
     ChannelTerms,
@@ -378,6 +379,21 @@ class Payments(Routing, Protocol):
         """
         ...
 
+    async def list_payout_ways(self) -> list[PayoutWay]:
+        """List the active channel accounts whose provider pays out."""
+        ...
+
+    async def send_payouts(self, orders: Sequence[PayoutOrder]) -> list[PayoutReport]:
+        """Tell providers of payouts; the same number never moves money twice.
+
+        Nothing is kept: whoever calls has committed the intent, and asks again under the number.
+        """
+        ...
+
+    async def ask_payouts(self, orders: Sequence[PayoutOrder]) -> list[PayoutReport]:
+        """Ask providers what became of payouts."""
+        ...
+
     async def list_unmatched(self, queries: Sequence[UnmatchedQuery]) -> list[list[Capture]]:
         """List money that fits nothing and waits for a person, oldest first; a short page ends."""
         ...
@@ -396,16 +412,16 @@ class Payments(Routing, Protocol):
 
 
 __all__ = [
-    "ActionKind", "Arrival", "Attempt", "AttemptId", "AttemptState", "AttemptStatus",
-    "AttemptView", "Callback", "CallbackAnswer", "Capture", "CaptureFit", "CaptureId",
-    "CaptureReport", "CaptureSource", "CaptureStatus", "ChannelAccount", "ChannelCheck",
-    "ChannelHealth", "ChannelId", "ChannelKind", "ChannelProbe", "ChannelStanding",
-    "ChannelStatus", "ChannelTerms", "CloseStatus", "DepositView", "Device", "Holding",
-    "HoldingsPage", "HoldingsQuery", "Method", "OfferQuestion", "PaymentAction",
-    "PaymentCaptured", "PaymentEvent", "Payments", "PlanKind", "PlanRequest", "PlanStatus",
-    "PlannedTransaction", "PresentRequest", "ProbeStatus", "PublishStatus", "Published",
-    "Refund", "RefundId", "RefundSettled", "RefundStatus", "Route", "RouteFate", "RouteOption",
-    "RouteReason", "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus",
-    "SegmentView", "SettingView", "SignedTransaction", "TermsStatus", "TransactionPlan",
-    "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
+    "ActionKind", "Arrival", "Attempt", "AttemptId", "AttemptState", "AttemptStatus", "AttemptView",
+    "Callback", "CallbackAnswer", "Capture", "CaptureFit", "CaptureId", "CaptureReport",
+    "CaptureSource", "CaptureStatus", "ChannelAccount", "ChannelCheck", "ChannelHealth",
+    "ChannelId", "ChannelKind", "ChannelProbe", "ChannelStanding", "ChannelStatus", "ChannelTerms",
+    "CloseStatus", "DepositView", "Device", "Holding", "HoldingsPage", "HoldingsQuery", "Method",
+    "OfferQuestion", "PaymentAction", "PaymentCaptured", "PaymentEvent", "Payments", "PayoutFate",
+    "PayoutOrder", "PayoutReport", "PayoutWay", "PlanKind", "PlanRequest", "PlanStatus",
+    "PlannedTransaction", "PresentRequest", "ProbeStatus", "PublishStatus", "Published", "Refund",
+    "RefundId", "RefundSettled", "RefundStatus", "Route", "RouteFate", "RouteOption", "RouteReason",
+    "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus", "SegmentView", "SettingView",
+    "SignedTransaction", "TermsStatus", "TransactionPlan", "UnmatchedRefunded", "UnmatchedStatus",
+    "UnmatchedVerdict", "fitting",
 ]  # fmt: skip

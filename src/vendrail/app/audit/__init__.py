@@ -8,14 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 from vendrail.api.payments import PaymentCaptured, PaymentEvent, UnmatchedRefunded
-from vendrail.app.audit import books, goods, money, shares
+from vendrail.app.audit import books, goods, money, outgoing
 from vendrail.app.audit.check import Check, Outcome, Report
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import connect_once
 
 __all__ = ["CHECKS", "Check", "Outcome", "Report", "audit"]
 
-CHECKS: tuple[Check, ...] = (*books.CHECKS, *money.CHECKS, *shares.CHECKS, *goods.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *books.CHECKS,
+    *money.CHECKS,
+    *outgoing.CHECKS,
+    *goods.CHECKS,
+)
 
 _PENDING_EVENTS_MAX = 20_000
 _FINDINGS_MAX = 1_000

@@ -167,6 +167,12 @@ METRICS = (
         _SLOW_S,
     ),
     Metric(
+        "vendrail_payouts_total",
+        "counter",
+        ("channel", "state"),
+        "Payouts to merchants that came to a state.",
+    ),
+    Metric(
         "vendrail_limit_refusals_total",
         "counter",
         ("limit",),

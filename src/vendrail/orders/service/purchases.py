@@ -75,7 +75,6 @@ class Purchase:
             order["placed_at"],
             self.booking(),
             paid,
-            paid_at=capture.paid_at,
         )
 
     def give_back(self) -> GiveBack:

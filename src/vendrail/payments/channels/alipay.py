@@ -339,6 +339,10 @@ class AlipayChannel:
             return StatementAnswer(StatementOutcome.UNKNOWN, problem=str(error))
         return funds.read_bill(file.body, file.status_code, kind, day)
 
+    def can_pay_out(self, settings: AlipaySettings) -> bool:
+        """In certificate mode only."""
+        return bool(settings.app_cert_sn)
+
     async def pay_out(
         self, ask: PayoutAsk, account: Account[AlipaySettings], now: datetime
     ) -> PayoutAnswer:

@@ -392,17 +392,18 @@ class PayoutChannel(Protocol[Settings]):
 
     payee_kinds: Sequence[str]
 
+    def can_pay_out(self, settings: Settings) -> bool:
+        """Tell whether an account with these settings may ask for payouts at all."""
+
     async def pay_out(
         self, ask: PayoutAsk, account: Account[Settings], now: datetime
     ) -> PayoutAnswer:
         """Pay somebody; the same payout number never moves money twice."""
-        ...
 
     async def query_payout(
         self, ask: PayoutAsk, account: Account[Settings], now: datetime
     ) -> PayoutAnswer:
         """Ask what became of a payout."""
-        ...
 
 
 @runtime_checkable

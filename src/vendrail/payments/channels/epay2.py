@@ -222,6 +222,10 @@ class Epay2Channel:
             return RefundAnswer(RefundOutcome.UNKNOWN, str(error))
         return read_refund_query(reply, ask)
 
+    def can_pay_out(self, settings: Epay2Settings) -> bool:
+        """Every provider of this version pays out."""
+        return bool(settings.pid)
+
     async def pay_out(
         self, ask: PayoutAsk, account: Account[Epay2Settings], now: datetime
     ) -> PayoutAnswer:

@@ -313,6 +313,10 @@ class StripeChannel(StripeSaving):
         reply = await account.line.send("GET", url, headers=headers, bytes_max=FILE_BYTES_MAX)
         return read_report(reply.body, reply.status_code, kind, day)
 
+    def can_pay_out(self, settings: StripeSettings) -> bool:
+        """Transfers to connected accounts need no more than the key."""
+        return bool(settings.secret_key)
+
     async def pay_out(
         self, ask: PayoutAsk, account: Account[StripeSettings], now: datetime
     ) -> PayoutAnswer:

@@ -306,6 +306,10 @@ class WechatChannel:
             _log.info("wechat.bill_hashed", channel=str(account.id), basis=basis)
         return answer
 
+    def can_pay_out(self, settings: WechatSettings) -> bool:
+        """Once a scene of transfers was signed up for."""
+        return bool(settings.transfer_scene)
+
     async def pay_out(
         self, ask: PayoutAsk, account: Account[WechatSettings], now: datetime
     ) -> PayoutAnswer:

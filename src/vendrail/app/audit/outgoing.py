@@ -1,0 +1,94 @@
+"""Checks of money that goes out: each payout stands in the books as it says, once."""
+
+from vendrail.app.audit.books import STANDING
+from vendrail.app.audit.check import Check
+
+# What each payout has moved for good: out of its channel's reserve, and as its fee.
+_MOVED = """
+    (select t.subject,
+            sum(case when c.name like 'payout_reserve:%' then t.amount_minor
+                     when d.name like 'payout_reserve:%' then -t.amount_minor else 0 end)
+                as paid_minor,
+            sum(case when c.name = 'platform:fee' then t.amount_minor
+                     when d.name = 'platform:fee' then -t.amount_minor else 0 end) as fee_minor
+       from ledger.transfer t
+       join ledger.account d on d.number = t.debit
+       join ledger.account c on c.number = t.credit
+      where t.code in ('payout', 'payout_fee', 'payout_returned') and t.refusal is null
+        and t.kind in ('single', 'post')
+      group by t.subject)
+"""
+
+CHECKS = (
+    Check(
+        "payouts_are_booked",
+        "Every payout has left its reserve once if it succeeded, and not at all if it did not.",
+        "select count(*) from ledger.account",
+        f"""
+        select coalesce(p.id, m.subject)::text
+          from payouts.payout p full join {_MOVED} m on m.subject = p.id
+         where p.id is null
+            -- Between a verdict and its end the books may be ahead of the state.
+            or p.verdict = '' and (coalesce(m.paid_minor, 0)::bigint,
+                                   coalesce(m.fee_minor, 0)::bigint)
+               is distinct from case when p.state = 'succeeded'
+                                     then (p.amount_minor, p.fee_minor)
+                                     else (0::bigint, 0::bigint) end
+            or p.verdict <> '' and (coalesce(m.paid_minor, 0) not in (0, p.amount_minor)
+                                    or coalesce(m.fee_minor, 0) not in (0, p.fee_minor))
+        """,  # noqa: S608 - a constant
+    ),
+    Check(
+        "payouts_in_transit_fit",
+        "What is held in transit and in reserves is for payouts that are under way, and no more.",
+        "select count(*) from ledger.account",
+        f"""
+        with under_way as (
+            select channel_name, currency, sum(amount_minor) as most_minor,
+                   coalesce(sum(amount_minor) filter (where state <> 'requested'
+                            and verdict = ''), 0) as held_minor,
+                   coalesce(sum(amount_minor) filter (where state in ('reserved', 'sent')
+                            and verdict = ''), 0) as reserved_minor
+              from payouts.payout
+             where state in ('requested', 'review', 'ready', 'reserved', 'sent')
+             group by channel_name, currency),
+        stands as (
+            select a.id, a.name, a.currency, s.* from ledger.account a
+              join {STANDING} s on s.account = a.number
+             where a.name like 'payout:in_transit:%' or a.name like 'payout_reserve:%')
+        select s.id::text from stands s left join under_way w
+            on w.currency = s.currency and w.channel_name = split_part(s.name, ':', 3)
+         where s.name like 'payout:in_transit:%'
+           and (s.credits_posted <> s.debits_posted
+                or s.credits_pending not between coalesce(w.held_minor, 0)
+                                             and coalesce(w.most_minor, 0)
+                or s.debits_pending not between coalesce(w.reserved_minor, 0)
+                                            and coalesce(w.most_minor, 0))
+        union all
+        select s.id::text from stands s left join under_way w
+            on w.currency = s.currency and w.channel_name = split_part(s.name, ':', 2)
+         where s.name like 'payout_reserve:%'
+           and (s.credits_pending not between coalesce(w.reserved_minor, 0)
+                                          and coalesce(w.most_minor, 0)
+                or s.credits_posted + s.credits_pending > s.debits_posted)
+        """,  # noqa: S608 - a constant
+    ),
+    Check(
+        "reserves_are_explained",
+        "Every change of a reserve that no payout made was written down by who made it, and why.",
+        "select count(*) from ledger.account",
+        """
+        select t.id::text
+          from ledger.transfer t
+          join ledger.account d on d.number = t.debit
+          join ledger.account c on c.number = t.credit
+          left join payouts.reserve_change u on u.id = t.subject
+         where t.refusal is null and t.code not in ('payout', 'payout_returned')
+           and (d.name like 'payout_reserve:%' or c.name like 'payout_reserve:%')
+           and (t.code <> 'reserve' or u.id is null or u.reason = ''
+                or u.amount_minor <> case when d.name like 'payout_reserve:%'
+                                          then t.amount_minor else -t.amount_minor end
+                or 'payout_reserve:' || u.channel_name not in (d.name, c.name))
+        """,
+    ),
+)

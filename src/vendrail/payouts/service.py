@@ -1,0 +1,234 @@
+"""Payouts, whole: what the api promises, each promise kept in the room that knows how."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from vendrail.api.identity import Identity
+from vendrail.api.ledger import Ledger
+from vendrail.api.notify import Notify
+from vendrail.api.payments import Payments
+from vendrail.api.payouts import (
+    NewPayee,
+    NewPayout,
+    Payee,
+    PayeeId,
+    PayeeProof,
+    PayeeState,
+    PayeeStatus,
+    PayeeTest,
+    PayoutId,
+    PayoutOrigin,
+    PayoutQuery,
+    PayoutState,
+    PayoutStatus,
+    PayoutStep,
+    PayoutTerms,
+    PayoutVerdict,
+    PayoutVerdictStatus,
+    PayoutView,
+    Reserve,
+    ReserveChange,
+    ReserveStatus,
+    TermsPutStatus,
+    VerifyStatus,
+)
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
+from vendrail.kernel.vault import Vault
+from vendrail.payouts import decide
+from vendrail.payouts.advancing import Advancing
+from vendrail.payouts.books import Posting
+from vendrail.payouts.payees import Payees
+from vendrail.payouts.requesting import Requesting
+from vendrail.payouts.reserves import Reserves
+from vendrail.payouts.settings import PayoutsSettings
+from vendrail.payouts.store import payouts as payouts_store
+from vendrail.payouts.store import terms as terms_store
+from vendrail.payouts.terms import Terms
+
+TOPIC = "payouts"
+_LISTED_MAX = 200
+
+
+class PayoutsService:
+    """Fulfils `api.payouts.Payouts`."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        metrics: Metrics,
+        settings: PayoutsSettings,
+        ledger: Ledger,
+        payments: Payments,
+        identity: Identity,
+        notify: Notify,
+    ) -> None:
+        self._db = db
+        self.clock = clock
+        self.wakeups = wakeups
+        posting = Posting(ledger)
+        self._terms = Terms(db, settings)
+        self._payees = Payees(db, vault, clock, settings, payments, identity, notify)
+        self._advancing = Advancing(
+            db, clock, metrics, settings, posting, payments, self._payees, self._terms
+        )
+        self._requesting = Requesting(db, clock, ledger, self._payees, self._terms, self._advancing)
+        self._reserves = Reserves(db, clock, posting, payments)
+
+    async def add_payees(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
+        """Add accounts that merchants want to be paid to; a letter tells their people."""
+        return await self._payees.add(payees)
+
+    async def list_payees(self, merchants: Sequence[UUID]) -> list[list[Payee]]:
+        """List merchants' payees, the newest first, closed ones left out."""
+        return await self._payees.list_open(merchants)
+
+    async def close_payees(self, payees: Sequence[tuple[PayeeId, UUID]]) -> list[bool]:
+        """Close payees, each (payee, merchant): nothing more goes there."""
+        return await self._payees.close(payees)
+
+    async def test_payees(self, tests: Sequence[PayeeTest]) -> list[PayoutStatus]:
+        """Send small secret amounts of the platform's money to payees."""
+        statuses = await self._requesting.test(tests)
+        self.wakeups.wake(TOPIC)
+        return statuses
+
+    async def verify_payees(self, proofs: Sequence[PayeeProof]) -> list[VerifyStatus]:
+        """Compare what merchants say with what was sent."""
+        return await self._payees.verify(proofs)
+
+    async def request_payouts(self, payouts: Sequence[NewPayout]) -> list[PayoutStatus]:
+        """Hold the money and take the payouts; they go out by themselves."""
+        statuses = await self._requesting.request(payouts)
+        self.wakeups.wake(TOPIC)
+        return statuses
+
+    async def read_payouts(self, ids: Sequence[PayoutId]) -> list[PayoutView | None]:
+        """Read payouts as they stand."""
+        async with self._db.reading() as tx:
+            rows = await payouts_store.load_payouts(tx, ids)
+        return [_view(rows[each]) if each in rows else None for each in ids]
+
+    async def list_payouts(self, queries: Sequence[PayoutQuery]) -> list[list[PayoutView]]:
+        """List payouts, the newest first."""
+        pages = []
+        async with self._db.reading() as tx:
+            for query in queries:
+                most = max(0, min(query.payouts_max, _LISTED_MAX))
+                pages.append(
+                    [_view(row) for row in await payouts_store.list_payouts(tx, query, most)]
+                )
+        return pages
+
+    async def read_steps(self, ids: Sequence[PayoutId]) -> list[list[PayoutStep]]:
+        """Read what happened to payouts, oldest first."""
+        async with self._db.reading() as tx:
+            found = await payouts_store.read_steps(tx, ids)
+        return [found.get(each, []) for each in ids]
+
+    async def review_payouts(self, verdicts: Sequence[PayoutVerdict]) -> list[PayoutVerdictStatus]:
+        """Say yes or no to payouts that wait for a person; a no also to what is not sent yet."""
+        statuses = [await self._review(each) for each in verdicts]
+        self.wakeups.wake(TOPIC)
+        return statuses
+
+    async def _review(self, verdict: PayoutVerdict) -> PayoutVerdictStatus:
+        now = self.clock.now()
+        async with self._db.transaction() as tx:
+            kept = await payouts_store.lock_payout(tx, verdict.payout)
+            if kept is None:
+                return PayoutVerdictStatus.PAYOUT_NOT_FOUND
+            can_be = (PayoutState.REVIEW,) if verdict.is_approved else decide.DECLINABLE
+            if kept.verdict or kept.state not in can_be:
+                return PayoutVerdictStatus.NOT_WAITING
+            state = PayoutState.READY if verdict.is_approved else kept.state
+            decided = "" if verdict.is_approved else "declined"
+            await payouts_store.decide_payout(tx, kept, state, decided, now)
+            told = PayoutState.READY if verdict.is_approved else PayoutState.DECLINED
+            note = (kept.id, told, verdict.reason[:300], verdict.by[:200])
+            await payouts_store.insert_steps(tx, [note], now)
+        return PayoutVerdictStatus.DONE
+
+    async def ask_payouts(self, ids: Sequence[PayoutId]) -> list[bool]:
+        """Let the provider be asked at once about payouts that are out; false: there is no such."""
+        async with self._db.transaction() as tx:
+            found = await payouts_store.hasten(tx, ids, self.clock.now())
+        self.wakeups.wake(TOPIC)
+        return [each in found for each in ids]
+
+    async def read_terms(self, currencies: Sequence[str]) -> list[PayoutTerms]:
+        """Read the terms of currencies."""
+        return await self._terms.read(currencies)
+
+    async def put_terms(self, terms: Sequence[PayoutTerms]) -> list[TermsPutStatus]:
+        """Write the terms of currencies; payouts that were asked for keep theirs."""
+        return await self._terms.put(terms)
+
+    async def suspend_merchants(self, merchants: Sequence[tuple[UUID, str]]) -> list[bool]:
+        """Stop merchants' payouts, each (merchant, reason), or let them go on: an empty reason."""
+        now = self.clock.now()
+        async with self._db.transaction() as tx:
+            return [
+                await terms_store.put_suspension(tx, merchant, reason.strip(), now)
+                for merchant, reason in merchants
+            ]
+
+    async def read_suspensions(self, merchants: Sequence[UUID]) -> list[str]:
+        """Read why merchants' payouts are stopped; empty: they are not."""
+        async with self._db.reading() as tx:
+            found = await terms_store.load_suspensions(tx, merchants)
+        return [found.get(each, "") for each in merchants]
+
+    async def change_reserves(self, changes: Sequence[ReserveChange]) -> list[ReserveStatus]:
+        """Put money into reserves or take it out; payouts that waited for it go on."""
+        statuses = await self._reserves.change(changes)
+        self.wakeups.wake(TOPIC)
+        return statuses
+
+    async def list_reserves(self) -> list[Reserve]:
+        """List the reserves of all channels that pay out, by name and currency."""
+        return await self._reserves.list_all()
+
+    # Jobs.
+
+    async def advance_due(self) -> bool:
+        """Carry on what is due; true: there may be more at once."""
+        return await self._advancing.advance_due()
+
+    async def tell_due(self) -> bool:
+        """Tell merchants' people of new payees."""
+        return await self._payees.tell_due()
+
+
+def _view(row: Row) -> PayoutView:
+    is_secret = row["origin"] == PayoutOrigin.TEST and row["payee_state"] == PayeeState.UNVERIFIED
+    is_out = row["state"] in decide.OPEN
+    return PayoutView(
+        PayoutId(row["id"]),
+        row["merchant"],
+        PayeeId(row["payee"]),
+        row["channel"],
+        row["channel_name"],
+        row["payee_kind"],
+        row["shown"],
+        0 if is_secret else row["amount_minor"],
+        row["fee_minor"],
+        row["currency"],
+        PayoutOrigin(row["origin"]),
+        PayoutState(row["state"]),
+        row["asked_at"],
+        row["asked_by"],
+        row["sent_at"],
+        row["ended_at"],
+        row["due_at"],
+        row["tries"],
+        row["provider_number"],
+        row["problem"],
+        row["confirm_url"] if is_out else "",
+        row["confirm_package"] if is_out else "",
+    )
