@@ -196,6 +196,37 @@ async def suspense_without_a_case(owner: Any, orders: dict[str, UUID]) -> str:
     return str(suspense["id"])
 
 
+@plants("kept_shares_are_released")
+async def share_in_a_closed_bucket(owner: Any, orders: dict[str, UUID]) -> str:
+    """A merchant's money lies where nobody will ever release it."""
+    fee = await _account(owner, "platform:fee")
+    merchant = await owner.fetchval(
+        'select merchant from orders."order" where id = $1', orders["sold"]
+    )
+    id = uuid4()
+    await owner.execute(
+        "insert into ledger.account values ($1, -999999, $2, 'CNY', 'none', now())",
+        id,
+        f"merchant:{merchant}:pending:20261124T10",
+    )
+    await _move(owner, fee["number"], -999_999, 100, "adjustment")
+    return str(id)
+
+
+@plants("shares_wait_by_the_terms")
+async def share_that_did_not_wait(owner: Any, orders: dict[str, UUID]) -> str:
+    """Terms of the order's moment say a day, and the share was available at once."""
+    await owner.execute(
+        "insert into settlement.hold_terms (merchant, pending_hours, reserve_basis_points,"
+        " reserve_days, valid_from, made_at)"
+        " select merchant, hours, 0, 0, placed_at + after, now()"
+        " from orders.\"order\", (values (24, interval '0'), (0, interval '1 microsecond'))"
+        " as v (hours, after) where id = $1",
+        orders["sold"],
+    )
+    return str(orders["sold"])
+
+
 @plants("allocations_have_a_saga")
 async def allocated_key_without_saga(owner: Any, orders: dict[str, UUID]) -> str:
     """A key was picked for an order that nobody carries on."""

@@ -45,7 +45,8 @@ class Account(Record, frozen=True):
         return account_id(self.name, self.currency)
 
 
-MerchantPart = Literal["available", "pending", "frozen", "reserve", "debt"]
+MerchantPart = Literal["available", "pending", "frozen", "reserve", "debt", "deposit"]
+BucketPart = Literal["pending", "reserve"]
 
 
 @lru_cache(maxsize=1 << 17)
@@ -72,10 +73,14 @@ class Chart(Record, frozen=True):
         return self._busy("held:{}", merchant)
 
     def merchant(self, merchant: UUID, part: MerchantPart) -> Account:
-        """What a merchant owns (available, pending, frozen, reserve) or owes (debt)."""
+        """What a merchant owns (available, pending, frozen, reserve, deposit) or owes (debt)."""
         if part == "debt":
             return self._free("merchant:{}:debt", merchant)
         return self._owned(f"merchant:{{}}:{part}", merchant)
+
+    def bucket(self, merchant: UUID, part: BucketPart, due_at: datetime) -> Account:
+        """What of a merchant's pending or reserve money falls due in one moment."""
+        return self._owned(f"merchant:{{}}:{part}:{due_at:%Y%m%dT%H}", merchant)
 
     def buyer_wallet(self, buyer: UUID) -> Account:
         """What a buyer has paid in and not spent."""
@@ -166,6 +171,7 @@ class TransferCode(StrEnum):
     UNMATCHED = "unmatched"  # provider receivable -> suspense
     MATCHED = "matched"  # suspense -> held
     EXCHANGE = "exchange"  # into the platform's position in one currency, and out of another's
+    RELEASE = "release"  # pending | reserve -> available, when it is due
     DEBT_RECOVERY = "debt_recovery"  # available -> debt
     FREEZE = "freeze"  # available -> frozen, while an order is disputed
     UNFREEZE = "unfreeze"  # frozen -> available, when it has ended or a refund takes it

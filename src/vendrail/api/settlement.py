@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
@@ -43,6 +43,39 @@ class WalletPart(Record, frozen=True):
     amount_minor: int
 
 
+class RiskTier(StrEnum):
+    """How far a merchant is trusted; each tier has hold terms of its own."""
+
+    NEW = "new"
+    STANDARD = "standard"  # Where nothing else is said.
+    TRUSTED = "trusted"
+    WATCHED = "watched"
+
+
+class HoldTerms(Record, frozen=True):
+    """When the share of a sale becomes its merchant's to use: of a merchant or, without, of a tier.
+
+    Never changed, only followed by a newer version; a sale takes the version valid when it was
+    placed. Without any, a share is available at once.
+    """
+
+    merchant: UUID | None
+    tier: RiskTier | None = None  # Of a merchant: whose terms it follows; None: its own figures.
+    pending_hours: int = 0  # After the payment, to the full hour.
+    reserve_basis_points: int = 0  # Of the share: kept longer, against refunds and disputes.
+    reserve_days: int = 0  # After the payment, to the full day (UTC).
+    valid_from: datetime | None = None  # At least ten seconds ahead; None: as soon as can be.
+
+
+class HoldTermsStatus(StrEnum):
+    """How writing one version of hold terms ended."""
+
+    CREATED = "created"
+    UNCHANGED = "unchanged"  # The newest version already says so.
+    BACKDATED = "backdated"  # Sales may already have used the version before.
+    FIELD_MALFORMED = "field_malformed"
+
+
 class CaptureBooking(Record, frozen=True):
     """Money that arrived: provider receivable -> the merchant's held, or suspense if unmatched."""
 
@@ -67,6 +100,7 @@ class Sale(Record, frozen=True):
     booking: CaptureBooking | None = None  # Booked in the same chain where not booked before.
     paid: Money | None = None  # In another currency: changed into the price in the same chain.
     wallet: UUID | None = None  # A top-up: all of it is this buyer's, and no fee is taken.
+    paid_at: datetime | None = None  # From when hold terms count; None: from placing.
 
 
 class SaleStatus(StrEnum):
@@ -88,7 +122,10 @@ class SaleResult(Record, frozen=True):
 
 
 class RefundPosting(Record, frozen=True):
-    """Money to give back: taken first from held, then from available, the rest becomes debt."""
+    """Money to give back: out of held; after the split, the merchant's, the rest becomes debt.
+
+    Of the merchant's: first the order's own pending part, then its own reserve, then available.
+    """
 
     refund: UUID
     order: UUID
@@ -160,6 +197,47 @@ class MerchantBalance(Record, frozen=True):
     pending_minor: int
     frozen_minor: int
     debt_minor: int
+    reserve_minor: int = 0
+
+
+class DueShare(Record, frozen=True):
+    """What of a merchant's money becomes available in one moment, and why it is not yet."""
+
+    part: Literal["pending", "reserve"]
+    due_at: datetime
+    amount_minor: int
+
+
+class ShareQuery(Record, frozen=True):
+    """An order whose share is looked for, in the books of its merchant."""
+
+    order: UUID
+    merchant: UUID
+    currency: str
+
+
+class SharePart(Record, frozen=True):
+    """One part of an order's share: where it was put, and what has become of it."""
+
+    part: Literal["available", "pending", "reserve"]
+    amount_minor: int  # As it was split.
+    taken_minor: int = 0  # Of that, taken for refunds before it was released.
+    due_at: datetime | None = None  # None: available at once.
+    released_at: datetime | None = None  # None where it has a due time: not released yet.
+
+    @property
+    def left_minor(self) -> int:
+        """What of it is, or will be, the merchant's to use."""
+        return self.amount_minor - self.taken_minor
+
+
+class OrderShare(Record, frozen=True):
+    """What the merchant's share of an order is and where its parts are; none: not split."""
+
+    split_at: datetime | None = None
+    fee_minor: int = 0
+    parts: list[SharePart] = []
+    is_reversed: bool = False
 
 
 class Settlement(Protocol):
@@ -171,6 +249,18 @@ class Settlement(Protocol):
 
     async def read_fee_terms(self, merchants: Sequence[UUID]) -> list[list[FeeTerms]]:
         """Read all versions of merchants' fee terms, newest first."""
+        ...
+
+    async def put_hold_terms(self, terms: Sequence[HoldTerms]) -> list[HoldTermsStatus]:
+        """Write new versions of hold terms; what is sold already keeps the terms it has."""
+        ...
+
+    async def read_hold_terms(self, merchants: Sequence[UUID]) -> list[list[HoldTerms]]:
+        """Read all versions of merchants' hold terms, newest first."""
+        ...
+
+    async def read_tier_terms(self) -> list[HoldTerms]:
+        """Read all versions of the tiers' hold terms, newest first."""
         ...
 
     async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
@@ -209,4 +299,12 @@ class Settlement(Protocol):
         self, merchants: Sequence[tuple[UUID, str]]
     ) -> list[MerchantBalance]:
         """Read where merchants' money is, by (merchant, currency)."""
+        ...
+
+    async def read_due_shares(self, merchants: Sequence[tuple[UUID, str]]) -> list[list[DueShare]]:
+        """Read by (merchant, currency) what becomes available when, the soonest first."""
+        ...
+
+    async def read_order_shares(self, queries: Sequence[ShareQuery]) -> list[OrderShare]:
+        """Read where orders' shares are: pending, in reserve or released, and from when."""
         ...

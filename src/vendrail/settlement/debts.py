@@ -46,14 +46,23 @@ class Debts:
         """
         try:
             await self._look()
-            if not self._debtors:
-                return
-            sellers = {(sale.merchant, sale.currency) for sale in sales}
-            owing = [self._debtors[key] for key in sorted(sellers & self._debtors.keys())]
-            if owing:
-                await self._recover(owing)
+            if self._debtors:
+                await self._recover_of({(sale.merchant, sale.currency) for sale in sales})
         except Error as error:
             _log.warning("settlement.debts_not_recovered", error=str(error))
+
+    async def recover_of(self, keys: set[FeeKey]) -> None:
+        """Take from those who owe and to whom money has just come."""
+        try:
+            await self._look()
+            await self._recover_of(keys)
+        except Error as error:
+            _log.warning("settlement.debts_not_recovered", error=str(error))
+
+    async def _recover_of(self, keys: set[FeeKey]) -> None:
+        owing = [self._debtors[key] for key in sorted(keys & self._debtors.keys())]
+        if owing:
+            await self._recover(owing)
 
     async def recover_all(self) -> bool:
         """Take from everyone who owes and has something; false: nothing more can be done now."""

@@ -1,4 +1,4 @@
-"""Background loop: debts are also recovered where no sale comes to remind of them."""
+"""Background loops: what is due is released; debts are recovered also where no sale comes."""
 
 import asyncio
 
@@ -19,4 +19,13 @@ def jobs(service: SettlementService) -> list[Job]:
             delay_s_max=30.0,
         )
 
-    return [Job("settlement.debts", recover)]
+    async def release() -> None:
+        await poll(
+            service.release_due,
+            service.clock,
+            asyncio.Event(),
+            name="settlement.release",
+            delay_s_max=1.0,
+        )
+
+    return [Job("settlement.debts", recover), Job("settlement.release", release)]

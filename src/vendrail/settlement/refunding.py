@@ -8,12 +8,14 @@ from vendrail.api.settlement import RefundPosting, RefundPostingStatus
 from vendrail.kernel.errors import Broken
 from vendrail.settlement import refunds
 from vendrail.settlement.accounts import Accounts, accounts_of, of_wallet
+from vendrail.settlement.buckets import Buckets
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import Sides
 from vendrail.settlement.freezes import Thaw, thaw_transfers
-from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundState
+from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, PoolKey, RefundState
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
+from vendrail.settlement.store.holding import HoldingStore
 
 Status = RefundPostingStatus
 Change = Callable[[KeptRefund, MerchantAccounts, MerchantAccounts, Sides], list[Transfer]]
@@ -22,7 +24,17 @@ Change = Callable[[KeptRefund, MerchantAccounts, MerchantAccounts, Sides], list[
 class Refunding:
     """The three movements of a refund: to clearing, then to the provider or back."""
 
-    def __init__(self, store: Store, ledger: Ledger, accounts: Accounts, debts: Debts) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        accounts: Accounts,
+        debts: Debts,
+        holding: HoldingStore,
+        buckets: Buckets,
+    ) -> None:
+        self._holding = holding
+        self._buckets = buckets
         self._store = store
         self._ledger = ledger
         self._accounts = accounts
@@ -74,6 +86,7 @@ class Refunding:
             posting.refund: refunds.choose_pool(posting, found[posting.refund])
             for posting in postings
         }
+        backs = await self._find_held_back(found)
         kept: dict[UUID, KeptRefund] = {}
 
         def decide(
@@ -89,7 +102,13 @@ class Refunding:
                 pool = locked[key]._replace(size_minor=mine.size_minor)
                 split: SplitFound = found[posting.refund]
                 is_fee_refunded = policies.get(split.fee_version, False)
-                taken = refunds.ask_refund(posting, pool, split, is_fee_refunded=is_fee_refunded)
+                taken = refunds.ask_refund(
+                    posting,
+                    pool,
+                    split,
+                    backs.get(posting.refund, HeldBack()),
+                    is_fee_refunded=is_fee_refunded,
+                )
                 if taken is not None:
                     kept[posting.refund], locked[key] = taken
             return [kept[id] for id in kept if id not in known], list(locked.values())
@@ -99,6 +118,43 @@ class Refunding:
         unique = {pool.key: pool for pool in by_size}
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
         return kept
+
+    async def _find_held_back(self, found: dict[UUID, SplitFound]) -> dict[UUID, HeldBack]:
+        """Find by refund what of its order's share was not available at once."""
+        accounts = {account for split in found.values() for account, _ in split.held_back}
+        if not accounts:
+            return {}
+        buckets = await self._holding.load_buckets(accounts)
+        backs: dict[UUID, HeldBack] = {}
+        for id, split in found.items():
+            back = HeldBack()
+            for account, minor in split.held_back:
+                if account not in buckets:
+                    continue
+                if buckets[account].bucket.part == "pending":
+                    back = back._replace(pending=account, pending_minor=minor)
+                else:
+                    back = back._replace(reserve=account, reserve_minor=minor)
+            backs[id] = back
+        return backs
+
+    async def _take_held_back(self, asked: Sequence[KeptRefund]) -> list[KeptRefund]:
+        """Take first what is not due yet; give refunds with what was really there.
+
+        A repeat finds the same, for the ledger keeps what each transfer has moved.
+        """
+        back = [refund for refund in asked if refund.is_held_back]
+        if not back:
+            return list(asked)
+        taken = await self._post(
+            back, lambda refund: refunds.pending_transfers(refund, self._books(refund))
+        )
+        back = [refund._replace(pending_minor=taken[refund.id]) for refund in back]
+        taken = await self._post(
+            back, lambda refund: refunds.reserve_transfers(refund, self._books(refund))
+        )
+        known = {refund.id: refund._replace(reserve_minor=taken[refund.id]) for refund in back}
+        return [known.get(refund.id, refund) for refund in asked]
 
     async def _finish_opening(self, kept: Sequence[KeptRefund]) -> set[UUID]:
         """Move the money of refunds that are written down and not yet in clearing.
@@ -110,6 +166,7 @@ class Refunding:
             return set()
         await self._open_accounts(asked)
         thaws = await self._store.load_thaws([refund.id for refund in asked])
+        asked = await self._take_held_back(asked)
         taken = await self._post(
             asked, lambda refund: refunds.opening_transfers(refund, self._books(refund)), thaws
         )
@@ -117,6 +174,8 @@ class Refunding:
         if poor:
             await self._store.cancel_refunds(sorted(poor))
             asked = [refund for refund in asked if refund.id not in poor]
+        for refund in asked:
+            taken[refund.id] += refund.pending_minor + refund.reserve_minor
         debts = {refund.id: refund.amount_minor - taken[refund.id] for refund in asked}
         owing = [refund for refund in asked if debts[refund.id] > 0]
         if owing:
@@ -132,7 +191,9 @@ class Refunding:
         for refund in asked:
             _assert_moved(refund, taken[refund.id], refund.amount_minor)
         await self._change(asked, refunds.change_transfers)
-        await self._store.open_refunds(debts)
+        await self._store.open_refunds(
+            [refund._replace(debt_minor=debts[refund.id]) for refund in asked]
+        )
         return poor
 
     async def pay_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
@@ -182,6 +243,16 @@ class Refunding:
             if owing:
                 # The debt may have been recovered meanwhile: then it is given back.
                 await self._debts.mark(owing)
+            backs = {
+                account
+                for refund in going
+                for account in (refund.pending_account, refund.reserve_account)
+                if account is not None
+            }
+            if backs:
+                # What is due meanwhile is released again.
+                kept_buckets = await self._holding.load_buckets(backs)
+                await self._buckets.reopen([each.bucket for each in kept_buckets.values()])
             await self._store.end_returns([refund.id for refund in going])
         return _end_statuses(postings, kept, going, RefundState.RETURNED)
 

@@ -55,6 +55,15 @@ class KeptRefund(NamedTuple):
     paid_minor: int | None = None  # … and how much of it.
     to_wallet: UUID | None = None  # Whose wallet it goes to, where it goes to none of a channel.
     from_wallet: UUID | None = None  # Whose wallet it comes out of: the order was its top-up.
+    pending_account: UUID | None = None  # Where the order's pending part lies …
+    pending_minor: int = 0  # … and how much was taken there; while asked: at most so much.
+    reserve_account: UUID | None = None
+    reserve_minor: int = 0
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether anything of it may come out of what is not due yet."""
+        return self.pending_account is not None or self.reserve_account is not None
 
     @property
     def back(self) -> Money:
@@ -97,6 +106,8 @@ class Pool(NamedTuple):
     size_minor: int
     refunded_minor: int = 0
     fee_returned_minor: int = 0
+    pending_minor: int = 0
+    reserve_minor: int = 0
 
     @property
     def key(self) -> PoolKey:
@@ -130,10 +141,31 @@ def choose_pool(posting: RefundPosting, found: SplitFound) -> Pool:
     return Pool(posting.order, RefundSource.HELD, max(0, held))
 
 
+class HeldBack(NamedTuple):
+    """What of an order's share was not available at once, and where it lies."""
+
+    pending: AccountId | None = None
+    pending_minor: int = 0
+    reserve: AccountId | None = None
+    reserve_minor: int = 0
+
+
+_NOTHING_BACK = HeldBack()
+
+
 def ask_refund(
-    posting: RefundPosting, pool: Pool, found: SplitFound, *, is_fee_refunded: bool
+    posting: RefundPosting,
+    pool: Pool,
+    found: SplitFound,
+    back: HeldBack = _NOTHING_BACK,
+    *,
+    is_fee_refunded: bool,
 ) -> tuple[KeptRefund, Pool] | None:
-    """Take a refund out of its pool; None when that much is not there."""
+    """Take a refund out of its pool; None when that much is not there.
+
+    Of what is not due yet it may take all that no other refund of the order has taken, or may
+    still take: how much is there when it comes is not known before.
+    """
     refunded = pool.refunded_minor + posting.amount_minor
     if refunded > pool.size_minor:
         return None
@@ -146,6 +178,9 @@ def ask_refund(
             pool.fee_returned_minor,
             posting.amount_minor,
         )
+    share = posting.amount_minor - fee if pool.source is RefundSource.SPLIT else 0
+    pending = max(0, min(share, back.pending_minor - pool.pending_minor))
+    reserve = max(0, min(share, back.reserve_minor - pool.reserve_minor))
     kept = KeptRefund(
         posting.refund,
         posting.order,
@@ -160,9 +195,16 @@ def ask_refund(
         *_paid(posting),
         posting.to_wallet,
         posting.from_wallet,
+        back.pending if pending else None,
+        pending,
+        back.reserve if reserve else None,
+        reserve,
     )
     changed = pool._replace(
-        refunded_minor=refunded, fee_returned_minor=pool.fee_returned_minor + fee
+        refunded_minor=refunded,
+        fee_returned_minor=pool.fee_returned_minor + fee,
+        pending_minor=pool.pending_minor + pending,
+        reserve_minor=pool.reserve_minor + reserve,
     )
     return kept, changed
 
@@ -225,8 +267,33 @@ def _source(kept: KeptRefund, accounts: MerchantAccounts) -> AccountId:
     return accounts.held if kept.source is RefundSource.HELD else accounts.suspense
 
 
+def pending_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
+    """Take of the order's pending part what is still there."""
+    return _back_leg(kept, "pending", kept.pending_account, kept.pending_minor, accounts)
+
+
+def reserve_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
+    """Take of the order's reserve what is still there and still needed."""
+    needed = min(kept.reserve_minor, kept.share_minor - kept.pending_minor)
+    return _back_leg(kept, "reserve", kept.reserve_account, needed, accounts)
+
+
+def _back_leg(
+    kept: KeptRefund,
+    part: str,
+    account: UUID | None,
+    amount_minor: int,
+    accounts: MerchantAccounts,
+) -> list[Transfer]:
+    if account is None:
+        return []
+    debit, code = AccountId(account), TransferCode.REFUND
+    step = f"refund:{part}"
+    return _leg(kept, step, debit, accounts.clearing, amount_minor, code, is_balancing=True)
+
+
 def opening_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
-    """Take the money to clearing; the first leg takes at most what a merchant still has.
+    """Take the rest to clearing; the first leg takes at most what a merchant still has.
 
     Out of a buyer's wallet comes all of it, or nothing.
     """
@@ -236,7 +303,7 @@ def opening_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Tran
             "refund",
             _source(kept, accounts),
             accounts.clearing,
-            kept.share_minor,
+            kept.share_minor - kept.pending_minor - kept.reserve_minor,
             TransferCode.REFUND,
             is_balancing=kept.source is RefundSource.SPLIT and not kept.is_out_of_wallet,
         ),
@@ -296,8 +363,11 @@ def change_back_transfers(
 
 def returning_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
     """Give exactly what was taken back to where it was taken from."""
+    rest = kept.share_minor - kept.debt_minor - kept.pending_minor - kept.reserve_minor
     legs = (
-        ("return", _source(kept, accounts), kept.share_minor - kept.debt_minor),
+        ("return", _source(kept, accounts), rest),
+        ("return:pending", AccountId(kept.pending_account or accounts.held), kept.pending_minor),
+        ("return:reserve", AccountId(kept.reserve_account or accounts.held), kept.reserve_minor),
         ("return:debt", accounts.debt, kept.debt_minor),
         ("return:fee", accounts.fee, kept.fee_minor),
     )

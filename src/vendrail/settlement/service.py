@@ -6,8 +6,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.ledger import (
-    AccountId,
-    Chart,
     Ledger,
     Transfer,
     TransferResult,
@@ -15,16 +13,21 @@ from vendrail.api.ledger import (
 )
 from vendrail.api.settlement import (
     CaptureBooking,
+    DueShare,
     FeeTerms,
     FeeTermsStatus,
     Freeze,
     FreezeResult,
+    HoldTerms,
+    HoldTermsStatus,
     MerchantBalance,
+    OrderShare,
     RefundPosting,
     RefundPostingStatus,
     Sale,
     SaleResult,
     SaleStatus,
+    ShareQuery,
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
@@ -37,13 +40,17 @@ from vendrail.settlement.accounts import (
     WalletKey,
     of_wallet,
 )
+from vendrail.settlement.buckets import Buckets, decide_holds
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import PairKey, Sides
 from vendrail.settlement.fees import PLATFORM, FeeVersion, is_wellformed
 from vendrail.settlement.freezing import Freezing
+from vendrail.settlement.holding import Held, HoldVersion, divide
 from vendrail.settlement.refunding import Refunding
 from vendrail.settlement.settings import SettlementSettings
+from vendrail.settlement.shares import Shares
 from vendrail.settlement.store import FeeKey, Store
+from vendrail.settlement.store.holding import HoldingStore
 from vendrail.settlement.terms import WRITE_S_MAX, FeeBook, decide_terms
 
 _MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
@@ -72,7 +79,12 @@ class SettlementService:
         self._accounts = Accounts(ledger)
         self._debts = Debts(self._store, clock, ledger, self._accounts)
         self._freezing = Freezing(self._store, ledger, self._accounts)
-        self._refunding = Refunding(self._store, ledger, self._accounts, self._debts)
+        self._holding = HoldingStore(db, clock)
+        self._buckets = Buckets(self._holding, clock, ledger)
+        self._shares = Shares(self._holding, ledger)
+        self._refunding = Refunding(
+            self._store, ledger, self._accounts, self._debts, self._holding, self._buckets
+        )
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
         """Write new versions of merchants' fee terms and open the merchants' accounts."""
@@ -97,6 +109,26 @@ class SettlementService:
         """Read all versions of merchants' fee terms, newest first."""
         found = await self._store.load_merchants_terms(merchants)
         return [found.get(merchant, []) for merchant in merchants]
+
+    async def put_hold_terms(self, terms: Sequence[HoldTerms]) -> list[HoldTermsStatus]:
+        """Write new versions of hold terms; what is sold already keeps the terms it has."""
+        statuses: list[HoldTermsStatus] = []
+
+        def decide(known: list[HoldVersion], now: datetime) -> list[HoldTerms]:
+            decided, added = decide_holds(terms, known, now)
+            statuses[:] = decided
+            return added
+
+        await self._holding.add_hold_terms(decide, WRITE_S_MAX)
+        return statuses
+
+    async def read_hold_terms(self, merchants: Sequence[UUID]) -> list[list[HoldTerms]]:
+        """Read all versions of merchants' hold terms, newest first."""
+        return await self._buckets.terms.read_terms(merchants)
+
+    async def read_tier_terms(self) -> list[HoldTerms]:
+        """Read all versions of the tiers' hold terms, newest first."""
+        return await self._buckets.terms.read_tiers()
 
     async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
         """Book money that arrived; true when it stands in the books, now or from before."""
@@ -129,6 +161,7 @@ class SettlementService:
         good = [sale for sale in sales if _is_sound(sale)]
         await self._open_accounts(good, [sale.booking for sale in good if sale.booking])
         versions = await self._fees.find_versions(good)
+        plans = await self._buckets.plan(good)
         short = await self._find_short(good)
         transfers: list[Transfer] = []
         priced: list[tuple[Sale, SaleResult, int]] = []  # … and how many transfers.
@@ -137,10 +170,12 @@ class SettlementService:
                 priced.append((sale, _NOT_HELD, 0))
                 continue
             result = split.price(sale, version)
-            chain = self._chain(sale, result)
+            chain = self._chain(sale, result, plans.get(sale.order))
             transfers += chain
             priced.append((sale, result, len(chain)))
         outcomes = await self._post(transfers)
+        if plans:
+            await self._buckets.fill(plans)
         results, doubtful = self._read_outcomes(priced, outcomes)
         if doubtful:
             await self._examine(doubtful, results)
@@ -148,9 +183,10 @@ class SettlementService:
         answers = iter(results)
         return [next(answers) if _is_sound(sale) else _MALFORMED for sale in sales]
 
-    def _chain(self, sale: Sale, result: SaleResult) -> list[Transfer]:
+    def _chain(self, sale: Sale, result: SaleResult, held: Held | None) -> list[Transfer]:
         accounts = self._books(sale)
-        legs = split.sale_transfers(sale, result.fee_minor, result.fee_version, accounts)
+        parts = divide(result.share_minor, held, accounts.available) if held is not None else ()
+        legs = split.sale_transfers(sale, result.fee_minor, result.fee_version, accounts, parts)
         if sale.paid is not None:
             foreign, sides = self._foreign(sale, sale.paid)
             legs[:0] = split.change_transfers(sale, sale.paid, accounts, foreign, sides)
@@ -232,13 +268,16 @@ class SettlementService:
             sale.order: split.find_split(sale.order, posted, self._books(sale))
             for sale, posted in zip(sales, books, strict=True)
         }
-        legs: list[Transfer] = []
-        for sale in sales:
-            accounts = self._books(sale)
-            legs += split.reversal_transfers(sale.order, founds[sale.order], accounts)
         taken = dict.fromkeys(founds, 0)
-        for leg, outcome in zip(legs, await self._post(legs), strict=True):
-            taken[leg.subject] += outcome.amount_minor if outcome.is_done else 0
+        # First what is not due yet, then what is available.
+        for legs_of in (split.held_back_reversals, split.reversal_transfers):
+            legs: list[Transfer] = []
+            for sale in sales:
+                found = founds[sale.order]
+                left = found._replace(share_minor=found.share_minor - taken[sale.order])
+                legs += legs_of(sale.order, left, self._books(sale))
+            for leg, outcome in zip(legs, await self._post(legs), strict=True):
+                taken[leg.subject] += outcome.amount_minor if outcome.is_done else 0
         short = [
             (sale, rest)
             for sale in sales
@@ -294,30 +333,22 @@ class SettlementService:
         self, merchants: Sequence[tuple[UUID, str]]
     ) -> list[MerchantBalance]:
         """Read where merchants' money is, by (merchant, currency)."""
-        ids: list[AccountId] = []
-        for merchant, currency in merchants:
-            chart = Chart(currency)
-            ids.append(chart.held(merchant).id)
-            ids += [
-                chart.merchant(merchant, "available").id,
-                chart.merchant(merchant, "pending").id,
-                chart.merchant(merchant, "frozen").id,
-                chart.merchant(merchant, "debt").id,
-            ]
-        balances = await self._ledger.read_balances(ids)
-        sums = [0 if balance is None else balance.credit_minor for balance in balances]
-        return [
-            MerchantBalance(
-                merchant,
-                currency,
-                held_minor=sums[at],
-                available_minor=sums[at + 1],
-                pending_minor=sums[at + 2],
-                frozen_minor=sums[at + 3],
-                debt_minor=-sums[at + 4],
-            )
-            for at, (merchant, currency) in zip(range(0, len(sums), 5), merchants, strict=True)
-        ]
+        return await self._shares.read_balances(merchants)
+
+    async def read_due_shares(self, merchants: Sequence[tuple[UUID, str]]) -> list[list[DueShare]]:
+        """Read by (merchant, currency) what becomes available when, the soonest first."""
+        return await self._shares.read_due(merchants)
+
+    async def read_order_shares(self, queries: Sequence[ShareQuery]) -> list[OrderShare]:
+        """Read where orders' shares are: pending, in reserve or released, and from when."""
+        return await self._shares.read_orders(queries)
+
+    async def release_due(self) -> bool:
+        """Release what is due; true: there may be more. What is owed is taken from it at once."""
+        count, freed = await self._buckets.release_due()
+        if freed:
+            await self._debts.recover_of(freed)
+        return count > 0
 
     async def recover_debts(self) -> bool:
         """Take what merchants owe from what they have; false: nothing more can be done now."""

@@ -26,6 +26,7 @@ from vendrail.settlement.fees import FeeVersion, fee_minor
 
 SHARE_STEP = "sale:share"
 FEE_STEP = "sale:fee"
+_SHARE_STEPS = (SHARE_STEP, "sale:share:2")
 
 
 class MerchantAccounts(NamedTuple):
@@ -136,29 +137,36 @@ def covers(booking: CaptureBooking, sale: Sale) -> bool:
 
 
 def sale_transfers(
-    sale: Sale, fee: int, fee_version: int, accounts: MerchantAccounts
+    sale: Sale,
+    fee: int,
+    fee_version: int,
+    accounts: MerchantAccounts,
+    parts: Sequence[tuple[AccountId, int]] = (),
 ) -> list[Transfer]:
-    """Split what is held into share and fee: a chain of one or two, since no leg may be zero.
+    """Split what is held into share and fee: a chain without a leg that is zero.
 
+    The share is available, or goes by parts; the first leg of it has the same id either way.
     Of a top-up the accounts are the buyer's, the share is all of it, and there is no fee.
     """
     order = sale.order
     share = sale.amount_minor - fee
     memo = f"fee:{fee_version}"
-    legs = []
-    if share:
-        legs.append(
-            Transfer(
-                TransferId(derive(order, SHARE_STEP)),
-                accounts.held,
-                accounts.available,
-                share,
-                TransferCode.TOP_UP if sale.wallet else TransferCode.SALE,
-                order,
-                is_linked=fee > 0,
-                memo=memo,
-            )
+    shares = parts or (((accounts.available, share),) if share else ())
+    legs = [
+        Transfer(
+            TransferId(derive(order, step)),
+            accounts.held,
+            account,
+            amount_minor,
+            TransferCode.TOP_UP if sale.wallet else TransferCode.SALE,
+            order,
+            is_linked=fee > 0 or number < len(shares),
+            memo=memo,
         )
+        for number, (step, (account, amount_minor)) in enumerate(
+            zip(_SHARE_STEPS, shares, strict=False), start=1
+        )
+    ]
     if fee:
         legs.append(
             Transfer(
@@ -238,6 +246,24 @@ def stands(marks: Iterable[TransferResult]) -> bool:
     return any(mark.status is TransferStatus.EXISTS_DIFFERENT for mark in marks)
 
 
+def held_back_reversals(
+    order: UUID, found: "SplitFound", accounts: MerchantAccounts
+) -> list[Transfer]:
+    """Take back what of a share is not released yet, as far as it is still there."""
+    return [
+        Transfer(
+            TransferId(derive(order, f"undo:share:{number}")),
+            account,
+            accounts.held,
+            amount_minor,
+            TransferCode.SPLIT_REVERSAL,
+            order,
+            is_balancing=True,
+        )
+        for number, (account, amount_minor) in enumerate(found.held_back, start=1)
+    ]
+
+
 def reversal_transfers(
     order: UUID, found: "SplitFound", accounts: MerchantAccounts
 ) -> list[Transfer]:
@@ -291,6 +317,7 @@ class SplitFound(NamedTuple):
     fee_version: int = 0
     is_reversed: bool = False
     exchanged_minor: int = 0  # What was changed into another currency; below zero: out of one.
+    held_back: tuple[tuple[AccountId, int], ...] = ()  # Of the share, what was not available.
 
     @property
     def amount_minor(self) -> int:
@@ -309,7 +336,8 @@ def find_split(
     """Read from an order's transfers what became of its money, in this merchant's accounts."""
     sums = dict.fromkeys(TransferCode, 0)
     share = fee = fee_version = exchanged = 0
-    share_id, fee_id = derive(order, SHARE_STEP), derive(order, FEE_STEP)
+    held_back: list[tuple[AccountId, int]] = []
+    share_ids, fee_id = [derive(order, step) for step in _SHARE_STEPS], derive(order, FEE_STEP)
     ours = (accounts.held, accounts.suspense)
     for entry in posted:
         transfer = entry.transfer
@@ -321,12 +349,14 @@ def find_split(
         if transfer.code is TransferCode.EXCHANGE:
             is_leaving = transfer.debit == accounts.held
             exchanged += transfer.amount_minor if is_leaving else -transfer.amount_minor
-        if transfer.id in (share_id, fee_id):
+        if transfer.id == fee_id or transfer.id in share_ids:
             fee_version = int(transfer.memo.removeprefix("fee:"))
-            if transfer.id == share_id:
-                share = transfer.amount_minor
-            else:
+            if transfer.id == fee_id:
                 fee = transfer.amount_minor
+            else:
+                share += transfer.amount_minor
+                if transfer.credit != accounts.available:
+                    held_back.append((transfer.credit, transfer.amount_minor))
     return SplitFound(
         sums[TransferCode.CAPTURE] + sums[TransferCode.MATCHED] + sums[TransferCode.WALLET_PAYMENT],
         sums[TransferCode.UNMATCHED] - sums[TransferCode.MATCHED],
@@ -335,4 +365,5 @@ def find_split(
         fee_version,
         sums[TransferCode.SPLIT_REVERSAL] > 0,
         exchanged,
+        tuple(held_back),
     )

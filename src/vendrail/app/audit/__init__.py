@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vendrail.api.payments import PaymentCaptured, PaymentEvent, UnmatchedRefunded
-from vendrail.app.audit import books, goods, money, outgoing
+from vendrail.app.audit import books, goods, money, outgoing, shares
 from vendrail.app.audit.check import Check, Outcome, Report
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import connect_once
@@ -18,6 +18,7 @@ __all__ = ["CHECKS", "Check", "Outcome", "Report", "audit"]
 CHECKS: tuple[Check, ...] = (
     *books.CHECKS,
     *money.CHECKS,
+    *shares.CHECKS,
     *outgoing.CHECKS,
     *goods.CHECKS,
 )

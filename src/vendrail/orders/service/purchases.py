@@ -75,6 +75,7 @@ class Purchase:
             order["placed_at"],
             self.booking(),
             paid,
+            paid_at=capture.paid_at,
         )
 
     def give_back(self) -> GiveBack:

@@ -157,16 +157,47 @@ class Store:
             )
         return {row[0] for row in rows}
 
-    async def open_refunds(self, debts: dict[UUID, int]) -> None:
-        """Write that refunds' money is in clearing, and how much of it the merchant owes."""
+    async def open_refunds(self, opened: Sequence[KeptRefund]) -> None:
+        """Write that refunds' money is in clearing, and out of which parts it came.
+
+        What they might have taken of what is not due yet, and did not, is free for others again.
+        """
+        plain = [refund for refund in opened if not refund.is_held_back]
         async with self._db.reading() as tx:
-            await tx.execute(
-                "update settlement.refund r set state = 'open', debt_minor = v.debt"
-                " from unnest($1::uuid[], $2::bigint[]) as v (id, debt)"
-                " where r.id = v.id and r.state = 'asked'",
-                list(debts),
-                list(debts.values()),
-            )
+            if plain:
+                await tx.execute(
+                    "update settlement.refund r set state = 'open', debt_minor = v.debt"
+                    " from unnest($1::uuid[], $2::bigint[]) as v (id, debt)"
+                    " where r.id = v.id and r.state = 'asked'",
+                    [refund.id for refund in plain],
+                    [refund.debt_minor for refund in plain],
+                )
+        back = [refund for refund in opened if refund.is_held_back]
+        if back:
+            async with self._db.transaction() as tx:
+                await tx.execute(
+                    "with taken as (select * from unnest($1::uuid[], $2::bigint[], $3::bigint[],"
+                    "  $4::bigint[]) as v (id, debt, pending, reserve)),"
+                    " before as (select r.id, r.subject, r.source, r.pending_minor,"
+                    "  r.reserve_minor from settlement.refund r join taken on taken.id = r.id"
+                    "  where r.state = 'asked' order by r.id for update of r),"
+                    " after as (update settlement.refund r set state = 'open',"
+                    "  debt_minor = taken.debt, pending_minor = taken.pending,"
+                    "  reserve_minor = taken.reserve from taken, before"
+                    "  where r.id = taken.id and before.id = r.id),"
+                    " sums as (select b.subject, b.source,"
+                    "  sum(b.pending_minor - taken.pending) as pending,"
+                    "  sum(b.reserve_minor - taken.reserve) as reserve"
+                    "  from before b join taken on taken.id = b.id group by b.subject, b.source)"
+                    " update settlement.refund_pool p"
+                    " set pending_minor = p.pending_minor - s.pending,"
+                    "  reserve_minor = p.reserve_minor - s.reserve"
+                    " from sums s where p.subject = s.subject and p.source = s.source",
+                    [refund.id for refund in back],
+                    [refund.debt_minor for refund in back],
+                    [refund.pending_minor for refund in back],
+                    [refund.reserve_minor for refund in back],
+                )
 
     async def end_returns(self, ids: Sequence[UUID]) -> None:
         """Write that refunds' money is back, and give their parts of the pools back, once."""
@@ -181,12 +212,16 @@ class Store:
             await tx.execute(
                 "with back as (update settlement.refund set state = $3"
                 "  where id = any($1) and state = $2"
-                "  returning subject, source, amount_minor, fee_minor),"
+                "  returning subject, source, amount_minor, fee_minor, pending_minor,"
+                "   reserve_minor),"
                 " sums as (select subject, source, sum(amount_minor) as amount,"
-                "  sum(fee_minor) as fee from back group by subject, source)"
+                "  sum(fee_minor) as fee, sum(pending_minor) as pending,"
+                "  sum(reserve_minor) as reserve from back group by subject, source)"
                 " update settlement.refund_pool p"
                 " set refunded_minor = p.refunded_minor - s.amount,"
-                "  fee_returned_minor = p.fee_returned_minor - s.fee"
+                "  fee_returned_minor = p.fee_returned_minor - s.fee,"
+                "  pending_minor = p.pending_minor - s.pending,"
+                "  reserve_minor = p.reserve_minor - s.reserve"
                 " from sums s where p.subject = s.subject and p.source = s.source",
                 list(ids),
                 state.value,
@@ -327,8 +362,8 @@ async def _insert_fee_versions(
 async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptRefund]:
     rows = await tx.fetch(
         "select id, subject, merchant, channel, currency, amount_minor, source, fee_minor,"
-        " debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet"
-        " from settlement.refund where id = any($1)",
+        " debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet, pending_account,"
+        " pending_minor, reserve_account, reserve_minor from settlement.refund where id = any($1)",
         list(ids),
     )
     return {row[0]: _kept(row) for row in rows}
@@ -342,10 +377,11 @@ async def _insert_refunds(
     count = await tx.execute(
         "insert into settlement.refund (id, subject, merchant, channel, currency, amount_minor,"
         " source, fee_minor, debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet,"
-        " asked_at)"
-        " select *, $15 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
+        " pending_account, pending_minor, reserve_account, reserve_minor, asked_at)"
+        " select *, $19 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
         " $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::text[],"
-        " $12::bigint[], $13::uuid[], $14::uuid[])"
+        " $12::bigint[], $13::uuid[], $14::uuid[], $15::uuid[], $16::bigint[], $17::uuid[],"
+        " $18::bigint[])"
         " on conflict (id) do nothing",
         *([refund[field] for refund in ordered] for field in range(len(KeptRefund._fields))),
         asked_at,
@@ -362,7 +398,8 @@ async def _lock_pools(tx: Transaction, pools: Sequence[Pool]) -> dict[PoolKey, P
         " select * from unnest($1::uuid[], $2::text[], $3::bigint[])"
         " on conflict (subject, source)"
         " do update set size_minor = greatest(p.refunded_minor, excluded.size_minor)"
-        " returning subject, source, size_minor, refunded_minor, fee_returned_minor",
+        " returning subject, source, size_minor, refunded_minor, fee_returned_minor,"
+        " pending_minor, reserve_minor",
         [pool.subject for pool in ordered],
         [str(pool.source) for pool in ordered],
         [pool.size_minor for pool in ordered],
@@ -375,12 +412,15 @@ async def _lock_pools(tx: Transaction, pools: Sequence[Pool]) -> dict[PoolKey, P
 async def _update_pools(tx: Transaction, pools: Sequence[Pool]) -> None:
     await tx.execute(
         "update settlement.refund_pool p"
-        " set refunded_minor = v.refunded, fee_returned_minor = v.fee"
-        " from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])"
-        " as v (subject, source, refunded, fee)"
+        " set refunded_minor = v.refunded, fee_returned_minor = v.fee,"
+        "  pending_minor = v.pending, reserve_minor = v.reserve"
+        " from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],"
+        "  $6::bigint[]) as v (subject, source, refunded, fee, pending, reserve)"
         " where p.subject = v.subject and p.source = v.source",
         [pool.subject for pool in pools],
         [str(pool.source) for pool in pools],
         [pool.refunded_minor for pool in pools],
         [pool.fee_returned_minor for pool in pools],
+        [pool.pending_minor for pool in pools],
+        [pool.reserve_minor for pool in pools],
     )

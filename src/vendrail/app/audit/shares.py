@@ -1,0 +1,71 @@
+"""Checks of what merchants will have later: kept as long as the terms say, and then released."""
+
+from vendrail.app.audit.books import CREDIT
+from vendrail.app.audit.check import Check
+
+CHECKS = (
+    Check(
+        "kept_shares_are_released",
+        "What a merchant will have later lies where it is released when due, and nowhere else.",
+        "select count(*) from ledger.account where name like 'merchant:%'",
+        f"""
+        select b.id::text from {CREDIT} b
+         where b.name ~ '^merchant:[^:]+:(pending|reserve)' and b.credit_minor <> 0
+           and not exists (select 1 from settlement.bucket k where k.account = b.id and k.is_open)
+        union all
+        select k.account::text from settlement.bucket k
+          left join ledger.account a on a.id = k.account
+         where a.name is distinct from 'merchant:' || k.merchant::text || ':' || k.part || ':'
+                   || to_char(k.due_at at time zone 'UTC', 'YYYYMMDD"T"HH24')
+           and a.id is not null
+        """,  # noqa: S608 - constants only
+    ),
+    Check(
+        "shares_wait_by_the_terms",
+        "Every share is kept for as long, and as much of it, as the terms valid at placing say.",
+        "select count(*) from ledger.transfer where code = 'sale' and refusal is null",
+        """
+        with parts as (
+            select t.subject, sum(t.amount_minor) as share_minor,
+                   coalesce(sum(t.amount_minor) filter (where a.name like '%:reserve:%'), 0)
+                       as reserve_minor,
+                   coalesce(sum(t.amount_minor) filter (where a.name like '%:pending:%'), 0)
+                       as pending_minor,
+                   max(split_part(a.name, ':', 4)) filter (where a.name like '%:reserve:%')
+                       as reserve_due,
+                   max(split_part(a.name, ':', 4)) filter (where a.name like '%:pending:%')
+                       as pending_due
+              from ledger.transfer t join ledger.account a on a.number = t.credit
+             where t.code = 'sale' and t.refusal is null group by t.subject),
+        terms as (
+            select h.*, h.merchant is null as is_tier, lead(h.valid_from) over (
+                       partition by h.merchant, case when h.merchant is null then h.tier end
+                       order by h.valid_from, h.version) as valid_until
+              from settlement.hold_terms h),
+        told as (
+            select p.*, o.paid_at,
+                   case when own.version is not null and own.tier is null then own.pending_hours
+                        else coalesce(tier.pending_hours, 0) end as hours,
+                   case when own.version is not null and own.tier is null
+                        then own.reserve_basis_points
+                        else coalesce(tier.reserve_basis_points, 0) end as points,
+                   case when own.version is not null and own.tier is null then own.reserve_days
+                        else coalesce(tier.reserve_days, 0) end as days
+              from parts p join orders."order" o on o.id = p.subject and o.paid_at is not null
+              left join terms own on own.merchant = o.merchant and own.valid_from <= o.placed_at
+                   and (own.valid_until is null or own.valid_until > o.placed_at)
+              left join terms tier on tier.is_tier and tier.tier = coalesce(own.tier, 'standard')
+                   and tier.valid_from <= o.placed_at
+                   and (tier.valid_until is null or tier.valid_until > o.placed_at))
+        select subject::text from told
+         where reserve_minor <> div(share_minor * points + 5000, 10000)
+            or pending_minor <> case when hours > 0 then share_minor - reserve_minor else 0 end
+            or pending_due <> to_char(date_trunc('hour', (paid_at at time zone 'UTC')
+                   + make_interval(hours => hours) + interval '1 hour - 1 microsecond'),
+                   'YYYYMMDD"T"HH24')
+            or reserve_due <> to_char(date_trunc('day', (paid_at at time zone 'UTC')
+                   + make_interval(days => days) + interval '1 day - 1 microsecond'),
+                   'YYYYMMDD"T"HH24')
+        """,
+    ),
+)
