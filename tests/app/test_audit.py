@@ -361,6 +361,36 @@ async def fee_of_other_terms(owner: Any, orders: dict[str, UUID]) -> str:
     return str(orders["sold"])
 
 
+async def _rule(owner: Any, order: UUID, rule: str, valid_from: str) -> str:
+    """Say that a sale was charged by the only rule of a schedule."""
+    version = await owner.fetchval(
+        "insert into settlement.fee_schedule (id, rules, valid_from, person, reason, made_at)"
+        " values (gen_random_uuid(), $1::text::jsonb, now() + $2::text::interval, '', '', now())"
+        " returning version",
+        rule,
+        valid_from,
+    )
+    await owner.execute(
+        "update ledger.transfer set memo = $2 where subject = $1 and code in ('sale', 'fee')",
+        order,
+        f"fee:{version}.1",
+    )
+    return str(order)
+
+
+@plants("fees_are_right")
+async def fee_of_a_rule_not_begun(owner: Any, orders: dict[str, UUID]) -> str:
+    """A sale was charged by a rule of a schedule that begins in nine days."""
+    return await _rule(owner, orders["sold"], '[{"basis_points": 250}]', "9 days")
+
+
+@plants("fees_are_right")
+async def fee_of_a_rule_in_place_of_terms(owner: Any, orders: dict[str, UUID]) -> str:
+    """A merchant with terms of its own was charged by the schedule, which says the same."""
+    rule = '[{"basis_points": 250, "fixed_minor": 10, "fee_minor_min": 20, "currency": "CNY"}]'
+    return await _rule(owner, orders["sold"], rule, "-9 days")
+
+
 @plants("sold_keys_are_delivered")
 async def key_sold_beside_its_order(owner: Any, orders: dict[str, UUID]) -> str:
     """A key was given to an order and is not part of its delivery."""

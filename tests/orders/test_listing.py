@@ -18,6 +18,7 @@ from vendrail.api.orders import (
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import first_id_at, new_id, to_serial
 from vendrail.orders import store
+from vendrail.orders.store import sales
 from vendrail.payments.attempts import out_trade_no
 
 PRICE_MINOR = 1_990
@@ -220,7 +221,7 @@ async def test_no_page_reads_the_whole_table(market):
             plans += await plan_of(tx, store.list_statement(query), query.merchant, *bounds)
         hours = (now + timedelta(hours=9), now + timedelta(hours=10))
         bounds = (*map(first_id_at, hours), *hours, "hour", "UTC")
-        plans += await plan_of(tx, store.SUM_SALES, market.merchant, *bounds)
+        plans += await plan_of(tx, sales.SUM_SALES, market.merchant, *bounds)
 
     assert len(wanted) < len(plans)
     assert not [name for name in plans if "Seq Scan" in name]

@@ -91,7 +91,7 @@ class Chart(Record, frozen=True):
         return self._busy("platform:fee", "")
 
     def platform_channel_cost(self) -> Account:
-        """What channels have charged the platform."""
+        """What channels have charged the platform, less what merchants bear of it."""
         return self._free("platform:channel_cost", "")
 
     def promotion(self) -> Account:
@@ -163,6 +163,7 @@ class TransferCode(StrEnum):
     CAPTURE = "capture"  # provider receivable -> held
     SALE = "sale"  # held -> merchant
     FEE = "fee"  # held -> platform fee
+    CHANNEL_COST = "channel_cost"  # held -> platform's channel cost, where the merchant bears it
     SPLIT_REVERSAL = "split_reversal"
     REFUND = "refund"  # held | available | debt -> refund clearing
     REFUND_FEE = "refund_fee"  # platform fee -> refund clearing, where policy gives it back

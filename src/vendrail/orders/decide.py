@@ -63,6 +63,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     delivery: str = "unique_key"  # What most sell: not written.
     number: str = ""  # Of a charge: the merchant's own.
     exchange: Exchange | None = None  # Where it is paid in another currency.
+    category: str = ""  # Of the product: rules of fees ask for it.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -77,6 +78,7 @@ class CaptureFacts(Record, frozen=True):
     paid_at: datetime
     restock_tries: int = 0
     captured_at: datetime | None = None  # When we took it: what delivery is timed from.
+    method: str = ""
 
 
 def contact(text: str) -> str | None:

@@ -76,6 +76,7 @@ def _chart_of(merchant: UUID | None, currency: str) -> list[Account]:
         chart.refund_clearing(),
         chart.suspense_unmatched(),
         tombstone_account(currency),
+        chart.platform_channel_cost(),
     ]
     if merchant is None:
         return shared
@@ -99,6 +100,7 @@ def accounts_of(merchant: UUID | None, currency: str) -> MerchantAccounts:
         chart.refund_clearing().id,
         chart.suspense_unmatched().id,
         tombstone_account(currency).id,
+        chart.platform_channel_cost().id,
     )
 
 

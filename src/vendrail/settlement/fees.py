@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.settlement import FeeTerms
+from vendrail.api.settlement import ChannelCost, FeeTerms
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, portion
 
 PLATFORM = UUID(int=0)  # The merchant of the platform's own default terms.
@@ -22,6 +22,14 @@ class FeeVersion(NamedTuple):
     fee_minor_min: int
     is_fee_refunded: bool
     valid_from: datetime
+    rule: int = 0  # Of a schedule: which of its rules, from 1; the number is then its version.
+    fee_minor_max: int = 0  # 0: no cap but the amount.
+    is_cost_borne: bool = False
+
+    @property
+    def memo(self) -> str:
+        """Name the version, and the rule in it, for ever."""
+        return fee_memo(self.number, self.rule)
 
     def says(self, terms: FeeTerms) -> bool:
         """Tell whether these terms would change nothing but the moment."""
@@ -33,10 +41,40 @@ class FeeVersion(NamedTuple):
         )
 
 
+def fee_memo(number: int, rule: int) -> str:
+    """Write what a fee was taken by: `fee:<terms>`, or `fee:<schedule>.<rule>`."""
+    return f"fee:{number}.{rule}" if rule else f"fee:{number}"
+
+
+def read_memo(memo: str) -> tuple[int, int] | None:
+    """Read the version and the rule out of a memo; None: it is of something else."""
+    number, _, rule = memo.removeprefix("fee:").partition(".")
+    if not memo.startswith("fee:") or not number.isdecimal() or not (rule or "0").isdecimal():
+        return None
+    return int(number), int(rule or 0)
+
+
 def fee_minor(version: FeeVersion, amount_minor: int) -> int:
-    """Give the fee of one sale, in whole minor units."""
+    """Give the fee of one sale, in whole minor units; half a unit is rounded up."""
     fee = portion(amount_minor, version.basis_points) + version.fixed_minor
+    if version.fee_minor_max:
+        fee = min(fee, version.fee_minor_max)
     return min(amount_minor, max(fee, version.fee_minor_min))
+
+
+def cost_minor(
+    version: FeeVersion, amount_minor: int, currency: str, cost: ChannelCost | None
+) -> int:
+    """Give what the merchant bears of the channel's cost, beside the fee; never more than is left.
+
+    Where it would eat all of a sale without a fee, a unit stays the merchant's: whether a sale was
+    split is told by its share and its fee.
+    """
+    if not version.is_cost_borne or cost is None:
+        return 0
+    fixed = cost.cost_minor if cost.currency == currency else 0
+    left = amount_minor - max(1, fee_minor(version, amount_minor))
+    return max(0, min(portion(amount_minor, cost.cost_permyriad) + fixed, left))
 
 
 def find_version(versions: Sequence[FeeVersion], moment: datetime) -> FeeVersion | None:

@@ -1,14 +1,17 @@
-"""Background loops: what is due is released; debts are recovered also where no sale comes."""
+"""Background loops: what is due is released, debts are recovered, what rules ask is counted."""
 
 import asyncio
 
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.settlement.service import SettlementService
 
 
-def jobs(service: SettlementService) -> list[Job]:
+def jobs(service: SettlementService, orders: Orders, payments: Payments) -> list[Job]:
     """Name the loops; any number of processes may run them."""
+    counting = service.counting(orders, payments)
 
     async def recover() -> None:
         await poll(
@@ -28,4 +31,12 @@ def jobs(service: SettlementService) -> list[Job]:
             delay_s_max=1.0,
         )
 
-    return [Job("settlement.debts", recover), Job("settlement.release", release)]
+    async def count() -> None:
+        wake = asyncio.Event()
+        await poll(counting.look, service.clock, wake, name="settlement.counting", delay_s_max=60.0)
+
+    return [
+        Job("settlement.debts", recover),
+        Job("settlement.release", release),
+        Job("settlement.counting", count),
+    ]

@@ -15,6 +15,7 @@ from vendrail.settlement.freezes import Thaw, thaw_transfers
 from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, PoolKey, RefundState
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
+from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
 
 Status = RefundPostingStatus
@@ -27,6 +28,7 @@ class Refunding:
     def __init__(
         self,
         store: Store,
+        fees: FeeStore,
         ledger: Ledger,
         accounts: Accounts,
         debts: Debts,
@@ -36,6 +38,7 @@ class Refunding:
         self._holding = holding
         self._buckets = buckets
         self._store = store
+        self._fees = fees
         self._ledger = ledger
         self._accounts = accounts
         self._debts = debts
@@ -79,9 +82,7 @@ class Refunding:
             )
             for posting, posted in zip(postings, books, strict=True)
         }
-        policies = await self._store.load_fee_policies(
-            [split.fee_version for split in found.values()]
-        )
+        policies = await self._fees.load_fees_named({split.fee for split in found.values()})
         pools = {
             posting.refund: refunds.choose_pool(posting, found[posting.refund])
             for posting in postings
@@ -101,7 +102,8 @@ class Refunding:
                 key = mine.key
                 pool = locked[key]._replace(size_minor=mine.size_minor)
                 split: SplitFound = found[posting.refund]
-                is_fee_refunded = policies.get(split.fee_version, False)
+                policy = policies.get(split.fee)
+                is_fee_refunded = policy is not None and policy[1].is_fee_refunded
                 taken = refunds.ask_refund(
                     posting,
                     pool,

@@ -11,6 +11,8 @@ from vendrail.api.ledger import (
     TransferResult,
     TransferStatus,
 )
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
 from vendrail.api.settlement import (
     CaptureBooking,
     DueShare,
@@ -41,17 +43,20 @@ from vendrail.settlement.accounts import (
     of_wallet,
 )
 from vendrail.settlement.buckets import Buckets, decide_holds
+from vendrail.settlement.counting import Counting
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import PairKey, Sides
-from vendrail.settlement.fees import PLATFORM, FeeVersion, is_wellformed
+from vendrail.settlement.fees import PLATFORM, is_wellformed
 from vendrail.settlement.freezing import Freezing
 from vendrail.settlement.holding import Held, HoldVersion, divide
+from vendrail.settlement.pricing import Priced, Pricing
 from vendrail.settlement.refunding import Refunding
 from vendrail.settlement.settings import SettlementSettings
 from vendrail.settlement.shares import Shares
-from vendrail.settlement.store import FeeKey, Store
+from vendrail.settlement.store import Store
+from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
-from vendrail.settlement.terms import WRITE_S_MAX, FeeBook, decide_terms
+from vendrail.settlement.terms import WRITE_S_MAX
 
 _MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
 _NOT_HELD = SaleResult(SaleStatus.NOT_HELD)
@@ -66,7 +71,7 @@ class Doubt(NamedTuple):
     is_barred: bool
 
 
-class SettlementService:
+class SettlementService(Priced):
     """Fulfils `api.settlement.Settlement`."""
 
     def __init__(
@@ -74,8 +79,9 @@ class SettlementService:
     ) -> None:
         self._ledger = ledger
         self.clock = clock
-        self._store = Store(db, clock, settings)
-        self._fees = FeeBook(self._store, clock)
+        self._store = Store(db, clock)
+        self._fees = FeeStore(db, clock, settings)
+        self._pricing = Pricing(self._fees, clock)
         self._accounts = Accounts(ledger)
         self._debts = Debts(self._store, clock, ledger, self._accounts)
         self._freezing = Freezing(self._store, ledger, self._accounts)
@@ -83,19 +89,18 @@ class SettlementService:
         self._buckets = Buckets(self._holding, clock, ledger)
         self._shares = Shares(self._holding, ledger)
         self._refunding = Refunding(
-            self._store, ledger, self._accounts, self._debts, self._holding, self._buckets
+            self._store,
+            self._fees,
+            ledger,
+            self._accounts,
+            self._debts,
+            self._holding,
+            self._buckets,
         )
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
         """Write new versions of merchants' fee terms and open the merchants' accounts."""
-        statuses: list[FeeTermsStatus] = []
-
-        def decide(known: dict[FeeKey, list[FeeVersion]], now: datetime) -> list[FeeTerms]:
-            decided, added = decide_terms(terms, known, now)
-            statuses[:] = decided
-            return added
-
-        await self._store.add_fee_terms(terms, decide, WRITE_S_MAX)
+        statuses = await self._pricing.put_terms(terms)
         await self._accounts.open(
             {
                 (term.merchant, term.currency)
@@ -107,8 +112,7 @@ class SettlementService:
 
     async def read_fee_terms(self, merchants: Sequence[UUID]) -> list[list[FeeTerms]]:
         """Read all versions of merchants' fee terms, newest first."""
-        found = await self._store.load_merchants_terms(merchants)
-        return [found.get(merchant, []) for merchant in merchants]
+        return await self._pricing.read_terms(merchants)
 
     async def put_hold_terms(self, terms: Sequence[HoldTerms]) -> list[HoldTermsStatus]:
         """Write new versions of hold terms; what is sold already keeps the terms it has."""
@@ -160,16 +164,16 @@ class SettlementService:
         """
         good = [sale for sale in sales if _is_sound(sale)]
         await self._open_accounts(good, [sale.booking for sale in good if sale.booking])
-        versions = await self._fees.find_versions(good)
+        fees = await self._pricing.book.find_fees(good)
         plans = await self._buckets.plan(good)
         short = await self._find_short(good)
         transfers: list[Transfer] = []
         priced: list[tuple[Sale, SaleResult, int]] = []  # … and how many transfers.
-        for sale, version in zip(good, versions, strict=True):
+        for sale, fee in zip(good, fees, strict=True):
             if sale.order in short:
                 priced.append((sale, _NOT_HELD, 0))
                 continue
-            result = split.price(sale, version)
+            result = split.price(sale, fee.version, fee.cost)
             chain = self._chain(sale, result, plans.get(sale.order))
             transfers += chain
             priced.append((sale, result, len(chain)))
@@ -186,7 +190,7 @@ class SettlementService:
     def _chain(self, sale: Sale, result: SaleResult, held: Held | None) -> list[Transfer]:
         accounts = self._books(sale)
         parts = divide(result.share_minor, held, accounts.available) if held is not None else ()
-        legs = split.sale_transfers(sale, result.fee_minor, result.fee_version, accounts, parts)
+        legs = split.sale_transfers(sale, result, accounts, parts)
         if sale.paid is not None:
             foreign, sides = self._foreign(sale, sale.paid)
             legs[:0] = split.change_transfers(sale, sale.paid, accounts, foreign, sides)
@@ -213,16 +217,20 @@ class SettlementService:
     async def _examine(self, doubtful: Sequence[Doubt], results: list[SaleResult]) -> None:
         """Tell a repeat from a split that was undone, and both from books that disagree."""
         books = await self._ledger.read_transfers([doubt.sale.order for doubt in doubtful])
+        unbooked: list[CaptureBooking] = []  # Their chains broke on a split that stands.
         for doubt, posted in zip(doubtful, books, strict=True):
             found = split.find_split(doubt.sale.order, posted, self._books(doubt.sale))
             if found.is_reversed or (not found.amount_minor and doubt.is_barred):
                 results[doubt.position] = _CANCELLED
-            elif found.amount_minor == doubt.sale.amount_minor and not doubt.is_barred:
-                results[doubt.position] = SaleResult(
-                    SaleStatus.SPLIT, found.fee_minor, found.share_minor, found.fee_version
-                )
+            elif found.amount_minor == doubt.sale.amount_minor:
+                # Split once, whatever a rule would say of it now: as the books say.
+                results[doubt.position] = found.result
+                if doubt.is_barred and doubt.sale.booking is not None:
+                    unbooked.append(doubt.sale.booking)
             else:
                 results[doubt.position] = _NOT_HELD
+        if unbooked:
+            await self._book_alone(unbooked)
 
     async def _find_short(self, sales: Sequence[Sale]) -> set[UUID]:
         """Find sales whose money is not in held: their booking does not fit, or there is none."""
@@ -353,6 +361,10 @@ class SettlementService:
     async def recover_debts(self) -> bool:
         """Take what merchants owe from what they have; false: nothing more can be done now."""
         return await self._debts.recover_all()
+
+    def counting(self, orders: Orders, payments: Payments) -> Counting:
+        """Give what counts facts for rules; for a loop, which may read who calls us."""
+        return Counting(self, self._fees, orders, payments)
 
     async def _open_accounts(
         self, sales: Iterable[Sale], bookings: Iterable[CaptureBooking]

@@ -18,15 +18,16 @@ from vendrail.api.ledger import (
     TransferResult,
     TransferStatus,
 )
-from vendrail.api.settlement import CaptureBooking, Sale, SaleResult, SaleStatus
+from vendrail.api.settlement import CaptureBooking, ChannelCost, Sale, SaleResult, SaleStatus
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, Money
 from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
-from vendrail.settlement.fees import FeeVersion, fee_minor
+from vendrail.settlement.fees import FeeVersion, cost_minor, fee_memo, fee_minor, read_memo
 
 SHARE_STEP = "sale:share"
 FEE_STEP = "sale:fee"
 _SHARE_STEPS = (SHARE_STEP, "sale:share:2")
+COST_STEP = "sale:cost"
 
 
 class MerchantAccounts(NamedTuple):
@@ -39,6 +40,7 @@ class MerchantAccounts(NamedTuple):
     clearing: AccountId
     suspense: AccountId
     tombstone: AccountId
+    cost: AccountId
 
 
 def is_wellformed(amount_minor: int) -> bool:
@@ -138,48 +140,41 @@ def covers(booking: CaptureBooking, sale: Sale) -> bool:
 
 def sale_transfers(
     sale: Sale,
-    fee: int,
-    fee_version: int,
+    result: SaleResult,
     accounts: MerchantAccounts,
     parts: Sequence[tuple[AccountId, int]] = (),
 ) -> list[Transfer]:
-    """Split what is held into share and fee: a chain without a leg that is zero.
+    """Split what is held into share, fee and channel's cost: a chain without a leg that is zero.
 
     The share is available, or goes by parts; the first leg of it has the same id either way.
     Of a top-up the accounts are the buyer's, the share is all of it, and there is no fee.
     """
-    order = sale.order
-    share = sale.amount_minor - fee
-    memo = f"fee:{fee_version}"
-    shares = parts or (((accounts.available, share),) if share else ())
-    legs = [
-        Transfer(
-            TransferId(derive(order, step)),
-            accounts.held,
-            account,
-            amount_minor,
-            TransferCode.TOP_UP if sale.wallet else TransferCode.SALE,
-            order,
-            is_linked=fee > 0 or number < len(shares),
-            memo=memo,
-        )
-        for number, (step, (account, amount_minor)) in enumerate(
-            zip(_SHARE_STEPS, shares, strict=False), start=1
-        )
-    ]
-    if fee:
-        legs.append(
-            Transfer(
-                TransferId(derive(order, FEE_STEP)),
-                accounts.held,
-                accounts.fee,
-                fee,
-                TransferCode.FEE,
-                order,
-                memo=memo,
+    gained = TransferCode.TOP_UP if sale.wallet else TransferCode.SALE
+    memo = fee_memo(result.fee_version, result.fee_rule)
+    shares = parts or ((accounts.available, result.share_minor),)
+    legs = (
+        *((step, *part, gained) for step, part in zip(_SHARE_STEPS, shares, strict=False)),
+        (FEE_STEP, accounts.fee, result.fee_minor, TransferCode.FEE),
+        (COST_STEP, accounts.cost, result.cost_minor, TransferCode.CHANNEL_COST),
+    )
+    left = sale.amount_minor
+    chain = []
+    for step, account, amount_minor, code in legs:
+        left -= amount_minor
+        if amount_minor:
+            chain.append(
+                Transfer(
+                    TransferId(derive(sale.order, step)),
+                    accounts.held,
+                    account,
+                    amount_minor,
+                    code,
+                    sale.order,
+                    is_linked=left > 0,
+                    memo=memo,
+                )
             )
-        )
-    return legs
+    return chain
 
 
 def change_transfers(
@@ -204,12 +199,14 @@ def change_back_transfers(
     return exchange_transfers(sale.order, "undo:exchange", sale.order, legs)
 
 
-def price(sale: Sale, version: FeeVersion) -> SaleResult:
-    """Say what the fee and the share of a sale are; a top-up costs nothing."""
+def price(sale: Sale, version: FeeVersion, cost: ChannelCost | None = None) -> SaleResult:
+    """Say what the fee, the channel's cost and the share of a sale are; a top-up costs nothing."""
     if sale.wallet is not None:
         return SaleResult(SaleStatus.SPLIT, 0, sale.amount_minor, 0)
     fee = fee_minor(version, sale.amount_minor)
-    return SaleResult(SaleStatus.SPLIT, fee, sale.amount_minor - fee, version.number)
+    borne = cost_minor(version, sale.amount_minor, sale.currency, cost)
+    share = sale.amount_minor - fee - borne
+    return SaleResult(SaleStatus.SPLIT, fee, share, version.number, version.rule, borne)
 
 
 def marker_transfers(sale: Sale, accounts: MerchantAccounts) -> list[Transfer]:
@@ -267,7 +264,7 @@ def held_back_reversals(
 def reversal_transfers(
     order: UUID, found: "SplitFound", accounts: MerchantAccounts
 ) -> list[Transfer]:
-    """Take a split back: the share as far as it is still there, the fee whole."""
+    """Take a split back: the share as far as it is still there, fee and cost whole."""
     legs = []
     if found.share_minor:
         legs.append(
@@ -288,6 +285,17 @@ def reversal_transfers(
                 accounts.fee,
                 accounts.held,
                 found.fee_minor,
+                TransferCode.SPLIT_REVERSAL,
+                order,
+            )
+        )
+    if found.cost_minor:
+        legs.append(
+            Transfer(
+                TransferId(derive(order, "undo:cost")),
+                accounts.cost,
+                accounts.held,
+                found.cost_minor,
                 TransferCode.SPLIT_REVERSAL,
                 order,
             )
@@ -318,11 +326,24 @@ class SplitFound(NamedTuple):
     is_reversed: bool = False
     exchanged_minor: int = 0  # What was changed into another currency; below zero: out of one.
     held_back: tuple[tuple[AccountId, int], ...] = ()  # Of the share, what was not available.
+    fee_rule: int = 0
+    cost_minor: int = 0
+
+    @property
+    def fee(self) -> tuple[int, int]:
+        """Name what the fee was taken by: version and rule."""
+        return self.fee_version, self.fee_rule
+
+    @property
+    def result(self) -> SaleResult:
+        """Say of the split what was said when it was made."""
+        name, borne = self.fee, self.cost_minor
+        return SaleResult(SaleStatus.SPLIT, self.fee_minor, self.share_minor, *name, borne)
 
     @property
     def amount_minor(self) -> int:
         """How much was split, undone since or not."""
-        return self.share_minor + self.fee_minor
+        return self.share_minor + self.fee_minor + self.cost_minor
 
     @property
     def split_minor(self) -> int:
@@ -335,9 +356,11 @@ def find_split(
 ) -> SplitFound:
     """Read from an order's transfers what became of its money, in this merchant's accounts."""
     sums = dict.fromkeys(TransferCode, 0)
-    share = fee = fee_version = exchanged = 0
+    exchanged = share = 0
+    name = (0, 0)
     held_back: list[tuple[AccountId, int]] = []
-    share_ids, fee_id = [derive(order, step) for step in _SHARE_STEPS], derive(order, FEE_STEP)
+    share_ids = [derive(order, step) for step in _SHARE_STEPS]
+    beside = dict.fromkeys((derive(order, step) for step in (FEE_STEP, COST_STEP)), 0)
     ours = (accounts.held, accounts.suspense)
     for entry in posted:
         transfer = entry.transfer
@@ -349,21 +372,24 @@ def find_split(
         if transfer.code is TransferCode.EXCHANGE:
             is_leaving = transfer.debit == accounts.held
             exchanged += transfer.amount_minor if is_leaving else -transfer.amount_minor
-        if transfer.id == fee_id or transfer.id in share_ids:
-            fee_version = int(transfer.memo.removeprefix("fee:"))
-            if transfer.id == fee_id:
-                fee = transfer.amount_minor
-            else:
-                share += transfer.amount_minor
-                if transfer.credit != accounts.available:
-                    held_back.append((transfer.credit, transfer.amount_minor))
+        if transfer.id in beside:
+            name = read_memo(transfer.memo) or name
+            beside[transfer.id] = transfer.amount_minor
+        elif transfer.id in share_ids:
+            name = read_memo(transfer.memo) or name
+            share += transfer.amount_minor
+            if transfer.credit != accounts.available:
+                held_back.append((transfer.credit, transfer.amount_minor))
+    fee, cost = beside.values()
     return SplitFound(
         sums[TransferCode.CAPTURE] + sums[TransferCode.MATCHED] + sums[TransferCode.WALLET_PAYMENT],
         sums[TransferCode.UNMATCHED] - sums[TransferCode.MATCHED],
         share,
         fee,
-        fee_version,
+        name[0],
         sums[TransferCode.SPLIT_REVERSAL] > 0,
         exchanged,
         tuple(held_back),
+        name[1],
+        cost,
     )

@@ -1,72 +1,213 @@
-"""Fee versions in memory, never stale: terms begin later than any memory of them lasts.
+"""Fee versions in memory, never stale: they begin later than any memory of them lasts.
 
-New terms begin at least `LEAD` after they are written, and a reading is trusted for sales placed at
-most `TRUST` after it, in every process; the rest is room for slow commits and clocks that differ.
+New terms and schedules, and what rules ask of merchants and channels, begin at least `LEAD` after
+they are written, and a reading is trusted for sales placed at most `TRUST` after it, in every
+process; the rest is room for slow commits and clocks that differ.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
-from vendrail.api.settlement import FeeTerms, FeeTermsStatus, Sale
+from vendrail.api.settlement import (
+    ChannelCost,
+    FeeFacts,
+    FeeSchedule,
+    FeeScheduleStatus,
+    FeeTerms,
+    FeeTermsStatus,
+    FeeTrial,
+    PastSale,
+    Sale,
+    TriedFee,
+)
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.settlement.fees import (
     ANY_CURRENCY,
     PLATFORM,
     FeeVersion,
+    cost_minor,
+    fee_minor,
     find_version,
     is_wellformed,
 )
-from vendrail.settlement.store import FeeKey, Store
+from vendrail.settlement.rules import RuledSale, Schedule, compile_schedule, problem
+from vendrail.settlement.store.fees import FeeKey, FeeStore, Since, begins, since
 
 LEAD = timedelta(seconds=10)
 TRUST = timedelta(seconds=3)
 WRITE_S_MAX = 3.0  # Writing that takes longer is rolled back.
+FACTS_KEPT = timedelta(days=31)  # How far back what was counted is read: late money is later.
+_NOTHING_COUNTED = FeeFacts(PLATFORM, "")
+PricedSale = Sale | PastSale
 
 
-class _Known(NamedTuple):
-    versions: Sequence[FeeVersion]  # The merchant's own, newest first, then the defaults.
-    trusted_until: datetime
+class SaleFee(NamedTuple):
+    """What one sale is priced by."""
+
+    version: FeeVersion
+    cost: ChannelCost | None = None  # Of its channel, where some rule asks for it.
+
+
+class Knowledge(NamedTuple):
+    """What was read for some merchants and currencies; each list newest first."""
+
+    terms: Mapping[FeeKey, Sequence[FeeVersion]]
+    schedules: Sequence[Schedule]
+    facts: Mapping[FeeKey, Sequence[FeeFacts]]
+    tiers: Mapping[UUID, Sequence[Since[int]]]
+    costs: Mapping[str, Sequence[Since[ChannelCost]]]
+
+    def find(self, sale: PricedSale) -> SaleFee:
+        """Give what counts for a sale: own terms, else the schedule, else the defaults."""
+        moment = sale.placed_at
+        own = find_version(self.terms.get((sale.merchant, sale.currency), ()), moment)
+        if own is not None:
+            return SaleFee(own)
+        schedule = next((each for each in self.schedules if each.valid_from <= moment), None)
+        if schedule is not None:
+            return self.decide(schedule, sale)
+        defaults = ((PLATFORM, sale.currency), (PLATFORM, ANY_CURRENCY))
+        found = (find_version(self.terms.get(key, ()), moment) for key in defaults)
+        # The first default has been valid from 1970 on: there is always one.
+        return SaleFee(next(version for version in found if version is not None))
+
+    def decide(self, schedule: Schedule, sale: PricedSale) -> SaleFee:
+        """Give what a schedule says of a sale, by what was known when it was placed."""
+        facts, tier = _NOTHING_COUNTED, 0
+        if schedule.asks_facts:
+            facts = self._facts_of(sale) or facts
+            tier = since(self.tiers.get(sale.merchant, ()), sale.placed_at) or 0
+        cost = None
+        if schedule.asks_cost:
+            cost = since(self.costs.get(sale.channel, ()), sale.placed_at)
+        amount = sale.amount_minor
+        asked = RuledSale(amount, sale.currency, sale.method, sale.category, tier, facts)
+        return SaleFee(schedule.decide(asked), cost)
+
+    def _facts_of(self, sale: PricedSale) -> FeeFacts | None:
+        counted = self.facts.get((sale.merchant, sale.currency), ())
+        return next((each for each in counted if begins(each) <= sale.placed_at), None)
+
+    def reach_back(self) -> "Knowledge":
+        """Let what was counted first hold before it too: for trials on sales that were."""
+        first = datetime.fromtimestamp(0, UTC)
+        return self._replace(
+            facts={
+                key: [*each, replace(each[-1], valid_from=first)]
+                for key, each in self.facts.items()
+            },
+            tiers={key: [*each, Since(first, each[-1].value)] for key, each in self.tiers.items()},
+            costs={key: [*each, Since(first, each[-1].value)] for key, each in self.costs.items()},
+        )
 
 
 class FeeBook:
-    """Finds the version of a sale's fee terms; reads each merchant's anew every few seconds."""
+    """Finds what sales are priced by; reads each merchant's anew every few seconds."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: FeeStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[FeeKey, _Known] = {}
+        self._trusted_until: dict[FeeKey, datetime] = {}
+        self._terms: dict[FeeKey, Sequence[FeeVersion]] = {}
+        self._facts: dict[FeeKey, Sequence[FeeFacts]] = {}
+        self._tiers: dict[UUID, Sequence[Since[int]]] = {}
+        self._known = Knowledge(self._terms, (), self._facts, self._tiers, {})
 
-    async def find_versions(self, sales: Sequence[Sale]) -> list[FeeVersion]:
-        """Give the version each sale was placed under."""
-        known = self._known
+    async def find_fees(self, sales: Sequence[Sale]) -> list[SaleFee]:
+        """Give what each sale is priced by: as it stood when the sale was placed."""
         unread: set[FeeKey] = set()
         for sale in sales:
             key = (sale.merchant, sale.currency)
-            entry = known.get(key)
-            if entry is None or sale.placed_at > entry.trusted_until:
+            trusted_until = self._trusted_until.get(key)
+            if trusted_until is None or sale.placed_at > trusted_until:
                 unread.add(key)
         if unread:
             await self._read(unread)
-        return [
-            self._find(known[sale.merchant, sale.currency].versions, sale.placed_at)
-            for sale in sales
-        ]
-
-    def _find(self, versions: Sequence[FeeVersion], moment: datetime) -> FeeVersion:
-        found = find_version(versions, moment)
-        # The first default has been valid from 1970 on: there is always one.
-        assert found is not None
-        return found
+        find = self._known.find
+        return [find(sale) for sale in sales]
 
     async def _read(self, keys: Collection[FeeKey]) -> None:
         read_at = self._clock.now()
-        own = await self._store.load_fee_versions(keys)
-        for merchant, currency in keys:
-            ladder = ((merchant, currency), (PLATFORM, currency), (PLATFORM, ANY_CURRENCY))
-            versions = [version for key in ladder for version in own.get(key, ())]
-            self._known[merchant, currency] = _Known(versions, read_at + TRUST)
+        found = await self._store.load_fee_reading(keys, read_at - FACTS_KEPT)
+        defaults = {key: each for key, each in found.terms.items() if key[0] == PLATFORM}
+        self._terms.update(defaults)
+        for key in keys:
+            self._terms[key] = found.terms.get(key, ())
+            self._facts[key] = found.facts.get(key, ())
+            self._tiers[key[0]] = found.tiers.get(key[0], ())
+            self._trusted_until[key] = read_at + TRUST
+        schedules = [compile_schedule(each) for each in found.schedules]
+        self._known = self._known._replace(schedules=schedules, costs=found.costs)
+
+    async def try_rules(self, trial: FeeTrial) -> list[TriedFee]:
+        """Price sales that were as they were, and as the rules would have."""
+        keys = {(sale.merchant, sale.currency) for sale in trial.sales}
+        if not keys:
+            return []
+        oldest = min(sale.placed_at for sale in trial.sales)
+        found = await self._store.load_fee_reading(keys, oldest - FACTS_KEPT, is_whole=True)
+        known = Knowledge(
+            found.terms,
+            [compile_schedule(each) for each in found.schedules],
+            found.facts,
+            found.tiers,
+            found.costs,
+        )
+        reaching = known.reach_back()
+        tried = compile_schedule(FeeSchedule(PLATFORM, trial.rules, oldest))
+        fees = []
+        for sale in trial.sales:
+            was = known.find(sale)
+            is_own = not was.version.rule and bool(
+                find_version(found.terms.get((sale.merchant, sale.currency), ()), sale.placed_at)
+            )
+            would = was if is_own else reaching.decide(tried, sale)
+            number = 0 if is_own else would.version.rule
+            fees.append(TriedFee(*_amounts(was, sale), *_amounts(would, sale), number))
+        return fees
+
+
+def _amounts(fee: SaleFee, sale: PastSale) -> tuple[int, int]:
+    amount, version = sale.amount_minor, fee.version
+    return fee_minor(version, amount), cost_minor(version, amount, sale.currency, fee.cost)
+
+
+def decide_schedules(
+    schedules: Sequence[FeeSchedule], known: Sequence[FeeSchedule], now: datetime
+) -> tuple[list[FeeScheduleStatus], list[FeeSchedule]]:
+    """Say how writing each schedule ends, item k seeing k−1; give those to be added."""
+    standing = list(known)
+    statuses: list[FeeScheduleStatus] = []
+    added: list[FeeSchedule] = []
+    earliest = now + LEAD
+    for new in schedules:
+        valid_from = new.valid_from or earliest
+        same = next((each for each in standing if each.id == new.id), None)
+        wrong = problem(new.rules)
+        is_naive = valid_from.tzinfo is None
+        if same is not None:
+            is_same = same.rules == new.rules
+            statuses.append(
+                FeeScheduleStatus.EXISTS if is_same else FeeScheduleStatus.EXISTS_DIFFERENT
+            )
+            continue
+        if wrong is not None or is_naive:
+            statuses.append(wrong or FeeScheduleStatus.FIELD_MALFORMED)
+            continue
+        before = next((each for each in standing if begins(each) <= valid_from), None)
+        if before is not None and before.rules == new.rules:
+            statuses.append(FeeScheduleStatus.UNCHANGED)
+        elif valid_from < earliest:
+            statuses.append(FeeScheduleStatus.BACKDATED)
+        else:
+            statuses.append(FeeScheduleStatus.CREATED)
+            added.append(replace(new, valid_from=valid_from))
+            standing.append(added[-1])
+            standing.sort(key=begins, reverse=True)
+    return statuses, added
 
 
 def decide_terms(

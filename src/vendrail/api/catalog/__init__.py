@@ -151,6 +151,7 @@ class Offer(Record, frozen=True):
     restock_wait_s: int
     is_on_sale: bool
     picture: str = ""
+    category: str = ""
     is_pressed: bool = False  # So much is set aside for unpaid orders that they are watched.
 
 

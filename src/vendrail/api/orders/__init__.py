@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from vendrail.api.orders.charges import CHARGE as CHARGE
@@ -22,6 +22,12 @@ from vendrail.api.orders.replacements import ReplaceStatus as ReplaceStatus
 from vendrail.api.orders.sagas import GiveUpStatus as GiveUpStatus
 from vendrail.api.orders.sagas import SagaQuery as SagaQuery
 from vendrail.api.orders.sagas import SagaView as SagaView
+from vendrail.api.orders.sales import DeliveredOrder as DeliveredOrder
+from vendrail.api.orders.sales import MerchantSales as MerchantSales
+from vendrail.api.orders.sales import MerchantSalesQuery as MerchantSalesQuery
+from vendrail.api.orders.sales import PastSaleQuery as PastSaleQuery
+from vendrail.api.orders.sales import SalesQuery as SalesQuery
+from vendrail.api.orders.sales import SalesSum as SalesSum
 from vendrail.api.orders.states import OrderId as OrderId
 from vendrail.api.orders.states import OrderState as OrderState
 from vendrail.kernel.codec import Record
@@ -259,27 +265,6 @@ class OrderSearch(Record, frozen=True):
     words: str
 
 
-class SalesQuery(Record, frozen=True):
-    """Sum a merchant's orders that were placed in a stretch of time, by hours or days."""
-
-    merchant: UUID
-    since: datetime
-    until: datetime
-    step: Literal["hour", "day"] = "day"
-    zone: str = "UTC"  # Where days begin at midnight.
-
-
-class SalesSum(Record, frozen=True):
-    """The orders placed in one hour or day in one currency, as they stand now."""
-
-    starts_at: datetime
-    currency: str
-    placed_count: int
-    sold_count: int  # How many of them have been delivered …
-    sold_minor: int  # … for how much …
-    refunded_minor: int  # … and what of it has gone back since.
-
-
 class Addressee(Record, frozen=True):
     """Whom letters about an order go to, in which language, and the secret that opens the order."""
 
@@ -376,6 +361,14 @@ class Orders(Protocol):
 
     async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
         """Cut orders loose from buyers whose accounts are deleted; the orders stay."""
+        ...
+
+    async def list_sales(self, queries: Sequence[PastSaleQuery]) -> list[list[DeliveredOrder]]:
+        """List delivered orders of everybody in little, oldest first; a short page is the last."""
+        ...
+
+    async def count_sales(self, queries: Sequence[MerchantSalesQuery]) -> list[list[MerchantSales]]:
+        """Count delivered orders by merchant and currency: a walk over all of the stretch."""
         ...
 
     async def cancel_orders(self, queries: Sequence[OrderQuery]) -> list[CancelStatus]:

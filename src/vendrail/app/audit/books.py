@@ -90,39 +90,71 @@ CHECKS = (
     ),
     Check(
         "fees_are_right",
-        "Every fee is what the terms valid at placing say, to the minor unit.",
+        "Every fee is what the terms or the rule valid at placing say, to the minor unit.",
         "select count(*) from ledger.transfer where code in ('sale', 'fee') and refusal is null",
         """
         with told as (
             select t.subject, min(t.memo) as memo, max(t.memo) as other_memo,
                    coalesce(sum(t.amount_minor) filter (where t.code = 'fee'), 0) as fee_minor,
+                   coalesce(sum(t.amount_minor) filter (where t.code = 'channel_cost'), 0)
+                       as cost_minor,
                    sum(t.amount_minor) as sale_minor
               from ledger.transfer t
-             where t.code in ('sale', 'fee') and t.refusal is null
+             where t.refusal is null and (t.code in ('sale', 'fee')
+                   or (t.code = 'channel_cost' and t.memo like 'fee:%'))
              group by t.subject),
+        nobody as (select '00000000-0000-0000-0000-000000000000'::uuid as id),
         terms as (
-            select f.*, 'fee:' || f.version as memo, lead(f.valid_from) over (
+            select 'fee:' || f.version as memo, f.merchant, f.currency, f.basis_points,
+                   f.fixed_minor, f.fee_minor_min, 0::bigint as fee_minor_max,
+                   f.valid_from, lead(f.valid_from) over (
                        partition by f.merchant, f.currency order by f.valid_from, f.version)
-                   as valid_until
-              from settlement.fee_terms f),
+                   as valid_until, false as is_cost_borne, '{}'::jsonb as rule, false as is_ruled
+              from settlement.fee_terms f
+            union all
+            select 'fee:' || s.version || '.' || r.number, nobody.id, coalesce(
+                       r.rule ->> 'currency', '*'),
+                   coalesce((r.rule ->> 'basis_points')::int, 0),
+                   coalesce((r.rule ->> 'fixed_minor')::bigint, 0),
+                   coalesce((r.rule ->> 'fee_minor_min')::bigint, 0),
+                   coalesce((r.rule ->> 'fee_minor_max')::bigint, 0),
+                   s.valid_from, s.valid_until,
+                   coalesce((r.rule ->> 'is_cost_borne')::boolean, false), r.rule, true
+              from (select version, rules, valid_from, lead(valid_from) over (
+                        order by valid_from, version) as valid_until
+                      from settlement.fee_schedule) s
+             cross join nobody
+             cross join jsonb_array_elements(s.rules) with ordinality as r (rule, number)),
         firsts as (
             select merchant, currency, min(valid_from) as valid_from
               from settlement.fee_terms group by merchant, currency),
-        nobody as (select '00000000-0000-0000-0000-000000000000'::uuid as id)
+        ruled as (select min(valid_from) as valid_from from settlement.fee_schedule)
         select told.subject::text
-          from told cross join nobody
+          from told cross join nobody cross join ruled
           left join terms f on f.memo = told.memo
           left join orders."order" o on o.id = told.subject
           left join firsts own on own.merchant = o.merchant and own.currency = o.currency
           left join firsts house on house.merchant = nobody.id and house.currency = o.currency
-         where f.version is null or told.memo <> told.other_memo
-            or told.fee_minor <> least(told.sale_minor, greatest(f.fee_minor_min,
-                   f.fixed_minor + div(told.sale_minor * f.basis_points + 5000, 10000)))
+         where f.memo is null or told.memo <> told.other_memo
+            or told.fee_minor <> least(told.sale_minor, greatest(f.fee_minor_min, least(
+                   coalesce(nullif(f.fee_minor_max, 0), told.sale_minor + f.fixed_minor),
+                   f.fixed_minor + div(told.sale_minor * f.basis_points + 5000, 10000))))
+            or (told.cost_minor > 0 and not f.is_cost_borne)
             or o.placed_at < f.valid_from or o.placed_at >= f.valid_until
-            or f.merchant <> case when own.valid_from <= o.placed_at then o.merchant
-                                  else nobody.id end
-            or f.currency <> case when own.valid_from <= o.placed_at
+            or f.is_ruled <> (coalesce(own.valid_from > o.placed_at, true)
+                   and coalesce(ruled.valid_from <= o.placed_at, false))
+            or case when f.is_ruled then
+                   f.currency not in ('*', o.currency)
+                   or told.sale_minor < coalesce((f.rule ->> 'amount_minor_min')::bigint, 0)
+                   or told.sale_minor >= (f.rule ->> 'amount_minor_below')::bigint
+                   or not coalesce(f.rule -> 'categories' ? coalesce(
+                       convert_from(o.facts, 'UTF8')::jsonb ->> 'category', ''), true)
+               else
+                   f.merchant <> case when own.valid_from <= o.placed_at then o.merchant
+                                      else nobody.id end
+                   or f.currency <> case when own.valid_from <= o.placed_at
                                     or house.valid_from <= o.placed_at then o.currency else '*' end
+               end
         """,
     ),
 )

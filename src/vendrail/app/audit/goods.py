@@ -47,7 +47,9 @@ CHECKS = (
         """
         with split as (
             select subject, sum(amount_minor) as minor from ledger.transfer
-             where code in ('sale', 'fee') and refusal is null group by subject),
+             where refusal is null and (code in ('sale', 'fee')
+                   or (code = 'channel_cost' and memo like 'fee:%'))
+             group by subject),
         picked as (
             select id, count(*) as items, max(quantity) as quantity, bool_or(key is null) as is_one
               from catalog.allocation where state in ('allocated', 'sold', 'void') group by id)

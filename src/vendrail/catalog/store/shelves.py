@@ -276,6 +276,7 @@ async def read_offers(
         "  'prices_minor', v.prices_minor, 'quantity_min', v.quantity_min,"
         "  'quantity_max', v.quantity_max, 'delivery', p.delivery, 'hold_policy', p.hold_policy,"
         "  'restock_wait_s', p.restock_wait_s, 'picture', p.picture,"
+        "  'category', p.category,"
         "  'is_on_sale', p.state = 'on_sale' and s.is_open,"
         "  'is_pressed', t.held >= $2::bigint and t.held * 100 > (t.free + t.held) * $3::bigint"
         " )::text"

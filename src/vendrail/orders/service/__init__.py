@@ -13,15 +13,19 @@ from vendrail.api.orders import (
     CancelStatus,
     ChargePlacement,
     ChargeStatus,
+    DeliveredOrder,
     FoundOrder,
     GiveUpStatus,
     LookupCode,
     LookupRequest,
+    MerchantSales,
+    MerchantSalesQuery,
     OrderId,
     OrderQuery,
     OrderSearch,
     OrderState,
     OrderView,
+    PastSaleQuery,
     PayOrder,
     PayResult,
     PayStatus,
@@ -167,6 +171,14 @@ class OrdersService:
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""
         return await self._listing.sum_sales(queries)
+
+    async def list_sales(self, queries: Sequence[PastSaleQuery]) -> list[list[DeliveredOrder]]:
+        """List delivered orders of everybody in little, oldest first; a short page is the last."""
+        return await self._listing.list_sales(queries)
+
+    async def count_sales(self, queries: Sequence[MerchantSalesQuery]) -> list[list[MerchantSales]]:
+        """Count delivered orders by merchant and currency: a walk over all of the stretch."""
+        return await self._listing.count_sales(queries)
 
     async def request_lookup_codes(self, requests: Sequence[LookupRequest]) -> list[bool]:
         """Send one-time codes; true when the request was taken."""

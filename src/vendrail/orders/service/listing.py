@@ -6,8 +6,12 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from vendrail.api.orders import (
+    DeliveredOrder,
+    MerchantSales,
+    MerchantSalesQuery,
     OrderId,
     OrderSearch,
+    PastSaleQuery,
     SalesQuery,
     SalesSum,
     SoldOrder,
@@ -15,7 +19,7 @@ from vendrail.api.orders import (
 )
 from vendrail.api.payments import Payments
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode, replace
+from vendrail.kernel.codec import Record, decode, replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, first_id_at, from_serial
@@ -25,13 +29,22 @@ from vendrail.orders.decide import OrderFacts
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.tracking import view_of
 from vendrail.orders.settings import OrdersSettings
+from vendrail.orders.store import sales
 
 _PAGE_MAX = 200
+_SALES_MAX = 5_000
 _FOUND_MAX = 50
 _WORDS_MAX = 254
 _SERIAL_LENGTH = 26
 _FIRST = UUID(int=0)
 _LAST = UUID(int=(1 << 128) - 1)
+
+
+class _Chosen(Record, frozen=True):
+    """What of an order's facts a sale in little tells."""
+
+    method: str
+    category: str = ""
 
 
 class Listing:
@@ -100,7 +113,7 @@ class Listing:
             if query.zone not in available_timezones():
                 raise Malformed("There is no such time zone; name it as in `Asia/Shanghai`.")
             async with self._db.reading() as tx:
-                rows = await store.sum_sales(
+                rows = await sales.sum_sales(
                     tx,
                     query,
                     first_id_at(query.since - self._slack),
@@ -108,6 +121,43 @@ class Listing:
                 )
             sums.append([SalesSum(*row) for row in rows])
         return sums
+
+    async def list_sales(self, queries: Sequence[PastSaleQuery]) -> list[list[DeliveredOrder]]:
+        """Read pages in little: no contact is opened, nothing is read but the orders."""
+        pages = []
+        for query in queries:
+            first = first_id_at(query.since - self._slack)
+            last = first_id_at(query.until + self._slack)
+            bounded = replace(query, sales_max=max(0, min(query.sales_max, _SALES_MAX)))
+            async with self._db.reading() as tx:
+                rows = await sales.list_sales(tx, bounded, first, last)
+            page = []
+            for row in rows:
+                facts = decode(row["facts"], _Chosen)
+                page.append(
+                    DeliveredOrder(
+                        row["id"],
+                        row["merchant"],
+                        row["amount_minor"],
+                        row["currency"],
+                        row["placed_at"],
+                        facts.method,
+                        facts.category,
+                    )
+                )
+            pages.append(page)
+        return pages
+
+    async def count_sales(self, queries: Sequence[MerchantSalesQuery]) -> list[list[MerchantSales]]:
+        """Count by merchant and currency."""
+        counts = []
+        for query in queries:
+            first = first_id_at(query.since - self._slack)
+            last = first_id_at(query.until + self._slack)
+            async with self._db.reading() as tx:
+                rows = await sales.count_sales(tx, query, first, last)
+            counts.append([MerchantSales(*row) for row in rows])
+        return counts
 
     async def _show(self, rows: Sequence[Row]) -> list[SoldOrder]:
         if not rows:

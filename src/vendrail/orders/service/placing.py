@@ -282,6 +282,7 @@ class Placing:
                 device_hash=seals.trace_hash("device", order.device),
                 delivery=offer.delivery.value,
                 exchange=choice.exchange,
+                category=offer.category,
             )
             rows.append(
                 (

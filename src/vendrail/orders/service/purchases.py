@@ -3,7 +3,7 @@
 from vendrail.api.catalog import AllocationId
 from vendrail.api.payments import CaptureId, Refund, RefundId
 from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale
-from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Row
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import Money
@@ -12,6 +12,12 @@ from vendrail.kernel.telemetry import is_sampled
 from vendrail.orders.decide import CaptureFacts
 from vendrail.orders.purchase import Step
 from vendrail.orders.service.returning import GiveBack
+
+
+class _Sort(Record, frozen=True):
+    """What of an order's facts fees go by."""
+
+    category: str = ""
 
 
 class Purchase:
@@ -76,6 +82,8 @@ class Purchase:
             self.booking(),
             paid,
             paid_at=capture.paid_at,
+            method=capture.method,
+            category=decode(order["facts"], _Sort).category,
         )
 
     def give_back(self) -> GiveBack:

@@ -388,6 +388,7 @@ def _facts(capture: Capture) -> CaptureFacts:
         is_from_suspense=capture.fit is CaptureFit.MATCHED,
         paid_at=capture.paid_at,
         captured_at=capture.at,
+        method=capture.method,
     )
 
 

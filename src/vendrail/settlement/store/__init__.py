@@ -1,25 +1,18 @@
-"""All SQL of settlement: fee versions, refunds and their pools, debtors."""
+"""All SQL of settlement: refunds and their pools, debtors; fees and freezes have own files."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.settlement import FeeTerms
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Retry, Row, Transaction
-from vendrail.settlement.fees import ANY_CURRENCY, PLATFORM, FeeVersion
 from vendrail.settlement.freezes import KeptFreeze, Thaw
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundSource, RefundState
-from vendrail.settlement.settings import SettlementSettings
 from vendrail.settlement.store import freezes
+from vendrail.settlement.store.fees import FeeKey as FeeKey
 from vendrail.settlement.store.freezes import FreezeDecision
 
-FeeKey = tuple[UUID, str]  # A merchant (or the platform) and a currency (or any).
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-FeeDecision = Callable[[dict[FeeKey, list[FeeVersion]], datetime], list[FeeTerms]]
 RefundDecision = Callable[
     [dict[UUID, KeptRefund], dict[PoolKey, Pool]], tuple[list[KeptRefund], list[Pool]]
 ]
@@ -44,82 +37,9 @@ def _kept(row: Row) -> KeptRefund:
 class Store:
     """Each method is one transaction, and none calls anyone while it is open."""
 
-    def __init__(self, db: Database, clock: Clock, settings: SettlementSettings) -> None:
+    def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._settings = settings
-        self._has_default = False
-
-    # Fee terms.
-
-    async def load_fee_versions(self, keys: Collection[FeeKey]) -> dict[FeeKey, list[FeeVersion]]:
-        """Load all versions of the keys and of the platform's defaults, newest first."""
-        await self._ensure_default()
-        async with self._db.reading() as tx:
-            return await _load_fee_versions(tx, keys)
-
-    async def load_merchants_terms(self, merchants: Sequence[UUID]) -> dict[UUID, list[FeeTerms]]:
-        """Load all versions of merchants' terms in all currencies, newest first."""
-        await self._ensure_default()
-        async with self._db.reading() as tx:
-            rows = await tx.fetch(
-                "select merchant, currency, basis_points, fixed_minor, fee_minor_min,"
-                " is_fee_refunded, valid_from"
-                " from settlement.fee_terms where merchant = any($1)"
-                " order by valid_from desc, version desc",
-                list(merchants),
-            )
-        found: dict[UUID, list[FeeTerms]] = {}
-        for row in rows:
-            found.setdefault(row[0], []).append(FeeTerms(*row))
-        return found
-
-    async def load_fee_policies(self, numbers: Sequence[int]) -> dict[int, bool]:
-        """Load by version whether the fee is given back with a refund."""
-        async with self._db.reading() as tx:
-            rows = await tx.fetch(
-                "select version, is_fee_refunded from settlement.fee_terms"
-                " where version = any($1::bigint[])",
-                list(numbers),
-            )
-        return {row[0]: row[1] for row in rows}
-
-    async def add_fee_terms(
-        self,
-        terms: Sequence[FeeTerms],
-        decide: FeeDecision,
-        write_s_max: float,
-    ) -> None:
-        """Show `decide` what stands, with nobody else writing, and add the versions it gives."""
-        await self._ensure_default()
-        async with self._db.transaction() as tx:
-            await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
-            began = self._clock.now()
-            known = await _load_fee_versions(tx, {(term.merchant, term.currency) for term in terms})
-            added = decide(known, began)
-            await _insert_fee_versions(tx, added, began)
-            if (self._clock.now() - began).total_seconds() > write_s_max:
-                raise Retry("Writing fee terms took too long to be safe; try again.")
-
-    async def _ensure_default(self) -> None:
-        """Write the platform's first default, from the settings, where there is none yet."""
-        if self._has_default:
-            return
-        async with self._db.transaction() as tx:
-            known = await _load_fee_versions(tx, ())
-            if (PLATFORM, ANY_CURRENCY) not in known:
-                await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
-                known = await _load_fee_versions(tx, ())
-            if (PLATFORM, ANY_CURRENCY) not in known:
-                first = FeeTerms(
-                    PLATFORM,
-                    ANY_CURRENCY,
-                    self._settings.default_basis_points,
-                    is_fee_refunded=self._settings.is_default_fee_refunded,
-                    valid_from=_EPOCH,
-                )
-                await _insert_fee_versions(tx, [first], self._clock.now())
-        self._has_default = True
 
     # Refunds.
 
@@ -319,44 +239,6 @@ class Store:
                 is_open,
             )
         return None if row is None else Debtor(*row)
-
-
-async def _load_fee_versions(
-    tx: Transaction, keys: Collection[FeeKey]
-) -> dict[FeeKey, list[FeeVersion]]:
-    rows = await tx.fetch(
-        "select merchant, currency, version, basis_points, fixed_minor, fee_minor_min,"
-        " is_fee_refunded, valid_from from settlement.fee_terms"
-        " where merchant = $3 or (merchant, currency) in"
-        " (select * from unnest($1::uuid[], $2::text[]))"
-        " order by valid_from desc, version desc",
-        [key[0] for key in keys],
-        [key[1] for key in keys],
-        PLATFORM,
-    )
-    found: dict[FeeKey, list[FeeVersion]] = {}
-    for row in rows:
-        found.setdefault((row[0], row[1]), []).append(FeeVersion(*row[2:]))
-    return found
-
-
-async def _insert_fee_versions(
-    tx: Transaction, terms: Sequence[FeeTerms], made_at: datetime
-) -> None:
-    await tx.execute(
-        "insert into settlement.fee_terms (merchant, currency, basis_points, fixed_minor,"
-        " fee_minor_min, is_fee_refunded, valid_from, made_at)"
-        " select *, $8 from unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[],"
-        " $5::bigint[], $6::boolean[], $7::timestamptz[])",
-        [term.merchant for term in terms],
-        [term.currency for term in terms],
-        [term.basis_points for term in terms],
-        [term.fixed_minor for term in terms],
-        [term.fee_minor_min for term in terms],
-        [term.is_fee_refunded for term in terms],
-        [term.valid_from for term in terms],
-        made_at,
-    )
 
 
 async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptRefund]:

@@ -6,33 +6,20 @@ from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
 
+from vendrail.api.settlement.fees import ChannelCost as ChannelCost
+from vendrail.api.settlement.fees import FeeFacts as FeeFacts
+from vendrail.api.settlement.fees import FeeRule as FeeRule
+from vendrail.api.settlement.fees import FeeSchedule as FeeSchedule
+from vendrail.api.settlement.fees import FeeScheduleStatus as FeeScheduleStatus
+from vendrail.api.settlement.fees import FeeTerms as FeeTerms
+from vendrail.api.settlement.fees import FeeTermsStatus as FeeTermsStatus
+from vendrail.api.settlement.fees import FeeTold as FeeTold
+from vendrail.api.settlement.fees import FeeTrial as FeeTrial
+from vendrail.api.settlement.fees import FeeTrialResult as FeeTrialResult
+from vendrail.api.settlement.fees import PastSale as PastSale
+from vendrail.api.settlement.fees import TriedFee as TriedFee
 from vendrail.kernel.codec import Record
 from vendrail.kernel.money import Money
-
-
-class FeeTerms(Record, frozen=True):
-    """What a merchant pays on a sale from a moment on: percent + fixed, at least a minimum.
-
-    Never changed, only followed by a newer version; a sale takes the version valid when it was
-    placed. Those of the all-zero merchant (the platform) are for merchants without their own.
-    """
-
-    merchant: UUID
-    currency: str
-    basis_points: int  # Hundredths of a percent of the amount.
-    fixed_minor: int = 0
-    fee_minor_min: int = 0
-    is_fee_refunded: bool = False  # Policy: does the platform give its fee back on a refund?
-    valid_from: datetime | None = None  # At least ten seconds ahead; None: as soon as can be.
-
-
-class FeeTermsStatus(StrEnum):
-    """How writing one version of fee terms ended."""
-
-    CREATED = "created"
-    UNCHANGED = "unchanged"  # The newest version already says so.
-    BACKDATED = "backdated"  # Sales may already have used the version before.
-    FIELD_MALFORMED = "field_malformed"
 
 
 class WalletPart(Record, frozen=True):
@@ -101,6 +88,13 @@ class Sale(Record, frozen=True):
     paid: Money | None = None  # In another currency: changed into the price in the same chain.
     wallet: UUID | None = None  # A top-up: all of it is this buyer's, and no fee is taken.
     paid_at: datetime | None = None  # From when hold terms count; None: from placing.
+    method: str = ""  # How it was paid, and …
+    category: str = ""  # … of what sort the product was: rules of fees ask for both.
+
+    @property
+    def channel(self) -> str:
+        """Name the channel account that took the money, where it is known."""
+        return self.booking.channel if self.booking is not None else ""
 
 
 class SaleStatus(StrEnum):
@@ -119,6 +113,8 @@ class SaleResult(Record, frozen=True):
     fee_minor: int = 0
     share_minor: int = 0
     fee_version: int = 0
+    fee_rule: int = 0  # Which rule of the schedule's version, from 1; 0: a version of terms.
+    cost_minor: int = 0  # What the merchant bears of the channel's cost.
 
 
 class RefundPosting(Record, frozen=True):
@@ -261,6 +257,42 @@ class Settlement(Protocol):
 
     async def read_tier_terms(self) -> list[HoldTerms]:
         """Read all versions of the tiers' hold terms, newest first."""
+        ...
+
+    async def put_fee_schedules(self, schedules: Sequence[FeeSchedule]) -> list[FeeScheduleStatus]:
+        """Write new versions of the schedule that merchants without their own terms pay by."""
+        ...
+
+    async def list_fee_schedules(self) -> list[FeeSchedule]:
+        """List all versions of the schedule, newest first."""
+        ...
+
+    async def put_fee_facts(self, facts: Sequence[FeeFacts]) -> list[bool]:
+        """Write what was counted of merchants; false: it stands so already."""
+        ...
+
+    async def read_fee_facts(self, merchants: Sequence[UUID]) -> list[list[FeeFacts]]:
+        """Read what counts of merchants now, in each of their currencies."""
+        ...
+
+    async def put_merchant_tiers(self, tiers: Sequence[tuple[UUID, int]]) -> list[bool]:
+        """Write merchants' tiers, which count in a moment; false: it is that already."""
+        ...
+
+    async def read_merchant_tiers(self, merchants: Sequence[UUID]) -> list[int]:
+        """Read merchants' tiers; 0 where nobody has written any."""
+        ...
+
+    async def put_channel_costs(self, costs: Sequence[ChannelCost]) -> list[bool]:
+        """Write what channels cost, where merchants bear it; false: it stands so already."""
+        ...
+
+    async def tell_fees(self, memos: Sequence[str]) -> list[FeeTold | None]:
+        """Say where fees come from, by the memos of their transfers; None: that is none of fees."""
+        ...
+
+    async def try_fees(self, trials: Sequence[FeeTrial]) -> list[FeeTrialResult]:
+        """Price sales that were by other rules, beside what counted then; nothing is written."""
         ...
 
     async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:

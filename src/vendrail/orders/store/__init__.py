@@ -5,7 +5,12 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.orders import OrderState, ReplaceItems, SagaQuery, SalesQuery, SoldOrderQuery
+from vendrail.api.orders import (
+    OrderState,
+    ReplaceItems,
+    SagaQuery,
+    SoldOrderQuery,
+)
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
 from vendrail.kernel.saga import SagaState
@@ -299,24 +304,6 @@ async def list_orders(
         query.until or _END,
         query.orders_max,
         query.variants,
-    )
-
-
-SUM_SALES = (
-    "select date_trunc($6::text, placed_at, $7::text) as starts_at, currency, count(*)::bigint,"
-    "  count(delivered_at)::bigint,"
-    "  coalesce(sum(amount_minor) filter (where delivered_at is not null), 0)::bigint,"
-    "  coalesce(sum(refunded_minor) filter (where delivered_at is not null), 0)::bigint"
-    ' from orders."order" where merchant = $1 and id >= $2 and id < $3'
-    "  and placed_at >= $4 and placed_at < $5"
-    " group by 1, 2 order by 1, 2"
-)
-
-
-async def sum_sales(tx: Transaction, query: SalesQuery, first: UUID, last: UUID) -> list[Row]:
-    """Sum a merchant's orders whose ids lie between two, by hours or days."""
-    return await tx.fetch(
-        SUM_SALES, query.merchant, first, last, query.since, query.until, query.step, query.zone
     )
 
 
