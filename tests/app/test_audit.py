@@ -313,6 +313,42 @@ async def freeze_without_money(owner: Any, orders: dict[str, UUID]) -> str:
     )
 
 
+async def _open_wallet(owner: Any, number: int) -> UUID:
+    """Open the wallet of a buyer whom nobody knows."""
+    id: UUID = await owner.fetchval(
+        "insert into ledger.account values (gen_random_uuid(), $1,"
+        " 'buyer:01900000-0000-7000-8000-000000000001:wallet', 'CNY', 'debits_within_credits',"
+        " now()) returning id",
+        number,
+    )
+    await owner.execute(
+        "insert into ledger.balance (account, are_debits_limited, are_credits_limited)"
+        " values ($1, true, false)",
+        number,
+    )
+    return id
+
+
+@plants("wallets_are_explained")
+async def gift_to_a_wallet(owner: Any, orders: dict[str, UUID]) -> str:
+    """A wallet grows, and nobody has paid into it."""
+    fee = await _account(owner, "platform:fee")
+    await _open_wallet(owner, 97)
+    return str(await _move(owner, fee["number"], 97, 100, "adjustment"))
+
+
+@plants("reservations_have_an_order")
+async def reservation_that_is_not_there(owner: Any, orders: dict[str, UUID]) -> str:
+    """An order counts on a part of a wallet, and nothing of it is reserved."""
+    id = await _open_wallet(owner, 96)
+    await owner.execute(
+        'insert into orders.wallet_part ("order", buyer, number, amount_minor, state, at)'
+        " values ($1, '01900000-0000-7000-8000-000000000001', 1, 100, 'held', now())",
+        orders["sold"],
+    )
+    return str(id)
+
+
 @plants("exchanges_are_kept")
 async def exchange_of_no_order(owner: Any, orders: dict[str, UUID]) -> str:
     """The platform's position grows, and no order was paid in another currency."""

@@ -12,6 +12,7 @@ from vendrail.api.catalog import HoldStatus, Offer
 from vendrail.api.fx import Quote
 from vendrail.api.orders import (
     CHARGE,
+    TOP_UP,
     ChargeStatus,
     Exchange,
     GiveUpStatus,
@@ -25,6 +26,7 @@ from vendrail.api.orders import (
     ReplaceStatus,
 )
 from vendrail.api.payments import Capture, CaptureFit, Device
+from vendrail.api.settlement import WalletPart
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import made_at
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, Money
@@ -64,6 +66,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     number: str = ""  # Of a charge: the merchant's own.
     exchange: Exchange | None = None  # Where it is paid in another currency.
     category: str = ""  # Of the product: rules of fees ask for it.
+    wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -79,6 +82,12 @@ class CaptureFacts(Record, frozen=True):
     restock_tries: int = 0
     captured_at: datetime | None = None  # When we took it: what delivery is timed from.
     method: str = ""
+    wallet: WalletPart | None = None  # What a wallet pays beside it, or alone: nothing came then.
+
+    @property
+    def total_minor(self) -> int:
+        """What came over a channel, and what a wallet pays."""
+        return self.amount_minor + (self.wallet.amount_minor if self.wallet else 0)
 
 
 def contact(text: str) -> str | None:
@@ -152,8 +161,10 @@ def due(facts: OrderFacts, amount_minor: int, currency: str) -> Money:
     return Money(paid.amount_minor, paid.currency)
 
 
-def charge_facts(charge: PlaceCharge, address_hash: str, device_hash: str) -> OrderFacts:
-    """Give the facts of a charge: of no shop and of no product."""
+def charge_facts(
+    charge: PlaceCharge, address_hash: str, device_hash: str, wallet: UUID | None = None
+) -> OrderFacts:
+    """Give the facts of a charge, or of a top-up: of no shop and of no product."""
     return OrderFacts(
         sku="",
         title=charge.title,
@@ -165,8 +176,9 @@ def charge_facts(charge: PlaceCharge, address_hash: str, device_hash: str) -> Or
         method=charge.method,
         address_hash=address_hash,
         device_hash=device_hash,
-        delivery=CHARGE,
-        number=charge.number,
+        delivery=CHARGE if wallet is None else TOP_UP,
+        number=charge.number if wallet is None else "",
+        wallet=wallet,
     )
 
 
@@ -209,7 +221,7 @@ class Start(StrEnum):
     NOTHING = "nothing"  # Seen before.
 
 
-_FILLABLE = frozenset({OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED})
+FILLABLE = frozenset({OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED})
 EXCHANGE_GRACE = timedelta(hours=1)  # An old rate holds no longer than that after its order.
 
 
@@ -230,7 +242,7 @@ def start(
         return Start.SUSPENSE
     if capture.id in (filled_by, running):
         return Start.NOTHING
-    if running is not None or state not in _FILLABLE:
+    if running is not None or state not in FILLABLE:
         return Start.SURPLUS
     is_late = rate_ends_at is not None and capture.paid_at > rate_ends_at
     if is_late and capture.fit is not CaptureFit.MATCHED:

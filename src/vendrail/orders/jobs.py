@@ -30,10 +30,17 @@ def jobs(service: OrdersService) -> list[Job]:
         wake = wakeups.subscribe("deliveries")
         await poll(runner.settle_deliveries, clock, wake, name="orders.deliveries", delay_s_max=1.0)
 
+    async def wallet_parts() -> None:
+        wake = wakeups.subscribe("wallet_parts")
+        await poll(
+            runner.free_wallet_parts, clock, wake, name="orders.wallet_parts", delay_s_max=5.0
+        )
+
     return [
         Job("orders.captures", captures),
         Job("orders.due", due),
         Job("orders.returns", returns),
         Job("orders.expiry", expiry),
         Job("orders.deliveries", deliveries),
+        Job("orders.wallet_parts", wallet_parts),
     ]

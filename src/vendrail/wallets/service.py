@@ -96,10 +96,21 @@ class WalletsService:
         for each in questions:
             key = WalletKey(each.buyer, each.currency)
             status = decide.top_up(each, terms.get(each.currency), holds[key])
+            if status is not TopUpStatus.ALLOWED and await self._stands(each):
+                status = TopUpStatus.ALLOWED
+                statuses.append(status)
+                continue
             if status is TopUpStatus.ALLOWED:
                 holds[key] += each.amount_minor
             statuses.append(status)
         return statuses
+
+    async def _stands(self, question: TopUpQuestion) -> bool:
+        """Tell whether a top-up is in its wallet: asked again, the first answer counts."""
+        if question.order is None:
+            return False
+        [posted] = await self._ledger.read_transfers([question.order])
+        return any(each.transfer.code is TransferCode.TOP_UP for each in posted)
 
     async def hold_wallets(self, holds: Sequence[WalletHold]) -> list[WalletHoldStatus]:
         """Reserve money for orders: of many that ask at once, as many as there is money for."""

@@ -15,6 +15,9 @@ from vendrail.api.orders.lookups import BoughtQuery as BoughtQuery
 from vendrail.api.orders.lookups import FoundOrder as FoundOrder
 from vendrail.api.orders.lookups import LookupCode as LookupCode
 from vendrail.api.orders.lookups import LookupRequest as LookupRequest
+from vendrail.api.orders.refunds import RefundOrder as RefundOrder
+from vendrail.api.orders.refunds import RefundOrderStatus as RefundOrderStatus
+from vendrail.api.orders.refunds import RefundView as RefundView
 from vendrail.api.orders.replacements import ReplacedItem as ReplacedItem
 from vendrail.api.orders.replacements import ReplaceItems as ReplaceItems
 from vendrail.api.orders.replacements import ReplacementView as ReplacementView
@@ -30,6 +33,15 @@ from vendrail.api.orders.sales import SalesQuery as SalesQuery
 from vendrail.api.orders.sales import SalesSum as SalesSum
 from vendrail.api.orders.states import OrderId as OrderId
 from vendrail.api.orders.states import OrderState as OrderState
+from vendrail.api.orders.wallets import TOP_UP as TOP_UP
+from vendrail.api.orders.wallets import FreeWalletPart as FreeWalletPart
+from vendrail.api.orders.wallets import PayFromWallet as PayFromWallet
+from vendrail.api.orders.wallets import PlaceTopUp as PlaceTopUp
+from vendrail.api.orders.wallets import TopUpPlacement as TopUpPlacement
+from vendrail.api.orders.wallets import TopUpPlaceStatus as TopUpPlaceStatus
+from vendrail.api.orders.wallets import WalletPartState as WalletPartState
+from vendrail.api.orders.wallets import WalletPartView as WalletPartView
+from vendrail.api.orders.wallets import WalletPayStatus as WalletPayStatus
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
 from vendrail.kernel.saga import SagaState
@@ -144,6 +156,11 @@ class OrderView(Record, frozen=True):
         return self.exchange.currency if self.exchange else self.currency
 
     @property
+    def is_top_up(self) -> bool:
+        """Whether its money is paid into a buyer's wallet."""
+        return self.delivery == TOP_UP
+
+    @property
     def is_charge(self) -> bool:
         """Whether the merchant delivers elsewhere."""
         return self.delivery == CHARGE
@@ -200,42 +217,6 @@ class CancelStatus(StrEnum):
     EXISTS = "exists"
     ORDER_NOT_FOUND = "order_not_found"
     PAID_ALREADY = "paid_already"
-
-
-class RefundOrder(Record, frozen=True):
-    """Give money of an order back, whole (amount 0) or in part; the id is the idempotency key."""
-
-    id: UUID
-    order: OrderId
-    amount_minor: int
-    reason: str
-    person: str
-
-
-class RefundOrderStatus(StrEnum):
-    """How asking for one refund ended; the saga does the rest."""
-
-    ACCEPTED = "accepted"
-    EXISTS = "exists"
-    EXISTS_DIFFERENT = "exists_different"
-    ORDER_NOT_FOUND = "order_not_found"
-    NOT_PAID = "not_paid"
-    MORE_THAN_CAPTURED = "more_than_captured"
-    AMOUNT_TOO_SMALL = "amount_too_small"  # Less than a unit of the currency that was paid.
-
-
-class RefundView(Record, frozen=True):
-    """A refund as it stands: `asked, paid, failed`."""
-
-    id: UUID
-    order: OrderId
-    amount_minor: int
-    currency: str
-    state: str
-    reason: str
-    at: datetime
-    paid_minor: int = 0  # Where another currency was paid: what goes back …
-    paid_currency: str = ""  # … and of which.
 
 
 class SoldOrderQuery(Record, frozen=True):
@@ -333,6 +314,22 @@ class Orders(Protocol):
 
     async def place_charges(self, charges: Sequence[PlaceCharge]) -> list[ChargePlacement]:
         """Screen, write, and open the first attempt; once for each merchant's number."""
+        ...
+
+    async def place_top_ups(self, top_ups: Sequence[PlaceTopUp]) -> list[TopUpPlacement]:
+        """Judge by the wallets' terms, screen, write, and open the first attempt."""
+        ...
+
+    async def pay_from_wallets(self, requests: Sequence[PayFromWallet]) -> list[WalletPayStatus]:
+        """Pay orders out of wallets, or reserve parts; asking again gives the same."""
+        ...
+
+    async def free_wallet_parts(self, requests: Sequence[FreeWalletPart]) -> list[bool]:
+        """Give reserved parts of unpaid orders back; false: there is none, or it is spent."""
+        ...
+
+    async def read_wallet_parts(self, orders: Sequence[OrderId]) -> list[WalletPartView | None]:
+        """Read what wallets pay of orders; None: nothing was ever asked of one."""
         ...
 
     async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vendrail.api.payments import PaymentCaptured, PaymentEvent, UnmatchedRefunded
-from vendrail.app.audit import books, goods, money, outgoing, shares
+from vendrail.app.audit import books, goods, money, outgoing, shares, wallets
 from vendrail.app.audit.check import Check, Outcome, Report
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import connect_once
@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     *shares.CHECKS,
     *outgoing.CHECKS,
     *goods.CHECKS,
+    *wallets.CHECKS,
 )
 
 _PENDING_EVENTS_MAX = 20_000

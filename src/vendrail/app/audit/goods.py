@@ -31,10 +31,14 @@ CHECKS = (
         """
         select o.id::text from orders."order" o left join payments.capture c on c.id = o.capture
           left join payments.verdict v on v.capture_id = c.id
+          left join orders.wallet_part w on w."order" = o.id and w.state = 'spent'
          where o.delivered_at is not null
+           -- What a wallet pays whole has no payment of a channel's.
+           and not (c.id is null and w.amount_minor is not distinct from o.amount_minor)
            and (c.id is null or coalesce(v.order_id, c.order_id) is distinct from o.id
                 or (c.fit = 'fits' and
-                    (c.amount_minor, c.currency) is distinct from (o.amount_minor, o.currency)
+                    (c.amount_minor + coalesce(w.amount_minor, 0), c.currency)
+                    is distinct from (o.amount_minor, o.currency)
                     and (c.amount_minor::text, c.currency) is distinct from (
                         convert_from(o.facts, 'UTF8')::jsonb #>> '{exchange,amount_minor}',
                         convert_from(o.facts, 'UTF8')::jsonb #>> '{exchange,currency}')))
@@ -47,7 +51,7 @@ CHECKS = (
         """
         with split as (
             select subject, sum(amount_minor) as minor from ledger.transfer
-             where refusal is null and (code in ('sale', 'fee')
+             where refusal is null and (code in ('sale', 'fee', 'top_up')
                    or (code = 'channel_cost' and memo like 'fee:%'))
              group by subject),
         picked as (

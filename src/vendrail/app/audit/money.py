@@ -122,7 +122,8 @@ CHECKS = (
               from orders.saga s join orders."order" o on o.id = s.subject
              cross join lateral (select convert_from(s.data, 'UTF8')::jsonb as data) saga
              cross join lateral (values
-                   (saga.data ->> 'currency', (saga.data ->> 'amount_minor')::bigint),
+                   (saga.data ->> 'currency', (saga.data ->> 'amount_minor')::bigint
+                       + coalesce((saga.data #>> '{{wallet,amount_minor}}')::bigint, 0)),
                    -- What is changed back lies in held of the price's currency for a moment.
                    (o.currency, case when o.currency <> saga.data ->> 'currency'
                                      then o.amount_minor end)) side (currency, minor)

@@ -15,6 +15,7 @@ from vendrail.api.orders import (
     ChargeStatus,
     DeliveredOrder,
     FoundOrder,
+    FreeWalletPart,
     GiveUpStatus,
     LookupCode,
     LookupRequest,
@@ -26,12 +27,14 @@ from vendrail.api.orders import (
     OrderState,
     OrderView,
     PastSaleQuery,
+    PayFromWallet,
     PayOrder,
     PayResult,
     PayStatus,
     PlaceCharge,
     Placement,
     PlaceOrder,
+    PlaceTopUp,
     RefundOrder,
     RefundOrderStatus,
     RefundView,
@@ -44,6 +47,9 @@ from vendrail.api.orders import (
     SalesSum,
     SoldOrder,
     SoldOrderQuery,
+    TopUpPlacement,
+    WalletPartView,
+    WalletPayStatus,
 )
 from vendrail.api.payments import (
     Attempt,
@@ -53,6 +59,7 @@ from vendrail.api.payments import (
 )
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.api.wallets import Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, new_id
@@ -65,6 +72,7 @@ from vendrail.orders.service.asking import Asking
 from vendrail.orders.service.charging import Charging
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
+from vendrail.orders.service.funding import Funding
 from vendrail.orders.service.listing import Listing
 from vendrail.orders.service.placing import Placing, attempt_of
 from vendrail.orders.service.refunding import Refunding
@@ -77,6 +85,7 @@ from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.service.unended import Unended
 from vendrail.orders.settings import OrdersSettings
 from vendrail.orders.store import SagaSum
+from vendrail.orders.store import parts as part_rows
 
 _OPENED = (AttemptStatus.OPENED, AttemptStatus.EXISTS)
 _FREE_TO_PAY = (OrderState.PLACED, OrderState.EXPIRED)
@@ -99,6 +108,7 @@ class OrdersService:
         settlement: Settlement,
         notify: Notify,
         fx: Fx,
+        wallets: Wallets,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -108,15 +118,26 @@ class OrdersService:
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx)
-        self._asking = Asking(db, log, clock, wakeups, payments)
-        self._charging = Charging(db, seals, clock, settings, payments, risk)
+        self._asking = Asking(db, log, clock, wakeups, payments, wallets)
+        self._funding = Funding(db, seals, log, clock, wakeups, wallets)
+        self._charging = Charging(db, seals, clock, settings, payments, risk, wallets)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         self._listing = Listing(db, seals, log, clock, settings, payments)
         self._unended = Unended(db, log, clock, wakeups)
         returning = Returning(settings, payments, settlement)
         undoing = Undoing(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         filling = Filling(
-            db, log, clock, wakeups, metrics, settings, catalog, risk, settlement, undoing
+            db,
+            log,
+            clock,
+            wakeups,
+            metrics,
+            settings,
+            catalog,
+            risk,
+            settlement,
+            undoing,
+            wallets,
         )
         refunding = Refunding(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         self._replacing = replacing = Replacing(db, log, clock, wakeups, metrics, catalog)
@@ -136,6 +157,7 @@ class OrdersService:
             refunding,
             expiring,
             replacing,
+            self._funding,
         )
         self.wakeups = wakeups
         self.clock = clock
@@ -155,6 +177,22 @@ class OrdersService:
         outcomes = [(placement.status.value,) for placement in placements]
         self._metrics.count_each("vendrail_charges_total", outcomes)
         return placements
+
+    async def place_top_ups(self, top_ups: Sequence[PlaceTopUp]) -> list[TopUpPlacement]:
+        """Judge by the wallets' terms, screen, write, and open the first attempt."""
+        return await self._charging.place_top_ups(top_ups)
+
+    async def pay_from_wallets(self, requests: Sequence[PayFromWallet]) -> list[WalletPayStatus]:
+        """Pay orders out of wallets, or reserve parts; asking again gives the same."""
+        return await self._funding.pay(requests, self.runner.launch)
+
+    async def free_wallet_parts(self, requests: Sequence[FreeWalletPart]) -> list[bool]:
+        """Give reserved parts of unpaid orders back; false: there is none, or it is spent."""
+        return await self._funding.free(requests)
+
+    async def read_wallet_parts(self, orders: Sequence[OrderId]) -> list[WalletPartView | None]:
+        """Read what wallets pay of orders; None: nothing was ever asked of one."""
+        return await self._funding.read(orders)
 
     async def read_orders(self, queries: Sequence[OrderQuery]) -> list[OrderView | None]:
         """Read orders; None where there is none or the secret is wrong."""
@@ -206,6 +244,7 @@ class OrdersService:
         async with self._db.reading() as tx:
             rows = await store.load_orders(tx, ids)
             sagas = await self._log.find(tx, [derive(id, "purchase") for id in rows])
+            parts = await part_rows.load_parts(tx, ids)
         paid = {saga.subject for saga in sagas.values()}
         attempts = dict(zip(ids, await self._payments.read_attempts(ids), strict=True))
         results: list[PayResult | None] = []
@@ -222,10 +261,17 @@ class OrdersService:
                 results.append(PayResult(PayStatus.ORDER_ENDED))
             else:
                 views = attempts[request.order]
+                part = parts.get(request.order)
+                less_minor = part.amount_minor if part and part.is_held else 0
                 same = [
                     view.attempt.id
                     for view in views
-                    if view.attempt.method == request.method and view.state is AttemptState.OPEN
+                    if view.attempt.method == request.method
+                    and view.state is AttemptState.OPEN
+                    and (
+                        view.attempt.currency != row["currency"]
+                        or view.attempt.amount_minor == row["amount_minor"] - less_minor
+                    )
                 ]
                 if same:
                     results.append(PayResult(PayStatus.OPENED, same[0]))
@@ -234,7 +280,7 @@ class OrdersService:
                 else:
                     number = 1 + max((view.attempt.number for view in views), default=0)
                     results.append(None)
-                    wanted.append(attempt_of(row, number, request))
+                    wanted.append(attempt_of(row, number, request, less_minor))
         opened = iter(await self._open(wanted))
         return [given or next(opened) for given in results]
 

@@ -4,9 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from vendrail.api.orders import ChargePlacement, ChargeStatus, OrderId, OrderState, PlaceCharge
+from vendrail.api.orders import (
+    ChargePlacement,
+    ChargeStatus,
+    OrderId,
+    OrderState,
+    PlaceCharge,
+    PlaceTopUp,
+    TopUpPlacement,
+    TopUpPlaceStatus,
+)
 from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
+from vendrail.api.wallets import WALLET_DESK, TopUpQuestion, TopUpStatus, Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row, plain_first
@@ -31,7 +41,9 @@ class Charging:
         settings: OrdersSettings,
         payments: Payments,
         risk: Risk,
+        wallets: Wallets,
     ) -> None:
+        self._wallets = wallets
         self._db = db
         self._seals = seals
         self._clock = clock
@@ -44,6 +56,36 @@ class Charging:
 
         Of one number in one batch the first is placed, and the others are its repeats.
         """
+        return await self._place(charges, {})
+
+    async def place_top_ups(self, top_ups: Sequence[PlaceTopUp]) -> list[TopUpPlacement]:
+        """Place a batch of top-ups: charges of the platform's own, each under its id."""
+        judged = await self._wallets.judge_top_ups(
+            [
+                TopUpQuestion(each.buyer, each.currency, each.amount_minor, each.id)
+                for each in top_ups
+            ]
+        )
+        async with self._db.reading() as tx:
+            known = await store.load_orders(tx, [each.id for each in top_ups])
+        good = [
+            each
+            for each, status in zip(top_ups, judged, strict=True)
+            if status is TopUpStatus.ALLOWED or each.id in known
+        ]
+        buyers: dict[UUID, UUID] = {each.id: each.buyer for each in good}
+        placed = iter(await self._place([_as_charge(each) for each in good], buyers))
+        return [
+            _top_up(next(placed))
+            if each.id in buyers
+            else TopUpPlacement(TopUpPlaceStatus(status.value))
+            for each, status in zip(top_ups, judged, strict=True)
+        ]
+
+    async def _place(
+        self, charges: Sequence[PlaceCharge], buyers: dict[UUID, UUID]
+    ) -> list[ChargePlacement]:
+        """Place charges, among them top-ups of `buyers`."""
         now = self._clock.now()
         keys = [self._seals.charge_key(each.merchant, each.number) for each in charges]
         async with self._db.reading() as tx:
@@ -60,7 +102,7 @@ class Charging:
         }
         await self._screen(fresh, statuses)
         live = {key: each for key, each in fresh.items() if statuses[key] is ChargeStatus.PLACED}
-        written = await self._write(live, now) if live else {}
+        written = await self._write(live, buyers, now) if live else {}
         standing = {**known, **written}
         away = await self._open_attempts(keys, charges, standing, set(live))
         placements = []
@@ -110,7 +152,9 @@ class Charging:
             device=self._seals.trace_hash("device", charge.device),
         )
 
-    async def _write(self, live: dict[bytes, PlaceCharge], now: datetime) -> dict[bytes, Row]:
+    async def _write(
+        self, live: dict[bytes, PlaceCharge], buyers: dict[UUID, UUID], now: datetime
+    ) -> dict[bytes, Row]:
         """Write charges; give what stands under their numbers now, whoever was first."""
         seals = self._seals
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
@@ -134,12 +178,13 @@ class Charging:
                         charge,
                         seals.trace_hash("address", charge.address),
                         seals.trace_hash("device", charge.device),
+                        buyers.get(charge.id),
                     )
                 ),
                 decide.charge_hash(charge),
                 key,
                 charge.trace_id,
-                None,
+                buyers.get(charge.id),
             )
             for key, charge in live.items()
         ]
@@ -187,6 +232,35 @@ class Charging:
                 ended = OrderState.CANCELLED.value
                 await store.end_unpaid(tx, list(fresh), ended, self._clock.now())
         return fresh
+
+
+def _as_charge(top_up: PlaceTopUp) -> PlaceCharge:
+    return PlaceCharge(
+        id=top_up.id,
+        merchant=WALLET_DESK,
+        number=f"{top_up.id.hex}.{top_up.buyer.hex[:8]}",
+        title=top_up.title,
+        amount_minor=top_up.amount_minor,
+        currency=top_up.currency,
+        method=top_up.method,
+        address=top_up.address,
+        device=top_up.device,
+        locale=top_up.locale,
+        return_url=top_up.return_url,
+        trace_id=top_up.trace_id,
+    )
+
+
+def _top_up(placed: ChargePlacement) -> TopUpPlacement:
+    same = {status.value: status for status in TopUpPlaceStatus}
+    return TopUpPlacement(
+        same.get(placed.status.value, TopUpPlaceStatus.AMOUNT_TOO_LARGE),
+        placed.order,
+        placed.secret,
+        placed.state,
+        placed.expires_at,
+        placed.attempt,
+    )
 
 
 def _attempt(charge: PlaceCharge, row: Row) -> Attempt:

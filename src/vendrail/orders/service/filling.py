@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from vendrail.api.catalog import Allocation, AllocationStatus, Catalog
 from vendrail.api.orders import OrderDelivered, OrderHeld, OrderId
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.api.settlement import SaleStatus, Settlement
+from vendrail.api.wallets import TopUpQuestion, TopUpStatus, Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode, replace
 from vendrail.kernel.db import Database
@@ -29,6 +31,7 @@ class _Traces(Record, frozen=True):
 
     address_hash: str
     device_hash: str
+    wallet: UUID | None = None  # Of a top-up.
 
 
 class Filling:
@@ -46,7 +49,9 @@ class Filling:
         risk: Risk,
         settlement: Settlement,
         undoing: Undoing,
+        wallets: Wallets,
     ) -> None:
+        self._wallets = wallets
         self._db = db
         self._log = log
         self._clock = clock
@@ -93,11 +98,27 @@ class Filling:
                     purchase.step = PURCHASE.next(step, event)
             live = [purchase for purchase in live if purchase.step not in FINAL]
 
+    async def _judge_top_ups(self, top_ups: list[TopUpQuestion]) -> dict[UUID | None, TopUpStatus]:
+        """Say which top-ups their wallets may not hold by now: that money goes back."""
+        statuses = await self._wallets.judge_top_ups(top_ups)
+        return {
+            each.order: status
+            for each, status in zip(top_ups, statuses, strict=True)
+            if status is TopUpStatus.BALANCE_TOO_HIGH
+        }
+
     async def _assess(self, purchases: list[Purchase]) -> list[Event]:
         questions = []
+        top_ups: list[TopUpQuestion] = []
         for purchase in purchases:
             order = purchase.order
             facts = decode(order["facts"], _Traces)
+            if facts.wallet is not None:
+                top_ups.append(
+                    TopUpQuestion(
+                        facts.wallet, order["currency"], order["amount_minor"], order["id"]
+                    )
+                )
             questions.append(
                 RiskQuestion(
                     order["id"],
@@ -110,9 +131,13 @@ class Filling:
                 )
             )
         events = []
-        for purchase, answer in zip(
-            purchases, await self._risk.assess_payments(questions), strict=True
-        ):
+        answers = await self._risk.assess_payments(questions)
+        unwanted = await self._judge_top_ups(top_ups) if top_ups else {}
+        for purchase, answer in zip(purchases, answers, strict=True):
+            if purchase.order["id"] in unwanted:
+                purchase.reason = f"refused: {unwanted[purchase.order['id']]}"
+                events.append(Event.REFUSED)
+                continue
             if answer.decision is RiskDecision.ALLOW:
                 events.append(Event.CHARGE_ALLOWED if purchase.is_charge else Event.ALLOWED)
             elif answer.decision is RiskDecision.REVIEW:

@@ -404,8 +404,11 @@ class Placing:
             _log.warning("orders.hold_not_released", count=len(ids), error=str(error))
 
 
-def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder) -> Attempt:
-    """Write a way to pay a standing order, in the currency that its buyer pays in."""
+def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder, less_minor: int = 0) -> Attempt:
+    """Write a way to pay a standing order, in the currency that its buyer pays in.
+
+    Less what a wallet has reserved for it.
+    """
     facts = decode(row["facts"], decide.OrderFacts)
     due = decide.due(facts, row["amount_minor"], row["currency"])
     return Attempt(
@@ -414,7 +417,7 @@ def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder) -> Attempt:
         number=number,
         merchant=row["merchant"],
         method=asked.method,
-        amount_minor=due.amount_minor,
+        amount_minor=due.amount_minor - less_minor,
         currency=due.currency,
         title=facts.title,
         expires_at=row["expires_at"],

@@ -1,8 +1,12 @@
 """A purchase on its way, and what its steps ask of the other services."""
 
+from datetime import datetime
+from uuid import UUID
+
 from vendrail.api.catalog import AllocationId
 from vendrail.api.payments import CaptureId, Refund, RefundId
 from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale
+from vendrail.api.wallets import WALLET
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Row
 from vendrail.kernel.ids import derive
@@ -15,9 +19,10 @@ from vendrail.orders.service.returning import GiveBack
 
 
 class _Sort(Record, frozen=True):
-    """What of an order's facts fees go by."""
+    """What of an order's facts fees go by, and whose wallet a top-up is paid into."""
 
     category: str = ""
+    wallet: UUID | None = None
 
 
 class Purchase:
@@ -65,12 +70,13 @@ class Purchase:
             capture.amount_minor,
             capture.currency,
             capture.is_from_suspense,
+            capture.wallet,
         )
 
     def sale(self) -> Sale:
         """The sale, as settlement splits it, its booking in the same chain."""
         order, capture = self.order, self.capture
-        paid = None
+        sort, paid = decode(order["facts"], _Sort), None
         if capture.currency != order["currency"]:
             paid = Money(capture.amount_minor, capture.currency)
         return Sale(
@@ -81,13 +87,29 @@ class Purchase:
             order["placed_at"],
             self.booking(),
             paid,
+            wallet=sort.wallet,
             paid_at=capture.paid_at,
             method=capture.method,
-            category=decode(order["facts"], _Sort).category,
+            category=sort.category,
         )
 
-    def give_back(self) -> GiveBack:
-        """The whole capture, out of held, to where it came from."""
+    def give_back(self) -> list[GiveBack]:
+        """All that came, out of held, to where it came from: the channel, then the wallet."""
+        capture, order = self.capture, self.order
+        items = [self._give_back()] if capture.amount_minor else []
+        if capture.wallet is not None:
+            items.append(
+                into_wallet(
+                    capture,
+                    derive(capture.capture, "refund:purchase:wallet"),
+                    order["id"],
+                    order["merchant"],
+                    order["placed_at"],
+                )
+            )
+        return items
+
+    def _give_back(self) -> GiveBack:
         capture, order = self.capture, self.order
         refund = RefundId(derive(capture.capture, "refund:purchase"))
         return GiveBack(
@@ -100,7 +122,7 @@ class Purchase:
                 currency=capture.currency,
                 placed_at=order["placed_at"],
                 is_split=False,
-                captured_minor=capture.amount_minor,
+                captured_minor=capture.total_minor,
             ),
             Refund(
                 refund,
@@ -110,6 +132,29 @@ class Purchase:
                 is_asked_anew=True,
             ),
         )
+
+
+def into_wallet(
+    capture: CaptureFacts, refund: UUID, order: UUID, merchant: UUID | None, placed_at: datetime
+) -> GiveBack:
+    """What a wallet paid of an order that is not filled, out of held, back into the wallet."""
+    part = capture.wallet
+    assert part is not None
+    return GiveBack(
+        RefundPosting(
+            refund=refund,
+            order=order,
+            merchant=merchant,
+            channel=WALLET,
+            amount_minor=part.amount_minor,
+            currency=capture.currency,
+            placed_at=placed_at,
+            is_split=False,
+            captured_minor=capture.total_minor,
+            to_wallet=part.buyer,
+        ),
+        None,
+    )
 
 
 def surplus_saga(purchase: Purchase) -> Saga:

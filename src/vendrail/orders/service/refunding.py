@@ -18,7 +18,8 @@ from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts, OrderFacts
-from vendrail.orders.service.returning import GiveBack, Outcome, Returning
+from vendrail.orders.service.purchases import into_wallet
+from vendrail.orders.service.returning import GiveBack, Outcome, Returning, worst
 
 
 class RefundFacts(Record, frozen=True):
@@ -27,6 +28,7 @@ class RefundFacts(Record, frozen=True):
     channel_name: str
     captured_minor: int
     earlier_minor: int
+    from_wallet: UUID | None = None  # Of a top-up: it comes out of this buyer's wallet.
 
 
 class Refunding:
@@ -60,7 +62,7 @@ class Refunding:
         )
         await self._give_back(
             sagas,
-            [_whole(saga, each, each.merchant) for saga, each in zip(sagas, facts, strict=True)],
+            [_all_of(saga, each) for saga, each in zip(sagas, facts, strict=True)],
         )
 
     async def run_suspense(self, sagas: Sequence[Saga]) -> None:
@@ -74,7 +76,7 @@ class Refunding:
         facts = [decode(saga.data, CaptureFacts) for saga in sagas]
         await self._book([_to_suspense(each) for each in facts])
         await self._give_back(
-            sagas, [_whole(saga, each, None) for saga, each in zip(sagas, facts, strict=True)]
+            sagas, [[_whole(saga, each, None)] for saga, each in zip(sagas, facts, strict=True)]
         )
 
     async def run_refunds(self, sagas: Sequence[Saga]) -> None:
@@ -109,8 +111,9 @@ class Refunding:
         if not all(await self._settlement.book_captures(bookings)):
             raise Unavailable("Money that arrived could not be booked; it is tried again.")
 
-    async def _give_back(self, sagas: Sequence[Saga], items: list[GiveBack]) -> None:
-        outcomes = await self._returning.give_back(items)
+    async def _give_back(self, sagas: Sequence[Saga], wanted: list[list[GiveBack]]) -> None:
+        given = iter(await self._returning.give_back([item for items in wanted for item in items]))
+        outcomes = [worst([next(given) for _ in items]) for items in wanted]
         by_outcome: dict[Outcome, list[Saga]] = {}
         for saga, outcome in zip(sagas, outcomes, strict=True):
             by_outcome.setdefault(outcome, []).append(saga)
@@ -209,7 +212,18 @@ def _booking(order: UUID, facts: CaptureFacts) -> CaptureBooking:
         facts.amount_minor,
         facts.currency,
         facts.is_from_suspense,
+        facts.wallet,
     )
+
+
+def _all_of(saga: Saga, facts: CaptureFacts) -> list[GiveBack]:
+    """All that came for an order that does not take it."""
+    items = [_whole(saga, facts, facts.merchant)] if facts.amount_minor else []
+    if facts.wallet is not None:
+        refund = derive(facts.capture, f"refund:{saga.kind}:wallet")
+        order = saga.subject
+        items.append(into_wallet(facts, refund, order, facts.merchant, made_at(order)))
+    return items
 
 
 def _to_suspense(facts: CaptureFacts) -> CaptureBooking:
@@ -231,7 +245,7 @@ def _whole(saga: Saga, facts: CaptureFacts, merchant: UUID | None) -> GiveBack:
             currency=facts.currency,
             placed_at=made_at(saga.subject),
             is_split=False,
-            captured_minor=facts.amount_minor,
+            captured_minor=facts.total_minor,
         ),
         # What sticks here is asked anew when a person lets it look again: the cause is mended then.
         Refund(refund, CaptureId(facts.capture), facts.amount_minor, saga.kind, is_asked_anew=True),
@@ -255,8 +269,12 @@ def _part(order: Row, refund: Row, facts: RefundFacts) -> GiveBack:
             captured_minor=facts.captured_minor,
             refunded_minor=facts.earlier_minor,
             paid=paid,
+            to_wallet=refund["to_wallet"],
+            from_wallet=facts.from_wallet,
         ),
-        Refund(
+        None
+        if refund["to_wallet"] is not None
+        else Refund(
             RefundId(refund["id"]),
             CaptureId(refund["capture"]),
             refund["paid_minor"] or refund["amount_minor"],

@@ -17,7 +17,7 @@ class GiveBack(Record, frozen=True):
     """One refund as the books see it and as the provider sees it."""
 
     posting: RefundPosting
-    refund: Refund
+    refund: Refund | None  # None: into a wallet, where no provider is asked.
 
 
 class Outcome(StrEnum):
@@ -48,15 +48,14 @@ class Returning:
         """Open, ask, pay: each step idempotent, so that the whole may be run again."""
         opened = await self._settlement.open_refunds([item.posting for item in items])
         asked = [item for item, status in zip(items, opened, strict=True) if status in _POSTED]
-        statuses = iter(
-            await self._payments.request_refunds([item.refund for item in asked]) if asked else ()
-        )
+        told = [item.refund for item in asked if item.refund is not None]
+        statuses = iter(await self._payments.request_refunds(told) if told else ())
         outcomes: list[Outcome] = []
-        for status in opened:
+        for item, status in zip(items, opened, strict=True):
             if status not in _POSTED:
                 outcomes.append(Outcome.NOT_THERE)
                 continue
-            answer = next(statuses)
+            answer = RefundStatus.SUCCEEDED if item.refund is None else next(statuses)
             if answer is RefundStatus.SUCCEEDED:
                 outcomes.append(Outcome.PAID)
             elif answer is RefundStatus.PENDING:
@@ -81,3 +80,11 @@ class Returning:
     async def take_back(self, items: Sequence[GiveBack]) -> None:
         """The provider refused for good: the money returns to where it was taken from."""
         await self._settlement.return_refunds([item.posting for item in items])
+
+
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """Say how giving back stands where it has two parts: as the one that is behind."""
+    for outcome in (Outcome.NOT_THERE, Outcome.REFUSED, Outcome.PENDING):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.PAID

@@ -1,7 +1,7 @@
 """The runner: turns captures into sagas, claims what is due, and runs each kind in batches."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from vendrail.api.catalog import AllocationId, Catalog
-from vendrail.api.orders import OrderDelivered, OrderEvent, OrderState
+from vendrail.api.orders import OrderDelivered, OrderEvent, OrderState, WalletPartState
 from vendrail.api.payments import (
     Capture,
     CaptureFit,
@@ -20,7 +20,7 @@ from vendrail.api.payments import (
     UnmatchedRefunded,
 )
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.db import Database, Row, Transaction, plain_first
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import derive
@@ -29,12 +29,15 @@ from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.kernel.telemetry import Metrics, span_batch
 from vendrail.orders import decide, store
 from vendrail.orders.decide import CaptureFacts, OrderFacts, Start
+from vendrail.orders.parts import Part
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
+from vendrail.orders.service.funding import Funding, is_short, lock_parts
 from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.settings import OrdersSettings
+from vendrail.orders.store import parts as part_rows
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +63,9 @@ class Runner:
         refunding: Refunding,
         expiring: Expiring,
         replacing: Replacing,
+        funding: Funding,
     ) -> None:
+        self._funding = funding
         self._db = db
         self._saga_log = log
         self._clock = clock
@@ -164,6 +169,14 @@ class Runner:
                 await store.move_cursor(tx, "deliveries", page.cursor)
         return page.is_more
 
+    async def launch(self, purchases: list[Purchase]) -> None:
+        """Run purchases that were begun here: they are this runner's."""
+        await self._launch_purchases(purchases, self._places)
+
+    async def free_wallet_parts(self) -> bool:
+        """Give back what wallets have reserved for orders that ended otherwise."""
+        return await self._funding.free_unused()
+
     async def drain(self) -> None:
         """Wait until nothing is in flight: before a stop."""
         while self._flights:
@@ -184,8 +197,9 @@ class Runner:
             if row is None or (int(row["xid"]), row["id"]) != (cursor.xid, cursor.id):
                 return [], []  # Another process has read this page.
             orders = await store.load_orders(tx, [c.order for c in captures if c.order])
+            parts = await lock_parts(tx, captures, orders)
             started, others_more = await self._start_purchases(
-                tx, captures, orders, is_plain=is_plain
+                tx, captures, orders, parts, is_plain=is_plain
             )
             others += others_more
             if others:
@@ -201,6 +215,7 @@ class Runner:
         tx: Transaction,
         captures: Sequence[Capture],
         orders: dict[UUID, Row],
+        parts: dict[UUID, Part],
         *,
         is_plain: bool,
     ) -> tuple[list[Purchase], list[Saga]]:
@@ -211,7 +226,7 @@ class Runner:
             order = orders.get(capture.order) if capture.order else None
             rival = wanted.get(derive(order["id"], "purchase")) if order else None
             running = rival[1].capture if rival else None
-            self._sort(capture, order, running, wanted, others)
+            self._sort(capture, order, running, wanted, others, parts)
         new: set[UUID] = set()
         if wanted:
             sagas = [saga for saga, _ in wanted.values()]
@@ -224,6 +239,14 @@ class Runner:
             for id, (saga, facts) in wanted.items()
             if id in new
         ]
+        if parts:
+            spent = [
+                parts[purchase.order["id"]]._replace(state=WalletPartState.SPENT)
+                for purchase in purchases
+                if purchase.capture.wallet is not None
+            ]
+            if spent:
+                await part_rows.put_parts(tx, spent, self._clock.now())
         return purchases, others
 
     async def _resolve_beaten(
@@ -253,6 +276,7 @@ class Runner:
         running: UUID | None,
         purchases: dict[UUID, tuple[Saga, CaptureFacts]],
         others: list[Saga],
+        parts: Mapping[UUID, Part] | None = None,
     ) -> None:
         state = OrderState(order["state"]) if order else None
         filled_by = order["capture"] if order else None
@@ -261,6 +285,13 @@ class Runner:
         if begun is Start.NOTHING:
             return
         facts = _facts(capture)
+        if begun is Start.PURCHASE and order is not None and is_short(capture, order):
+            # The rest is a wallet's; where that is not there any more, what came goes back.
+            part = (parts or {}).get(order["id"])
+            if part is not None and part.fills(capture.amount_minor, order["amount_minor"]):
+                facts = replace(facts, wallet=part.paid)
+            else:
+                begun = Start.SURPLUS
         if begun is Start.PURCHASE:
             assert order is not None
             saga = _saga(derive(order["id"], "purchase"), "purchase", order["id"], facts, capture)

@@ -15,7 +15,7 @@ from vendrail.kernel.telemetry import Metrics
 from vendrail.orders import store
 from vendrail.orders.purchase import Event
 from vendrail.orders.service.purchases import Purchase
-from vendrail.orders.service.returning import Outcome, Returning
+from vendrail.orders.service.returning import Outcome, Returning, worst
 
 _OUTCOMES = {
     Outcome.PAID: Event.GIVEN_BACK,
@@ -67,7 +67,9 @@ class Undoing:
 
     async def give_back(self, purchases: list[Purchase]) -> list[Event]:
         """Give the whole capture back; a provider that has not said is asked again later."""
-        outcomes = await self._returning.give_back([each.give_back() for each in purchases])
+        wanted = [each.give_back() for each in purchases]
+        given = iter(await self._returning.give_back([item for items in wanted for item in items]))
+        outcomes = [worst([next(given) for _ in items]) for items in wanted]
         paid = [p for p, o in zip(purchases, outcomes, strict=True) if o is Outcome.PAID]
         lost = await self._end_given_back(paid) if paid else set()
         waiting = [p for p, o in zip(purchases, outcomes, strict=True) if o is Outcome.PENDING]
@@ -116,7 +118,7 @@ class Undoing:
                     OrderId(order["id"]),
                     order["merchant"],
                     derive(purchase.capture.capture, "refund:purchase"),
-                    purchase.capture.amount_minor,
+                    purchase.capture.total_minor,
                     order["version"] + 1,
                     now,
                     order["trace_id"],

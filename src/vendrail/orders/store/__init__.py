@@ -14,6 +14,9 @@ from vendrail.api.orders import (
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.outbox import Cursor
 from vendrail.kernel.saga import SagaState
+from vendrail.orders.store.lookups import drop_lookup_code as drop_lookup_code
+from vendrail.orders.store.lookups import put_lookup_codes as put_lookup_codes
+from vendrail.orders.store.lookups import try_lookup_code as try_lookup_code
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -24,8 +27,9 @@ NewOrder = tuple[
     bytes, bytes | None, str, UUID | None,
 ]  # fmt: skip
 
-# (id, order, capture, amount, reason, person, what goes back where another currency was paid)
-NewRefund = tuple[UUID, UUID, UUID, int, str, str, int | None]
+# (id, order, capture, amount, reason, person, what goes back where another currency was paid,
+#  whose wallet it goes into)
+NewRefund = tuple[UUID, UUID, UUID, int, str, str, int | None, UUID | None]
 
 
 _NEW_ORDER = (
@@ -189,8 +193,8 @@ async def insert_refunds(tx: Transaction, refunds: Sequence[NewRefund], now: dat
     """Write refunds that are asked for."""
     await tx.execute(
         'insert into orders.refund (id, "order", capture, amount_minor, reason, person, paid_minor,'
-        " asked_at) select *, $8::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[],"
-        " $4::bigint[], $5::text[], $6::text[], $7::bigint[])",
+        " to_wallet, asked_at) select *, $9::timestamptz from unnest($1::uuid[], $2::uuid[],"
+        " $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::uuid[])",
         *zip(*refunds, strict=True),
         now,
     )
@@ -305,33 +309,6 @@ async def list_orders(
         query.orders_max,
         query.variants,
     )
-
-
-async def put_lookup_codes(
-    tx: Transaction, codes: Sequence[tuple[bytes, bytes]], now: datetime
-) -> None:
-    """Keep one code for each contact; a newer one takes its place."""
-    await tx.execute(
-        "insert into orders.lookup_code (contact_hash, code_hash, made_at)"
-        " select c, h, $3 from unnest($1::bytea[], $2::bytea[]) as u (c, h)"
-        " on conflict (contact_hash) do update"
-        "  set code_hash = excluded.code_hash, made_at = excluded.made_at, tries = 0",
-        *zip(*codes, strict=True),
-        now,
-    )
-
-
-async def try_lookup_code(tx: Transaction, contact_hash: bytes) -> Row | None:
-    """Count a try and give the code it is compared with."""
-    return await tx.fetch_row(
-        "update orders.lookup_code set tries = tries + 1 where contact_hash = $1 returning *",
-        contact_hash,
-    )
-
-
-async def drop_lookup_code(tx: Transaction, contact_hash: bytes) -> None:
-    """A code is good once."""
-    await tx.execute("delete from orders.lookup_code where contact_hash = $1", contact_hash)
 
 
 class SagaSum(NamedTuple):
