@@ -31,6 +31,7 @@ SPLIT = {
             "notify",
             "identity",
             "buyers",
+            "support",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),

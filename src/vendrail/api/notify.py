@@ -25,6 +25,7 @@ class MessageStatus(StrEnum):
 
     TAKEN = "taken"
     EXISTS = "exists"
+    OFF = "off"  # No letters about what happened leave this platform.
     TEMPLATE_UNKNOWN = "template_unknown"
     RECIPIENT_MALFORMED = "recipient_malformed"
 

@@ -13,6 +13,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.api.support import Support
 from vendrail.app.wiring import House
 from vendrail.gateway.http import Gateway, build_gateway
 from vendrail.gateway.merchant.door import MerchantApis, MerchantDoor
@@ -83,6 +84,7 @@ class Faces:
             epay=house.api(Epay),
             fx=house.api(Fx),
             buyers=house.api(Buyers),
+            support=house.api(Support),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,
@@ -110,6 +112,7 @@ class Faces:
             api(Notify),
             api(Epay),
             api(Fx),
+            api(Support),
             self._render_metrics,
         )
 

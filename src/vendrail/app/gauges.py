@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from vendrail.api.ledger import Chart, EntryQuery, Ledger
+from vendrail.api.support import Support
 from vendrail.app.clearing import ENTRIES_MAX, since
 from vendrail.app.wiring import House
 from vendrail.kernel.db import Database
@@ -41,6 +42,10 @@ class Gauges:
         notify = self._house.services.get("notify")
         if notify is not None:
             await self._put_letters(notify)
+        if "support" in self._house.services:
+            for each in await self._house.api(Support).count_complaints():
+                self._metrics.put("vendrail_complaints", each.count, str(each.state))
+                self._metrics.put("vendrail_complaints_overdue", each.overdue, str(each.state))
         if "ledger" in self._house.services:
             await self._put_clearing(self._house.api(Ledger))
 

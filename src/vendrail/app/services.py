@@ -20,6 +20,7 @@ from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
 from vendrail.buyers.jobs import jobs as buyers_jobs
 from vendrail.buyers.service import BuyersService
@@ -46,6 +47,8 @@ from vendrail.risk.jobs import jobs as risk_jobs
 from vendrail.risk.service import RiskService
 from vendrail.settlement.jobs import jobs as settlement_jobs
 from vendrail.settlement.service import SettlementService
+from vendrail.support.jobs import jobs as support_jobs
+from vendrail.support.service import SupportService
 from vendrail.wallets.service import WalletsService
 
 
@@ -74,6 +77,7 @@ SERVICES = (
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
     ServiceEntry("payouts", Payouts, PayoutsService, payouts_jobs, connections_max=2),
     ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),
+    ServiceEntry("support", Support, SupportService, support_jobs, connections_max=2),
 )
 
 FACES = ("gateway", "web")  # What people and programs meet; clients of the services.

@@ -22,7 +22,10 @@ class Form(NamedTuple):
     values: frozenset[str]
     life_s: int
     is_replaced: bool = False  # A newer one of the same stream makes it worthless.
+    is_news: bool = False  # It tells what happened: only where people are told such by mail.
 
+
+_OF_COMPLAINTS = frozenset({"link", "step", "title", "serial", "amount", "hours"})
 
 FORMS: Mapping[str, Form] = {
     "lookup_code": Form(frozenset({"code", "minutes"}), 600, is_replaced=True),
@@ -30,6 +33,11 @@ FORMS: Mapping[str, Form] = {
     "invitation": Form(frozenset({"link", "place", "by", "hours"}), 3_600 * 24 * 30),
     "reset": Form(frozenset({"link", "minutes"}), 3_600 * 24),
     "payee_added": Form(frozenset({"account", "link", "by", "usable"}), 3_600 * 24 * 7),
+    "complaint_buyer": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
+    "complaint_staff": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
+    "message_unread": Form(
+        frozenset({"link", "title", "serial", "count"}), 3_600 * 24, is_news=True
+    ),
 }
 
 
@@ -47,9 +55,11 @@ def is_address(text: str) -> bool:
     return len(text) <= _RECIPIENT_LENGTH_MAX and _RECIPIENT.fullmatch(text) is not None
 
 
-def take(message: Message) -> MessageStatus:
+def take(message: Message, *, is_telling: bool = True) -> MessageStatus:
     """Say whether a message can be taken."""
     form = FORMS.get(message.template)
+    if form is not None and form.is_news and not is_telling:
+        return MessageStatus.OFF
     if form is None or not form.values <= message.values.keys():
         return MessageStatus.TEMPLATE_UNKNOWN
     if any(len(value) > _VALUE_LENGTH_MAX for value in message.values.values()):

@@ -16,6 +16,7 @@ from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.support import Support
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.kernel.limits.gate import Gate
@@ -39,6 +40,7 @@ from vendrail.web.storefront.account import Account
 from vendrail.web.storefront.door import Door
 from vendrail.web.storefront.finding import Finding
 from vendrail.web.storefront.front import AddressOf, Front, Limit
+from vendrail.web.storefront.helping import Helping
 from vendrail.web.storefront.shopping import Shopping
 from vendrail.web.storefront.tracking import Tracking
 from vendrail.web.visitor import Visitors
@@ -75,6 +77,7 @@ def build_routes(
     epay: Epay | None = None,
     fx: Fx | None = None,
     buyers: Buyers | None = None,
+    support: Support | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -124,7 +127,8 @@ def build_routes(
 
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit, gate).handlers(),
-        *Tracking(front, live, files).handlers(),
+        *Tracking(front, live, files, support).handlers(),
+        *(Helping(front, live, support).handlers() if support is not None else ()),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
@@ -137,5 +141,5 @@ def build_routes(
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.
         room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
     if consoles is not None:
-        rooms += console_handlers(front, consoles, files)
+        rooms += console_handlers(front, consoles, files, live)
     return Web(rooms, answer_error, calls, live)

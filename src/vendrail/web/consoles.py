@@ -11,7 +11,9 @@ from vendrail.web.console.apis import Apis
 from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.signing import Signing
+from vendrail.web.live import LivePages
 from vendrail.web.merchant.balance import Balance
+from vendrail.web.merchant.complaints import Complaints
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.orders import Orders
@@ -22,6 +24,7 @@ from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
+from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
@@ -38,12 +41,13 @@ from vendrail.web.operator.unmatched import Unmatched
 from vendrail.web.storefront.front import Front
 
 
-def operator_rooms(desk: Desk) -> list[Room]:
+def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
     """Give the rooms of the operator's console."""
     deeds, files = Deeds(desk), Files(desk)
     return [
         Home(desk),
         OrdersDesk(desk, deeds, files),
+        ComplaintsDesk(desk, deeds, files, live),
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),
         Sagas(desk, deeds, files),
@@ -58,11 +62,12 @@ def operator_rooms(desk: Desk) -> list[Room]:
     ]
 
 
-def merchant_rooms(desk: Desk, files: SoldFiles) -> list[Room]:
+def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     """Give the rooms of a merchant's console."""
     return [
         Overview(desk),
         Orders(desk),
+        Complaints(desk, live),
         Products(desk),
         Keys(desk, files),
         Balance(desk),
@@ -73,11 +78,11 @@ def merchant_rooms(desk: Desk, files: SoldFiles) -> list[Room]:
     ]
 
 
-def console_handlers(front: Front, apis: Apis, files: SoldFiles) -> list[Any]:
+def console_handlers(front: Front, apis: Apis, files: SoldFiles, live: LivePages) -> list[Any]:
     """Build the routes of both consoles, and of signing in to them."""
     desk = Desk(front, apis)
     doors: list[Room] = [Signing(desk), Joining(desk), Account(desk)]
-    handlers = desk.open([*doors, *operator_rooms(desk), *merchant_rooms(desk, files)])
+    handlers = desk.open([*doors, *operator_rooms(desk, live), *merchant_rooms(desk, files, live)])
     for handler in handlers:
         handler.exception_handlers = dict.fromkeys(
             (Error, HTTPException, Exception), desk.answer_error

@@ -83,6 +83,22 @@ class LivePages:
         """Whether one more page may be live; the others ask every few seconds instead."""
         return self.count < self._pages_max and not self._wakeups.is_closing
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the process is about to stop."""
+        return self._wakeups.is_closing
+
+    @contextlib.contextmanager
+    def follow(self, topic: str) -> Iterator[asyncio.Event]:
+        """Give the hint of a topic for as long as a page that follows it is open."""
+        hint = self._wakeups.subscribe(topic)
+        self.count += 1
+        try:
+            yield hint
+        finally:
+            self.count -= 1
+            self._wakeups.unsubscribe(topic, hint)
+
     @contextlib.contextmanager
     def watch(self, order: UUID, seen: str) -> Iterator[Watch]:
         """Watch one order for as long as its page is open."""

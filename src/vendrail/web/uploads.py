@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
-from typing import IO
+from typing import IO, Any
 
+from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from vendrail.kernel.errors import Malformed
-from vendrail.web.storefront.front import Asked
+
+Asked = Request[Any, Any, Any]
 
 _IN_MEMORY_MAX = 1 << 20
 _FIELD_BYTES_MAX = 8_192

@@ -22,6 +22,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.api.support import Support
 from vendrail.app.gauges import Gauges
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
@@ -175,7 +176,19 @@ class World:
 
 def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
     """Build the web face of a house."""
-    kinds = (Identity, Catalog, Orders, Payments, Risk, Settlement, Ledger, Notify, Epay, Fx)
+    kinds = (
+        Identity,
+        Catalog,
+        Orders,
+        Payments,
+        Risk,
+        Settlement,
+        Ledger,
+        Notify,
+        Epay,
+        Fx,
+        Support,
+    )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)
     web = build_routes(
@@ -186,6 +199,7 @@ def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
         epay=apis.epay,
         fx=apis.fx,
         buyers=house.api(Buyers),
+        support=apis.support,
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

@@ -144,6 +144,25 @@ METRICS = (
     ),
     Metric("vendrail_letters_waiting", "gauge", (), "Letters that have not left yet."),
     Metric("vendrail_letter_age_seconds", "gauge", (), "Age of the oldest letter that waits."),
+    Metric(
+        "vendrail_complaint_steps_total",
+        "counter",
+        ("step",),
+        "What was done about complaints: opened, offered, escalated, ruled, done, limit_open, ….",
+    ),
+    Metric("vendrail_complaints", "gauge", ("state",), "Complaints that have not ended."),
+    Metric(
+        "vendrail_complaints_overdue",
+        "gauge",
+        ("state",),
+        "Complaints whose step has taken longer than it may.",
+    ),
+    Metric(
+        "vendrail_messages_written_total",
+        "counter",
+        ("side",),
+        "Messages about orders, by who wrote: buyer, merchant, operator.",
+    ),
     # What carries it.
     Metric(
         "vendrail_http_request_seconds",

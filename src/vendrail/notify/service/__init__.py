@@ -89,7 +89,7 @@ class NotifyService:
 
     async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:
         """Take messages; they are delivered by themselves, once each."""
-        statuses = [take(message) for message in messages]
+        statuses = [take(message, is_telling=self.settings.is_telling) for message in messages]
         # Of those that have one id the first is taken.
         sound: dict[UUID, Message] = {}
         for message, status in zip(messages, statuses, strict=True):

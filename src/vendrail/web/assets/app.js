@@ -161,6 +161,11 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-buy]");
   if (form) showTotal(form);
 });
+document.addEventListener("change", (event) => {
+  const place = event.target.closest("[data-fills]");
+  const text = place && document.getElementById(place.dataset.fills);
+  if (text && place.value) text.value = place.value;
+});
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) copied(button);

@@ -13,6 +13,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
+from vendrail.api.support import Support
 
 
 @dataclass(frozen=True)
@@ -29,4 +30,5 @@ class Apis:
     notify: Notify
     epay: Epay
     fx: Fx
+    support: Support
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.

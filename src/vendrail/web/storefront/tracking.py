@@ -36,6 +36,7 @@ from vendrail.api.payments import (
     PresentRequest,
 )
 from vendrail.api.payments.deposits import DepositView
+from vendrail.api.support import Party, Side, Support, TalkQuery
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import as_attachment
 from vendrail.kernel.ids import from_serial, to_serial
@@ -68,7 +69,10 @@ _PAY_SAYS = {
 class Tracking:
     """The page of one order, its live part, and what can be done on it."""
 
-    def __init__(self, front: Front, live: LivePages, files: SoldFiles) -> None:
+    def __init__(
+        self, front: Front, live: LivePages, files: SoldFiles, support: Support | None = None
+    ) -> None:
+        self._support = support
         self._front = front
         self._live = live
         self._files = files  # Never public: only an order that bought one opens one.
@@ -141,9 +145,21 @@ class Tracking:
             go=context["door"] if is_going and context["door"] else "",
             problem=problem,
             is_swapped=False,
+            unread=await self._unread(visitor, view),
             private_link=f"{address}?key={quote(visitor.order_secret, safe='')}",
             **context,
         )
+
+    async def _unread(self, visitor: Visitor, view: OrderView) -> int | None:
+        """Count what the buyer has not read; None: there is no help with such an order."""
+        if self._support is None or view.paid_at is None:
+            return None
+        query = TalkQuery(view.id, Party(Side.BUYER, visitor.order_secret))
+        try:
+            [talk] = await self._support.read_talks([query])
+        except Unavailable:
+            return 0
+        return talk.unread if talk is not None else 0
 
     async def live(self, request: Asked, serial: FromPath[str]) -> Page:
         """Give the live part anew, or nothing when it has not changed: for pages without events."""

@@ -1,0 +1,162 @@
+"""Carrying: money is frozen while a complaint stands; what was decided is done, then it is closed.
+
+Each thing that is done has an id of its own and may be asked again: whoever finds the work due does
+it, and should two do it, it is done once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.orders import (
+    OrderId,
+    OrderState,
+    RefundOrder,
+    RefundOrderStatus,
+    ReplaceItems,
+    ReplaceStatus,
+)
+from vendrail.api.settlement import Freeze
+from vendrail.api.support import ComplaintState, Outcome, Party, Remedy, Side
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Row
+from vendrail.kernel.errors import Error
+from vendrail.kernel.ids import derive, to_serial
+from vendrail.support.decide import COMPLAINT, Event
+from vendrail.support.service.ground import Ground, LetterFacts, Told
+from vendrail.support.store import complaints
+
+_log = structlog.get_logger(__name__)
+
+_OPERATOR = Party(Side.OPERATOR)
+_LOST = timedelta(seconds=60)
+_AGAIN = timedelta(seconds=2)
+_WORKS_MAX = 50
+_OUTCOMES = {
+    Remedy.REPLACE: Outcome.REPLACED,
+    Remedy.REFUND: Outcome.REFUNDED,
+    Remedy.PART: Outcome.PART_REFUNDED,
+}
+_UNDER_WAY = (RefundOrderStatus.ACCEPTED, RefundOrderStatus.EXISTS)
+_REPLACED = (ReplaceStatus.REPLACED, ReplaceStatus.EXISTS)
+
+
+class Carrying:
+    """Looks after the money and the keys of complaints."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._db = ground.db
+
+    async def try_work(self, ids: Sequence[UUID]) -> None:
+        """Do at once what can be done; what cannot is done by the loop."""
+        try:
+            while await self._work(ids):
+                pass
+        except Error as error:
+            _log.warning("support.work_waits", error=str(error))
+
+    async def work(self) -> bool:
+        """Do what is due; true: there may be more."""
+        return await self._work(None)
+
+    async def _work(self, ids: Sequence[UUID] | None) -> bool:
+        now = self._ground.clock.now()
+        async with self._db.transaction() as tx:
+            rows = await complaints.claim_work(tx, now, now + _LOST, ids, _WORKS_MAX)
+        for row in rows:
+            await self._look_after(row, now)
+        return bool(rows)
+
+    async def _look_after(self, row: Row, now: datetime) -> None:
+        state = ComplaintState(row["state"])
+        if state is ComplaintState.CLOSED:
+            await self._ground.settlement.unfreeze_money([_freeze(row)])
+            await self._settle(row, None, None)
+            return
+        [frozen] = await self._ground.settlement.freeze_money([_freeze(row)])
+        if state is not ComplaintState.CARRYING:
+            await self._settle(row, frozen.frozen_minor, None)
+            return
+        is_replacing = row["remedy"] == Remedy.REPLACE
+        problem = await (self._replace(row) if is_replacing else self._refund(row))
+        if problem is None:
+            await self._settle(row, frozen.frozen_minor, now + _AGAIN)
+        else:
+            await self._end(row, problem)
+
+    async def _settle(self, row: Row, frozen_minor: int | None, work_at: datetime | None) -> None:
+        async with self._db.reading() as tx:
+            await complaints.settle_work(tx, row["id"], row["state"], frozen_minor, work_at)
+
+    async def _refund(self, row: Row) -> str | None:
+        """Give the money back; None: it is under way, empty: it has arrived, else what is wrong."""
+        order, orders = OrderId(row["order"]), self._ground.orders
+        id = derive(row["id"], f"refund:{row['turn']}")
+        amount_minor = row["offer_minor"] if row["remedy"] == Remedy.PART else 0
+        reason = f"complaint {to_serial(row['id'])}"
+        asked = RefundOrder(id, order, amount_minor, reason, row["person"] or "a limit of time")
+        [status] = await orders.refund_orders([asked])
+        [refunds] = await orders.read_refunds([order])
+        mine = next((each for each in refunds if each.id == id), None)
+        if status in _UNDER_WAY and mine is not None:
+            return {"paid": "", "failed": "refund_failed"}.get(mine.state)
+        [view] = await self._ground.find_orders([(order, _OPERATOR)])
+        if view is not None and view.state is OrderState.REFUNDING:
+            return None
+        if view is not None and view.refunded_minor >= view.amount_minor:
+            return ""  # Somebody has given all of it back meanwhile.
+        return f"refund_{status}"
+
+    async def _replace(self, row: Row) -> str | None:
+        order, orders = OrderId(row["order"]), self._ground.orders
+        [before] = await orders.read_replacements([order])
+        id = derive(row["id"], f"replace:{row['turn']}")
+        if any(each.id == id for each in before):
+            return ""
+        reason, person = f"complaint {to_serial(row['id'])}", row["person"] or "a limit of time"
+        positions = list(row["positions"]) or [1]
+        [status] = await orders.replace_items(
+            [ReplaceItems(id, order, positions, reason, person, len(before))]
+        )
+        if status is ReplaceStatus.CHANGED_SINCE:
+            return None
+        return "" if status in _REPLACED else f"replace_{status}"
+
+    async def _end(self, row: Row, problem: str) -> None:
+        """Close what was done; what cannot be done is the operator's turn."""
+        ground = self._ground
+        now, event = ground.clock.now(), Event.FAILED if problem else Event.DONE
+        step = "failed" if problem else "done"
+        remedy = Remedy(row["remedy"])
+        told = Told(step, Side.LIMIT, remedy=remedy, amount_minor=row["offer_minor"])
+        line = await ground.sealed_note(row["order"], told, now)
+        async with self._db.transaction() as tx:
+            held = await complaints.lock(tx, row["id"])
+            if held is None or (held["state"], held["turn"]) != (row["state"], row["turn"]):
+                return  # Another process has ended it.
+            state = COMPLAINT.next(ComplaintState.CARRYING, event)
+            view = replace(
+                complaints.view_of(held),
+                state=state,
+                due_at=ground.limits.due_at(state, now),
+                outcome=None if problem else _OUTCOMES[remedy],
+                ended_at=None if problem else now,
+                problem=problem,
+            )
+            await complaints.move(tx, view, person=held["person"], turn=held["turn"], work_at=now)
+            await ground.note(tx, view.merchant, line)
+            facts = LetterFacts(
+                "failed" if problem else str(view.outcome), view.offer_minor, view.currency
+            )
+            sides = (Side.OPERATOR,) if problem else (Side.BUYER, Side.MERCHANT)
+            for side in sides:
+                await ground.tell(tx, line.id, view.order, side, facts)
+        ground.metrics.count("vendrail_complaint_steps_total", step)
+        ground.wake(row["order"])
+
+
+def _freeze(row: Row) -> Freeze:
+    return Freeze(row["id"], row["order"], row["merchant"], row["amount_minor"], row["currency"])

@@ -1,0 +1,152 @@
+"""Conversations on pages: forms with a file, parts that come by themselves, harmless files."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from uuid import UUID
+
+from litestar import Response
+
+from vendrail.api.support import (
+    Attachment,
+    AttachmentFile,
+    AttachmentQuery,
+    OpenStatus,
+    Party,
+    StepStatus,
+    Support,
+    TalkView,
+    WriteMessage,
+    WriteStatus,
+)
+from vendrail.kernel.cards import holds_card
+from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.http import as_attachment
+from vendrail.kernel.waiting import wait_at_most
+from vendrail.web.languages import message
+from vendrail.web.live import LivePages
+from vendrail.web.pages import guards
+from vendrail.web.uploads import Asked, read_upload
+
+Page = Response[bytes]
+
+FORM_BYTES_MAX = 2_200_000
+PART = "parts/talk.html"
+_TICK_S = 1.0
+_BEAT_TICKS = 15
+_LIFE_TICKS = 900  # Then the browser connects again.
+_FILE_POLICY = "default-src 'none'; sandbox"  # Whatever a file holds, it runs nothing.
+
+NO_CARD = message(
+    "Take the card number out: it belongs on the payment provider's page, never here."
+)
+SAID = {
+    WriteStatus.TEXT_MALFORMED: message("Write something, in at most 4,000 letters."),
+    WriteStatus.ATTACHMENT_REFUSED: message(
+        "Only pictures (PNG, JPEG, WebP), PDF and plain text files of at most 2 MB are taken."
+    ),
+    WriteStatus.TOO_MANY: message("That was a lot at once. Wait a minute, then send it again."),
+    OpenStatus.EXISTS_DIFFERENT: message("This form has been sent before. Reload the page."),
+    OpenStatus.NOT_DELIVERED: message("Only delivered orders can be complained of."),
+    OpenStatus.NOTHING_LEFT: message("All of its money has gone back, or is on its way."),
+    OpenStatus.TEXT_MALFORMED: message("Say what is wrong in a sentence or two."),
+    OpenStatus.POSITIONS_MALFORMED: message("Choose the keys that do not work."),
+    OpenStatus.TOO_LATE: message("The time for this is over. You can still write to the merchant."),
+    OpenStatus.ONE_IS_OPEN: message("A complaint about this order is open already: it is below."),
+    StepStatus.NOT_THEIR_TURN: message("It has moved on meanwhile. See where it stands now."),
+    StepStatus.REMEDY_MALFORMED: message("Choose what is done."),
+    StepStatus.CANNOT_REPLACE: message("What this order delivered cannot be replaced."),
+    StepStatus.AMOUNT_OUT_OF_RANGE: message("A part is more than nothing and less than all of it."),
+    StepStatus.TEXT_MALFORMED: message("Say why: the other side reads it."),
+}
+
+
+class Sent:
+    """A form of a conversation: its fields, and the file that came with it, if any."""
+
+    def __init__(self, fields: dict[str, str], attachments: list[Attachment]) -> None:
+        self.fields = fields
+        self.attachments = attachments
+
+    def written(self, name: str, length_max: int = 5_000) -> str:
+        """Give a field, trimmed; empty where there is none."""
+        return self.fields.get(name, "").strip()[:length_max].replace("\r\n", "\n")
+
+    @property
+    def has_card(self) -> bool:
+        """Whether a card number was typed where none belongs."""
+        return holds_card(self.written("text").encode())
+
+
+async def read_sent(request: Asked) -> Sent:
+    """Read such a form, as it arrives; no file chosen is no file."""
+    upload = await read_upload(request, FORM_BYTES_MAX)
+    try:
+        content = await asyncio.to_thread(upload.file.read)
+    finally:
+        upload.close()
+    files = [Attachment(upload.name[:200], content)] if content else []
+    return Sent(upload.fields, files)
+
+
+async def send(support: Support, id: UUID, order: UUID, by: Party, sent: Sent) -> str:
+    """Write what a form says; give what is wrong, to be translated: empty where it was written."""
+    if sent.has_card:
+        return NO_CARD
+    new = WriteMessage(id, order, by, sent.written("text"), sent.attachments)
+    [status] = await support.write_messages([new])
+    return SAID.get(status, "")
+
+
+async def open_file(support: Support, id: UUID | None, order: UUID, by: Party) -> Page | None:
+    """Give a file to be kept, never to be run; None: it is not there, or not theirs."""
+    if id is None:
+        return None
+    [found] = await support.read_attachments([AttachmentQuery(id, order, by)])
+    return _file(found) if found is not None else None
+
+
+def _file(found: AttachmentFile) -> Page:
+    headers = {
+        "cache-control": "private, max-age=3600",
+        "content-disposition": as_attachment(found.name),
+        **guards(),
+        "content-security-policy": _FILE_POLICY,
+    }
+    is_text = found.media_type == "text/plain"
+    media_type = "text/plain; charset=utf-8" if is_text else found.media_type
+    return Page(found.content, media_type=media_type, headers=headers)
+
+
+async def parts_of(
+    live: LivePages,
+    order: UUID,
+    seen: str,
+    read: Callable[[], Awaitable[TalkView | None]],
+    write: Callable[[TalkView], str],
+) -> AsyncGenerator[bytes, None]:
+    """Give the part anew whenever something was written or moved, and a sign of life between."""
+    yield b"retry: 2000\n\n"
+    with live.follow(f"talk:{order}") as hint:
+        for tick in range(_LIFE_TICKS):
+            if live.is_closing:
+                return
+            hint.clear()  # Before reading: a hint that comes meanwhile must not be lost.
+            try:
+                talk = await read()
+            except Unavailable:
+                await wait_at_most(hint, _TICK_S)
+                continue
+            if talk is None:
+                return
+            if talk.version != seen:
+                seen = talk.version
+                lines = "".join(f"data: {line}\n" for line in write(talk).splitlines())
+                yield f"event: talk\n{lines}\n".encode()
+            elif tick % _BEAT_TICKS == 0:
+                yield b": still here\n\n"
+            await wait_at_most(hint, _TICK_S)
+
+
+def no_content() -> Page:
+    """Say that nothing has changed."""
+    return Page(b"", status_code=204, headers={"cache-control": "no-store"})
