@@ -118,6 +118,29 @@ def once(name: str) -> dict[str, str]:
     return {"idempotency-key": f"{name}-{'x' * 16}"}
 
 
+async def test_a_program_switches_ways_to_pay(mine, market, programs):
+    """What is named is off, all else on; one stays, and the log says who did it."""
+    before = (await mine.get("methods")).json()
+    off = await mine.put("methods", json={"methods_off": ["alipay_qr"]})
+    again = await mine.put("methods", json={"methods_off": ["alipay_qr"]})
+    none_left = await mine.put("methods", json={"methods_off": ["alipay", "alipay_qr"]})
+    unknown = await mine.put("methods", json={"methods_off": ["barter"]})
+    await market.offer("S1")
+    refused = await market.place("S1", method="alipay_qr")
+    acts = await programs.acts(market.merchant, "methods.switched")
+
+    assert [True, True] == [each["is_on"] for each in before["items"]]
+    assert [200, 200] == [off.status_code, again.status_code]
+    assert off.json() == again.json()
+    assert {"alipay": True, "alipay_qr": False} == {
+        each["method"]: each["is_on"] for each in off.json()["items"]
+    }
+    assert "methods_none_left" == none_left.json()["code"]
+    assert "method_unknown" == unknown.json()["code"]
+    assert "method_not_offered" == refused.status
+    assert [({"off": ""}, {"off": "alipay_qr"})] == [(act.before, act.after) for act in acts]
+
+
 async def test_a_program_runs_a_shop(mine, market, programs):
     """Product, keys, a sale, its refund, balance and entries: all of it by one key."""
     id = to_serial(new_id(market.clock.now()))
@@ -255,6 +278,8 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
         ("GET", f"products/{id}"): Permission.PRODUCTS_READ,
         ("PUT", f"products/{id}"): Permission.PRODUCTS_WRITE,
         ("POST", "skus/NONE/keys"): Permission.KEYS_WRITE,
+        ("GET", "methods"): Permission.PRODUCTS_READ,
+        ("PUT", "methods"): Permission.PRODUCTS_WRITE,
         ("GET", "orders"): Permission.ORDERS_READ,
         ("GET", f"orders/{order}"): Permission.ORDERS_READ,
         ("GET", f"orders/{order}/refunds"): Permission.ORDERS_READ,

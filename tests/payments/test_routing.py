@@ -6,7 +6,9 @@ from tests.payments.conftest import MERCHANT, channel_of, open_shop
 from vendrail.api.payments import (
     ChannelId,
     ChannelTerms,
+    MethodChoice,
     OfferQuestion,
+    PresentRequest,
     RouteReason,
     RoutingRule,
     RuleEffect,
@@ -254,6 +256,59 @@ async def test_the_likelier_way_is_offered_first(shop):
 
     assert ["alipay_qr"] == await offered(shop)
     assert ["alipay", "alipay_qr"] == await offered(shop, merchant=new_id(shop.clock.now()))
+
+
+async def test_a_merchant_s_choice_is_kept_by_every_process(make_service, key_app, alipay, clock):
+    """What is off is refused and not offered, by others within seconds; what was opened is kept."""
+    here, there = await make_service(), await make_service()
+    shop = await open_shop(here, key_app, alipay, clock)
+    elsewhere = new_id(clock.now())
+    begun = await shop.opened(method="alipay_qr")
+    await there.offer_methods([question()])
+    choice = MethodChoice(MERCHANT, ["alipay_qr"])
+    assert ["written", "unchanged"] == [
+        *await here.put_method_choices([choice]),
+        *await here.put_method_choices([choice]),
+    ]
+    clock.advance(3)
+    seen = [
+        [[each.method for each in found] for found in await service.offer_methods(asked)]
+        for service in (here, there)
+        for asked in [[question(), question(merchant=elsewhere)]]
+    ]
+    refused = await there.open_attempts(
+        [shop.attempt(method="alipay_qr"), shop.attempt(method="alipay_qr", merchant=elsewhere)]
+    )
+    [action] = await there.present_attempts([PresentRequest(begun.id)])
+    off = replace(shop.channel, settings=shop.channel.settings | {"products": "page"})
+    assert ["changed"] == await here.put_channels([off])
+    [[_, gone]] = await here.list_merchant_methods([MERCHANT])
+    assert ["changed"] == await here.put_channels([shop.channel])
+    assert ["written"] == await here.put_method_choices([MethodChoice(MERCHANT, [])])
+    clock.advance(3)
+
+    assert [[["alipay"], ["alipay", "alipay_qr"]]] * 2 == seen
+    assert ["method_not_offered", "opened"] == refused
+    assert "qr" == action.kind
+    assert ("alipay_qr", [], False) == (gone.method, gone.currencies, gone.is_on)
+    assert ["opened"] == await there.open_attempts([shop.attempt(method="alipay_qr")])
+
+
+async def test_a_choice_leaves_one_way_and_names_those_there_are(shop):
+    """Nothing left is refused, and so is what no account offers; each way is told with its cost."""
+    none_left = MethodChoice(MERCHANT, ["alipay", "alipay_qr"])
+    unknown = MethodChoice(MERCHANT, ["barter"])
+    assert ["none_left", "method_unknown"] == await shop.payments.put_method_choices(
+        [none_left, unknown]
+    )
+    terms = ChannelTerms(shop.channel.id, cost_permyriad=60, cost_minor=30)
+    assert ["written"] == await shop.payments.put_terms([terms])
+    [methods] = await shop.payments.list_merchant_methods([MERCHANT])
+
+    assert [("alipay", True), ("alipay_qr", True)] == [(x.method, x.is_on) for x in methods]
+    assert {(60, 30, 60, 30)} == {
+        (x.cost_permyriad, x.cost_minor, x.cost_permyriad_max, x.cost_minor_max) for x in methods
+    }
 
 
 async def test_a_way_is_offered_where_some_amount_of_it_can_be_taken(shop):

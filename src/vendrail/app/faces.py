@@ -62,9 +62,9 @@ class Faces:
     def _merchants(self, settings: GatewaySettings) -> MerchantDoor:
         """Build the merchants' part of the API; a key's rate holds over all processes together."""
         house = self._house
-        catalog, orders, _ = self._apis
+        catalog, orders, payments = self._apis
         api = house.api
-        apis = MerchantApis(api(Identity), catalog, orders, api(Settlement), api(Ledger))
+        apis = MerchantApis(api(Identity), catalog, orders, payments, api(Settlement), api(Ledger))
         capacity = settings.requests_per_key_per_minute_max
         limit = None
         if capacity:

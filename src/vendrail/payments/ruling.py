@@ -7,6 +7,10 @@ from vendrail.api.payments import (
     ChannelId,
     ChannelStanding,
     ChannelTerms,
+    ChoiceStatus,
+    MerchantMethod,
+    Method,
+    MethodChoice,
     Route,
     RouteReason,
     RoutingRule,
@@ -20,7 +24,7 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.outbox import Wakeups
 from vendrail.payments.learning import Learning, channel_of
 from vendrail.payments.routing.segments import ANY_BAND, Segment
-from vendrail.payments.steering import TOPIC, Steering
+from vendrail.payments.steering import TOPIC, Offers, Steering
 from vendrail.payments.store import channels
 from vendrail.payments.store import routing as rows
 from vendrail.payments.store.base import Store, Transaction
@@ -111,6 +115,54 @@ class Ruling:
         async with self._store.reading() as tx:
             return list((await self._read_rules(tx)).values())
 
+    async def put_method_choices(
+        self, choices: Sequence[MethodChoice], offers: Offers
+    ) -> list[ChoiceStatus]:
+        """Write which ways merchants do not take; one at least stays."""
+        statuses = []
+        async with self._store.transaction() as tx:
+            before = await rows.read_choices_of(tx, [each.merchant for each in choices])
+            for each in choices:
+                off = sorted(set(each.methods_off))
+                status = _judge_choice(off, before.get(each.merchant, ()), offers)
+                if status is ChoiceStatus.WRITTEN:
+                    before[each.merchant] = off
+                    if not await rows.write_choice(tx, each.merchant, off):
+                        status = ChoiceStatus.UNCHANGED
+                statuses.append(status)
+        self._tell()
+        return statuses
+
+    async def list_merchant_methods(
+        self, merchants: Sequence[UUID], offers: Offers
+    ) -> list[list[MerchantMethod]]:
+        """List the ways that accounts offer, each once, and whether each merchant takes them."""
+        await self._steering.refresh()
+        async with self._store.reading() as tx:
+            chosen = await rows.read_choices_of(tx, merchants)
+        listed = []
+        for merchant in merchants:
+            off = chosen.get(merchant, ())
+            found = [
+                self._merchant_method(name, offered, is_on=name not in off)
+                for name, offered in sorted(offers.items())
+            ]
+            gone = [MerchantMethod(name, "", [], is_on=False) for name in off if name not in offers]
+            listed.append(found + gone)
+        return listed
+
+    def _merchant_method(
+        self, name: str, offered: Sequence[Method], *, is_on: bool
+    ) -> MerchantMethod:
+        costs = sorted(
+            (terms.cost_permyriad, terms.cost_minor)
+            for terms in (self._steering.terms_of(each.channel) for each in offered)
+        )
+        currencies = dict.fromkeys(code for each in offered for code in each.currencies)
+        return MerchantMethod(
+            name, offered[0].title, list(currencies), is_on, *costs[0], *costs[-1]
+        )
+
     async def list_segments(self, wanted: Sequence[ChannelId]) -> list[list[SegmentView]]:
         """Say what is known of each channel's payments, the widest segment first."""
         await self._learning.write()
@@ -165,6 +217,14 @@ class Ruling:
             (decode(route, Route) if (route := found[id]) else only) if id in found else None
             for id in attempts
         ]
+
+
+def _judge_choice(off: Sequence[str], before: Sequence[str], offers: Offers) -> ChoiceStatus:
+    """Say whether a choice may stand; what was off may stay off, offered or not."""
+    if not set(off) <= {*offers, *before}:
+        return ChoiceStatus.METHOD_UNKNOWN
+    is_left = not offers or any(name not in off for name in offers)
+    return ChoiceStatus.WRITTEN if is_left else ChoiceStatus.NONE_LEFT
 
 
 def _judge(

@@ -24,8 +24,11 @@ from vendrail.api.payments import (
     ChannelStanding,
     ChannelStatus,
     ChannelTerms,
+    ChoiceStatus,
     CloseStatus,
+    MerchantMethod,
     Method,
+    MethodChoice,
     OfferQuestion,
     PaymentAction,
     PayoutOrder,
@@ -168,6 +171,14 @@ class PaymentsService:
         await self._steering.refresh()
         offers = await self._accounts.offers()
         return [self._steering.offer(question, offers) for question in questions]
+
+    async def put_method_choices(self, choices: Sequence[MethodChoice]) -> list[ChoiceStatus]:
+        """Write which ways merchants do not take; one at least stays."""
+        return await self._ruling.put_method_choices(choices, await self._accounts.offers())
+
+    async def list_merchant_methods(self, merchants: Sequence[UUID]) -> list[list[MerchantMethod]]:
+        """List the ways that accounts offer, each once, and whether each merchant takes them."""
+        return await self._ruling.list_merchant_methods(merchants, await self._accounts.offers())
 
     async def put_terms(self, terms: Sequence[ChannelTerms]) -> list[TermsStatus]:
         """Write what channels cost and may take, whole."""

@@ -35,9 +35,11 @@ from vendrail.payments.store.base import Store
 
 TOPIC = "routing"  # Woken when terms or rules were written.
 _FRESH = timedelta(seconds=2)
+_OVERLAP = timedelta(minutes=1)  # A choice may be committed after a later one was read.
 _CAPPED_PLAN_USES = 50
 _PPM = 1_000_000
 _EVERYWHERE = len(Device)
+_NONE: frozenset[str] = frozenset()
 
 Offers = Mapping[str, Sequence[Method]]  # By method, in the order of channels' names.
 
@@ -73,6 +75,8 @@ class Steering:
         self._terms: dict[UUID, ChannelTerms] = {}
         self._rules: list[RoutingRule] = []
         self._ruled: frozenset[UUID] = frozenset()  # Merchants that some rule names.
+        self._off: dict[UUID, frozenset[str]] = {}  # By merchants who do not take some methods.
+        self._off_read_to: datetime | None = None
         self._taken: dict[tuple[UUID, str], int] = {}
         self.away: set[UUID] = set()  # By what any process has written.
         self._plans: dict[tuple[object, ...], _Planned] = {}
@@ -99,12 +103,17 @@ class Steering:
             self._rules = [decode(row["rule"], RoutingRule) for row in await rows.read_rules(tx)]
             volumes = await rows.read_volumes(tx, now.date())
             self.away = await rows.read_away(tx)
+            chosen = await rows.read_choices(tx, self._off_read_to)
         self._terms = {each.channel: each for each in terms}
         self._ruled = frozenset(each.merchant for each in self._rules if each.merchant)
         self._taken = {(row["channel"], row["currency"]): row["amount_minor"] for row in volumes}
         self._gauges.set(
             {str(each.channel): each.cap_percent / 100 for each in terms if each.cap_percent < 100}
         )
+        for row in chosen:
+            self._off[row["merchant"]] = frozenset(row["methods_off"])
+        if chosen:
+            self._off_read_to = max(row["changed_at"] for row in chosen) - _OVERLAP
         self._plans.clear()
 
     def terms_of(self, channel: ChannelId) -> ChannelTerms:
@@ -129,7 +138,12 @@ class Steering:
     def steer(
         self, attempt: Attempt, offers: Offers, tried: frozenset[UUID] = frozenset()
     ) -> Steered:
-        """Choose the channel of an attempt; the same attempt and knowledge give the same one."""
+        """Choose the channel of an attempt; the same attempt and knowledge give the same one.
+
+        What its merchant does not take is refused, unless it moves on: then it was taken once.
+        """
+        if attempt.method in self._off.get(attempt.merchant, _NONE) and not tried:
+            return Steered(AttemptStatus.METHOD_NOT_OFFERED)
         offered = offers.get(attempt.method, ())
         if attempt.channel is not None:
             offered = [each for each in offered if each.channel == attempt.channel]
@@ -217,8 +231,9 @@ class Steering:
         """
         now = self._clock.now()
         found: dict[str, tuple[tuple[bool, bool], int, Method]] = {}
+        off = self._off.get(question.merchant, _NONE)
         for name, offered in offers.items():
-            for each in offered:
+            for each in offered if name not in off else ():
                 amount_minor = max(question.amount_minor_min, each.amount_minor_min, 1)
                 asked = filters.Asked(
                     question.merchant,

@@ -16,6 +16,7 @@ from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.complaints import Complaints
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.keys import Keys
+from vendrail.web.merchant.methods import Methods
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
 from vendrail.web.merchant.products import Products
@@ -72,6 +73,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Keys(desk, files),
         Balance(desk),
         ShopSettings(desk),
+        Methods(desk),
         Staff(desk),
         Programs(desk),
         CardSites(desk),

@@ -73,6 +73,7 @@ async def addresses(town) -> list[str]:
         "/merchant/staff",
         "/merchant/api-keys",
         "/merchant/card-sites",
+        "/merchant/methods",
         f"/orders/{to_serial(unpaid.order)}?key={unpaid.secret}",
         f"/orders/{to_serial(charged.order)}?key={charged.secret}",
         f"/merchant/orders/{to_serial(charged.order)}",

@@ -102,6 +102,40 @@ class RuleStatus(StrEnum):
     MALFORMED = "malformed"  # A pin without a channel; a rule about nothing.
 
 
+class MethodChoice(Record, frozen=True):
+    """Which ways to pay a merchant does not take; written whole, by its merchant."""
+
+    merchant: UUID
+    methods_off: list[str]
+
+
+class ChoiceStatus(StrEnum):
+    """How writing one merchant's choice ended. Where several would fit, the first is given."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    METHOD_UNKNOWN = "method_unknown"  # No account offers it.
+    NONE_LEFT = "none_left"  # Nobody could pay this merchant any more.
+
+
+class MerchantMethod(Record, frozen=True):
+    """A way to pay as its merchant may choose it, with what it costs over its cheapest channel."""
+
+    method: str
+    title: str
+    currencies: list[str]  # Empty: it is off, and no account offers it just now.
+    is_on: bool
+    cost_permyriad: int = 0  # Of the amount, in hundredths of a percent …
+    cost_minor: int = 0  # … and of each payment beside it, in the first of its currencies.
+    cost_permyriad_max: int = 0  # Over its dearest channel.
+    cost_minor_max: int = 0
+
+    @property
+    def has_cost(self) -> bool:
+        """Tell whether anybody said what it costs."""
+        return bool(self.cost_permyriad_max or self.cost_minor_max)
+
+
 class OfferQuestion(Record, frozen=True):
     """Which ways to pay are offered to a buyer, who may pay any amount within bounds."""
 
@@ -188,6 +222,14 @@ class Routing(Protocol):
 
     async def offer_methods(self, questions: Sequence[OfferQuestion]) -> list[list[Method]]:
         """List the ways to pay for each, the likeliest first: each once, none that cannot be."""
+        ...
+
+    async def put_method_choices(self, choices: Sequence[MethodChoice]) -> list[ChoiceStatus]:
+        """Write which ways merchants do not take; one at least stays."""
+        ...
+
+    async def list_merchant_methods(self, merchants: Sequence[UUID]) -> list[list[MerchantMethod]]:
+        """List the ways that accounts offer, each once, and whether each merchant takes them."""
         ...
 
     async def put_terms(self, terms: Sequence[ChannelTerms]) -> list[TermsStatus]:

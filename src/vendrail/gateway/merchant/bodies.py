@@ -30,6 +30,36 @@ class MerchantShopListBody(Record, frozen=True):
     items: list[MerchantShopBody]
 
 
+class MerchantMethodBody(Record, frozen=True):
+    """A way to pay, whether you take it, and what a channel takes of each payment by it."""
+
+    method: Annotated[str, Meta(examples=["alipay"])]
+    title: str
+    currencies: list[str]
+    is_on: bool
+    cost_permyriad: Annotated[
+        int, Meta(description="Of the amount, in hundredths of a percent; 60 is 0.60 %.")
+    ]
+    cost_minor: Annotated[int, Meta(description="Beside it, in the first of the currencies.")]
+    cost_permyriad_max: Annotated[int, Meta(description="Over the dearest channel.")]
+    cost_minor_max: int
+
+
+class MerchantMethodListBody(Record, frozen=True):
+    """All ways to pay that the platform offers."""
+
+    items: list[MerchantMethodBody]
+
+
+class PutMethodsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which ways to pay you do not take; all others are on."""
+
+    methods_off: Annotated[
+        list[Annotated[str, Meta(max_length=64)]],
+        Meta(max_length=100, examples=[["alipay_qr"]]),
+    ]
+
+
 class PutVariantBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that can be ordered; the SKU is what names it, on the whole platform."""
 

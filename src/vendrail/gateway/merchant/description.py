@@ -13,12 +13,14 @@ from vendrail.gateway.merchant.bodies import (
     BalanceListBody,
     EntryListBody,
     IntakeBody,
+    MerchantMethodListBody,
     MerchantOrderBody,
     MerchantOrderListBody,
     MerchantProductBody,
     MerchantProductListBody,
     MerchantShopListBody,
     PutBody,
+    PutMethodsBody,
     PutProductBody,
     RefundBody,
     RefundListBody,
@@ -32,18 +34,26 @@ SHAPES = (
     BalanceListBody,
     EntryListBody,
     IntakeBody,
+    MerchantMethodListBody,
     MerchantOrderBody,
     MerchantOrderListBody,
     MerchantProductBody,
     MerchantProductListBody,
     MerchantShopListBody,
     PutBody,
+    PutMethodsBody,
     PutProductBody,
     RefundBody,
     RefundListBody,
     TransferProof,
 )
 _AT = "2026-11-23T08:00:00Z"
+_METHODS = {
+    "items": [
+        {"method": "alipay", "title": "Alipay", "currencies": ["CNY"], "is_on": True}
+        | {"cost_permyriad": 60, "cost_minor": 0, "cost_permyriad_max": 120, "cost_minor_max": 30}
+    ]
+}
 _PUT = {
     "shop": "north-games",
     "slug": "steam-wallet",
@@ -148,7 +158,7 @@ _INTAKE = {
 
 def paths() -> dict[str, Any]:
     """Describe every address below /merchant."""
-    return {**_product_paths(), **_order_paths(), **_money_paths()}
+    return {**_product_paths(), **_method_paths(), **_order_paths(), **_money_paths()}
 
 
 def _product_paths() -> dict[str, Any]:
@@ -189,6 +199,17 @@ def _product_paths() -> dict[str, Any]:
         },
         "/merchant/skus/{sku}/keys": {"post": _add_keys()},
     }
+
+
+def _method_paths() -> dict[str, Any]:
+    answer = given("Your ways to pay", "MerchantMethodListBody", _METHODS)
+    read, write = Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
+    says = (common.BODY_MALFORMED, common.BODY_TOO_LARGE, common.MEDIA_TYPE_WRONG)
+    own = (problems.METHODS_NONE_LEFT, problems.METHOD_UNKNOWN)
+    get = _operation("listMerchantMethods", "List your ways to pay", read, answer)
+    put = _operation("putMerchantMethods", "Switch ways to pay", write, answer, *says, *own)
+    put["requestBody"] = sent("PutMethodsBody", {"methods_off": ["alipay_qr"]})
+    return {"/merchant/methods": {"get": get, "put": put}}
 
 
 def _order_paths() -> dict[str, Any]:

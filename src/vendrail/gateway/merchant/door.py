@@ -8,11 +8,13 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity, Permission
 from vendrail.api.ledger import Ledger
 from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
 from vendrail.api.settlement import Settlement
 from vendrail.gateway import problems as common
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused
 from vendrail.gateway.merchant.keyring import Keyring, Program
 from vendrail.gateway.merchant.keys import KeyRoom
+from vendrail.gateway.merchant.methods import MethodRoom
 from vendrail.gateway.merchant.money import MoneyRoom
 from vendrail.gateway.merchant.orders import OrderRoom
 from vendrail.gateway.merchant.products import ProductRoom
@@ -34,6 +36,7 @@ class MerchantApis:
     identity: Identity
     catalog: Catalog
     orders: Orders
+    payments: Payments
     settlement: Settlement
     ledger: Ledger
 
@@ -59,10 +62,15 @@ class MerchantDoor:
         products = ProductRoom(apis.catalog, keyring, clock)
         keys = KeyRoom(apis.catalog, keyring, settings.key_file_bytes_max)
         orders = OrderRoom(apis.orders, keyring)
+        methods = MethodRoom(apis.payments, keyring, clock)
         money = MoneyRoom(apis.settlement, apis.ledger, settings.default_currency)
         read, write = Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         self._routes: dict[tuple[str, ...], dict[str, _Route]] = {
             ("shops",): {"GET": _Route(read, products.list_shops)},
+            ("methods",): {
+                "GET": _Route(read, methods.list_methods),
+                "PUT": _Route(write, methods.put_methods),
+            },
             ("products",): {"GET": _Route(read, products.list_products)},
             ("products", "{id}"): {
                 "GET": _Route(read, products.read_product),

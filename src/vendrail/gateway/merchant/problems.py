@@ -43,6 +43,18 @@ PROOF_NOT_FOUND = Problem(
     "Proof not found",
     "Ask for a movement of your own; it is sealed some minutes after it happened.",
 )
+METHODS_NONE_LEFT = Problem(
+    "methods_none_left",
+    422,
+    "No way to pay is left",
+    "Leave one on at least: else nobody could pay you.",
+)
+METHOD_UNKNOWN = Problem(
+    "method_unknown",
+    422,
+    "Method unknown",
+    "See GET /api/v1/merchant/methods for the ways to pay that there are.",
+)
 TEXT_WANTED = Problem(
     "text_wanted", 415, "Wrong media type", "Send Content-Type: text/plain; charset=utf-8."
 )

@@ -107,6 +107,35 @@ async def delete_rules(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in rows}
 
 
+async def read_choices(tx: Transaction, since: datetime | None) -> list[Row]:
+    """Read what merchants chose, all of it or what was written from a moment on."""
+    return await tx.fetch(
+        "select * from payments.method_choice where $1::timestamptz is null or changed_at >= $1",
+        since,
+    )
+
+
+async def read_choices_of(tx: Transaction, merchants: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """Read what some merchants chose."""
+    rows = await tx.fetch(
+        "select * from payments.method_choice where merchant = any($1::uuid[])", merchants
+    )
+    return {row["merchant"]: row["methods_off"] for row in rows}
+
+
+async def write_choice(tx: Transaction, merchant: UUID, methods_off: Sequence[str]) -> bool:
+    """Write a merchant's choice whole; false: it was so already."""
+    rows = await tx.fetch(
+        "insert into payments.method_choice as c (merchant, methods_off) values ($1, $2::text[])"
+        " on conflict (merchant) do update"
+        " set methods_off = excluded.methods_off, changed_at = clock_timestamp()"
+        " where c.methods_off <> excluded.methods_off returning merchant",
+        merchant,
+        list(methods_off),
+    )
+    return bool(rows)
+
+
 async def read_routes(tx: Transaction, attempts: Sequence[UUID]) -> list[Row]:
     """Read the decisions of attempts."""
     return await tx.fetch(
