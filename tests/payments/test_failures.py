@@ -1,6 +1,8 @@
 """Payments that fail: told by the provider's signed callback, blamed on whom they belong to."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -13,6 +15,7 @@ from vendrail.payments.channels.base import (
     Blame,
     CallbackFacts,
     CallbackKind,
+    away,
     blame_of,
     registry,
 )
@@ -24,6 +27,14 @@ class Declining(AlipayChannel):
     kind = "declining"
     blames: ClassVar = {"NO_MONEY": Blame.BUYER, "SYSTEM": Blame.CHANNEL}
 
+    refused = ""  # With which code it refuses to make ways to pay.
+
+    async def present(self, asks, account, now):
+        """Make ways to pay, or refuse with a code."""
+        if self.refused:
+            return [away(said=self.refused) for _ in asks]
+        return await super().present(asks, account, now)
+
     def read_callback(self, raw, settings, now):
         """Read as Alipay's."""
         facts = super().read_callback(raw, settings, now)
@@ -33,10 +44,10 @@ class Declining(AlipayChannel):
 
 
 @pytest.fixture
-def declining() -> Iterator[None]:
+def declining() -> Iterator[Declining]:
     """The provider is installed."""
-    registry()["declining"] = Declining()
-    yield
+    registry()["declining"] = installed = Declining()
+    yield installed
     del registry()["declining"]
 
 
@@ -92,6 +103,31 @@ async def test_a_failure_after_the_money_changes_nothing(failing_shop):
     await fail(failing_shop, attempt)
 
     assert "captured" == await state(failing_shop, attempt)
+
+
+@pytest.mark.parametrize("code, failures", [("NO_MONEY", 0), ("SYSTEM", 1), ("NEW_CODE", 1)])
+async def test_a_refusal_counts_by_whose_fault_it_is(failing_shop, declining, code, failures):
+    """The buyer is told the same; only the channel's own fault is learned."""
+    attempt = await failing_shop.opened()
+    declining.refused = code
+    [action] = await failing_shop.payments.present_attempts([PresentRequest(attempt.id)])
+    [segments] = await failing_shop.payments.list_segments([failing_shop.channel.id])
+    told = sum(each.failures_milli for each in segments if each.band)
+
+    assert ("none", "provider_away") == (action.kind, action.problem)
+    assert failures == round(told / 1_000)
+
+
+async def test_the_tables_of_guides_are_the_maps():
+    """What a guide calls the buyer's fault is so in the channel's map, and nothing else is."""
+    guides = Path(__file__).parents[2] / "docs/guides"
+    for kind in ("alipay", "stripe", "wechat"):
+        channel = registry()[kind]
+        text = (guides / f"{kind}.md").read_text()
+        table = text.split("## Whose fault a failure is", 1)[1].split("Everything else", 1)[0]
+        told = set(re.findall(r"`([\w.]+)`", table))
+
+        assert told == {code for code, blame in channel.blames.items() if blame is Blame.BUYER}
 
 
 def test_only_what_a_channel_knows_is_blamed_on_the_buyer():

@@ -26,6 +26,7 @@ from vendrail.payments.channels import wechat_signatures as signatures
 from vendrail.payments.channels.base import (
     Account,
     Ask,
+    Blame,
     CallbackFacts,
     CallbackKind,
     CallbackRefusal,
@@ -39,6 +40,7 @@ from vendrail.payments.channels.base import (
     SettingProblem,
     StatementKind,
     StatementOutcome,
+    blame_of,
     check_settings,
     registry,
 )
@@ -398,6 +400,20 @@ async def test_one_order_is_placed_with_one_product(till, device):
         assert [ask.return_url] == back
         assert given.action == again.action
     assert "other_device" == other.action.problem == forgotten.action.problem
+
+
+async def test_what_was_refused_is_blamed_on_whose_fault_it_is(till):
+    """A login without proof is its bringer's; a request that WeChat Pay does not take is ours."""
+    inside = till.ask(device=Device.WECHAT)
+    forged = await till.present(replace(inside, returned="code=made-up&state=another"))
+    unknown = await till.present(replace(inside, returned="code=up&state=ORDER0001"))
+    ours = await till.present(till.ask(method="wechat_qr", amount_minor=0))
+
+    assert ["provider_away"] * 3 == [x.action.problem for x in (forged, unknown, ours)]
+    assert ["LOGIN_REFUSED", "LOGIN_REFUSED", "PARAM_ERROR"] == [
+        x.said for x in (forged, unknown, ours)
+    ]
+    assert [Blame.BUYER, Blame.CHANNEL] == [blame_of(CHANNEL, x.said) for x in (forged, ours)]
 
 
 async def test_inside_wechat_the_buyer_is_known_first(till):

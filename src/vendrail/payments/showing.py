@@ -100,7 +100,7 @@ class Showing:
             nexts = {each.request: await self._next(each) for each in left}
             barred = {each.request for each in left if _is_barred(each, nexts[each.request])}
             fetched = [each for each in left if each.request not in barred]
-            shown = await self._fetch(fetched, nexts, until_s)
+            shown, said = await self._fetch(fetched, nexts, until_s)
             failed = []
             for each in left:
                 action = shown.get(each.request, _OTHER_DEVICE)
@@ -112,7 +112,8 @@ class Showing:
                 elif action.kind is not ActionKind.NONE:
                     self._learning.note_opening(each.account.row.id)
             await self._mark(left, failed)
-            self._blame([each for each in failed if actions[each.request].problem == _AWAY])
+            away = [each for each in failed if actions[each.request].problem == _AWAY]
+            self._blame([(each, said.get(each.request) or _AWAY) for each in away])
             nexts = {
                 each.request: _follower(each, actions[each.request].problem, nexts[each.request])
                 for each in failed
@@ -136,9 +137,9 @@ class Showing:
                 await rows.mark_unseen(tx, sorted(unseen), is_unseen=True)
                 await rows.mark_unseen(tx, sorted(seen), is_unseen=False)
 
-    def _blame(self, failed: Sequence[Wanted]) -> None:
-        for each in failed:
-            if blame_of(each.account.channel, _AWAY) is Blame.CHANNEL:
+    def _blame(self, failed: Sequence[tuple[Wanted, str]]) -> None:
+        for each, said in failed:
+            if blame_of(each.account.channel, said) is Blame.CHANNEL:
                 attempt = each.standing.attempt
                 self._learning.note_failure(
                     each.account.row.id, attempt.method, attempt.country, attempt.amount_minor
@@ -160,8 +161,11 @@ class Showing:
         wanted: Sequence[Wanted],
         nexts: Mapping[PresentRequest, OpenAccount | None],
         until_s: float,
-    ) -> dict[PresentRequest, PaymentAction]:
-        """Let each account's channel make its ways to pay; keep what it says is to be kept."""
+    ) -> tuple[dict[PresentRequest, PaymentAction], dict[PresentRequest, str]]:
+        """Let each account's channel make its ways to pay; keep what it says is to be kept.
+
+        Give the ways, and the codes of providers that refused.
+        """
 
         def place(each: Wanted) -> tuple[int, bool, bool]:
             return (each.account.row.id.int, nexts[each.request] is None, not each.tried)
@@ -177,17 +181,19 @@ class Showing:
             )
         )
         actions: dict[PresentRequest, PaymentAction] = {}
+        said: dict[PresentRequest, str] = {}
         kept: list[tuple[UUID, bytes | None, str]] = []
         for (_, _, group), presentations in zip(groups, given, strict=True):
             for each, presentation in zip(group, presentations, strict=True):
                 actions[each.request] = presentation.action
+                said[each.request] = presentation.said
                 if presentation.is_kept or presentation.reference:
                     action = encode(presentation.action) if presentation.is_kept else None
                     kept.append((each.standing.attempt.id, action, presentation.reference))
         if kept:
             async with self._store.transaction() as tx:
                 await rows.keep_presentations(tx, kept)
-        return actions
+        return actions, said
 
     def _limit_s(self, until_s: float, *, is_last: bool, is_first: bool) -> float | None:
         """Give half of the time that is left to whom another can follow, else all of it.

@@ -20,6 +20,7 @@ from vendrail.kernel.money import to_text
 from vendrail.payments.channels import alipay_funds as funds
 from vendrail.payments.channels import alipay_signatures as signatures
 from vendrail.payments.channels.alipay_messages import (
+    BLAMES,
     AlipaySettings,
     CertificateUnknown,
     Reply,
@@ -97,6 +98,7 @@ class AlipayChannel:
     currencies = ("CNY",)
     expires_max = timedelta(days=15)
     payee_kinds = tuple(funds.PAYEE_KINDS)
+    blames = BLAMES
     settings_table: Sequence[Setting] = (
         Setting("app_id", "Application number (APPID)",
                 "The application's APPID, as its page on the open platform says.",
@@ -251,7 +253,9 @@ class AlipayChannel:
         if reply.code != "10000" or not code or reply.text("out_trade_no") != ask.out_trade_no:
             if reply.sub_code == "ACQ.TRADE_HAS_SUCCESS":
                 return away("captured")
-            return away("closed" if reply.sub_code == "ACQ.TRADE_HAS_CLOSE" else "provider_away")
+            if reply.sub_code == "ACQ.TRADE_HAS_CLOSE":
+                return away("closed")
+            return away(said=reply.sub_code or reply.code)
         return Presentation(PaymentAction(ActionKind.QR, text=code), is_kept=True)
 
     async def query(self, ask: Ask, account: Account[AlipaySettings], now: datetime) -> QueryAnswer:

@@ -19,6 +19,7 @@ from vendrail.kernel.money import to_text
 from vendrail.payments.channels import alipay_signatures as signatures
 from vendrail.payments.channels.base import (
     Ask,
+    Blame,
     CallbackFacts,
     CallbackKind,
     CallbackRefusal,
@@ -79,6 +80,19 @@ class AlipaySettings:
             key = self.public_keys.get(cert_sn) or self.fetched_keys.get(cert_sn)
             return [key] if key is not None else []
         return list(self.public_keys.values())
+
+
+# Whose fault a refusal is: no other channel would have done better with these.
+BLAMES: Mapping[str, Blame] = dict.fromkeys(
+    (
+        "ACQ.BUYER_BALANCE_NOT_ENOUGH", "ACQ.BUYER_BANKCARD_BALANCE_NOT_ENOUGH",
+        "ACQ.BUYER_ENABLE_STATUS_FORBID", "ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR",
+        "ACQ.BUYER_PAYMENT_AMOUNT_MONTH_LIMIT_ERROR", "ACQ.BUYER_SELLER_EQUAL",
+        "ACQ.ERROR_BALANCE_PAYMENT_DISABLE", "ACQ.ERROR_BUYER_CERTIFY_LEVEL_LIMIT",
+        "ACQ.MOBILE_PAYMENT_SWITCH_OFF", "ACQ.TRADE_BUYER_NOT_MATCH",
+    ),
+    Blame.BUYER,
+)  # fmt: skip
 
 
 class Unclear(Exception):

@@ -104,6 +104,7 @@ class Presentation(Record, frozen=True):
     action: PaymentAction
     reference: str = ""
     is_kept: bool = False  # Given again as it is, instead of being made anew.
+    said: str = ""  # The provider's code, where it refused: whose fault that is, `blames` says.
 
 
 class QueryOutcome(StrEnum):
@@ -420,9 +421,9 @@ def blame_of(channel: Channel[Any], problem: str) -> Blame:
     return Blame.CHANNEL
 
 
-def away(problem: str = "provider_away") -> Presentation:
+def away(problem: str = "provider_away", said: str = "") -> Presentation:
     """Give the presentation of a provider that cannot be reached, or refuses."""
-    return Presentation(PaymentAction(ActionKind.NONE, problem=problem))
+    return Presentation(PaymentAction(ActionKind.NONE, problem=problem), said=said)
 
 
 def check_settings(channel: Channel[Any], values: Mapping[str, str]) -> Any:

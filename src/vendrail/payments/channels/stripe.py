@@ -130,8 +130,8 @@ class StripeChannel(StripeSaving):
                 # Made before with another way back: an answer that was lost, and a page never seen.
                 key = idempotency_key(ask.out_trade_no, asked)
                 made = await self._make(account, asked, key)
-        except (ProviderAway, stripe.StripeError):
-            return away()
+        except (ProviderAway, stripe.StripeError) as error:
+            return away(said=str(getattr(error, "code", "") or ""))
         return read_code(made) if is_code else read_session(made)
 
     async def _make(

@@ -46,9 +46,13 @@ from vendrail.payments.channels.line import ProviderAway
 from vendrail.payments.channels.wechat_callbacks import read_notification
 from vendrail.payments.channels.wechat_client import call, download, fetch_certificates, sealing_key
 from vendrail.payments.channels.wechat_messages import (
+    BLAMES,
+    LOGIN_CODES,
+    LOGIN_REFUSED,
     SCAN,
     Unclear,
     WechatSettings,
+    login_url,
     order,
     product_for,
     read_close,
@@ -101,6 +105,7 @@ class WechatChannel:
     currencies: Sequence[str] = ("CNY",)
     expires_max = timedelta(hours=2)  # So long a code is good; it is shown again as it is.
     payee_kinds = funds.PAYEE_KINDS
+    blames = BLAMES
     settings_table: Sequence[Setting] = (
         Setting("appid", "Application number (AppID)",
                 "The AppID (wx…) that the merchant number is bound to.",
@@ -228,13 +233,13 @@ class WechatChannel:
         try:
             if product == "jsapi" and not openid:
                 if not ask.returned:
-                    url = _login_url(ask, settings)
+                    url = login_url(ask, settings)
                     return Presentation(PaymentAction(ActionKind.REDIRECT, url=url))
                 openid = await _read_openid(ask, account)
             return await _place(product, openid, ask, account, now)
         except (ProviderAway, Unclear) as error:
             _log.warning("wechat.not_presented", channel=str(account.id), problem=str(error))
-            return away()
+            return away(said=error.said if isinstance(error, Unclear) else "")
 
     async def query(self, ask: Ask, account: Account[WechatSettings], now: datetime) -> QueryAnswer:
         """Ask by `out_trade_no` what became of an order."""
@@ -389,7 +394,7 @@ async def _place(
             return away("other_device")
         problem = {"ORDERPAID": "captured", "ORDER_CLOSED": "closed"}.get(reply.code)
         if problem is None:
-            raise Unclear(reply.problem)
+            raise Unclear(reply.problem, reply.code)
         return away(problem)
     if product == "native" and (code := reply.text("code_url")):
         return Presentation(PaymentAction(ActionKind.QR, text=code), product, is_kept=True)
@@ -406,25 +411,13 @@ async def _place(
     raise Unclear("the reply holds no way to pay")
 
 
-def _login_url(ask: Ask, settings: WechatSettings) -> str:
-    """Give the address where WeChat says who the buyer is, and comes back to our door."""
-    fields = {
-        "appid": settings.appid,
-        "redirect_uri": ask.door_url,
-        "response_type": "code",
-        "scope": "snsapi_base",
-        "state": ask.out_trade_no,
-    }
-    return f"{settings.login_url}?{urlencode(fields)}#wechat_redirect"
-
-
 async def _read_openid(ask: Ask, account: Account[WechatSettings]) -> str:
     """Redeem what WeChat gave the buyer's browser; it is good once, and for this order alone."""
     settings = account.settings
     given = parse_qs(ask.returned)
     code, state = (given.get(name, [""])[0] for name in ("code", "state"))
     if state != ask.out_trade_no or not code:
-        raise Unclear("the buyer came back from WeChat without proof")
+        raise Unclear("the buyer came back from WeChat without proof", LOGIN_REFUSED)
     params = {
         "appid": settings.appid,
         "secret": settings.app_secret,
@@ -439,7 +432,9 @@ async def _read_openid(ask: Ask, account: Account[WechatSettings]) -> str:
         raise Unclear(f"no openid was given out: {error}") from error
     openid = told.get("openid")
     if not isinstance(openid, str) or not _OPENID.fullmatch(openid):
-        raise Unclear(f"no openid was given out: errcode {told.get('errcode')}")
+        refused = told.get("errcode")
+        said = LOGIN_REFUSED if refused in LOGIN_CODES else ""
+        raise Unclear(f"no openid was given out: errcode {refused}", said)
     return openid
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from cryptography import x509
@@ -16,6 +17,7 @@ from vendrail.kernel.codec import encode
 from vendrail.payments.channels import wechat_signatures as signatures
 from vendrail.payments.channels.base import (
     Ask,
+    Blame,
     CloseOutcome,
     QueryAnswer,
     QueryOutcome,
@@ -77,8 +79,26 @@ class WechatSettings:
         return signatures.rsa_key_of(certificate, now) if certificate is not None else None
 
 
+# Whose fault a refusal is: no other channel would have done better with these.
+LOGIN_REFUSED = "LOGIN_REFUSED"  # Our word for a buyer who comes back from WeChat without proof.
+BLAMES: Mapping[str, Blame] = dict.fromkeys(
+    (
+        "ACCOUNT_ERROR", "AUTH_CODE_ERROR", "AUTH_CODE_EXPIRE", "AUTH_CODE_INVALID",
+        "BUYER_MISMATCH", LOGIN_REFUSED, "NOT_ENOUGH", "NOT_SUPORTCARD", "OPENID_MISMATCH",
+        "USERPAYING", "USER_NOT_EXISTS",
+    ),
+    Blame.BUYER,
+)  # fmt: skip
+# What a login of WeChat's is refused with where its code was used, is over or is made up.
+LOGIN_CODES = frozenset({40_029, 40_163, 40_226})
+
+
 class Unclear(Exception):
-    """A reply that says nothing that may be believed."""
+    """A reply that says nothing that may be believed; `said` is its code, where it has one."""
+
+    def __init__(self, problem: str, said: str = "") -> None:
+        super().__init__(problem)
+        self.said = said
 
 
 class CertificateUnknown(Unclear):
@@ -300,6 +320,18 @@ def product_for(ask: Ask, settings: WechatSettings) -> str:
         Device.DESKTOP: ("native", "h5", "jsapi"),
     }.get(ask.device, ("h5", "native", "jsapi"))
     return next(each for each in wished if each in settings.products)
+
+
+def login_url(ask: Ask, settings: WechatSettings) -> str:
+    """Give the address where WeChat says who the buyer is, and comes back to our door."""
+    fields = {
+        "appid": settings.appid,
+        "redirect_uri": ask.door_url,
+        "response_type": "code",
+        "scope": "snsapi_base",
+        "state": ask.out_trade_no,
+    }
+    return f"{settings.login_url}?{urlencode(fields)}#wechat_redirect"
 
 
 def read_query(reply: Reply, ask: Ask, settings: WechatSettings) -> QueryAnswer:
