@@ -1,5 +1,6 @@
 """Routing at the command line: terms, rules, and replays of a log."""
 
+import csv
 import random
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def test_a_replay_finds_what_each_choice_would_have_brought(
     assert 1.5 < lines["always dull"]["fee"][1] < 2.5
     assert lines["ours"]["effective_count"] < len(log.read_text().splitlines())
     assert abs(lines["as logged"]["failures_change"]) < 1e-9
+
+
+def test_what_is_exported_can_be_replayed(place, tmp_path) -> None:
+    """The log of a marketplace is written in the very form that a replay reads."""
+    log = tmp_path / "log.csv"
+    told = place.cli("routing", "export", log, "--whole")
+    rows = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
+    onto_screen = place.cli("routing", "export").stdout
+    lines = {each["choice"]: each for each in place.json("routing", "replay", log)}
+    dollars = place.cli("routing", "export", "--currency", "usd").stdout
+
+    assert f"{len(rows)} decisions" in told.stdout
+    assert f"{HEAD},propensity" == onto_screen.splitlines()[0] == dollars.strip()
+    assert {("alipay", "alipay", "1990", "1", "1.000000")} == {
+        (x["channel"], x["method"], x["amount_minor"], x["is_success"], x["propensity"])
+        for x in rows
+    }
+    assert 6 <= len(rows) == lines["as logged"]["payments_count"]
+    assert lines["as logged"]["success"] == lines["always alipay"]["success"]
 
 
 def test_a_replay_keeps_a_cap(empty_place, tmp_path) -> None:

@@ -1,11 +1,14 @@
 """Routing as payments promise it: chosen, kept with the attempt, learned from, told to people."""
 
+from datetime import timedelta
+
 import pytest
-from tests.payments.conftest import MERCHANT, channel_of, open_shop
+from tests.payments.conftest import MERCHANT, Shop, channel_of, open_shop
 
 from vendrail.api.payments import (
     ChannelId,
     ChannelTerms,
+    DecisionQuery,
     MethodChoice,
     OfferQuestion,
     PresentRequest,
@@ -224,6 +227,48 @@ async def test_standings_tell_how_channels_are(pair):
 
 
 # Offering.
+
+
+async def test_decisions_are_listed_with_what_came_of_them(pair, clock):
+    """Page by page in order: paid, failed, given up; named and unopened ones were no decision."""
+    shop, first, second = pair
+    began = clock.now() - timedelta(minutes=1)
+    paid = [await shop.shown() for _ in range(3)]
+    for each in paid:
+        [went] = await channels_of(shop, [each])
+        till = shop if went == first.id else Shop(shop.payments, second, shop.alipay, clock)
+        await till.tell(*await till.sign(each), channel=went)
+    left = await shop.shown()
+    await shop.opened()
+    await shop.shown(channel=first.id)
+    dead = [
+        replace(each, settings=each.settings | {"gateway_url": "http://127.0.0.1:1/"})
+        for each in (first, second)
+    ]
+    assert ["changed"] * 2 == await shop.payments.put_channels(dead)
+    failed = await shop.opened(method="alipay_qr")
+    await shop.payments.present_attempts([PresentRequest(failed.id)])
+    query = DecisionQuery(began, clock.now() + timedelta(minutes=1), "CNY", decisions_max=2)
+    found, page = [], [None]
+    while page:
+        [page] = await shop.payments.list_decisions([query])
+        found += page
+        query = replace(query, after=page[-1].attempt) if page else query
+    clock.advance(3_600)
+    [later] = await shop.payments.list_decisions([replace(query, after=None, decisions_max=50)])
+    routes = await shop.payments.read_routes([each.attempt for each in found])
+    names = {first.id: "alipay", second.id: "second"}
+
+    went = {each.attempt: each.outcome for each in found}
+    assert ["succeeded"] * 3 == [went.pop(each.id) for each in paid]
+    assert "open" == went.pop(left.id)
+    assert {"failed"} == set(went.values())
+    assert failed.id in went
+    assert sorted(each.attempt for each in found) == [each.attempt for each in found]
+    assert "given_up" == next(each.outcome for each in later if each.attempt == left.id)
+    for each, route in zip(found, routes, strict=True):
+        shares = {names[option.channel]: option.share_ppm for option in route.options}
+        assert each.propensity_ppm == shares[each.channel_name]
 
 
 def question(**changes) -> OfferQuestion:

@@ -1,10 +1,13 @@
 """What `vendrail routing replay` compares: the log, uniform, one channel for all, and ours."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 
+from vendrail.api.payments import Decision, DecisionOutcome
 from vendrail.kernel.codec import Record
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import to_serial
 from vendrail.payments.learning import SLOW_S
 from vendrail.payments.routing.replay import (
     Figures,
@@ -34,6 +37,20 @@ class Line(Record, frozen=True):
     shares: dict[str, float]
     effective_count: float
     weight_max: float
+
+
+def row_of(decision: Decision) -> tuple[object, ...]:
+    """Give a line of a log, its columns as `replay` reads them."""
+    return (
+        decision.at.astimezone(UTC).isoformat(),
+        to_serial(decision.order),
+        decision.channel_name,
+        decision.method,
+        decision.country,
+        decision.amount_minor,
+        int(decision.outcome is DecisionOutcome.SUCCEEDED),
+        f"{decision.propensity_ppm / 1_000_000:.6f}",
+    )
 
 
 def read_costs(costs: Sequence[str], caps: Sequence[str]) -> dict[str, Terms]:

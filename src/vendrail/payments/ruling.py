@@ -1,6 +1,7 @@
 """Ruling: terms and rules that people write, and what routing has to say for itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from vendrail.api.payments import (
@@ -8,6 +9,9 @@ from vendrail.api.payments import (
     ChannelStanding,
     ChannelTerms,
     ChoiceStatus,
+    Decision,
+    DecisionOutcome,
+    DecisionQuery,
     MerchantMethod,
     Method,
     MethodChoice,
@@ -21,13 +25,17 @@ from vendrail.api.payments import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.ids import first_id_at
 from vendrail.kernel.outbox import Wakeups
+from vendrail.payments.accounts import OpenAccount
+from vendrail.payments.channels.base import Blame, blame_of
 from vendrail.payments.learning import Learning, channel_of
 from vendrail.payments.routing.segments import ANY_BAND, Segment
 from vendrail.payments.steering import TOPIC, Offers, Steering
 from vendrail.payments.store import channels
 from vendrail.payments.store import routing as rows
-from vendrail.payments.store.base import Store, Transaction
+from vendrail.payments.store.attempts import NAMED
+from vendrail.payments.store.base import Row, Store, Transaction
 
 _PPM = 1_000_000
 
@@ -208,6 +216,27 @@ class Ruling:
             found.append(standing if id in known else None)
         return found
 
+    async def list_decisions(
+        self, queries: Sequence[DecisionQuery], accounts: Mapping[UUID, OpenAccount]
+    ) -> list[list[Decision]]:
+        """List what was decided and what came of it; an empty page ends."""
+        now = self._clock.now()
+        pages = []
+        async with self._store.reading() as tx:
+            for query in queries:
+                after, until = query.after or first_id_at(query.since), first_id_at(query.until)
+                page: list[Decision] = []
+                while not page:
+                    found = await rows.read_decided(
+                        tx, after, until, query.currency, query.decisions_max
+                    )
+                    page = [_decision(row, accounts, now) for row in found if row["route"] != NAMED]
+                    if len(found) < query.decisions_max:
+                        break
+                    after = found[-1]["id"]
+                pages.append(page)
+        return pages
+
     async def read_routes(self, attempts: Sequence[UUID]) -> list[Route | None]:
         """Read why attempts went over their channels; None: there is no such attempt."""
         async with self._store.reading() as tx:
@@ -217,6 +246,36 @@ class Ruling:
             (decode(route, Route) if (route := found[id]) else only) if id in found else None
             for id in attempts
         ]
+
+
+def _decision(row: Row, accounts: Mapping[UUID, OpenAccount], now: datetime) -> Decision:
+    account = accounts.get(row["channel"])
+    route = decode(row["route"], Route) if row["route"] else None
+    shares = {each.channel: each.share_ppm for each in route.options} if route else {}
+    return Decision(
+        row["id"],
+        row["order_id"],
+        row["opened_at"],
+        account.row.name if account else str(row["channel"]),
+        row["method"],
+        row["country"],
+        row["amount_minor"],
+        row["currency"],
+        max(shares.get(row["channel"], _PPM), 1),
+        _outcome(row, account, now),
+    )
+
+
+def _outcome(row: Row, account: OpenAccount | None, now: datetime) -> DecisionOutcome:
+    if row["is_captured"]:
+        return DecisionOutcome.SUCCEEDED
+    if row["is_unseen"]:
+        return DecisionOutcome.FAILED  # Its channel made no way to pay.
+    if row["failure"] and account is not None:
+        is_own = blame_of(account.channel, row["failure"]) is Blame.CHANNEL
+        return DecisionOutcome.FAILED if is_own else DecisionOutcome.GIVEN_UP
+    is_over = row["is_final"] is not None or row["expires_at"] <= now
+    return DecisionOutcome.GIVEN_UP if is_over else DecisionOutcome.OPEN
 
 
 def _judge_choice(off: Sequence[str], before: Sequence[str], offers: Offers) -> ChoiceStatus:

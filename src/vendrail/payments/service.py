@@ -26,6 +26,8 @@ from vendrail.api.payments import (
     ChannelTerms,
     ChoiceStatus,
     CloseStatus,
+    Decision,
+    DecisionQuery,
     MerchantMethod,
     Method,
     MethodChoice,
@@ -207,6 +209,10 @@ class PaymentsService:
     async def read_standings(self, channels: Sequence[ChannelId]) -> list[ChannelStanding | None]:
         """Say how channels stand in the choice now."""
         return await self._ruling.read_standings(channels)
+
+    async def list_decisions(self, queries: Sequence[DecisionQuery]) -> list[list[Decision]]:
+        """List what was decided and what came of it; an empty page ends."""
+        return await self._ruling.list_decisions(queries, await self._accounts.all())
 
     async def read_routes(self, attempts: Sequence[UUID]) -> list[Route | None]:
         """Read why attempts went over their channels; None: there is no such attempt."""

@@ -1,6 +1,7 @@
 """Routing: which ways to pay are offered, over which channel a payment goes, and why."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType, Protocol
 from uuid import UUID
@@ -194,6 +195,40 @@ class Route(Record, frozen=True):
     options: list[RouteOption] = []  # Empty where there was nothing to choose.
 
 
+class DecisionOutcome(StrEnum):
+    """What came of a payment that was sent to its channel."""
+
+    SUCCEEDED = "succeeded"  # It was paid.
+    FAILED = "failed"  # By the channel's own fault, as routing counts it.
+    GIVEN_UP = "given_up"  # Its buyer did not pay, or could not have anywhere.
+    OPEN = "open"
+
+
+class Decision(Record, frozen=True):
+    """A payment that was opened over the channel that routing chose, and what came of it."""
+
+    attempt: UUID
+    order: UUID
+    at: datetime
+    channel_name: str
+    method: str
+    country: str
+    amount_minor: int
+    currency: str
+    propensity_ppm: int  # How likely the channel was to be chosen.
+    outcome: DecisionOutcome
+
+
+class DecisionQuery(Record, frozen=True):
+    """A page of decisions whose payments began in a stretch of time, oldest first."""
+
+    since: datetime
+    until: datetime
+    currency: str
+    after: UUID | None = None  # The last attempt of the page before.
+    decisions_max: int = 500
+
+
 class SegmentView(Record, frozen=True):
     """What is known of payments that are alike; counts in thousandths, older ones weigh less."""
 
@@ -258,6 +293,13 @@ class Routing(Protocol):
 
     async def read_standings(self, channels: Sequence[ChannelId]) -> list[ChannelStanding | None]:
         """Say how channels stand in the choice now."""
+        ...
+
+    async def list_decisions(self, queries: Sequence[DecisionQuery]) -> list[list[Decision]]:
+        """List what was decided and what came of it; an empty page ends.
+
+        What nobody opened and what its opener sent to a channel by name was no decision.
+        """
         ...
 
     async def read_routes(self, attempts: Sequence[UUID]) -> list[Route | None]:

@@ -1,7 +1,10 @@
 """`vendrail routing`: over which channels payments go, and what others would have brought."""
 
+import csv
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 from uuid import UUID, uuid4
 
 import typer
@@ -9,6 +12,8 @@ import typer
 from vendrail.api.payments import (
     ChannelStanding,
     ChannelTerms,
+    DecisionOutcome,
+    DecisionQuery,
     Payments,
     RoutingRule,
     RuleEffect,
@@ -18,12 +23,13 @@ from vendrail.api.payments import (
 )
 from vendrail.app.acts import record_act
 from vendrail.app.opened import opened_house, run
-from vendrail.app.replaying import Line, Spread, lines_of, read_costs
+from vendrail.app.replaying import Line, Spread, lines_of, read_costs, row_of
 from vendrail.app.serials import read_serial
 from vendrail.app.terminal import Json, Reason, need_reason, out, show_table, write_json
 from vendrail.kernel.codec import Record, encode, replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import to_serial
+from vendrail.payments.routing.replay import COLUMNS, PROPENSITY
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -270,6 +276,57 @@ def drop(
         write_json({"rule": rule, "status": "dropped"})
     else:
         out().print("It holds no more.")
+
+
+async def _export(file: TextIO, query: DecisionQuery, *, is_whole: bool) -> int:
+    """Write page by page: a log may be larger than memory."""
+    wanted = {DecisionOutcome.SUCCEEDED, DecisionOutcome.FAILED}
+    if is_whole:
+        wanted.add(DecisionOutcome.GIVEN_UP)
+    count = 0
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow((*COLUMNS, PROPENSITY))
+    async with opened_house() as house:
+        payments: Payments = house.api(Payments)
+        while page := (await payments.list_decisions([query]))[0]:
+            query = replace(query, after=page[-1].attempt)
+            told = [row_of(each) for each in page if each.outcome in wanted]
+            writer.writerows(told)
+            count += len(told)
+    return count
+
+
+@app.command()
+def export(
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to write; without it, to the screen.")
+    ] = None,
+    *,
+    days: Annotated[int, typer.Option(min=1, help="Of so many days up to now.")] = 30,
+    currency: Annotated[str, typer.Option(help="Of payments in this currency alone.")] = "CNY",
+    whole: Annotated[
+        bool, typer.Option("--whole", help="What buyers gave up too, as failed.")
+    ] = False,
+) -> None:
+    """Write the log of decisions, in the form that `replay` reads: CSV, with propensities.
+
+    What was sent to a channel by name, or was opened by nobody, was no decision. What is still
+    open is left out; so is what buyers gave up, for routing does not count it against a channel.
+
+    Example: [bold]vendrail routing export log.csv --days 90[/]
+    """
+    now = datetime.now(UTC)
+    until = now + timedelta(days=1)  # Clocks of other machines may be ahead.
+    query = DecisionQuery(now - timedelta(days=days), until, currency.upper())
+    if file is None:
+        run(_export(sys.stdout, query, is_whole=whole))
+        return
+    try:
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            count = run(_export(opened, query, is_whole=whole))
+    except OSError as error:
+        raise Malformed(f"{file} cannot be written: {error}.") from error
+    out().print(f"{count:,} decisions. Replay them: vendrail routing replay {file}")
 
 
 @app.command()

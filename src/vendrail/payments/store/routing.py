@@ -136,6 +136,29 @@ async def write_choice(tx: Transaction, merchant: UUID, methods_off: Sequence[st
     return bool(rows)
 
 
+async def read_decided(
+    tx: Transaction,
+    after: UUID,
+    until: UUID,
+    currency: str,
+    rows_max: int,
+) -> list[Row]:
+    """Read attempts that somebody opened, in the order of their ids, with their decisions.
+
+    The ids say when their orders were placed: no more is read than what lies between.
+    """
+    return await tx.fetch(
+        "select s.id, s.order_id, s.opened_at, s.channel, s.method, s.country, s.amount_minor,"
+        " s.currency, s.route, s.expires_at, s.is_captured, s.is_final, s.failure, s.is_unseen"
+        " from payments.standing s where s.id > $1 and s.id < $2 and s.currency = $3"
+        " and (s.presented_at is not null or s.is_captured) order by s.id limit $4",
+        after,
+        until,
+        currency,
+        rows_max,
+    )
+
+
 async def read_routes(tx: Transaction, attempts: Sequence[UUID]) -> list[Row]:
     """Read the decisions of attempts."""
     return await tx.fetch(
