@@ -28,6 +28,7 @@ OPERATIONS = [
     ("GET", "/orders/{id}"),
     ("POST", "/orders/{id}/payments"),
     ("GET", "/orders/{id}/files/{number}"),
+    ("POST", "/quotes"),
     ("GET", "/products"),
     ("GET", "/products/{id}"),
     ("GET", "/methods"),
@@ -91,7 +92,7 @@ def test_every_problem_is_documented():
     }
     single = [each for each in vars(problems).values() if isinstance(each, problems.Problem)]
     single += [each for each in vars(merchant).values() if isinstance(each, problems.Problem)]
-    every = {*single, *problems.PLACE.values(), *problems.PAY.values()}
+    every = {*single, *problems.PLACE.values(), *problems.PAY.values(), *problems.QUOTE.values()}
     every |= {*merchant.PUT.values(), *merchant.REFUND.values()}
 
     assert listed == {(problem.code, problem.status) for problem in every}

@@ -57,6 +57,7 @@ class Faces:
             merchants=self._merchants(settings),
             start_trace=trace_id_here,
             metrics=self._metrics,
+            fx=self._house.api(Fx),
         )
 
     def _merchants(self, settings: GatewaySettings) -> MerchantDoor:

@@ -65,6 +65,42 @@ class PlaceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ""
     device: _DEVICE = ""
+    quote: Annotated[
+        str,
+        Meta(
+            description="To pay in another currency: the id of a quote for this very order.",
+            max_length=64,
+        ),
+    ] = ""
+
+
+class QuoteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be paid in another currency."""
+
+    sku: Annotated[str, Meta(description="Which variant.", examples=["STEAM-50"], max_length=64)]
+    paid_currency: Annotated[
+        str, Meta(description="ISO 4217: what is paid with.", examples=["USD"], max_length=3)
+    ]
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000, examples=[1])] = 1
+    currency: Annotated[
+        str, Meta(description="Of the price; empty: the shop's own.", max_length=3)
+    ] = ""
+
+
+class QuotedBody(Record, frozen=True):
+    """A price in another currency that stands until it expires, for one order."""
+
+    id: Annotated[str, Meta(description="Goes into `quote` of the order.", examples=[_SERIAL])]
+    amount_minor: _AMOUNT
+    currency: _CURRENCY
+    paid_minor: Annotated[int, Meta(description="What the buyer pays, all of it.", examples=[285])]
+    paid_currency: Annotated[str, Meta(examples=["USD"])]
+    spread_minor: Annotated[
+        int, Meta(description="The part of it that lies above the middle rate.", examples=[4])
+    ]
+    rate: Annotated[str, Meta(description="The middle rate.", examples=["0.141"])]
+    rated_at: _MOMENT
+    expires_at: _MOMENT
 
 
 class ProofProblem(ProblemDetails, frozen=True, omit_defaults=True):
@@ -118,6 +154,10 @@ class PlacedBody(Record, frozen=True):
     state: Annotated[str, Meta(examples=["placed"])]
     amount_minor: _AMOUNT
     currency: _CURRENCY
+    due_minor: Annotated[
+        int, Meta(description="What the buyer pays: the price, or what a quote says.")
+    ]
+    due_currency: _CURRENCY
     expires_at: _MOMENT | None
     payment: PaymentBody | None
 

@@ -1,11 +1,12 @@
 """The services as the API sees them: single calls that travel in batches, and short memories."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from vendrail.api.catalog import Catalog, Offer
+from vendrail.api.fx import Fx, Quote, QuoteId, QuoteRequest, QuoteResult, QuoteStatus
 from vendrail.api.orders import (
     OrderQuery,
     Orders,
@@ -43,7 +44,9 @@ class Calls:
         payments: Payments,
         settings: GatewaySettings,
         metrics: Metrics | None = None,
+        fx: Fx | None = None,
     ) -> None:
+        self._fx = fx
         self.catalog = catalog
         self.orders = orders
         self.payments = payments
@@ -64,6 +67,9 @@ class Calls:
         self._offers: Batcher[str, Offer | None] = Batcher(
             catalog.read_offers, name="gateway.read_offers", metrics=metrics
         )
+        self._quotes: Batcher[QuoteRequest, QuoteResult] = Batcher(
+            self._quote_amounts, name="gateway.quote_amounts", metrics=metrics
+        )
         self._sellers: dict[str, tuple[float, Seller | None]] = {}
         self._methods: dict[str, tuple[float, list[Method]]] = {}
         self.is_full: Callable[[], bool] = shedder.is_full
@@ -71,6 +77,8 @@ class Calls:
         self.place: Callable[[PlaceOrder], Awaitable[Placement]] = shedder.submit
         self.read: Callable[[OrderQuery], Awaitable[OrderView | None]] = self._reads.submit
         self.pay: Callable[[PayOrder], Awaitable[PayResult]] = self._pays.submit
+        self.offer: Callable[[str], Awaitable[Offer | None]] = self._offers.submit
+        self.quote: Callable[[QuoteRequest], Awaitable[QuoteResult]] = self._quotes.submit
         self.take: Callable[[Callback], Awaitable[CallbackAnswer]] = self._callbacks.submit
 
     async def seller(self, sku: str) -> Seller | None:
@@ -101,10 +109,21 @@ class Calls:
         self._methods[currency] = (now + self._settings.methods_cache_s, found)
         return found
 
+    async def _quote_amounts(self, requests: Sequence[QuoteRequest]) -> list[QuoteResult]:
+        """Have amounts promised; without foreign exchange there are no rates."""
+        if self._fx is None:
+            return [QuoteResult(QuoteStatus.NOT_RATED)] * len(requests)
+        return await self._fx.quote_amounts(requests)
+
+    async def read_quote(self, id: QuoteId) -> Quote | None:
+        """Read a quote; most orders have none."""
+        return (await self._fx.read_quotes([id]))[0] if self._fx is not None else None
+
     async def drain(self) -> None:
         """Wait until nothing is under way: before a stop."""
         for batcher in (self._places, self._pays, self._callbacks, self._reads, self._offers):
             await batcher.drain()
+        await self._quotes.drain()
 
 
 def _merchant_shard(order: PlaceOrder) -> int:

@@ -12,6 +12,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Callback, ChannelId, Payments
 from vendrail.gateway import problems, reading
@@ -21,6 +22,7 @@ from vendrail.gateway.merchant.door import MerchantDoor
 from vendrail.gateway.openapi import describe
 from vendrail.gateway.ordering import OrderDesk
 from vendrail.gateway.products import ProductPages
+from vendrail.gateway.quoting import QuoteDesk
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed, Unavailable
@@ -76,7 +78,8 @@ class Gateway:
         self._start_trace = start_trace
         public_url = settings.public_url.rstrip("/")
         gate = make_gate(calls.is_strained) if make_gate is not None else None
-        self._desk = OrderDesk(calls, clock, settings, public_url, files, gate)
+        self._quotes = quotes = QuoteDesk(calls, clock, settings)
+        self._desk = OrderDesk(calls, clock, settings, public_url, files, quotes, gate)
         products = ProductPages(calls, settings, public_url)
         self._description = describe(public_url)
         self._page = reading.page(self._description)
@@ -86,6 +89,7 @@ class Gateway:
             ("orders", "{id}"): {"GET": self._desk.read},
             ("orders", "{id}", "payments"): {"POST": self._desk.pay},
             ("orders", "{id}", "files", "{number}"): {"GET": self._desk.read_file},
+            ("quotes",): {"POST": self._quote},
             ("products",): {"GET": products.list_products},
             ("products", "{id}"): {"GET": products.read_product},
             ("methods",): {"GET": products.list_methods},
@@ -151,12 +155,21 @@ class Gateway:
 
     async def _place(self, exchange: Exchange, _: str) -> Answer:
         address = self._address_of(exchange.scope)
-        if self._place_limit is not None:
-            wait_s = await self._place_limit(limit_key(address))
-            if wait_s > 0:
-                seconds = str(max(1, round(wait_s + 0.499)))
-                raise Refusal(problems.RATE_LIMITED, headers=[("retry-after", seconds)])
+        await self._count(address)
         return await self._desk.place(exchange, address, self._start_trace())
+
+    async def _quote(self, exchange: Exchange, _: str) -> Answer:
+        await self._count(self._address_of(exchange.scope))  # A promise is a row, as an order is.
+        return await self._quotes.quote(exchange)
+
+    async def _count(self, address: str) -> None:
+        """Count what a network address has written; refuse what is too much."""
+        if self._place_limit is None:
+            return
+        wait_s = await self._place_limit(limit_key(address))
+        if wait_s > 0:
+            seconds = str(max(1, round(wait_s + 0.499)))
+            raise Refusal(problems.RATE_LIMITED, headers=[("retry-after", seconds)])
 
     async def _take(self, exchange: Exchange, channel: str) -> Answer:
         body = await exchange.body(self._settings.callback_bytes_max)
@@ -259,10 +272,11 @@ def build_gateway(
     merchants: MerchantDoor | None = None,
     start_trace: Callable[[], str] = trace_id_here,
     metrics: Metrics | None = None,
+    fx: Fx | None = None,
 ) -> Gateway:
     """Build the public API and the callback door; `Doors` puts them before an application."""
     return Gateway(
-        Calls(catalog, orders, payments, settings, metrics),
+        Calls(catalog, orders, payments, settings, metrics, fx),
         clock,
         settings,
         SoldFiles(settings.home.expanduser() / "files", vault),

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from vendrail import __version__
+from vendrail.api.orders import PlaceStatus
 from vendrail.api.payments import Device
 from vendrail.gateway import problems
 from vendrail.gateway.bodies import (
@@ -17,6 +18,8 @@ from vendrail.gateway.bodies import (
     ProductBody,
     ProductListBody,
     ProofProblem,
+    QuoteBody,
+    QuotedBody,
 )
 from vendrail.gateway.merchant import description as merchant
 from vendrail.gateway.parts import SERIAL, given, path_id, query, refusals, sent
@@ -29,6 +32,8 @@ _SHAPES = (
     PlacedBody,
     PayBody,
     PaidBody,
+    QuoteBody,
+    QuotedBody,
     OrderBody,
     ProductBody,
     ProductListBody,
@@ -122,6 +127,7 @@ def _paths() -> dict[str, Any]:
         "/orders/{id}": {"get": _read()},
         "/orders/{id}/payments": {"post": _pay()},
         "/orders/{id}/files/{number}": {"get": _read_file()},
+        "/quotes": {"post": _quote()},
         "/products": {"get": _list_products()},
         "/products/{id}": {"get": _read_product()},
         "/methods": {"get": _list_methods()},
@@ -131,7 +137,8 @@ def _paths() -> dict[str, Any]:
 
 def _place() -> dict[str, Any]:
     example = {"sku": "STEAM-50", "quantity": 1, "contact": "buyer@example.com", "method": "alipay"}
-    placed = _OPEN | {"secret": "r4nd0m-and-long-keep-it-safe"}
+    due = {"due_minor": _OPEN["amount_minor"], "due_currency": _OPEN["currency"]}
+    placed = _OPEN | due | {"secret": "r4nd0m-and-long-keep-it-safe"}
     return {
         "operationId": "placeOrder",
         "tags": ["orders"],
@@ -163,6 +170,43 @@ def _place() -> dict[str, Any]:
                 problems.BODY_MALFORMED,
                 *problems.PLACE.values(),
                 problems.RETURN_URL_MALFORMED,
+                problems.BODY_TOO_LARGE,
+                problems.MEDIA_TYPE_WRONG,
+                problems.RATE_LIMITED,
+            ),
+        },
+    }
+
+
+def _quote() -> dict[str, Any]:
+    quoted = {
+        "id": SERIAL,
+        "amount_minor": 1990,
+        "currency": "CNY",
+        "paid_minor": 285,
+        "paid_currency": "USD",
+        "spread_minor": 4,
+        "rate": "0.141",
+        "rated_at": "2026-11-23T06:00:00Z",
+        "expires_at": "2026-11-23T08:15:00Z",
+    }
+    of_order = (
+        PlaceStatus.SKU_NOT_FOUND,
+        PlaceStatus.CURRENCY_NOT_OFFERED,
+        PlaceStatus.QUANTITY_OUT_OF_RANGE,
+    )
+    return {
+        "operationId": "quoteOrder",
+        "tags": ["orders"],
+        "summary": "Have a price promised in another currency",
+        "description": "Its id goes into `quote` of one order, before it expires.",
+        "requestBody": sent("QuoteBody", {"sku": "STEAM-50", "paid_currency": "USD"}),
+        "responses": {
+            "201": given("The quote", "QuotedBody", quoted),
+            **refusals(
+                problems.BODY_MALFORMED,
+                *(problems.PLACE[each] for each in of_order),
+                *dict.fromkeys(problems.QUOTE.values()),
                 problems.BODY_TOO_LARGE,
                 problems.MEDIA_TYPE_WRONG,
                 problems.RATE_LIMITED,

@@ -31,6 +31,7 @@ from vendrail.gateway.bodies import (
 )
 from vendrail.gateway.calls import Calls
 from vendrail.gateway.exchange import Answer, Exchange, FileAnswer, Refusal, said
+from vendrail.gateway.quoting import QuoteDesk
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import encode
@@ -59,6 +60,7 @@ class OrderDesk:
         settings: GatewaySettings,
         public_url: str,
         files: SoldFiles,
+        quotes: QuoteDesk,
         gate: Gate | None = None,
     ) -> None:
         self._calls = calls
@@ -67,6 +69,7 @@ class OrderDesk:
         self._public_url = public_url
         self._gate = gate
         self._files = files
+        self._quotes = quotes
 
     async def place(self, exchange: Exchange, address: str, trace_id: str) -> Answer:
         """Place one order; the same Idempotency-Key gives the same order again."""
@@ -74,7 +77,10 @@ class OrderDesk:
         _check_return_url(body.return_url)
         seller = await self._calls.seller(body.sku)
         shard, currencies = (seller.shard, seller.currencies) if seller else (0, ())
-        currency = body.currency or self._choose_currency(currencies)
+        quote = await self._quotes.find(body.quote) if body.quote else None
+        currency = body.currency or (
+            quote.currency if quote is not None else self._choose_currency(currencies)
+        )
         judgement = _UNASKED
         if self._gate is not None:
             payload = exchange.header(b"altcha")
@@ -94,6 +100,8 @@ class OrderDesk:
             trace_id,
             judgement.is_wanted,
             judgement.is_proven,
+            quote=quote.id if quote is not None else None,
+            paid_currency=quote.paid_currency if quote is not None else "",
             browser=body.device,
         )
         placed = await self._calls.place(order)
@@ -106,7 +114,8 @@ class OrderDesk:
             raise Refusal(problems.PLACE[placed.status])
         payment = None
         if placed.attempt is not None and body.method:
-            payment = await self._payment(placed.order, placed.attempt, body, currency)
+            paid = placed.exchange.currency if placed.exchange else currency
+            payment = await self._payment(placed.order, placed.attempt, body, paid)
         replayed = (_REPLAYED,) if placed.status is PlaceStatus.EXISTS else ()
         return said(201, encode(_placed(placed, placed.order, payment)), replayed)
 
@@ -215,6 +224,8 @@ def _placed(placed: Placement, order: UUID, payment: PaymentBody | None) -> Plac
         placed.state,
         placed.amount_minor,
         placed.currency,
+        placed.exchange.amount_minor if placed.exchange else placed.amount_minor,
+        placed.exchange.currency if placed.exchange else placed.currency,
         placed.expires_at,
         payment,
     )

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from vendrail.api.fx import QuoteStatus
 from vendrail.api.orders import PayStatus, PlaceStatus
 from vendrail.kernel.http import problem_body
 
@@ -165,4 +166,29 @@ PAY: dict[PayStatus, Problem] = {
         "Too many tries",
         "Pay one of the ways opened before: all of them still count.",
     ),
+}
+
+_RATES_AWAY = Problem(
+    "rates_away",
+    409,
+    "Rates not usable",
+    "The sources of exchange rates are old, too few, or disagree just now. Pay in another currency,"
+    " or ask again later.",
+)
+QUOTE: dict[QuoteStatus, Problem] = {
+    QuoteStatus.CURRENCY_UNKNOWN: Problem(
+        "currency_unknown", 422, "Currency unknown", "Name a currency of ISO 4217."
+    ),
+    QuoteStatus.CURRENCIES_EQUAL: Problem(
+        "currencies_equal", 422, "One currency", "The price is in it already: no quote is needed."
+    ),
+    QuoteStatus.AMOUNT_OUT_OF_RANGE: Problem(
+        "quote_out_of_range", 422, "Too large", "No such amount is quoted."
+    ),
+    QuoteStatus.NOT_RATED: Problem(
+        "not_rated", 409, "No rate", "No source of exchange rates knows both currencies."
+    ),
+    QuoteStatus.RATES_STALE: _RATES_AWAY,
+    QuoteStatus.RATES_TOO_FEW: _RATES_AWAY,
+    QuoteStatus.RATES_DISPUTED: _RATES_AWAY,
 }

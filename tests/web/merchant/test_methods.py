@@ -30,6 +30,7 @@ async def test_what_is_off_is_offered_to_no_buyer_of_this_merchant(town):
     before = ticked(owner)
     await owner.send(PATH, **{"on.alipay": "yes"})
     after, here, there = ticked(owner), *[await offered(town, m) for m in (town.north, town.south)]
+    town.clock.advance(1)
     await owner.send(PATH, **{"on.alipay": "yes", "on.alipay_qr": "yes"})
     [off, on] = await town.acts(town.north, "methods.switched")
 

@@ -1,0 +1,78 @@
+"""Quotes over the public API: what an order is in another currency, promised for a while."""
+
+from uuid import UUID
+
+import msgspec
+
+from vendrail.api.fx import Quote, QuoteId, QuoteRequest
+from vendrail.api.orders import PlaceStatus
+from vendrail.gateway import problems
+from vendrail.gateway.bodies import QuoteBody, QuotedBody
+from vendrail.gateway.calls import Calls
+from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
+from vendrail.gateway.settings import GatewaySettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import encode
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import from_serial, new_id, to_serial
+
+_QUOTE = msgspec.json.Decoder(QuoteBody)
+
+
+class QuoteDesk:
+    """Has prices promised in other currencies; each promise is good for one order."""
+
+    def __init__(self, calls: Calls, clock: Clock, settings: GatewaySettings) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._settings = settings
+
+    async def quote(self, exchange: Exchange) -> Answer:
+        """Promise what so many of a variant cost in another currency."""
+        body = await exchange.json(_QUOTE, self._settings.body_bytes_max)
+        offer = await self._calls.offer(body.sku)
+        if offer is None:
+            raise Refusal(problems.PLACE[PlaceStatus.SKU_NOT_FOUND])
+        currency = body.currency or self._choose(tuple(offer.prices_minor))
+        price_minor = offer.prices_minor.get(currency, 0)
+        if not offer.quantity_min <= body.quantity <= offer.quantity_max:
+            raise Refusal(problems.PLACE[PlaceStatus.QUANTITY_OUT_OF_RANGE])
+        if price_minor <= 0:
+            raise Refusal(problems.PLACE[PlaceStatus.CURRENCY_NOT_OFFERED])
+        id = QuoteId(new_id(self._clock.now()))
+        amount_minor = price_minor * body.quantity
+        result = await self._calls.quote(
+            QuoteRequest(id, amount_minor, currency, body.paid_currency)
+        )
+        if result.quote is None:
+            raise Refusal(problems.QUOTE[result.status])
+        return said(201, encode(_quoted(result.quote)))
+
+    def _choose(self, currencies: tuple[str, ...]) -> str:
+        wanted = self._settings.default_currency
+        return wanted if wanted in currencies or not currencies else currencies[0]
+
+    async def find(self, serial: str) -> Quote:
+        """Give the quote that an order names."""
+        try:
+            id: UUID = from_serial(serial)
+        except Malformed:
+            raise Refusal(problems.PLACE[PlaceStatus.QUOTE_NOT_USABLE]) from None
+        quote = await self._calls.read_quote(QuoteId(id))
+        if quote is None:
+            raise Refusal(problems.PLACE[PlaceStatus.QUOTE_NOT_USABLE])
+        return quote
+
+
+def _quoted(quote: Quote) -> QuotedBody:
+    return QuotedBody(
+        to_serial(quote.id),
+        quote.amount_minor,
+        quote.currency,
+        quote.paid_minor,
+        quote.paid_currency,
+        quote.spread_minor,
+        f"{quote.rate.mid:f}",
+        quote.rate.rated_at,
+        quote.expires_at,
+    )
