@@ -8,13 +8,13 @@ from vendrail.api.payments import (
     ChannelId,
     ChannelStanding,
     ChannelTerms,
-    ChoiceStatus,
     Decision,
     DecisionOutcome,
     DecisionQuery,
     MerchantMethod,
     Method,
     MethodChoice,
+    MethodChoiceStatus,
     Route,
     RouteReason,
     RoutingRule,
@@ -125,7 +125,7 @@ class Ruling:
 
     async def put_method_choices(
         self, choices: Sequence[MethodChoice], offers: Offers
-    ) -> list[ChoiceStatus]:
+    ) -> list[MethodChoiceStatus]:
         """Write which ways merchants do not take; one at least stays."""
         statuses = []
         async with self._store.transaction() as tx:
@@ -133,10 +133,10 @@ class Ruling:
             for each in choices:
                 off = sorted(set(each.methods_off))
                 status = _judge_choice(off, before.get(each.merchant, ()), offers)
-                if status is ChoiceStatus.WRITTEN:
+                if status is MethodChoiceStatus.WRITTEN:
                     before[each.merchant] = off
                     if not await rows.write_choice(tx, each.merchant, off):
-                        status = ChoiceStatus.UNCHANGED
+                        status = MethodChoiceStatus.UNCHANGED
                 statuses.append(status)
         self._tell()
         return statuses
@@ -278,12 +278,12 @@ def _outcome(row: Row, account: OpenAccount | None, now: datetime) -> DecisionOu
     return DecisionOutcome.GIVEN_UP if is_over else DecisionOutcome.OPEN
 
 
-def _judge_choice(off: Sequence[str], before: Sequence[str], offers: Offers) -> ChoiceStatus:
+def _judge_choice(off: Sequence[str], before: Sequence[str], offers: Offers) -> MethodChoiceStatus:
     """Say whether a choice may stand; what was off may stay off, offered or not."""
     if not set(off) <= {*offers, *before}:
-        return ChoiceStatus.METHOD_UNKNOWN
+        return MethodChoiceStatus.METHOD_UNKNOWN
     is_left = not offers or any(name not in off for name in offers)
-    return ChoiceStatus.WRITTEN if is_left else ChoiceStatus.NONE_LEFT
+    return MethodChoiceStatus.WRITTEN if is_left else MethodChoiceStatus.NONE_LEFT
 
 
 def _judge(

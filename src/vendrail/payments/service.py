@@ -24,13 +24,13 @@ from vendrail.api.payments import (
     ChannelStanding,
     ChannelStatus,
     ChannelTerms,
-    ChoiceStatus,
     CloseStatus,
     Decision,
     DecisionQuery,
     MerchantMethod,
     Method,
     MethodChoice,
+    MethodChoiceStatus,
     OfferQuestion,
     PaymentAction,
     PayoutOrder,
@@ -174,7 +174,7 @@ class PaymentsService:
         offers = await self._accounts.offers()
         return [self._steering.offer(question, offers) for question in questions]
 
-    async def put_method_choices(self, choices: Sequence[MethodChoice]) -> list[ChoiceStatus]:
+    async def put_method_choices(self, choices: Sequence[MethodChoice]) -> list[MethodChoiceStatus]:
         """Write which ways merchants do not take; one at least stays."""
         return await self._ruling.put_method_choices(choices, await self._accounts.offers())
 

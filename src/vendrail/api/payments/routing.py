@@ -110,7 +110,7 @@ class MethodChoice(Record, frozen=True):
     methods_off: list[str]
 
 
-class ChoiceStatus(StrEnum):
+class MethodChoiceStatus(StrEnum):
     """How writing one merchant's choice ended. Where several would fit, the first is given."""
 
     WRITTEN = "written"
@@ -259,7 +259,7 @@ class Routing(Protocol):
         """List the ways to pay for each, the likeliest first: each once, none that cannot be."""
         ...
 
-    async def put_method_choices(self, choices: Sequence[MethodChoice]) -> list[ChoiceStatus]:
+    async def put_method_choices(self, choices: Sequence[MethodChoice]) -> list[MethodChoiceStatus]:
         """Write which ways merchants do not take; one at least stays."""
         ...
 

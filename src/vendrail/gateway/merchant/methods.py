@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vendrail.api.payments import ChoiceStatus, MerchantMethod, MethodChoice, Payments
+from vendrail.api.payments import MerchantMethod, MethodChoice, MethodChoiceStatus, Payments
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
 from vendrail.gateway.merchant import problems
 from vendrail.gateway.merchant.bodies import (
@@ -53,9 +53,9 @@ class MethodRoom:
             )
         choice = MethodChoice(program.merchant, wanted)
         [status] = await self._payments.put_method_choices([choice])
-        if status is ChoiceStatus.NONE_LEFT:
+        if status is MethodChoiceStatus.NONE_LEFT:
             raise Refusal(problems.METHODS_NONE_LEFT)
-        if status is ChoiceStatus.METHOD_UNKNOWN:
+        if status is MethodChoiceStatus.METHOD_UNKNOWN:
             raise Refusal(problems.METHOD_UNKNOWN)
         [after] = await self._payments.list_merchant_methods([program.merchant])
         return said(200, encode(_listed(after)))

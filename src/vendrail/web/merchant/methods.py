@@ -3,7 +3,7 @@
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.payments import ChoiceStatus, MerchantMethod, MethodChoice
+from vendrail.api.payments import MerchantMethod, MethodChoice, MethodChoiceStatus
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
@@ -15,8 +15,8 @@ from vendrail.web.storefront.front import Page
 _ROOT = "/merchant/methods"
 _ACT = "methods.switched"
 _SAYS = {
-    ChoiceStatus.NONE_LEFT: message("Leave one on at least: else nobody could pay you."),
-    ChoiceStatus.METHOD_UNKNOWN: message("The list has changed meanwhile. Look at it again."),
+    MethodChoiceStatus.NONE_LEFT: message("Leave one on at least: else nobody could pay you."),
+    MethodChoiceStatus.METHOD_UNKNOWN: message("The list has changed meanwhile. Look at it again."),
 }
 
 
@@ -60,7 +60,7 @@ class Methods:
         methods = await self._read(caller)
         off = [each.method for each in methods if f"on.{each.method}" not in caller.form]
         if methods and not any(each.currencies and each.method not in off for each in methods):
-            return self._page(caller, methods, _SAYS[ChoiceStatus.NONE_LEFT])
+            return self._page(caller, methods, _SAYS[MethodChoiceStatus.NONE_LEFT])
         before, after = changes(
             {each.method: _word(is_on=each.is_on) for each in methods},
             {each.method: _word(is_on=each.method not in off) for each in methods},
