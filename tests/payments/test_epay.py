@@ -26,11 +26,13 @@ from vendrail.payments.channels.base import (
     Ask,
     QueryAnswer,
     QueryOutcome,
+    RefundAsk,
+    RefundOutcome,
     SettingProblem,
     check_settings,
     registry,
 )
-from vendrail.payments.channels.epay_messages import read_query
+from vendrail.payments.channels.epay_messages import read_query, read_refund
 
 KEY = "89unJUB8HZ54Hj7x4nUj56HN4nUzUJ8i"
 ASKED = {
@@ -455,6 +457,27 @@ async def test_a_clear_refusal_at_the_first_telling_is_final(epay_shop, service)
         "business_error", match={"method": "refund"}, params={"sub_code": "system_busy"}
     )
     assert "pending" == (await _refund(epay_shop, service, 300))[1]
+
+
+def test_a_refusal_that_leaves_something_open_is_no_end():
+    """Broken, busy, begun before or without a word: asked about, as the newer protocol does it."""
+    ask = RefundAsk("R", "N", "T", 30, 100, "CNY", "")
+    vague = (
+        "系统繁忙",
+        "退款单号已存在",
+        "处理中",
+        "退款失败：系统错误",
+        "网络异常",
+        "Unknown error",
+        "",
+    )
+    told = [read_refund({"code": "-1", "msg": msg}, ask) for msg in vague]
+    clear = read_refund({"code": "-1", "msg": "商户余额不足"}, ask)
+    later = read_refund({"code": "-1", "msg": "商户余额不足"}, replace(ask, tries=1))
+
+    assert {RefundOutcome.UNKNOWN} == {each.outcome for each in told}
+    assert (RefundOutcome.FAILED, True) == (clear.outcome, clear.is_final)
+    assert (RefundOutcome.FAILED, False) == (later.outcome, later.is_final)
 
 
 async def test_refunds_that_are_off_move_nothing(service, epay, clock):

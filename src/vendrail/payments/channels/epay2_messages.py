@@ -43,6 +43,7 @@ from vendrail.payments.channels.base import (
     RefundOutcome,
     away,
 )
+from vendrail.payments.channels.epay_settings import is_clear
 
 SCAN = "_qr"  # Ends the name of a way to pay that shows a code here.
 PAYEES = {"alipay": "alipay", "wechat": "wxpay", "qqpay": "qqpay", "bank": "bank"}
@@ -57,10 +58,6 @@ _DEVICES = {
 }
 _NOT_FOUND = ("不存在", "没有找到", "未找到", "not found", "not exist")
 _SOMEBODY = ("商户", "pid", "应用")  # A merchant that does not exist says nothing of orders.
-_VAGUE = (
-    *("超时", "繁忙", "稍后", "处理中", "已存在", "重复", "系统", "网络", "未知"),
-    *("timeout", "timed out", "busy", "system", "network", "unknown"),
-)
 _PAYOUTS = {
     "0": PayoutOutcome.PENDING,
     "1": PayoutOutcome.SUCCEEDED,
@@ -148,8 +145,7 @@ def _is_missing(fields: Mapping[str, str]) -> bool:
 
 
 def _is_clear(fields: Mapping[str, str]) -> bool:
-    said = words(fields).lower()
-    return not any(each in said for each in _VAGUE)
+    return is_clear(fields.get("msg", ""))
 
 
 # Ways to pay.

@@ -36,6 +36,7 @@ from vendrail.payments.channels.base import (
     RefundOutcome,
     away,
 )
+from vendrail.payments.channels.epay_settings import is_clear
 
 SCAN = "_qr"  # Ends the name of a way to pay that shows a code here.
 
@@ -47,7 +48,6 @@ _DEVICES = {
     Device.ALIPAY: "alipay",
 }
 _NOT_FOUND = ("不存在", "没有找到", "未找到", "not found", "not exist")
-_VAGUE = ("超时", "繁忙", "稍后", "处理中", "timeout", "timed out", "busy")  # No clear no.
 # How often a refund must have been told and asked about before it counts as never begun: by then
 # no request of ours can still be on its way.
 _TRIES_SURE = 3
@@ -176,8 +176,7 @@ def read_refund(fields: Mapping[str, Any], ask: RefundAsk) -> RefundAnswer:
     code = text_of(fields, "code")
     if code == "1":
         return RefundAnswer(RefundOutcome.SUCCEEDED)
-    is_vague = any(word in _words(fields).lower() for word in _VAGUE)
-    if is_vague or not re.fullmatch(r"-?\d{1,9}", code):
+    if not is_clear(text_of(fields, "msg")) or not re.fullmatch(r"-?\d{1,9}", code):
         return RefundAnswer(RefundOutcome.UNKNOWN, _words(fields))
     return RefundAnswer(RefundOutcome.FAILED, _words(fields), is_final=ask.tries == 0)
 

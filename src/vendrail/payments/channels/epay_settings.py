@@ -10,6 +10,10 @@ from vendrail.payments.channels.base import MethodOffer
 # The ways whose pages also work in the browser of the wallet itself; of the other, never.
 _INSIDE = {"alipay": Device.ALIPAY, "wechat": Device.WECHAT}
 _OUTSIDE = (Device.DESKTOP, Device.MOBILE)
+_VAGUE = (
+    *("超时", "繁忙", "稍后", "处理中", "已存在", "重复", "系统", "网络", "未知"),
+    *("timeout", "timed out", "busy", "system", "network", "unknown"),
+)
 
 
 def split(value: str) -> list[str]:
@@ -45,3 +49,12 @@ def offers_of(names: Sequence[str], shows: Collection[str], scan: str) -> list[M
         if "qr" in shows:
             offers.append(MethodOffer(f"{name}{scan}", "qr", devices=_OUTSIDE))
     return offers
+
+
+def is_clear(said: str) -> bool:
+    """Tell whether a refusal leaves nothing open: not busy, not begun before, not without a word.
+
+    A vague one may have moved the money: it is asked about, never believed.
+    """
+    words = said.strip().lower()
+    return bool(words) and not any(each in words for each in _VAGUE)
