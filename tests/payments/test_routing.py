@@ -169,6 +169,46 @@ async def test_a_day_s_volume_is_kept(local_shop, alipay):
     assert ["opened"] == await shop.payments.open_attempts([shop.attempt(1_999)])
 
 
+async def test_a_day_s_volume_is_one_for_all_processes(make_service, key_app, alipay, clock):
+    """Here it counts at once, before anything was written; there within seconds."""
+    here, there = await make_service(), await make_service()
+    shop = await open_shop(here, key_app, alipay, clock)
+    terms = ChannelTerms(shop.channel.id, volume_day_minor=2_000)
+    assert ["written"] == await here.put_terms([terms])
+    await shop.captured(1_500)
+    at_once = await here.open_attempts([shop.attempt(501)])
+    await here.note_health()
+    written = await here.open_attempts([shop.attempt(501), shop.attempt(500)])
+    clock.advance(3)
+    elsewhere = await there.open_attempts([shop.attempt(501), shop.attempt(500)])
+
+    assert ["method_not_offered"] == at_once
+    assert ["method_not_offered", "opened"] == written == elsewhere
+
+
+async def test_a_share_is_kept_by_all_processes_together(make_service, key_app, alipay, clock):
+    """Each holds it for its own traffic, so the whole does, however unevenly that is spread."""
+    busy, calm = await make_service(), await make_service()
+    shop = await open_shop(busy, key_app, alipay, clock)
+    other = channel_of(alipay.register(), alipay.url, "second")
+    assert ["created"] == await busy.put_channels([other])
+    terms = [
+        ChannelTerms(shop.channel.id, cost_permyriad=10, cap_percent=20),
+        ChannelTerms(other.id, cost_permyriad=500),
+    ]
+    assert ["written"] * 2 == await busy.put_terms(terms)
+    attempts = []
+    for place in range(60):
+        for service, count in ((busy, 15), (calm, 5)):
+            batch = [shop.attempt() for _ in range(count)]
+            assert {"opened"} == set(await service.open_attempts(batch))
+            attempts += batch if place >= 20 else []  # The windows have filled by then.
+        clock.advance(0.5)
+    went = await channels_of(shop, attempts)
+
+    assert 0.12 < went.count(shop.channel.id) / len(went) < 0.24
+
+
 async def test_hours_and_countries_bound_a_channel(pair):
     """Outside its hours or countries another account takes the payment, or nobody."""
     shop, first, second = pair

@@ -31,6 +31,7 @@ class Learning:
         self._noted: Counter[tuple[Segment, bool]] = Counter()
         self._writing: Counter[tuple[Segment, bool]] = Counter()
         self._volumes: Counter[tuple[UUID, str, date]] = Counter()
+        self._volumes_leaving: Counter[tuple[UUID, str, date]] = Counter()
         self.failures_count = 0  # Plans made before the last one are out of date.
 
     # Noting.
@@ -56,6 +57,11 @@ class Learning:
                 self._volumes[each.channel, each.currency, each.at.date()] += each.amount_minor
         for segment, count in won.items():
             self._note(segment, count, is_won=True)
+
+    def unwritten_minor(self, channel: UUID, currency: str) -> int:
+        """Give what a channel took today that no other process can know of yet."""
+        key = (channel, currency, self._clock.now().date())
+        return self._volumes[key] + self._volumes_leaving[key]
 
     def _note(self, segment: Segment, count: int, *, is_won: bool) -> None:
         at_s = self._clock.now().timestamp()
@@ -95,6 +101,7 @@ class Learning:
         now = self._clock.now()
         self._writing, self._noted = self._noted, Counter()
         volumes, self._volumes = self._volumes, Counter()
+        self._volumes_leaving = volumes
         try:
             async with self._store.transaction() as tx:
                 await rows.lock_tallies(tx)
@@ -110,6 +117,7 @@ class Learning:
             raise
         finally:
             self._writing = Counter()
+            self._volumes_leaving = Counter()
         return False
 
 

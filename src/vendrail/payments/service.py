@@ -340,6 +340,7 @@ class PaymentsService:
         away = {id for id, line in self._lines.all().items() if line.breaker.is_open}
         await self._probing.try_again(sorted(away | self._steering.away))
         await self._learning.write()
+        self._steering.forget()  # What was written here counts as everybody's from now on.
         return await self._health.note()
 
     async def forget_callbacks(self) -> bool:

@@ -181,7 +181,12 @@ class Steering:
 
     def _bar(self, asked: filters.Asked, offer: Method) -> RouteFate:
         terms = self.terms_of(offer.channel)
-        return filters.fate_of(asked, offer, terms, self._rules, self._taken)
+        taken = self._taken
+        if terms.volume_day_minor:  # What others took is some seconds old, what we took is not.
+            key = (offer.channel, asked.currency)
+            here = self._learning.unwritten_minor(*key)
+            taken = {key: taken.get(key, 0) + here} if here else taken
+        return filters.fate_of(asked, offer, terms, self._rules, taken)
 
     def _plan(self, asked: filters.Asked, fates: Mapping[ChannelId, RouteFate]) -> _Planned:
         """Give the plan of all payments that are alike; it counts until more is known."""
