@@ -11,6 +11,7 @@ from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -114,6 +115,7 @@ class Faces:
             api(Epay),
             api(Fx),
             api(Support),
+            api(Payouts),
             self._render_metrics,
         )
 

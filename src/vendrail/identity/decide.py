@@ -44,6 +44,7 @@ _MERCHANT_FINANCE = {
     Permission.ORDERS_READ,
     Permission.REFUNDS_WRITE,
     Permission.BALANCE_READ,
+    Permission.PAYOUTS_WRITE,
     Permission.AUDIT_READ,
 }
 _OPERATOR_SUPPORT = {
@@ -68,6 +69,7 @@ _OPERATOR_FINANCE = {
     Permission.ORDERS_WRITE,
     Permission.REFUNDS_WRITE,
     Permission.BALANCE_READ,
+    Permission.PAYOUTS_WRITE,
     Permission.UNMATCHED_WRITE,
     Permission.SAGAS_WRITE,
     Permission.CHANNELS_READ,

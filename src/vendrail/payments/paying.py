@@ -88,6 +88,7 @@ class Paying:
             PayoutFate(answer.outcome.value),
             answer.provider_number[:200],
             answer.problem[:300],
-            answer.confirm_url,
+            # A page shows it as a link: nothing else may come of it.
+            answer.confirm_url if answer.confirm_url.startswith("https://") else "",
             answer.confirm_package,
         )

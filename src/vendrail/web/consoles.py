@@ -19,6 +19,7 @@ from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.methods import Methods
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
+from vendrail.web.merchant.payouts import MerchantPayouts
 from vendrail.web.merchant.products import Products
 from vendrail.web.merchant.programs import Programs
 from vendrail.web.merchant.shop import ShopSettings
@@ -32,6 +33,7 @@ from vendrail.web.operator.files import Files
 from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
 from vendrail.web.operator.orders import OrdersDesk
+from vendrail.web.operator.payouts import PayoutsDesk
 from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.reviews import Reviews
@@ -53,6 +55,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Unmatched(desk, deeds, files),
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),
+        PayoutsDesk(desk, deeds),
         Merchants(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
@@ -72,6 +75,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Products(desk),
         Keys(desk, files),
         Balance(desk),
+        MerchantPayouts(desk),
         ShopSettings(desk),
         Methods(desk),
         Staff(desk),

@@ -20,6 +20,7 @@ from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -188,6 +189,7 @@ def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
         Epay,
         Fx,
         Support,
+        Payouts,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     ORDERS_WRITE = "orders:write"  # Send again, say more, confirm by hand.
     REFUNDS_WRITE = "refunds:write"
     BALANCE_READ = "balance:read"
+    PAYOUTS_WRITE = "payouts:write"  # Ask for them, review them, fill their reserves.
     SHOP_WRITE = "shop:write"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"

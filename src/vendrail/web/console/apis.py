@@ -11,6 +11,7 @@ from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -31,4 +32,5 @@ class Apis:
     epay: Epay
     fx: Fx
     support: Support
+    payouts: Payouts
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.

@@ -53,6 +53,7 @@ class Said(StrEnum):
     TURNED = "turned"
     NO_PURCHASE = "no_purchase"
     DELIVERED = "delivered"
+    RESERVE_TOO_LOW = "reserve_too_low"
 
 
 TEXTS = {
@@ -89,6 +90,7 @@ TEXTS = {
     Said.DELIVERED: message(
         "Its keys were delivered, so there is nothing to give up. Refund the order instead."
     ),
+    Said.RESERVE_TOO_LOW: message("The reserve does not have so much that is free."),
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
     Said.AMOUNT_TOO_SMALL: message(
         "That is less than the smallest coin of the currency that was paid. Give back more."

@@ -1,0 +1,233 @@
+"""Payouts for operators: what waits for a person, what is on its way, and what it is paid from."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import Permission
+from vendrail.api.payouts import (
+    PayoutId,
+    PayoutQuery,
+    PayoutState,
+    PayoutVerdict,
+    PayoutVerdictStatus,
+    PayoutView,
+    ReserveChange,
+    ReserveSource,
+    ReserveStatus,
+)
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import derive, from_serial, new_id, to_serial
+from vendrail.kernel.money import from_text
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
+from vendrail.web.operator.files import read_id
+from vendrail.web.storefront.front import Page
+
+_PATH, _RESERVES = "/operator/payouts", "/operator/reserves"
+_PAGE = 50
+_ALLOWED, _STOPPED, _CHANGED = "payout.allowed", "payout.stopped", "reserve.changed"
+_VIEWS: Mapping[str, list[PayoutState]] = {
+    "review": [PayoutState.REVIEW],
+    "open": [
+        PayoutState.REQUESTED, PayoutState.READY, PayoutState.RESERVED, PayoutState.SENT,
+    ],
+    "back": [PayoutState.FAILED, PayoutState.RETURNED, PayoutState.DECLINED],
+    "all": [],
+}  # fmt: skip
+_SAID = {
+    PayoutVerdictStatus.DONE: Said.DONE,
+    PayoutVerdictStatus.PAYOUT_NOT_FOUND: Said.NOT_FOUND,
+    PayoutVerdictStatus.NOT_WAITING: Said.NOT_FOUND,
+}
+_RESERVE_SAID = {
+    ReserveStatus.DONE: Said.DONE,
+    ReserveStatus.EXISTS: Said.EXISTS,
+    ReserveStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
+    ReserveStatus.CHANNEL_UNKNOWN: Said.NOT_FOUND,
+    ReserveStatus.AMOUNT_MALFORMED: Said.NO_AMOUNT,
+    ReserveStatus.RESERVE_TOO_LOW: Said.RESERVE_TOO_LOW,
+}
+
+
+class PayoutsDesk:
+    """The operator's room of payouts and reserves."""
+
+    entries = (
+        Entry(_PATH, message("Payouts"), "arrow", Permission.PAYOUTS_WRITE),
+        Entry(_RESERVES, message("Payout reserves"), "box", Permission.PAYOUTS_WRITE),
+    )
+
+    def __init__(self, desk: Desk, deeds: Deeds) -> None:
+        self._desk, self._deeds = desk, deeds
+        self._payouts = desk.apis.payouts
+        deeds.add(Deed(_ALLOWED, Permission.PAYOUTS_WRITE, self._allow))
+        deeds.add(Deed(_STOPPED, Permission.PAYOUTS_WRITE, self._stop))
+        deeds.add(Deed(_CHANGED, Permission.PAYOUTS_WRITE, self._change))
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        desk, write = self._desk, Permission.PAYOUTS_WRITE
+        return [
+            desk.get(_PATH, self.table, write),
+            desk.get(f"{_PATH}/{{serial:str}}", self.show, write),
+            desk.post(f"{_PATH}/{{serial:str}}", self.decide, write, is_grave=True),
+            desk.post(f"{_PATH}/{{serial:str}}/ask", self.ask, write),
+            desk.get(_RESERVES, self.reserves, write),
+            desk.post(_RESERVES, self.change, write, is_grave=True),
+        ]
+
+    async def _names(self) -> dict[object, str]:
+        merchants = await self._desk.apis.identity.list_merchants(1_000)
+        return {each.id: each.name for each in merchants}
+
+    async def table(self, caller: Caller) -> Page:
+        """List payouts, those that wait for a person first."""
+        shown = view if (view := caller.asked("view", 10)) in _VIEWS else "review"
+        before = read_id(caller.asked("before"))
+        query = PayoutQuery(None, _VIEWS[shown], PayoutId(before) if before else None, _PAGE + 1)
+        [found] = await self._payouts.list_payouts([query])
+        next_page = ""
+        if len(found) > _PAGE:
+            found = found[:_PAGE]
+            next_page = f"{_PATH}?{urlencode({'view': shown, 'before': to_serial(found[-1].id)})}"
+        return self._desk.page(
+            caller,
+            "operator/payouts.html",
+            payouts=found,
+            names=await self._names(),
+            view=shown,
+            next_page=next_page,
+            done=self._deeds.said(caller),
+        )
+
+    async def _find(self, caller: Caller) -> PayoutView | None:
+        id = read_id(caller.part("serial"))
+        [view] = await self._payouts.read_payouts([PayoutId(id)]) if id else [None]
+        return view
+
+    async def show(self, caller: Caller) -> Page:
+        """Show one payout with its life, and what can be done."""
+        view = await self._find(caller)
+        if view is None:
+            return back_to(_PATH, Said.NOT_FOUND)
+        return await self._show(caller, view)
+
+    async def _show(self, caller: Caller, view: PayoutView, said: Said | None = None) -> Page:
+        [steps] = await self._payouts.read_steps([view.id])
+        return self._desk.page(
+            caller,
+            "operator/payout.html",
+            path=_PATH,
+            status=200 if said is None else 422,
+            payout=view,
+            steps=steps,
+            names=await self._names(),
+            reason=caller.written("reason"),
+            done=self._deeds.said(caller),
+            problem=self._deeds.problem(caller, said),
+        )
+
+    async def decide(self, caller: Caller) -> Page:
+        """Let it go out, or give the money back; large ones with a second person."""
+        view = await self._find(caller)
+        if view is None:
+            return back_to(_PATH, Said.NOT_FOUND)
+        is_allowed = caller.written("decision") == "allow"
+        said = await self._deeds.do(
+            caller,
+            _ALLOWED if is_allowed else _STOPPED,
+            f"payout:{to_serial(view.id)}",
+            {"payout": to_serial(view.id)},
+            amount=(view.amount_minor, view.currency) if is_allowed else None,
+            merchant=view.merchant,
+            before={"state": view.state},
+        )
+        if said in GOOD:
+            return back_to(f"{_PATH}/{to_serial(view.id)}", said)
+        return await self._show(caller, view, said)
+
+    async def _allow(self, payload: Mapping[str, str], by: str) -> Said:
+        return await self._review(payload, by, is_approved=True)
+
+    async def _stop(self, payload: Mapping[str, str], by: str) -> Said:
+        return await self._review(payload, by, is_approved=False)
+
+    async def _review(self, payload: Mapping[str, str], by: str, *, is_approved: bool) -> Said:
+        id = PayoutId(from_serial(payload["payout"]))
+        verdict = PayoutVerdict(id, is_approved, by, payload["reason"])
+        [status] = await self._payouts.review_payouts([verdict])
+        return _SAID[status]
+
+    async def ask(self, caller: Caller) -> Page:
+        """Let the provider be asked at once."""
+        view = await self._find(caller)
+        if view is None:
+            return back_to(_PATH, Said.NOT_FOUND)
+        subject = f"payout:{to_serial(view.id)}"
+        await self._deeds.log(caller, "payout.asked", subject, merchant=view.merchant)
+        [is_found] = await self._payouts.ask_payouts([view.id])
+        if not is_found:
+            return await self._show(caller, view, Said.NOTHING_WAITS)
+        return back_to(f"{_PATH}/{to_serial(view.id)}", Said.DONE)
+
+    async def reserves(self, caller: Caller) -> Page:
+        """Show what each channel can still pay out."""
+        return await self._reserves(caller)
+
+    async def _reserves(self, caller: Caller, said: Said | None = None) -> Page:
+        found = await self._payouts.list_reserves()
+        standing = [e for e in found if e.there_minor or e.waiting_minor or e.receivable_minor]
+        return self._desk.page(
+            caller,
+            "operator/reserves.html",
+            path=_RESERVES,
+            status=200 if said is None else 422,
+            reserves=standing,
+            choices=found,
+            chosen=caller.written("reserve", 60),
+            amount=caller.written("amount", 30),
+            source=caller.written("source", 20) or ReserveSource.OWNER.value,
+            reason=caller.written("reason"),
+            nonce=to_serial(new_id(self._desk.clock.now())),
+            done=self._deeds.said(caller),
+            problem=self._deeds.problem(caller, said),
+        )
+
+    async def change(self, caller: Caller) -> Page:
+        """Put money into a reserve, or take it out; much of it with a second person."""
+        name, _, currency = caller.written("reserve", 60).partition("|")
+        nonce, source = read_id(caller.written("nonce", 40)), caller.written("source", 20)
+        try:
+            amount_minor = from_text(caller.written("amount", 30), currency)
+        except Malformed:
+            amount_minor = 0
+        if not amount_minor or nonce is None or source not in set(ReserveSource):
+            return await self._reserves(caller, Said.NO_AMOUNT)
+        payload = {
+            "id": to_serial(derive(nonce, "reserve")),
+            "channel": name,
+            "currency": currency,
+            "amount_minor": str(amount_minor),
+            "source": source,
+        }
+        said = await self._deeds.do(
+            caller, _CHANGED, f"reserve:{name}", payload, amount=(abs(amount_minor), currency)
+        )
+        return back_to(_RESERVES, said) if said in GOOD else await self._reserves(caller, said)
+
+    async def _change(self, payload: Mapping[str, str], by: str) -> Said:
+        change = ReserveChange(
+            from_serial(payload["id"]),
+            payload["channel"],
+            payload["currency"],
+            int(payload["amount_minor"]),
+            ReserveSource(payload["source"]),
+            payload["reason"],
+            by,
+        )
+        [status] = await self._payouts.change_reserves([change])
+        return _RESERVE_SAID[status]
