@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import async_playwright
 from tests.e2e.walk import AXE, GRAVE
+from tests.payouts.rows import write_rows
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
@@ -66,7 +67,10 @@ async def addresses(town) -> list[str]:
     query = ShopProductQuery(MerchantId(town.north.merchant))
     ((long, short),) = await town.north.catalog.list_products([query])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
+    payouts = await write_rows(town.house, town.north.merchant)
     return [
+        "/merchant/payouts",
+        *(f"/merchant/payouts/{to_serial(each)}" for each in payouts[:6:5]),
         "/merchant/balance",
         "/merchant/balance?of=debt",
         "/merchant/shop",

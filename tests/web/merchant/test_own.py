@@ -2,6 +2,7 @@
 
 import re
 
+from tests.payouts.rows import write_rows
 from tests.web.merchant.test_card_sites import asked
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
@@ -35,6 +36,7 @@ FOREIGN |= {
     "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/balance/{transfer}/proof": "sealed transfer",
     "/merchant/card-sites/notices/{serial}": "notice",
+    "/merchant/payouts/{serial}": "payout",
     "/merchant/shop/{serial}": "shop",
     "/merchant/shop/{serial}/logo": "shop",
     "/merchant/shop/{serial}/logo/remove": "shop",
@@ -73,8 +75,10 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     for _ in range(4):
         town.clock.advance(200)
         await ledger.seal()
+    payout, *_ = await write_rows(town.house, market.merchant)
     return {
         "order": to_serial(order),
+        "payout": to_serial(payout),
         "sealed transfer": to_serial(posted[0].transfer.id),
         "product": to_serial(found.product.id),
         "shop": to_serial(market.shop),

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import async_playwright
 from tests.e2e.walk import AXE, GRAVE
+from tests.payouts.rows import write_rows
 from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
@@ -19,6 +20,7 @@ async def addresses(world, place) -> list[str]:
     watched = world.orders["watched"]
     stuck = await stick(place, watched)
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
+    payouts = await write_rows(world.house, world.market.merchant)
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
@@ -39,6 +41,10 @@ async def addresses(world, place) -> list[str]:
         f"/operator/routing/{to_serial(world.market.channel)}",
         "/operator/system",
         "/operator/currencies",
+        "/operator/payouts?view=all",
+        "/operator/payouts?view=review",
+        *(f"/operator/payouts/{to_serial(each)}" for each in payouts[2:6:3]),
+        "/operator/reserves",
     ]
 
 

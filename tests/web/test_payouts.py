@@ -1,0 +1,180 @@
+"""Payouts in both consoles: an account is proven, money goes out, and large sums wait for two."""
+
+import re
+
+import pytest
+from tests.payments.conftest import alipay, alipay_home, alipay_server, cert_app  # noqa: F401
+from tests.payouts.conftest import World as Money
+from tests.web.console import conftest as consoles
+
+from vendrail.api.identity import Role
+from vendrail.api.payouts import PayoutOrigin, PayoutQuery, PayoutState, PayoutTerms
+from vendrail.app.wiring import House
+from vendrail.kernel.config import PlatformSettings
+from vendrail.kernel.ids import to_serial
+
+PATH = "/merchant/payouts"
+
+
+class Place:
+    """The consoles, and the merchant's money behind them."""
+
+    def __init__(self, world, money: Money) -> None:
+        self.world = world
+        self.money = money
+
+    async def payouts(self, *states: PayoutState):
+        """Read the merchant's payouts."""
+        [found] = await self.money.payouts.list_payouts(
+            [PayoutQuery(self.money.merchant, list(states))]
+        )
+        return found
+
+    def nonce(self, browser) -> str:
+        """Give what makes a form of the page one act."""
+        return re.search(r'name="nonce" value="([^"]+)"', browser.page.text)[1]
+
+
+@pytest.fixture
+async def place(platform_url, clock, vault, tmp_path, alipay, cert_app):  # noqa: F811
+    """The platform with its consoles, a channel that pays out, and a merchant with money."""
+    platform = PlatformSettings(home=tmp_path, database_url=platform_url, public_url=consoles.SITE)
+
+    def open_house() -> House:
+        return House(platform, consoles.QUICK, clock, vault)
+
+    world = consoles.World(open_house, tmp_path)
+    money = Money(world.house, clock, alipay, cert_app)
+    money.merchant = world.merchant
+    await money.open()
+    await money.earn(100_000)
+    await money.top_up(80_000)
+    yield Place(world, money)
+    await world.close()
+
+
+async def prove(place: Place, browser) -> None:
+    """Add an account and prove it, by the pages alone."""
+    await browser.go(PATH)
+    way = f"{to_serial(place.money.channel.id)}|logon_id"
+    fields = {"nonce": place.nonce(browser), "way": way, "account": "seller@example.com"}
+    await browser.send(f"{PATH}/accounts", **fields)
+    assert "Enter the name" in browser.text
+    await browser.send(f"{PATH}/accounts", **fields, name="张三")
+    assert "se***@example.com" in browser.text
+    payee = re.search(r'name="payee" value="([^"]+)"', browser.page.text)[1]
+    await browser.send(f"{PATH}/tests", nonce=place.nonce(browser), payee=payee)
+    await place.money.run()
+    [test] = await place.payouts()
+    await browser.go(PATH)
+    assert "a small amount" in browser.text
+    await browser.send(f"{PATH}/proofs", payee=payee, arrived="0.01")
+    assert "That is not what was sent." in browser.text
+    sent = place.money.paid(test.id)
+    await browser.send(f"{PATH}/proofs", payee=payee, arrived=f"0.{sent:02d}")
+    assert "The account is proven." in browser.text
+
+
+async def ask(place: Place, browser, amount: str):
+    """Ask for a payout by the page."""
+    await browser.go(PATH)
+    [[payee, *_]] = await place.money.payouts.list_payees([place.money.merchant])
+    fields = {"amount": amount, "payee": to_serial(payee.id), "currency": "CNY"}
+    return await browser.send(PATH, nonce=place.nonce(browser), **fields)
+
+
+async def test_a_merchant_proves_an_account_and_is_paid(place: Place) -> None:
+    """From nothing to money at the payee, and every step is in the log."""
+    browser = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, browser)
+    await ask(place, browser, "2000.00")
+    assert "balance does not have that much" in browser.text
+    await ask(place, browser, "200.00")
+    assert "on its way" in browser.text
+    await place.money.run()
+
+    found = await place.payouts(PayoutState.SUCCEEDED)
+    [paid] = [each for each in found if each.origin is PayoutOrigin.MANUAL]
+    assert 20_000 == place.money.paid(paid.id)
+    await browser.go(f"{PATH}/{to_serial(paid.id)}")
+    assert "Paid out" in browser.text
+    assert paid.provider_number in browser.text
+    acts = await place.world.acts()
+    assert {"payee.added", "payee.tested", "payee.proven", "payout.requested"} <= set(acts)
+
+
+async def test_a_form_sent_twice_is_one_payout(place: Place) -> None:
+    """The same page sent again asks for nothing more."""
+    browser = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, browser)
+    await browser.go(PATH)
+    [[payee, *_]] = await place.money.payouts.list_payees([place.money.merchant])
+    fields = {"amount": "100", "payee": to_serial(payee.id), "currency": "CNY"}
+    nonce = place.nonce(browser)
+    for _ in range(2):
+        await browser.send(PATH, nonce=nonce, **fields)
+
+    assert 1 == len(await place.payouts(PayoutState.READY))
+
+
+async def test_who_may_only_sell_asks_for_nothing(place: Place) -> None:
+    """A seller sees no payouts, and their forms are refused."""
+    browser = await place.world.join("sell@a.example", Role.SELLER)
+
+    assert 403 == (await browser.go(PATH)).status_code
+    await browser.go("/merchant")
+    assert 403 == (await browser.send(PATH, raw=True, amount="1")).status_code
+
+
+async def test_an_old_session_proves_itself_first(place: Place) -> None:
+    """An hour after signing in, money and accounts want the password or the code again."""
+    browser = await place.world.join("own@a.example", Role.OWNER)
+    await browser.go(PATH)
+    place.world.clock.advance(3_600)
+    await browser.send(f"{PATH}/accounts", nonce=place.nonce(browser), way="x", account="y")
+
+    assert "/console/confirm" == browser.path
+
+
+async def test_a_large_payout_waits_for_an_operator(place: Place) -> None:
+    """It is listed at the desk; let out with a reason it goes, stopped the money is back."""
+    await place.money.payouts.put_terms([PayoutTerms("CNY", 100, 0, 5_000)])
+    owner = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, owner)
+    await ask(place, owner, "60")
+    await ask(place, owner, "70")
+    await place.money.run()
+    desk = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    await desk.go("/operator/payouts")
+    first, second = await place.payouts(PayoutState.REVIEW)
+    assert to_serial(first.id)[-6:] in desk.text
+    await desk.go(f"/operator/payouts/{to_serial(first.id)}")
+    await desk.send(desk.path, decision="allow", reason="")
+    assert "Say why" in desk.text
+    await desk.send(desk.path, decision="allow", reason="a known shop")
+    await desk.go(f"/operator/payouts/{to_serial(second.id)}")
+    await desk.send(desk.path, decision="stop", reason="looks odd")
+    await place.money.run()
+
+    assert [PayoutState.SUCCEEDED, PayoutState.DECLINED] == [
+        await place.money.state(each) for each in (first, second)
+    ]
+    acts = await place.world.acts()
+    assert {"payout.allowed", "payout.stopped"} <= set(acts)
+    await desk.go(f"/operator/payouts/{to_serial(first.id)}")
+    await desk.send(f"{desk.path}/ask")
+    assert "payout.asked" in await place.world.acts()
+
+
+async def test_a_reserve_is_written_down(place: Place) -> None:
+    """What is put in is shown, with whose money it was; what is not there is not taken out."""
+    desk = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    await desk.go("/operator/reserves")
+    assert "¥800.00" in desk.text
+    fields = {"reserve": "alipay|CNY", "source": "owner", "reason": "transfer of Monday"}
+    await desk.send("/operator/reserves", nonce=place.nonce(desk), amount="5.00", **fields)
+    assert "¥805.00" in desk.text
+    await desk.send("/operator/reserves", nonce=place.nonce(desk), amount="-900", **fields)
+
+    assert "does not have so much" in desk.text
+    assert "reserve.changed" in await place.world.acts()
