@@ -349,6 +349,26 @@ async def reservation_that_is_not_there(owner: Any, orders: dict[str, UUID]) -> 
     return str(id)
 
 
+@plants("ended_complaints_let_go")
+async def freeze_of_an_ended_complaint(owner: Any, orders: dict[str, UUID]) -> str:
+    """A complaint has ended, and what it froze was forgotten."""
+    id = await owner.fetchval(
+        'insert into support.complaint (id, "order", merchant, title, kind, positions, can_replace,'
+        " state, amount_minor, currency, opened_at, outcome)"
+        " select gen_random_uuid(), id, merchant,"
+        " '', 'other', '{}', false, 'closed', 1, currency, now(), 'rejected'"
+        ' from orders."order" where id = $1 returning id',
+        orders["sold"],
+    )
+    await owner.execute(
+        "insert into settlement.freeze (id, subject, merchant, currency, asked_minor,"
+        " wanted_minor, state, asked_at) select id, \"order\", merchant, currency, 1, 0, 'frozen',"
+        " now() from support.complaint where id = $1",
+        id,
+    )
+    return str(id)
+
+
 @plants("exchanges_are_kept")
 async def exchange_of_no_order(owner: Any, orders: dict[str, UUID]) -> str:
     """The platform's position grows, and no order was paid in another currency."""

@@ -20,6 +20,7 @@ PASSWORD = "a quiet lake at dawn"
 PAGES = (
     "",
     "/orders",
+    "/complaints",
     "/reviews",
     "/unmatched",
     "/sagas",

@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from vendrail.api.settlement import Freeze, FreezeResult, FreezeStatus, RefundPostingStatus
+from vendrail.api.settlement import (
+    Freeze,
+    FreezeResult,
+    FreezeStatus,
+    HoldTerms,
+    RefundPostingStatus,
+)
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.ids import derive
@@ -54,6 +60,38 @@ async def test_a_freeze_takes_what_is_there_and_makes_no_debt(world):
     assert FreezeResult(FROZEN, 100, 100) == result
     assert 100 == found["frozen"]
     assert "debt" not in found
+
+
+async def test_what_is_not_due_yet_is_frozen_first_and_not_released(world):
+    """A share that is pending and in reserve is frozen out of just these; others' money stays."""
+    _, other = await split(world)
+    world.clock.advance(60)
+    terms = HoldTerms(world.merchant, pending_hours=5, reserve_basis_points=1_000, reserve_days=2)
+    await world.settlement.put_hold_terms([terms])
+    world.clock.advance(60)
+    sale, share = await split(world)
+    await split(world)
+    asked = freeze(world, sale)
+    [frozen] = await world.settlement.freeze_money([asked])
+    [again] = await world.settlement.freeze_money([asked])
+    [before] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
+    refund = world.refund(sale, 400)
+    await world.settlement.open_refunds([refund])
+    [during] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
+    world.clock.advance(3 * 86_400)
+    while await world.service.release_due():
+        pass
+    [released] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
+    await world.settlement.unfreeze_money([asked])
+    [after] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
+
+    assert [share] * 2 == [frozen.frozen_minor, again.frozen_minor]
+    assert (other, share) == (before.available_minor, before.frozen_minor)
+    assert share == before.pending_minor + before.reserve_minor  # The neighbour's, whole.
+    assert (other, share - 400) == (during.available_minor, during.frozen_minor)
+    assert share == during.pending_minor + during.reserve_minor
+    assert (other + share, share - 400) == (released.available_minor, released.frozen_minor)
+    assert (other + 2 * share - 400, 0) == (after.available_minor, after.frozen_minor)
 
 
 async def test_two_disputes_of_an_order_freeze_it_once(world):

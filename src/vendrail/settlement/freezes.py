@@ -13,7 +13,7 @@ from vendrail.api.ledger import AccountId, Chart, Transfer, TransferCode, Transf
 from vendrail.api.settlement import Freeze, FreezeStatus
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
-from vendrail.settlement.refunds import KeptRefund, Pool, RefundSource
+from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, RefundSource
 from vendrail.settlement.split import MerchantAccounts, is_wellformed
 
 
@@ -39,6 +39,10 @@ class KeptFreeze(NamedTuple):
     frozen_minor: int
     thawed_minor: int  # The part of what was frozen that refunds have taken.
     state: FreezeState
+    pending_account: UUID | None = None  # Where the order's pending part lies …
+    pending_minor: int = 0  # … and how much may come out of it: at most so much.
+    reserve_account: UUID | None = None
+    reserve_minor: int = 0
 
     @property
     def left_minor(self) -> int:
@@ -71,13 +75,22 @@ def is_freezable(asked: Freeze) -> bool:
 
 
 def ask_freeze(
-    asked: Freeze, share_minor: int, pool: Pool, standing: Iterable[KeptFreeze]
-) -> KeptFreeze:
-    """Freeze what the order has left to its merchant and no other dispute has frozen before."""
+    asked: Freeze,
+    share_minor: int,
+    pool: Pool,
+    standing: Iterable[KeptFreeze],
+    back: HeldBack = HeldBack(),  # noqa: B008 - a tuple, never changed
+) -> tuple[KeptFreeze, Pool]:
+    """Freeze what the order has left to its merchant and no other dispute has frozen before.
+
+    What is not due yet comes first: of that no refund takes any more, and it is not released.
+    """
     refunded = pool.refunded_minor - pool.fee_returned_minor
     frozen = sum(each.left_minor for each in standing if each.subject == asked.order)
     wanted = max(0, min(asked.amount_minor, share_minor - refunded - frozen))
-    return KeptFreeze(
+    pending = max(0, min(wanted, back.pending_minor - pool.pending_minor))
+    reserve = max(0, min(wanted - pending, back.reserve_minor - pool.reserve_minor))
+    kept = KeptFreeze(
         asked.id,
         asked.order,
         asked.merchant,
@@ -87,14 +100,20 @@ def ask_freeze(
         0,
         0,
         FreezeState.ASKED,
+        back.pending if pending else None,
+        pending,
+        back.reserve if reserve else None,
+        reserve,
+    )
+    return kept, pool._replace(
+        pending_minor=pool.pending_minor + pending, reserve_minor=pool.reserve_minor + reserve
     )
 
 
 def tombstone(asked: Freeze) -> KeptFreeze:
     """What stands on a freeze's id when it is ended before it was asked."""
-    return ask_freeze(asked, 0, Pool(asked.order, RefundSource.SPLIT, 0), ())._replace(
-        state=FreezeState.CANCELLED
-    )
+    kept, _ = ask_freeze(asked, 0, Pool(asked.order, RefundSource.SPLIT, 0), ())
+    return kept._replace(state=FreezeState.CANCELLED)
 
 
 def thaw(
@@ -125,16 +144,31 @@ def freeze_status(kept: KeptFreeze, asked: Freeze, *, is_new: bool) -> FreezeSta
     return FreezeStatus.FROZEN if is_new else FreezeStatus.EXISTS
 
 
+def pending_transfers(kept: KeptFreeze, _: MerchantAccounts) -> list[Transfer]:
+    """Take of the order's pending part what is still there."""
+    return _leg(kept, "freeze:pending", kept.pending_account, kept.pending_minor)
+
+
+def reserve_transfers(kept: KeptFreeze, _: MerchantAccounts) -> list[Transfer]:
+    """Take of the order's reserve what is still there."""
+    return _leg(kept, "freeze:reserve", kept.reserve_account, kept.reserve_minor)
+
+
 def freeze_transfers(kept: KeptFreeze, accounts: MerchantAccounts) -> list[Transfer]:
-    """Take what is there, at most what is wanted, out of the merchant's reach."""
-    if not kept.wanted_minor:
+    """Take the rest of what is wanted, at most what is there, out of what is available."""
+    rest_minor = kept.wanted_minor - kept.pending_minor - kept.reserve_minor
+    return _leg(kept, "freeze", accounts.available, rest_minor)
+
+
+def _leg(kept: KeptFreeze, step: str, debit: UUID | None, amount_minor: int) -> list[Transfer]:
+    if debit is None or not amount_minor:
         return []
     return [
         Transfer(
-            TransferId(derive(kept.id, "freeze")),
-            accounts.available,
+            TransferId(derive(kept.id, step)),
+            AccountId(debit),
             frozen_account(kept.merchant, kept.currency),
-            kept.wanted_minor,
+            amount_minor,
             TransferCode.FREEZE,
             kept.subject,
             is_balancing=True,

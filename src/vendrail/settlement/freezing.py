@@ -9,16 +9,21 @@ from vendrail.kernel.errors import Broken
 from vendrail.settlement import freezes
 from vendrail.settlement.accounts import Accounts, accounts_of
 from vendrail.settlement.freezes import FreezeState, KeptFreeze
-from vendrail.settlement.refunds import Pool, PoolKey, RefundSource
-from vendrail.settlement.split import MerchantAccounts, find_split
+from vendrail.settlement.refunding import find_held_back
+from vendrail.settlement.refunds import HeldBack, Pool, PoolKey, RefundSource
+from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
+from vendrail.settlement.store.holding import HoldingStore
 
 
 class Freezing:
     """The two movements of a freeze: out of the merchant's reach, and back."""
 
-    def __init__(self, store: Store, ledger: Ledger, accounts: Accounts) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, accounts: Accounts, holding: HoldingStore
+    ) -> None:
         self._store = store
+        self._holding = holding
         self._ledger = ledger
         self._accounts = accounts
 
@@ -72,28 +77,34 @@ class Freezing:
         """Write new freezes down as far as the orders have something left; give what is kept."""
         books = await self._ledger.read_transfers([each.order for each in asked])
         shares: dict[UUID, int] = {}
+        splits: dict[UUID, SplitFound] = {}
         pools: dict[PoolKey, Pool] = {}
         for each, posted in zip(asked, books, strict=True):
             found = find_split(each.order, posted, accounts_of(each.merchant, each.currency))
+            splits[each.id] = found
             shares[each.id] = 0 if found.is_reversed else found.share_minor
             pool = Pool(each.order, RefundSource.SPLIT, found.split_minor)
             pools[pool.key] = pool
+        backs = await find_held_back(self._holding, splits)
         kept: dict[UUID, KeptFreeze] = {}
 
         def decide(
             known: dict[UUID, KeptFreeze],
             locked: dict[PoolKey, Pool],
             standing: list[KeptFreeze],
-        ) -> list[KeptFreeze]:
+        ) -> tuple[list[KeptFreeze], list[Pool]]:
             kept.clear()
             kept.update(known)
             for each in asked:
                 if each.id in kept:
                     continue
-                pool = locked[each.order, RefundSource.SPLIT]
+                key = (each.order, RefundSource.SPLIT)
                 others = [*standing, *(kept[id] for id in kept if id not in known)]
-                kept[each.id] = freezes.ask_freeze(each, shares[each.id], pool, others)
-            return [kept[id] for id in kept if id not in known]
+                back = backs.get(each.id, HeldBack())
+                kept[each.id], locked[key] = freezes.ask_freeze(
+                    each, shares[each.id], locked[key], others, back
+                )
+            return [kept[id] for id in kept if id not in known], list(locked.values())
 
         await self._store.add_freezes([each.id for each in asked], list(pools.values()), decide)
         return kept
@@ -101,7 +112,15 @@ class Freezing:
     async def _finish(self, kept: Sequence[KeptFreeze]) -> None:
         """Move the money of freezes that are written down and not yet out of reach."""
         asked = [each for each in kept if each.state is FreezeState.ASKED]
-        await self._store.settle_freezes(await self._post(asked, freezes.freeze_transfers))
+        # What is not due yet first; a repeat finds what each has moved.
+        pending = await self._post(asked, freezes.pending_transfers)
+        asked = [each._replace(pending_minor=pending[each.id]) for each in asked]
+        reserve = await self._post(asked, freezes.reserve_transfers)
+        asked = [each._replace(reserve_minor=reserve[each.id]) for each in asked]
+        rest = await self._post(asked, freezes.freeze_transfers)
+        await self._store.settle_freezes(
+            {id: minor + pending[id] + reserve[id] for id, minor in rest.items()}
+        )
 
     async def _post(
         self,

@@ -87,7 +87,7 @@ class Refunding:
             posting.refund: refunds.choose_pool(posting, found[posting.refund])
             for posting in postings
         }
-        backs = await self._find_held_back(found)
+        backs = await find_held_back(self._holding, found)
         kept: dict[UUID, KeptRefund] = {}
 
         def decide(
@@ -120,25 +120,6 @@ class Refunding:
         unique = {pool.key: pool for pool in by_size}
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
         return kept
-
-    async def _find_held_back(self, found: dict[UUID, SplitFound]) -> dict[UUID, HeldBack]:
-        """Find by refund what of its order's share was not available at once."""
-        accounts = {account for split in found.values() for account, _ in split.held_back}
-        if not accounts:
-            return {}
-        buckets = await self._holding.load_buckets(accounts)
-        backs: dict[UUID, HeldBack] = {}
-        for id, split in found.items():
-            back = HeldBack()
-            for account, minor in split.held_back:
-                if account not in buckets:
-                    continue
-                if buckets[account].bucket.part == "pending":
-                    back = back._replace(pending=account, pending_minor=minor)
-                else:
-                    back = back._replace(reserve=account, reserve_minor=minor)
-            backs[id] = back
-        return backs
 
     async def _take_held_back(self, asked: Sequence[KeptRefund]) -> list[KeptRefund]:
         """Take first what is not due yet; give refunds with what was really there.
@@ -357,6 +338,28 @@ class Refunding:
         if refund.to_wallet is None:
             return self._accounts.providers[refund.channel, refund.back.currency]
         return Chart(refund.back.currency).buyer_wallet(refund.to_wallet).id
+
+
+async def find_held_back(
+    holding: HoldingStore, found: dict[UUID, SplitFound]
+) -> dict[UUID, HeldBack]:
+    """Find by refund, or freeze, what of its order's share was not available at once."""
+    accounts = {account for split in found.values() for account, _ in split.held_back}
+    if not accounts:
+        return {}
+    buckets = await holding.load_buckets(accounts)
+    backs: dict[UUID, HeldBack] = {}
+    for id, split in found.items():
+        back = HeldBack()
+        for account, minor in split.held_back:
+            if account not in buckets:
+                continue
+            if buckets[account].bucket.part == "pending":
+                back = back._replace(pending=account, pending_minor=minor)
+            else:
+                back = back._replace(reserve=account, reserve_minor=minor)
+        backs[id] = back
+    return backs
 
 
 def _owner(refund: KeptRefund) -> UUID:

@@ -84,8 +84,8 @@ class SettlementService(Priced):
         self._pricing = Pricing(self._fees, clock)
         self._accounts = Accounts(ledger)
         self._debts = Debts(self._store, clock, ledger, self._accounts)
-        self._freezing = Freezing(self._store, ledger, self._accounts)
         self._holding = HoldingStore(db, clock)
+        self._freezing = Freezing(self._store, ledger, self._accounts, self._holding)
         self._buckets = Buckets(self._holding, clock, ledger)
         self._shares = Shares(self._holding, ledger)
         self._refunding = Refunding(

@@ -24,6 +24,9 @@ async def addresses(world, place) -> list[str]:
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
+        "/operator/complaints",
+        "/operator/complaints?show=all",
+        f"/operator/complaints/{to_serial(watched)}",
         "/operator/unmatched",
         f"/operator/unmatched/{to_serial(money.id)}",
         "/operator/sagas",

@@ -174,6 +174,15 @@ CHECKS = (
         """,  # noqa: S608 - a constant
     ),
     Check(
+        "ended_complaints_let_go",
+        "What a complaint has frozen is free again, or was given back, once it has ended.",
+        'select count(*) from orders."order" where delivered_at is not null',
+        """
+        select c.id::text from support.complaint c join settlement.freeze f on f.id = c.id
+         where c.state = 'closed' and c.work_at is null and f.state in ('asked', 'frozen', 'ending')
+        """,
+    ),
+    Check(
         "exchanges_are_kept",
         "What was paid in another currency was changed as quoted, on both sides; nothing else was.",
         'select count(*) from orders."order" where delivered_at is not null',

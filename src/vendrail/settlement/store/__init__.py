@@ -173,8 +173,9 @@ class Store:
             locked = await _lock_pools(tx, pools)
             known = await freezes.load_freezes(tx, ids)
             standing = await freezes.lock_open(tx, [pool.subject for pool in pools])
-            added = decide(known, locked, standing)
+            added, changed = decide(known, locked, standing)
             await freezes.insert_freezes(tx, added, self._clock.now())
+            await _update_pools(tx, changed)
 
     async def add_freeze_tombstones(self, tombstones: Sequence[KeptFreeze]) -> None:
         """Leave tombstones on freezes that were ended before they arrived."""

@@ -9,17 +9,20 @@ from vendrail.settlement.freezes import FreezeState, KeptFreeze, Thaw, thaw
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey
 
 FreezeDecision = Callable[
-    [dict[UUID, KeptFreeze], dict[PoolKey, Pool], list[KeptFreeze]], list[KeptFreeze]
+    [dict[UUID, KeptFreeze], dict[PoolKey, Pool], list[KeptFreeze]],
+    tuple[list[KeptFreeze], list[Pool]],
 ]
 
 _FIELDS = (
-    "id, subject, merchant, currency, asked_minor, wanted_minor, frozen_minor, thawed_minor, state"
+    "id, subject, merchant, currency, asked_minor, wanted_minor, frozen_minor, thawed_minor, state,"
+    " pending_account, pending_minor, reserve_account, reserve_minor"
 )
+_STATE = KeptFreeze._fields.index("state")
 
 
 def _kept(row: Row) -> KeptFreeze:
     values = list(row)
-    values[-1] = FreezeState(values[-1])
+    values[_STATE] = FreezeState(values[_STATE])
     return KeptFreeze(*values)
 
 
@@ -49,8 +52,9 @@ async def insert_freezes(
     ordered = sorted(freezes, key=lambda freeze: freeze.id)
     count = await tx.execute(
         f"insert into settlement.freeze ({_FIELDS}, asked_at)"  # noqa: S608 - a constant
-        " select *, $10 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
-        " $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])"
+        " select *, $14 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
+        " $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::uuid[], $11::bigint[],"
+        " $12::uuid[], $13::bigint[])"
         " on conflict (id) do nothing",
         *([freeze[field] for freeze in ordered] for field in range(len(KeptFreeze._fields))),
         asked_at,
