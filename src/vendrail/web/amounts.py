@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -36,6 +37,11 @@ def currency_name(currency: str, locale: Locale) -> str:
 def count(number: int, locale: Locale) -> str:
     """Write a whole number with its groups."""
     return format_decimal(number, locale=locale)
+
+
+def share(permyriad: int, locale: Locale) -> str:
+    """Write hundredths of a percent as percent, with both of their places."""
+    return f"{format_decimal(Decimal(permyriad) / 100, '#,##0.00', locale=locale)} %"
 
 
 @cache

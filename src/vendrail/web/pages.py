@@ -150,6 +150,7 @@ class Pages:
             "serial": to_serial,
             "money": partial(_amount, locale=language.locale),
             "number": partial(amounts.count, locale=language.locale),
+            "share": partial(amounts.share, locale=language.locale),
             "currency_name": partial(amounts.currency_name, locale=language.locale),
             "qr": qr_svg,
             "arrival_of": arrival_of,
