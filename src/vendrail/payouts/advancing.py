@@ -92,9 +92,7 @@ class Advancing:
                 if change.kept.id in written:
                     stand[change.kept.id] = change.state
                     if change.state is not change.kept.state:
-                        self._metrics.count(
-                            "vendrail_payouts_total", change.kept.channel_name, change.state
-                        )
+                        self._metrics.count("vendrail_payouts_total", change.state)
         return stand
 
     async def _hold(self, payouts: list[Kept]) -> list[Change]:

@@ -71,6 +71,8 @@ class PayoutsService:
         self._db = db
         self.clock = clock
         self.wakeups = wakeups
+        for state in PayoutState:
+            metrics.count("vendrail_payouts_total", state, by=0)
         posting = Posting(ledger)
         self._terms = Terms(db, settings)
         self._payees = Payees(db, vault, clock, settings, payments, identity, notify)

@@ -188,7 +188,7 @@ METRICS = (
     Metric(
         "vendrail_payouts_total",
         "counter",
-        ("channel", "state"),
+        ("state",),
         "Payouts to merchants that came to a state.",
     ),
     Metric(
