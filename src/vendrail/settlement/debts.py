@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from vendrail.api.ledger import Ledger, Transfer, TransferCode, TransferId
-from vendrail.api.settlement import Sale
+from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode, TransferId
+from vendrail.api.settlement import MerchantDebt, Sale
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import new_id, shard_of
@@ -63,6 +63,21 @@ class Debts:
         owing = [self._debtors[key] for key in sorted(keys & self._debtors.keys())]
         if owing:
             await self._recover(owing)
+
+    async def list_debts(self) -> list[MerchantDebt]:
+        """List who owes, the oldest debt first; who owes nothing any more is left out."""
+        debtors = await self._store.load_debtors()
+        if not debtors:
+            return []
+        owed = await self._ledger.read_balances(
+            [Chart(each.currency).merchant(each.merchant, "debt").id for each in debtors]
+        )
+        found = [
+            MerchantDebt(each.merchant, each.currency, -balance.credit_minor, each.since)
+            for each, balance in zip(debtors, owed, strict=True)
+            if balance is not None and balance.credit_minor < 0
+        ]
+        return sorted(found, key=lambda debt: debt.since)
 
     async def recover_all(self) -> bool:
         """Take from everyone who owes and has something; false: nothing more can be done now."""

@@ -20,15 +20,18 @@ from vendrail.api.settlement import (
     FeeTermsStatus,
     Freeze,
     FreezeResult,
+    HeldSum,
     HoldTerms,
     HoldTermsStatus,
     MerchantBalance,
+    MerchantDebt,
     OrderShare,
     RefundPosting,
     RefundPostingStatus,
     Sale,
     SaleResult,
     SaleStatus,
+    SettlementHealth,
     ShareQuery,
 )
 from vendrail.kernel.clock import Clock
@@ -350,6 +353,18 @@ class SettlementService(Priced):
     async def read_order_shares(self, queries: Sequence[ShareQuery]) -> list[OrderShare]:
         """Read where orders' shares are: pending, in reserve or released, and from when."""
         return await self._shares.read_orders(queries)
+
+    async def read_health(self) -> SettlementHealth:
+        """Read whether releases keep up."""
+        return await self._holding.read_health(self.clock.now())
+
+    async def sum_held(self) -> list[HeldSum]:
+        """Sum what is not due yet, of all merchants; reads every open bucket."""
+        return await self._shares.sum_held()
+
+    async def list_debts(self) -> list[MerchantDebt]:
+        """List who owes, the oldest debt first."""
+        return await self._debts.list_debts()
 
     async def release_due(self) -> bool:
         """Release what is due; true: there may be more. What is owed is taken from it at once."""

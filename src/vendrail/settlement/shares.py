@@ -1,11 +1,13 @@
 """Where merchants' money is: by account, by the moment it falls due, and by order."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 from uuid import UUID
 
 from vendrail.api.ledger import AccountId, Chart, Ledger, PostedTransfer, TransferCode
 from vendrail.api.settlement import (
     DueShare,
+    HeldSum,
     MerchantBalance,
     OrderShare,
     SharePart,
@@ -17,6 +19,7 @@ from vendrail.settlement.split import MerchantAccounts, find_split
 from vendrail.settlement.store.holding import HoldingStore, KeptBucket
 
 MerchantCurrency = tuple[UUID, str]
+_PAGE = 4_096
 
 
 class Shares:
@@ -68,6 +71,19 @@ class Shares:
             ]
             for key in merchants
         ]
+
+    async def sum_held(self) -> list[HeldSum]:
+        """Sum what is not due yet, of all merchants, a page of buckets at a time."""
+        sums: dict[tuple[str, Literal["pending", "reserve"]], tuple[int, int]] = {}
+        last = UUID(int=0)
+        while page := await self._store.load_open_after(last, _PAGE):
+            left = await self._read_left(page)
+            for bucket in page:
+                key = (bucket.currency, bucket.part)
+                minor, count = sums.get(key, (0, 0))
+                sums[key] = (minor + left[bucket.account], count + 1)
+            last = page[-1].account
+        return [HeldSum(*key, *sums[key]) for key in sorted(sums)]
 
     async def _read_left(self, buckets: Sequence[Bucket]) -> dict[AccountId, int]:
         accounts = [bucket.account for bucket in buckets]

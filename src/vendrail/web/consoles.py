@@ -30,6 +30,7 @@ from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files
+from vendrail.web.operator.holding import HoldingDesk
 from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
 from vendrail.web.operator.orders import OrdersDesk
@@ -57,6 +58,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Proposals(desk, deeds),
         PayoutsDesk(desk, deeds),
         Merchants(desk, deeds, files),
+        HoldingDesk(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
         RoutingDesk(desk, deeds, files),

@@ -204,6 +204,32 @@ class DueShare(Record, frozen=True):
     amount_minor: int
 
 
+class MerchantDebt(Record, frozen=True):
+    """What a merchant owes the platform, and since when."""
+
+    merchant: UUID
+    currency: str
+    debt_minor: int
+    since: datetime
+
+
+class HeldSum(Record, frozen=True):
+    """How much of all merchants' money is not due yet, and in how many buckets."""
+
+    currency: str
+    part: Literal["pending", "reserve"]
+    amount_minor: int
+    bucket_count: int
+
+
+class SettlementHealth(Record, frozen=True):
+    """Whether what is due is released, and what is still to come."""
+
+    open_count: int  # Buckets that are not released.
+    overdue_count: int  # Those whose moment is more than a minute ago.
+    oldest_due_at: datetime | None  # Of those.
+
+
 class ShareQuery(Record, frozen=True):
     """An order whose share is looked for, in the books of its merchant."""
 
@@ -335,6 +361,18 @@ class Settlement(Protocol):
 
     async def read_due_shares(self, merchants: Sequence[tuple[UUID, str]]) -> list[list[DueShare]]:
         """Read by (merchant, currency) what becomes available when, the soonest first."""
+        ...
+
+    async def read_health(self) -> SettlementHealth:
+        """Read whether releases keep up."""
+        ...
+
+    async def sum_held(self) -> list[HeldSum]:
+        """Sum what is not due yet, of all merchants; reads every open bucket."""
+        ...
+
+    async def list_debts(self) -> list[MerchantDebt]:
+        """List who owes, the oldest debt first."""
         ...
 
     async def read_order_shares(self, queries: Sequence[ShareQuery]) -> list[OrderShare]:

@@ -26,6 +26,7 @@ class Debtor(NamedTuple):
     turn: int
     step: UUID | None
     amount_minor: int
+    since: datetime
 
 
 def _kept(row: Row) -> KeptRefund:
@@ -203,7 +204,7 @@ class Store:
         """Load everyone who owes; there are few."""
         async with self._db.reading() as tx:
             rows = await tx.fetch(
-                "select merchant, currency, turn, step, amount_minor"
+                "select merchant, currency, turn, step, amount_minor, since"
                 " from settlement.debtor where is_open"
                 " order by merchant, currency"
             )
@@ -214,12 +215,14 @@ class Store:
         ordered = sorted(keys)
         async with self._db.reading() as tx:
             await tx.execute(
-                "insert into settlement.debtor as d (merchant, currency)"
-                " select * from unnest($1::uuid[], $2::text[])"
+                "insert into settlement.debtor as d (merchant, currency, since)"
+                " select *, $3 from unnest($1::uuid[], $2::text[])"
                 " on conflict (merchant, currency)"
-                " do update set is_open = true, turn = d.turn + 1",
+                " do update set is_open = true, turn = d.turn + 1,"
+                "  since = case when d.is_open then d.since else excluded.since end",
                 [key[0] for key in ordered],
                 [key[1] for key in ordered],
+                self._clock.now(),
             )
 
     async def step_debtor(
@@ -231,7 +234,7 @@ class Store:
                 "update settlement.debtor"
                 " set step = $4, amount_minor = $5, is_open = $6, turn = turn + 1"
                 " where merchant = $1 and currency = $2 and turn = $3"
-                " returning merchant, currency, turn, step, amount_minor",
+                " returning merchant, currency, turn, step, amount_minor, since",
                 seen.merchant,
                 seen.currency,
                 seen.turn,

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 from uuid import UUID
 
 from vendrail.api.ledger import BucketPart
-from vendrail.api.settlement import HoldTerms, RiskTier
+from vendrail.api.settlement import HoldTerms, RiskTier, SettlementHealth
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Retry, Row, Transaction
 from vendrail.settlement.holding import Bucket, HoldVersion
@@ -17,6 +17,7 @@ _VERSION = (
     " from settlement.hold_terms"
 )
 _BUCKET = "merchant, currency, part, due_at"
+_OVERDUE = timedelta(minutes=1)
 
 
 class Claim(NamedTuple):
@@ -32,13 +33,6 @@ class KeptBucket(NamedTuple):
     bucket: Bucket
     is_open: bool
     released_at: datetime | None
-
-
-class DueSum(NamedTuple):
-    """How many buckets wait beyond their moment, and since when."""
-
-    overdue: int
-    oldest_due_at: datetime | None
 
 
 class HoldingStore:
@@ -123,6 +117,28 @@ class HoldingStore:
                 now,
                 now + timedelta(seconds=again_s),
             )
+
+    async def read_health(self, now: datetime) -> SettlementHealth:
+        """Count what waits, and what waits beyond its moment."""
+        async with self._db.reading() as tx:
+            row = await tx.fetch_row(
+                "select count(*), count(*) filter (where due_at <= $1),"
+                " min(due_at) filter (where due_at <= $1) from settlement.bucket where is_open",
+                now - _OVERDUE,
+            )
+        assert row is not None
+        return SettlementHealth(*row)
+
+    async def load_open_after(self, account: UUID, buckets_max: int) -> list[Bucket]:
+        """Load a page of all buckets that are not released, in the order of their accounts."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                f"select {_BUCKET} from settlement.bucket"  # noqa: S608
+                " where is_open and account > $1 order by account limit $2",
+                account,
+                buckets_max,
+            )
+        return [_bucket(row) for row in rows]
 
     async def load_buckets(self, accounts: Collection[UUID]) -> dict[UUID, KeptBucket]:
         """Load buckets by their accounts."""

@@ -23,6 +23,7 @@ function options(place, told) {
   const short = new Intl.NumberFormat(place.dataset.locale, { notation: "compact" });
   const text = tone("quiet");
   const line = tone("text-base-300");
+  const [first, second] = told.bars || [told.sales, told.refunds];
   const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   return {
     animation: !isCalm,
@@ -53,8 +54,8 @@ function options(place, told) {
       axisLabel: { color: text, formatter: (value) => short.format(value) },
     },
     series: [
-      { name: place.dataset.sales, type: "bar", data: told.sales, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
-      { name: place.dataset.refunds, type: "bar", data: told.refunds, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
+      { name: place.dataset.sales, type: "bar", data: first, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
+      { name: place.dataset.refunds, type: "bar", data: second, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
     ],
   };
 }

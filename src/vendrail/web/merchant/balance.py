@@ -1,23 +1,28 @@
 """The balance: where a merchant's money is, and every movement of it, newest first."""
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.ledger import Account, Chart, EntryQuery, TransferCode, TransferId
+from vendrail.api.settlement import MerchantBalance
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import to_serial
+from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.shares import terms_now
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import read_id
+from vendrail.web.merchant.acting import midnight, read_id
 from vendrail.web.pages import guards
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/balance"
 _PAGE = 50
+_DAYS = 30
 _OF_ORDERS = (
     TransferCode.SALE,
     TransferCode.FEE,
@@ -25,6 +30,21 @@ _OF_ORDERS = (
     TransferCode.REFUND,
     TransferCode.REFUND_RETURNED,
 )
+
+
+class DueDay(NamedTuple):
+    """What becomes available in one day."""
+
+    starts_at: datetime
+    pending_minor: int
+    reserve_minor: int
+
+
+class Calendar(NamedTuple):
+    """What becomes available in each of the next days, and what after them."""
+
+    days: list[DueDay]
+    later_minor: int
 
 
 class Balance:
@@ -39,6 +59,7 @@ class Balance:
         """Give the route of the page."""
         return [
             self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ),
+            self._desk.get(f"{_ROOT}/calendar", self.calendar, Permission.BALANCE_READ),
             self._desk.get(f"{_ROOT}/{{transfer:str}}/proof", self.prove, Permission.BALANCE_READ),
         ]
 
@@ -55,6 +76,8 @@ class Balance:
         query = EntryQuery(parts[part].id, TransferId(before) if before else None, _PAGE + 1)
         [found] = await apis.ledger.read_entries([query])
         [balance] = await apis.settlement.read_merchant_balances([(caller.merchant, currency)])
+        due = await self._due(caller, currency)
+        now = self._desk.clock.now()
         shown = found[:_PAGE]
         is_more = len(found) > _PAGE
         here = f"{_ROOT}?currency={currency}&of={part}"
@@ -67,10 +90,49 @@ class Balance:
             part=part,
             parts=list(parts),
             balance=balance,
+            terms=await terms_now(apis.settlement, caller.merchant, now),
+            days=[each for each in due.days if each.pending_minor or each.reserve_minor],
+            later_minor=due.later_minor,
             movements=shown,
             of_orders=_OF_ORDERS,
             older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
             sealed_until=await self._sealed_until(),
+        )
+
+    async def calendar(self, caller: Caller) -> Page:
+        """Give what the chart of releases draws: amounts as decimal text, for the eye alone."""
+        currencies = await self._currencies(caller)
+        asked = caller.asked("currency", 3)
+        currency = asked if asked in currencies else currencies[0]
+        due = await self._due(caller, currency)
+        told = {
+            "currency": currency,
+            "labels": [each.starts_at.strftime("%m-%d") for each in due.days],
+            "bars": [
+                [to_text(each.pending_minor, currency) for each in due.days],
+                [to_text(each.reserve_minor, currency) for each in due.days],
+            ],
+        }
+        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+        return Page(encode(told), media_type="application/json", headers=headers)
+
+    async def _due(self, caller: Caller, currency: str) -> Calendar:
+        """Sum what becomes available by days, of which what is overdue counts today."""
+        zone = self._desk.front.settings.time_zone
+        now = self._desk.clock.now()
+        [shares] = await self._desk.apis.settlement.read_due_shares([(caller.merchant, currency)])
+        starts = [midnight(now, zone, number) for number in range(_DAYS + 1)]
+        sums = {start: {"pending": 0, "reserve": 0} for start in starts[:-1]}
+        later_minor = 0
+        for share in shares:
+            if share.due_at >= starts[-1]:
+                later_minor += share.amount_minor
+                continue
+            day = max((start for start in starts if start <= share.due_at), default=starts[0])
+            sums[day][share.part] += share.amount_minor
+        return Calendar(
+            [DueDay(start, each["pending"], each["reserve"]) for start, each in sums.items()],
+            later_minor,
         )
 
     async def prove(self, caller: Caller) -> Page:
@@ -106,9 +168,19 @@ class Balance:
         [terms] = await settlement.read_fee_terms([caller.merchant])
         asked = [(caller.merchant, each) for each in front.purse.currencies]
         found = await settlement.read_merchant_balances(asked)
-        held = {each.currency for each in found if each.available_minor or each.debt_minor}
+        held = {each.currency for each in found if _has_money(each)}
         own = front.settings.default_currency
         return [own, *sorted(({each.currency for each in terms} | held) - {own})]
+
+
+def _has_money(balance: MerchantBalance) -> bool:
+    return bool(
+        balance.available_minor
+        or balance.debt_minor
+        or balance.pending_minor
+        or balance.reserve_minor
+        or balance.frozen_minor
+    )
 
 
 def _parts(caller: Caller, currency: str) -> dict[str, Account]:

@@ -27,6 +27,7 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.shares import read_way
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
@@ -198,6 +199,7 @@ class Orders:
             path=_ROOT,
             sold=sold,
             order=sold.view,
+            share=await read_way(self._desk.apis.settlement, sold.view),
             refunds=refunds,
             attempts=attempts,
             captures=_own_captures(captures, caller.merchant),

@@ -49,6 +49,7 @@ class Said(StrEnum):
     AMOUNT_TOO_SMALL = "amount_too_small"
     NO_AMOUNT = "no_amount"
     NO_FEE = "no_fee"
+    NO_HOLD = "no_hold"
     NOT_STUCK = "not_stuck"
     TURNED = "turned"
     NO_PURCHASE = "no_purchase"
@@ -92,6 +93,9 @@ TEXTS = {
     ),
     Said.RESERVE_TOO_LOW: message("The reserve does not have so much that is free."),
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
+    Said.NO_HOLD: message(
+        "Hours are 0 to 2160, percent 0 to 100, days 1 to 365; a percentage and days go together."
+    ),
     Said.AMOUNT_TOO_SMALL: message(
         "That is less than the smallest coin of the currency that was paid. Give back more."
     ),
@@ -132,11 +136,14 @@ class Deeds:
         payload: Mapping[str, str],
         *,
         amount: tuple[int, str] | None = None,
+        is_joint: bool = False,
         merchant: UUID | None = None,
         before: Mapping[str, str] | None = None,
         after: Mapping[str, str] | None = None,
     ) -> Said:
         """Do it now, or put it up for a second person: by its minor units and their currency.
+
+        A joint deed wants one whatever its amount, unless the platform works without.
 
         The log tells the payload, and how what it changes stands before and after.
         """
@@ -145,7 +152,8 @@ class Deeds:
             return Said.NO_REASON
         told = {**payload, "reason": reason}
         now = self._desk.clock.now()
-        if amount is not None and await self._is_much(*amount):
+        is_shared = is_joint and bool(self._above_minor)
+        if is_shared or (amount is not None and await self._is_much(*amount)):
             # The same deed on the same day is one proposal, however often it is sent.
             id = derive(UUID(int=0), f"{now.date()}|{act}|{subject}|{sorted(payload.items())}")
             proposal = Proposal(

@@ -23,6 +23,7 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.shares import read_way
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, OrderFile, read_id
@@ -140,6 +141,7 @@ class OrdersDesk:
             file=file,
             names=await self._files.merchant_names(),
             movements=await self._files.movements(file),
+            share=await read_way(self._desk.apis.settlement, file.view),
             can_ask=can_ask,
             can_refund=can_refund,
             can_review=file.view.waiting == "review" and caller.may(Permission.REVIEWS_WRITE),
