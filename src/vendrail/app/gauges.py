@@ -11,6 +11,7 @@ from vendrail.kernel.db import Database
 from vendrail.kernel.money import EXPONENTS
 from vendrail.notify.service import NotifyService
 from vendrail.orders.service import OrdersService
+from vendrail.settlement.service import SettlementService
 
 # What must come back to zero: refunds that are under way, and money that nobody knows yet.
 _CLEARING = tuple(
@@ -18,6 +19,7 @@ _CLEARING = tuple(
     for currency in EXPONENTS
     for account in (Chart(currency).refund_clearing(), Chart(currency).suspense_unmatched())
 )
+_DEBT_DAYS = (0, 7, 30, 90)
 _SIZE = "select pg_database_size(current_database()), current_setting('server_version')"
 _SIZE_KEPT = timedelta(minutes=1)
 
@@ -46,6 +48,9 @@ class Gauges:
             for each in await self._house.api(Support).count_complaints():
                 self._metrics.put("vendrail_complaints", each.count, str(each.state))
                 self._metrics.put("vendrail_complaints_overdue", each.overdue, str(each.state))
+        settlement = self._house.services.get("settlement")
+        if settlement is not None:
+            await self._put_settlement(settlement)
         if "ledger" in self._house.services:
             await self._put_clearing(self._house.api(Ledger))
 
@@ -78,6 +83,24 @@ class Gauges:
         age_s = (self._house.clock.now() - since_).total_seconds() if since_ is not None else 0.0
         self._metrics.put("vendrail_letters_waiting", number)
         self._metrics.put("vendrail_letter_age_seconds", max(0.0, age_s))
+
+    async def _put_settlement(self, settlement: SettlementService) -> None:
+        health, debts = await settlement.read_health(), await settlement.list_debts()
+        now, put = self._house.clock.now(), self._metrics.put
+        due_at = health.oldest_due_at
+        put("vendrail_releases_overdue", health.overdue_count)
+        lag_s = (now - due_at).total_seconds() if due_at is not None else 0.0
+        put("vendrail_release_lag_seconds", max(0.0, lag_s))
+        self._metrics.clear("vendrail_debts_minor")
+        sums: dict[tuple[str, int], int] = {}
+        for debt in debts:
+            days = max(
+                age for age in _DEBT_DAYS if now - debt.since >= timedelta(days=age) or not age
+            )
+            key = (debt.currency, days)
+            sums[key] = sums.get(key, 0) + debt.debt_minor
+        for (currency, days), minor in sums.items():
+            put("vendrail_debts_minor", minor, currency, str(days))
 
     async def _put_clearing(self, ledger: Ledger) -> None:
         balances = await ledger.read_balances([account.id for account in _CLEARING])

@@ -11,6 +11,7 @@ from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, serve
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
+from vendrail.api.settlement import HoldTerms
 from vendrail.app.wiring import House
 from vendrail.kernel import config
 from vendrail.kernel.codec import replace
@@ -40,6 +41,11 @@ async def served_town(platform_url, clock, vault, tmp_path):
 
 async def addresses(town) -> list[str]:
     """Let something happen, and give every page where it shows."""
+    terms = HoldTerms(
+        town.north.merchant, pending_hours=72, reserve_basis_points=1_000, reserve_days=30
+    )
+    await town.north.settlement.put_hold_terms([terms])
+    town.clock.advance(11)
     await town.north.offer("STEAM-50", keys=9)
     await town.north.offer("A-VERY-LONG-NAME-OF-SOMETHING-TO-BE-SOLD-HERE", keys=2)
     order = await town.sell(

@@ -9,6 +9,7 @@ from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, serve
 
 from vendrail.api.identity import Role
 from vendrail.api.payments import UnmatchedQuery
+from vendrail.api.settlement import HoldTerms, RiskTier, Settlement
 from vendrail.kernel.http import Edge
 from vendrail.kernel.ids import to_serial
 
@@ -19,6 +20,9 @@ async def addresses(world, place) -> list[str]:
     """Let one of each wait at the desks, and give the pages that are looked at."""
     watched = world.orders["watched"]
     stuck = await stick(place, watched)
+    terms = HoldTerms(None, RiskTier.WATCHED, 72, 1_000, 30)
+    own = HoldTerms(world.market.merchant, RiskTier.WATCHED)
+    await world.market.house.api(Settlement).put_hold_terms([terms, own])
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     payouts = await write_rows(world.house, world.market.merchant)
     return [
@@ -42,6 +46,8 @@ async def addresses(world, place) -> list[str]:
         f"/operator/channels/{to_serial(world.market.channel)}?said=changed",
         "/operator/routing",
         f"/operator/routing/{to_serial(world.market.channel)}",
+        "/operator/settlement",
+        f"/operator/merchants/{to_serial(world.market.merchant)}/holding",
         "/operator/system",
         "/operator/currencies",
         "/operator/payouts?view=all",

@@ -142,6 +142,14 @@ METRICS = (
         ("template", "outcome"),
         "Letters, by how they ended: sent, or why not (stale, overtaken, no_address, failed, …).",
     ),
+    Metric("vendrail_releases_overdue", "gauge", (), "Releases whose moment is over a minute ago."),
+    Metric("vendrail_release_lag_seconds", "gauge", (), "How long the oldest of them is overdue."),
+    Metric(
+        "vendrail_debts_minor",
+        "gauge",
+        ("currency", "days"),
+        "What merchants owe, by how many days it is old at least.",
+    ),
     Metric("vendrail_letters_waiting", "gauge", (), "Letters that have not left yet."),
     Metric("vendrail_letter_age_seconds", "gauge", (), "Age of the oldest letter that waits."),
     Metric(
