@@ -230,6 +230,11 @@ DISPUTE = {
         (INTENT, "payment_intent.created", CallbackKind.OTHER),
         (INTENT, "payment_intent.canceled", CallbackKind.CLOSED),
         (INTENT, "payment_intent.payment_failed", CallbackKind.FAILED),
+        (
+            {**INTENT, "last_payment_error": {"code": "authentication_required"}},
+            "payment_intent.payment_failed",
+            CallbackKind.OTHER,
+        ),
         (SESSION, "checkout.session.completed", CallbackKind.CAPTURED),
         (SESSION, "checkout.session.async_payment_succeeded", CallbackKind.CAPTURED),
         (SESSION, "checkout.session.async_payment_failed", CallbackKind.FAILED),

@@ -56,6 +56,25 @@ async def test_orders_of_one_batch_see_each_other(world):
     assert ["orders_per_buyer"] == answers[5].reasons
 
 
+async def test_weighing_tells_what_will_be_said_and_counts_nothing(world):
+    """Weighed however often, an order is answered as it is when it is paid: counts, lists, sums."""
+    await world.risk.put_limits(TIGHT)
+    await world.risk.put_list_entries([ListEntry("contact:b@example.com", ListKind.REVIEWED)])
+    mails = ("a@example.com", "b@example.com", "c@example.com")
+    told, said = [], []
+    for number in range(6):
+        for mail in mails:
+            amount = 600 if mail == "c@example.com" else 10
+            question = world.question(mail, amount, device=f"d{number}{mail}")
+            for _ in range(2):
+                [weighed] = await world.risk.weigh_orders([question])
+                told.append(weighed)
+            said += 2 * await world.risk.assess_payments([question])
+
+    assert said == told
+    assert {ALLOW, REVIEW, REFUSE} == {each.decision for each in told}
+
+
 async def test_a_batch_answers_as_its_items_one_by_one(world, make_database, clock, vault):
     """Whatever is asked, a batch gives what its items give one after another."""
     await world.risk.put_limits(TIGHT)

@@ -120,6 +120,10 @@ class Risk(Protocol):
         """Say whether orders may be placed: only lists and hard limits refuse. Keeps nothing."""
         ...
 
+    async def weigh_orders(self, questions: Sequence[RiskQuestion]) -> list[RiskAnswer]:
+        """Say what `assess_payments` would, before anything is paid: keeps and counts nothing."""
+        ...
+
     async def assess_payments(self, questions: Sequence[RiskQuestion]) -> list[RiskAnswer]:
         """Say whether paid orders may be delivered; an order's first answer is kept for ever.
 

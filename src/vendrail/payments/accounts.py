@@ -264,6 +264,7 @@ class Accounts:
                 amount_minor_min=account.row.amount_minor_min,
                 amount_minor_max=account.row.amount_minor_max,
                 devices=list(offer.devices),
+                is_saving=offer.is_saving,
             )
             for offer in account.offers
             if currencies[offer.method]

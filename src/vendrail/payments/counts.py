@@ -14,9 +14,10 @@ from vendrail.payments.channels.base import (
     QueryAnswer,
     RefundAnswer,
 )
+from vendrail.payments.channels.saving import SavedAnswer
 
 Answer = TypeVar(
-    "Answer", QueryAnswer, RefundAnswer, PayoutAnswer, CloseOutcome, list[Presentation]
+    "Answer", QueryAnswer, RefundAnswer, PayoutAnswer, CloseOutcome, SavedAnswer, list[Presentation]
 )
 
 
@@ -77,7 +78,12 @@ class Counts:
 
 
 def _outcome(
-    answer: QueryAnswer | RefundAnswer | PayoutAnswer | CloseOutcome | list[Presentation],
+    answer: QueryAnswer
+    | RefundAnswer
+    | PayoutAnswer
+    | CloseOutcome
+    | SavedAnswer
+    | list[Presentation],
 ) -> str:
     if isinstance(answer, CloseOutcome):
         return answer.value

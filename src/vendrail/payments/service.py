@@ -58,6 +58,13 @@ from vendrail.api.payments.deposits import (
     SignedTransaction,
     TransactionPlan,
 )
+from vendrail.api.payments.saved import (
+    SavedDrop,
+    SavedPayment,
+    SavedPayResult,
+    SavedQuery,
+    SavedWay,
+)
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
@@ -78,6 +85,7 @@ from vendrail.payments.presenting import Presenting
 from vendrail.payments.probing import Probing
 from vendrail.payments.refunding import Refunding
 from vendrail.payments.ruling import Ruling
+from vendrail.payments.saving import SavedWays
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.showing import Showing
 from vendrail.payments.steering import Steering
@@ -115,6 +123,9 @@ class PaymentsService:
         self._watching = Watching(store, self._accounts, self._capturing, clock)
         self._deposits = Deposits(store, self._accounts, self._watching, clock)
         self._asking = Asking(store, self._accounts, self._capturing, clock, counts, self._deposits)
+        self._saved_ways = SavedWays(
+            store, self._accounts, clock, wakeups, settings, counts, self._asking
+        )
         showing = Showing(
             store,
             self._accounts,
@@ -125,6 +136,7 @@ class PaymentsService:
             steering,
             self._asking,
             self._deposits,
+            self._saved_ways,
         )
         self._presenting = Presenting(store, self._accounts, clock, steering, showing)
         self._refunding = Refunding(store, self._accounts, clock, wakeups, counts, self._deposits)
@@ -240,6 +252,24 @@ class PaymentsService:
         """Close orders' open attempts with the provider, then ask again whether money arrived."""
         return await self._asking.close(orders)
 
+    # Saved ways.
+
+    async def list_saved(self, queries: Sequence[SavedQuery]) -> list[list[SavedWay]]:
+        """List the ways that can be paid with now, the last used first."""
+        return await self._saved_ways.list_ways(queries)
+
+    async def pay_saved(self, payments: Sequence[SavedPayment]) -> list[SavedPayResult]:
+        """Pay with saved ways, nobody being there."""
+        return await self._saved_ways.pay(payments)
+
+    async def forget_saved(self, drops: Sequence[SavedDrop]) -> list[bool]:
+        """Forget ways at once, and have providers forget them too; false: not theirs, or gone."""
+        return await self._saved_ways.forget(drops)
+
+    async def forget_customers(self, buyers: Sequence[UUID]) -> None:
+        """Forget all ways of buyers, those too that a provider has not told of yet."""
+        await self._saved_ways.forget_customers(buyers)
+
     # Money that arrives.
 
     async def take_callbacks(self, callbacks: Sequence[Callback]) -> list[CallbackAnswer]:
@@ -333,6 +363,14 @@ class PaymentsService:
     async def ask_refunds(self) -> bool:
         """Ask again about refunds whose end is not known."""
         return await self._refunding.ask_due()
+
+    async def look_saved(self) -> bool:
+        """Ask providers what they remember for buyers who have agreed to it of late."""
+        return await self._saved_ways.look_due()
+
+    async def forget_ways(self) -> bool:
+        """Tell providers to forget saved ways, until they have."""
+        return await self._saved_ways.forget_due()
 
     async def note_health(self) -> bool:
         """Write how providers and payments did here since the last time; ask who is away."""

@@ -35,6 +35,7 @@ from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
 from vendrail.payments.deposits import Deposits
 from vendrail.payments.learning import Learning
+from vendrail.payments.saving import SavedWays
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.steering import Steering
 from vendrail.payments.store import attempts as rows
@@ -79,8 +80,10 @@ class Showing:
         steering: Steering,
         asking: Asking,
         deposits: Deposits,
+        saved_ways: SavedWays,
     ) -> None:
         self._deposits = deposits
+        self._saved_ways = saved_ways
         self._store = store
         self._accounts = accounts
         self._clock = clock
@@ -217,12 +220,30 @@ class Showing:
                     pairs = list(zip(ids, asks, strict=True))
                     places = await self._deposits.reserve(account, pairs)
                     asks = [replace(ask, deposit=places.get(id)) for id, ask in pairs]
+                asks = await self._remembered(account, group, asks)
                 call = account.channel.present(asks, account.account, self._clock.now())
                 shown: list[Presentation] = await self._counts.timed(account.row, "present", call)
         except TimeoutError:
             account.account.line.breaker.fail()  # Too slow for a buyer is as good as away.
             return [away()] * len(group)
         return shown
+
+    async def _remembered(
+        self, account: OpenAccount, group: Sequence[Wanted], asks: list[Ask]
+    ) -> list[Ask]:
+        """Name those buyers to the provider who have agreed that it remembers how they pay."""
+        agreed = {
+            each.request.buyer: each.standing.attempt.expires_at
+            for each in group
+            if each.request.buyer is not None
+        }
+        if not agreed:
+            return asks
+        names = await self._saved_ways.customers(account, agreed)
+        return [
+            replace(ask, customer=names[each.request.buyer]) if each.request.buyer in names else ask
+            for each, ask in zip(group, asks, strict=True)
+        ]
 
     def _ask(self, each: Wanted) -> Ask:
         attempt, account, request = each.standing.attempt, each.account, each.request

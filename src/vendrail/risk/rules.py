@@ -5,7 +5,7 @@ than 24 hours are seen, and never more than 25.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -226,6 +226,22 @@ def screen(question: RiskQuestion, rulebook: Rulebook, now: datetime) -> RiskAns
         if reasons:
             return RiskAnswer(RiskDecision.REFUSE, reasons)
     return _ALLOWED
+
+
+def weigh(
+    question: RiskQuestion, rulebook: Rulebook, slots: Mapping[int, Sequence[int]], hour: int
+) -> RiskAnswer:
+    """Say what would be said of one more order, with what was counted so far."""
+    currency = currency_number(question.currency)
+    reasons: list[str] = []
+    is_refused = False
+    for number, kind in subjects_of(question):
+        so_far = total(slots.get(number, ()), hour, currency)
+        with_it = Total(so_far.orders + 1, so_far.amount_minor + question.amount_minor)
+        above, is_hard = reasons_above(kind, with_it, rulebook.ceiling(kind))
+        reasons += above
+        is_refused = is_refused or is_hard
+    return answer(listed(question, rulebook.entries), reasons, is_refused=is_refused)
 
 
 def excess_until(slots: Sequence[int], hour: int, currency: int, ceiling: Ceiling) -> datetime:

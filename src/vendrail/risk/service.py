@@ -49,6 +49,15 @@ class RiskService:
         now = self.clock.now()
         return [rules.screen(question, rulebook, now) for question in questions]
 
+    async def weigh_orders(self, questions: Sequence[RiskQuestion]) -> list[RiskAnswer]:
+        """Say what would be said of payments; each by itself, and nothing is kept or counted."""
+        rulebook = await self._look()
+        hour = rules.hour_of(self.clock.now())
+        numbers = {each.number for question in questions for each in rules.subjects_of(question)}
+        async with self._db.reading() as tx:
+            slots = await store.read_slots(tx, sorted(numbers), rules.day_of(hour))
+        return [rules.weigh(question, rulebook, slots, hour) for question in questions]
+
     async def assess_payments(self, questions: Sequence[RiskQuestion]) -> list[RiskAnswer]:
         """Say whether paid orders may be delivered; the first answer of an order is kept for ever.
 

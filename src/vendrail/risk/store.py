@@ -41,6 +41,20 @@ async def load_answers(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, Ri
     return found
 
 
+async def read_slots(tx: Transaction, subjects: Sequence[int], day: int) -> dict[int, list[int]]:
+    """Read the counts of subjects, yesterday's and today's together."""
+    rows = await tx.fetch(
+        "select subject, slots from risk.velocity"
+        " where day in ($2, $2 - 1) and subject = any($1::bigint[]) order by day",
+        list(subjects),
+        day,
+    )
+    found: dict[int, list[int]] = {}
+    for row in rows:
+        found.setdefault(row["subject"], []).extend(row["slots"])
+    return found
+
+
 async def count_orders(
     tx: Transaction, slots: Sequence[Slot], day: int, hour: int
 ) -> dict[int, list[int]]:

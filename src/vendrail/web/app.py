@@ -41,6 +41,7 @@ from vendrail.web.storefront.door import Door
 from vendrail.web.storefront.finding import Finding
 from vendrail.web.storefront.front import AddressOf, Front, Limit
 from vendrail.web.storefront.helping import Helping
+from vendrail.web.storefront.quick import Quick
 from vendrail.web.storefront.shopping import Shopping
 from vendrail.web.storefront.tracking import Tracking
 from vendrail.web.visitor import Visitors
@@ -133,6 +134,7 @@ def build_routes(
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
         *(Account(front, signed_in, account_limit, gate).handlers() if signed_in else ()),
+        *(Quick(front, place_limit).handlers() if signed_in else ()),
         *file_handlers(assets, home / "media"),
         *(EpayDoors(front, epay, place_limit, gate).handlers() if epay is not None else ()),
         *(more(front) if more is not None else ()),

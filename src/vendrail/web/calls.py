@@ -44,6 +44,8 @@ from vendrail.api.payments import (
     PaymentAction,
     Payments,
     PresentRequest,
+    SavedQuery,
+    SavedWay,
 )
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.batcher import Batcher
@@ -185,6 +187,14 @@ class Calls:
         if self._epay is None or not order.is_charge or order.delivered_at is None:
             return None
         return (await self._epay.read_epay_returns([order.id]))[0]
+
+    async def saved_ways(self, buyer: UUID, *, is_fresh: bool = False) -> list[SavedWay]:
+        """List what providers remember for a buyer; nothing while payments are away."""
+        try:
+            return (await self.payments.list_saved([SavedQuery(buyer, is_fresh)]))[0]
+        except Unavailable as error:
+            _log.warning("web.saved_ways_away", error=str(error))
+            return []
 
     async def quote(self, request: QuoteRequest) -> QuoteResult:
         """Have an amount promised in another currency."""

@@ -31,6 +31,9 @@ from vendrail.api.orders.sales import MerchantSalesQuery as MerchantSalesQuery
 from vendrail.api.orders.sales import PastSaleQuery as PastSaleQuery
 from vendrail.api.orders.sales import SalesQuery as SalesQuery
 from vendrail.api.orders.sales import SalesSum as SalesSum
+from vendrail.api.orders.saved import PaySaved as PaySaved
+from vendrail.api.orders.saved import PaySavedResult as PaySavedResult
+from vendrail.api.orders.saved import PaySavedStatus as PaySavedStatus
 from vendrail.api.orders.states import OrderId as OrderId
 from vendrail.api.orders.states import OrderState as OrderState
 from vendrail.api.orders.wallets import TOP_UP as TOP_UP
@@ -350,6 +353,10 @@ class Orders(Protocol):
 
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""
+        ...
+
+    async def pay_saved(self, requests: Sequence[PaySaved]) -> list[PaySavedResult]:
+        """Pay with ways that providers remember for the buyers; nobody is led anywhere yet."""
         ...
 
     async def list_bought(self, queries: Sequence[BoughtQuery]) -> list[list[FoundOrder]]:

@@ -59,6 +59,16 @@ from vendrail.api.payments.routing import (
     SegmentView,
     TermsStatus,
 )
+from vendrail.api.payments.saved import (
+    SavedDrop,
+    SavedId,
+    SavedPayment,
+    SavedPayResult,
+    SavedPayStatus,
+    SavedQuery,
+    SavedWay,
+    Saving,
+)
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
 
@@ -126,6 +136,7 @@ class PresentRequest(Record, frozen=True):
     address: str = ""  # The buyer's, which some providers want to be told.
     door_url: str = ""  # Where a provider may send the buyer back, once it knows them.
     returned: str = ""  # The query with which it did.
+    buyer: UUID | None = None  # Who has agreed that the provider remembers the way to pay.
 
 
 class Callback(Record, frozen=True):
@@ -292,7 +303,7 @@ class UnmatchedStatus(StrEnum):
     PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 
 
-class Payments(Routing, Protocol):
+class Payments(Routing, Saving, Protocol):
     """Attempts, captures and refunds, in batches."""
 
     async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:
@@ -429,6 +440,7 @@ __all__ = [
     "PlanStatus", "PlannedTransaction", "PresentRequest", "ProbeStatus", "PublishStatus",
     "Published", "Refund", "RefundId", "RefundSettled", "RefundStatus", "Route", "RouteFate",
     "RouteOption", "RouteReason", "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus",
-    "SegmentView", "SettingView", "SignedTransaction", "TermsStatus", "TransactionPlan",
-    "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
+    "SavedDrop", "SavedId", "SavedPayResult", "SavedPayStatus", "SavedPayment", "SavedQuery",
+    "SavedWay", "Saving", "SegmentView", "SettingView", "SignedTransaction", "TermsStatus",
+    "TransactionPlan", "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
 ]  # fmt: skip

@@ -30,6 +30,8 @@ from vendrail.api.orders import (
     PayFromWallet,
     PayOrder,
     PayResult,
+    PaySaved,
+    PaySavedResult,
     PayStatus,
     PlaceCharge,
     Placement,
@@ -79,6 +81,7 @@ from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.service.returning import Returning
 from vendrail.orders.service.runner import Runner
+from vendrail.orders.service.saved import PayingSaved
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.service.undoing import Undoing
@@ -122,6 +125,7 @@ class OrdersService:
         self._funding = Funding(db, seals, log, clock, wakeups, wallets)
         self._charging = Charging(db, seals, clock, settings, payments, risk, wallets)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
+        self._saved = PayingSaved(db, seals, log, clock, settings, payments, risk)
         self._listing = Listing(db, seals, log, clock, settings, payments)
         self._unended = Unended(db, log, clock, wakeups)
         returning = Returning(settings, payments, settlement)
@@ -227,6 +231,10 @@ class OrdersService:
     ) -> list[list[FoundOrder] | None]:
         """Give the contact's recent orders for a right code; None for a wrong or used one."""
         return await self._tracking.redeem_lookup_codes(codes)
+
+    async def pay_saved(self, requests: Sequence[PaySaved]) -> list[PaySavedResult]:
+        """Pay with ways that providers remember for the buyers."""
+        return await self._saved.pay(requests)
 
     async def list_bought(self, queries: Sequence[BoughtQuery]) -> list[list[FoundOrder]]:
         """List buyers' orders with the secrets that open them, newest first."""

@@ -1,8 +1,7 @@
 """What a channel is: stateless code that turns our questions into a provider's, and answers back.
 
 A channel never decides what money means and never writes: it says what the provider said, and
-`unknown` for everything that is not clear. Reading a callback is pure; what goes out takes the
-account's `Line`.
+`unknown` for what is unclear. Reading a callback is pure; what goes out takes the account's `Line`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +62,7 @@ class MethodOffer(Record, frozen=True):
     currencies: tuple[str, ...] = ()  # In which it can be paid; none named: all of the account's.
     devices: tuple[Device, ...] = ()  # Where it works; none named: everywhere.
     title: str = ""  # What buyers see, where the account's title does not say it.
+    is_saving: bool = False  # The provider remembers it, of a channel that saves.
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ class StripeChannel(StripeSaving):
                 _shows(method, settings),
                 TYPES[method.removesuffix(SCAN)][1],
                 DEVICES.get(method, ()),
+                is_saving=method == "card",
             )
             for method in settings.methods
         ]

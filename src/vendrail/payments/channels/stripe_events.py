@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from vendrail.api.payments import Callback
 from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
 from vendrail.payments.channels.stripe_messages import (
+    AUTHENTICATION,
     BLAMES,
     ELEMENT,
     FORM,
@@ -102,7 +103,7 @@ def _facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFac
     if kind in {"payment_intent.payment_failed", "checkout.session.async_payment_failed"}:
         error = told.get("last_payment_error") or {}
         problem = text_of(error, "decline_code") or text_of(error, "code")
-        if _is_said(told) and problem in BLAMES:
+        if problem == AUTHENTICATION or (_is_said(told) and problem in BLAMES):
             return CallbackFacts(id, CallbackKind.OTHER, number, paid_at=at, problem=problem)
         return CallbackFacts(id, CallbackKind.FAILED, number, paid_at=at, problem=problem)
     if kind in {"payment_intent.canceled", "checkout.session.expired"}:

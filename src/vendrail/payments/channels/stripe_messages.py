@@ -77,6 +77,9 @@ _REFUND_STATES = {
 
 Fields = Mapping[str, Any]
 
+# Not an end: a bank wants to see the buyer, who pays the same payment on its page.
+AUTHENTICATION = "authentication_required"
+
 # Whose fault a decline is: no other channel would have done better with these.
 BLAMES: Mapping[str, Blame] = dict.fromkeys(
     (

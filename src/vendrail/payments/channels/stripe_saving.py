@@ -13,6 +13,7 @@ from vendrail.payments.channels.line import ProviderAway
 from vendrail.payments.channels.saving import SavedAnswer, SavedMethod, SavedOutcome
 from vendrail.payments.channels.stripe_line import client_of, fields_of, problem_of
 from vendrail.payments.channels.stripe_messages import (
+    AUTHENTICATION,
     NUMBER,
     StripeSettings,
     can_take,
@@ -20,8 +21,6 @@ from vendrail.payments.channels.stripe_messages import (
     text_of,
     title_of,
 )
-
-_AUTHENTICATION = "authentication_required"
 
 
 def off_session(ask: Ask, saved: str) -> dict[str, Any]:
@@ -122,7 +121,7 @@ class StripeSaving:
         told = body.get("error") or {}
         reference = text_of(told.get("payment_intent") or {}, "id")
         problem = text_of(told, "decline_code") or error.code or "card_declined"
-        if error.code != _AUTHENTICATION or not reference:
+        if error.code != AUTHENTICATION or not reference:
             return SavedAnswer(SavedOutcome.DECLINED, reference, problem=problem)
         back = ask.return_url or ask.quit_url or ask.notify_url
         asked = {"payment_method": saved, "return_url": back, "expand": ["latest_charge"]}

@@ -16,9 +16,11 @@ from vendrail.api.buyers import (
     EntryStatus,
 )
 from vendrail.api.orders import BoughtQuery
+from vendrail.api.payments import SavedDrop, SavedId
 from vendrail.kernel.codec import encode
-from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
+from vendrail.kernel.ids import from_serial
 from vendrail.kernel.limits.gate import Gate
 from vendrail.web.agents import name_agent
 from vendrail.web.languages import LANGUAGES, message
@@ -56,6 +58,7 @@ class Account:
             post("/account/sign-out", name="web.sign_out")(self.sign_out),
             post("/account/sessions", name="web.buyer_sessions")(self.end_sessions),
             post("/account/language", name="web.buyer_language")(self.choose_language),
+            post("/account/saved", name="web.buyer_saved")(self.forget_saved),
             post("/account/delete", name="web.buyer_delete")(self.delete),
         ]
 
@@ -73,6 +76,7 @@ class Account:
         before = read_serial(request.query_params.get("before", "-"))
         asked = BoughtQuery(buyer.id, buyer.email, before, _ORDERS_MAX + 1)
         [orders] = await front.calls.orders.list_bought([asked])
+        ways = await front.calls.saved_ways(buyer.id, is_fresh=True)
         [sessions] = await self._signed_in.buyers.list_sessions([buyer.id])
         page = front.page(
             request,
@@ -85,6 +89,7 @@ class Account:
             orders=orders[:_ORDERS_MAX],
             older=orders[_ORDERS_MAX - 1].serial if len(orders) > _ORDERS_MAX else "",
             is_first=before is None,
+            ways=ways,
             sessions=[(each, *name_agent(each.agent)) for each in sessions],
             is_fresh=self._signed_in.is_fresh(session),
             quote=quote,
@@ -251,6 +256,20 @@ class Account:
         await self._signed_in.buyers.choose_languages([(session.buyer.id, tag)])
         return onward(HOME, [self._front.visitors.cookie(LANGUAGE, tag)])
 
+    async def forget_saved(self, request: Asked) -> Page:
+        """Forget a saved way to pay: at once here, and at its provider until it has."""
+        _, form, session, instead = await self._own(request)
+        if session is None:
+            return instead or onward(SIGN_IN)
+        try:
+            drop = SavedDrop(SavedId(from_serial(form.get("saved", ""))), session.buyer.id)
+            await self._front.calls.payments.forget_saved([drop])
+        except Malformed:
+            return onward(HOME)
+        except Unavailable as error:
+            return self._front.problem(request, 503, error.retry_after_s)
+        return onward(HOME)
+
     async def delete(self, request: Asked) -> Page:
         """Delete the account, after a fresh proof; the orders stay, and open by their links."""
         _, form, session, instead = await self._own(request)
@@ -262,6 +281,7 @@ class Account:
             return onward(HOME)
         id = BuyerId(session.buyer.id)
         try:
+            await self._front.calls.payments.forget_customers([id])
             await self._front.calls.orders.forget_buyers([id])
             await self._signed_in.buyers.forget_buyers([id])
         except Unavailable as error:

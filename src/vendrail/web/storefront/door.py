@@ -2,6 +2,7 @@
 
 import re
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
@@ -91,6 +92,7 @@ class Door:
                 front.address_of(request.scope),
                 f"{front.public_url}/pay/{serial}/{attempt}",
                 request.url.query[:_RETURNED_LENGTH_MAX],
+                await self._agreed(request),
             )
             action = await front.calls.present(asked)
             if action.kind is ActionKind.ADDRESS:
@@ -101,6 +103,12 @@ class Door:
         if action.kind is ActionKind.REDIRECT and _is_web(action.url):
             return onward(action.url)
         return self._page(request, front.visitor(request), serial, found, action, deposit)
+
+    async def _agreed(self, request: Asked) -> UUID | None:
+        """Give the buyer who has agreed that the provider remembers how the order is paid."""
+        visitor = self._front.visitor(request)
+        session = await self._front.session(visitor) if visitor.is_remembering else None
+        return session.buyer.id if session is not None else None
 
     def _page(
         self,

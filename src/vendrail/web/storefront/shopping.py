@@ -25,6 +25,7 @@ from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
+from vendrail.web.storefront.quick import charge, own_way, ways_in
 from vendrail.web.storefront.tracking import DOORS
 from vendrail.web.visitor import Visitor, read_form
 
@@ -132,9 +133,7 @@ class Shopping:
     async def product(self, request: Asked, serial: FromPath[str]) -> Page:
         """Show one product with the form that buys it; who is signed in need not tell where to."""
         visitor = self._front.visitor(request)
-        session = await self._front.session(visitor)
-        filled = {"contact": session.buyer.email} if session is not None else {}
-        return await self._product(request, visitor, _product_id(serial), filled)
+        return await self._product(request, visitor, _product_id(serial), {})
 
     async def _product(
         self,
@@ -156,6 +155,9 @@ class Shopping:
         least_minor, most_minor = span_of(variants, shown.currency)
         field, advice = problem or ("", "")
         learned = await front.habits.learn(visitor)
+        session = await front.session(visitor)
+        if session is not None:
+            filled = {"contact": session.buyer.email, **filled}
         return front.page(
             request,
             visitor,
@@ -180,6 +182,8 @@ class Shopping:
                 )
             ),
             cookies=learned,
+            ways=await ways_in(front, session, shown.paid_currency),
+            can_save=session is not None,
             filled=filled,
             nonce=filled.get("nonce") or secrets.token_urlsafe(18),
             challenge=encode(challenge).decode() if challenge else "",
@@ -204,9 +208,9 @@ class Shopping:
         if currency not in offer.prices_minor:
             currency = next(iter(offer.prices_minor), "")
         address = front.address_of(request.scope)
-        judgement = _UNASKED
-        if self._gate is not None:
-            judgement = await self._gate.judge(limit_key(address), form.get("altcha", ""))
+        session = await front.session(visitor)
+        saved = await own_way(front, session, form, currency)
+        judgement = await self._judge(address, form, saved)
         quote = None
         if form.get("paid_currency", "") not in ("", currency):
             # A quote is written: not for who would be refused by the order after it.
@@ -216,14 +220,13 @@ class Shopping:
             quote, refusal = await self._promise(request, visitor, offer, form, currency)
             if refusal is not None:
                 return refusal
-        session = await front.session(visitor)
         order = PlaceOrder(
             id=OrderId(new_id(front.clock.now(), shard_of(offer.merchant))),
             sku=offer.sku,
             quantity=_quantity(form.get("quantity", "1")),
             currency=currency,
             contact=form.get("contact", "").strip()[:254],
-            method=form.get("method", "")[:64],
+            method="" if saved else form.get("method", "")[:64],
             address=address,
             device=visitor.device,
             locale=visitor.language.tag,
@@ -248,8 +251,24 @@ class Shopping:
         if placed.status not in (PlaceStatus.PLACED, PlaceStatus.EXISTS) or placed.order is None:
             problem = _SAYS.get(placed.status, _UNCLEAR)
             return await self._product(request, visitor, offer.product, form, problem, 422)
+        if saved and session is not None:
+            return await charge(
+                front, request, visitor, session, placed.order, placed.secret, saved
+            )
+        is_remembered = session is not None and form.get("remember", "") == "yes"
         paid = placed.exchange.currency if placed.exchange else currency
-        return await self._placed(visitor, placed, placed.order, order.method, paid)
+        return await self._placed(
+            visitor, placed, placed.order, order.method, paid, is_remembered=is_remembered
+        )
+
+    async def _judge(self, address: str, form: dict[str, str], saved: str) -> Judgement:
+        """Say whether a proof of work is asked for, and whether a good one was shown.
+
+        Whoever pays at once, with what a provider remembers, holds no stock unpaid.
+        """
+        if self._gate is None or saved:
+            return _UNASKED
+        return await self._gate.judge(limit_key(address), form.get("altcha", ""))
 
     async def _challenge(
         self, request: Asked, visitor: Visitor, offer: Offer, form: dict[str, str], gate: Gate
@@ -291,7 +310,14 @@ class Shopping:
         return quote, None
 
     async def _placed(
-        self, visitor: Visitor, placed: Placement, id: OrderId, method: str, currency: str
+        self,
+        visitor: Visitor,
+        placed: Placement,
+        id: OrderId,
+        method: str,
+        currency: str,
+        *,
+        is_remembered: bool = False,
     ) -> Page:
         front = self._front
         serial = to_serial(id)
@@ -308,6 +334,8 @@ class Shopping:
             front.visitors.recent_cookie(visitor, serial),
             *opened,
         ]
+        if is_remembered:
+            cookies.append(front.visitors.remember_cookie(serial))
         tail = f"?{urlencode(query)}" if query else ""
         return onward(f"/orders/{serial}{tail}", cookies)
 

@@ -34,6 +34,7 @@ from vendrail.api.payments import (
     OfferQuestion,
     PaymentAction,
     PresentRequest,
+    SavedWay,
 )
 from vendrail.api.payments.deposits import DepositView
 from vendrail.api.support import Party, Side, Support, TalkQuery
@@ -270,8 +271,10 @@ class Tracking:
         offered = await front.calls.methods(view.due_currency)
         is_door = any(each.method == method and each.shows in DOORS for each in offered)
         tail = "&go=1" if is_door else ""
-        opened = front.habits.opened(visitor, view.serial, method)
-        return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}", [opened])
+        cookies = [front.habits.opened(visitor, view.serial, method)]
+        if form.get("remember", "") == "yes":
+            cookies.append(front.visitors.remember_cookie(view.serial))
+        return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}", cookies)
 
     async def cancel(self, request: Asked, serial: FromPath[str]) -> Page:
         """Cancel an unpaid order."""
@@ -311,7 +314,12 @@ class Tracking:
         failed: Attempt | None = None
         deposit: DepositView | None = None
         door = ""
+        session = await front.session(front.visitor(request))
+        ways: list[SavedWay] = []
         if view.state is OrderState.PLACED:
+            if session is not None:
+                found = await front.calls.saved_ways(session.buyer.id)
+                ways = [each for each in found if view.due_currency in each.currencies]
             methods = await front.calls.methods(view.due_currency)
             due_minor, device = view.due_minor, device_kind(request)
             asked = OfferQuestion(
@@ -343,6 +351,8 @@ class Tracking:
             else await front.calls.product(ProductId(view.product)),
             "way_back": await front.calls.way_back(view),
             "methods": offered,
+            "ways": ways,
+            "can_save": session is not None,
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind in _SHOWN else None,
             "deposit": deposit,
