@@ -15,6 +15,7 @@ from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
+from vendrail.api.wallets import Wallets
 from vendrail.app.wiring import House
 from vendrail.gateway.http import Gateway, build_gateway
 from vendrail.gateway.merchant.door import MerchantApis, MerchantDoor
@@ -87,6 +88,7 @@ class Faces:
             fx=house.api(Fx),
             buyers=house.api(Buyers),
             support=house.api(Support),
+            wallets=house.api(Wallets),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,
@@ -116,6 +118,7 @@ class Faces:
             api(Fx),
             api(Support),
             api(Payouts),
+            api(Wallets),
             self._render_metrics,
         )
 

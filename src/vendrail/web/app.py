@@ -17,6 +17,7 @@ from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.support import Support
+from vendrail.api.wallets import Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Error, Malformed, Unavailable
 from vendrail.kernel.limits.gate import Gate
@@ -44,7 +45,9 @@ from vendrail.web.storefront.helping import Helping
 from vendrail.web.storefront.quick import Quick
 from vendrail.web.storefront.shopping import Shopping
 from vendrail.web.storefront.tracking import Tracking
+from vendrail.web.storefront.wallet import wallet_handlers
 from vendrail.web.visitor import Visitors
+from vendrail.web.wallets import BuyerWallets
 
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +82,7 @@ def build_routes(
     fx: Fx | None = None,
     buyers: Buyers | None = None,
     support: Support | None = None,
+    wallets: Wallets | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -91,7 +95,7 @@ def build_routes(
     metrics: Metrics | None = None,
     more: MorePages | None = None,
 ) -> Web:
-    """Build the storefront; with `consoles`, `epay` and `buyers` also what is theirs."""
+    """Build the storefront; with `consoles`, `epay`, `buyers` and `wallets` what is theirs."""
     calls = Calls(catalog, orders, payments, metrics, epay, fx)
     purse = Purse(settings, Countries(settings.country_database), calls.methods, calls.rate)
     visitors = Visitors(vault, settings)
@@ -108,6 +112,7 @@ def build_routes(
         address_of,
         purse,
         signed_in,
+        BuyerWallets(wallets, orders, signed_in) if wallets and signed_in else None,
         has_consoles=has_consoles,
     )
     live = LivePages(wakeups, settings.live_pages_max)
@@ -135,6 +140,7 @@ def build_routes(
         *About(front).handlers(),
         *(Account(front, signed_in, account_limit, gate).handlers() if signed_in else ()),
         *(Quick(front, place_limit).handlers() if signed_in else ()),
+        *wallet_handlers(front, place_limit),
         *file_handlers(assets, home / "media"),
         *(EpayDoors(front, epay, place_limit, gate).handlers() if epay is not None else ()),
         *(more(front) if more is not None else ()),

@@ -42,6 +42,7 @@ from vendrail.web.operator.routing import RoutingDesk
 from vendrail.web.operator.sagas import Sagas
 from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
+from vendrail.web.operator.wallets import WalletDesk
 from vendrail.web.storefront.front import Front
 
 
@@ -61,6 +62,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         HoldingDesk(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
+        WalletDesk(desk, deeds),
         RoutingDesk(desk, deeds, files),
         People(desk),
         AuditLog(desk, files),

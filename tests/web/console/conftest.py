@@ -24,6 +24,7 @@ from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
+from vendrail.api.wallets import Wallets
 from vendrail.app.gauges import Gauges
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
@@ -190,6 +191,7 @@ def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
         Fx,
         Support,
         Payouts,
+        Wallets,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)

@@ -240,6 +240,7 @@ class SoldOrder(Record, frozen=True):
     view: OrderView
     contact: str
     method: str
+    has_wallet: bool = False  # Money can go into its buyer's: they were signed in.
 
 
 class OrderSearch(Record, frozen=True):

@@ -179,7 +179,8 @@ class Listing:
                     replaced.get(id, []),
                 ),
                 contact,
-                decode(row["facts"], OrderFacts).method,
+                (facts := decode(row["facts"], OrderFacts)).method,
+                row["buyer"] is not None and facts.wallet is None,
             )
             for id, row, contact in zip(ids, rows, contacts, strict=True)
         ]

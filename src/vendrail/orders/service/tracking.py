@@ -310,6 +310,10 @@ def _timeline(
     ]
     for refund in refunds:
         amount = str(refund["paid_minor"] or refund["amount_minor"])
+        if refund["to_wallet"] is not None:  # One step: no provider is asked.
+            if refund["settled_at"] and refund["state"] == "paid":
+                steps.append(TimelineStep("wallet_refunded", refund["settled_at"], amount))
+            continue
         steps.append(TimelineStep("refund_asked", refund["asked_at"], amount))
         if refund["settled_at"]:
             kind = "refunded" if refund["state"] == "paid" else "refund_failed"

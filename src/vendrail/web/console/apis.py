@@ -15,6 +15,7 @@ from vendrail.api.payouts import Payouts
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
+from vendrail.api.wallets import Wallets
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,5 @@ class Apis:
     fx: Fx
     support: Support
     payouts: Payouts
+    wallets: Wallets
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.

@@ -48,6 +48,9 @@ _REFUSALS = {
     RefundOrderStatus.AMOUNT_TOO_SMALL: message(
         "That is less than the smallest coin of the currency that was paid. Give back more."
     ),
+    RefundOrderStatus.NO_WALLET: message(
+        "Its buyer has no wallet that takes money in. Give it back the way it came."
+    ),
     RefundOrderStatus.NOT_PAID: message("Only delivered orders can be refunded."),
     RefundOrderStatus.ORDER_NOT_FOUND: message("Only delivered orders can be refunded."),
     RefundOrderStatus.EXISTS_DIFFERENT: message(
@@ -206,6 +209,7 @@ class Orders:
             left_minor=left_minor,
             left_text=to_text(left_minor, sold.view.currency),
             can_refund=can_refund,
+            can_refund_to_wallet=can_refund and await self._has_wallet(sold),
             replacements=replacements,
             can_replace=can_replace,
             can_tell=can_tell,
@@ -220,6 +224,13 @@ class Orders:
                 letter=can_tell,
             ),
         )
+
+    async def _has_wallet(self, sold: SoldOrder) -> bool:
+        """Tell whether money of an order can go into its buyer's wallet."""
+        if not sold.has_wallet:
+            return False
+        terms = await self._desk.apis.wallets.list_wallet_terms()
+        return any(each.is_on and each.currency == sold.view.due_currency for each in terms)
 
     async def send_again(self, caller: Caller) -> Page:
         """Send the letter of the delivery once more."""
@@ -303,11 +314,17 @@ class Orders:
             after={
                 "asked": to_text(amount_minor, order.currency) if amount_minor else "all",
                 "currency": order.currency,
+                **({"to_wallet": "yes"} if caller.written("to_wallet") else {}),
             },
             reason=reason,
         )
         asked = RefundOrder(
-            derive(order.id, f"refund:{nonce}"), order.id, amount_minor, reason, caller.person.email
+            derive(order.id, f"refund:{nonce}"),
+            order.id,
+            amount_minor,
+            reason,
+            caller.person.email,
+            to_wallet=bool(caller.written("to_wallet")),
         )
         [status] = await self._orders.refund_orders([asked])
         if status not in _ACCEPTED:

@@ -47,6 +47,7 @@ class Said(StrEnum):
     NOT_DELIVERED = "not_delivered"
     MORE_THAN_LEFT = "more_than_left"
     AMOUNT_TOO_SMALL = "amount_too_small"
+    NO_WALLET = "no_wallet"
     NO_AMOUNT = "no_amount"
     NO_FEE = "no_fee"
     NO_HOLD = "no_hold"
@@ -98,6 +99,9 @@ TEXTS = {
     ),
     Said.AMOUNT_TOO_SMALL: message(
         "That is less than the smallest coin of the currency that was paid. Give back more."
+    ),
+    Said.NO_WALLET: message(
+        "Its buyer has no wallet that takes money in. Give it back the way it came."
     ),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }

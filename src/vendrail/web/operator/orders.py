@@ -42,6 +42,7 @@ _SAID = {
     RefundOrderStatus.NOT_PAID: Said.NOT_DELIVERED,
     RefundOrderStatus.MORE_THAN_CAPTURED: Said.MORE_THAN_LEFT,
     RefundOrderStatus.AMOUNT_TOO_SMALL: Said.AMOUNT_TOO_SMALL,
+    RefundOrderStatus.NO_WALLET: Said.NO_WALLET,
 }
 
 
@@ -144,6 +145,7 @@ class OrdersDesk:
             share=await read_way(self._desk.apis.settlement, file.view),
             can_ask=can_ask,
             can_refund=can_refund,
+            can_refund_to_wallet=can_refund and await self._has_wallet(file),
             can_review=file.view.waiting == "review" and caller.may(Permission.REVIEWS_WRITE),
             left_text=to_text(file.left_minor, file.view.currency) if has_left else "",
             nonce=caller.written("nonce") or to_serial(new_id(self._desk.clock.now())),
@@ -163,6 +165,13 @@ class OrdersDesk:
                 letter=can_tell,
             ),
         )
+
+    async def _has_wallet(self, file: OrderFile) -> bool:
+        """Tell whether money of an order can go into its buyer's wallet."""
+        if file.sold is None or not file.sold.has_wallet:
+            return False
+        terms = await self._desk.apis.wallets.list_wallet_terms()
+        return any(each.is_on and each.currency == file.view.due_currency for each in terms)
 
     async def ask(self, caller: Caller) -> Page:
         """Ask the provider whether an order has been paid; if so, it is filled as always."""
@@ -278,6 +287,7 @@ class OrdersDesk:
                 "order": view.serial,
                 "refund": to_serial(nonce),
                 **_money(amount_minor, view.currency),
+                **({"to_wallet": "yes"} if caller.written("to_wallet") else {}),
             },
             amount=(amount_minor, view.currency),
             merchant=view.merchant,
@@ -293,7 +303,14 @@ class OrdersDesk:
         if order is None or refund is None:
             return Said.ORDER_UNKNOWN
         amount_minor = int(told["amount_minor"])
-        asked = RefundOrder(refund, OrderId(order), amount_minor, told["reason"], person)
+        asked = RefundOrder(
+            refund,
+            OrderId(order),
+            amount_minor,
+            told["reason"],
+            person,
+            to_wallet=bool(told.get("to_wallet")),
+        )
         [status] = await self._orders.refund_orders([asked])
         return _SAID[status]
 

@@ -78,11 +78,14 @@ class Account:
         [orders] = await front.calls.orders.list_bought([asked])
         ways = await front.calls.saved_ways(buyer.id, is_fresh=True)
         [sessions] = await self._signed_in.buyers.list_sessions([buyer.id])
+        wallets = await front.wallets.of_buyer(buyer.id) if front.wallets is not None else []
         page = front.page(
             request,
             visitor,
             "account.html",
             is_private=True,
+            wallets=wallets,
+            holds_money=any(each.balance_minor for each in wallets),
             here=HOME,
             buyer=buyer,
             session=session,
@@ -277,9 +280,11 @@ class Account:
             return instead or onward(SIGN_IN)
         if not self._signed_in.is_fresh(session):
             return onward(f"{SIGN_IN}?next={quote(HOME)}")
-        if form.get("sure", "") != "yes":
-            return onward(HOME)
         id = BuyerId(session.buyer.id)
+        wallets = self._front.wallets
+        has_money = wallets is not None and await wallets.holds_money(id)
+        if form.get("sure", "") != "yes" or has_money:
+            return onward(HOME)
         try:
             await self._front.calls.payments.forget_customers([id])
             await self._front.calls.orders.forget_buyers([id])

@@ -20,6 +20,7 @@ from vendrail.web.settings import WebSettings
 from vendrail.web.signedin import SignedIn
 from vendrail.web.storefront.habits import Habits
 from vendrail.web.visitor import Visitor, Visitors
+from vendrail.web.wallets import BuyerWallets
 
 Asked = Request[Any, Any, Any]
 Page = Response[bytes]
@@ -83,6 +84,7 @@ class Front:
         address_of: AddressOf,
         purse: Purse,
         signed_in: SignedIn | None = None,
+        wallets: BuyerWallets | None = None,
         *,
         has_consoles: bool = False,
     ) -> None:
@@ -94,6 +96,7 @@ class Front:
         self.address_of = address_of
         self.purse = purse
         self.signed_in = signed_in
+        self.wallets = wallets
         self.has_consoles = has_consoles
         self.habits = Habits(visitors, clock, calls.attempts)
         self.public_url = settings.public_url.rstrip("/")

@@ -47,6 +47,7 @@ from vendrail.web.live import LivePages, version_of
 from vendrail.web.pages import arrival_of, guards, onward
 from vendrail.web.storefront.front import Asked, Front, Page, device_kind
 from vendrail.web.visitor import Visitor, read_form
+from vendrail.web.wallets import PayBox
 
 _log = structlog.get_logger(__name__)
 
@@ -316,12 +317,15 @@ class Tracking:
         door = ""
         session = await front.session(front.visitor(request))
         ways: list[SavedWay] = []
+        box = PayBox(due_minor=view.due_minor)
+        if front.wallets is not None:
+            box = await front.wallets.box(visitor, view)
         if view.state is OrderState.PLACED:
             if session is not None:
                 found = await front.calls.saved_ways(session.buyer.id)
                 ways = [each for each in found if view.due_currency in each.currencies]
             methods = await front.calls.methods(view.due_currency)
-            due_minor, device = view.due_minor, device_kind(request)
+            due_minor, device = box.due_minor, device_kind(request)
             asked = OfferQuestion(
                 view.merchant,
                 view.due_currency,
@@ -332,7 +336,11 @@ class Tracking:
                 front.habits.of(visitor),
             )
             offered = await front.calls.offered(asked)
-            known = await front.calls.attempts(view.id)
+            known = [
+                each
+                for each in await front.calls.attempts(view.id)
+                if each.attempt.amount_minor == due_minor
+            ]
             here = [each for each in known if _opens_on(device, each.attempt, methods, offered)]
             attempt = _current(here, request.query_params.get("pay", ""))
             failed = known[-1].attempt if known and _is_failed(known[-1]) else None
@@ -347,8 +355,9 @@ class Tracking:
         return {
             "order": view,
             "product": None
-            if view.is_charge
+            if view.is_charge or view.is_top_up
             else await front.calls.product(ProductId(view.product)),
+            "box": box,
             "way_back": await front.calls.way_back(view),
             "methods": offered,
             "ways": ways,
