@@ -32,6 +32,7 @@ SPLIT = {
             "identity",
             "buyers",
             "support",
+            "wallets",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),
