@@ -15,6 +15,7 @@ from vendrail.web.live import LivePages
 from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.complaints import Complaints
 from vendrail.web.merchant.epay import CardSites
+from vendrail.web.merchant.fees import OwnFees
 from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.methods import Methods
 from vendrail.web.merchant.orders import Orders
@@ -29,6 +30,7 @@ from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
+from vendrail.web.operator.fees import Fees
 from vendrail.web.operator.files import Files
 from vendrail.web.operator.holding import HoldingDesk
 from vendrail.web.operator.home import Home
@@ -60,6 +62,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         PayoutsDesk(desk, deeds),
         Merchants(desk, deeds, files),
         HoldingDesk(desk, deeds, files),
+        Fees(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
         WalletDesk(desk, deeds),
@@ -80,6 +83,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Keys(desk, files),
         Balance(desk),
         MerchantPayouts(desk),
+        OwnFees(desk),
         ShopSettings(desk),
         Methods(desk),
         Staff(desk),

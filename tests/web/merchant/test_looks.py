@@ -83,6 +83,7 @@ async def addresses(town) -> list[str]:
         f"/merchant/complaints/{to_serial(charged.order)}",
         "/merchant/messages",
         "/merchant/answers",
+        "/merchant/fees",
         "/merchant/shop",
         "/merchant/staff",
         "/merchant/api-keys",

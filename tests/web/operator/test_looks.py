@@ -56,6 +56,8 @@ async def addresses(world, place) -> list[str]:
         "/operator/reserves",
         "/operator/wallets",
         "/operator/wallets/CNY",
+        "/operator/fees",
+        "/operator/fees/edit",
     ]
 
 

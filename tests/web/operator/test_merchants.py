@@ -85,3 +85,24 @@ async def test_only_administrators_change_merchants(world):
         for form in (f"{path}/terms", "/operator/merchants/invite"):
             sent = await browser.send(form, raw=True, percent="1", reason="x", email="a@b.example")
             assert 403 == sent.status_code
+
+
+async def test_a_merchants_tier_is_set_with_a_reason(world):
+    """It counts for the rules of fees, and the log says what it was before and why."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    merchant = world.market.merchant
+    path = f"/operator/merchants/{to_serial(merchant)}"
+    await head.go(path)
+    await head.send(f"{path}/tier", tier="2", reason="")
+    assert "Say why" in head.text
+    await head.send(f"{path}/tier", tier="2", reason="long known")
+    tiers = await world.house.api(Settlement).read_merchant_tiers([merchant])
+    [acts] = await world.house.services["identity"].list_acts(
+        [ActQuery(merchant, 10, act="fee_terms.tier_changed")]
+    )
+
+    assert [2] == tiers
+    assert [({"tier": "0"}, "2", "long known")] == [
+        (each.before, each.after["tier"], each.reason) for each in acts
+    ]
+    assert 404 == (await head.send(f"{path}/tier", tier="10", reason="too far")).status_code

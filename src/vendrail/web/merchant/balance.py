@@ -1,5 +1,6 @@
 """The balance: where a merchant's money is, and every movement of it, newest first."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -8,7 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.ledger import Account, Chart, EntryQuery, TransferCode, TransferId
-from vendrail.api.settlement import MerchantBalance
+from vendrail.api.ledger import Entry as Movement
+from vendrail.api.settlement import FeeTold, MerchantBalance
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import to_text
@@ -94,6 +96,7 @@ class Balance:
             days=[each for each in due.days if each.pending_minor or each.reserve_minor],
             later_minor=due.later_minor,
             movements=shown,
+            fees=await self._fees(shown),
             of_orders=_OF_ORDERS,
             older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
             sealed_until=await self._sealed_until(),
@@ -155,6 +158,12 @@ class Balance:
             **guards(),
         }
         return Response(encode(proof), media_type="application/json", headers=headers)
+
+    async def _fees(self, movements: Sequence[Movement]) -> dict[str, FeeTold]:
+        """Say by their memos what was taken of the sales among movements."""
+        memos = sorted({each.memo for each in movements if each.code is TransferCode.SALE})
+        told = await self._desk.apis.settlement.tell_fees(memos)
+        return {memo: each for memo, each in zip(memos, told, strict=True) if each is not None}
 
     async def _sealed_until(self) -> datetime:
         """Give the moment up to which movements have proofs."""

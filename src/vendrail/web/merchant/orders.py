@@ -31,6 +31,7 @@ from vendrail.web.console.shares import read_way
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
+from vendrail.web.split import read_split
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/orders"
@@ -203,6 +204,13 @@ class Orders:
             sold=sold,
             order=sold.view,
             share=await read_way(self._desk.apis.settlement, sold.view),
+            split=await read_split(
+                self._desk.apis.ledger,
+                self._desk.apis.settlement,
+                id,
+                caller.merchant,
+                sold.view.currency,
+            ),
             refunds=refunds,
             attempts=attempts,
             captures=_own_captures(captures, caller.merchant),

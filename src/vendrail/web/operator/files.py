@@ -19,6 +19,7 @@ from vendrail.api.payments import AttemptView, Capture, Route
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial
 from vendrail.web.console.desk import Desk
+from vendrail.web.split import OrderSplit, read_split
 
 _MERCHANTS_MAX = 1_000
 
@@ -121,6 +122,11 @@ class Files:
             )
             for each, proof in zip(posted, proofs, strict=True)
         ]
+
+    async def split(self, file: OrderFile) -> OrderSplit | None:
+        """Read how an order's money was split, and by what."""
+        view, apis = file.view, self._desk.apis
+        return await read_split(apis.ledger, apis.settlement, view.id, view.merchant, view.currency)
 
     async def merchant_names(self) -> dict[UUID, str]:
         """Give merchants' names: as identity knows them, else as their shops say."""

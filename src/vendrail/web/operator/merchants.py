@@ -20,6 +20,8 @@ from vendrail.web.storefront.front import Page
 _PATH = "/operator/merchants"
 _PLATFORM = UUID(int=0)  # Its terms are for merchants without their own.
 _CHANGED = "fee_terms.changed"
+_TIER_CHANGED = "fee_terms.tier_changed"
+_TIERS = range(10)
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 _REFUSALS = {
     InviteStatus.EMAIL_MALFORMED: message("Enter a whole e-mail address."),
@@ -45,6 +47,7 @@ class Merchants:
         self._identity, self._settlement = desk.apis.identity, desk.apis.settlement
         self._currency = desk.front.settings.default_currency
         deeds.add(Deed(_CHANGED, Permission.MERCHANTS_WRITE, self._put_terms))
+        deeds.add(Deed(_TIER_CHANGED, Permission.MERCHANTS_WRITE, self._put_tier))
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -55,6 +58,7 @@ class Merchants:
             desk.post(f"{_PATH}/invite", self.invite, write, is_grave=True),
             desk.get(one, self.show, read),
             desk.post(f"{one}/terms", self.change_terms, write, is_grave=True),
+            desk.post(f"{one}/tier", self.change_tier, write, is_grave=True),
         ]
 
     async def table(self, caller: Caller) -> Page:
@@ -134,6 +138,9 @@ class Merchants:
             people=people,
             invitations=invitations,
             versions=versions[0],
+            tier=(await self._settlement.read_merchant_tiers([merchant]))[0],
+            tiers=_TIERS,
+            has_rules=bool(is_platform and await self._settlement.list_fee_schedules()),
             currency=self._currency,
             written=_as_written(newest) | dict(caller.form),
             reason=caller.written("reason"),
@@ -170,6 +177,30 @@ class Merchants:
         )
         path = f"{_PATH}/{to_serial(merchant)}"
         return back_to(path, said) if said in GOOD else await self._show(caller, said)
+
+    async def change_tier(self, caller: Caller) -> Page:
+        """Write a merchant's tier: rules of fees may ask for it."""
+        merchant, tier = read_id(caller.part("merchant")), caller.written("tier", 2)
+        if merchant is None or merchant == _PLATFORM or tier not in map(str, _TIERS):
+            return self._desk.problem(caller.request, 404, caller)
+        [before] = await self._settlement.read_merchant_tiers([merchant])
+        said = await self._deeds.do(
+            caller,
+            _TIER_CHANGED,
+            f"merchant:{to_serial(merchant)}",
+            {"merchant": to_serial(merchant), "tier": tier},
+            before={"tier": str(before)},
+            merchant=merchant,
+        )
+        path = f"{_PATH}/{to_serial(merchant)}"
+        return back_to(path, said) if said in GOOD else await self._show(caller, said)
+
+    async def _put_tier(self, told: Mapping[str, str], _person: str) -> Said:
+        merchant = read_id(told["merchant"])
+        if merchant is None:
+            return Said.NOT_FOUND
+        [is_new] = await self._settlement.put_merchant_tiers([(merchant, int(told["tier"]))])
+        return Said.DONE if is_new else Said.EXISTS
 
     async def _put_terms(self, told: Mapping[str, str], _person: str) -> Said:
         merchant = read_id(told["merchant"])

@@ -143,6 +143,7 @@ class OrdersDesk:
             names=await self._files.merchant_names(),
             movements=await self._files.movements(file),
             share=await read_way(self._desk.apis.settlement, file.view),
+            split=await self._files.split(file),
             can_ask=can_ask,
             can_refund=can_refund,
             can_refund_to_wallet=can_refund and await self._has_wallet(file),

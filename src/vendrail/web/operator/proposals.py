@@ -7,6 +7,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deeds, Said, back_to
+from vendrail.web.operator.feeforms import read_told_rule
 from vendrail.web.operator.files import read_id
 from vendrail.web.storefront.front import Page
 
@@ -43,6 +44,7 @@ class Proposals:
             status=200 if said is None else 422,
             waiting=[each for each in views if each.state in _LIVE],
             ended=[each for each in views if each.state not in _LIVE],
+            rule_of=read_told_rule,
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )

@@ -1,0 +1,143 @@
+"""Fees in the operator's console: a draft of rules, tried on what was sold, and changed by two."""
+
+import html
+import re
+from datetime import UTC, timedelta
+
+import pytest
+from tests.app.conftest import execute
+from tests.web.console.conftest import make_app
+
+from vendrail.api.identity import ActQuery, Role
+from vendrail.api.settlement import FeeRule, Settlement
+
+CARDS = {
+    "title": "digital cards",
+    "percent": "2.50",
+    "currency": "CNY",
+    "fixed": "0.30",
+    "least": "0.10",
+    "most": "",
+    "bearer": "platform",
+    "categories": "cards, gift cards",
+    "amount_below": "100",
+}
+RULE = FeeRule(
+    250,
+    30,
+    10,
+    title="digital cards",
+    categories=["cards", "gift cards"],
+    currency="CNY",
+    amount_minor_below=10_000,
+)
+
+
+def draft_of(browser) -> str:
+    """Give the draft that the page's forms carry."""
+    return html.unescape(re.search(r'name="rules" value="([^"]*)"', browser.page.text)[1])
+
+
+@pytest.fixture
+async def head(world):
+    """An administrator, in a platform where two decide."""
+    world.app = make_app(world.house, world.home, second_person_above_minor=1_000)
+    return await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+
+
+async def test_a_draft_is_changed_rule_by_rule(head):
+    """Rules are added, moved and taken out; what cannot be a rule is told, and nothing is lost."""
+    await head.go("/operator/fees")
+    assert "No rules yet" in head.text
+    await head.go("/operator/fees/edit")
+    assert "Nothing is changed yet." in head.text
+    edit = "/operator/fees/edit"
+    await head.send(edit, rules=draft_of(head), do="new")
+    await head.send(edit, rules=draft_of(head), do="put", **{**CARDS, "currency": ""})
+    assert 422 == head.page.status_code
+    assert 'value="gift cards, cards"' not in head.page.text
+    assert 'value="cards, gift cards"' in head.page.text
+    await head.send(edit, rules=draft_of(head), do="put", percent="1.00", bearer="merchant")
+    assert "needs a condition" in head.text
+    await head.send(edit, rules=draft_of(head), do="put", **CARDS)
+    assert "2.50 % + CN¥0.30, at least CN¥0.10" in head.text
+    assert "Category: cards, gift cards" in head.text
+    await head.send(edit, rules=draft_of(head), do="put", percent="1", methods="wechat")
+    first = draft_of(head)
+    await head.send(edit, rules=first, do="up:1")
+    moved = draft_of(head)
+    await head.send(edit, rules=moved, do="drop:0")
+    left = draft_of(head)
+    await head.send(edit, rules=left, do="put:1", percent="0.80", refunded="yes")
+
+    assert first.index("digital cards") < first.index("wechat")
+    assert moved.index("wechat") < moved.index("digital cards")
+    assert "wechat" not in left
+    assert "0.80 %" in head.text
+    assert "Given back on refunds" in head.text
+    assert 400 == (await head.send(edit, rules="[", do="preview")).status_code
+
+
+async def test_rules_begin_when_a_second_person_has_approved(world, head):
+    """Put up by one, read in words and approved by another; kept with who and why."""
+    await head.go("/operator/fees/edit")
+    await head.send("/operator/fees/edit", rules=draft_of(head), do="put", **CARDS)
+    draft = draft_of(head)
+    await head.send("/operator/fees", rules=draft, reason="")
+    assert "Say why" in head.text
+    await head.send("/operator/fees", rules=draft, reason="a better offer")
+    assert "a second person must approve" in head.text
+    settlement = world.house.api(Settlement)
+    before = await settlement.list_fee_schedules()
+    other = await world.join("ot@rail.example", Role.OPERATOR_ADMIN)
+    await other.go("/operator/approvals")
+    assert "2.50 % + CN¥0.30, at least CN¥0.10" in other.text
+    approval = re.search(r'action="(/operator/approvals/\w{26})"', other.page.text)[1]
+    await other.send(approval, decision="approve")
+    [schedule] = await settlement.list_fee_schedules()
+    await other.go("/operator/fees")
+    acts = (await world.house.services["identity"].list_acts([ActQuery(None, 100)]))[0]
+
+    assert [] == before
+    assert RULE == schedule.rules[0]
+    assert "ad@rail.example, approved by ot@rail.example" == schedule.person
+    assert "a better offer" == schedule.reason
+    assert "“a better offer”" in other.text
+    assert "fee_schedule.changed.approved" in {each.act for each in acts}
+
+
+async def test_a_draft_is_tried_on_last_months_sales(world, place, head):
+    """Every delivered order of the month, as it was and by the draft; own terms stay theirs."""
+    await head.go("/operator/fees/edit")
+    await head.send("/operator/fees/edit", rules=draft_of(head), do="preview")
+    assert "Nothing was sold in that time." in head.text
+    now = world.house.clock.now().astimezone(UTC)
+    world.house.clock.advance(
+        ((now.replace(day=1) + timedelta(days=40)).replace(day=1) - now).total_seconds() + 86_400
+    )
+    late = await world.join("la@rail.example", Role.OPERATOR_ADMIN)
+    await late.go("/operator/fees/edit")
+    await late.send("/operator/fees/edit", rules=draft_of(late), do="put:0", percent="10")
+    await late.send("/operator/fees/edit", rules=draft_of(late), do="preview")
+    assert "Own terms" in late.text
+    assert "5 sales for CN¥99.50" in late.text
+    assert "CN¥3.00 → CN¥3.00" in late.text
+    await execute(place.url, "delete from settlement.fee_terms where basis_points = 250")
+    await late.send("/operator/fees/edit", rules=draft_of(late), do="preview")
+
+    assert "CN¥1.00 → CN¥9.95" in late.text
+    assert "+CN¥8.95" in late.text
+    told = html.unescape(re.search(r'data-told="([^"]*)"', late.page.text)[1])
+    assert '"sales":["1.00"],"refunds":["9.95"]' in told
+
+
+async def test_who_only_reads_changes_nothing(world):
+    """Support sees the rules, and neither a draft nor the button that leads to one."""
+    reader = await world.join("su@rail.example", Role.OPERATOR_SUPPORT)
+    await reader.go("/operator/fees")
+    shown = reader.text
+    await reader.go("/operator/fees/edit")
+
+    assert "What counts now" in shown
+    assert "Change the rules" not in shown
+    assert 403 == reader.page.status_code
