@@ -255,8 +255,10 @@ async def _serve(
         while (share := await asyncio.to_thread(pipe.recv)) is not None:
             try:
                 await lanes.catch_up()
-                pipe.send(await lanes.run(share))
+                answer: Told | str = await lanes.run(share)
             except Exception as error:  # noqa: BLE001  # Told to the bench, which stops.
-                pipe.send(f"{type(error).__name__}: {error}")
+                answer = f"{type(error).__name__}: {error}"
+            # In a thread: until it is read, the process goes on with what it has claimed of others.
+            await asyncio.to_thread(pipe.send, answer)
     finally:
         await house.stop()
