@@ -313,6 +313,22 @@ async def freeze_without_money(owner: Any, orders: dict[str, UUID]) -> str:
     )
 
 
+@plants("chargebacks_are_open")
+async def dispute_without_money(owner: Any, orders: dict[str, UUID]) -> str:
+    """A dispute is open, and no channel has taken anything back."""
+    return str(
+        await owner.fetchval(
+            "insert into disputes.dispute (id, capture, channel, channel_name, case_number,"
+            " provider_number, order_id, merchant, amount_minor, captured_minor, currency, reason,"
+            " outcome, step, opened_at, due_at)"
+            " select gen_random_uuid(), capture, gen_random_uuid(), 'stripe', 'du_1', 'pi_1', id,"
+            " merchant, 100, 100, currency, 'fraudulent', 'open', 'frozen', now(), now()"
+            ' from orders."order" where id = $1 returning channel_name',
+            orders["sold"],
+        )
+    )
+
+
 async def _open_wallet(owner: Any, number: int) -> UUID:
     """Open the wallet of a buyer whom nobody knows."""
     id: UUID = await owner.fetchval(

@@ -33,6 +33,7 @@ SPLIT = {
             "buyers",
             "support",
             "wallets",
+            "disputes",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),

@@ -178,6 +178,10 @@ class TransferCode(StrEnum):
     UNFREEZE = "unfreeze"  # frozen -> available, when it has ended or a refund takes it
     TOP_UP = "top_up"  # held -> a buyer's wallet
     WALLET_PAYMENT = "wallet_payment"  # a buyer's wallet -> held, reserved first
+    CHARGEBACK = "chargeback"  # chargeback:<channel> -> provider, when a bank takes money back
+    CHARGEBACK_ENDED = "chargeback_ended"  # and back, when its dispute has ended
+    CHARGEBACK_LOSS = "chargeback_loss"  # What went back before it was taken: the platform's loss.
+    CHARGEBACK_FEE = "chargeback_fee"  # The provider's, and what the merchant bears of it.
     PAYOUT = "payout"  # available -> in transit -> reserve
     PAYOUT_FEE = "payout_fee"
     PAYOUT_RETURNED = "payout_returned"  # What came back, the same way and the fee too

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
@@ -119,6 +120,7 @@ class Faces:
             api(Support),
             api(Payouts),
             api(Wallets),
+            api(Disputes),
             self._render_metrics,
         )
 

@@ -37,7 +37,7 @@ from vendrail.kernel.vault import Vault
 
 # Whose events are read, by whom, and under which name each reader keeps how far.
 _READERS = {
-    "payments": (("orders", "payments"),),
+    "payments": (("orders", "payments"), ("disputes", "payments")),
     "orders": (("orders", "deliveries"), ("notify", "orders"), ("epay", "orders")),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
@@ -26,6 +27,8 @@ from vendrail.buyers.jobs import jobs as buyers_jobs
 from vendrail.buyers.service import BuyersService
 from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
+from vendrail.disputes.jobs import jobs as disputes_jobs
+from vendrail.disputes.service import DisputesService
 from vendrail.epay.jobs import jobs as epay_jobs
 from vendrail.epay.service import EpayService
 from vendrail.fx.jobs import jobs as fx_jobs
@@ -76,6 +79,7 @@ SERVICES = (
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
     ServiceEntry("payouts", Payouts, PayoutsService, payouts_jobs, connections_max=2),
+    ServiceEntry("disputes", Disputes, DisputesService, disputes_jobs, connections_max=1),
     ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),
     ServiceEntry("support", Support, SupportService, support_jobs, connections_max=2),
 )

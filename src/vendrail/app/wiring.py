@@ -34,7 +34,17 @@ _log = structlog.get_logger(__name__)
 Link = Callable[[Any, Any], Any]
 
 # What other processes may wait for.
-_TOPICS = ("payments", "channels", "orders", "sagas", "notify", "identity", "epay", "payouts")
+_TOPICS = (
+    "payments",
+    "channels",
+    "orders",
+    "sagas",
+    "notify",
+    "identity",
+    "epay",
+    "payouts",
+    "disputes",
+)
 
 
 class House:

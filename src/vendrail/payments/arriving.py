@@ -11,6 +11,7 @@ from vendrail.payments.accounts import OpenAccount
 from vendrail.payments.channels.base import CallbackFacts
 from vendrail.payments.channels.keys import HeaderSigningChannel
 from vendrail.payments.decide import Asked
+from vendrail.payments.store.base import Row
 
 
 class Incoming(NamedTuple):
@@ -131,4 +132,29 @@ def incoming_of(letter: Letter, now: datetime) -> Incoming:
         facts.currency,
         facts.paid_at or now,
         CaptureSource.CALLBACK,
+    )
+
+
+def capture_of(row: Row, channel_name: str, fit: CaptureFit | None = None) -> Capture:
+    """Make a capture of its row; where a person matched it, with what they said."""
+    keys = set(row.keys())
+    order, merchant = row["order_id"], row["merchant"]
+    if "matched_order" in keys and row["matched_order"] is not None:
+        fit, order, merchant = CaptureFit.MATCHED, row["matched_order"], row["matched_merchant"]
+    return Capture(
+        id=CaptureId(row["id"]),
+        channel=row["channel"],
+        channel_name=channel_name,
+        provider_number=row["provider_number"],
+        attempt=row["attempt_id"],
+        order=order,
+        merchant=merchant,
+        method=row["method"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        fit=fit or CaptureFit(row["fit"]),
+        source=CaptureSource(row["source"]),
+        paid_at=row["paid_at"],
+        at=row["at"],
+        trace_id=row["trace_id"],
     )

@@ -17,8 +17,6 @@ from vendrail.api.payments import (
     Callback,
     CallbackAnswer,
     Capture,
-    CaptureFit,
-    CaptureId,
     CaptureReport,
     CaptureSource,
     CaptureStatus,
@@ -35,6 +33,7 @@ from vendrail.payments.arriving import (
     InboxRow,
     Incoming,
     Letter,
+    capture_of,
     claim_of,
     inbox_row,
     incoming_of,
@@ -50,6 +49,13 @@ from vendrail.payments.channels.keys import KeyedChannel
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Asked
+from vendrail.payments.disputing import (
+    DISPUTE_TOPIC,
+    find_disputed,
+    is_dispute,
+    place_of,
+    tell_disputes,
+)
 from vendrail.payments.failing import insert_failures
 from vendrail.payments.learning import Learning
 from vendrail.payments.settings import PaymentsSettings
@@ -76,6 +82,7 @@ class _Told(NamedTuple):
     is_waiting: bool = False
     countries: Mapping[UUID, str] = {}  # Of their attempts, where they are known.
     failed: Sequence[Asked] = ()  # By the channel's own fault.
+    has_disputes: bool = False
 
 
 class Capturing:
@@ -139,9 +146,12 @@ class Capturing:
             claimed: list[tuple[UUID, UUID, str, str]] = []
             failed: dict[UUID, tuple[Letter, Asked]] = {}
             outcomes = []
+            disputed = await find_disputed(tx, letters)
             for letter in letters:
                 found = asked.get(letter.number) if letter.number else None
                 outcome = decide.refusal(letter.facts, found, letter.account.row.id)
+                if not outcome and is_dispute(letter) and place_of(letter) not in disputed:
+                    outcome = "capture_unknown"  # The provider tells it again, after the money.
                 outcomes.append(outcome)
                 inbox.append(inbox_row(letter, outcome, now))
                 if not outcome and letter.facts.kind is CallbackKind.CAPTURED:
@@ -153,14 +163,18 @@ class Capturing:
             count = await captures.insert_inbox(tx, inbox, now)
             if claimed:
                 await claims.insert_claims(tx, claimed, now)
+            if disputed:
+                await tell_disputes(tx, letters, outcomes, disputed, now)
             blamed = await insert_failures(tx, failed, now) if failed else ()
-            told = _Told(is_waiting=bool(claimed))
+            told = _Told(is_waiting=bool(claimed), has_disputes=bool(disputed))
             if taken:
                 written = [judge(money, asked, now) for money in taken]
                 is_new = is_plain and count == len(inbox)
                 fresh = await _insert(tx, taken, written, is_plain=is_new)
                 told = await self._tell(tx, taken, written, fresh, [], now)
-                told = told._replace(is_waiting=told.is_waiting or bool(claimed))
+                told = told._replace(
+                    is_waiting=told.is_waiting or bool(claimed), has_disputes=bool(disputed)
+                )
             told = told._replace(countries=_countries(asked), failed=blamed)
         return outcomes, told
 
@@ -357,6 +371,8 @@ class Capturing:
             self._wakeups.wake(TOPIC)
         if told.is_waiting:
             self._wakeups.wake(CONFIRM_TOPIC)
+        if told.has_disputes:
+            self._wakeups.wake(DISPUTE_TOPIC)
 
     async def forget(self) -> bool:
         """Drop the oldest raw callbacks; true when there may be more."""
@@ -389,31 +405,6 @@ class Capturing:
             capture = capture_of(row, accounts[row["channel"]].row.name)
             found.setdefault(capture.provider_number, []).append(capture)
         return [found.get(number, []) for number in provider_numbers]
-
-
-def capture_of(row: Row, channel_name: str, fit: CaptureFit | None = None) -> Capture:
-    """Make a capture of its row; where a person matched it, with what they said."""
-    keys = set(row.keys())
-    order, merchant = row["order_id"], row["merchant"]
-    if "matched_order" in keys and row["matched_order"] is not None:
-        fit, order, merchant = CaptureFit.MATCHED, row["matched_order"], row["matched_merchant"]
-    return Capture(
-        id=CaptureId(row["id"]),
-        channel=row["channel"],
-        channel_name=channel_name,
-        provider_number=row["provider_number"],
-        attempt=row["attempt_id"],
-        order=order,
-        merchant=merchant,
-        method=row["method"],
-        amount_minor=row["amount_minor"],
-        currency=row["currency"],
-        fit=fit or CaptureFit(row["fit"]),
-        source=CaptureSource(row["source"]),
-        paid_at=row["paid_at"],
-        at=row["at"],
-        trace_id=row["trace_id"],
-    )
 
 
 async def _insert(

@@ -24,7 +24,8 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import span_batch
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
-from vendrail.payments.capturing import TOPIC, capture_of
+from vendrail.payments.arriving import capture_of
+from vendrail.payments.capturing import TOPIC
 from vendrail.payments.channels.base import Ask, QueryAnswer, QueryOutcome
 from vendrail.payments.counts import Counts
 from vendrail.payments.store import base

@@ -58,6 +58,7 @@ from vendrail.api.payments.deposits import (
     SignedTransaction,
     TransactionPlan,
 )
+from vendrail.api.payments.disputes import DisputeEvidence, EvidenceStatus
 from vendrail.api.payments.saved import (
     SavedDrop,
     SavedPayment,
@@ -78,6 +79,7 @@ from vendrail.payments.claiming import Claiming
 from vendrail.payments.counts import Counts
 from vendrail.payments.deposits import Deposits
 from vendrail.payments.desk import Desk
+from vendrail.payments.disputing import send_evidence
 from vendrail.payments.health import Health
 from vendrail.payments.learning import Learning
 from vendrail.payments.paying import Paying
@@ -311,6 +313,10 @@ class PaymentsService:
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
         """Commit the intent, ask the provider, record; asking again gives how it stands."""
         return await self._refunding.request(refunds)
+
+    async def send_evidence(self, evidence: Sequence[DisputeEvidence]) -> list[EvidenceStatus]:
+        """Send what is said against disputes to their providers; each id once."""
+        return await send_evidence(self._accounts, self.clock, evidence)
 
     # Money that goes out.
 

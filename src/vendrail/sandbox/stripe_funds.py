@@ -4,7 +4,17 @@ import copy
 from datetime import timedelta
 
 from vendrail.sandbox.stripe_acts import PLACES, Act, Form, check_money, write_money
-from vendrail.sandbox.stripe_forms import Choice, Kind, Many, Metadata, Refused, Text, Whole
+from vendrail.sandbox.stripe_forms import (
+    Choice,
+    Flag,
+    Group,
+    Kind,
+    Many,
+    Metadata,
+    Refused,
+    Text,
+    Whole,
+)
 from vendrail.sandbox.stripe_records import Thing
 
 REFUND: dict[str, Kind] = {
@@ -26,6 +36,14 @@ TRANSFER: dict[str, Kind] = {
     "transfer_group": Text(255),
     "expand": Many(Text()),
 }
+EVIDENCE: dict[str, Kind] = {
+    "evidence": Group({"uncategorized_text": Text(20_000)}),
+    "metadata": Metadata(),
+    "submit": Flag(),
+    "expand": Many(Text()),
+}
+_ANSWER_TIME = timedelta(days=7)
+_DISPUTE_FEE = 1_500
 _CATEGORIES = {
     "charge": "charge", "payment": "charge", "refund": "refund", "payment_refund": "refund",
     "adjustment": "dispute", "transfer": "transfer", "transfer_refund": "transfer_reversal",
@@ -214,7 +232,15 @@ def dispute(act: Act, charge: Thing, reason: str) -> Thing:
             "object": "dispute",
             "amount": amount,
             "charge": charge.id,
+            "balance_transactions": [],
             "currency": shown["currency"],
+            "evidence": {"uncategorized_text": None},
+            "evidence_details": {
+                "due_by": int((act.now + _ANSWER_TIME).timestamp()),
+                "has_evidence": False,
+                "past_due": False,
+                "submission_count": 0,
+            },
             "metadata": {},
             "payment_intent": shown["payment_intent"],
             "reason": reason,
@@ -222,11 +248,37 @@ def dispute(act: Act, charge: Thing, reason: str) -> Thing:
         },
         parent=charge.id,
     )
-    _add_transaction(act, found, "adjustment", -amount, 1_500)
+    moved = _add_transaction(act, found, "adjustment", -amount, _DISPUTE_FEE)
+    found.shown["balance_transactions"] = [copy.deepcopy(moved.shown)]
+    act.store.save(found)
     shown["disputed"] = True
     act.store.save(charge)
     act.tell("charge.dispute.created", found)
     act.tell("charge.dispute.funds_withdrawn", found)
+    return found
+
+
+def answer_dispute(act: Act, found: Thing, form: Form) -> Thing:
+    """Take what the merchant says against a dispute, in time; once it is submitted, for good."""
+    details = found.shown["evidence_details"]
+    if found.shown["status"] != "needs_response" or details["submission_count"]:
+        words = "This dispute's evidence has been submitted already, or it is closed."
+        raise Refused("", words)
+    if act.now.timestamp() > details["due_by"]:
+        raise Refused("", "The time to submit evidence for this dispute is over.")
+    text = form.get("evidence", {}).get("uncategorized_text")
+    if text is not None:
+        found.shown["evidence"] = {"uncategorized_text": text}
+        details["has_evidence"] = True
+    found.shown["metadata"] |= form.get("metadata", {})
+    if form.get("submit", True):
+        if not details["has_evidence"]:
+            words = "Evidence must be given before it can be submitted."
+            raise Refused("parameter_missing", words, param="evidence")
+        details["submission_count"] += 1
+        found.shown["status"] = "under_review"
+    act.store.save(found)
+    act.tell("charge.dispute.updated", found)
     return found
 
 

@@ -243,6 +243,10 @@ OPERATIONS = (
                {"payment_intent": Text(), "charge": Text(), **_LIST}),
     _operation("refunds.get", "GET", "refunds/{id}", _getter("refund", "refund"), _EXPAND),
     _operation("disputes.get", "GET", "disputes/{id}", _getter("dispute", "dispute"), _EXPAND),
+    _operation("disputes.update", "POST", "disputes/{id}",
+               lambda act, form: stripe_funds.answer_dispute(
+                   act, act.find(form["id"], "dispute", "dispute"), form).shown,
+               stripe_funds.EVIDENCE),
     _operation("disputes.list", "GET", "disputes",
                _lister("dispute", "/v1/disputes", "payment_intent", "charge"),
                {"payment_intent": Text(), "charge": Text(), **_LIST}),

@@ -46,6 +46,7 @@ from vendrail.settlement.accounts import (
     of_wallet,
 )
 from vendrail.settlement.buckets import Buckets, decide_holds
+from vendrail.settlement.chargebacks import Disputed
 from vendrail.settlement.counting import Counting
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import PairKey, Sides
@@ -74,7 +75,7 @@ class Doubt(NamedTuple):
     is_barred: bool
 
 
-class SettlementService(Priced):
+class SettlementService(Priced, Disputed):
     """Fulfils `api.settlement.Settlement`."""
 
     def __init__(
@@ -92,14 +93,9 @@ class SettlementService(Priced):
         self._buckets = Buckets(self._holding, clock, ledger)
         self._shares = Shares(self._holding, ledger)
         self._refunding = Refunding(
-            self._store,
-            self._fees,
-            ledger,
-            self._accounts,
-            self._debts,
-            self._holding,
+            self._store, self._fees, ledger, self._accounts, self._debts, self._holding,
             self._buckets,
-        )
+        )  # fmt: skip
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
         """Write new versions of merchants' fee terms and open the merchants' accounts."""

@@ -14,6 +14,7 @@ from vendrail.web.console.signing import Signing
 from vendrail.web.live import LivePages
 from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.complaints import Complaints
+from vendrail.web.merchant.disputes import Disputes
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.fees import OwnFees
 from vendrail.web.merchant.keys import Keys
@@ -30,6 +31,7 @@ from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
+from vendrail.web.operator.disputes import DisputesDesk
 from vendrail.web.operator.fees import Fees
 from vendrail.web.operator.files import Files
 from vendrail.web.operator.holding import HoldingDesk
@@ -57,6 +59,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         ComplaintsDesk(desk, deeds, files, live),
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),
+        DisputesDesk(desk, files),
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),
         PayoutsDesk(desk, deeds),
@@ -79,6 +82,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Overview(desk),
         Orders(desk),
         Complaints(desk, live),
+        Disputes(desk),
         Products(desk),
         Keys(desk, files),
         Balance(desk),

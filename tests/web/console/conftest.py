@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Actor, ActorKind, ActQuery, Identity, Invitation, Role
@@ -192,6 +193,7 @@ def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
         Support,
         Payouts,
         Wallets,
+        Disputes,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)

@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.async_api import async_playwright
+from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payouts.rows import write_rows
 from tests.web.merchant import conftest as merchants
@@ -74,9 +75,16 @@ async def addresses(town) -> list[str]:
     ((long, short),) = await town.north.catalog.list_products([query])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
     payouts = await write_rows(town.house, town.north.merchant)
+    now, url = town.clock.now(), town.house.platform.database_url
+    dispute = await add_dispute(url, now, town.north.merchant, order)
+    lost = await add_dispute(url, now, town.north.merchant, order, "lost")
     return [
         "/merchant/payouts",
         *(f"/merchant/payouts/{to_serial(each)}" for each in payouts[:6:5]),
+        "/merchant/disputes",
+        "/merchant/disputes?state=won",
+        f"/merchant/disputes/{to_serial(dispute)}",
+        f"/merchant/disputes/{to_serial(lost)}",
         "/merchant/balance",
         "/merchant/balance?of=debt",
         "/merchant/complaints",

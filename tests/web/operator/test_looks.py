@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.async_api import async_playwright
+from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payouts.rows import write_rows
 from tests.web.operator.test_desks import stick
@@ -23,6 +24,9 @@ async def addresses(world, place) -> list[str]:
     terms = HoldTerms(None, RiskTier.WATCHED, 72, 1_000, 30)
     own = HoldTerms(world.market.merchant, RiskTier.WATCHED)
     await world.market.house.api(Settlement).put_hold_terms([terms, own])
+    now, merchant = world.house.clock.now(), world.market.merchant
+    await add_dispute(place.url, now, merchant, watched)
+    await add_dispute(place.url, now, merchant, None, "lost", problem="refunded_before")
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     payouts = await write_rows(world.house, world.market.merchant)
     return [
@@ -56,6 +60,8 @@ async def addresses(world, place) -> list[str]:
         "/operator/reserves",
         "/operator/wallets",
         "/operator/wallets/CNY",
+        "/operator/disputes",
+        "/operator/disputes?state=won",
         "/operator/fees",
         "/operator/fees/edit",
     ]

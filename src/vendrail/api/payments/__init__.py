@@ -36,6 +36,7 @@ from vendrail.api.payments.deposits import (
     SignedTransaction,
     TransactionPlan,
 )
+from vendrail.api.payments.disputes import Contests, DisputeTold
 from vendrail.api.payments.payouts import PayoutFate, PayoutOrder, PayoutReport, PayoutWay
 from vendrail.api.payments.routing import (
     ChannelStanding,
@@ -218,7 +219,7 @@ class RefundSettled(Record, frozen=True, tag="payment.refund_settled"):
     is_paid: bool
 
 
-PaymentEvent = PaymentCaptured | UnmatchedRefunded | RefundSettled
+PaymentEvent = PaymentCaptured | UnmatchedRefunded | RefundSettled | DisputeTold
 
 
 class CaptureReport(Record, frozen=True):
@@ -303,7 +304,7 @@ class UnmatchedStatus(StrEnum):
     PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 
 
-class Payments(Routing, Saving, Protocol):
+class Payments(Routing, Saving, Contests, Protocol):
     """Attempts, captures and refunds, in batches."""
 
     async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:
@@ -434,13 +435,14 @@ __all__ = [
     "CaptureSource", "CaptureStatus", "ChannelAccount", "ChannelCheck", "ChannelHealth",
     "ChannelId", "ChannelKind", "ChannelProbe", "ChannelStanding", "ChannelStatus", "ChannelTerms",
     "CloseStatus", "Decision", "DecisionOutcome", "DecisionQuery", "DepositView", "Device",
-    "Holding", "HoldingsPage", "HoldingsQuery", "MerchantMethod", "Method", "MethodChoice",
-    "MethodChoiceStatus", "OfferQuestion", "PaymentAction", "PaymentCaptured", "PaymentEvent",
-    "Payments", "PayoutFate", "PayoutOrder", "PayoutReport", "PayoutWay", "PlanKind", "PlanRequest",
-    "PlanStatus", "PlannedTransaction", "PresentRequest", "ProbeStatus", "PublishStatus",
-    "Published", "Refund", "RefundId", "RefundSettled", "RefundStatus", "Route", "RouteFate",
-    "RouteOption", "RouteReason", "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus",
-    "SavedDrop", "SavedId", "SavedPayResult", "SavedPayStatus", "SavedPayment", "SavedQuery",
-    "SavedWay", "Saving", "SegmentView", "SettingView", "SignedTransaction", "TermsStatus",
-    "TransactionPlan", "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
+    "DisputeTold", "Holding", "HoldingsPage",
+    "HoldingsQuery", "MerchantMethod", "Method", "MethodChoice", "MethodChoiceStatus",
+    "OfferQuestion", "PaymentAction", "PaymentCaptured", "PaymentEvent", "Payments", "PayoutFate",
+    "PayoutOrder", "PayoutReport", "PayoutWay", "PlanKind", "PlanRequest", "PlanStatus",
+    "PlannedTransaction", "PresentRequest", "ProbeStatus", "PublishStatus", "Published", "Refund",
+    "RefundId", "RefundSettled", "RefundStatus", "Route", "RouteFate", "RouteOption", "RouteReason",
+    "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus", "SavedDrop", "SavedId",
+    "SavedPayResult", "SavedPayStatus", "SavedPayment", "SavedQuery", "SavedWay", "Saving",
+    "SegmentView", "SettingView", "SignedTransaction", "TermsStatus", "TransactionPlan",
+    "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
 ]  # fmt: skip

@@ -183,6 +183,28 @@ class FreezeResult(Record, frozen=True):
     left_minor: int = 0
 
 
+class ChargebackStep(StrEnum):
+    """What happens to money that a payer's bank takes back; each step once for a dispute."""
+
+    TAKEN = "taken"  # provider -> chargeback: the provider keeps it while it is disputed.
+    RETURNED = "returned"  # chargeback -> provider: won, or given back in the payer's refund.
+    LOST = "lost"  # chargeback -> platform:channel_cost: nobody is there whom it could be asked of.
+    FEE = "fee"  # platform:channel_cost -> provider: what the provider asks for the dispute.
+    FEE_PASSED_ON = "fee_passed_on"  # available, then debt -> platform:channel_cost.
+
+
+class ChargebackPosting(Record, frozen=True):
+    """One step of a dispute in the books; `dispute` and `step` give its transfers' ids."""
+
+    dispute: UUID
+    step: ChargebackStep
+    order: UUID
+    merchant: UUID | None  # Whom a fee is passed on to.
+    channel: str
+    amount_minor: int
+    currency: str
+
+
 class MerchantBalance(Record, frozen=True):
     """Where a merchant's money is, in minor units."""
 
@@ -351,6 +373,10 @@ class Settlement(Protocol):
 
     async def unfreeze_money(self, freezes: Sequence[Freeze]) -> list[FreezeResult]:
         """End freezes: what no refund has taken is the merchant's to use again."""
+        ...
+
+    async def post_chargebacks(self, postings: Sequence[ChargebackPosting]) -> list[bool]:
+        """Move money of disputes; true when a step stands in the books, now or from before."""
         ...
 
     async def read_merchant_balances(

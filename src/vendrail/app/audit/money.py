@@ -108,7 +108,9 @@ CHECKS = (
                    (r.currency, r.amount_minor, r.paid_minor is null),
                    (r.paid_currency, r.paid_minor, true)) side (currency, minor, rests)
              where r.state in ('asked', 'open', 'paying', 'returning') and side.minor is not null
-               and exists (select 1 from orders.saga s where s.subject = r.subject)
+               and (exists (select 1 from orders.saga s where s.subject = r.subject)
+                    or exists (select 1 from disputes.dispute d where d.step = 'frozen'
+                                and coalesce(d.order_id, d.capture) = r.subject))
              group by side.currency),
         unmatched as (
             select currency, sum(amount_minor) as most_minor,
@@ -183,6 +185,29 @@ CHECKS = (
         """,
     ),
     Check(
+        "chargebacks_are_open",
+        "What channels have taken back belongs to disputes that have not ended, to the minor unit.",
+        "select count(*) from ledger.account where name like 'provider:%'",
+        f"""
+        with due as (
+            select channel_name, currency,
+                   sum(case when step = 'frozen' and outcome = 'open' then amount_minor else 0 end)
+                       as least_minor,
+                   -- What is just taken, or on its way back, may be there or not.
+                   sum(case when step = 'ended' then 0 else amount_minor end) as most_minor
+              from disputes.dispute group by channel_name, currency),
+        standing as (
+            select substr(b.name, length('chargeback:') + 1) as channel_name, b.currency,
+                   -b.credit_minor as minor
+              from {CREDIT} b where b.name like 'chargeback:%')
+        select coalesce(d.channel_name, s.channel_name)
+          from due d full join standing s
+            on s.channel_name = d.channel_name and s.currency = d.currency
+         where coalesce(s.minor, 0) not between
+               coalesce(d.least_minor, 0) and coalesce(d.most_minor, 0)
+        """,  # noqa: S608 - a constant
+    ),
+    Check(
         "exchanges_are_kept",
         "What was paid in another currency was changed as quoted, on both sides; nothing else was.",
         'select count(*) from orders."order" where delivered_at is not null',
@@ -242,6 +267,10 @@ CHECKS = (
         select c.source from orders.cursor c
          where c.source = 'deliveries' and (c.xid, c.id) >
                (select coalesce(max(xid), '0'), coalesce(max(id), 0) from orders.event)
+        union all
+        select c.source from disputes.cursor c
+         where c.source = 'payments' and (c.xid, c.id) >
+               (select coalesce(max(xid), '0'), coalesce(max(id), 0) from payments.event)
         """,
     ),
 )

@@ -216,7 +216,9 @@ class CallbackFacts(Record, frozen=True):
     paid_at: datetime | None = None
     case_number: str = ""  # The provider's, of the refund or dispute that it tells of.
     mismatch: str = ""  # Signed, but not for this account: `application_differs`, …
-    problem: str = ""  # Of a failure: the provider's code for it.
+    problem: str = ""  # Of a failure or a dispute: the provider's code for it.
+    fee_minor: int = 0  # Of a dispute: what the provider asks for it, in the same currency …
+    answer_by: datetime | None = None  # … and when it takes evidence no more.
 
 
 class CallbackRefusal(Record, frozen=True):
@@ -299,9 +301,6 @@ class Channel(Protocol[Settings]):
     def failure_answer(self) -> CallbackAnswer:
         """Give what makes the provider send again later."""
         ...
-
-
-# What some providers do beside taking payments.
 
 
 class StatementKind(StrEnum):

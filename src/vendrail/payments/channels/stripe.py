@@ -38,6 +38,7 @@ from vendrail.payments.channels.base import (
     away,
 )
 from vendrail.payments.channels.line import FILE_BYTES_MAX, ProviderAway
+from vendrail.payments.channels.stripe_disputes import StripeDisputes
 from vendrail.payments.channels.stripe_element import embed
 from vendrail.payments.channels.stripe_events import read_event
 from vendrail.payments.channels.stripe_funds import (
@@ -80,7 +81,7 @@ _NO = (stripe.InvalidRequestError, stripe.CardError)
 _TELLINGS_MAX = 8
 
 
-class StripeChannel(StripeSaving):
+class StripeChannel(StripeSaving, StripeDisputes):
     """An account at Stripe."""
 
     kind = "stripe"

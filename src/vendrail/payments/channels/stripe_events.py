@@ -141,6 +141,17 @@ def _refund_facts(id: str, kind: str, told: Fields, at: datetime | None) -> Call
     )
 
 
+def _fee(told: Fields, currency: str) -> int:
+    """Add up what a dispute costs, where that is asked in its own currency."""
+    moved = told.get("balance_transactions")
+    listed = moved if isinstance(moved, list) else []
+    return sum(
+        max(0, whole(each, "fee"))
+        for each in listed
+        if isinstance(each, Mapping) and text_of(each, "currency").upper() == currency
+    )
+
+
 def _dispute_facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:
     """A dispute names its payment, and nothing of ours: the capture is found by that."""
     outcome = CallbackKind.OTHER
@@ -149,13 +160,19 @@ def _dispute_facts(id: str, kind: str, told: Fields, at: datetime | None) -> Cal
     elif kind == "charge.dispute.closed" and text_of(told, "status") in {"won", "lost"}:
         is_won = told["status"] == "won"
         outcome = CallbackKind.DISPUTE_WON if is_won else CallbackKind.DISPUTE_LOST
+    currency = text_of(told, "currency").upper()
+    details = told.get("evidence_details")
+    answer_by = details.get("due_by") if isinstance(details, Mapping) else None
     return CallbackFacts(
         id,
         outcome,
         "",
         id_of(told.get("payment_intent")),
         whole(told, "amount"),
-        text_of(told, "currency").upper(),
+        currency,
         at,
         case_number=text_of(told, "id"),
+        problem=text_of(told, "reason"),
+        fee_minor=_fee(told, currency),
+        answer_by=moment_of(answer_by),
     )

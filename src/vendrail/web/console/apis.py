@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
@@ -35,4 +36,5 @@ class Apis:
     support: Support
     payouts: Payouts
     wallets: Wallets
+    disputes: Disputes
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.

@@ -1,0 +1,132 @@
+"""What follows from a dispute: parts of prices, and who bears what. Pure."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.disputes import AnswerStatus, DisputeState
+from vendrail.api.payments.disputes import DisputeOutcome
+from vendrail.api.settlement import ChargebackPosting, ChargebackStep, Freeze, RefundPosting
+from vendrail.kernel.ids import derive, made_at
+from vendrail.kernel.money import Money
+
+TEXT_LENGTH_MAX = 10_000
+
+
+class Price(NamedTuple):
+    """The disputed part of what a merchant sold, in the currency of the price."""
+
+    amount_minor: int
+    currency: str
+    whole_minor: int  # What the order costs.
+    is_split: bool
+
+
+class Case(NamedTuple):
+    """A dispute, as far as its money goes."""
+
+    id: UUID
+    capture: UUID
+    order: UUID | None
+    merchant: UUID | None
+    channel_name: str
+    amount_minor: int
+    currency: str
+    fee_minor: int
+    outcome: DisputeOutcome
+    price: Price
+
+    @property
+    def subject(self) -> UUID:
+        """What its transfers are of: the order, or the capture where there is none."""
+        return self.order or self.capture
+
+
+def part_of_price(amount_minor: int, paid_minor: int, price_minor: int) -> int:
+    """Say which part of a price is disputed, where another currency was paid; never nothing."""
+    if amount_minor >= paid_minor:
+        return price_minor
+    return max(1, price_minor * amount_minor // paid_minor)
+
+
+def state_of(outcome: str, *, is_answered: bool) -> DisputeState:
+    """Say how a dispute stands."""
+    if outcome != DisputeOutcome.OPEN:
+        return DisputeState(outcome)
+    return DisputeState.ANSWERED if is_answered else DisputeState.OPEN
+
+
+def freeze_of(case: Case) -> Freeze | None:
+    """Say what is kept from leaving; money of nobody lies in suspense and cannot leave."""
+    if case.order is None or case.merchant is None:
+        return None
+    price = case.price
+    return Freeze(case.id, case.order, case.merchant, price.amount_minor, price.currency)
+
+
+def posting(case: Case, step: ChargebackStep, amount_minor: int) -> ChargebackPosting:
+    """Write one step of a dispute for the books."""
+    return ChargebackPosting(
+        case.id,
+        step,
+        case.subject,
+        case.merchant,
+        case.channel_name,
+        amount_minor,
+        case.currency,
+    )
+
+
+def opening(case: Case) -> list[ChargebackPosting]:
+    """The provider has taken the money, and its fee."""
+    fee = [posting(case, ChargebackStep.FEE, case.fee_minor)] if case.fee_minor else []
+    return [posting(case, ChargebackStep.TAKEN, case.amount_minor), *fee]
+
+
+def refund_of(case: Case, price_minor: int) -> RefundPosting:
+    """What the payer has back, by way of a refund: frozen first, then available, then debt.
+
+    The books guard that dispute and refunds together take no more than was captured.
+    """
+    whole = price_minor == case.price.amount_minor
+    back_minor = case.amount_minor if whole else lost_part(case, price_minor)
+    is_foreign = case.currency != case.price.currency
+    return RefundPosting(
+        refund=derive(case.id, "refund" if whole else f"refund:{price_minor}"),
+        order=case.subject,
+        merchant=case.merchant,
+        channel=case.channel_name,
+        amount_minor=price_minor,
+        currency=case.price.currency,
+        placed_at=made_at(case.subject),
+        is_split=case.price.is_split,
+        captured_minor=case.price.whole_minor,
+        paid=Money(back_minor, case.currency) if is_foreign else None,
+    )
+
+
+def lost_part(case: Case, price_minor: int) -> int:
+    """Say how much of what the bank takes back a part of the price is worth."""
+    return case.amount_minor * price_minor // case.price.amount_minor
+
+
+def passes_fee_on(case: Case, *, is_merchants: bool) -> bool:
+    """Whether the merchant bears the provider's fee: of lost disputes, in the price's currency."""
+    is_lost = case.outcome is DisputeOutcome.LOST
+    is_owned = case.merchant is not None and case.currency == case.price.currency
+    return is_merchants and is_lost and is_owned and case.fee_minor > 0
+
+
+def may_answer(
+    state: DisputeState, answer_by: datetime | None, text: str, now: datetime
+) -> AnswerStatus | None:
+    """Say why an answer is not taken, or nothing."""
+    if state is DisputeState.ANSWERED:
+        return AnswerStatus.EXISTS
+    if state is not DisputeState.OPEN:
+        return AnswerStatus.DISPUTE_ENDED
+    if answer_by is not None and now > answer_by:
+        return AnswerStatus.TOO_LATE
+    if not 1 <= len(text.strip()) <= TEXT_LENGTH_MAX:
+        return AnswerStatus.TEXT_MALFORMED
+    return None

@@ -1,0 +1,22 @@
+"""Background loops: what payments tells is written, and the money of disputes moved."""
+
+import asyncio
+
+from vendrail.disputes.service import DisputesService
+from vendrail.kernel.jobs import Job
+from vendrail.kernel.outbox import poll
+
+
+def jobs(service: DisputesService) -> list[Job]:
+    """Name the loops; several processes may run them: a dispute is claimed by one."""
+    carrying, clock, wakeups = service.carrying, service.clock, service.wakeups
+
+    async def read_payments() -> None:
+        # No hint from every payment: disputes are few, and many batches at once are cheaper.
+        await poll(carrying.consume, clock, asyncio.Event(), name="disputes.told", delay_s_max=2.0)
+
+    async def advance() -> None:
+        wake = wakeups.subscribe("disputes")
+        await poll(carrying.advance, clock, wake, name="disputes.advance", delay_s_max=5.0)
+
+    return [Job("disputes.told", read_payments), Job("disputes.advance", advance)]

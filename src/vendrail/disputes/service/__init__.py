@@ -1,0 +1,150 @@
+"""The service: disputes listed, counted and answered; their money is carried in the background."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from vendrail.api.disputes import (
+    AnswerStatus,
+    DisputeAnswer,
+    DisputeFigures,
+    DisputeQuery,
+    DisputeView,
+)
+from vendrail.api.orders import Orders
+from vendrail.api.payments import (
+    Payments,
+)
+from vendrail.api.payments.disputes import DisputeEvidence, EvidenceStatus
+from vendrail.api.settlement import Settlement
+from vendrail.disputes import decide, store
+from vendrail.disputes.service.carrying import Carrying
+from vendrail.disputes.settings import DisputesSettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.ids import derive
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.vault import Vault
+
+_PAGE_MAX = 200
+_ANSWER = "disputes.answer"
+_ENDS = {
+    EvidenceStatus.SENT: AnswerStatus.SENT,
+    EvidenceStatus.REFUSED: AnswerStatus.PROVIDER_REFUSED,
+    EvidenceStatus.UNSUPPORTED: AnswerStatus.UNSUPPORTED,
+    EvidenceStatus.UNKNOWN: AnswerStatus.PROVIDER_AWAY,
+}
+
+
+class DisputesService:
+    """Fulfils `api.disputes.Disputes`."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: DisputesSettings,
+        payments: Payments,
+        orders: Orders,
+        settlement: Settlement,
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._payments = payments
+        self.clock = clock
+        self.wakeups = wakeups
+        self.carrying = Carrying(db, clock, wakeups, settings, payments, orders, settlement)
+
+    async def list_disputes(self, queries: Sequence[DisputeQuery]) -> list[list[DisputeView]]:
+        """List merchants' disputes, newest first; a short page is the last."""
+        async with self._db.reading() as tx:
+            pages = [
+                await store.list_disputes(
+                    tx, replace(query, disputes_max=max(1, min(query.disputes_max, _PAGE_MAX)))
+                )
+                for query in queries
+            ]
+        return [[_view(row) for row in rows] for rows in pages]
+
+    async def read_disputes(self, ids: Sequence[UUID]) -> list[DisputeView | None]:
+        """Read disputes with what was said against them."""
+        async with self._db.reading() as tx:
+            rows = await store.read_disputes(tx, ids)
+        return [self._whole(rows[id]) if id in rows else None for id in ids]
+
+    async def read_order_disputes(self, orders: Sequence[UUID]) -> list[list[DisputeView]]:
+        """Read orders' disputes, first to last."""
+        async with self._db.reading() as tx:
+            rows = await store.read_of_orders(tx, orders)
+        found: dict[UUID, list[DisputeView]] = {}
+        for row in rows:
+            found.setdefault(row["order_id"], []).append(_view(row))
+        return [found.get(order, []) for order in orders]
+
+    async def answer_disputes(self, answers: Sequence[DisputeAnswer]) -> list[AnswerStatus]:
+        """Keep what merchants say, sealed, and send it to the provider, once."""
+        return [await self._answer(each) for each in answers]
+
+    async def _answer(self, answer: DisputeAnswer) -> AnswerStatus:
+        now = self.clock.now()
+        async with self._db.reading() as tx:
+            row = (await store.read_disputes(tx, [answer.dispute])).get(answer.dispute)
+        if row is None or row["merchant"] != answer.merchant:
+            return AnswerStatus.DISPUTE_NOT_FOUND
+        refusal = decide.may_answer(_view(row).state, row["answer_by"], answer.text, now)
+        if refusal is not None:
+            return refusal
+        text = answer.text.strip()
+        key = self._vault.new_data_key()
+        async with self._db.transaction() as tx:
+            sealed = self._vault.seal(key, _ANSWER, answer.dispute, text.encode())
+            await store.keep_answer(tx, answer.dispute, sealed, key, answer.person, now)
+        evidence = DisputeEvidence(
+            derive(answer.dispute, "answer"), row["channel"], row["case_number"], text
+        )
+        status = _ENDS[(await self._payments.send_evidence([evidence]))[0]]
+        if status is AnswerStatus.SENT:
+            async with self._db.reading() as tx:
+                await store.mark_answered(tx, answer.dispute, now)
+        return status
+
+    async def count_disputes(
+        self, merchants: Sequence[UUID], since: datetime
+    ) -> list[DisputeFigures]:
+        """Count merchants' disputes that were opened since a moment, for their rates."""
+        async with self._db.reading() as tx:
+            counts = await store.count(tx, merchants, since)
+        return [DisputeFigures(each, *counts.get(each, (0, 0, 0))) for each in merchants]
+
+    def _whole(self, row: Row) -> DisputeView:
+        view = _view(row)
+        if row["answer_sealed"] is None:
+            return view
+        key = self._vault.load_data_key(row["key_id"], row["key_sealed"])
+        text = self._vault.unseal(key, _ANSWER, row["id"], row["answer_sealed"])
+        return replace(view, answer=text.decode())
+
+
+def _view(row: Row) -> DisputeView:
+    return DisputeView(
+        id=row["id"],
+        state=decide.state_of(row["outcome"], is_answered=row["answered_at"] is not None),
+        order=row["order_id"],
+        merchant=row["merchant"],
+        channel_name=row["channel_name"],
+        case_number=row["case_number"],
+        provider_number=row["provider_number"],
+        reason=row["reason"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        fee_minor=row["fee_minor"],
+        frozen_minor=row["frozen_minor"],
+        frozen_currency=row["price_currency"] or row["currency"],
+        opened_at=row["opened_at"],
+        answer_by=row["answer_by"],
+        ended_at=row["ended_at"],
+        problem=row["problem"],
+    )

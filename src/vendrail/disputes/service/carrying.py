@@ -1,0 +1,194 @@
+"""Carrying: what is told of disputes is written, then its money is moved; harmless to repeat."""
+
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.orders import OrderId, OrderQuery, Orders
+from vendrail.api.payments import (
+    DisputeTold,
+    PaymentEvent,
+    Payments,
+)
+from vendrail.api.payments.disputes import DisputeOutcome
+from vendrail.api.settlement import (
+    ChargebackPosting,
+    ChargebackStep,
+    RefundPosting,
+    RefundPostingStatus,
+    Settlement,
+)
+from vendrail.disputes import decide, store
+from vendrail.disputes.decide import Case, Price
+from vendrail.disputes.settings import DisputesSettings
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import decode
+from vendrail.kernel.db import Database, Row
+from vendrail.kernel.errors import Broken
+from vendrail.kernel.ids import derive
+from vendrail.kernel.outbox import Wakeups, move_cursor, read_cursor
+
+_BATCH_MAX = 50
+_POSTED = (RefundPostingStatus.POSTED, RefundPostingStatus.EXISTS)
+
+_log = structlog.get_logger(__name__)
+
+
+class Carrying:
+    """Follows what payments tells, and moves the money of each dispute to where it belongs."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: DisputesSettings,
+        payments: Payments,
+        orders: Orders,
+        settlement: Settlement,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._wakeups = wakeups
+        self._settings = settings
+        self._payments = payments
+        self._orders = orders
+        self._settlement = settlement
+
+    async def consume(self) -> bool:
+        """Write what payments tells; true when there was any."""
+        async with self._db.reading() as tx:
+            cursor = await read_cursor(tx, "disputes", "payments")
+        page = (await self._payments.read_events([cursor]))[0]
+        if not page.batches:
+            return False
+        events = [event for batch in page.batches for event in decode(batch, list[PaymentEvent])]
+        told = [event for event in events if isinstance(event, DisputeTold)]
+        now = self._clock.now()
+        async with self._db.transaction() as tx:
+            if not await move_cursor(tx, "disputes", "payments", cursor, page.cursor):
+                return True  # Another process has read this page.
+            for each in told:
+                id = derive(each.capture.id, f"dispute:{each.case_number}")
+                await store.write_told(tx, id, each, now)
+        if told:
+            self._wakeups.wake("disputes")
+        return True
+
+    async def advance(self) -> bool:
+        """Move the money of disputes that are due; true when there may be more."""
+        async with self._db.transaction() as tx:
+            rows = await store.claim_due(tx, self._clock.now(), _BATCH_MAX)
+        for row in rows:
+            case = await self._case(row)
+            if row["step"] == "told":
+                await self._open(case)
+            if case.outcome is not DisputeOutcome.OPEN:
+                await self._end(case)
+        return len(rows) == _BATCH_MAX
+
+    async def _case(self, row: Row) -> Case:
+        """Gather what its money depends on; the price is written down once, and stays."""
+        price = await self._price(row)
+        async with self._db.reading() as tx:
+            await store.set_price(
+                tx, row["id"], price.amount_minor, price.currency, is_split=price.is_split
+            )
+            kept = (await store.read_disputes(tx, [row["id"]]))[row["id"]]
+        return Case(
+            row["id"],
+            row["capture"],
+            row["order_id"],
+            row["merchant"],
+            row["channel_name"],
+            kept["amount_minor"],
+            kept["currency"],
+            kept["fee_minor"],
+            DisputeOutcome(kept["outcome"]),
+            Price(kept["price_minor"], kept["price_currency"], price.whole_minor, kept["is_split"]),
+        )
+
+    async def _price(self, row: Row) -> Price:
+        amount_minor, captured_minor = row["amount_minor"], row["captured_minor"]
+        order = None
+        if row["order_id"] is not None:
+            query = OrderQuery(OrderId(row["order_id"]), None)
+            order = (await self._orders.read_orders([query]))[0]
+        if order is None:
+            return Price(amount_minor, row["currency"], captured_minor, is_split=False)
+        if order.currency == row["currency"]:
+            part = min(amount_minor, order.amount_minor)
+        else:
+            part = decide.part_of_price(amount_minor, captured_minor, order.amount_minor)
+        is_split = order.delivered_at is not None
+        return Price(part, order.currency, order.amount_minor, is_split)
+
+    async def _open(self, case: Case) -> None:
+        """The provider has the money: the books say so, and the merchant's part is frozen."""
+        await self._post(decide.opening(case))
+        freeze = decide.freeze_of(case)
+        frozen_minor = 0
+        if freeze is not None:
+            frozen_minor = (await self._settlement.freeze_money([freeze]))[0].frozen_minor
+        async with self._db.reading() as tx:
+            await store.mark_frozen(tx, case.id, frozen_minor, self._clock.now())
+
+    async def _end(self, case: Case) -> None:
+        """Won: all comes back. Lost: it has left, out of what is frozen first."""
+        problem = ""
+        if case.outcome is DisputeOutcome.LOST:
+            problem = await self._lose(case)
+        else:
+            await self._post([decide.posting(case, ChargebackStep.RETURNED, case.amount_minor)])
+        freeze = decide.freeze_of(case)
+        if freeze is not None:
+            await self._settlement.unfreeze_money([freeze])
+        async with self._db.reading() as tx:
+            await store.mark_ended(tx, case.id, problem)
+        _log.info("dispute.ended", dispute=str(case.id), outcome=case.outcome, problem=problem)
+
+    async def _lose(self, case: Case) -> str:
+        """Take what refunds have left of the order; what is beyond that is the platform's loss."""
+        refund = await self._take(case)
+        covered_minor = 0
+        if refund is not None:
+            await self._settlement.pay_refunds([refund])
+            covered_minor = refund.paid.amount_minor if refund.paid else refund.amount_minor
+            await self._post([decide.posting(case, ChargebackStep.RETURNED, covered_minor)])
+        rest_minor = case.amount_minor - covered_minor
+        if rest_minor > 0:
+            await self._post([decide.posting(case, ChargebackStep.LOST, rest_minor)])
+        if decide.passes_fee_on(case, is_merchants=self._settings.is_fee_merchants):
+            await self._post([decide.posting(case, ChargebackStep.FEE_PASSED_ON, case.fee_minor)])
+        return "refunded_before" if rest_minor > 0 else ""
+
+    async def _take(self, case: Case) -> RefundPosting | None:
+        """Open the payer's refund in the books, as much of it as is left of the order."""
+        async with self._db.reading() as tx:
+            begun = (await store.read_disputes(tx, [case.id]))[case.id]["taken_minor"]
+        if begun is not None:
+            tried = [begun]  # Broken off: the same again, or its money would be taken twice.
+        else:
+            left_minor = case.price.whole_minor - await self._refunded(case.order)
+            tried = [case.price.amount_minor, min(left_minor, case.price.amount_minor - 1)]
+        for price_minor in (each for each in tried if each > 0):
+            await self._note(case.id, price_minor)
+            refund = decide.refund_of(case, price_minor)
+            if (await self._settlement.open_refunds([refund]))[0] in _POSTED:
+                return refund
+        await self._note(case.id, 0)
+        return None
+
+    async def _note(self, id: UUID, price_minor: int) -> None:
+        async with self._db.reading() as tx:
+            await store.note_taken(tx, id, price_minor)
+
+    async def _refunded(self, order: UUID | None) -> int:
+        if order is None:
+            return 0
+        refunds = (await self._orders.read_refunds([OrderId(order)]))[0]
+        return sum(each.amount_minor for each in refunds if each.state != "failed")
+
+    async def _post(self, postings: list[ChargebackPosting]) -> None:
+        if not all(await self._settlement.post_chargebacks(postings)):
+            raise Broken(f"The books refuse dispute {postings[0].dispute}; look at them.")

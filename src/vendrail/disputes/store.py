@@ -1,0 +1,185 @@
+"""All SQL of disputes."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.disputes import DisputeQuery, DisputeState
+from vendrail.api.payments import (
+    DisputeTold,
+)
+from vendrail.api.payments.disputes import DisputeOutcome
+from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.vault import DataKey
+
+LIST = (
+    "select * from disputes.dispute where ($1::uuid is null or merchant = $1)"
+    " and ($2::uuid is null or id < $2)"
+    " and ($3::text is null or case when outcome <> 'open' then outcome"
+    "  when answered_at is null then 'open' else 'answered' end = $3)"
+    " order by id desc limit $4"
+)
+
+
+async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> None:
+    """Write what is told of a dispute: the first end stands, whichever came before."""
+    is_end = told.outcome is not DisputeOutcome.OPEN
+    capture = told.capture
+    await tx.execute(
+        "insert into disputes.dispute as d (id, capture, channel, channel_name, case_number,"
+        " provider_number, order_id, merchant, amount_minor, captured_minor, currency, fee_minor,"
+        " reason, outcome, opened_at, answer_by, ended_at, due_at)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+        "  case when $17::boolean then $15::timestamptz end, $18)"
+        " on conflict (id) do update set"
+        "  opened_at = least(d.opened_at, excluded.opened_at),"
+        "  answer_by = coalesce(d.answer_by, excluded.answer_by),"
+        "  fee_minor = greatest(d.fee_minor,"
+        "   case when d.step = 'told' then excluded.fee_minor else 0 end),"
+        "  outcome = case when d.outcome = 'open' then excluded.outcome else d.outcome end,"
+        "  ended_at = coalesce(d.ended_at, excluded.ended_at),"
+        "  due_at = excluded.due_at",
+        id,
+        capture.id,
+        capture.channel,
+        capture.channel_name,
+        told.case_number,
+        capture.provider_number,
+        capture.order,
+        capture.merchant,
+        told.amount_minor,
+        capture.amount_minor,
+        told.currency,
+        told.fee_minor,
+        told.reason,
+        told.outcome,
+        told.at,
+        told.answer_by,
+        is_end,
+        now,
+    )
+
+
+async def claim_due(tx: Transaction, now: datetime, rows_max: int) -> list[Row]:
+    """Take disputes whose money is to be moved; nobody else takes them for a while."""
+    return await tx.fetch(
+        "update disputes.dispute set due_at = $2 where id in"
+        " (select id from disputes.dispute where due_at <= $1"
+        "  and (step = 'told' or (step = 'frozen' and outcome <> 'open'))"
+        "  order by due_at limit $3 for update skip locked) returning *",
+        now,
+        now + timedelta(seconds=30),
+        rows_max,
+    )
+
+
+async def set_price(
+    tx: Transaction, id: UUID, price_minor: int, currency: str, *, is_split: bool
+) -> None:
+    """Write the disputed part of the price: the first answer stands, or postings would differ."""
+    await tx.execute(
+        "update disputes.dispute set price_minor = $2, price_currency = $3, is_split = $4"
+        " where id = $1 and price_minor is null",
+        id,
+        price_minor,
+        currency,
+        is_split,
+    )
+
+
+async def note_taken(tx: Transaction, id: UUID, price_minor: int) -> None:
+    """Write how much of the price is about to be taken for a lost dispute; 0: nothing is left."""
+    await tx.execute("update disputes.dispute set taken_minor = $2 where id = $1", id, price_minor)
+
+
+async def mark_frozen(tx: Transaction, id: UUID, frozen_minor: int, now: datetime) -> None:
+    """Write that a dispute's money is where it belongs while it is open."""
+    await tx.execute(
+        "update disputes.dispute set step = 'frozen', frozen_minor = $2, due_at = $3"
+        " where id = $1 and step = 'told'",
+        id,
+        frozen_minor,
+        now,
+    )
+
+
+async def mark_ended(tx: Transaction, id: UUID, problem: str) -> None:
+    """Write that a dispute's money is where its end says."""
+    await tx.execute(
+        "update disputes.dispute set step = 'ended', problem = $2"
+        " where id = $1 and step = 'frozen'",
+        id,
+        problem,
+    )
+
+
+async def list_disputes(tx: Transaction, query: DisputeQuery) -> list[Row]:
+    """Read a page of disputes, newest first."""
+    state = None if query.state is None else DisputeState(query.state).value
+    return await tx.fetch(LIST, query.merchant, query.before, state, query.disputes_max)
+
+
+async def read_disputes(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Read disputes by id, with what was said against them."""
+    rows = await tx.fetch(
+        "select d.*, a.sealed as answer_sealed, k.sealed as key_sealed, k.id as key_id"
+        " from disputes.dispute d left join disputes.answer a on a.dispute = d.id"
+        " left join disputes.data_key k on k.id = a.data_key where d.id = any($1::uuid[])",
+        ids,
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def read_of_orders(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
+    """Read orders' disputes, first to last."""
+    return await tx.fetch(
+        "select * from disputes.dispute where order_id = any($1::uuid[]) order by id", orders
+    )
+
+
+async def keep_answer(
+    tx: Transaction, dispute: UUID, sealed: bytes, key: DataKey, person: str, now: datetime
+) -> None:
+    """Keep what a merchant says; said again before it was sent, the newer words stand."""
+    await tx.execute(
+        "insert into disputes.data_key (id, sealed, made_at) values ($1, $2, $3)",
+        key.id,
+        key.sealed,
+        now,
+    )
+    await tx.execute(
+        "insert into disputes.answer (dispute, sealed, data_key, person, at)"
+        " values ($1, $2, $3, $4, $5) on conflict (dispute) do update set"
+        " sealed = excluded.sealed, data_key = excluded.data_key, person = excluded.person,"
+        " at = excluded.at",
+        dispute,
+        sealed,
+        key.id,
+        person,
+        now,
+    )
+
+
+async def mark_answered(tx: Transaction, dispute: UUID, now: datetime) -> None:
+    """Write that the provider has a dispute's answer."""
+    await tx.execute(
+        "update disputes.dispute set answered_at = $2 where id = $1 and answered_at is null",
+        dispute,
+        now,
+    )
+
+
+async def count(
+    tx: Transaction, merchants: Sequence[UUID], since: datetime
+) -> dict[UUID, tuple[int, int, int]]:
+    """Count merchants' disputes by how they ended."""
+    rows = await tx.fetch(
+        "select merchant, count(*) filter (where outcome = 'open') as open,"
+        " count(*) filter (where outcome = 'won') as won,"
+        " count(*) filter (where outcome = 'lost') as lost"
+        " from disputes.dispute where merchant = any($1::uuid[]) and opened_at >= $2"
+        " group by merchant",
+        merchants,
+        since,
+    )
+    return {row["merchant"]: (row["open"], row["won"], row["lost"]) for row in rows}

@@ -1,0 +1,174 @@
+"""The money of disputes: frozen to the cent, gone when lost, back when won, whatever the order."""
+
+import asyncio
+import itertools
+import random
+
+import pytest
+from tests.disputes.conftest import FEE, PRICE
+
+from vendrail.api.disputes import DisputeQuery, DisputeState
+from vendrail.api.payments.disputes import DisputeOutcome
+
+OPEN, WON, LOST = DisputeOutcome.OPEN, DisputeOutcome.WON, DisputeOutcome.LOST
+
+
+async def the_dispute(world):
+    """Read the one dispute there is."""
+    [[found]] = await world.disputes.list_disputes([DisputeQuery(world.merchant)])
+    return found
+
+
+async def test_exactly_the_disputed_money_is_frozen(world):
+    """The disputed part of one sale is out of reach; the provider has taken it, and its fee."""
+    capture = await world.sell()
+    await world.sell()
+    world.tell(capture, OPEN, 4_000)
+    await world.run()
+    found = await the_dispute(world)
+
+    assert {
+        "provider": -(2 * PRICE - 4_000 - FEE),
+        "chargeback": -4_000,
+        "frozen": 4_000,
+        "available": 2 * PRICE - 4_000,
+        "cost": -FEE,
+    } == await world.balances()
+    assert (DisputeState.OPEN, 4_000, 4_000) == (
+        found.state,
+        found.amount_minor,
+        found.frozen_minor,
+    )
+
+
+async def test_a_won_dispute_gives_all_back(world):
+    """Won: the merchant's money is as it was before; the provider keeps its fee, we bear it."""
+    capture = await world.sell()
+    world.tell(capture, OPEN)
+    await world.run()
+    world.tell(capture, WON)
+    await world.run()
+
+    assert {
+        "provider": -(PRICE - FEE),
+        "available": PRICE,
+        "cost": -FEE,
+    } == await world.balances()
+    assert DisputeState.WON is (await the_dispute(world)).state
+
+
+async def test_a_lost_dispute_takes_the_money_and_the_fee(world):
+    """Lost: what was frozen leaves; the merchant bears the fee, as debt where nothing is there."""
+    capture = await world.sell()
+    world.tell(capture, OPEN)
+    await world.run()
+    world.tell(capture, LOST)
+    await world.run()
+
+    assert {"provider": FEE, "debt": -FEE} == await world.balances()
+    assert DisputeState.LOST is (await the_dispute(world)).state
+
+
+async def test_what_is_not_there_becomes_debt_only_when_lost(world):
+    """Money that was paid out is not frozen; lost, it is owed."""
+    capture = await world.sell()
+    await world.spend(9_000)
+    world.tell(capture, OPEN)
+    await world.run()
+    during = await world.balances()
+    world.tell(capture, LOST)
+    await world.run()
+    after = await world.balances()
+
+    assert 1_000 == during["frozen"]
+    assert "debt" not in during
+    assert -(9_000 + FEE) == after["debt"]
+    assert {"frozen", "available", "chargeback", "clearing", "cost"}.isdisjoint(after)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((OPEN, OPEN, LOST))))
+async def test_what_is_told_again_or_in_another_order_moves_nothing_else(world, order):
+    """The end may come first, and all of it twice: the books are the same."""
+    capture = await world.sell()
+    for outcome in order:
+        world.tell(capture, outcome)
+        await world.run()
+    for outcome in order:
+        world.tell(capture, outcome)
+    await world.run()
+
+    assert {"provider": FEE, "debt": -FEE} == await world.balances()
+
+
+async def test_the_first_end_stands(world):
+    """A provider that says won after lost changes nothing any more."""
+    capture = await world.sell()
+    for outcome in (OPEN, LOST, WON):
+        world.tell(capture, outcome)
+        await world.run()
+
+    assert DisputeState.LOST is (await the_dispute(world)).state
+    assert {"provider": FEE, "debt": -FEE} == await world.balances()
+
+
+async def test_what_was_refunded_before_is_not_taken_twice(world):
+    """A refund and then a lost dispute of all: the merchant loses the price, we lose the rest."""
+    capture = await world.sell()
+    await world.refund(capture, 7_000)
+    world.tell(capture, OPEN, fee_minor=0)
+    await world.run()
+    world.tell(capture, LOST, fee_minor=0)
+    await world.run()
+    found = await the_dispute(world)
+
+    # The provider paid 7 000 and then took 10 000 of a capture of 10 000.
+    assert {"provider": 7_000, "cost": -7_000} == await world.balances()
+    assert "refunded_before" == found.problem
+
+
+async def test_after_a_lost_dispute_nothing_is_left_to_refund(world):
+    """What the bank has given back is not given back again."""
+    capture = await world.sell()
+    world.tell(capture, OPEN)
+    world.tell(capture, LOST)
+    await world.run()
+
+    assert "more_than_captured" == await world.refund(capture, 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_refunds_and_disputes_that_race_never_take_more_than_was_captured(world, seed):
+    """Whatever comes first: the merchant loses at most the price, and the books add up."""
+    chance = random.Random(seed)
+    capture = await world.sell()
+    disputed = chance.choice((PRICE, 6_000, 2_500))
+    refunds = [chance.randint(1, 6_000) for _ in range(3)]
+    outcome = chance.choice((WON, LOST, LOST))
+    world.tell(capture, OPEN, disputed, fee_minor=0)
+
+    async def dispute():
+        await world.run(is_still=True)
+        world.tell(capture, outcome, disputed, fee_minor=0)
+        await world.run(is_still=True)
+
+    async def give(number, amount_minor):
+        await asyncio.sleep(chance.random() / 20)
+        return await world.refund(capture, amount_minor, f"refund:{number}")
+
+    works = [dispute(), *(give(number, each) for number, each in enumerate(refunds))]
+    _, *statuses = await asyncio.gather(*works)
+    await world.run()
+    given = sum(
+        each
+        for each, status in zip(refunds, statuses, strict=True)
+        if status in ("posted", "exists")
+    )
+    books = await world.balances()
+    lost = PRICE - books.get("available", 0) - books.get("debt", 0)
+    taken = disputed if outcome is LOST else 0
+
+    assert lost <= PRICE
+    assert given <= lost
+    assert {"frozen", "chargeback", "clearing"}.isdisjoint(books)
+    # All that left the provider was borne: by the merchant, or by us where it was beyond the price.
+    assert given + taken == lost - books.get("cost", 0)

@@ -1,0 +1,114 @@
+"""Stripe's disputes: told with the money they are of, answered once, in any order."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from tests.payments.conftest import Shop, number_of
+from tests.payments.stripe_bench import settings_of, signed
+from tests.payments.test_stripe import NOW, lines, opened, paid_in, stripe
+
+from vendrail.api.payments import (
+    Callback,
+    ChannelAccount,
+    ChannelId,
+    DisputeTold,
+    PresentRequest,
+)
+from vendrail.api.payments.disputes import DisputeEvidence, DisputeOutcome, EvidenceStatus
+from vendrail.kernel.codec import replace
+from vendrail.kernel.ids import new_id
+from vendrail.payments.channels.disputing import DisputingChannel
+from vendrail.payments.channels.stripe import StripeChannel
+
+__all__ = ["lines", "opened", "stripe"]
+
+
+def webhook(channel, secret: str, clock, told: dict, kind: str) -> Callback:
+    """Sign an event of a dispute now."""
+    now = int(clock.now().timestamp())
+    event = {
+        "id": f"evt_{new_id(clock.now()).hex}", "object": "event", "created": now,
+        "livemode": False, "type": kind, "data": {"object": told},
+    }  # fmt: skip
+    body = json.dumps(event).encode()
+    return Callback(channel.id, "POST", {"stripe-signature": signed(secret, now, body)}, "", body)
+
+
+async def test_a_dispute_is_told_with_its_capture_its_fee_and_its_term(service, stripe, clock):
+    """X26: believed once the money is known; before that the provider is asked to say it again."""
+    registered = stripe.register()
+    channel = ChannelAccount(
+        id=ChannelId(new_id(clock.now())),
+        name="stripe",
+        kind="stripe",
+        title="Stripe",
+        currencies=["SGD"],
+        settings=settings_of(registered, stripe.url),
+    )
+    assert ["created"] == await service.put_channels([channel])
+    shop = Shop(service, channel, stripe, clock)
+    attempt = await shop.opened(method="card", currency="SGD")
+    await service.present_attempts([PresentRequest(attempt.id)])
+    (money,) = stripe.sign(registered["account"], {"out_trade_no": number_of(attempt)})
+    order = {"account": registered["account"], "out_trade_no": number_of(attempt)}
+    told = stripe.post("disputes", order)
+    secret = registered["webhook_secret"]
+    opening = webhook(channel, secret, clock, told, "charge.dispute.created")
+    lost = webhook(channel, secret, clock, told | {"status": "lost"}, "charge.dispute.closed")
+    capture = Callback(
+        channel.id, "POST", {"stripe-signature": money["signature"]}, "", money["body"].encode()
+    )
+    early = await service.take_callbacks([opening])
+    first = await service.take_callbacks([capture])
+    later = await service.take_callbacks([opening, lost])
+    events = [each for each in await shop.events() if isinstance(each, DisputeTold)]
+    due = datetime.fromtimestamp(told["evidence_details"]["due_by"], UTC)
+
+    assert [400] == [each.status_code for each in early]
+    assert [200, 200, 200] == [each.status_code for each in (*first, *later)]
+    assert [DisputeOutcome.OPEN, DisputeOutcome.LOST] == [each.outcome for each in events]
+    assert {attempt.order} == {each.capture.order for each in events}
+    assert {(told["id"], 1_230, "SGD", 1_500, "fraudulent", due)} == {
+        (each.case_number, each.amount_minor, each.currency, each.fee_minor, each.reason,
+         each.answer_by)
+        for each in events
+    }  # fmt: skip
+
+
+async def test_evidence_is_sent_once_for_good(opened, stripe):
+    """Sent again under its id it is the same; other words afterwards are refused by Stripe."""
+    registered, account = opened
+    ask, _number = await paid_in(opened, stripe)
+    order = {"account": registered["account"], "out_trade_no": ask.out_trade_no}
+    told = stripe.post("disputes", order)
+    channel = StripeChannel()
+    said = DisputeEvidence(new_id(NOW), account.id, told["id"], "Shown at 12:00; used at 12:05.")
+    other = replace(said, id=new_id(NOW + timedelta(seconds=1)), text="Something else.")
+    unknown = replace(said, id=new_id(NOW + timedelta(seconds=2)), case_number="du_none")
+    results = [
+        await channel.send_evidence(each, account, NOW) for each in (said, said, other, unknown)
+    ]
+    key = {"authorization": f"Bearer {registered['secret_key']}"}
+    found = stripe._client.get(f"/stripe/v1/disputes/{told['id']}", headers=key).json()
+
+    assert isinstance(channel, DisputingChannel)
+    assert ["sent", "sent", "refused", "refused"] == results
+    assert said.text == found["evidence"]["uncategorized_text"]
+    assert ("under_review", 1) == (
+        found["status"],
+        found["evidence_details"]["submission_count"],
+    )
+
+
+async def test_a_provider_that_is_away_leaves_it_unknown(opened, stripe):
+    """No answer is no answer: the same evidence goes again, and is there once."""
+    registered, account = opened
+    ask, _number = await paid_in(opened, stripe)
+    order = {"account": registered["account"], "out_trade_no": ask.out_trade_no}
+    told = stripe.post("disputes", order)
+    stripe.fault("gateway_down", params={"is_after": True}, match={"method": "disputes.update"})
+    said = DisputeEvidence(new_id(NOW), account.id, told["id"], "Shown at 12:00.")
+    first = await StripeChannel().send_evidence(said, account, NOW)
+    second = await StripeChannel().send_evidence(said, account, NOW)
+
+    assert (EvidenceStatus.UNKNOWN, EvidenceStatus.SENT) == (first, second)
