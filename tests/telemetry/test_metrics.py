@@ -6,6 +6,17 @@ import re
 from tests.telemetry.conftest import PRICE_MINOR
 
 from vendrail.api.risk import ListEntry, ListKind, Risk
+from vendrail.api.support import (
+    ComplaintKind,
+    ComplaintStep,
+    OpenComplaint,
+    Party,
+    Side,
+    StepKind,
+    Support,
+    WriteMessage,
+)
+from vendrail.kernel.ids import new_id
 from vendrail.kernel.telemetry import METRICS
 
 UNMATCHED_MINOR = 700
@@ -16,6 +27,7 @@ async def tell_everything(market):
     sale = await market.place()
     await market.pay(sale)
     await market.wait(sale, "delivered")
+    await complain(market, sale)
     await market.refund(sale)
     await market.call_back(await market.alipay.sign("NOBODYSORDER01", UNMATCHED_MINOR))
     await market.call_back(b"sign=forged")
@@ -31,6 +43,18 @@ async def tell_everything(market):
             break
         await asyncio.sleep(0.025)
     return text
+
+
+async def complain(market, sale):
+    """Let the buyer complain and write, then be content."""
+    support, buyer = market.house.api(Support), Party(Side.BUYER, sale.secret)
+    ids = [new_id(market.house.clock.now()) for _ in range(3)]
+    opened = OpenComplaint(ids[0], sale.id, sale.secret, ComplaintKind.OTHER, "It is slow.")
+    assert ["opened"] == await support.open_complaints([opened])
+    written = WriteMessage(ids[1], sale.id, buyer, "Now it works.")
+    assert ["written"] == await support.write_messages([written])
+    withdrawn = ComplaintStep(ids[2], ids[0], buyer, StepKind.WITHDRAW)
+    assert ["taken"] == await support.take_steps([withdrawn])
 
 
 def read_samples(text):

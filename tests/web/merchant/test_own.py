@@ -2,6 +2,7 @@
 
 import re
 
+from tests.disputes.rows import add_dispute
 from tests.payouts.rows import write_rows
 from tests.web.merchant.test_card_sites import asked
 
@@ -33,9 +34,14 @@ FOREIGN = {
     },
 }
 FOREIGN |= {
+    f"/merchant/complaints/{{serial}}{path}": "order"
+    for path in ("", "/answer", "/events", "/files/{file}", "/messages", "/part")
+}
+FOREIGN |= {
     "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/balance/{transfer}/proof": "sealed transfer",
     "/merchant/card-sites/notices/{serial}": "notice",
+    "/merchant/disputes/{serial}": "dispute",
     "/merchant/payouts/{serial}": "payout",
     "/merchant/shop/{serial}": "shop",
     "/merchant/shop/{serial}/logo": "shop",
@@ -44,6 +50,7 @@ FOREIGN |= {
     "/merchant/staff/members/{serial}": "person",
 }
 STREAMED = (
+    "/merchant/complaints/{serial}/messages",
     "/merchant/files/{serial}",
     "/merchant/intake/{serial}",
     "/merchant/products/{serial}/picture",
@@ -76,8 +83,12 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
         town.clock.advance(200)
         await ledger.seal()
     payout, *_ = await write_rows(town.house, market.merchant)
+    dispute = await add_dispute(
+        town.house.platform.database_url, town.clock.now(), market.merchant, order
+    )
     return {
         "order": to_serial(order),
+        "dispute": to_serial(dispute),
         "payout": to_serial(payout),
         "sealed transfer": to_serial(posted[0].transfer.id),
         "product": to_serial(found.product.id),

@@ -192,12 +192,15 @@ class Complaints:
 
     async def write(self, caller: Caller) -> Page:
         """Write to the buyer."""
+        order = await self._own(caller)
+        if order is None:
+            return self._desk.problem(caller.request, 404, caller)
         try:
             sent = await talks.read_sent(caller.request)
         except Malformed:
             return self._desk.problem(caller.request, 413, caller)
-        order, nonce = await self._own(caller), read_id(sent.written("nonce"))
-        if order is None or nonce is None:
+        nonce = read_id(sent.written("nonce"))
+        if nonce is None:
             return self._desk.problem(caller.request, 404, caller)
         problem = await talks.send(self._support, nonce, order.id, _party(caller), sent)
         if problem:
