@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vendrail.api.catalog import Catalog, DeliveryKind, KeyState, Shop
+from vendrail.api.wallets import Wallets
 from vendrail.app.demo import book, codes, covers
 from vendrail.app.demo.market import KEYS_PER_VARIANT, prose, read_market
 from vendrail.app.demo.seeding import seed
@@ -103,6 +104,20 @@ async def test_seeding_twice_adds_nothing(house: House) -> None:
     assert "New title" == again.product.title
     assert 4 == len(shops)
     assert KEYS_PER_VARIANT == len({key for _, key in keys})
+
+
+async def test_wallets_are_on_until_somebody_switches_them_off(house: House) -> None:
+    """The first seeding switches wallets on in yuan; what a person said since stays so."""
+    wallets: Wallets = house.api(Wallets)
+    await seed(house, is_known=False)
+    [first] = await wallets.list_wallet_terms()
+    await wallets.put_wallet_terms([replace(first, is_on=False)])
+    await seed(house, is_known=True)
+    second = await wallets.list_wallet_terms()
+
+    assert read_market().wallets == [first]
+    assert ("CNY", True) == (first.currency, first.is_on)
+    assert [replace(first, is_on=False)] == second
 
 
 async def test_seeding_goes_on_where_it_was_ended(house: House) -> None:

@@ -18,6 +18,7 @@ from vendrail.api.catalog import (
     VariantId,
 )
 from vendrail.api.settlement import FeeTerms
+from vendrail.api.wallets import WalletTerms
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import named_id
 
@@ -43,6 +44,14 @@ class _ShopRow(Record, frozen=True):
     notice: str
 
 
+class _WalletRow(Record, frozen=True):
+    currency: str
+    top_up_min: int
+    top_up_max: int
+    balance_max: int
+    step_up: int
+
+
 class _VariantRow(Record, frozen=True):
     sku: str
     title: str
@@ -66,6 +75,7 @@ class _ProductRow(Record, frozen=True):
 
 class _Rows(Record, frozen=True):
     merchant: list[_MerchantRow]
+    wallet: list[_WalletRow]
     shop: list[_ShopRow]
     product: list[_ProductRow]
 
@@ -79,11 +89,12 @@ class Goods(Record, frozen=True):
 
 
 class Market(Record, frozen=True):
-    """All merchants' terms, shops and goods."""
+    """All merchants' terms, shops and goods, and what wallets of buyers may hold."""
 
     terms: list[FeeTerms]
     shops: list[Shop]
     goods: list[Goods]
+    wallets: list[WalletTerms]
 
 
 def _id(kind: str, slug: str) -> Any:
@@ -150,4 +161,15 @@ def read_market() -> Market:
         for row in rows.shop
     ]
     goods = [Goods(_product(row), row.keys, row.content.strip()) for row in rows.product]
-    return Market(terms, shops, goods)
+    wallets = [
+        WalletTerms(
+            row.currency,
+            is_on=True,
+            top_up_minor_min=row.top_up_min,
+            top_up_minor_max=row.top_up_max,
+            balance_minor_max=row.balance_max,
+            step_up_minor=row.step_up,
+        )
+        for row in rows.wallet
+    ]
+    return Market(terms, shops, goods, wallets)

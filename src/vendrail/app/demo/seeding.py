@@ -12,6 +12,7 @@ from vendrail.api.catalog import (
     PutStatus,
 )
 from vendrail.api.settlement import Settlement
+from vendrail.api.wallets import Wallets, WalletTerms
 from vendrail.app.demo import book, codes, covers
 from vendrail.app.demo.market import KEYS_PER_VARIANT, PICTURES, Goods, Market, read_market
 from vendrail.app.wiring import House
@@ -36,7 +37,9 @@ async def seed(house: House, *, is_known: bool) -> int:
     catalog: Catalog = house.api(Catalog)
     market = read_market()
     write_pictures(house.platform.home / "media")
+    wallets: Wallets = house.api(Wallets)
     is_new = await _put_shops(catalog, house.api(Settlement), market, is_known=is_known)
+    await _put_wallets(wallets, market.wallets)
     await _put_products(catalog, market.goods)
     await _put_contents(catalog, house.platform.home / "files", market.goods)
     keys = await _put_keys(catalog, house, market.goods)
@@ -60,6 +63,12 @@ async def _put_shops(
     await settlement.put_fee_terms([each for each in market.terms if each.merchant in owners])
     _check(await catalog.put_shops(missing), [shop.slug for shop in missing])
     return len(missing) == len(market.shops)
+
+
+async def _put_wallets(wallets: Wallets, terms: Sequence[WalletTerms]) -> None:
+    """Switch wallets on, in each currency for which nobody has said anything yet."""
+    said = {each.currency for each in await wallets.list_wallet_terms()}
+    await wallets.put_wallet_terms([each for each in terms if each.currency not in said])
 
 
 async def _put_products(catalog: Catalog, goods: Sequence[Goods]) -> None:
