@@ -17,7 +17,7 @@ from vendrail.api.payments import (
     DisputeTold,
 )
 from vendrail.api.payments.disputes import DisputedCapture, DisputeOutcome, EvidenceStatus
-from vendrail.api.settlement import CaptureBooking, FeeTerms, RefundPosting, Sale
+from vendrail.api.settlement import CaptureBooking, FeeTerms, RefundPosting, Sale, SaleStatus
 from vendrail.disputes.service import DisputesService
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel import rpc
@@ -88,6 +88,12 @@ class World:
 
     async def sell(self, amount_minor: int = PRICE) -> Capture:
         """Sell something; the whole price is the merchant's."""
+        capture = await self.sell_slowly(amount_minor)
+        await self.deliver(capture)
+        return capture
+
+    async def sell_slowly(self, amount_minor: int = PRICE) -> Capture:
+        """Take money for something that waits for a review before it is delivered."""
         if not self.has_terms:
             await self.settlement.put_fee_terms([FeeTerms(self.merchant, "SGD", 0)])
             self.clock.advance(60)
@@ -99,16 +105,32 @@ class World:
             order, self.merchant, "card", amount_minor, "SGD", CaptureFit.FITS,
             CaptureSource.CALLBACK, now, now,
         )  # fmt: skip
-        booking = CaptureBooking(capture.id, order, "stripe", self.merchant, amount_minor, "SGD")
-        sale = Sale(order, self.merchant, amount_minor, "SGD", now, booking)
-        [result] = await self.settlement.split_sales([sale])
-        assert result.share_minor == amount_minor
+        await self.book(capture)
         self.sold.views[order] = OrderView(
-            order, to_serial(order), OrderState.DELIVERED, "", UUID(int=1), "shop", self.merchant,
+            order, to_serial(order), OrderState.PAID, "review", UUID(int=1), "shop", self.merchant,
             UUID(int=2), "sku", "A key", 1, amount_minor, "SGD", 0, now, now + timedelta(hours=1),
-            now, now, [],
+            now, None, [],
         )  # fmt: skip
         return capture
+
+    async def book(self, capture: Capture) -> None:
+        """Book money that came for an order."""
+        booking = CaptureBooking(
+            capture.id, capture.order, "stripe", self.merchant, capture.amount_minor, "SGD"
+        )
+        assert [True] == await self.settlement.book_captures([booking])
+
+    async def deliver(self, capture: Capture) -> SaleStatus:
+        """Split what came for an order, and deliver; say how splitting ended."""
+        view = self.sold.views[capture.order]
+        sale = Sale(view.id, self.merchant, view.amount_minor, "SGD", view.placed_at)
+        [result] = await self.settlement.split_sales([sale])
+        if result.status is SaleStatus.SPLIT:
+            assert result.share_minor == view.amount_minor
+            self.sold.views[view.id] = replace(
+                view, state=OrderState.DELIVERED, delivered_at=self.clock.now(), capture=capture.id
+            )
+        return result.status
 
     def tell(self, capture: Capture, outcome: DisputeOutcome, amount_minor: int = 0, **more):
         """Let the provider tell of a dispute."""
@@ -179,6 +201,7 @@ class World:
         accounts = {
             "provider": chart.provider("stripe"),
             "chargeback": chart.chargeback("stripe"),
+            "held": chart.held(self.merchant),
             "available": chart.merchant(self.merchant, "available"),
             "frozen": chart.merchant(self.merchant, "frozen"),
             "debt": chart.merchant(self.merchant, "debt"),

@@ -5,12 +5,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.disputes import AnswerStatus, DisputeState
+from vendrail.api.orders import OrderState, OrderView
 from vendrail.api.payments.disputes import DisputeOutcome
 from vendrail.api.settlement import ChargebackPosting, ChargebackStep, Freeze, RefundPosting
 from vendrail.kernel.ids import derive, made_at
 from vendrail.kernel.money import Money
 
 TEXT_LENGTH_MAX = 10_000
+_ENDED = (OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUNDED)
 
 
 class Price(NamedTuple):
@@ -18,8 +20,17 @@ class Price(NamedTuple):
 
     amount_minor: int
     currency: str
-    whole_minor: int  # What the order costs.
+    whole_minor: int  # What the order costs; what came, where it did not fill the order.
     is_split: bool
+
+
+class Told(NamedTuple):
+    """How much of which capture a bank takes back, in the currency that was paid."""
+
+    capture: UUID
+    amount_minor: int
+    captured_minor: int
+    currency: str
 
 
 class Case(NamedTuple):
@@ -49,6 +60,27 @@ def part_of_price(amount_minor: int, paid_minor: int, price_minor: int) -> int:
     return max(1, price_minor * amount_minor // paid_minor)
 
 
+def is_settled(order: OrderView | None) -> bool:
+    """Tell whether it is known where an order's money is: with its merchant, or on the way back."""
+    return order is None or order.delivered_at is not None or order.state in _ENDED
+
+
+def price_of(told: Told, order: OrderView | None) -> Price:
+    """Say which part of what was sold is disputed.
+
+    Only the capture that filled a delivered order was split. Any other, such as a second one of
+    the same order, lies in held as it came.
+    """
+    is_split = order is not None and order.delivered_at is not None
+    if order is None or not is_split or order.capture != told.capture:
+        return Price(told.amount_minor, told.currency, told.captured_minor, is_split=False)
+    if order.currency == told.currency:
+        part_minor = min(told.amount_minor, order.amount_minor)
+    else:
+        part_minor = part_of_price(told.amount_minor, told.captured_minor, order.amount_minor)
+    return Price(part_minor, order.currency, order.amount_minor, is_split=True)
+
+
 def state_of(outcome: str, *, is_answered: bool) -> DisputeState:
     """Say how a dispute stands."""
     if outcome != DisputeOutcome.OPEN:
@@ -57,8 +89,8 @@ def state_of(outcome: str, *, is_answered: bool) -> DisputeState:
 
 
 def freeze_of(case: Case) -> Freeze | None:
-    """Say what is kept from leaving; money of nobody lies in suspense and cannot leave."""
-    if case.order is None or case.merchant is None:
+    """Say what is kept from leaving; what is in held or in suspense cannot leave."""
+    if case.order is None or case.merchant is None or not case.price.is_split:
         return None
     price = case.price
     return Freeze(case.id, case.order, case.merchant, price.amount_minor, price.currency)

@@ -22,7 +22,7 @@ LIST = (
 
 
 async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> None:
-    """Write what is told of a dispute: the first end stands, whichever came before."""
+    """Write what is told of a dispute: the first end stands, and the first fee, whenever told."""
     is_end = told.outcome is not DisputeOutcome.OPEN
     capture = told.capture
     await tx.execute(
@@ -34,8 +34,8 @@ async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime
         " on conflict (id) do update set"
         "  opened_at = least(d.opened_at, excluded.opened_at),"
         "  answer_by = coalesce(d.answer_by, excluded.answer_by),"
-        "  fee_minor = greatest(d.fee_minor,"
-        "   case when d.step = 'told' then excluded.fee_minor else 0 end),"
+        "  fee_minor = case when d.fee_minor > 0 then d.fee_minor else excluded.fee_minor end,"
+        "  is_fee_due = d.is_fee_due or (d.fee_minor = 0 and excluded.fee_minor > 0),"
         "  outcome = case when d.outcome = 'open' then excluded.outcome else d.outcome end,"
         "  ended_at = coalesce(d.ended_at, excluded.ended_at),"
         "  due_at = excluded.due_at",
@@ -65,7 +65,7 @@ async def claim_due(tx: Transaction, now: datetime, rows_max: int) -> list[Row]:
     return await tx.fetch(
         "update disputes.dispute set due_at = $2 where id in"
         " (select id from disputes.dispute where due_at <= $1"
-        "  and (step = 'told' or (step = 'frozen' and outcome <> 'open'))"
+        "  and (step = 'told' or (step = 'frozen' and outcome <> 'open') or is_fee_due)"
         "  order by due_at limit $3 for update skip locked) returning *",
         now,
         now + timedelta(seconds=30),
@@ -85,6 +85,11 @@ async def set_price(
         currency,
         is_split,
     )
+
+
+async def mark_fee_posted(tx: Transaction, id: UUID) -> None:
+    """Write that a fee which was told late is in the books."""
+    await tx.execute("update disputes.dispute set is_fee_due = false where id = $1", id)
 
 
 async def note_taken(tx: Transaction, id: UUID, price_minor: int) -> None:

@@ -245,7 +245,9 @@ class SettlementService(Priced, Disputed):
                 wanted = split.due(sale)
                 held = self._accounts.merchants[sale.merchant, wanted.currency]
                 found = split.find_split(sale.order, posted, held)
-                if found.captured_minor < wanted.amount_minor:
+                # What is split already has left held: what was refunded since does not count.
+                gone_minor = 0 if found.amount_minor else found.refunded_minor
+                if found.captured_minor - gone_minor < wanted.amount_minor:
                     short.add(sale.order)
         return short
 

@@ -328,6 +328,7 @@ class SplitFound(NamedTuple):
     held_back: tuple[tuple[AccountId, int], ...] = ()  # Of the share, what was not available.
     fee_rule: int = 0
     cost_minor: int = 0
+    refunded_minor: int = 0  # Out of held: what never was the merchant's.
 
     @property
     def fee(self) -> tuple[int, int]:
@@ -356,7 +357,7 @@ def find_split(
 ) -> SplitFound:
     """Read from an order's transfers what became of its money, in this merchant's accounts."""
     sums = dict.fromkeys(TransferCode, 0)
-    exchanged = share = 0
+    exchanged = share = refunded = 0
     name = (0, 0)
     held_back: list[tuple[AccountId, int]] = []
     share_ids = [derive(order, step) for step in _SHARE_STEPS]
@@ -372,6 +373,10 @@ def find_split(
         if transfer.code is TransferCode.EXCHANGE:
             is_leaving = transfer.debit == accounts.held
             exchanged += transfer.amount_minor if is_leaving else -transfer.amount_minor
+        if transfer.code is TransferCode.REFUND and transfer.debit == accounts.held:
+            refunded += transfer.amount_minor
+        if transfer.code is TransferCode.REFUND_RETURNED and transfer.credit == accounts.held:
+            refunded -= transfer.amount_minor
         if transfer.id in beside:
             name = read_memo(transfer.memo) or name
             beside[transfer.id] = transfer.amount_minor
@@ -392,4 +397,5 @@ def find_split(
         tuple(held_back),
         name[1],
         cost,
+        refunded,
     )

@@ -147,6 +147,7 @@ class OrderView(Record, frozen=True):
     replaced: list[ReplacedItem] = []  # Keys that were there before; only with the items.
     exchange: Exchange | None = None  # Where it is paid in another currency.
     returned_minor: int = 0  # What went back, in the currency that was paid.
+    capture: UUID | None = None  # What filled it, of all that came; known when it is delivered.
 
     @property
     def due_minor(self) -> int:

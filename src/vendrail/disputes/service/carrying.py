@@ -4,7 +4,7 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.orders import OrderId, OrderQuery, Orders
+from vendrail.api.orders import OrderId, OrderQuery, Orders, OrderView
 from vendrail.api.payments import (
     DisputeTold,
     PaymentEvent,
@@ -19,7 +19,7 @@ from vendrail.api.settlement import (
     Settlement,
 )
 from vendrail.disputes import decide, store
-from vendrail.disputes.decide import Case, Price
+from vendrail.disputes.decide import Case, Price, Told
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode
@@ -80,21 +80,38 @@ class Carrying:
         async with self._db.transaction() as tx:
             rows = await store.claim_due(tx, self._clock.now(), _BATCH_MAX)
         for row in rows:
-            case = await self._case(row)
-            if row["step"] == "told":
-                await self._open(case)
-            if case.outcome is not DisputeOutcome.OPEN:
-                await self._end(case)
+            await self._advance(row)
         return len(rows) == _BATCH_MAX
 
-    async def _case(self, row: Row) -> Case:
-        """Gather what its money depends on; the price is written down once, and stays."""
-        price = await self._price(row)
+    async def _advance(self, row: Row) -> None:
+        order = await self._order(row)
+        is_known = row["price_minor"] is not None or decide.is_settled(order)
+        case = await self._case(row, order, is_known=is_known)
+        if row["is_fee_due"]:
+            await self._book_late_fee(case, is_ended=row["step"] == "ended")
+        if row["step"] == "ended":
+            return
+        if row["step"] == "told":
+            await self._post(decide.opening(case))
+            if not is_known:
+                return  # The sale is under way: where its money goes is looked at again soon.
+            await self._freeze(case)
+        if case.outcome is not DisputeOutcome.OPEN:
+            await self._end(case)
+
+    async def _case(self, row: Row, order: OrderView | None, *, is_known: bool) -> Case:
+        """Gather what its money depends on; the price is written once it is known, and stays."""
+        given = Told(row["capture"], row["amount_minor"], row["captured_minor"], row["currency"])
+        price = decide.price_of(given, order)
         async with self._db.reading() as tx:
-            await store.set_price(
-                tx, row["id"], price.amount_minor, price.currency, is_split=price.is_split
-            )
+            if is_known:
+                await store.set_price(
+                    tx, row["id"], price.amount_minor, price.currency, is_split=price.is_split
+                )
             kept = (await store.read_disputes(tx, [row["id"]]))[row["id"]]
+        if is_known:
+            amount_minor, currency = kept["price_minor"], kept["price_currency"]
+            price = Price(amount_minor, currency, price.whole_minor, kept["is_split"])
         return Case(
             row["id"],
             row["capture"],
@@ -105,27 +122,24 @@ class Carrying:
             kept["currency"],
             kept["fee_minor"],
             DisputeOutcome(kept["outcome"]),
-            Price(kept["price_minor"], kept["price_currency"], price.whole_minor, kept["is_split"]),
+            price,
         )
 
-    async def _price(self, row: Row) -> Price:
-        amount_minor, captured_minor = row["amount_minor"], row["captured_minor"]
-        order = None
-        if row["order_id"] is not None:
-            query = OrderQuery(OrderId(row["order_id"]), None)
-            order = (await self._orders.read_orders([query]))[0]
-        if order is None:
-            return Price(amount_minor, row["currency"], captured_minor, is_split=False)
-        if order.currency == row["currency"]:
-            part = min(amount_minor, order.amount_minor)
-        else:
-            part = decide.part_of_price(amount_minor, captured_minor, order.amount_minor)
-        is_split = order.delivered_at is not None
-        return Price(part, order.currency, order.amount_minor, is_split)
+    async def _order(self, row: Row) -> OrderView | None:
+        if row["order_id"] is None:
+            return None
+        return (await self._orders.read_orders([OrderQuery(OrderId(row["order_id"]), None)]))[0]
 
-    async def _open(self, case: Case) -> None:
-        """The provider has the money: the books say so, and the merchant's part is frozen."""
-        await self._post(decide.opening(case))
+    async def _book_late_fee(self, case: Case, *, is_ended: bool) -> None:
+        """Book a fee that was told after the provider had taken the money."""
+        await self._post([decide.posting(case, ChargebackStep.FEE, case.fee_minor)])
+        if is_ended:
+            await self._pass_fee_on(case)
+        async with self._db.reading() as tx:
+            await store.mark_fee_posted(tx, case.id)
+
+    async def _freeze(self, case: Case) -> None:
+        """Keep the merchant's part from leaving while the dispute is open."""
         freeze = decide.freeze_of(case)
         frozen_minor = 0
         if freeze is not None:
@@ -158,19 +172,21 @@ class Carrying:
         rest_minor = case.amount_minor - covered_minor
         if rest_minor > 0:
             await self._post([decide.posting(case, ChargebackStep.LOST, rest_minor)])
+        await self._pass_fee_on(case)
+        return "refunded_before" if rest_minor > 0 else ""
+
+    async def _pass_fee_on(self, case: Case) -> None:
         if decide.passes_fee_on(case, is_merchants=self._settings.is_fee_merchants):
             await self._post([decide.posting(case, ChargebackStep.FEE_PASSED_ON, case.fee_minor)])
-        return "refunded_before" if rest_minor > 0 else ""
 
     async def _take(self, case: Case) -> RefundPosting | None:
         """Open the payer's refund in the books, as much of it as is left of the order."""
         async with self._db.reading() as tx:
             begun = (await store.read_disputes(tx, [case.id]))[case.id]["taken_minor"]
-        if begun is not None:
-            tried = [begun]  # Broken off: the same again, or its money would be taken twice.
-        else:
-            left_minor = case.price.whole_minor - await self._refunded(case.order)
-            tried = [case.price.amount_minor, min(left_minor, case.price.amount_minor - 1)]
+        # Broken off: the same again, or its money would be taken twice; refused, it took nothing.
+        first_minor = case.price.amount_minor if begun is None else begun
+        left_minor = case.price.whole_minor - await self._refunded(case.order)
+        tried = [first_minor, min(left_minor, first_minor - 1)]
         for price_minor in (each for each in tried if each > 0):
             await self._note(case.id, price_minor)
             refund = decide.refund_of(case, price_minor)

@@ -263,6 +263,7 @@ def view_of(
         number=facts.number,
         exchange=facts.exchange,
         returned_minor=_returned(row, facts, refunds),
+        capture=row["capture"],
         replaced=[
             ReplacedItem(each.position, each.text, each.at)
             for each in (delivery.replaced if delivery else ())
