@@ -157,3 +157,26 @@ async def test_a_fee_that_is_told_late_is_booked_once(world, when):
 
     assert {"provider": FEE, "debt": -FEE} == await world.balances()
     assert (DisputeState.LOST, FEE) == (found.state, found.fee_minor)
+
+
+async def test_an_inquiry_that_ends_leaves_nothing(world):
+    """A bank that only asked took no money: its end alone makes no dispute."""
+    capture = await world.sell()
+    world.tell(capture, WON, has_taken=False)
+    await world.run()
+
+    assert [[]] == await world.disputes.list_disputes([DisputeQuery(world.merchant)])
+    assert {"provider": -PRICE, "available": PRICE} == await world.balances()
+
+
+async def test_what_was_taken_for_an_inquiry_comes_back_with_its_end(world):
+    """A dispute that stands ends with it, and all is the merchant's again."""
+    capture = await world.sell()
+    world.tell(capture, OPEN, fee_minor=0)
+    await world.run()
+    world.tell(capture, WON, has_taken=False)
+    await world.run()
+    [[found]] = await world.disputes.list_disputes([DisputeQuery(world.merchant)])
+
+    assert DisputeState.WON is found.state
+    assert {"provider": -PRICE, "available": PRICE} == await world.balances()

@@ -220,6 +220,7 @@ DISPUTE = {
     "payment_intent": "pi_1",
     "status": "needs_response",
 }
+INQUIRY = {**DISPUTE, "status": "warning_needs_response"}
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,14 @@ DISPUTE = {
         (DISPUTE, "charge.dispute.updated", CallbackKind.OTHER),
         ({**DISPUTE, "status": "won"}, "charge.dispute.closed", CallbackKind.DISPUTE_WON),
         ({**DISPUTE, "status": "lost"}, "charge.dispute.closed", CallbackKind.DISPUTE_LOST),
+        (DISPUTE, "charge.dispute.funds_withdrawn", CallbackKind.DISPUTED),
+        (INQUIRY, "charge.dispute.created", CallbackKind.OTHER),
+        ({**INQUIRY, "status": "prevented"}, "charge.dispute.created", CallbackKind.OTHER),
+        (INQUIRY, "charge.dispute.funds_withdrawn", CallbackKind.DISPUTED),
+        ({**INQUIRY, "status": "warning_closed"}, "charge.dispute.closed",
+         CallbackKind.DISPUTE_DROPPED),
+        ({**INQUIRY, "status": "prevented"}, "charge.dispute.closed",
+         CallbackKind.DISPUTE_DROPPED),
         ({"object": "payout", "id": "po_1"}, "payout.paid", CallbackKind.OTHER),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.payments.conftest import Shop, number_of
 from tests.payments.stripe_bench import settings_of, signed
-from tests.payments.test_stripe import NOW, lines, opened, paid_in, stripe
+from tests.payments.test_stripe import DISPUTE, INTENT, NOW, lines, opened, paid_in, stripe
 
 from vendrail.api.payments import (
     Callback,
@@ -13,6 +13,8 @@ from vendrail.api.payments import (
     ChannelId,
     DisputeTold,
     PresentRequest,
+    UnmatchedQuery,
+    UnmatchedVerdict,
 )
 from vendrail.api.payments.disputes import DisputeEvidence, DisputeOutcome, EvidenceStatus
 from vendrail.kernel.codec import replace
@@ -21,6 +23,8 @@ from vendrail.payments.channels.disputing import DisputingChannel
 from vendrail.payments.channels.stripe import StripeChannel
 
 __all__ = ["lines", "opened", "stripe"]
+
+CREATED, CLOSED = "charge.dispute.created", "charge.dispute.closed"
 
 
 def webhook(channel, secret: str, clock, told: dict, kind: str) -> Callback:
@@ -34,8 +38,8 @@ def webhook(channel, secret: str, clock, told: dict, kind: str) -> Callback:
     return Callback(channel.id, "POST", {"stripe-signature": signed(secret, now, body)}, "", body)
 
 
-async def test_a_dispute_is_told_with_its_capture_its_fee_and_its_term(service, stripe, clock):
-    """X26: believed once the money is known; before that the provider is asked to say it again."""
+async def opened_shop(service, stripe, clock):
+    """Open an account and a shop that takes money by it."""
     registered = stripe.register()
     channel = ChannelAccount(
         id=ChannelId(new_id(clock.now())),
@@ -46,7 +50,12 @@ async def test_a_dispute_is_told_with_its_capture_its_fee_and_its_term(service, 
         settings=settings_of(registered, stripe.url),
     )
     assert ["created"] == await service.put_channels([channel])
-    shop = Shop(service, channel, stripe, clock)
+    return registered, channel, Shop(service, channel, stripe, clock)
+
+
+async def test_a_dispute_is_told_with_its_capture_its_fee_and_its_term(service, stripe, clock):
+    """X26: believed once the money is known; before that the provider is asked to say it again."""
+    registered, channel, shop = await opened_shop(service, stripe, clock)
     attempt = await shop.opened(method="card", currency="SGD")
     await service.present_attempts([PresentRequest(attempt.id)])
     (money,) = stripe.sign(registered["account"], {"out_trade_no": number_of(attempt)})
@@ -73,6 +82,37 @@ async def test_a_dispute_is_told_with_its_capture_its_fee_and_its_term(service, 
          each.answer_by)
         for each in events
     }  # fmt: skip
+
+
+async def test_a_dispute_is_of_the_order_that_a_person_matched(service, stripe, clock):
+    """Money that fitted nothing and was matched is disputed as that order's; an inquiry is not."""
+    registered, channel, shop = await opened_shop(service, stripe, clock)
+    meant = await shop.opened(method="card", currency="SGD")
+    secret = registered["webhook_secret"]
+    money = webhook(channel, secret, clock, INTENT, "payment_intent.succeeded")
+    await service.take_callbacks([money])
+    [[capture]] = await service.list_unmatched([UnmatchedQuery()])
+    verdict = UnmatchedVerdict(capture.id, meant.order, "mei", "an old code")
+    assert ["settled"] == await service.settle_unmatched([verdict])
+    asked = DISPUTE | {"status": "warning_needs_response"}
+    taken = DISPUTE | {"status": "needs_response"}
+    await service.take_callbacks([webhook(channel, secret, clock, asked, CREATED)])
+    early = [each for each in await shop.events() if isinstance(each, DisputeTold)]
+    await service.take_callbacks(
+        [
+            webhook(channel, secret, clock, taken, "charge.dispute.funds_withdrawn"),
+            webhook(channel, secret, clock, asked | {"status": "warning_closed"}, CLOSED),
+        ]
+    )
+    events = [each for each in await shop.events() if isinstance(each, DisputeTold)]
+
+    assert [] == early
+    assert {(meant.order, meant.merchant)} == {
+        (each.capture.order, each.capture.merchant) for each in events
+    }
+    assert [(DisputeOutcome.OPEN, True), (DisputeOutcome.WON, False)] == [
+        (each.outcome, each.has_taken) for each in events
+    ]
 
 
 async def test_evidence_is_sent_once_for_good(opened, stripe):

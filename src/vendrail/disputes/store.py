@@ -60,6 +60,18 @@ async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime
     )
 
 
+async def write_dropped(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> None:
+    """Write an end where a dispute stands; what never took money has left nothing to end."""
+    await tx.execute(
+        "update disputes.dispute set outcome = $2, ended_at = $3, due_at = $4"
+        " where id = $1 and outcome = 'open'",
+        id,
+        told.outcome,
+        told.at,
+        now,
+    )
+
+
 async def claim_due(tx: Transaction, now: datetime, rows_max: int) -> list[Row]:
     """Take disputes whose money is to be moved; nobody else takes them for a while."""
     return await tx.fetch(

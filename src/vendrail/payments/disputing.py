@@ -28,6 +28,7 @@ _OUTCOMES = {
     CallbackKind.DISPUTED: DisputeOutcome.OPEN,
     CallbackKind.DISPUTE_WON: DisputeOutcome.WON,
     CallbackKind.DISPUTE_LOST: DisputeOutcome.LOST,
+    CallbackKind.DISPUTE_DROPPED: DisputeOutcome.WON,
 }
 Place = tuple[UUID, str]
 
@@ -43,11 +44,15 @@ def place_of(letter: Letter) -> Place:
 
 
 async def find_disputed(tx: Transaction, letters: Sequence[Letter]) -> Mapping[Place, Row]:
-    """Find the captures that disputes are of; costs nothing where there is none."""
+    """Find the captures that disputes are of, and whom people matched them to; mostly none."""
     places = {
         place_of(letter) for letter in letters if is_dispute(letter) and not letter.facts.mismatch
     }
-    return await captures.find_captures(tx, sorted(places)) if places else {}
+    if not places:
+        return {}
+    channels, numbers = ({place[at] for place in places} for at in (0, 1))
+    rows = await captures.find_captures_anywhere(tx, sorted(channels), sorted(numbers))
+    return {(row["channel"], row["provider_number"]): row for row in rows}
 
 
 async def tell_disputes(
@@ -69,6 +74,7 @@ async def tell_disputes(
             letter.facts.fee_minor,
             letter.facts.problem,
             letter.facts.answer_by,
+            has_taken=letter.facts.kind is not CallbackKind.DISPUTE_DROPPED,
         )
         for letter, outcome in zip(letters, outcomes, strict=True)
         if is_dispute(letter) and not outcome
@@ -98,8 +104,8 @@ def _disputed(row: Row, channel_name: str) -> DisputedCapture:
         row["channel"],
         channel_name,
         row["provider_number"],
-        row["order_id"],
-        row["merchant"],
+        row["matched_order"] or row["order_id"],
+        row["matched_merchant"] or row["merchant"],
         row["amount_minor"],
         row["currency"],
     )

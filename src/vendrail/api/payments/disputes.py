@@ -42,6 +42,7 @@ class DisputeTold(Record, frozen=True, tag="payment.dispute_told"):
     fee_minor: int = 0  # What the provider asks for it, in the same currency.
     reason: str = ""  # The provider's word for it.
     answer_by: datetime | None = None  # When the provider takes evidence no more.
+    has_taken: bool = True  # False: an end that may be of what never took any money.
 
 
 class DisputeEvidence(Record, frozen=True):

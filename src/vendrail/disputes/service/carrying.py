@@ -70,7 +70,8 @@ class Carrying:
                 return True  # Another process has read this page.
             for each in told:
                 id = derive(each.capture.id, f"dispute:{each.case_number}")
-                await store.write_told(tx, id, each, now)
+                write = store.write_told if each.has_taken else store.write_dropped
+                await write(tx, id, each, now)
         if told:
             self._wakeups.wake("disputes")
         return True

@@ -199,6 +199,7 @@ class CallbackKind(StrEnum):
     DISPUTED = "disputed"  # The payer's bank asks for money back.
     DISPUTE_WON = "dispute_won"  # It is ours after all.
     DISPUTE_LOST = "dispute_lost"
+    DISPUTE_DROPPED = "dispute_dropped"  # It ends, and may never have taken any money.
     FAILED = "failed"  # This try has failed; nothing was taken, and `problem` says why.
     CLOSED = "closed"
     OTHER = "other"

@@ -24,6 +24,12 @@ from vendrail.payments.channels.stripe_messages import (
 )
 
 TOLERANCE = timedelta(minutes=5)
+_DISPUTE_ENDS = {
+    "won": CallbackKind.DISPUTE_WON,
+    "lost": CallbackKind.DISPUTE_LOST,
+    "warning_closed": CallbackKind.DISPUTE_DROPPED,
+    "prevented": CallbackKind.DISPUTE_DROPPED,
+}
 _PAID_SESSIONS = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
 
 
@@ -152,14 +158,23 @@ def _fee(told: Fields, currency: str) -> int:
     )
 
 
+def _is_inquiry(status: str) -> bool:
+    """Tell whether a bank only asks, or was answered before it took anything."""
+    return status.startswith("warning_") or status == "prevented"
+
+
 def _dispute_facts(id: str, kind: str, told: Fields, at: datetime | None) -> CallbackFacts:
-    """A dispute names its payment, and nothing of ours: the capture is found by that."""
-    outcome = CallbackKind.OTHER
-    if kind == "charge.dispute.created":
+    """A dispute names its payment, and nothing of ours: the capture is found by that.
+
+    An inquiry takes no money. One that becomes a chargeback keeps its number, and is told by the
+    money that is withdrawn.
+    """
+    outcome, status = CallbackKind.OTHER, text_of(told, "status")
+    is_begun = kind == "charge.dispute.created" and not _is_inquiry(status)
+    if is_begun or kind == "charge.dispute.funds_withdrawn":
         outcome = CallbackKind.DISPUTED
-    elif kind == "charge.dispute.closed" and text_of(told, "status") in {"won", "lost"}:
-        is_won = told["status"] == "won"
-        outcome = CallbackKind.DISPUTE_WON if is_won else CallbackKind.DISPUTE_LOST
+    elif kind == "charge.dispute.closed":
+        outcome = _DISPUTE_ENDS.get(status, CallbackKind.OTHER)
     currency = text_of(told, "currency").upper()
     details = told.get("evidence_details")
     answer_by = details.get("due_by") if isinstance(details, Mapping) else None
