@@ -50,8 +50,9 @@ async def find_disputed(tx: Transaction, letters: Sequence[Letter]) -> Mapping[P
     }
     if not places:
         return {}
-    channels, numbers = ({place[at] for place in places} for at in (0, 1))
-    rows = await captures.find_captures_anywhere(tx, sorted(channels), sorted(numbers))
+    channels = sorted({channel for channel, _ in places})
+    numbers = sorted({number for _, number in places})
+    rows = await captures.find_captures_anywhere(tx, channels, numbers)
     return {(row["channel"], row["provider_number"]): row for row in rows}
 
 
