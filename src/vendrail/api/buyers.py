@@ -1,4 +1,4 @@
-"""Buyers: accounts that nobody needs; an e-mail address is proven by a code, a browser by a cookie.
+"""Buyers: accounts that nobody needs, proven by a code or a passkey; a browser by a cookie.
 
 Apart from the staff's identity: no password, no role, nothing to work with. A buyer is a UUID.
 """
@@ -13,6 +13,7 @@ from vendrail.kernel.codec import Record
 
 BuyerId = NewType("BuyerId", UUID)
 BuyerSessionId = NewType("BuyerSessionId", UUID)
+PasskeyId = NewType("PasskeyId", UUID)
 
 
 class Buyer(Record, frozen=True):
@@ -101,6 +102,70 @@ class BuyerSession(Record, frozen=True):
     token: str = ""  # Another one to go on with; empty: the one that was shown.
 
 
+class Passkey(Record, frozen=True):
+    """A key in a device of the buyer's that signs them in."""
+
+    id: PasskeyId
+    name: str
+    made_at: datetime
+    used_at: datetime | None
+
+
+class PasskeyPurpose(StrEnum):
+    """What a browser is asked to do with a passkey."""
+
+    MAKE = "make"  # For the account of the session.
+    PROVE = "prove"  # Sign in, or confirm the session that is there.
+
+
+class PasskeyAsk(Record, frozen=True):
+    """Ask for what a browser needs to make or to show a passkey."""
+
+    purpose: PasskeyPurpose
+    browser: Browser
+    token: str = ""  # What the browser came with.
+
+
+class PasskeyStatus(StrEnum):
+    """How asking for or adding one passkey ended. Where several would fit, the first is given."""
+
+    DONE = "done"
+    LIMITED = "limited"  # Too many from this network.
+    FULL = "full"  # The buyer has as many as there may be.
+    REFUSED = "refused"  # Not signed in, too old, used, forged, there already: nothing tells which.
+
+
+class PasskeyOptions(Record, frozen=True):
+    """What the browser's own dialogue is opened with: WebAuthn options, as JSON."""
+
+    status: PasskeyStatus
+    options: str = ""
+
+
+class PasskeyEntry(Record, frozen=True):
+    """Add the passkey that a browser has made to the account of its session."""
+
+    credential: str  # As the browser gave it: WebAuthn's JSON.
+    name: str
+    browser: Browser
+    token: str
+
+
+class PasskeyProof(Record, frozen=True):
+    """Show a passkey: it signs in, or confirms the session that is there."""
+
+    credential: str  # As the browser gave it: WebAuthn's JSON.
+    browser: Browser
+    token: str = ""
+
+
+class PasskeyDrop(Record, frozen=True):
+    """Remove one passkey of a buyer's."""
+
+    passkey: PasskeyId
+    buyer: BuyerId
+
+
 class Buyers(Protocol):
     """Accounts of buyers and their sessions, in batches."""
 
@@ -110,6 +175,26 @@ class Buyers(Protocol):
 
     async def redeem_codes(self, entries: Sequence[CodeEntry]) -> list[EntryResult]:
         """Sign in by right codes, each good once; the first sign-in makes the account."""
+        ...
+
+    async def ask_passkeys(self, asks: Sequence[PasskeyAsk]) -> list[PasskeyOptions]:
+        """Give what browsers need to make or to show passkeys; each is good once, and there."""
+        ...
+
+    async def add_passkeys(self, entries: Sequence[PasskeyEntry]) -> list[PasskeyStatus]:
+        """Add passkeys to the accounts of sessions."""
+        ...
+
+    async def redeem_passkeys(self, proofs: Sequence[PasskeyProof]) -> list[EntryResult]:
+        """Sign in by passkeys, or confirm sessions of the same buyers."""
+        ...
+
+    async def list_passkeys(self, buyers: Sequence[BuyerId]) -> list[list[Passkey]]:
+        """List buyers' passkeys, oldest first."""
+        ...
+
+    async def remove_passkeys(self, drops: Sequence[PasskeyDrop]) -> list[bool]:
+        """Remove passkeys: they open nothing from now on; true where one was the buyer's."""
         ...
 
     async def read_sessions(

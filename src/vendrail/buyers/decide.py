@@ -1,4 +1,4 @@
-"""Which addresses, codes and tokens count. Pure."""
+"""Which addresses, codes, tokens and counters count. Pure."""
 
 import re
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ CODE_TRIES_MAX = 5
 GRACE = timedelta(seconds=30)  # Requests that were on their way when a token was replaced.
 _EMAIL = re.compile(r"[^@\s<>\"'\\]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _EMAIL_LENGTH_MAX = 254
+_NAME_LENGTH_MAX = 60
 
 
 class TokenFacts(Record, frozen=True):
@@ -48,3 +49,16 @@ def is_due(token: TokenFacts, now: datetime, settings: BuyersSettings) -> bool:
     """Whether a token is to be replaced: not one that has been, and is in its grace."""
     period = timedelta(minutes=settings.session_rotate_minutes)
     return token.replaced_at is None and now - token.rotated_at >= period
+
+
+def is_counter_good(before: int, now: int) -> bool:
+    """Whether a passkey's counter went on. One that went back, or stands, is a copy's.
+
+    Passkeys that are kept in sync between devices do not count: theirs stays 0.
+    """
+    return now > before or (now == 0 and before == 0)
+
+
+def clean_name(text: str) -> str:
+    """Clean the name that a buyer gave to a passkey."""
+    return " ".join("".join(c for c in text if c.isprintable()).split())[:_NAME_LENGTH_MAX].strip()

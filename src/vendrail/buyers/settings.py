@@ -9,8 +9,12 @@ from vendrail.kernel.config import Help
 
 
 class BuyersSettings(Record, frozen=True):
-    """How codes and sessions live, and how often they may be tried."""
+    """How codes, passkeys and sessions live, and how often they may be tried."""
 
+    site_name: Annotated[str, Help("How passkeys name the site.")] = "Vendrail"
+    public_url: Annotated[str, Help("The site that passkeys are bound to.")] = (
+        "http://127.0.0.1:8000"
+    )
     code_s: Annotated[int, Help("How long a code to sign in is good.")] = 600
     codes_per_email_max: Annotated[
         int, Meta(ge=1), Help("Codes that may be sent to one e-mail address in a quarter hour.")
@@ -20,6 +24,10 @@ class BuyersSettings(Record, frozen=True):
         Meta(ge=1),
         Help("Codes that one network address may ask for or try within five minutes."),
     ] = 40
+    challenge_s: Annotated[
+        int, Meta(ge=1), Help("How long a passkey may take to answer what it is asked.")
+    ] = 300
+    passkeys_max: Annotated[int, Meta(ge=1), Help("Passkeys that one buyer may have.")] = 20
     session_days_max: Annotated[int, Help("After how many days a buyer signs in again.")] = 90
     session_idle_days_max: Annotated[int, Help("After how many idle days a session ends.")] = 30
     session_rotate_minutes: Annotated[

@@ -37,11 +37,11 @@ from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
 from vendrail.web.signedin import SignedIn
 from vendrail.web.storefront.about import About
-from vendrail.web.storefront.account import Account
 from vendrail.web.storefront.door import Door
 from vendrail.web.storefront.finding import Finding
 from vendrail.web.storefront.front import AddressOf, Front, Limit
 from vendrail.web.storefront.helping import Helping
+from vendrail.web.storefront.passkeys import account_handlers
 from vendrail.web.storefront.quick import Quick
 from vendrail.web.storefront.shopping import Shopping
 from vendrail.web.storefront.tracking import Tracking
@@ -138,7 +138,7 @@ def build_routes(
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
-        *(Account(front, signed_in, account_limit, gate).handlers() if signed_in else ()),
+        *(account_handlers(front, signed_in, account_limit, gate) if signed_in else ()),
         *(Quick(front, place_limit).handlers() if signed_in else ()),
         *wallet_handlers(front, place_limit),
         *file_handlers(assets, home / "media"),

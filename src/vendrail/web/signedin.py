@@ -7,6 +7,7 @@ from litestar.datastructures import Cookie
 from vendrail.api.buyers import Browser, Buyers, BuyerSession, BuyerSessionQuery
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.http import key_domain
 from vendrail.kernel.telemetry import Metrics
 from vendrail.web.settings import WebSettings
 from vendrail.web.visitor import Visitor
@@ -22,6 +23,7 @@ class SignedIn:
         self, buyers: Buyers, clock: Clock, settings: WebSettings, metrics: Metrics | None = None
     ) -> None:
         self.buyers = buyers
+        self.has_passkeys = bool(key_domain(settings.public_url))
         self._clock = clock
         self._is_secure = settings.public_url.startswith("https://")
         self._age_s = settings.cookie_days * 86_400

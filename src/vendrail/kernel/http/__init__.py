@@ -1,6 +1,6 @@
 """The edge of HTTP: problems instead of tracebacks, safe headers, honest addresses, safe forms."""
 
-from vendrail.kernel.http.addresses import Proxies, limit_key
+from vendrail.kernel.http.addresses import Proxies, key_domain, limit_key
 from vendrail.kernel.http.edge import Edge
 from vendrail.kernel.http.files import as_attachment, find_below
 from vendrail.kernel.http.forms import Csrf
@@ -23,6 +23,7 @@ __all__ = [
     "as_attachment",
     "find_below",
     "is_hang_up",
+    "key_domain",
     "limit_key",
     "new_application",
     "problem_body",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
 
 
 class Proxies:
@@ -61,3 +62,15 @@ def limit_key(address: str) -> str:
     if isinstance(found, IPv6Address):
         return str(ip_network((int(found), 64), strict=False))
     return str(found) if found else address[:64]
+
+
+def key_domain(public_url: str) -> str:
+    """Give the domain that passkeys of a site are bound to; empty: browsers make none for it.
+
+    They want https, or this machine by its name, and never a bare number.
+    """
+    parts = urlsplit(public_url)
+    host = parts.hostname or ""
+    is_local = host == "localhost" or host.endswith(".localhost")
+    is_safe = parts.scheme == "https" or is_local
+    return host if is_safe and _parse(host) is None else ""

@@ -69,21 +69,36 @@ class Account:
         session = await signed_in.session(visitor, is_renewing=True)
         if session is None:
             return onward(SIGN_IN)
-        return await self._home(request, visitor, session)
+        return await self.show(request, visitor, session)
 
-    async def _home(self, request: Asked, visitor: Visitor, session: BuyerSession) -> Page:
+    async def show(
+        self,
+        request: Asked,
+        visitor: Visitor,
+        session: BuyerSession,
+        *,
+        status: int = 200,
+        problem: str = "",
+    ) -> Page:
+        """Show the account of who is in; perhaps with what went wrong with a passkey."""
         front, buyer = self._front, session.buyer
         before = read_serial(request.query_params.get("before", "-"))
         asked = BoughtQuery(buyer.id, buyer.email, before, _ORDERS_MAX + 1)
         [orders] = await front.calls.orders.list_bought([asked])
         ways = await front.calls.saved_ways(buyer.id, is_fresh=True)
         [sessions] = await self._signed_in.buyers.list_sessions([buyer.id])
+        [passkeys] = await self._signed_in.buyers.list_passkeys([buyer.id])
         wallets = await front.wallets.of_buyer(buyer.id) if front.wallets is not None else []
         page = front.page(
             request,
             visitor,
             "account.html",
+            status=status,
             is_private=True,
+            problem=problem,
+            passkeys=passkeys,
+            passkey_name=" · ".join(filter(None, name_agent(session.agent))),
+            has_passkeys=self._signed_in.has_passkeys,
             wallets=wallets,
             holds_money=any(each.balance_minor for each in wallets),
             here=HOME,
@@ -105,13 +120,13 @@ class Account:
         """Ask for the address; who is in goes on, unless a fresh proof is wanted."""
         front = self._front
         visitor = front.visitor(request)
-        onto = _onto(request.query_params.get("next", ""))
+        onto = onto_page(request.query_params.get("next", ""))
         session = await self._signed_in.session(visitor)
         if session is not None and self._signed_in.is_fresh(session):
             return onward(onto)
-        return self._form(request, visitor, onto, session=session)
+        return self.form(request, visitor, onto, session=session)
 
-    def _form(
+    def form(
         self,
         request: Asked,
         visitor: Visitor,
@@ -125,6 +140,7 @@ class Account:
         challenge: str = "",
         filled: dict[str, str] | None = None,
     ) -> Page:
+        """Show the form for the address or the code, and the way in by a passkey."""
         return self._front.page(
             request,
             visitor,
@@ -135,6 +151,7 @@ class Account:
             onto=onto,
             email=session.buyer.email if session is not None else email,
             is_again=session is not None,
+            has_passkeys=self._signed_in.has_passkeys,
             is_code_sent=is_code_sent,
             challenge=challenge,
             filled=filled or {},
@@ -149,7 +166,7 @@ class Account:
         refusal = await front.refuse_form(request, visitor, form, self._limit)
         if refusal is not None:
             return refusal
-        onto = _onto(form.get("next", ""))
+        onto = onto_page(form.get("next", ""))
         session = await self._signed_in.session(visitor)
         # Who is in confirms their own address, whatever the form says.
         email = session.buyer.email if session is not None else form.get("email", "").strip()[:254]
@@ -159,7 +176,7 @@ class Account:
             judgement = await self._gate.judge(limit_key(address), form.get("altcha", ""))
             if judgement.is_wanted and not judgement.is_proven:
                 challenge = encode(self._gate.challenge()).decode()
-                return self._form(
+                return self.form(
                     request, visitor, onto, status=428, challenge=challenge, filled=form, **more
                 )
         browser = self._signed_in.browser(visitor, address, request.headers.get("user-agent", ""))
@@ -170,10 +187,10 @@ class Account:
         except Unavailable as error:
             return front.problem(request, 503, error.retry_after_s)
         if result.status is CodeStatus.EMAIL_MALFORMED:
-            return self._form(request, visitor, onto, status=422, problem=_NO_EMAIL, **more)
+            return self.form(request, visitor, onto, status=422, problem=_NO_EMAIL, **more)
         if result.status is CodeStatus.LIMITED:
-            return self._form(request, visitor, onto, status=429, problem=_LIMITED, **more)
-        return self._form(request, visitor, onto, is_code_sent=True, **more)
+            return self.form(request, visitor, onto, status=429, problem=_LIMITED, **more)
+        return self.form(request, visitor, onto, is_code_sent=True, **more)
 
     async def show_code(self, request: Asked) -> Page:
         """Check a code. The session begins, or goes on, with a token that nobody had before."""
@@ -183,7 +200,7 @@ class Account:
         refusal = await front.refuse_form(request, visitor, form, self._limit)
         if refusal is not None:
             return refusal
-        onto = _onto(form.get("next", ""))
+        onto = onto_page(form.get("next", ""))
         session = await signed_in.session(visitor)
         email = session.buyer.email if session is not None else form.get("email", "").strip()[:254]
         address, agent = front.address_of(request.scope), request.headers.get("user-agent", "")
@@ -200,7 +217,7 @@ class Account:
             return front.problem(request, 503, error.retry_after_s)
         if result.status is not EntryStatus.ACCEPTED:
             is_limited = result.status is EntryStatus.LIMITED
-            return self._form(
+            return self.form(
                 request,
                 visitor,
                 onto,
@@ -212,7 +229,7 @@ class Account:
             )
         return onward(onto, [signed_in.cookie(result.token)])
 
-    async def _own(
+    async def own(
         self, request: Asked
     ) -> tuple[Visitor, dict[str, str], BuyerSession | None, Page | None]:
         """Read a form of the account; a page instead where it is not ours or nobody is in."""
@@ -227,7 +244,7 @@ class Account:
 
     async def sign_out(self, request: Asked) -> Page:
         """End this session."""
-        _, _, session, instead = await self._own(request)
+        _, _, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         await self._signed_in.buyers.end_sessions([session.id])
@@ -235,7 +252,7 @@ class Account:
 
     async def end_sessions(self, request: Asked) -> Page:
         """End one of the buyer's other sessions, or all of them."""
-        _, form, session, instead = await self._own(request)
+        _, form, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         buyers = self._signed_in.buyers
@@ -250,7 +267,7 @@ class Account:
 
     async def choose_language(self, request: Asked) -> Page:
         """Remember the language of pages and letters."""
-        _, form, session, instead = await self._own(request)
+        _, form, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         tag = form.get("language", "")
@@ -261,7 +278,7 @@ class Account:
 
     async def forget_saved(self, request: Asked) -> Page:
         """Forget a saved way to pay: at once here, and at its provider until it has."""
-        _, form, session, instead = await self._own(request)
+        _, form, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         try:
@@ -275,7 +292,7 @@ class Account:
 
     async def delete(self, request: Asked) -> Page:
         """Delete the account, after a fresh proof; the orders stay, and open by their links."""
-        _, form, session, instead = await self._own(request)
+        _, form, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         if not self._signed_in.is_fresh(session):
@@ -294,6 +311,6 @@ class Account:
         return onward("/", [self._signed_in.cookie("")])
 
 
-def _onto(path: str) -> str:
+def onto_page(path: str) -> str:
     """Give back where to go after signing in: a page of ours, the account where none is told."""
     return local_path(path[:500]) if path.startswith("/") else HOME

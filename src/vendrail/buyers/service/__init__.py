@@ -9,7 +9,6 @@ import structlog
 
 from vendrail.api.buyers import (
     Browser,
-    Buyer,
     BuyerId,
     BuyerSession,
     BuyerSessionId,
@@ -21,60 +20,26 @@ from vendrail.api.buyers import (
     EntryResult,
     EntryStatus,
 )
-from vendrail.api.notify import Message, Notify
+from vendrail.api.notify import Message
 from vendrail.buyers import decide, store
-from vendrail.buyers.decide import TokenFacts
-from vendrail.buyers.settings import BuyersSettings
-from vendrail.kernel.clock import Clock
-from vendrail.kernel.datakeys import DataKeys
-from vendrail.kernel.db import Database, Row, Transaction
-from vendrail.kernel.errors import Broken
-from vendrail.kernel.http.addresses import limit_key
+from vendrail.buyers.service.ground import PURPOSE, facts
+from vendrail.buyers.service.passkeys import PasskeysService
+from vendrail.kernel.db import Row
 from vendrail.kernel.ids import new_id
-from vendrail.kernel.limits import Limits
-from vendrail.kernel.vault import DataKey, Vault, is_same
+from vendrail.kernel.vault import is_same
 
 _log = structlog.get_logger(__name__)
 
-_DATA_KEY_LIFE = timedelta(hours=1)
 _SEEN_STEP = timedelta(seconds=60)
-_PURPOSE = "buyers.email"
-_AGENT_LENGTH_MAX = 300
 _FORGOTTEN_MAX = 2_000
 _CODES = 10**8
 
 
-class BuyersService:
+class BuyersService(PasskeysService):
     """Fulfils `api.buyers.Buyers`."""
-
-    def __init__(
-        self,
-        db: Database,
-        vault: Vault,
-        clock: Clock,
-        limits: Limits,
-        notify: Notify,
-        settings: BuyersSettings,
-    ) -> None:
-        self._db = db
-        self._vault = vault
-        self.clock = clock
-        self._notify = notify
-        self._settings = settings
-        self._data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
-        self._address = limits.shared("buyer_address", settings.tries_per_address_max, 300)
-        self._email = limits.shared("buyer_email", settings.codes_per_email_max, 900)
-
-    def _hash(self, kind: str, text: str) -> bytes:
-        """Hash an address, a code or a token: found again, and good for nothing by itself."""
-        return self._vault.keyed_hash(f"buyers.{kind}", text.encode())
 
     def _code_key(self, email: str, browser: Browser) -> bytes:
         return self._hash("code_key", f"{email}\x1f{browser.device}")[:16]
-
-    def _new_token(self) -> tuple[str, bytes]:
-        token = secrets.token_urlsafe(32)
-        return token, self._hash("token", token)
 
     async def request_codes(self, requests: Sequence[CodeRequest]) -> list[CodeResult]:
         """Send one-time codes; what is done is the same whether or not accounts exist."""
@@ -109,10 +74,6 @@ class BuyersService:
             await self._notify.send_messages([letter for _, _, letter in codes.values()])
         return results
 
-    async def _wait(self, browser: Browser) -> float:
-        """Count a try from a network: 0, or the seconds to wait before it."""
-        return await self._address.take(limit_key(browser.address)) if browser.address else 0.0
-
     async def redeem_codes(self, entries: Sequence[CodeEntry]) -> list[EntryResult]:
         """Sign in by right codes; few and each its own, so one by one."""
         return [await self._redeem(entry) for entry in entries]
@@ -142,36 +103,13 @@ class BuyersService:
             buyer = await store.find_buyer(tx, email_hash)
             if buyer is None:
                 id = new_id(now)
-                sealed = self._vault.seal(data_key, _PURPOSE, id, email.encode())
+                sealed = self._vault.seal(data_key, PURPOSE, id, email.encode())
                 # Of two first sign-ins at once one writes; its id is what the address is sealed to.
                 buyer = await store.add_buyer(
                     tx, id, email_hash, sealed, data_key.id, entry.locale, now
                 )
-            token = await self._begin(tx, buyer, entry, now)
+            token = await self._begin(tx, buyer, entry.browser, entry.token, now)
         return EntryResult(EntryStatus.ACCEPTED, token)
-
-    async def _begin(self, tx: Transaction, buyer: UUID, entry: CodeEntry, now: datetime) -> str:
-        """Confirm the session that the browser came with, or begin one: by a new token always.
-
-        No token that was there before a sign-in opens anything after it.
-        """
-        token, token_hash = self._new_token()
-        await store.welcome(tx, buyer, now)
-        if entry.token:
-            before = self._hash("token", entry.token)
-            row = (await store.load_tokens(tx, [before])).get(before)
-            if row is not None and row["buyer"] == buyer and self._is_live(row, now):
-                await store.confirm(tx, row["id"], token_hash, now)
-                return token
-            if row is not None:
-                await store.end_sessions(tx, [row["id"]])
-        ends_at = now + timedelta(days=self._settings.session_days_max)
-        agent = entry.browser.agent[:_AGENT_LENGTH_MAX]
-        await store.add_session(tx, new_id(now), buyer, agent, token_hash, now, ends_at)
-        return token
-
-    def _is_live(self, row: Row, now: datetime) -> bool:
-        return decide.is_live(_facts(row), now, self._settings)
 
     async def read_sessions(
         self, queries: Sequence[BuyerSessionQuery]
@@ -182,7 +120,7 @@ class BuyersService:
         async with self._db.reading() as tx:
             rows = await store.load_tokens(tx, list(set(hashes)))
         live = {key: row for key, row in rows.items() if self._is_live(row, now)}
-        copied = [row for row in rows.values() if decide.is_copied(_facts(row), now)]
+        copied = [row for row in rows.values() if decide.is_copied(facts(row), now)]
         renewing = {key for key, query in zip(hashes, queries, strict=True) if query.is_renewing}
         fresh = await self._keep_up(live, copied, renewing, now) if live or copied else {}
         keys = await self._data_keys.load(row["data_key"] for row in live.values())
@@ -193,23 +131,6 @@ class BuyersService:
             found.append(self._session(row, keys, token) if row is not None else None)
         return found
 
-    def _session(self, row: Row, keys: dict[UUID, DataKey], token: str = "") -> BuyerSession:
-        data_key = keys.get(row["data_key"])
-        if data_key is None:
-            raise Broken(f"The data key {row['data_key']} of buyer {row['buyer']} is missing.")
-        email = self._vault.unseal(data_key, _PURPOSE, row["buyer"], row["email_sealed"]).decode()
-        buyer = Buyer(BuyerId(row["buyer"]), email, row["locale"], row["buyer_made_at"])
-        return BuyerSession(
-            BuyerSessionId(row["id"]),
-            buyer,
-            row["begun_at"],
-            row["seen_at"],
-            row["ends_at"],
-            row["confirmed_at"],
-            row["agent"],
-            token,
-        )
-
     async def _keep_up(
         self, live: dict[bytes, Row], copied: Sequence[Row], renewing: set[bytes], now: datetime
     ) -> dict[UUID, str]:
@@ -218,7 +139,7 @@ class BuyersService:
         old = [
             row["id"]
             for key, row in live.items()
-            if key in renewing and decide.is_due(_facts(row), now, self._settings)
+            if key in renewing and decide.is_due(facts(row), now, self._settings)
         ]
         seen = [row["id"] for row in live.values() if now - row["seen_at"] >= _SEEN_STEP]
         if not (unused or old or seen or copied):
@@ -271,13 +192,10 @@ class BuyersService:
         return [id in gone for id in buyers]
 
     async def forget(self) -> bool:
-        """Delete some codes and sessions that are over; true: there are more."""
+        """Delete some codes, challenges and sessions that are over; true: there are more."""
         now = self.clock.now()
         codes_before = now - timedelta(seconds=self._settings.code_s)
+        challenges_before = now - timedelta(seconds=self._settings.challenge_s)
         async with self._db.transaction() as tx:
-            count = await store.forget(tx, now, codes_before, _FORGOTTEN_MAX)
+            count = await store.forget(tx, now, codes_before, challenges_before, _FORGOTTEN_MAX)
         return count == _FORGOTTEN_MAX
-
-
-def _facts(row: Row) -> TokenFacts:
-    return TokenFacts(row["seen_at"], row["ends_at"], row["rotated_at"], row["replaced_at"])

@@ -1,0 +1,178 @@
+"""Passkeys: made within a session, shown to begin or to confirm one."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.buyers import (
+    Browser,
+    BuyerId,
+    EntryResult,
+    EntryStatus,
+    Passkey,
+    PasskeyAsk,
+    PasskeyDrop,
+    PasskeyEntry,
+    PasskeyId,
+    PasskeyOptions,
+    PasskeyProof,
+    PasskeyPurpose,
+    PasskeyStatus,
+)
+from vendrail.buyers import ceremonies, decide, store
+from vendrail.buyers.service.ground import Ground
+from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.ids import new_id
+
+_log = structlog.get_logger(__name__)
+
+_REFUSED = EntryResult(EntryStatus.REFUSED)
+_CHALLENGE_BYTES = 32
+
+
+class PasskeysService(Ground):
+    """The operations on passkeys."""
+
+    def _challenge_key(
+        self, challenge: bytes, purpose: PasskeyPurpose, browser: Browser, session: Row | None
+    ) -> bytes:
+        """Name a challenge by all that it is bound to: what it is for, the browser, its session."""
+        whose = str(session["id"]) if session is not None else ""
+        parts = (challenge.hex(), purpose.value, browser.device, whose)
+        return self._hash("challenge", "\x1f".join(parts))
+
+    async def _take(self, tx: Transaction, key: bytes, now: datetime) -> bool:
+        """Use a challenge up, whatever comes of it; whether it was good."""
+        made_at = await store.take_challenge(tx, key)
+        life = timedelta(seconds=self._settings.challenge_s)
+        return made_at is not None and now - made_at <= life
+
+    async def ask_passkeys(self, asks: Sequence[PasskeyAsk]) -> list[PasskeyOptions]:
+        """Give what browsers need; few and each its own, so one by one."""
+        return [await self._ask_passkey(ask) for ask in asks]
+
+    async def _ask_passkey(self, ask: PasskeyAsk) -> PasskeyOptions:
+        if await self._wait(ask.browser):
+            return PasskeyOptions(PasskeyStatus.LIMITED)
+        site, now = self._site, self.clock.now()
+        is_making = ask.purpose is PasskeyPurpose.MAKE
+        challenge = secrets.token_bytes(_CHALLENGE_BYTES)
+        async with self._db.transaction() as tx:
+            session = await self._live_session(tx, ask.token, now)
+            if site is None or (is_making and session is None):
+                return PasskeyOptions(PasskeyStatus.REFUSED)
+            key = self._challenge_key(challenge, ask.purpose, ask.browser, session)
+            await store.add_challenge(tx, key, now)
+            rows = await store.list_passkeys(tx, [session["buyer"]]) if session is not None else []
+        wait_s = self._settings.challenge_s
+        if session is None or not is_making:
+            options = ceremonies.prove_options(site, challenge, wait_s)
+            return PasskeyOptions(PasskeyStatus.DONE, options)
+        if len(rows) >= self._settings.passkeys_max:
+            return PasskeyOptions(PasskeyStatus.FULL)
+        keys = await self._data_keys.load([session["data_key"]])
+        owner = (UUID(str(session["buyer"])).bytes, self._session(session, keys).buyer.email)
+        others = [row["credential_id"] for row in rows]
+        options = ceremonies.make_options(
+            site, self._settings.site_name, challenge, owner, others, wait_s
+        )
+        return PasskeyOptions(PasskeyStatus.DONE, options)
+
+    async def add_passkeys(self, entries: Sequence[PasskeyEntry]) -> list[PasskeyStatus]:
+        """Add passkeys to the accounts of sessions; few and each its own, so one by one."""
+        return [await self._add_passkey(entry) for entry in entries]
+
+    async def _add_passkey(self, entry: PasskeyEntry) -> PasskeyStatus:
+        if await self._wait(entry.browser):
+            return PasskeyStatus.LIMITED
+        site, now = self._site, self.clock.now()
+        claim = ceremonies.read_claim(entry.credential, is_new=True)
+        name = decide.clean_name(entry.name)
+        if site is None or claim is None or not name:
+            return PasskeyStatus.REFUSED
+        async with self._db.transaction() as tx:
+            session = await self._live_session(tx, entry.token, now)
+            key = self._challenge_key(claim.challenge, PasskeyPurpose.MAKE, entry.browser, session)
+            if session is None or not await self._take(tx, key, now):
+                return PasskeyStatus.REFUSED
+            buyer = session["buyer"]
+            if await store.count_passkeys(tx, buyer) >= self._settings.passkeys_max:
+                return PasskeyStatus.FULL
+            made = ceremonies.check_made(entry.credential, claim.challenge, site)
+            if made is None or not await store.add_passkey(
+                tx,
+                new_id(now),
+                buyer,
+                made.credential_id,
+                made.public_key,
+                made.sign_count,
+                name,
+                now,
+            ):
+                return PasskeyStatus.REFUSED
+        return PasskeyStatus.DONE
+
+    async def redeem_passkeys(self, proofs: Sequence[PasskeyProof]) -> list[EntryResult]:
+        """Sign in by passkeys, or confirm sessions; few and each its own, so one by one."""
+        return [await self._redeem_passkey(proof) for proof in proofs]
+
+    async def _redeem_passkey(self, proof: PasskeyProof) -> EntryResult:
+        wait_s = await self._wait(proof.browser)
+        if wait_s:
+            return EntryResult(EntryStatus.LIMITED, wait_s=wait_s)
+        site, now = self._site, self.clock.now()
+        claim = ceremonies.read_claim(proof.credential, is_new=False)
+        if site is None or claim is None:
+            return _REFUSED
+        async with self._db.transaction() as tx:
+            session = await self._live_session(tx, proof.token, now)
+            key = self._challenge_key(claim.challenge, PasskeyPurpose.PROVE, proof.browser, session)
+            if not await self._take(tx, key, now):
+                return _REFUSED
+            row = await store.load_passkey(tx, claim.credential_id)
+            if row is None or not _is_owner(row["buyer"], claim.buyer, session):
+                return _REFUSED
+            count = ceremonies.check_proof(
+                proof.credential, claim.challenge, site, row["public_key"]
+            )
+            if count is None:
+                return _REFUSED
+            if not decide.is_counter_good(row["sign_count"], count):
+                _log.warning(
+                    "buyers.passkey_copied",
+                    passkey=str(row["id"]),
+                    buyer=str(row["buyer"]),
+                    before=row["sign_count"],
+                    now=count,
+                )
+                return _REFUSED
+            await store.use_passkey(tx, row["id"], count, now)
+            token = await self._begin(tx, row["buyer"], proof.browser, proof.token, now)
+        return EntryResult(EntryStatus.ACCEPTED, token)
+
+    async def list_passkeys(self, buyers: Sequence[BuyerId]) -> list[list[Passkey]]:
+        """List buyers' passkeys, oldest first."""
+        found: dict[UUID, list[Passkey]] = {id: [] for id in buyers}
+        async with self._db.reading() as tx:
+            rows = await store.list_passkeys(tx, buyers)
+        for row in rows:
+            passkey = Passkey(PasskeyId(row["id"]), row["name"], row["made_at"], row["used_at"])
+            found[row["buyer"]].append(passkey)
+        return [found[id] for id in buyers]
+
+    async def remove_passkeys(self, drops: Sequence[PasskeyDrop]) -> list[bool]:
+        """Remove passkeys: they open nothing from now on."""
+        passkeys, buyers = [each.passkey for each in drops], [each.buyer for each in drops]
+        async with self._db.transaction() as tx:
+            gone = await store.delete_passkeys(tx, passkeys, buyers)
+        return [each.passkey in gone for each in drops]
+
+
+def _is_owner(buyer: UUID, claimed: bytes | None, session: Row | None) -> bool:
+    """Whether a passkey is of who shows it: as its device says, and the session, where one is."""
+    if session is not None and session["buyer"] != buyer:
+        return False
+    return session is not None if claimed is None else claimed == UUID(str(buyer)).bytes

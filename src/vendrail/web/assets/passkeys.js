@@ -1,0 +1,97 @@
+// Passkeys: the page's form asks the server what for, the browser's own dialogue answers, and the
+// answer is sent as the form. Without this the forms stay hidden, and codes do all there is to do.
+"use strict";
+
+/** Read bytes that are written as base64url. */
+function fromText(text) {
+  const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+  return Uint8Array.from(binary, (letter) => letter.charCodeAt(0));
+}
+
+/** Write bytes as base64url; what is not there stays away. */
+function toText(buffer) {
+  if (!buffer) return undefined;
+  const binary = Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join("");
+  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+/** Open the browser's dialogue to make a passkey; give what was made. */
+async function make(options) {
+  const publicKey = {
+    ...options,
+    challenge: fromText(options.challenge),
+    user: { ...options.user, id: fromText(options.user.id) },
+    excludeCredentials: (options.excludeCredentials || []).map((each) => ({
+      ...each,
+      id: fromText(each.id),
+    })),
+  };
+  const made = await navigator.credentials.create({ publicKey });
+  return {
+    id: made.id,
+    rawId: toText(made.rawId),
+    type: made.type,
+    response: {
+      clientDataJSON: toText(made.response.clientDataJSON),
+      attestationObject: toText(made.response.attestationObject),
+    },
+  };
+}
+
+/** Open the browser's dialogue to choose a passkey; give what it signed. */
+async function prove(options) {
+  const publicKey = { ...options, challenge: fromText(options.challenge), allowCredentials: [] };
+  const shown = await navigator.credentials.get({ publicKey });
+  return {
+    id: shown.id,
+    rawId: toText(shown.rawId),
+    type: shown.type,
+    response: {
+      clientDataJSON: toText(shown.response.clientDataJSON),
+      authenticatorData: toText(shown.response.authenticatorData),
+      signature: toText(shown.response.signature),
+      userHandle: toText(shown.response.userHandle),
+    },
+  };
+}
+
+/** Ask the server, then the browser, and send the form. */
+async function send(form) {
+  const purpose = form.dataset.passkey;
+  const token = form.elements.form_token.value;
+  const asked = await fetch(form.dataset.options, {
+    method: "POST",
+    body: new URLSearchParams({ form_token: token, purpose }),
+  });
+  if (!asked.ok) throw new Error(String(asked.status));
+  const options = await asked.json();
+  const credential = await (purpose === "make" ? make(options) : prove(options));
+  form.elements.credential.value = JSON.stringify(credential);
+  form.submit();
+}
+
+/** Show a form, and let it do that once at a time. */
+function open(form) {
+  const problem = form.querySelector("[data-passkey-problem]");
+  const button = form.querySelector("button");
+  let isBusy = false;
+  form.hidden = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (isBusy) return;
+    isBusy = true;
+    problem.hidden = true;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await send(form);
+    } catch {
+      problem.hidden = false;
+      isBusy = false;
+      button.removeAttribute("aria-busy");
+    }
+  });
+}
+
+if (window.PublicKeyCredential && navigator.credentials) {
+  for (const form of document.querySelectorAll("[data-passkey]")) open(form);
+}
