@@ -72,7 +72,7 @@ class Shopper:
 class Shop:
     """The storefront of a market, and who comes to it."""
 
-    def __init__(self, market, **more) -> None:
+    def __init__(self, market, site: str = SITE, **more) -> None:
         self.market = market
         house = market.house
         self.home = house.platform.home
@@ -85,7 +85,7 @@ class Shop:
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,
-            settings=WebSettings(home=self.home, public_url=SITE, default_language="en"),
+            settings=WebSettings(home=self.home, public_url=site, default_language="en"),
             **more,
         )
         self.app = Litestar(list(web.handlers), openapi_config=None, logging_config=None)

@@ -1,5 +1,6 @@
 """A small real market for the orders' tests: the platform's own wiring over a real database."""
 
+import contextlib
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
@@ -141,10 +142,9 @@ class Market:
         return (await self.orders.read_orders([query]))[0]
 
 
-@pytest.fixture
-async def market(platform_url, clock, vault, tmp_path):
-    """A house over a fresh database, with one merchant, one shop and one channel."""
-    platform = PlatformSettings(home=tmp_path, database_url=platform_url)
+@contextlib.asynccontextmanager
+async def open_market(platform, clock, vault):
+    """Open a house over a fresh database, with one merchant, one shop and one channel."""
     house = House(platform, {}, clock, vault)
     merchant = new_id(clock.now())
     shop = ShopId(new_id(clock.now()))
@@ -155,9 +155,16 @@ async def market(platform_url, clock, vault, tmp_path):
     channel = bench_channel()
     await house.api(Payments).put_channels([channel])
     clock.advance(10)  # The fee terms are valid from a moment on.
-    made = Market(house, merchant, shop, channel.id)
-    yield made
+    yield Market(house, merchant, shop, channel.id)
     await house.stop()
+
+
+@pytest.fixture
+async def market(platform_url, clock, vault, tmp_path):
+    """A house over a fresh database, with one merchant, one shop and one channel."""
+    platform = PlatformSettings(home=tmp_path, database_url=platform_url)
+    async with open_market(platform, clock, vault) as made:
+        yield made
 
 
 class Post:

@@ -3,60 +3,60 @@
 "use strict";
 
 /** Read bytes that are written as base64url. */
-function fromText(text) {
+function bytesOf(text) {
   const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
   return Uint8Array.from(binary, (letter) => letter.charCodeAt(0));
 }
 
 /** Write bytes as base64url; what is not there stays away. */
-function toText(buffer) {
+function textOf(buffer) {
   if (!buffer) return undefined;
   const binary = Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join("");
   return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }
 
 /** Open the browser's dialogue to make a passkey; give what was made. */
-async function make(options) {
+async function makePasskey(options) {
   const publicKey = {
     ...options,
-    challenge: fromText(options.challenge),
-    user: { ...options.user, id: fromText(options.user.id) },
+    challenge: bytesOf(options.challenge),
+    user: { ...options.user, id: bytesOf(options.user.id) },
     excludeCredentials: (options.excludeCredentials || []).map((each) => ({
       ...each,
-      id: fromText(each.id),
+      id: bytesOf(each.id),
     })),
   };
   const made = await navigator.credentials.create({ publicKey });
   return {
     id: made.id,
-    rawId: toText(made.rawId),
+    rawId: textOf(made.rawId),
     type: made.type,
     response: {
-      clientDataJSON: toText(made.response.clientDataJSON),
-      attestationObject: toText(made.response.attestationObject),
+      clientDataJSON: textOf(made.response.clientDataJSON),
+      attestationObject: textOf(made.response.attestationObject),
     },
   };
 }
 
 /** Open the browser's dialogue to choose a passkey; give what it signed. */
-async function prove(options) {
-  const publicKey = { ...options, challenge: fromText(options.challenge), allowCredentials: [] };
+async function showPasskey(options) {
+  const publicKey = { ...options, challenge: bytesOf(options.challenge), allowCredentials: [] };
   const shown = await navigator.credentials.get({ publicKey });
   return {
     id: shown.id,
-    rawId: toText(shown.rawId),
+    rawId: textOf(shown.rawId),
     type: shown.type,
     response: {
-      clientDataJSON: toText(shown.response.clientDataJSON),
-      authenticatorData: toText(shown.response.authenticatorData),
-      signature: toText(shown.response.signature),
-      userHandle: toText(shown.response.userHandle),
+      clientDataJSON: textOf(shown.response.clientDataJSON),
+      authenticatorData: textOf(shown.response.authenticatorData),
+      signature: textOf(shown.response.signature),
+      userHandle: textOf(shown.response.userHandle),
     },
   };
 }
 
 /** Ask the server, then the browser, and send the form. */
-async function send(form) {
+async function sendPasskey(form) {
   const purpose = form.dataset.passkey;
   const token = form.elements.form_token.value;
   const asked = await fetch(form.dataset.options, {
@@ -65,13 +65,13 @@ async function send(form) {
   });
   if (!asked.ok) throw new Error(String(asked.status));
   const options = await asked.json();
-  const credential = await (purpose === "make" ? make(options) : prove(options));
+  const credential = await (purpose === "make" ? makePasskey(options) : showPasskey(options));
   form.elements.credential.value = JSON.stringify(credential);
   form.submit();
 }
 
 /** Show a form, and let it do that once at a time. */
-function open(form) {
+function openPasskeyForm(form) {
   const problem = form.querySelector("[data-passkey-problem]");
   const button = form.querySelector("button");
   let isBusy = false;
@@ -83,7 +83,7 @@ function open(form) {
     problem.hidden = true;
     button.setAttribute("aria-busy", "true");
     try {
-      await send(form);
+      await sendPasskey(form);
     } catch {
       problem.hidden = false;
       isBusy = false;
@@ -93,5 +93,5 @@ function open(form) {
 }
 
 if (window.PublicKeyCredential && navigator.credentials) {
-  for (const form of document.querySelectorAll("[data-passkey]")) open(form);
+  for (const form of document.querySelectorAll("[data-passkey]")) openPasskeyForm(form);
 }
