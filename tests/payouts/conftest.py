@@ -173,6 +173,13 @@ class World:
         available = chart.merchant(self.merchant, "available")
         await self.move(chart.provider("alipay"), available, amount_minor)
 
+    async def spend(self, amount_minor: int) -> None:
+        """Take money from the merchant again."""
+        if amount_minor:
+            chart = Chart(self.currency)
+            available = chart.merchant(self.merchant, "available")
+            await self.move(available, chart.provider("alipay"), amount_minor)
+
     async def top_up(self, amount_minor: int, source=ReserveSource.OWNER, id: UUID | None = None):
         """Put money into the reserve."""
         change = ReserveChange(

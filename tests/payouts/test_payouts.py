@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from vendrail.api.ledger import Chart
 from vendrail.api.payouts import (
     NewPayout,
@@ -305,6 +307,97 @@ async def test_who_is_suspended_is_not_paid(world: World) -> None:
     assert "suspended" == await world.request(world.ask(1_000))
     assert [True] == await world.payouts.suspend_merchants([(world.merchant, "")])
     assert "taken" == await world.request(world.ask(1_000))
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_what_waits_comes_back_when_its_payee_or_merchant_is_stopped(
+    world: World, is_closed: bool
+) -> None:
+    """In review or short of a reserve, it is declined in the same breath, and never goes out."""
+    there = await reserve(world)
+    await world.payouts.put_terms([PayoutTerms("CNY", 100, 30, there)])
+    await world.earn(there * 3)
+    looked_at, short = world.ask(there + 1), world.ask(there)
+    await world.top_up(-100)
+    await world.payouts.request_payouts([looked_at, short])
+    await world.run()
+    assert [PayoutState.REVIEW, PayoutState.READY] == [
+        await world.state(each) for each in (looked_at, short)
+    ]
+
+    if is_closed:
+        assert [True] == await world.payouts.close_payees([(world.payee, world.merchant)])
+    else:
+        assert [True] == await world.payouts.suspend_merchants([(world.merchant, "stolen")])
+        await world.payouts.suspend_merchants([(world.merchant, "")])
+    verdict = PayoutVerdict(looked_at.id, True, "ops@example.com", "known shop")
+    assert ["not_waiting"] == await world.payouts.review_payouts([verdict])
+    await world.top_up(there * 5)
+    await world.later(3_600)
+
+    for each in (looked_at, short):
+        assert PayoutState.DECLINED == await world.state(each)
+        assert 0 == world.paid(each.id)
+        [view] = await world.payouts.read_payouts([each.id])
+        assert ("payee_closed" if is_closed else "suspended") == view.problem
+    assert (there * 3, 0) == (await world.books())["available"]
+    assert "transit" not in await world.books()
+
+
+async def test_what_is_sent_is_never_stopped(world: World) -> None:
+    """The provider knows of it: it goes to its end, whatever becomes of payee and merchant."""
+    await world.earn(10_000)
+    world.alipay.fault("gateway_down", match={"method": "alipay.fund.trans.uni.transfer"})
+    new = world.ask(4_000)
+    await world.request(new)
+    await world.run()
+    assert PayoutState.SENT == await world.state(new)
+
+    await world.payouts.close_payees([(world.payee, world.merchant)])
+    await world.payouts.suspend_merchants([(world.merchant, "stolen")])
+    await world.later(10)
+
+    assert PayoutState.SUCCEEDED == await world.state(new)
+    assert 4_000 == world.paid(new.id)
+
+
+async def test_a_stop_holds_at_every_step(make_world, fuse) -> None:
+    """Stopped between any two statements or calls of a payout, it went out before, or never."""
+    world = await make_world(fuse=fuse)
+    await world.be_verified()
+    await world.payouts.put_terms([PayoutTerms("CNY", 100, 30, 0)])
+    is_broken, points, declined = True, 0, 0
+
+    while is_broken:
+        await world.earn(1_030)
+        new = world.ask(1_000)
+        there, is_broken = await reserve(world), False
+        with fuse.broken_after(points):
+            try:
+                await world.request(new)
+                await world.run()
+            except Broken:
+                is_broken = True
+        [view] = await world.payouts.read_payouts([new.id])
+        was_out = view is not None and view.state in (PayoutState.SENT, PayoutState.SUCCEEDED)
+        await world.payouts.suspend_merchants([(world.merchant, "stolen")])
+        for _ in range(6):
+            world.clock.advance(LEASE_S)
+            await world.run()
+
+        [view] = await world.payouts.read_payouts([new.id])
+        expected = PayoutState.SUCCEEDED if was_out else PayoutState.DECLINED
+        assert view is None or expected is view.state, points
+        assert (1_000 if was_out else 0) == world.paid(new.id), points
+        books = await world.books()
+        assert "transit" not in books, points
+        assert there - world.paid(new.id) == await reserve(world), points
+        await world.payouts.suspend_merchants([(world.merchant, "")])
+        await world.spend(books.get("available", (0, 0))[0])
+        declined += view is not None and view.state is PayoutState.DECLINED
+        points += 1
+    assert points > 20
+    assert declined > 10
 
 
 async def test_what_cannot_be_is_said(world: World) -> None:

@@ -119,7 +119,7 @@ class PayoutState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # The provider refused for good: the merchant has the money again.
     RETURNED = "returned"  # It came back later: the merchant has the money again.
-    DECLINED = "declined"  # A person said no: the merchant has the money again.
+    DECLINED = "declined"  # Said no to, or stopped: the merchant has the money again.
 
 
 class NewPayout(Record, frozen=True):
@@ -211,6 +211,7 @@ class PayoutVerdictStatus(StrEnum):
     DONE = "done"
     PAYOUT_NOT_FOUND = "payout_not_found"
     NOT_WAITING = "not_waiting"  # It was decided, or is out already.
+    NOT_PAYABLE = "not_payable"  # Its payee is closed or unproven, or its merchant is suspended.
 
 
 class PayoutTerms(Record, frozen=True):
@@ -292,7 +293,7 @@ class Payouts(Protocol):
         ...
 
     async def close_payees(self, payees: Sequence[tuple[PayeeId, UUID]]) -> list[bool]:
-        """Close payees, each (payee, merchant): nothing more goes there."""
+        """Close payees, each (payee, merchant): nothing more goes there; what waits comes back."""
         ...
 
     async def test_payees(self, tests: Sequence[PayeeTest]) -> list[PayoutStatus]:
@@ -336,7 +337,10 @@ class Payouts(Protocol):
         ...
 
     async def suspend_merchants(self, merchants: Sequence[tuple[UUID, str]]) -> list[bool]:
-        """Stop merchants' payouts, each (merchant, reason), or let them go on: an empty reason."""
+        """Stop merchants' payouts, each (merchant, reason), or let them go on: an empty reason.
+
+        What no provider knows of yet is declined, and its money comes back.
+        """
         ...
 
     async def read_suspensions(self, merchants: Sequence[UUID]) -> list[str]:

@@ -28,6 +28,7 @@ from vendrail.payouts.decide import PAYOUT, Kept, PayoutEvent, Task
 from vendrail.payouts.payees import Payees, Whole
 from vendrail.payouts.settings import PayoutsSettings
 from vendrail.payouts.store import Database
+from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store.payouts import Change
 from vendrail.payouts.terms import Terms
@@ -100,6 +101,7 @@ class Advancing:
         chains = [decide.hold_transfers(each) for each in payouts]
         results = await self._posting.post(payouts, chains)
         limits = await self._terms.read(sorted({each.currency for each in payouts}))
+        stopped = await self._stopped(payouts)
         above = {each.currency: each.review_above_minor for each in limits}
         now, changes = self._clock.now(), []
         for kept, chain in zip(payouts, results, strict=True):
@@ -109,7 +111,8 @@ class Advancing:
                 continue
             most = above[kept.currency]
             is_large = bool(most) and kept.amount_minor > most
-            is_looked_at = is_large and kept.origin != PayoutOrigin.TEST
+            is_payable = kept.origin != PayoutOrigin.TEST and kept.id not in stopped
+            is_looked_at = is_large and is_payable
             event = PayoutEvent.HELD_LARGE if is_looked_at else PayoutEvent.HELD
             changes.append(
                 Change(kept, PAYOUT.next(kept.state, event), None if is_looked_at else now)
@@ -118,9 +121,12 @@ class Advancing:
 
     async def _reserve(self, payouts: list[Kept]) -> list[Change]:
         """Ask the reserves; what does not have it is asked again, by another transfer."""
+        stopped = await self._stopped(payouts)
+        declined = [self._decline(each, stopped[each.id]) for each in payouts if each.id in stopped]
+        payouts = [each for each in payouts if each.id not in stopped]
         chains = [[decide.reserve_transfer(each)] for each in payouts]
         results = await self._posting.post(payouts, chains)
-        now, changes = self._clock.now(), []
+        now, changes = self._clock.now(), declined
         for kept, chain in zip(payouts, results, strict=True):
             if _is_done(chain):
                 state = PAYOUT.next(kept.state, PayoutEvent.RESERVED)
@@ -141,17 +147,39 @@ class Advancing:
     async def _tell(self, payouts: list[Kept]) -> list[Change]:
         """Tell providers, under the number that each payout always has."""
         now = self._clock.now()
+        fresh = [each for each in payouts if each.state is PayoutState.RESERVED]
         async with self._db.transaction() as tx:
-            begun = await payouts_store.begin_telling(tx, payouts, now)
-        told = [each for each in payouts if each.id in begun]
+            await payees_store.lock_merchants(tx, {each.merchant for each in fresh}, is_shared=True)
+            stopped = await payouts_store.load_stopped(tx, [each.id for each in fresh])
+            going = [each for each in payouts if each.id not in stopped]
+            begun = await payouts_store.begin_telling(tx, going, now)
+        declined = [self._decline(each, stopped[each.id]) for each in fresh if each.id in stopped]
+        told = [each for each in going if each.id in begun]
         if not told:
-            return []
+            return declined
         wholes = await self._payees.open([each.payee for each in told])
         reports = await self._payments.send_payouts(
             [_order(each, wholes[each.payee]) for each in told]
         )
         sent = [each._replace(state=PayoutState.SENT) for each in told]
-        return [self._note(each, report) for each, report in zip(sent, reports, strict=True)]
+        return declined + [
+            self._note(each, report) for each, report in zip(sent, reports, strict=True)
+        ]
+
+    async def _stopped(self, payouts: Sequence[Kept]) -> dict[UUID, str]:
+        async with self._db.reading() as tx:
+            return await payouts_store.load_stopped(tx, [each.id for each in payouts])
+
+    def _decline(self, kept: Kept, reason: str) -> Change:
+        """Let a payout come back that was stopped before a provider knew of it."""
+        return Change(
+            kept,
+            kept.state,
+            self._clock.now(),
+            "declined",
+            reason,
+            reserve_tries=kept.reserve_tries,
+        )
 
     async def _ask(self, payouts: list[Kept]) -> list[Change]:
         """Ask what became of payouts; one that the provider never heard of is told again."""

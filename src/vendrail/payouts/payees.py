@@ -94,7 +94,7 @@ class Payees:
         digest = self._vault.keyed_hash(_DIGEST, told)
         now, key = self._clock.now(), self._vault.new_data_key()
         async with self._db.transaction() as tx:
-            await payees_store.lock_merchant(tx, new.merchant)
+            await payees_store.lock_merchants(tx, [new.merchant])
             known = (await payees_store.load_payees(tx, [new.id])).get(new.id)
             if known is not None:
                 is_same = (known["merchant"], known["digest"]) == (new.merchant, digest)
@@ -136,9 +136,13 @@ class Payees:
         return [found.get(each, []) for each in merchants]
 
     async def close(self, payees: Sequence[tuple[PayeeId, UUID]]) -> list[bool]:
-        """Close payees."""
+        """Close payees; what has not gone there yet comes back."""
+        merchants = {merchant for _, merchant in payees}
         async with self._db.transaction() as tx:
-            return [await payees_store.close_payee(tx, id, merchant) for id, merchant in payees]
+            await payees_store.lock_merchants(tx, merchants)
+            closed = [await payees_store.close_payee(tx, id, merchant) for id, merchant in payees]
+            await payouts_store.decline_stopped(tx, merchants, self._clock.now())
+        return closed
 
     async def open(self, ids: Collection[UUID]) -> dict[UUID, Whole]:
         """Open payees, to tell a provider of them."""

@@ -44,6 +44,7 @@ from vendrail.payouts.payees import Payees
 from vendrail.payouts.requesting import Requesting
 from vendrail.payouts.reserves import Reserves
 from vendrail.payouts.settings import PayoutsSettings
+from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store import terms as terms_store
 from vendrail.payouts.terms import Terms
@@ -92,7 +93,9 @@ class PayoutsService:
 
     async def close_payees(self, payees: Sequence[tuple[PayeeId, UUID]]) -> list[bool]:
         """Close payees, each (payee, merchant): nothing more goes there."""
-        return await self._payees.close(payees)
+        closed = await self._payees.close(payees)
+        self.wakeups.wake(TOPIC)
+        return closed
 
     async def test_payees(self, tests: Sequence[PayeeTest]) -> list[PayoutStatus]:
         """Send small secret amounts of the platform's money to payees."""
@@ -148,6 +151,8 @@ class PayoutsService:
             can_be = (PayoutState.REVIEW,) if verdict.is_approved else decide.DECLINABLE
             if kept.verdict or kept.state not in can_be:
                 return PayoutVerdictStatus.NOT_WAITING
+            if verdict.is_approved and await payouts_store.load_stopped(tx, [kept.id]):
+                return PayoutVerdictStatus.NOT_PAYABLE
             state = PayoutState.READY if verdict.is_approved else kept.state
             decided = "" if verdict.is_approved else "declined"
             await payouts_store.decide_payout(tx, kept, state, decided, now)
@@ -173,12 +178,16 @@ class PayoutsService:
 
     async def suspend_merchants(self, merchants: Sequence[tuple[UUID, str]]) -> list[bool]:
         """Stop merchants' payouts, each (merchant, reason), or let them go on: an empty reason."""
-        now = self.clock.now()
+        now, ids = self.clock.now(), {merchant for merchant, _ in merchants}
         async with self._db.transaction() as tx:
-            return [
+            await payees_store.lock_merchants(tx, ids)
+            changed = [
                 await terms_store.put_suspension(tx, merchant, reason.strip(), now)
                 for merchant, reason in merchants
             ]
+            await payouts_store.decline_stopped(tx, ids, now)
+        self.wakeups.wake(TOPIC)
+        return changed
 
     async def read_suspensions(self, merchants: Sequence[UUID]) -> list[str]:
         """Read why merchants' payouts are stopped; empty: they are not."""

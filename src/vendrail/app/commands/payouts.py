@@ -101,6 +101,7 @@ def list_(
 _ADVICE = {
     PayoutVerdictStatus.PAYOUT_NOT_FOUND: "there is no such payout.",
     PayoutVerdictStatus.NOT_WAITING: "it was decided before, or is out already.",
+    PayoutVerdictStatus.NOT_PAYABLE: "its account or its merchant is stopped.",
 }
 
 

@@ -32,9 +32,13 @@ class PayeeRow(NamedTuple):
     usable_at: datetime
 
 
-async def lock_merchant(tx: Transaction, merchant: UUID) -> None:
-    """Let one writer of a merchant's payees in at a time."""
-    await tx.execute("select pg_advisory_xact_lock($1)", merchant.int >> 64 & 0x7FFF_FFFF_FFFF_FFFF)
+async def lock_merchants(
+    tx: Transaction, merchants: Collection[UUID], *, is_shared: bool = False
+) -> None:
+    """Let one writer in at a time of what says whether merchants are paid; many who only read."""
+    keys = sorted({each.int >> 64 & 0x7FFF_FFFF_FFFF_FFFF for each in merchants})
+    lock = "pg_advisory_xact_lock_shared" if is_shared else "pg_advisory_xact_lock"
+    await tx.execute(f"select {lock}(key) from unnest($1::bigint[]) as u (key)", keys)  # noqa: S608 - a constant
 
 
 async def load_payees(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Row]:
@@ -96,6 +100,14 @@ async def count_guess(tx: Transaction, id: UUID) -> None:
 async def verify_payee(tx: Transaction, id: UUID) -> None:
     """Let a payee be paid."""
     await tx.execute("update payouts.payee set state = 'verified' where id = $1", id)
+
+
+async def unverify_payee(tx: Transaction, id: UUID) -> bool:
+    """Let a payee be paid no longer, until it is proven anew."""
+    count = await tx.execute(
+        "update payouts.payee set state = 'unverified' where id = $1 and state = 'verified'", id
+    )
+    return count == 1
 
 
 async def lock_payee(tx: Transaction, id: UUID) -> Row | None:

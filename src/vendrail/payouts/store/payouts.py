@@ -113,8 +113,17 @@ class Change(NamedTuple):
     confirm_package: str = ""
 
 
+async def _lock(tx: Transaction, ids: Collection[UUID]) -> None:
+    """Hold payouts in the order of their ids: nobody waits for one who waits."""
+    await tx.fetch(
+        "select from payouts.payout where id = any($1::uuid[]) order by id for no key update",
+        list(ids),
+    )
+
+
 async def write_changes(tx: Transaction, changes: Sequence[Change], now: datetime) -> set[UUID]:
     """Write what became of claimed payouts; who lost a claim meanwhile writes nothing."""
+    await _lock(tx, [each.kept.id for each in changes])
     rows = await tx.fetch(
         "update payouts.payout o set state = v.state, due_at = v.due_at, verdict = v.verdict,"
         " problem = v.problem, asks = v.asks, reserve_tries = v.reserve_tries,"
@@ -154,6 +163,7 @@ async def write_changes(tx: Transaction, changes: Sequence[Change], now: datetim
 
 async def begin_telling(tx: Transaction, payouts: Sequence[Kept], now: datetime) -> set[UUID]:
     """Write that providers are about to be told, once more perhaps, before they are."""
+    await _lock(tx, [each.id for each in payouts])
     rows = await tx.fetch(
         "update payouts.payout o set state = 'sent', tries = o.tries + 1,"
         " sent_at = coalesce(o.sent_at, $3)"
@@ -167,6 +177,45 @@ async def begin_telling(tx: Transaction, payouts: Sequence[Kept], now: datetime)
     steps = [(each.id, PayoutState.SENT, "", "") for each in payouts if each.id in begun]
     await insert_steps(tx, steps, now)
     return begun
+
+
+_STOPPED = (
+    "select o.id, case when s.merchant is not null then 'suspended'"
+    "  when p.state = 'closed' then 'payee_closed'"
+    "  when p.state <> 'verified' and o.origin <> 'test' then 'payee_unverified' end as reason"
+    " from payouts.payout o join payouts.payee p on p.id = o.payee"
+    " left join payouts.suspension s on s.merchant = o.merchant"
+)
+
+
+async def load_stopped(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Say why payouts must not go out, of those that must not."""
+    rows = await tx.fetch(
+        f"select * from ({_STOPPED} where o.id = any($1::uuid[])) t where reason is not null",  # noqa: S608 - a constant
+        list(ids),
+    )
+    return {row["id"]: row["reason"] for row in rows}
+
+
+async def decline_stopped(tx: Transaction, merchants: Collection[UUID], now: datetime) -> None:
+    """Decline what merchants wait for and must not get, unless a provider knows of it.
+
+    Whoever had claimed such a payout stops, and its money comes back.
+    """
+    rows = await tx.fetch(
+        "select id from payouts.payout where merchant = any($1::uuid[])"
+        " and state in ('review', 'ready', 'reserved') and verdict = ''"
+        " order by id for no key update",
+        list(merchants),
+    )
+    if rows:
+        await tx.execute(
+            "update payouts.payout o set verdict = 'declined', problem = t.reason, due_at = $2,"  # noqa: S608 - a constant
+            f" turn = turn + 1 from ({_STOPPED} where o.id = any($1::uuid[])) t"
+            " where o.id = t.id and t.reason is not null",
+            [row["id"] for row in rows],
+            now,
+        )
 
 
 async def insert_steps(

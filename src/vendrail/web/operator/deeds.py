@@ -56,6 +56,7 @@ class Said(StrEnum):
     NO_PURCHASE = "no_purchase"
     DELIVERED = "delivered"
     RESERVE_TOO_LOW = "reserve_too_low"
+    NOT_PAYABLE = "not_payable"
 
 
 TEXTS = {
@@ -91,6 +92,9 @@ TEXTS = {
     ),
     Said.DELIVERED: message(
         "Its keys were delivered, so there is nothing to give up. Refund the order instead."
+    ),
+    Said.NOT_PAYABLE: message(
+        "Its account is closed or not proven, or the merchant's payouts are stopped. Decline it."
     ),
     Said.RESERVE_TOO_LOW: message("The reserve does not have so much that is free."),
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),

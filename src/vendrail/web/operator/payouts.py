@@ -42,6 +42,7 @@ _SAID = {
     PayoutVerdictStatus.DONE: Said.DONE,
     PayoutVerdictStatus.PAYOUT_NOT_FOUND: Said.NOT_FOUND,
     PayoutVerdictStatus.NOT_WAITING: Said.NOT_FOUND,
+    PayoutVerdictStatus.NOT_PAYABLE: Said.NOT_PAYABLE,
 }
 _RESERVE_SAID = {
     ReserveStatus.DONE: Said.DONE,
