@@ -126,6 +126,29 @@ async def test_what_was_refunded_before_is_not_taken_twice(world):
     assert "refunded_before" == found.problem
 
 
+async def test_while_a_bank_decides_nothing_goes_back_by_another_way(world):
+    """A refund is refused while the dispute stands: the bank gives the money back only once."""
+    capture = await world.sell()
+    world.tell(capture, OPEN, fee_minor=0)
+    await world.run()
+    status = await world.refund(capture, PRICE)
+    world.tell(capture, LOST, fee_minor=0)
+    await world.run()
+
+    assert "disputed" == status
+    assert {} == await world.balances()  # What came in has gone back, once; nobody owes anything.
+
+
+async def test_after_a_won_dispute_it_can_be_refunded_again(world):
+    """The bank has decided for the merchant: the order is as any other."""
+    capture = await world.sell()
+    world.tell(capture, OPEN, fee_minor=0)
+    world.tell(capture, WON, fee_minor=0)
+    await world.run()
+
+    assert "posted" == await world.refund(capture, PRICE)
+
+
 async def test_after_a_lost_dispute_nothing_is_left_to_refund(world):
     """What the bank has given back is not given back again."""
     capture = await world.sell()

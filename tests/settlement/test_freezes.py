@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from uuid import UUID
 
 import pytest
 
@@ -183,6 +184,32 @@ async def test_a_freeze_that_broke_off_is_finished(fragile_world):
         found = await world.balances()
         assert "frozen" not in found
         assert share * (calls + 1) == found["available"]
+
+
+async def test_while_a_chargeback_stands_only_its_own_refund_is_opened(world):
+    """Nothing of the order goes back by another way, also where nothing of it could be frozen."""
+    sale, share = await split(world)
+    await world.spend(share)
+    asked = replace(freeze(world, sale, name="chargeback"), is_exclusive=True)
+    [result] = await world.settlement.freeze_money([asked])
+    refund = world.refund(sale, 400)
+    into_wallet = replace(world.refund(sale, 400, "other"), to_wallet=UUID(int=9))
+    others, _ = await split(world)
+    taken = replace(world.refund(sale, 600, "taken"), is_chargeback=True)
+    statuses = await world.settlement.open_refunds([refund, into_wallet, taken])
+    marks = await world.settlement.find_disputed([sale.order, others.order])
+    paid = await world.settlement.pay_refunds([refund])
+    during = await world.balances()
+    await world.settlement.unfreeze_money([asked])
+    after = await world.settlement.open_refunds([refund])
+
+    assert FreezeResult(FROZEN) == result
+    assert ["disputed", "disputed", "posted"] == statuses
+    assert [True, False] == marks
+    assert ["not_open"] == paid
+    assert 600 == during["clearing"]
+    assert ["posted"] == after
+    assert [False] == await world.settlement.find_disputed([sale.order])
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,6 +6,7 @@ import pytest
 from tests.support.conftest import OPERATOR, PRICE_MINOR
 
 from vendrail.api.orders import OrderQuery, RefundOrder
+from vendrail.api.settlement import Freeze
 from vendrail.api.support import (
     ComplaintKind,
     ComplaintQuery,
@@ -209,6 +210,34 @@ async def test_steps_are_taken_by_whose_turn_it_is(case):
     not_theirs = StepStatus.NOT_THEIR_TURN
     assert [not_theirs, StepStatus.REMEDY_MALFORMED, StepStatus.AMOUNT_OUT_OF_RANGE] == statuses[5:]
     assert not_theirs is ended
+
+
+async def test_a_lapse_waits_until_the_bank_has_decided(case):
+    """What silence has granted is given once the chargeback has ended; it does not fail."""
+    order, buyer = await case.sell()
+    complaint = await case.complain(order, buyer)
+    [view] = await case.orders.read_orders([OrderQuery(order, None)])
+    id = new_id(case.clock.now())
+    dispute = Freeze(id, order, case.merchant, PRICE_MINOR, "CNY", is_exclusive=True)
+    await case.settlement.freeze_money([dispute])
+    await case.wait(hours=73)
+    await case.settle()
+    during = await case.view(complaint)
+    asked = RefundOrder(new_id(case.clock.now()), order, 0, "sorry", "shop@north.example")
+    statuses = await case.orders.refund_orders([asked])
+    [refunds] = await case.orders.read_refunds([order])
+    await case.settlement.unfreeze_money([dispute])
+    case.clock.advance(600)
+    await case.settle()
+    after = await case.view(complaint)
+
+    assert "delivered" == view.state
+    assert (ComplaintState.CARRYING, "") == (during.state, during.problem)
+    assert ["disputed"] == statuses
+    assert [] == refunds
+    assert (ComplaintState.CLOSED, Outcome.REFUNDED) == (after.state, after.outcome)
+    assert "refunded" == await case.state(order)
+    assert [] == await case.findings()
 
 
 async def test_refund_and_complaint_meet_and_the_money_goes_back_once(case):

@@ -66,6 +66,7 @@ class EpayStatus(StrEnum):
     ORDER_UNKNOWN = "order_unknown"
     REFUNDS_OFF = "refunds_off"
     ORDER_UNPAID = "order_unpaid"
+    ORDER_DISPUTED = "order_disputed"  # The payer's bank decides first.
     REFUND_TOO_LARGE = "refund_too_large"
     REFUND_PENDING = "refund_pending"  # Begun; act=order tells when it has gone back.
     REFUND_FAILED = "refund_failed"

@@ -93,7 +93,8 @@ def freeze_of(case: Case) -> Freeze | None:
     if case.order is None or case.merchant is None or not case.price.is_split:
         return None
     price = case.price
-    return Freeze(case.id, case.order, case.merchant, price.amount_minor, price.currency)
+    amount_minor, currency = price.amount_minor, price.currency
+    return Freeze(case.id, case.order, case.merchant, amount_minor, currency, is_exclusive=True)
 
 
 def posting(case: Case, step: ChargebackStep, amount_minor: int) -> ChargebackPosting:
@@ -134,6 +135,7 @@ def refund_of(case: Case, price_minor: int) -> RefundPosting:
         is_split=case.price.is_split,
         captured_minor=case.price.whole_minor,
         paid=Money(back_minor, case.currency) if is_foreign else None,
+        is_chargeback=True,
     )
 
 

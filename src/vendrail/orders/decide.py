@@ -255,12 +255,16 @@ def refund(
     state: OrderState | None,
     amount_minor: int,
     earlier_minor: Sequence[int],
+    *,
+    is_disputed: bool,
 ) -> tuple[RefundOrderStatus, int]:
     """Say whether a refund may start, and its amount (0 asked = all that is left)."""
     if state is None:
         return RefundOrderStatus.ORDER_NOT_FOUND, 0
     if state is not OrderState.DELIVERED:
         return RefundOrderStatus.NOT_PAID, 0
+    if is_disputed:
+        return RefundOrderStatus.DISPUTED, 0
     left_minor = amount_minor - sum(earlier_minor)
     wanted_minor = request.amount_minor or left_minor
     if not 0 < wanted_minor <= left_minor:

@@ -18,6 +18,7 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.split import is_wellformed
+from vendrail.settlement.store import Store
 
 _CODES = {
     ChargebackStep.TAKEN: TransferCode.CHARGEBACK,
@@ -132,6 +133,11 @@ class Disputed:
 
     _ledger: Ledger
     _debts: Debts
+    _store: Store
+
+    async def find_disputed(self, orders: Sequence[UUID]) -> list[bool]:
+        """Tell of which orders no refund may be opened now: an exclusive freeze stands."""
+        return await self._store.find_disputed(orders)
 
     async def post_chargebacks(self, postings: Sequence[ChargebackPosting]) -> list[bool]:
         """Move money of disputes; true when a step stands in the books, now or from before."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.ledger import AccountId, Chart, Transfer, TransferCode, TransferId
-from vendrail.api.settlement import Freeze, FreezeStatus
+from vendrail.api.settlement import Freeze, FreezeStatus, RefundPosting
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
 from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, RefundSource
@@ -43,6 +43,7 @@ class KeptFreeze(NamedTuple):
     pending_minor: int = 0  # … and how much may come out of it: at most so much.
     reserve_account: UUID | None = None
     reserve_minor: int = 0
+    is_exclusive: bool = False  # No refund of the order is opened while it stands.
 
     @property
     def left_minor(self) -> int:
@@ -104,6 +105,7 @@ def ask_freeze(
         pending,
         back.reserve if reserve else None,
         reserve,
+        asked.is_exclusive,
     )
     return kept, pool._replace(
         pending_minor=pool.pending_minor + pending, reserve_minor=pool.reserve_minor + reserve
@@ -133,6 +135,13 @@ def thaw(
                 left[freeze.id] = freeze._replace(thawed_minor=thawed)
     changed = {each.freeze for each in thaws}
     return thaws, [freeze for freeze in left.values() if freeze.id in changed]
+
+
+def bars(posting: RefundPosting, standing: Iterable[KeptFreeze]) -> bool:
+    """Tell whether a refund must wait: the payer's bank may take the same money."""
+    return not posting.is_chargeback and any(
+        each.is_exclusive and each.subject == posting.order for each in standing
+    )
 
 
 def freeze_status(kept: KeptFreeze, asked: Freeze, *, is_new: bool) -> FreezeStatus:

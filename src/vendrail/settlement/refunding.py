@@ -11,7 +11,7 @@ from vendrail.settlement.accounts import Accounts, accounts_of, of_wallet
 from vendrail.settlement.buckets import Buckets
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import Sides
-from vendrail.settlement.freezes import Thaw, thaw_transfers
+from vendrail.settlement.freezes import KeptFreeze, Thaw, bars, thaw_transfers
 from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, PoolKey, RefundState
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
@@ -57,7 +57,8 @@ class Refunding:
                 refused[posting.refund] = Status.MORE_THAN_CAPTURED
             else:
                 new.append(posting)
-        asked = await self._ask(new) if new else {}
+        asked, disputed = await self._ask(new) if new else ({}, set())
+        refused |= dict.fromkeys(disputed, Status.DISPUTED)
         kept |= asked
         for id in await self._finish_opening(list(kept.values())):
             kept[id] = kept[id]._replace(state=RefundState.CANCELLED)
@@ -73,8 +74,13 @@ class Refunding:
                 statuses.append(refused.get(id, Status.MORE_THAN_CAPTURED))
         return statuses
 
-    async def _ask(self, postings: Sequence[RefundPosting]) -> dict[UUID, KeptRefund]:
-        """Write new refunds down as far as the books hold their money; give what is kept now."""
+    async def _ask(
+        self, postings: Sequence[RefundPosting]
+    ) -> tuple[dict[UUID, KeptRefund], set[UUID]]:
+        """Write new refunds down as far as the books hold their money.
+
+        Give what is kept now, and which may not be opened while a chargeback stands.
+        """
         books = await self._ledger.read_transfers([posting.order for posting in postings])
         found = {
             posting.refund: find_split(
@@ -89,14 +95,21 @@ class Refunding:
         }
         backs = await find_held_back(self._holding, found)
         kept: dict[UUID, KeptRefund] = {}
+        disputed: set[UUID] = set()
 
         def decide(
-            known: dict[UUID, KeptRefund], locked: dict[PoolKey, Pool]
+            known: dict[UUID, KeptRefund],
+            locked: dict[PoolKey, Pool],
+            standing: list[KeptFreeze],
         ) -> tuple[list[KeptRefund], list[Pool]]:
             kept.clear()
             kept.update(known)
+            disputed.clear()
             for posting in postings:
                 if posting.refund in kept:
+                    continue
+                if bars(posting, standing):
+                    disputed.add(posting.refund)
                     continue
                 mine = pools[posting.refund]
                 key = mine.key
@@ -119,7 +132,7 @@ class Refunding:
         by_size = sorted(pools.values(), key=lambda pool: pool.size_minor)
         unique = {pool.key: pool for pool in by_size}
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
-        return kept
+        return kept, disputed
 
     async def _take_held_back(self, asked: Sequence[KeptRefund]) -> list[KeptRefund]:
         """Take first what is not due yet; give refunds with what was really there.

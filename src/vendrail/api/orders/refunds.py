@@ -27,6 +27,7 @@ class RefundOrderStatus(StrEnum):
     EXISTS_DIFFERENT = "exists_different"
     ORDER_NOT_FOUND = "order_not_found"
     NOT_PAID = "not_paid"
+    DISPUTED = "disputed"  # The payer's bank may take the same money: first that is decided.
     MORE_THAN_CAPTURED = "more_than_captured"
     AMOUNT_TOO_SMALL = "amount_too_small"  # Less than a unit of the currency that was paid.
     NO_WALLET = "no_wallet"  # Nobody was signed in who has one, or it takes in nothing.

@@ -136,6 +136,7 @@ class RefundPosting(Record, frozen=True):
     paid: Money | None = None  # What goes back, where another currency was paid.
     to_wallet: UUID | None = None  # Goes to this buyer's wallet, not over the channel.
     from_wallet: UUID | None = None  # Of a top-up: comes out of this buyer's wallet, or not at all.
+    is_chargeback: bool = False  # What a payer's bank has taken: it goes past exclusive freezes.
 
 
 class RefundPostingStatus(StrEnum):
@@ -147,6 +148,9 @@ class RefundPostingStatus(StrEnum):
     MORE_THAN_CAPTURED = "more_than_captured"
     AMOUNT_MALFORMED = "amount_malformed"
     WALLET_TOO_LOW = "wallet_too_low"  # What was topped up has been spent.
+    DISPUTED = (
+        "disputed"  # The payer's bank may take the same money: asked again when it has ended.
+    )
     CANCELLED = "cancelled"
     NOT_OPEN = "not_open"  # Paid or returned before it was opened, or ended the other way.
 
@@ -162,6 +166,7 @@ class Freeze(Record, frozen=True):
     merchant: UUID
     amount_minor: int  # At most so much of the order's share, and at most what is there.
     currency: str
+    is_exclusive: bool = False  # While it stands, only chargebacks take money of the order.
 
 
 class FreezeStatus(StrEnum):
@@ -373,6 +378,10 @@ class Settlement(Protocol):
 
     async def unfreeze_money(self, freezes: Sequence[Freeze]) -> list[FreezeResult]:
         """End freezes: what no refund has taken is the merchant's to use again."""
+        ...
+
+    async def find_disputed(self, orders: Sequence[UUID]) -> list[bool]:
+        """Tell of which orders no refund may be opened now: an exclusive freeze stands."""
         ...
 
     async def post_chargebacks(self, postings: Sequence[ChargebackPosting]) -> list[bool]:

@@ -165,6 +165,8 @@ async def _see_through(house: House, refund: RefundOrder) -> None:
 _ADVICE = {
     RefundOrderStatus.NOT_PAID: "it was not delivered; an unpaid order expires by itself, and a"
     " paid one that waits is released or refused with `vendrail risk`.",
+    RefundOrderStatus.DISPUTED: "the payer's bank is deciding on this payment; it can be refunded"
+    " once that dispute has ended.",
     RefundOrderStatus.MORE_THAN_CAPTURED: "more than is left of its payment.",
 }
 

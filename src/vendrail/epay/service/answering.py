@@ -40,6 +40,7 @@ _LOOK_S = 0.1
 _REFUND_STATUSES = {
     RefundOrderStatus.ORDER_NOT_FOUND: EpayStatus.ORDER_UNKNOWN,
     RefundOrderStatus.NOT_PAID: EpayStatus.ORDER_UNPAID,
+    RefundOrderStatus.DISPUTED: EpayStatus.ORDER_DISPUTED,
     RefundOrderStatus.MORE_THAN_CAPTURED: EpayStatus.REFUND_TOO_LARGE,
     RefundOrderStatus.EXISTS_DIFFERENT: EpayStatus.ORDER_DIFFERS,
 }

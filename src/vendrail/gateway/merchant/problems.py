@@ -92,6 +92,12 @@ REFUND: dict[RefundOrderStatus, Problem] = {
         "More than is left",
         "Give back at most what was paid and has not gone back yet.",
     ),
+    RefundOrderStatus.DISPUTED: Problem(
+        "order_disputed",
+        409,
+        "Disputed",
+        "The payer's bank is deciding on this payment; refund it once that dispute has ended.",
+    ),
     RefundOrderStatus.AMOUNT_TOO_SMALL: Problem(
         "amount_too_small",
         422,

@@ -121,7 +121,7 @@ class OrdersService:
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx)
-        self._asking = Asking(db, log, clock, wakeups, payments, wallets)
+        self._asking = Asking(db, log, clock, wakeups, payments, wallets, settlement)
         self._funding = Funding(db, seals, log, clock, wakeups, wallets)
         self._charging = Charging(db, seals, clock, settings, payments, risk, wallets)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)

@@ -12,6 +12,7 @@ from vendrail.api.orders import (
     WalletPartState,
 )
 from vendrail.api.payments import Capture, Payments
+from vendrail.api.settlement import Settlement
 from vendrail.api.wallets import WALLET, Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
@@ -37,8 +38,10 @@ class _Desk:
         earlier: dict[UUID, list[Row]],
         parts: dict[UUID, Part],
         currencies: Container[str],
+        disputed: Container[UUID],
     ) -> None:
         self._rows = rows
+        self._disputed = disputed
         self._spent = {
             id: part for id, part in parts.items() if part.state is WalletPartState.SPENT
         }
@@ -84,6 +87,7 @@ class _Desk:
             OrderState(row["state"]) if row else None,
             row["amount_minor"] if row else 0,
             [price_minor for price_minor, _ in before],
+            is_disputed=request.order in self._disputed,
         )
         if status is not RefundOrderStatus.ACCEPTED or row is None:
             return status
@@ -192,8 +196,10 @@ class Asking:
         wakeups: Wakeups,
         payments: Payments,
         wallets: Wallets,
+        settlement: Settlement,
     ) -> None:
         self._wallets = wallets
+        self._settlement = settlement
         self._db = db
         self._log = log
         self._clock = clock
@@ -206,6 +212,8 @@ class Asking:
         ids = list({refund.order for refund in refunds})
         captures = await self._payments.read_captures(ids)
         by_order = dict(zip(ids, captures, strict=True))
+        marks = await self._settlement.find_disputed(ids)
+        disputed = {id for id, is_disputed in zip(ids, marks, strict=True) if is_disputed}
         currencies: set[str] = set()
         if any(refund.to_wallet for refund in refunds):
             terms = await self._wallets.list_wallet_terms()
@@ -213,7 +221,8 @@ class Asking:
         async with self._db.transaction() as tx:
             rows = await store.lock_orders(tx, ids)
             earlier = await store.load_refunds(tx, ids)
-            desk = _Desk(rows, earlier, await part_rows.load_parts(tx, ids), currencies)
+            parts = await part_rows.load_parts(tx, ids)
+            desk = _Desk(rows, earlier, parts, currencies, disputed)
             statuses = [desk.judge(each, by_order[each.order]) for each in refunds]
             if desk.accepted:
                 await store.insert_refunds(tx, desk.accepted, now)

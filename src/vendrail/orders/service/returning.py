@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     """How giving back stands."""
 
     PAID = "paid"
-    PENDING = "pending"  # The provider has not said: asked again, never assumed.
+    PENDING = "pending"  # The provider has not said, or a dispute is open: asked again.
     REFUSED = "refused"  # The provider refused for good.
     NOT_THERE = "not_there"  # The books do not hold the money, or the capture does not.
 
@@ -52,6 +52,9 @@ class Returning:
         statuses = iter(await self._payments.request_refunds(told) if told else ())
         outcomes: list[Outcome] = []
         for item, status in zip(items, opened, strict=True):
+            if status is RefundPostingStatus.DISPUTED:
+                outcomes.append(Outcome.PENDING)
+                continue
             if status not in _POSTED:
                 outcomes.append(Outcome.NOT_THERE)
                 continue

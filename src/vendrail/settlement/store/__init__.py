@@ -14,7 +14,8 @@ from vendrail.settlement.store.fees import FeeKey as FeeKey
 from vendrail.settlement.store.freezes import FreezeDecision
 
 RefundDecision = Callable[
-    [dict[UUID, KeptRefund], dict[PoolKey, Pool]], tuple[list[KeptRefund], list[Pool]]
+    [dict[UUID, KeptRefund], dict[PoolKey, Pool], list[KeptFreeze]],
+    tuple[list[KeptRefund], list[Pool]],
 ]
 
 
@@ -56,10 +57,11 @@ class Store:
         async with self._db.transaction() as tx:
             locked = await _lock_pools(tx, pools)
             known = await _load_refunds(tx, ids)
-            added, changed = decide(known, locked)
+            standing = await freezes.lock_open(tx, [pool.subject for pool in pools])
+            added, changed = decide(known, locked, standing)
             await _insert_refunds(tx, added, self._clock.now())
             await _update_pools(tx, changed)
-            await freezes.thaw_for(tx, added)
+            await freezes.thaw_for(tx, added, standing)
 
     async def move_refunds(
         self,
@@ -160,6 +162,12 @@ class Store:
         """Load what is kept of freezes."""
         async with self._db.reading() as tx:
             return await freezes.load_freezes(tx, ids)
+
+    async def find_disputed(self, orders: Sequence[UUID]) -> list[bool]:
+        """Tell which orders an exclusive freeze stands for."""
+        async with self._db.reading() as tx:
+            found = await freezes.find_exclusive(tx, orders)
+        return [order in found for order in orders]
 
     async def load_thaws(self, refunds: Sequence[UUID]) -> list[Thaw]:
         """Load what refunds take of freezes."""

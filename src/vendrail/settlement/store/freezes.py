@@ -15,7 +15,7 @@ FreezeDecision = Callable[
 
 _FIELDS = (
     "id, subject, merchant, currency, asked_minor, wanted_minor, frozen_minor, thawed_minor, state,"
-    " pending_account, pending_minor, reserve_account, reserve_minor"
+    " pending_account, pending_minor, reserve_account, reserve_minor, is_exclusive"
 )
 _STATE = KeptFreeze._fields.index("state")
 
@@ -45,6 +45,16 @@ async def lock_open(tx: Transaction, subjects: Sequence[UUID]) -> list[KeptFreez
     return [_kept(row) for row in rows]
 
 
+async def find_exclusive(tx: Transaction, subjects: Sequence[UUID]) -> set[UUID]:
+    """Find the orders that an exclusive freeze stands for."""
+    rows = await tx.fetch(
+        "select subject from settlement.freeze"
+        " where subject = any($1) and state in ('asked', 'frozen') and is_exclusive",
+        list(subjects),
+    )
+    return {row[0] for row in rows}
+
+
 async def insert_freezes(
     tx: Transaction, freezes: Sequence[KeptFreeze], asked_at: datetime
 ) -> None:
@@ -52,9 +62,9 @@ async def insert_freezes(
     ordered = sorted(freezes, key=lambda freeze: freeze.id)
     count = await tx.execute(
         f"insert into settlement.freeze ({_FIELDS}, asked_at)"  # noqa: S608 - a constant
-        " select *, $14 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
+        " select *, $15 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
         " $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::uuid[], $11::bigint[],"
-        " $12::uuid[], $13::bigint[])"
+        " $12::uuid[], $13::bigint[], $14::boolean[])"
         " on conflict (id) do nothing",
         *([freeze[field] for freeze in ordered] for field in range(len(KeptFreeze._fields))),
         asked_at,
@@ -102,9 +112,10 @@ async def load_thaws(tx: Transaction, refunds: Sequence[UUID]) -> list[Thaw]:
     return [Thaw(*row) for row in rows]
 
 
-async def thaw_for(tx: Transaction, refunds: Sequence[KeptRefund]) -> None:
+async def thaw_for(
+    tx: Transaction, refunds: Sequence[KeptRefund], standing: Sequence[KeptFreeze]
+) -> None:
     """Write what new refunds take of what is frozen for their orders."""
-    standing = await lock_open(tx, [refund.subject for refund in refunds]) if refunds else []
     thaws, changed = thaw(refunds, standing)
     if not thaws:
         return

@@ -33,6 +33,7 @@ _log = structlog.get_logger(__name__)
 _OPERATOR = Party(Side.OPERATOR)
 _LOST = timedelta(seconds=60)
 _AGAIN = timedelta(seconds=2)
+_DISPUTED_AGAIN = timedelta(minutes=10)  # Banks take weeks.
 _WORKS_MAX = 50
 _OUTCOMES = {
     Remedy.REPLACE: Outcome.REPLACED,
@@ -83,7 +84,9 @@ class Carrying:
         is_replacing = row["remedy"] == Remedy.REPLACE
         problem = await (self._replace(row) if is_replacing else self._refund(row))
         if problem is None:
-            await self._settle(row, frozen.frozen_minor, now + _AGAIN)
+            [is_disputed] = await self._ground.settlement.find_disputed([row["order"]])
+            again = _DISPUTED_AGAIN if is_disputed else _AGAIN
+            await self._settle(row, frozen.frozen_minor, now + again)
         else:
             await self._end(row, problem)
 
@@ -104,6 +107,8 @@ class Carrying:
         if status in _UNDER_WAY and mine is not None:
             return {"paid": "", "failed": "refund_failed"}.get(mine.state)
         [view] = await self._ground.find_orders([(order, _OPERATOR)])
+        if status is RefundOrderStatus.DISPUTED:
+            return None  # First the payer's bank decides.
         if view is not None and view.state is OrderState.REFUNDING:
             return None
         if view is not None and view.refunded_minor >= view.amount_minor:

@@ -30,6 +30,7 @@ REPLIES = {
     EpayStatus.ORDER_UNKNOWN: (-1, "订单号不存在"),
     EpayStatus.REFUNDS_OFF: (-1, "商户未开启订单退款API接口"),
     EpayStatus.ORDER_UNPAID: (-1, "只有已支付订单才能退款"),
+    EpayStatus.ORDER_DISPUTED: (-1, "付款方银行正在处理该笔付款的拒付争议，争议结束后方可退款"),
     EpayStatus.REFUND_TOO_LARGE: (-1, "退款金额大于订单剩余可退金额"),
     EpayStatus.REFUND_PENDING: (-1, "退款处理中，请稍后查询"),
     EpayStatus.REFUND_FAILED: (-1, "退款失败"),

@@ -46,6 +46,10 @@ _NO_REASON = message("Say why: the reason is kept.")
 _REASON_MISSING = message("Say why the money goes back: the reason is kept.")
 _REFUSALS = {
     RefundOrderStatus.MORE_THAN_CAPTURED: message("That is more than is left of the order."),
+    RefundOrderStatus.DISPUTED: message(
+        "The payer’s bank is deciding on this payment. It can be refunded once that dispute has"
+        " ended."
+    ),
     RefundOrderStatus.AMOUNT_TOO_SMALL: message(
         "That is less than the smallest coin of the currency that was paid. Give back more."
     ),

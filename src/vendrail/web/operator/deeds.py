@@ -48,6 +48,7 @@ class Said(StrEnum):
     MORE_THAN_LEFT = "more_than_left"
     AMOUNT_TOO_SMALL = "amount_too_small"
     NO_WALLET = "no_wallet"
+    DISPUTED = "disputed"
     NO_AMOUNT = "no_amount"
     NO_FEE = "no_fee"
     NO_HOLD = "no_hold"
@@ -106,6 +107,10 @@ TEXTS = {
     ),
     Said.NO_WALLET: message(
         "Its buyer has no wallet that takes money in. Give it back the way it came."
+    ),
+    Said.DISPUTED: message(
+        "The payer’s bank is deciding on this payment. It can be refunded once that dispute has"
+        " ended."
     ),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }

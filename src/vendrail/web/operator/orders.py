@@ -43,6 +43,7 @@ _SAID = {
     RefundOrderStatus.MORE_THAN_CAPTURED: Said.MORE_THAN_LEFT,
     RefundOrderStatus.AMOUNT_TOO_SMALL: Said.AMOUNT_TOO_SMALL,
     RefundOrderStatus.NO_WALLET: Said.NO_WALLET,
+    RefundOrderStatus.DISPUTED: Said.DISPUTED,
 }
 
 
