@@ -23,7 +23,7 @@ from vendrail.app.audit import audit
 from vendrail.app.wiring import House
 from vendrail.kernel import rpc
 from vendrail.kernel.config import PlatformSettings
-from vendrail.kernel.ids import new_id
+from vendrail.kernel.ids import new_id, shard_in
 
 __all__ = ["PRICE_MINOR", "provider"]
 
@@ -53,7 +53,7 @@ class Case(Market):
         self, order, buyer, kind=ComplaintKind.DEAD_KEY, text="It says: invalid.", **more
     ):
         """What a buyer says is wrong."""
-        id = new_id(self.clock.now())
+        id = new_id(self.clock.now(), shard_in(order))
         return OpenComplaint(id, order, buyer.secret, kind, text, **more)
 
     async def complain(self, order, buyer, kind=ComplaintKind.OTHER, **more):

@@ -1,6 +1,7 @@
 """Complaints: by rule or by ruling they end, and the money is where it should be all the while."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from tests.support.conftest import OPERATOR, PRICE_MINOR
@@ -20,7 +21,7 @@ from vendrail.api.support import (
     StepStatus,
 )
 from vendrail.kernel.codec import replace
-from vendrail.kernel.ids import new_id
+from vendrail.kernel.ids import new_id, shard_in
 
 SHARE_MINOR = 1_930  # 19.90 less 2.5 % and 0.10.
 TAKEN, NOT_FOUND = StepStatus.TAKEN, StepStatus.COMPLAINT_NOT_FOUND
@@ -276,3 +277,51 @@ async def test_lists_and_figures_tell_each_merchant_its_own(case):
     assert [ids[:0:-1], ids[:1], ids[:1], []] == [[each.id for each in page] for page in pages]
     assert 3 == figures.opened
     assert {"open": 2, "answered": 1, "escalated": 0, "carrying": 0} == counts
+
+
+async def test_what_was_decided_is_not_complained_of_again(case):
+    """A ruling stands, and a rejection that was let stand: no later silence pays the buyer."""
+    ruled, let_stand = await case.sell(), await case.sell()
+    first = await case.complain(*ruled)
+    await case.step(first, case.staff, ANSWER, Remedy.REJECT, text="It works here.")
+    await case.step(first, ruled[1], ESCALATE)
+    await case.step(first, OPERATOR, RULE, Remedy.REJECT, text="It works.")
+    second = await case.complain(*let_stand)
+    await case.step(second, case.staff, ANSWER, Remedy.REJECT, text="It works here.")
+    await case.step(second, let_stand[1], ACCEPT)
+    case.clock.advance(2 * 86_400)
+    before = await case.balance()
+    again = [case.complaint(*each, ComplaintKind.OTHER) for each in (ruled, let_stand)]
+    statuses = await case.support.open_complaints(again)
+
+    assert [OpenStatus.DECIDED] * 2 == statuses
+    assert (2 * SHARE_MINOR, 0) == before == await case.balance()
+
+
+async def test_complaints_cannot_be_repeated_without_end(case):
+    """One that was withdrawn leaves a day of rest, and three of an order are the most."""
+    order, buyer = await case.sell()
+    statuses = []
+    for wait_s in (0, 86_399, 2, 86_401, 86_401):
+        case.clock.advance(wait_s)
+        asked = case.complaint(order, buyer, ComplaintKind.OTHER)
+        statuses += await case.support.open_complaints([asked])
+        await case.step(asked.id, buyer, WITHDRAW)
+
+    assert ["opened", "too_soon", "opened", "opened", "too_many"] == statuses
+
+
+async def test_a_complaints_id_is_of_now_and_of_its_order(case):
+    """Lists and figures go by ids: one of another day, or of another shard, is refused."""
+    order, buyer = await case.sell()
+    asked = case.complaint(order, buyer)
+    now, shard = case.clock.now(), shard_in(order)
+    ids = [
+        new_id(now - timedelta(days=2), shard),
+        new_id(now + timedelta(days=2), shard),
+        new_id(now, shard ^ 1),
+    ]
+    refused = await case.support.open_complaints([replace(asked, id=id) for id in ids])
+
+    assert [OpenStatus.ID_MALFORMED] * 3 == refused
+    assert [OpenStatus.OPENED] == await case.support.open_complaints([asked])

@@ -171,3 +171,27 @@ async def test_canned_answers_are_the_merchants_own(case):
     assert [answer] == before
     assert ["removed"] == removed
     assert [[]] == await case.support.list_canned([case.merchant])
+
+
+async def test_who_has_not_paid_does_not_write(case):
+    """An order costs nothing until it is paid: its buyer can fill no merchant's inbox with it."""
+    order = await case.place()
+    [addressee] = await case.orders.read_addressees([order])
+    buyer = Party(Side.BUYER, addressee.secret)
+    status = await case.write(order, buyer, "hi", [Attachment("a.png", PNG)])
+
+    assert WriteStatus.NOT_PAID is status
+    assert 0 == (await case.talk(order, case.staff)).count
+
+
+async def test_files_about_an_order_are_bounded_for_each_side(case):
+    """Beyond 20 MB no more is kept of that side; words still are, and the other side's files."""
+    order, buyer = await case.sell()
+    large = [Attachment("a.txt", b"x" * decide.ATTACHMENT_BYTES_MAX)]
+    statuses = [await case.write(order, buyer, "see", large) for _ in range(11)]
+    words = await case.write(order, buyer, "only words")
+    other = await case.write(order, case.staff, "see", large)
+
+    assert [WriteStatus.WRITTEN] * 10 == statuses[:10]
+    assert WriteStatus.FULL is statuses[10]
+    assert [WriteStatus.WRITTEN] * 2 == [words, other]

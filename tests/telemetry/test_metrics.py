@@ -16,7 +16,7 @@ from vendrail.api.support import (
     Support,
     WriteMessage,
 )
-from vendrail.kernel.ids import new_id
+from vendrail.kernel.ids import new_id, shard_in
 from vendrail.kernel.telemetry import METRICS
 
 UNMATCHED_MINOR = 700
@@ -48,7 +48,8 @@ async def tell_everything(market):
 async def complain(market, sale):
     """Let the buyer complain and write, then be content."""
     support, buyer = market.house.api(Support), Party(Side.BUYER, sale.secret)
-    ids = [new_id(market.house.clock.now()) for _ in range(3)]
+    now = market.house.clock.now()
+    ids = [new_id(now, shard_in(sale.id)) for _ in range(3)]
     opened = OpenComplaint(ids[0], sale.id, sale.secret, ComplaintKind.OTHER, "It is slow.")
     assert ["opened"] == await support.open_complaints([opened])
     written = WriteMessage(ids[1], sale.id, buyer, "Now it works.")

@@ -86,12 +86,16 @@ class OpenStatus(StrEnum):
     EXISTS = "exists"
     EXISTS_DIFFERENT = "exists_different"
     ORDER_NOT_FOUND = "order_not_found"  # Also when the secret is wrong.
+    ID_MALFORMED = "id_malformed"  # It must be of today, and carry the order's shard.
     NOT_DELIVERED = "not_delivered"
     NOTHING_LEFT = "nothing_left"  # All of its money has gone back, or is on its way.
     TEXT_MALFORMED = "text_malformed"
     POSITIONS_MALFORMED = "positions_malformed"
     TOO_LATE = "too_late"  # Its warranty, or the time for complaints, is over.
     ONE_IS_OPEN = "one_is_open"
+    DECIDED = "decided"  # By the platform, or by a rejection that the buyer let stand.
+    TOO_MANY = "too_many"  # There were as many about the order as may be.
+    TOO_SOON = "too_soon"  # After one that was withdrawn, the next must wait.
 
 
 class StepKind(StrEnum):
@@ -184,9 +188,11 @@ class WriteStatus(StrEnum):
     WRITTEN = "written"
     EXISTS = "exists"
     ORDER_NOT_FOUND = "order_not_found"  # Also when it is not theirs.
+    NOT_PAID = "not_paid"  # A buyer writes about what they have paid.
     TEXT_MALFORMED = "text_malformed"
     ATTACHMENT_REFUSED = "attachment_refused"  # Too large, too many, or of no kind that is taken.
     TOO_MANY = "too_many"  # A moment later it is taken.
+    FULL = "full"  # There is no more room for files of this side about this order.
 
 
 class AttachmentView(Record, frozen=True):

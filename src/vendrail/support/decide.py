@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
+from uuid import UUID
 
 from vendrail.api.orders import OrderView, RefundView
 from vendrail.api.support import (
@@ -12,6 +13,7 @@ from vendrail.api.support import (
     ComplaintKind,
     ComplaintState,
     ComplaintStep,
+    ComplaintView,
     OpenComplaint,
     OpenStatus,
     Outcome,
@@ -20,16 +22,21 @@ from vendrail.api.support import (
     StepKind,
     StepStatus,
 )
+from vendrail.kernel.ids import made_at, shard_in
 from vendrail.kernel.machine import IMPOSSIBLE, Machine
 
 TEXT_LENGTH_MAX = 4_000
 _COMPLAINT_LENGTH_MIN = 5
 ATTACHMENT_BYTES_MAX = 2_000_000
 ATTACHMENTS_MAX = 5  # With one message.
+ORDER_BYTES_MAX = 20_000_000  # Of one side's files about one order, in all.
 _NAME_LENGTH_MAX = 100
 MESSAGES_PER_MINUTE_MAX = 12
 MESSAGES_MAX = 1_000  # About one order, in all.
 CANNED_MAX = 50
+COMPLAINTS_MAX = 3  # Of one order, however they ended.
+_ID_AGE_MAX = timedelta(days=1)  # A form may be open for a while before it is sent.
+_REST = timedelta(days=1)  # Between a complaint that was withdrawn and the next.
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
@@ -164,6 +171,8 @@ def complain(
     now: datetime,
 ) -> OpenStatus:
     """Say whether an order can be complained of."""
+    if not is_id_sound(asked.id, order.id, now):
+        return OpenStatus.ID_MALFORMED
     if order.delivered_at is None:
         return OpenStatus.NOT_DELIVERED
     if left_minor(order, refunds) <= 0:
@@ -175,6 +184,30 @@ def complain(
     is_claim = asked.kind is ComplaintKind.DEAD_KEY
     window = limits.warranty if is_claim else limits.complaint
     return OpenStatus.TOO_LATE if now > order.delivered_at + window else OpenStatus.OPENED
+
+
+def again(earlier: Sequence[ComplaintView], now: datetime) -> OpenStatus:
+    """Say whether an order can be complained of after the complaints that it has had."""
+    if any(each.state is not _CLOSED for each in earlier):
+        return OpenStatus.ONE_IS_OPEN
+    if any(_is_final(each) for each in earlier):
+        return OpenStatus.DECIDED
+    if len(earlier) >= COMPLAINTS_MAX:
+        return OpenStatus.TOO_MANY
+    ends = (each.ended_at for each in earlier if each.outcome is Outcome.WITHDRAWN)
+    is_soon = any(at is not None and now < at + _REST for at in ends)
+    return OpenStatus.TOO_SOON if is_soon else OpenStatus.OPENED
+
+
+def _is_final(ended: ComplaintView) -> bool:
+    """Whether the matter is decided: but keys that took the place of others may be dead, too."""
+    is_ruled = ended.decided_by is Side.OPERATOR and ended.outcome is not Outcome.REPLACED
+    return is_ruled or ended.outcome is Outcome.REJECTED
+
+
+def is_id_sound(id: UUID, order: UUID, now: datetime) -> bool:
+    """Tell whether a complaint's id is of now and of its order: lists and figures go by it."""
+    return shard_in(id) == shard_in(order) and abs(now - made_at(id)) <= _ID_AGE_MAX
 
 
 def take(step: ComplaintStep, standing: Standing) -> Move | StepStatus:

@@ -134,7 +134,7 @@ def build_routes(
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit, gate).handlers(),
         *Tracking(front, live, files, support).handlers(),
-        *(Helping(front, live, support).handlers() if support is not None else ()),
+        *(Helping(front, live, support, place_limit).handlers() if support is not None else ()),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),

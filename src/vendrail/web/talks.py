@@ -44,14 +44,26 @@ SAID = {
     WriteStatus.ATTACHMENT_REFUSED: message(
         "Only pictures (PNG, JPEG, WebP), PDF and plain text files of at most 2 MB are taken."
     ),
+    WriteStatus.NOT_PAID: message("You can write to the merchant once the order is paid."),
+    WriteStatus.FULL: message("There is no room for more files about this order: 20 MB in all."),
     WriteStatus.TOO_MANY: message("That was a lot at once. Wait a minute, then send it again."),
     OpenStatus.EXISTS_DIFFERENT: message("This form has been sent before. Reload the page."),
+    OpenStatus.ID_MALFORMED: message("This form was too old. It is new now: send it again."),
     OpenStatus.NOT_DELIVERED: message("Only delivered orders can be complained of."),
     OpenStatus.NOTHING_LEFT: message("All of its money has gone back, or is on its way."),
     OpenStatus.TEXT_MALFORMED: message("Say what is wrong in a sentence or two."),
     OpenStatus.POSITIONS_MALFORMED: message("Choose the keys that do not work."),
     OpenStatus.TOO_LATE: message("The time for this is over. You can still write to the merchant."),
     OpenStatus.ONE_IS_OPEN: message("A complaint about this order is open already: it is below."),
+    OpenStatus.DECIDED: message(
+        "A complaint about this order was decided, and that stands. You can still write below."
+    ),
+    OpenStatus.TOO_MANY: message(
+        "Three complaints about one order are the most. You can still write to the merchant."
+    ),
+    OpenStatus.TOO_SOON: message(
+        "You took a complaint back less than a day ago. Wait a day, or write to the merchant."
+    ),
     StepStatus.NOT_THEIR_TURN: message("It has moved on meanwhile. See where it stands now."),
     StepStatus.REMEDY_MALFORMED: message("Choose what is done."),
     StepStatus.CANNOT_REPLACE: message("What this order delivered cannot be replaced."),
@@ -73,8 +85,22 @@ class Sent:
 
     @property
     def has_card(self) -> bool:
-        """Whether a card number was typed where none belongs."""
-        return holds_card(self.written("text").encode())
+        """Whether a card number is where none belongs: in a field, a file's name, or a text."""
+        written = [f"{name}={value}".encode() for name, value in self.fields.items()]
+        for each in self.attachments:
+            written.append(each.name.encode())
+            if _is_text(each.content):
+                written.append(each.content)
+        return any(map(holds_card, written))
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether a file would be kept as text; others hold numbers that mean nothing."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return not content.startswith(b"%PDF-")
 
 
 async def read_sent(request: Asked) -> Sent:
@@ -90,7 +116,7 @@ async def read_sent(request: Asked) -> Sent:
 
 async def send(support: Support, id: UUID, order: UUID, by: Party, sent: Sent) -> str:
     """Write what a form says; give what is wrong, to be translated: empty where it was written."""
-    if sent.has_card:
+    if await asyncio.to_thread(lambda: sent.has_card):
         return NO_CARD
     new = WriteMessage(id, order, by, sent.written("text"), sent.attachments)
     [status] = await support.write_messages([new])

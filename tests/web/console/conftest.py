@@ -177,7 +177,7 @@ class World:
             await house.stop()
 
 
-def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
+def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -> Litestar:
     """Build the web face of a house."""
     kinds = (
         Identity,
@@ -210,6 +210,7 @@ def make_app(house: House, home, make_gate=None, **settings) -> Litestar:
         clock=house.clock,
         wakeups=house.wakeups,
         make_gate=make_gate,
+        place_limit=place_limit,
         settings=WebSettings(home=home, public_url=SITE, default_language="en", **settings),
     )
     return Litestar(list(web.handlers), openapi_config=None, logging_config=None)

@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from tests.web.console.conftest import SITE
+from tests.web.console.conftest import SITE, make_app
 
 from vendrail.api.identity import Role
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.support import Party, Side, Support, TalkQuery
 from vendrail.kernel.ids import new_id, to_serial
+from vendrail.kernel.limits import SharedLimit
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 EVIL = "<script>alert(1)</script> https://evil.example"
@@ -189,12 +190,60 @@ async def test_forms_say_what_is_wrong(town, buyer):
         await buyer.send("messages", text="pay with 4242 4242 4242 4242"),
         await buyer.send("complaints", kind="other", text="no"),
     ]
+    card = "4242 4242 4242 4242"
+    pages += [
+        await buyer.send("messages", text="see", files={"file": (f"{card}.png", PNG)}),
+        await buyer.send("messages", text="see", files={"file": ("a.txt", f"my {card}".encode())}),
+        await buyer.send("complaints", kind="other", text="It is off.", key_1=card),
+    ]
     talk = await town.house.api(Support).read_talks(
         [TalkQuery(buyer.order, Party(Side.BUYER, buyer.secret))]
     )
 
-    assert [422] * 4 == [page.status_code for page in pages]
+    assert [422] * 7 == [page.status_code for page in pages]
     assert 0 == talk[0].count
+
+
+async def test_who_has_not_paid_is_told_so(town):
+    """The page of an order that nobody paid has no form to write with, and none is taken."""
+    await town.north.offer("GAME", keys=5)
+    placed = await town.north.place("GAME")
+    buyer = Buyer(town, placed.order, placed.secret)
+    await buyer.browser.go(f"/orders/{to_serial(placed.order)}?key={placed.secret}")
+    token = buyer.browser.token()
+    await buyer.browser.go(buyer.path)
+    shown = buyer.browser.page.text
+    nonce = to_serial(new_id(town.clock.now()))
+    sent = await buyer.browser.http.post(
+        f"{buyer.path}/messages",
+        data={"form_token": token, "nonce": nonce, "text": "hi"},
+        files={"file": ("", b"")},
+        headers={"referer": f"{SITE}{buyer.path}"},
+    )
+
+    assert f'action="{buyer.path}/messages"' not in shown
+    assert "once the order is paid" in shown
+    assert 422 == sent.status_code
+
+
+async def test_forms_that_come_too_often_are_refused(town, buyer):
+    """One address sends no more of these forms a minute than orders."""
+    house = town.house
+    limit = SharedLimit(
+        house.limits_database(), house.vault, house.clock, name="few", capacity=3, window_s=60
+    )
+    app = make_app(house, town.home, place_limit=limit.take)
+    buyer.browser = town.world.browser(app=app)
+    statuses = []
+    for what in ("messages", "messages", "complaints", "complaints"):
+        await buyer.open()
+        page = await buyer.send(what, text="It is off.", kind="other")
+        statuses.append(page.status_code)
+    await buyer.open()
+    stepped = await buyer.step("withdraw")
+
+    assert [200, 200, 200, 429] == statuses
+    assert 429 == stepped.status_code
 
 
 async def test_operators_read_a_closed_conversation_only_by_name(town, buyer):

@@ -91,6 +91,11 @@ class Complaining:
         facts = LetterFacts("opened", hours=ground.settings.answer_hours)
         async with self._db.transaction() as tx:
             can_replace = order.delivery == "unique_key"
+            rows = (await complaints.load_of_orders(tx, [order.id])).get(order.id, [])
+            if all(row["id"] != asked.id for row in rows):
+                status = decide.again([complaints.view_of(row) for row in rows], now)
+                if status is not OpenStatus.OPENED:
+                    return status
             if not await complaints.add(tx, asked, view, can_replace=can_replace):
                 known = (await complaints.load(tx, [asked.id])).get(asked.id)
                 return _is_same(known, asked) if known is not None else OpenStatus.ONE_IS_OPEN

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from vendrail.api.orders import OrderView
 from vendrail.api.support import (
     AttachmentFile,
     AttachmentQuery,
@@ -45,14 +46,14 @@ class Talking:
         """Write to whoever else the orders are of."""
         views = await self._ground.find_orders([(each.order, each.by) for each in asked])
         return [
-            await self._write(each, view.merchant)
-            if view is not None
-            else WriteStatus.ORDER_NOT_FOUND
+            await self._write(each, view) if view is not None else WriteStatus.ORDER_NOT_FOUND
             for each, view in zip(asked, views, strict=True)
         ]
 
-    async def _write(self, asked: WriteMessage, merchant: UUID) -> WriteStatus:
+    async def _write(self, asked: WriteMessage, order: OrderView) -> WriteStatus:
         ground = self._ground
+        if asked.by.side is Side.BUYER and order.paid_at is None:
+            return WriteStatus.NOT_PAID
         now = ground.clock.now()
         length_min = 0 if asked.attachments else 1
         if not decide.is_prose(asked.text, length_min):
@@ -67,13 +68,17 @@ class Talking:
             asked.id, asked.order, asked.by.side, asked.by.person, "", None, 0, sealed, key, now
         )
         async with self._db.transaction() as tx:
-            count = await talks.lock(tx, asked.order, merchant, now)
+            count = await talks.lock(tx, asked.order, order.merchant, now)
             known = await talks.find_message(tx, asked.id)
             if known is not None:
                 return WriteStatus.EXISTS
             recent = await talks.count_since(tx, asked.order, asked.by.side, now - _MINUTE)
             if recent >= decide.MESSAGES_PER_MINUTE_MAX or count >= decide.MESSAGES_MAX:
                 return WriteStatus.TOO_MANY
+            if files:
+                kept = await talks.sum_files(tx, asked.order, asked.by.side)
+                if kept + sum(each.size for each in files) > decide.ORDER_BYTES_MAX:
+                    return WriteStatus.FULL
             await talks.add(tx, new, count + 1)
             await talks.add_files(tx, files)
             tell_at = now + timedelta(seconds=ground.settings.letter_pause_s)

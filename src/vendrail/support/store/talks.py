@@ -186,6 +186,17 @@ async def add_files(tx: Transaction, files: Sequence[NewFile]) -> None:
         )
 
 
+async def sum_files(tx: Transaction, order: UUID, side: Side) -> int:
+    """Sum the bytes of one side's files about an order."""
+    size = await tx.fetch_value(
+        "select coalesce(sum(a.size), 0) from support.attachment a"
+        ' join support.message m on m.id = a.message where a."order" = $1 and m.side = $2',
+        order,
+        str(side),
+    )
+    return int(size)
+
+
 async def load_inbox(tx: Transaction, query: InboxQuery) -> list[TalkHead]:
     """Load a page of a merchant's conversations, the last written first."""
     rows = await tx.fetch(

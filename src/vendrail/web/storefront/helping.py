@@ -1,5 +1,6 @@
 """Help with an order: what was written about it, and complaining of it. Its secret opens it."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,7 @@ from vendrail.kernel.ids import derive, new_id, shard_in, to_serial
 from vendrail.web import talks
 from vendrail.web.live import LivePages
 from vendrail.web.pages import onward
-from vendrail.web.storefront.front import Asked, Front, Page
+from vendrail.web.storefront.front import Asked, Front, Limit, Page
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import Visitor, read_form
 
@@ -40,10 +41,13 @@ _TAKEN = (StepStatus.TAKEN, StepStatus.EXISTS)
 class Helping:
     """The page of help with one order, and what can be sent from it."""
 
-    def __init__(self, front: Front, live: LivePages, support: Support) -> None:
+    def __init__(
+        self, front: Front, live: LivePages, support: Support, limit: Limit | None = None
+    ) -> None:
         self._front = front
         self._live = live
         self._support = support
+        self._limit = limit
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -157,7 +161,7 @@ class Helping:
         visitor, order, sent, nonce = taken
         kinds = {each.value: each for each in ComplaintKind}
         kind = kinds.get(sent.written("kind"))
-        if kind is None or sent.has_card:
+        if kind is None or await asyncio.to_thread(lambda: sent.has_card):
             problem = talks.NO_CARD if kind else talks.SAID[StepStatus.REMEDY_MALFORMED]
             return await self._show(request, visitor, order, problem, sent)
         positions = [n for n in range(1, order.quantity + 1) if f"key_{n}" in sent.fields]
@@ -186,7 +190,7 @@ class Helping:
             sent = await talks.read_sent(request)
         except Malformed:
             return front.problem(request, 413)
-        refusal = await front.refuse_form(request, visitor, sent.fields)
+        refusal = await front.refuse_form(request, visitor, sent.fields, self._limit)
         if refusal is not None:
             return refusal
         order = await self._read(visitor, serial)
@@ -200,7 +204,7 @@ class Helping:
         front = self._front
         visitor = front.visitor(request)
         form = await read_form(request)
-        refusal = await front.refuse_form(request, visitor, form)
+        refusal = await front.refuse_form(request, visitor, form, self._limit)
         if refusal is not None:
             return refusal
         order = await self._read(visitor, serial)
