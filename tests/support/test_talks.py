@@ -10,6 +10,7 @@ from vendrail.api.support import (
     InboxQuery,
     Party,
     Side,
+    StepKind,
     WriteMessage,
     WriteStatus,
 )
@@ -36,6 +37,29 @@ async def test_what_is_written_is_read_by_the_other_side(case):
     assert [texts] * 3 == [[each.text for each in talk.messages] for talk in talks]
     assert None is await case.talk(order, stranger)
     assert None is await case.talk(order, Party(Side.BUYER, "no"))
+
+
+async def test_versions_change_with_whatever_is_shown(case):
+    """What waiting pages ask for is what the whole conversation has, at every step."""
+    order, buyer = await case.sell()
+    other, _ = await case.sell()
+    versions = []
+
+    async def look():
+        read = (await case.support.read_versions([other, order, order]))[1:]
+        versions.append((*read, (await case.talk(order, buyer)).version))
+
+    await look()
+    await case.write(order, buyer)
+    await look()
+    complaint = await case.complain(order, buyer)
+    await look()
+    await case.step(complaint, buyer, StepKind.WITHDRAW)
+    await look()
+
+    assert all(1 == len(set(each)) for each in versions)
+    assert 4 == len({each[0] for each in versions})
+    assert ["0."] == await case.support.read_versions([other])
 
 
 async def test_a_message_sent_again_is_there_once(case):

@@ -1,6 +1,7 @@
 """Live pages: what changed shows by itself, promptly, for as many as are open and no more."""
 
 import asyncio
+import contextlib
 import re
 
 from vendrail.api.orders import OrderState
@@ -225,3 +226,20 @@ async def test_watch_forgets_its_topic(wakeups):
         assert 1 == len(wakeups._events)
 
     assert {} == wakeups._events
+
+
+def test_live_pages_of_one_thing_and_of_one_address_are_few(wakeups):
+    """Four pages follow one thing, twenty one address; whoever leaves makes room."""
+    live = LivePages(wakeups, 50)
+    with contextlib.ExitStack() as open_pages:
+        for _ in range(4):
+            open_pages.enter_context(live.admit("talk", "here"))
+        one_more = live.admits("talk", "there"), live.admits("other", "here")
+        for number in range(16):
+            open_pages.enter_context(live.admit(f"talk:{number}", "here"))
+        from_here = live.admits("other", "here"), live.admits("other", "there")
+
+    assert (False, True) == one_more
+    assert (False, True) == from_here
+    assert live.admits("talk", "here")
+    assert not live._of

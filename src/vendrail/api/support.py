@@ -341,6 +341,10 @@ class Support(Protocol):
         """Read conversations; None where the order is not there or not theirs."""
         ...
 
+    async def read_versions(self, orders: Sequence[UUID]) -> list[str]:
+        """Say as what versions conversations stand, unread: for pages that wait for a change."""
+        ...
+
     async def list_talks(self, queries: Sequence[InboxQuery]) -> list[list[TalkHead]]:
         """List merchants' conversations, the last written first; a short page is the last."""
         ...

@@ -5,6 +5,7 @@ All pages look in the same tick, so that however many are open, they cost a batc
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from uuid import UUID
 
@@ -17,6 +18,8 @@ _TICK_S = 1.0
 _TICK_SLOW_S = 5.0
 _BEAT_TICKS = 15  # A sign of life, so that proxies keep the stream open.
 _LIFE_TICKS = 900  # Then the browser connects again.
+_OF_TOPIC_MAX = 4  # Pages of one thing for one side: more of them ask every few seconds.
+_OF_ADDRESS_MAX = 20
 _QUICK = (OrderState.PLACED, OrderState.PAID)
 
 
@@ -77,11 +80,29 @@ class LivePages:
         self._wakeups = wakeups
         self._pages_max = pages_max
         self.count = 0
+        self._of: Counter[str] = Counter()
 
     @property
     def has_room(self) -> bool:
         """Whether one more page may be live; the others ask every few seconds instead."""
         return self.count < self._pages_max and not self._wakeups.is_closing
+
+    def admits(self, topic: str, address: str) -> bool:
+        """Whether one more page of a thing may be live, for one address: some, never all."""
+        is_few = self._of[topic] < _OF_TOPIC_MAX and self._of[address] < _OF_ADDRESS_MAX
+        return self.has_room and is_few
+
+    @contextlib.contextmanager
+    def admit(self, *keys: str) -> Iterator[None]:
+        """Count a page for as long as it is open, by what it shows and by its address."""
+        self._of.update(keys)
+        try:
+            yield
+        finally:
+            self._of.subtract(keys)
+            for key in keys:
+                if not self._of[key]:
+                    del self._of[key]
 
     @property
     def is_closing(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import NamedTuple
 from uuid import UUID
 
 from litestar import Response
@@ -12,15 +13,17 @@ from vendrail.api.support import (
     AttachmentQuery,
     OpenStatus,
     Party,
+    Side,
     StepStatus,
     Support,
     TalkView,
     WriteMessage,
     WriteStatus,
 )
+from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.cards import holds_card
 from vendrail.kernel.errors import Unavailable
-from vendrail.kernel.http import as_attachment
+from vendrail.kernel.http import as_attachment, limit_key
 from vendrail.kernel.waiting import wait_at_most
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
@@ -143,34 +146,80 @@ def _file(found: AttachmentFile) -> Page:
     return Page(found.content, media_type=media_type, headers=headers)
 
 
-async def parts_of(
-    live: LivePages,
-    order: UUID,
-    seen: str,
-    read: Callable[[], Awaitable[TalkView | None]],
-    write: Callable[[TalkView], str],
-) -> AsyncGenerator[bytes, None]:
-    """Give the part anew whenever something was written or moved, and a sign of life between."""
-    yield b"retry: 2000\n\n"
-    with live.follow(f"talk:{order}") as hint:
-        for tick in range(_LIFE_TICKS):
-            if live.is_closing:
-                return
-            hint.clear()  # Before reading: a hint that comes meanwhile must not be lost.
-            try:
-                talk = await read()
-            except Unavailable:
-                await wait_at_most(hint, _TICK_S)
-                continue
-            if talk is None:
-                return
-            if talk.version != seen:
-                seen = talk.version
-                lines = "".join(f"data: {line}\n" for line in write(talk).splitlines())
-                yield f"event: talk\n{lines}\n".encode()
-            elif tick % _BEAT_TICKS == 0:
-                yield b": still here\n\n"
-            await wait_at_most(hint, _TICK_S)
+class Follow(NamedTuple):
+    """Whose page follows which conversation."""
+
+    order: UUID
+    side: Side
+    address: str
+    seen: str  # As which version the page has it.
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """What it counts by."""
+        return f"{self.side}:{self.order}", f"from:{limit_key(self.address)}"
+
+
+class Following:
+    """Follows conversations: whatever many pages wait for costs one statement a tick."""
+
+    def __init__(self, live: LivePages, support: Support) -> None:
+        self._live = live
+        versions: Batcher[UUID, str] = Batcher(support.read_versions, name="web.read_talk_versions")
+        self.version: Callable[[UUID], Awaitable[str]] = versions.submit
+
+    def refusal(self, follow: Follow) -> Page | None:
+        """Refuse one page too many, which asks every few seconds instead; None: it may follow."""
+        if self._live.admits(*follow.keys):
+            return None
+        return Page(b"", status_code=503, media_type="text/plain", headers={"retry-after": "9"})
+
+    async def parts(
+        self,
+        follow: Follow,
+        read: Callable[[], Awaitable[TalkView | None]],
+        write: Callable[[TalkView], str],
+        may: Callable[[], Awaitable[bool]] | None = None,
+        is_over: Callable[[TalkView], bool] = lambda _: False,
+    ) -> AsyncGenerator[bytes, None]:
+        """Give the part anew at every change, and a sign of life between.
+
+        Whether they still may is asked before each part, and now and then between.
+        """
+        yield b"retry: 2000\n\n"
+        live, order, seen = self._live, follow.order, follow.seen
+        if not live.admits(*follow.keys):  # Others came between.
+            return
+        with live.admit(*follow.keys), live.follow(f"talk:{order}") as hint:
+            for tick in range(_LIFE_TICKS):
+                if live.is_closing:
+                    return
+                hint.clear()  # Before reading: a hint that comes meanwhile must not be lost.
+                try:
+                    is_new = await self.version(order) != seen
+                    is_asked = is_new or tick % _BEAT_TICKS == 0
+                    if is_asked and may is not None and not await may():
+                        return
+                    talk = await read() if is_new else None
+                except Unavailable:
+                    await _pause(hint)
+                    continue
+                if talk is not None:
+                    seen = talk.version
+                    lines = "".join(f"data: {line}\n" for line in write(talk).splitlines())
+                    yield f"event: talk\n{lines}\n".encode()
+                    if is_over(talk):
+                        return
+                elif is_new:
+                    return
+                elif tick % _BEAT_TICKS == 0:
+                    yield b": still here\n\n"
+                await _pause(hint)
+
+
+async def _pause(hint: asyncio.Event) -> None:
+    """Wait for a hint or the tick that all have in common, so that they look together."""
+    await wait_at_most(hint, _TICK_S - asyncio.get_running_loop().time() % _TICK_S)
 
 
 def no_content() -> Page:

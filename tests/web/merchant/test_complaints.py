@@ -1,5 +1,6 @@
 """What buyers complain of and write, on the pages of buyer, merchant and operator."""
 
+import asyncio
 import re
 
 import pytest
@@ -11,6 +12,8 @@ from vendrail.api.orders import Orders
 from vendrail.api.support import Party, Side, Support, TalkQuery
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.limits import SharedLimit
+from vendrail.web.live import LivePages
+from vendrail.web.talks import Follow, Following
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 EVIL = "<script>alert(1)</script> https://evil.example"
@@ -292,3 +295,114 @@ async def test_letters_tell_whose_turn_it_is(town, buyer):
 
     assert "complains" in text
     assert "Waits for the merchant" in owner.text
+
+
+class Listener:
+    """An event stream that a browser of a console follows."""
+
+    def __init__(self, town, browser, path) -> None:
+        self.heard = bytearray()
+        self._news = asyncio.Event()
+        self.task = asyncio.create_task(self._listen(town.world.app, browser, path))
+
+    async def _listen(self, app, browser, path):
+        over = asyncio.Event()
+
+        async def receive():
+            await over.wait()
+            return {"type": "http.disconnect"}  # As servers say after the last of an answer.
+
+        async def send(message):
+            self.heard.extend(message.get("body", b""))
+            self._news.set()
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                over.set()
+
+        cookie = "; ".join(f"{each.name}={each.value}" for each in browser.http.cookies.jar)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"host", b"localhost"), (b"cookie", cookie.encode())],
+            "client": ("10.0.0.1", 1),
+            "server": ("localhost", 80),
+        }
+        await app(scope, receive, send)
+
+    async def until(self, words: bytes):
+        """Listen until something is told."""
+        async with asyncio.timeout(30):
+            while words not in self.heard:
+                self._news.clear()
+                await self._news.wait()
+
+    async def end(self):
+        """Wait until the stream ends by itself; give all that was heard."""
+        async with asyncio.timeout(30):
+            await self.task
+        return bytes(self.heard)
+
+
+async def test_a_stream_ends_with_its_session(town, buyer):
+    """Who has signed out is told nothing that is written afterwards: the stream is over."""
+    staff = await town.join(Role.SUPPORT)
+    await staff.go(staff_path(buyer.order))
+    listener = Listener(town, staff, f"{staff_path(buyer.order)}/events")
+    await listener.until(b"event: talk")
+    await staff.send("/console/sign-out")
+    await buyer.open()
+    await buyer.send("messages", text="Words after the end.")
+
+    assert b"Words after the end." not in await listener.end()
+
+
+async def test_the_operators_stream_ends_with_the_complaint(town, buyer):
+    """The end of a complaint is the last that its stream tells the platform's people."""
+    await buyer.open()
+    await buyer.send("complaints", kind="other", text="It is not what I wanted.")
+    head = await town.world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    path = f"/operator/complaints/{to_serial(buyer.order)}"
+    await head.go(path)
+    listener = Listener(town, head, f"{path}/events")
+    await listener.until(b"It is not what I wanted.")
+    await buyer.open()
+    await buyer.step("withdraw")
+    await listener.end()
+    await buyer.open()
+    await buyer.send("messages", text="Words after the end.")
+
+    assert 2 == listener.heard.count(b"event: talk")
+    assert b"Words after the end." not in listener.heard
+
+
+async def test_a_waiting_page_opens_nothing_until_something_changes(town, buyer):
+    """A stream asks for the version alone; the words are opened once, when there are new ones."""
+    support, reads = town.house.api(Support), []
+    query = TalkQuery(buyer.order, Party(Side.BUYER, buyer.secret))
+
+    async def read():
+        reads.append(query)
+        return (await support.read_talks([query]))[0]
+
+    following = Following(LivePages(town.house.wakeups, 50), support)
+    seen = await following.version(buyer.order)
+    follow = Follow(buyer.order, Side.BUYER, "10.0.0.1", seen)
+    parts = following.parts(follow, read, lambda talk: talk.messages[-1].text)
+    begun = [await anext(parts), await anext(parts)]
+    before = len(reads)
+    await buyer.open()
+    await buyer.send("messages", text="New words.")
+    async with asyncio.timeout(30):
+        told = await anext(parts)
+    await parts.aclose()
+
+    assert [b"retry: 2000\n\n", b": still here\n\n"] == begun
+    assert 0 == before
+    assert b"event: talk\ndata: New words.\n\n" == told
+    assert 1 == len(reads)

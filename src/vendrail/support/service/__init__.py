@@ -100,6 +100,10 @@ class SupportService:
         """Read conversations; None where the order is not there or not theirs."""
         return await self.talking.read_talks(queries)
 
+    async def read_versions(self, orders: Sequence[UUID]) -> list[str]:
+        """Say as what versions conversations stand, unread: for pages that wait for a change."""
+        return await self.talking.read_versions(orders)
+
     async def list_talks(self, queries: Sequence[InboxQuery]) -> list[list[TalkHead]]:
         """List merchants' conversations, the last written first; a short page is the last."""
         return await self.talking.list_talks(queries)

@@ -130,6 +130,12 @@ class Talking:
             f"{count}.{moved}",
         )
 
+    async def read_versions(self, orders: Sequence[UUID]) -> list[str]:
+        """Say as what versions conversations stand; nothing is opened for that."""
+        async with self._db.reading() as tx:
+            found = await talks.load_versions(tx, orders)
+        return [found[order] for order in orders]
+
     async def _texts(self, rows: Sequence[Row]) -> dict[UUID, str]:
         sealed = [row for row in rows if row["sealed"] is not None]
         opened = await self._ground.unseal(

@@ -129,6 +129,18 @@ async def load(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, Row]:
     return {row["order"]: row for row in rows}
 
 
+async def load_versions(tx: Transaction, orders: Sequence[UUID]) -> dict[UUID, str]:
+    """Load of conversations how long they are, and where their complaints stand: in one word."""
+    rows = await tx.fetch(
+        "select o.id, coalesce(t.count, 0), coalesce(c.moved, '') from unnest($1::uuid[]) o (id)"
+        ' left join support.talk t on t."order" = o.id'
+        " left join lateral (select string_agg(state || frozen_minor, '.' order by id) as moved"
+        ' from support.complaint where "order" = o.id) c on true',
+        list(orders),
+    )
+    return {row[0]: f"{row[1]}.{row[2]}" for row in rows}
+
+
 async def load_messages(tx: Transaction, order: UUID, messages_max: int) -> list[Row]:
     """Load the last messages of a conversation, first to last."""
     rows = await tx.fetch(

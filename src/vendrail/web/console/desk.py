@@ -15,7 +15,14 @@ from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
-from vendrail.api.identity import Origin, Permission, Session, SessionQuery, SessionStage
+from vendrail.api.identity import (
+    Origin,
+    Permission,
+    PersonState,
+    Session,
+    SessionQuery,
+    SessionStage,
+)
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.web.console.apis import Apis
@@ -177,6 +184,21 @@ class Desk:
         if permission is not None and not caller.may(permission):
             return self._kept(caller, self.problem(request, 403, caller))
         return caller
+
+    async def still_may(self, caller: Caller, permission: Permission) -> bool:
+        """Whether whoever was let through may still go on: for what outlives its request.
+
+        The session is only looked at: asking with its token would renew it, and keep it awake.
+        """
+        [sessions] = await self.apis.identity.list_sessions([caller.person.id])
+        session = next((each for each in sessions if each.id == caller.session.id), None)
+        place = caller.membership
+        if session is None or place is None or session.stage in _STAGES:
+            return False
+        return session.person.state is PersonState.ACTIVE and any(
+            each.merchant == place.merchant and permission in each.permissions
+            for each in session.person.memberships
+        )
 
     async def session(self, request: Asked, visitor: Visitor) -> tuple[Session | None, str]:
         """Give the session that the browser's cookie opens, and the token to go on with."""

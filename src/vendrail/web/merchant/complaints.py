@@ -62,7 +62,7 @@ class Complaints:
 
     def __init__(self, desk: Desk, live: LivePages) -> None:
         self._desk = desk
-        self._live = live
+        self._following = talks.Following(live, desk.apis.support)
         self._support = desk.apis.support
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -153,11 +153,13 @@ class Complaints:
     async def part(self, caller: Caller) -> Page:
         """Give the part anew, or nothing when it is the same: for pages without events."""
         order = await self._own(caller)
-        talk = await self._talk(caller, order.id) if order is not None else None
-        if order is None or talk is None:
+        if order is None:
             return self._desk.problem(caller.request, 404, caller)
-        if caller.asked("seen") == talk.version:
+        if caller.asked("seen") == await self._following.version(order.id):
             return talks.no_content()
+        talk = await self._talk(caller, order.id)
+        if talk is None:
+            return self._desk.problem(caller.request, 404, caller)
         return self._desk.page(caller, talks.PART, path=_ROOT, **_context(talk, order))
 
     async def events(self, caller: Caller) -> Page:
@@ -165,20 +167,28 @@ class Complaints:
         order = await self._own(caller)
         if order is None:
             return Page(b"", status_code=404, media_type="text/plain")
-        if not self._live.has_room:
-            return Page(b"", status_code=503, media_type="text/plain", headers={"retry-after": "9"})
+        follow = talks.Follow(
+            order.id, Side.MERCHANT, caller.session.origin.address, caller.asked("seen")
+        )
+        refusal = self._following.refusal(follow)
+        if refusal is not None:
+            return refusal
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        parts = self._parts(caller, order)
+        parts = self._parts(caller, order, follow)
         return Stream(parts, media_type="text/event-stream", headers=headers)  # type: ignore[return-value]
 
-    def _parts(self, caller: Caller, order: OrderView) -> AsyncGenerator[bytes, None]:
+    def _parts(
+        self, caller: Caller, order: OrderView, follow: talks.Follow
+    ) -> AsyncGenerator[bytes, None]:
         def write(talk: TalkView) -> str:
             context = _context(talk, order)
             return self._desk.front.pages.text(talks.PART, caller.visitor, **context)
 
-        seen = caller.asked("seen")
-        return talks.parts_of(
-            self._live, order.id, seen, lambda: self._talk(caller, order.id), write
+        return self._following.parts(
+            follow,
+            lambda: self._talk(caller, order.id),
+            write,
+            lambda: self._desk.still_may(caller, Permission.ORDERS_READ),
         )
 
     async def file(self, caller: Caller) -> Page:

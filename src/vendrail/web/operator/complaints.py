@@ -61,7 +61,8 @@ class ComplaintsDesk:
     entries = (Entry(_PATH, message("Complaints"), "flag", Permission.ORDERS_READ),)
 
     def __init__(self, desk: Desk, deeds: Deeds, files: Files, live: LivePages) -> None:
-        self._desk, self._deeds, self._files, self._live = desk, deeds, files, live
+        self._desk, self._deeds, self._files = desk, deeds, files
+        self._following = talks.Following(live, desk.apis.support)
         self._support = desk.apis.support
         deeds.add(Deed(_RULED, Permission.REFUNDS_WRITE, self._rule))
 
@@ -160,10 +161,14 @@ class ComplaintsDesk:
     async def part(self, caller: Caller) -> Page:
         """Give the part anew, or nothing when it is the same: for pages without events."""
         order = read_id(caller.part("order"))
-        talk = await self._talk(caller, order) if order is not None else None
-        if talk is None or order is None:
+        if order is None:
             return self._desk.problem(caller.request, 404, caller)
-        if caller.asked("seen") == talk.version or talk.live is None:
+        if caller.asked("seen") == await self._following.version(order):
+            return talks.no_content()
+        talk = await self._talk(caller, order)
+        if talk is None:
+            return self._desk.problem(caller.request, 404, caller)
+        if talk.live is None:
             return talks.no_content()
         return self._desk.page(caller, talks.PART, path=_PATH, **_context(talk, to_serial(order)))
 
@@ -173,22 +178,34 @@ class ComplaintsDesk:
         talk = await self._talk(caller, order) if order is not None else None
         if order is None or talk is None or talk.live is None:
             return talks.no_content()
-        if not self._live.has_room:
-            return Page(b"", status_code=503, media_type="text/plain", headers={"retry-after": "9"})
+        follow = talks.Follow(
+            order, Side.OPERATOR, caller.session.origin.address, caller.asked("seen")
+        )
+        refusal = self._following.refusal(follow)
+        if refusal is not None:
+            return refusal
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        parts = self._parts(caller, order)
+        parts = self._parts(caller, follow)
         return Stream(parts, media_type="text/event-stream", headers=headers)  # type: ignore[return-value]
 
-    def _parts(self, caller: Caller, order: UUID) -> AsyncGenerator[bytes, None]:
+    def _parts(self, caller: Caller, follow: talks.Follow) -> AsyncGenerator[bytes, None]:
+        """Follow a complaint while it stands: its end is the last that is told."""
+
         def write(talk: TalkView) -> str:
-            context = _context(talk, to_serial(order))
+            context = _context(talk, to_serial(follow.order))
             return self._desk.front.pages.text(talks.PART, caller.visitor, **context)
 
         async def read() -> TalkView | None:
-            talk = await self._talk(caller, order)
+            talk = await self._talk(caller, follow.order)
             return talk if talk is not None and talk.complaints else None
 
-        return talks.parts_of(self._live, order, caller.asked("seen"), read, write)
+        return self._following.parts(
+            follow,
+            read,
+            write,
+            lambda: self._desk.still_may(caller, Permission.ORDERS_READ),
+            lambda talk: talk.live is None,
+        )
 
     async def file(self, caller: Caller) -> Page:
         """Give a file of a conversation; where no complaint stands, that is logged too."""

@@ -45,7 +45,7 @@ class Helping:
         self, front: Front, live: LivePages, support: Support, limit: Limit | None = None
     ) -> None:
         self._front = front
-        self._live = live
+        self._following = talks.Following(live, support)
         self._support = support
         self._limit = limit
 
@@ -104,11 +104,13 @@ class Helping:
         """Give the part anew, or nothing when it is the same: for pages without events."""
         visitor = self._front.visitor(request)
         order = await self._read(visitor, serial)
-        talk = await self._talk(visitor, order.id) if order is not None else None
-        if order is None or talk is None:
+        if order is None:
             return self._closed(request, visitor)
-        if request.query_params.get("seen", "") == talk.version:
+        if request.query_params.get("seen", "") == await self._following.version(order.id):
             return talks.no_content()
+        talk = await self._talk(visitor, order.id)
+        if talk is None:
+            return self._closed(request, visitor)
         context = _context(talk, order)
         return self._front.page(request, visitor, talks.PART, is_private=True, **context)
 
@@ -118,19 +120,23 @@ class Helping:
         order = await self._read(visitor, serial)
         if order is None:
             return Page(b"", status_code=404, media_type="text/plain")
-        if not self._live.has_room:  # The page asks every few seconds instead.
-            return Page(b"", status_code=503, media_type="text/plain", headers={"retry-after": "9"})
+        address = self._front.address_of(request.scope)
+        seen = request.query_params.get("seen", "")
+        follow = talks.Follow(order.id, Side.BUYER, address, seen)
+        refusal = self._following.refusal(follow)
+        if refusal is not None:
+            return refusal
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        parts = self._parts(visitor, order, request.query_params.get("seen", ""))
+        parts = self._parts(visitor, order, follow)
         return Stream(parts, media_type="text/event-stream", headers=headers)
 
-    def _parts(self, visitor: Visitor, order: OrderView, seen: str) -> AsyncGenerator[bytes, None]:
+    def _parts(
+        self, visitor: Visitor, order: OrderView, follow: talks.Follow
+    ) -> AsyncGenerator[bytes, None]:
         def write(talk: TalkView) -> str:
             return self._front.pages.text(talks.PART, visitor, **_context(talk, order))
 
-        return talks.parts_of(
-            self._live, order.id, seen, lambda: self._talk(visitor, order.id), write
-        )
+        return self._following.parts(follow, lambda: self._talk(visitor, order.id), write)
 
     async def file(self, request: Asked, serial: FromPath[str], file: FromPath[str]) -> Page:
         """Give a file of the conversation."""
