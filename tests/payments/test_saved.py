@@ -71,7 +71,7 @@ class Till:
 
     async def save(self, buyer, card=VISA):
         """Let a buyer pay by card, and agree to its being remembered; give the saved way."""
-        attempt = await self.open()
+        attempt = await self.open(buyer=buyer)
         asked = PresentRequest(attempt.id, return_url=ORDER, buyer=buyer)
         [action] = await self.payments.present_attempts([asked])
         fields = {"way": "card", "number": card, "expiry": "12/30", "cvc": "123"}
@@ -227,7 +227,7 @@ async def test_a_forgotten_buyer_leaves_no_way_behind(till):
     """Also a way that its provider has not told us of yet is forgotten there."""
     ann = new_id(till.clock.now())
     await till.save(ann)
-    attempt = await till.open()
+    attempt = await till.open(buyer=ann)
     asked = PresentRequest(attempt.id, return_url=ORDER, buyer=ann)
     [action] = await till.payments.present_attempts([asked])
     fields = {"way": "card", "number": "5555555555554444", "expiry": "12/30", "cvc": "123"}
@@ -246,10 +246,44 @@ async def test_a_forgotten_buyer_leaves_no_way_behind(till):
     assert 0 == left[0]["rows"]
 
 
+@pytest.mark.parametrize("is_buyer_first", [True, False])
+async def test_who_pays_for_somebody_else_keeps_their_card(till, is_buyer_first):
+    """Ann agrees, somebody else pays: nothing of their card is hers, whoever opens it first."""
+    ann, bob = new_id(till.clock.now()), new_id(till.clock.now())
+    attempt = await till.open(buyer=ann)
+    hers = PresentRequest(attempt.id, return_url=ORDER, buyer=ann)
+    theirs = PresentRequest(attempt.id, return_url=ORDER, buyer=bob)
+    for asked in (hers, theirs) if is_buyer_first else (theirs, hers):
+        [action] = await till.payments.present_attempts([asked])
+    [action] = await till.payments.present_attempts([theirs])
+    [again] = await till.payments.present_attempts([hers])
+    fields = {"way": "card", "number": VISA, "expiry": "12/30", "cvc": "123"}
+    await asyncio.to_thread(till.stripe.tap, action.url, **fields)
+    await till.payments.query_attempts([attempt.id])
+    listed = await till.payments.list_saved(
+        [SavedQuery(ann, is_fresh=True), SavedQuery(bob, is_fresh=True)]
+    )
+
+    assert action == again
+    assert AttemptState.CAPTURED is await till.state(attempt)
+    assert [[], []] == listed
+
+
+async def test_who_agrees_comes_back_to_the_same_page(till):
+    """A page that remembers a card is its buyer's own: opened again by them, it is the same."""
+    ann = new_id(till.clock.now())
+    attempt = await till.open(buyer=ann)
+    asked = PresentRequest(attempt.id, return_url=ORDER, buyer=ann)
+    [first] = await till.payments.present_attempts([asked])
+    [again] = await till.payments.present_attempts([asked])
+
+    assert first == again
+
+
 async def test_what_providers_remember_is_learned_by_itself(till):
     """Some seconds after the payment the way is there, though nobody asked; then looks end."""
     ann = new_id(till.clock.now())
-    attempt = await till.open()
+    attempt = await till.open(buyer=ann)
     asked = PresentRequest(attempt.id, return_url=ORDER, buyer=ann)
     [action] = await till.payments.present_attempts([asked])
     fields = {"way": "card", "number": VISA, "expiry": "12/30", "cvc": "123"}

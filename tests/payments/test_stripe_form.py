@@ -124,7 +124,7 @@ async def test_who_goes_on_to_the_page_gives_the_form_up(opened, stripe):
     registered, account = opened
     channel, ask = StripeChannel(), live("card")
     (shown,) = await channel.present([ask], account, NOW)
-    moved = replace(ask, reference=shown.reference, returned=PAGE)
+    moved = replace(ask, reference=shown.reference, returned=PAGE, is_own=True)
     (page,) = await channel.present([moved], account, NOW)
     (again,) = await channel.present([moved], account, NOW)
     browser = Browser(stripe, registered["publishable_key"])
@@ -142,14 +142,14 @@ async def test_who_has_paid_in_the_form_gets_no_page(opened, stripe):
     (shown,) = await channel.present([ask], account, NOW)
     browser = Browser(stripe, registered["publishable_key"])
     await asyncio.to_thread(browser.confirm, shown.action.fields["secret"])
-    moved = replace(ask, reference=shown.reference, returned=PAGE)
+    moved = replace(ask, reference=shown.reference, returned=PAGE, is_own=True)
     (page,) = await channel.present([moved], account, NOW)
 
     assert (ActionKind.NONE, "captured") == (page.action.kind, page.action.problem)
 
 
 async def test_a_card_typed_in_the_form_is_remembered_for_who_wished_it(opened, stripe):
-    """With a customer, now or later, the card is theirs after it has paid; without, nobody's."""
+    """With a customer from the start the card is theirs; nobody is added to what was shown."""
     registered, account = opened
     channel = StripeChannel()
     customer = await channel.open_customer("b1", account, NOW)
@@ -163,7 +163,39 @@ async def test_a_card_typed_in_the_form_is_remembered_for_who_wished_it(opened, 
         await asyncio.to_thread(browser.confirm, each.action.fields["secret"])
         saved.append(len(await channel.list_saved(customer, account, NOW) or []))
 
-    assert [1, 2, 2] == saved
+    assert [1, 1, 1] == saved
+
+
+async def test_a_form_that_somebody_else_opens_remembers_nothing(opened, stripe):
+    """The buyer began it; opened without them it forgets its wish, and never takes it up again."""
+    registered, account = opened
+    channel = StripeChannel()
+    customer = await channel.open_customer("b2", account, NOW)
+    ask = live("card", customer=customer)
+    (begun,) = await channel.present([ask], account, NOW)
+    named = replace(ask, reference=begun.reference)
+    (theirs,) = await channel.present([replace(named, customer="")], account, NOW)
+    (again,) = await channel.present([named], account, NOW)
+    browser = Browser(stripe, registered["publishable_key"])
+    paid = await asyncio.to_thread(browser.confirm, theirs.action.fields["secret"])
+
+    assert begun.action == theirs.action == again.action
+    assert "succeeded" == paid["status"]
+    assert [] == await channel.list_saved(customer, account, NOW)
+
+
+async def test_a_stranger_takes_no_form_away(opened, stripe):
+    """Who does not hold the order's secret and asks for the page is shown the form, still alive."""
+    registered, account = opened
+    channel, ask = StripeChannel(), live("card")
+    (shown,) = await channel.present([ask], account, NOW)
+    asked = replace(ask, reference=shown.reference, returned=PAGE)
+    (theirs,) = await channel.present([asked], account, NOW)
+    browser = Browser(stripe, registered["publishable_key"])
+    paid = await asyncio.to_thread(browser.confirm, shown.action.fields["secret"])
+
+    assert shown.action == theirs.action
+    assert "succeeded" == paid["status"]
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,10 @@ def attempt(new: Attempt, offered: Sequence[Method]) -> AttemptStatus:
 def is_same_attempt(new: Attempt, known: Attempt) -> bool:
     """Tell whether an attempt sent again is the one there.
 
-    The channel chosen first stays; and whoever asks again may do so from elsewhere.
+    The channel chosen first stays, as what was agreed; and whoever asks again may do so from
+    elsewhere.
     """
-    new = replace(new, country=known.country, device=known.device)
+    new = replace(new, country=known.country, device=known.device, buyer=known.buyer)
     if new.channel is None:
         new = replace(new, channel=known.channel)
     return new == known

@@ -231,17 +231,22 @@ class Showing:
     async def _remembered(
         self, account: OpenAccount, group: Sequence[Wanted], asks: list[Ask]
     ) -> list[Ask]:
-        """Name those buyers to the provider who have agreed that it remembers how they pay."""
+        """Name those buyers to the provider who have agreed that it remembers how they pay.
+
+        Only to themselves: whoever else opens the attempt pays with nothing remembered.
+        """
         agreed = {
             each.request.buyer: each.standing.attempt.expires_at
             for each in group
-            if each.request.buyer is not None
+            if each.request.buyer is not None and each.request.buyer == each.standing.attempt.buyer
         }
         if not agreed:
             return asks
         names = await self._saved_ways.customers(account, agreed)
         return [
-            replace(ask, customer=names[each.request.buyer]) if each.request.buyer in names else ask
+            replace(ask, customer=names[buyer])
+            if (buyer := each.standing.attempt.buyer) in names and buyer == each.request.buyer
+            else ask
             for each, ask in zip(group, asks, strict=True)
         ]
 
@@ -264,6 +269,7 @@ class Showing:
             device=request.device,
             address=request.address,
             reference=each.standing.reference,
+            is_own=request.is_own,
         )
 
     # Moving on.

@@ -142,7 +142,8 @@ def _value(value: Any, kind: Kind, path: str) -> Any:
         return _metadata(value, path)
     if not isinstance(value, str):
         raise _early("parameter_invalid_string_blank", "Invalid string: {...}", path)
-    if value == "" and not isinstance(kind, Text):
+    may_be_empty = isinstance(kind, Text) or (isinstance(kind, Choice) and "" in kind.words)
+    if value == "" and not may_be_empty:
         raise _early("parameter_invalid_empty", f"You passed an empty string for '{path}'.", path)
     return _single(value, kind, path)
 

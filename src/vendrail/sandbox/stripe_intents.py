@@ -71,8 +71,8 @@ INTENT: dict[str, Kind] = {
     "expand": Many(Text()),
 }
 UPDATE: dict[str, Kind] = {
-    name: INTENT[name]
-    for name in ("customer", "setup_future_usage", "description", "metadata", "expand")
+    "setup_future_usage": Choice(("", *FUTURE.words)),  # Empty: not any more.
+    **{name: INTENT[name] for name in ("customer", "description", "metadata", "expand")},
 }
 CONFIRM: dict[str, Kind] = {
     "client_secret": Text(),
@@ -165,6 +165,8 @@ def update_intent(act: Act, intent: Thing, form: Form) -> Thing:
     if form.get("customer") is not None:
         act.find(form["customer"], "customer", "customer", "customer")
     changes = {name: form[name] for name in UPDATE if name in form and name != "expand"}
+    if changes.get("setup_future_usage") == "":
+        changes["setup_future_usage"] = None
     metadata = intent.shown["metadata"] | changes.pop("metadata", {})
     intent.shown |= changes | {"metadata": metadata}
     act.store.save(intent)

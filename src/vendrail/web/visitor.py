@@ -21,7 +21,6 @@ THEME = "vr_theme"
 RECENT = "vr_recent"
 ORDER = "vr_order"
 CURRENCY = "vr_currency"
-REMEMBER = "vr_remember"
 THEMES = ("light", "dark")
 _RECENT_MAX = 6
 _FORM_BYTES_MAX = 32_768
@@ -56,11 +55,6 @@ class Visitor:
         theme = cookies.get(THEME, "")
         self.theme = theme if theme in THEMES else ""
         self.recent = _serials(cookies.get(RECENT, ""))
-
-    @property
-    def is_remembering(self) -> bool:
-        """Whether the buyer has agreed that the order's provider remembers how it is paid."""
-        return self.cookies.get(REMEMBER, "") == "yes"
 
     @property
     def order_secret(self) -> str:
@@ -118,13 +112,10 @@ class Visitors:
             samesite="lax",
         )
 
-    def order_cookie(self, serial: str, secret: str) -> Cookie:
-        """Make the cookie that opens one order, sent to that order's pages only."""
-        return self.cookie(ORDER, secret, f"/orders/{serial}")
-
-    def remember_cookie(self, serial: str) -> Cookie:
-        """Keep that the buyer agrees: the provider may remember how this one order is paid."""
-        return self.cookie(REMEMBER, "yes", f"/pay/{serial}")
+    def order_cookies(self, serial: str, secret: str) -> list[Cookie]:
+        """Make the cookies that open one order, sent to that order's page and its door only."""
+        paths = (f"/orders/{serial}", f"/pay/{serial}")
+        return [self.cookie(ORDER, secret, path) for path in paths]
 
     def recent_cookie(self, visitor: Visitor, serial: str) -> Cookie:
         """Remember which orders this browser placed: their numbers, not their secrets."""

@@ -72,6 +72,7 @@ class PlaceOrder(Record, frozen=True):
     browser: str = ""  # Where the buyer's runs, as payments names devices; empty: not known.
     country: str = ""  # The buyer's, where it is known: CN.
     buyer: UUID | None = None  # Who is signed in; None: a guest.
+    is_remembered: bool = False  # They agree that the provider remembers how they pay.
 
 
 class PlaceStatus(StrEnum):
@@ -148,6 +149,7 @@ class OrderView(Record, frozen=True):
     exchange: Exchange | None = None  # Where it is paid in another currency.
     returned_minor: int = 0  # What went back, in the currency that was paid.
     capture: UUID | None = None  # What filled it, of all that came; known when it is delivered.
+    buyer: UUID | None = None  # Who was signed in when it was placed.
 
     @property
     def due_minor(self) -> int:
@@ -194,6 +196,8 @@ class PayOrder(Record, frozen=True):
     return_url: str = ""
     browser: str = ""  # Where the buyer's runs now, as payments names devices.
     country: str = ""
+    # Who agrees that the provider remembers how they pay: only where the order is theirs.
+    buyer: UUID | None = None
 
 
 class PayStatus(StrEnum):

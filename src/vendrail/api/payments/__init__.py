@@ -95,6 +95,7 @@ class Attempt(Record, frozen=True):
     trace_id: str = ""
     country: str = ""  # The buyer's, where it is known: CN.
     device: Device | None = None  # Where the buyer's browser runs, where it is known.
+    buyer: UUID | None = None  # Who has agreed that the provider remembers how they pay.
 
 
 class AttemptStatus(StrEnum):
@@ -137,7 +138,8 @@ class PresentRequest(Record, frozen=True):
     address: str = ""  # The buyer's, which some providers want to be told.
     door_url: str = ""  # Where a provider may send the buyer back, once it knows them.
     returned: str = ""  # The query with which it did.
-    buyer: UUID | None = None  # Who has agreed that the provider remembers the way to pay.
+    buyer: UUID | None = None  # Who is signed in: remembered where the attempt says they agreed.
+    is_own: bool = False  # Whoever asks holds the order's secret, and may change how it is paid.
 
 
 class Callback(Record, frozen=True):

@@ -76,7 +76,7 @@ from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.funding import Funding
 from vendrail.orders.service.listing import Listing
-from vendrail.orders.service.placing import Placing, attempt_of
+from vendrail.orders.service.placing import Placing, agreed_of, attempt_of
 from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.service.returning import Returning
@@ -276,6 +276,7 @@ class OrdersService:
                     for view in views
                     if view.attempt.method == request.method
                     and view.state is AttemptState.OPEN
+                    and view.attempt.buyer == agreed_of(row, request)
                     and (
                         view.attempt.currency != row["currency"]
                         or view.attempt.amount_minor == row["amount_minor"] - less_minor

@@ -366,6 +366,7 @@ class Placing:
                 trace_id=choice.order.trace_id,
                 country=choice.order.country,
                 device=decide.device(choice.order.browser),
+                buyer=choice.order.buyer if choice.order.is_remembered else None,
             )
             for choice in live
             if choice.offer is not None and choice.attempt is not None
@@ -425,4 +426,13 @@ def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder, less_minor: 
         trace_id=row["trace_id"],
         country=asked.country,
         device=decide.device(asked.browser),
+        buyer=agreed_of(row, asked),
     )
+
+
+def agreed_of(row: Row, asked: PlaceOrder | PayOrder) -> UUID | None:
+    """Say who agrees that the provider remembers how they pay: the order's own buyer, or nobody."""
+    if asked.buyer is None or asked.buyer != row["buyer"]:
+        return None
+    is_agreed = asked.is_remembered if isinstance(asked, PlaceOrder) else True
+    return asked.buyer if is_agreed else None

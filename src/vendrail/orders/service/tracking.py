@@ -264,6 +264,7 @@ def view_of(
         exchange=facts.exchange,
         returned_minor=_returned(row, facts, refunds),
         capture=row["capture"],
+        buyer=row["buyer"],
         replaced=[
             ReplacedItem(each.position, each.text, each.at)
             for each in (delivery.replaced if delivery else ())

@@ -96,6 +96,7 @@ class Ask(Record, frozen=True):
     provider_number: str = ""  # Its payment, where one is claimed already.
     deposit: Deposit | None = None  # Where it is paid, of a channel that is watched.
     customer: str = ""  # The provider's name for the buyer, who wants the way to pay remembered.
+    is_own: bool = False  # Whoever opens it holds the order's secret.
 
 
 class Presentation(Record, frozen=True):

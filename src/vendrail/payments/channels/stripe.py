@@ -12,6 +12,7 @@ from typing import Any
 import stripe
 
 from vendrail.api.payments import Callback, CallbackAnswer
+from vendrail.kernel.codec import replace
 from vendrail.kernel.money import EXPONENTS
 from vendrail.payments.channels.base import (
     Account,
@@ -123,6 +124,10 @@ class StripeChannel(StripeSaving, StripeDisputes):
             shown = await embed(ask, account)
             if shown is not None:
                 return shown
+        if ask.reference.startswith("cs_"):
+            begun = await self._visited(ask, account)
+            if begun is not None:
+                return begun
         is_code = ask.method.endswith(SCAN)
         asked = intent(ask, account.settings) if is_code else session(ask)
         try:
@@ -134,7 +139,25 @@ class StripeChannel(StripeSaving, StripeDisputes):
                 made = await self._make(account, asked, key)
         except (ProviderAway, stripe.StripeError) as error:
             return away(said=str(getattr(error, "code", "") or ""))
-        return read_code(made) if is_code else read_session(made)
+        if is_code:
+            return read_code(made)
+        # What remembers a card is its buyer's alone, so it is looked at each time it is opened.
+        return replace(read_session(made), is_kept=not ask.customer)
+
+    async def _visited(self, ask: Ask, account: Account[StripeSettings]) -> Presentation | None:
+        """Give the page that remembers the card of who asks; let go of one that does another's."""
+        try:
+            account.line.expect()
+            sessions: Any = client_of(account.settings, account.line).v1.checkout.sessions
+            known = fields_of(await sessions.retrieve_async(ask.reference))
+            customer = text_of(known, "customer")
+            if customer == ask.customer or text_of(known, "status") == "complete":
+                return replace(read_session(known), is_kept=not customer)
+            if text_of(known, "status") == "open":
+                await sessions.expire_async(ask.reference)
+        except (ProviderAway, stripe.StripeError):
+            return away()
+        return None
 
     async def _make(
         self, account: Account[StripeSettings], asked: Mapping[str, Any], key: str

@@ -72,14 +72,16 @@ def origins_of(script_url: str) -> dict[str, str]:
 
 async def embed(ask: Ask, account: Account[StripeSettings]) -> Presentation | None:
     """Give what Stripe's form here needs; None: the card is typed on Stripe's page."""
-    wants_form = bool(account.settings.publishable_key) and PAGE not in ask.returned.split("&")
-    is_begun = ask.reference.startswith("pi_")
-    if not wants_form and not is_begun:
+    has_form, is_begun = bool(account.settings.publishable_key), ask.reference.startswith("pi_")
+    wants_page = not has_form or PAGE in ask.returned.split("&")
+    if ask.reference.startswith("cs_") or (wants_page and not is_begun):
         return None
+    if wants_page and not ask.is_own and not has_form:
+        return away("closed")
     try:
         account.line.expect()
         payments: Any = client_of(account.settings, account.line).v1.payment_intents
-        if not wants_form:
+        if wants_page and ask.is_own:  # A stranger takes no form from who fills it in.
             return await _give_up(payments, ask.reference)
         made = await (_look(payments, ask) if is_begun else _begin(payments, ask))
         return read_embedded(made, account.settings)
@@ -94,12 +96,17 @@ async def _begin(payments: Any, ask: Ask) -> Fields:
 
 
 async def _look(payments: Any, ask: Ask) -> Fields:
-    """Look at what was begun; who wishes a card remembered since is written down."""
+    """Look at what was begun; where somebody else looks, no card will be remembered for its buyer.
+
+    Nobody is added to what was shown: whoever has the form before them agreed to nothing.
+    """
     known = fields_of(await payments.retrieve_async(ask.reference))
-    if not ask.customer or text_of(known, "customer") == ask.customer:
+    is_remembering = bool(text_of(known, "setup_future_usage"))
+    if not is_remembering or (ask.customer and text_of(known, "customer") == ask.customer):
         return known
-    wish = {"customer": ask.customer, "setup_future_usage": "off_session"}
-    return fields_of(await payments.update_async(ask.reference, wish))
+    if text_of(known, "status") not in _FILLED_IN:
+        return known
+    return fields_of(await payments.update_async(ask.reference, {"setup_future_usage": ""}))
 
 
 async def _give_up(payments: Any, reference: str) -> Presentation | None:

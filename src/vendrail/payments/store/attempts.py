@@ -15,6 +15,7 @@ NAMED = encode(Route(RouteReason.ASKED))  # What is kept where nothing was chose
 _NEW_ATTEMPT = (
     "id", "order_id", "number", "merchant", "channel", "method", "amount_minor", "currency",
     "title", "expires_at", "return_url", "trace_id", "opened_at", "country", "device", "route",
+    "buyer",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def attempt_row(
         attempt.country,
         attempt.device or "",
         route,
+        attempt.buyer,
     )
 
 
@@ -55,12 +57,13 @@ async def insert_attempts(
     rows = await tx.fetch(
         "insert into payments.attempt (id, order_id, number, merchant, channel, method,"
         " amount_minor, currency, title, expires_at, return_url, trace_id, opened_at,"
-        " country, device, route)"
+        " country, device, route, buyer)"
         " select u.* from unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[],"
         " $6::text[], $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::text[],"
-        " $12::text[], $13::timestamptz[], $14::text[], $15::text[], $16::bytea[]) as u"
+        " $12::text[], $13::timestamptz[], $14::text[], $15::text[], $16::bytea[],"
+        " $17::uuid[]) as u"
         " on conflict do nothing returning id",
-        *columns(attempts, 16),
+        *columns(attempts, 17),
     )
     return {row["id"] for row in rows}
 
@@ -123,6 +126,7 @@ def _attempt(row: Row) -> Attempt:
         trace_id=row["trace_id"],
         country=row["country"],
         device=Device(row["device"]) if row["device"] else None,
+        buyer=row["buyer"],
     )
 
 

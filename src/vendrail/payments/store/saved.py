@@ -184,6 +184,9 @@ async def end_buyers(tx: Transaction, buyers: Sequence[UUID], now: datetime) -> 
         now,
     )
     await tx.execute(
+        "update payments.attempt set buyer = null where buyer = any($1::uuid[])", list(buyers)
+    )
+    await tx.execute(
         "update payments.customer set ending_at = $2, look_due_at = $2, looks = 0"
         " where buyer = any($1::uuid[]) and ending_at is null",
         list(buyers),

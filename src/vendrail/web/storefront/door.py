@@ -2,12 +2,12 @@
 
 import re
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from vendrail.api.orders import OrderId, OrderQuery
 from vendrail.api.payments import ActionKind, Attempt, AttemptId, PaymentAction, PresentRequest
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.errors import Unavailable
@@ -77,6 +77,7 @@ class Door:
         order_id, attempt_id = read_serial(serial), read_serial(attempt)
         if order_id is None or attempt_id is None:
             return front.problem(request, 404)
+        visitor, is_own = front.visitor(request), False
         deposit: DepositView | None = None
         try:
             known = await front.calls.attempts(order_id)
@@ -84,6 +85,8 @@ class Door:
             if found is None:
                 return front.problem(request, 404)
             order = f"{front.public_url}/orders/{to_serial(order_id)}"
+            session = await front.session(visitor)
+            is_own = await self._is_own(visitor, order_id)
             asked = PresentRequest(
                 found.id,
                 device_kind(request),
@@ -92,7 +95,8 @@ class Door:
                 front.address_of(request.scope),
                 f"{front.public_url}/pay/{serial}/{attempt}",
                 request.url.query[:_RETURNED_LENGTH_MAX],
-                await self._agreed(request),
+                session.buyer.id if session is not None else None,
+                is_own,
             )
             action = await front.calls.present(asked)
             if action.kind is ActionKind.ADDRESS:
@@ -102,13 +106,12 @@ class Door:
             found = None
         if action.kind is ActionKind.REDIRECT and _is_web(action.url):
             return onward(action.url)
-        return self._page(request, front.visitor(request), serial, found, action, deposit)
+        return self._page(request, visitor, serial, found, action, deposit, is_own=is_own)
 
-    async def _agreed(self, request: Asked) -> UUID | None:
-        """Give the buyer who has agreed that the provider remembers how the order is paid."""
-        visitor = self._front.visitor(request)
-        session = await self._front.session(visitor) if visitor.is_remembering else None
-        return session.buyer.id if session is not None else None
+    async def _is_own(self, visitor: Visitor, order: OrderId) -> bool:
+        """Tell whether a browser holds the order's secret: others look, and change nothing."""
+        secret = visitor.order_secret
+        return bool(secret) and await self._front.calls.read(OrderQuery(order, secret)) is not None
 
     def _page(
         self,
@@ -118,6 +121,8 @@ class Door:
         attempt: Attempt | None,
         action: PaymentAction,
         deposit: DepositView | None,
+        *,
+        is_own: bool,
     ) -> Page:
         front = self._front
         title, advice = _SAYS.get(action.problem, _SAYS["closed"])
@@ -154,6 +159,7 @@ class Door:
             title=front.pages.translate(visitor, title),
             advice=front.pages.translate(visitor, advice),
             is_away=is_away,
+            is_own=is_own,
             back=f"/orders/{serial}",
             way_back=f"{front.public_url}/orders/{serial}",
         )

@@ -84,7 +84,7 @@ class Finding:
         if view is None:
             return self._page(request, visitor, status=422, problem=_NO_ORDER, field="link")
         cookies = [
-            front.visitors.order_cookie(view.serial, secret),
+            *front.visitors.order_cookies(view.serial, secret),
             front.visitors.recent_cookie(visitor, view.serial),
         ]
         return onward(f"/orders/{view.serial}", cookies)

@@ -123,7 +123,7 @@ async def charge(
     serial = to_serial(id)
     order = f"/orders/{serial}"
     cookies = [
-        front.visitors.order_cookie(serial, secret),
+        *front.visitors.order_cookies(serial, secret),
         front.visitors.recent_cookie(visitor, serial),
     ]
     try:

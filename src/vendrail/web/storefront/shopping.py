@@ -239,6 +239,7 @@ class Shopping:
             browser=device_kind(request),
             country=visitor.country,
             buyer=session.buyer.id if session is not None else None,
+            is_remembered=form.get("remember", "") == "yes",
         )
         try:
             placed = await front.calls.place(order)
@@ -255,11 +256,8 @@ class Shopping:
             return await charge(
                 front, request, visitor, session, placed.order, placed.secret, saved
             )
-        is_remembered = session is not None and form.get("remember", "") == "yes"
         paid = placed.exchange.currency if placed.exchange else currency
-        return await self._placed(
-            visitor, placed, placed.order, order.method, paid, is_remembered=is_remembered
-        )
+        return await self._placed(visitor, placed, placed.order, order.method, paid)
 
     async def _judge(self, address: str, form: dict[str, str], saved: str) -> Judgement:
         """Say whether a proof of work is asked for, and whether a good one was shown.
@@ -316,8 +314,6 @@ class Shopping:
         id: OrderId,
         method: str,
         currency: str,
-        *,
-        is_remembered: bool = False,
     ) -> Page:
         front = self._front
         serial = to_serial(id)
@@ -330,12 +326,10 @@ class Shopping:
             if any(each.method == method and each.shows in DOORS for each in offered):
                 query["go"] = "1"
         cookies = [
-            front.visitors.order_cookie(serial, placed.secret),
+            *front.visitors.order_cookies(serial, placed.secret),
             front.visitors.recent_cookie(visitor, serial),
             *opened,
         ]
-        if is_remembered:
-            cookies.append(front.visitors.remember_cookie(serial))
         tail = f"?{urlencode(query)}" if query else ""
         return onward(f"/orders/{serial}{tail}", cookies)
 

@@ -106,7 +106,7 @@ class Tracking:
             if view is None:
                 return self._closed(request, visitor)
             cookies = [
-                front.visitors.order_cookie(serial, key[:256]),
+                *front.visitors.order_cookies(serial, key[:256]),
                 front.visitors.recent_cookie(visitor, serial),
             ]
             return onward(f"/orders/{serial}", cookies)
@@ -253,6 +253,8 @@ class Tracking:
         if id is None or view is None:
             return self._closed(request, visitor)
         method = form.get("method", "")[:64]
+        is_agreed = form.get("remember", "") == "yes"
+        session = await front.session(visitor) if is_agreed else None
         try:
             asked = PayOrder(
                 id,
@@ -260,6 +262,7 @@ class Tracking:
                 method,
                 browser=device_kind(request),
                 country=visitor.country,
+                buyer=session.buyer.id if session is not None else None,
             )
             result = await front.calls.pay(asked)
         except Unavailable as error:
@@ -273,8 +276,6 @@ class Tracking:
         is_door = any(each.method == method and each.shows in DOORS for each in offered)
         tail = "&go=1" if is_door else ""
         cookies = [front.habits.opened(visitor, view.serial, method)]
-        if form.get("remember", "") == "yes":
-            cookies.append(front.visitors.remember_cookie(view.serial))
         return onward(f"/orders/{view.serial}?pay={to_serial(result.attempt)}{tail}", cookies)
 
     async def cancel(self, request: Asked, serial: FromPath[str]) -> Page:
@@ -361,7 +362,7 @@ class Tracking:
             "way_back": await front.calls.way_back(view),
             "methods": offered,
             "ways": ways,
-            "can_save": session is not None,
+            "can_save": session is not None and session.buyer.id == view.buyer,
             "attempt": attempt.attempt if attempt else None,
             "action": action if action and action.kind in _SHOWN else None,
             "deposit": deposit,

@@ -186,7 +186,7 @@ class WalletPages:
             if placed.order is not None:
                 serial = to_serial(placed.order)
                 cookies = [
-                    front.visitors.order_cookie(serial, placed.secret),
+                    *front.visitors.order_cookies(serial, placed.secret),
                     front.visitors.recent_cookie(visitor, serial),
                 ]
                 tail = f"?pay={to_serial(placed.attempt)}&go=1" if placed.attempt else ""
