@@ -430,9 +430,8 @@ def away(problem: str = "provider_away", said: str = "") -> Presentation:
 def check_settings(channel: Channel[Any], values: Mapping[str, str]) -> Any:
     """Check values against the channel's table, then let the channel type them."""
     known = {setting.name: setting for setting in channel.settings_table}
-    for name in values:
-        if name not in known:
-            raise SettingProblem(name, f"is not a setting of {channel.kind}; see its guide.")
+    for name in (each for each in values if each not in known):
+        raise SettingProblem(name, f"is not a setting of {channel.kind}; see its guide.")
     filled: dict[str, str] = {}
     for name, setting in known.items():
         value = values.get(name, "").strip() or setting.default
