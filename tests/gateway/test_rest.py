@@ -278,6 +278,8 @@ async def test_description_is_complete(api):
         "/products",
         "/products/{id}",
         "/methods",
+        "/quotes",
+        "/merchant/methods",
         "/merchant/shops",
         "/merchant/products",
         "/merchant/products/{id}",

@@ -41,7 +41,11 @@ COMMANDS = (
     Row("sagas", "sagas", "What has not ended, and what is stuck."),
     Row("unmatched", "unmatched", "Money that fits nothing, and what becomes of it."),
     Row("payouts", "payouts", "Money that goes to merchants, and the reserves it comes from."),
-    Row("fees", "fees", "What merchants pay on a sale, and what other rules would have brought."),
+    Row(
+        "fees",
+        "fees",
+        "What merchants pay on a sale: the rules, and what others would have brought.",
+    ),
     Row("risk", "risk", "Orders under review, and who is on a list."),
     Row(
         "create-operator",

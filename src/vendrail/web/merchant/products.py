@@ -334,6 +334,8 @@ class Products:
                 shown.paid(least_minor),
                 shown.paid(most_minor),
             ),
+            ways=(),
+            can_save=False,
             filled={},
             nonce="",
             challenge="",
