@@ -84,6 +84,8 @@ async def test_what_is_not_due_yet_is_frozen_first_and_not_released(world):
         pass
     [released] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
     await world.settlement.unfreeze_money([asked])
+    while await world.service.release_due():
+        pass
     [after] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
 
     assert [share] * 2 == [frozen.frozen_minor, again.frozen_minor]
@@ -95,6 +97,106 @@ async def test_what_is_not_due_yet_is_frozen_first_and_not_released(world):
     assert (other + 2 * share - 400, 0) == (after.available_minor, after.frozen_minor)
 
 
+async def hold_back(world):
+    """Hold terms: a tenth in reserve, the rest pending; and what a merchant has of each."""
+    terms = HoldTerms(world.merchant, pending_hours=5, reserve_basis_points=1_000, reserve_days=2)
+    await world.settlement.put_hold_terms([terms])
+    world.clock.advance(60)
+
+
+async def parts(world):
+    """What is available, pending, in reserve and frozen."""
+    [found] = await world.settlement.read_merchant_balances([(world.merchant, world.currency)])
+    minor = (found.available_minor, found.pending_minor, found.reserve_minor, found.frozen_minor)
+    assert 0 == found.debt_minor
+    return minor
+
+
+async def test_a_complaint_that_is_withdrawn_makes_nothing_due_before_its_time(world):
+    """What was pending and in reserve is so again when the freeze ends, and is released in time."""
+    await hold_back(world)
+    sale, share = await split(world)
+    before = await parts(world)
+    asked = freeze(world, sale)
+    await world.settlement.freeze_money([asked])
+    during = await parts(world)
+    await world.settlement.unfreeze_money([asked])
+    after = await parts(world)
+    refund = world.refund(sale, 950)  # It may take of them again.
+    await world.settlement.open_refunds([refund])
+    taken = await parts(world)
+    await world.settlement.return_refunds([refund])
+    returned = await parts(world)
+    world.clock.advance(3 * 86_400)
+    while await world.service.release_due():
+        pass
+
+    assert (0, 0, 0, share) == during
+    assert (0, 0) == (before[0], before[3])
+    assert [before, before] == [after, returned]
+    assert (0, 0, share - 950, 0) == taken
+    assert (share, 0, 0, 0) == await parts(world)
+
+
+async def test_a_part_refund_takes_what_is_frozen_and_leaves_what_is_pending(world):
+    """Of a part frozen the refund comes out of that; only the rest is taken of what is pending."""
+    await hold_back(world)
+    sale, share = await split(world)
+    _, pending, reserve, _ = await parts(world)
+    asked = freeze(world, sale, 500)
+    await world.settlement.freeze_money([asked])
+    await world.settlement.open_refunds([world.refund(sale, 300)])
+    first = await parts(world)
+    await world.settlement.open_refunds([world.refund(sale, 300, "second")])
+    second = await parts(world)
+    await world.settlement.unfreeze_money([asked])
+
+    assert share == pending + reserve
+    assert (0, pending - 500, reserve, 200) == first
+    assert (0, pending - 600, reserve, 0) == second
+    assert (0, pending - 600, reserve, 0) == await parts(world)
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+async def test_a_refused_refund_of_frozen_money_gives_each_part_back(world, is_ended):
+    """Frozen again while the freeze stands; else pending and in reserve again, as it was."""
+    await hold_back(world)
+    sale, share = await split(world)
+    before = await parts(world)
+    asked = freeze(world, sale)
+    await world.settlement.freeze_money([asked])
+    refund = world.refund(sale, 950)
+    await world.settlement.open_refunds([refund])
+    if is_ended:
+        await world.settlement.unfreeze_money([asked])
+    await world.settlement.return_refunds([refund])
+    returned = await parts(world)
+    await world.settlement.unfreeze_money([asked])
+    after = await parts(world)
+    [again] = await world.settlement.open_refunds([world.refund(sale, 950, "again")])
+
+    assert (before if is_ended else (0, 0, 0, share)) == returned
+    assert before == after
+    assert RefundPostingStatus.POSTED == again
+    assert (0, 0, share - 950, 0) == await parts(world)
+
+
+async def test_parts_that_go_over_to_another_dispute_go_back_from_it(world):
+    """What had been pending stays so, though the freeze that took it has ended before another."""
+    await hold_back(world)
+    sale, share = await split(world)
+    before = await parts(world)
+    complaint, dispute = freeze(world, sale), freeze(world, sale, name="chargeback")
+    await world.settlement.freeze_money([complaint])
+    await world.settlement.freeze_money([dispute])
+    await world.settlement.unfreeze_money([complaint])
+    during = await parts(world)
+    await world.settlement.unfreeze_money([dispute])
+
+    assert (0, 0, 0, share) == during
+    assert before == await parts(world)
+
+
 async def test_two_disputes_of_an_order_freeze_it_once(world):
     """A complaint and a chargeback together never freeze more than the order's share."""
     sale, share = await split(world)
@@ -104,6 +206,46 @@ async def test_two_disputes_of_an_order_freeze_it_once(world):
 
     assert [600, share - 600] == [each.frozen_minor for each in results]
     assert share == (await world.balances())["frozen"]
+
+
+async def test_what_one_dispute_lets_go_stays_for_the_other(world):
+    """A complaint that ends leaves its money to the chargeback, which asks for the same."""
+    sale, share = await split(world)
+    others, other_share = await split(world)
+    complaint, dispute = freeze(world, sale), freeze(world, sale, 700, "chargeback")
+    await world.settlement.freeze_money([complaint, freeze(world, others)])
+    [second] = await world.settlement.freeze_money([dispute])
+    ended = await world.settlement.unfreeze_money([complaint])
+    again = await world.settlement.unfreeze_money([complaint])
+    [third] = await world.settlement.freeze_money([dispute])
+    during = await world.balances()
+    lost = replace(world.refund(sale, 500), is_chargeback=True)
+    statuses = await world.settlement.open_refunds([lost])
+    lower = await world.balances()
+    await world.settlement.unfreeze_money([dispute, freeze(world, others)])
+    after = await world.balances()
+
+    assert 0 == second.frozen_minor
+    assert [FreezeResult(ENDED, share), FreezeResult(EXISTS, share)] == [*ended, *again]
+    assert FreezeResult(EXISTS, 700, 700) == third
+    assert (700 + other_share, share - 700) == (during["frozen"], during["available"])
+    assert [RefundPostingStatus.POSTED] == statuses
+    assert (200 + other_share, share - 700) == (lower["frozen"], lower["available"])
+    assert share + other_share - 500 == after["available"]
+    assert {"frozen", "debt"}.isdisjoint(after)
+
+
+async def test_disputes_that_end_together_let_all_go(world):
+    """Two freezes of one order, ended in one call, leave nothing to each other."""
+    sale, share = await split(world)
+    both = [freeze(world, sale, 600), freeze(world, sale, name="chargeback")]
+    await world.settlement.freeze_money(both)
+    ended = await world.settlement.unfreeze_money(both)
+    found = await world.balances()
+
+    assert [ENDED, ENDED] == [each.status for each in ended]
+    assert share == found["available"]
+    assert "frozen" not in found
 
 
 async def test_a_refund_takes_what_is_frozen_first(world):
@@ -131,16 +273,20 @@ async def test_what_was_refunded_is_not_frozen(world):
 
 
 async def test_a_refused_refund_is_the_merchants_again(world):
-    """A refund that the provider refused gives back what it took; the freeze has ended for it."""
+    """What a refused refund had taken of a freeze is frozen again, and then the merchant's."""
     sale, share = await split(world)
     asked = freeze(world, sale)
     await world.settlement.freeze_money([asked])
     refund = world.refund(sale, 400)
     await world.settlement.open_refunds([refund])
     await world.settlement.return_refunds([refund])
+    again = await world.balances()
+    await world.settlement.return_refunds([refund])
     await world.settlement.unfreeze_money([asked])
     found = await world.balances()
 
+    assert share == again["frozen"]
+    assert "available" not in again
     assert share == found["available"]
     assert {"frozen", "debt", "clearing"}.isdisjoint(found)
 

@@ -31,6 +31,8 @@ from vendrail.settlement.holding import (
     hold,
     is_wellformed,
 )
+from vendrail.settlement.refunds import HeldBack
+from vendrail.settlement.split import SplitFound
 from vendrail.settlement.store.holding import Claim, HoldingStore
 from vendrail.settlement.terms import LEAD, TRUST
 
@@ -173,6 +175,28 @@ class Buckets:
         await self._store.end_claims(ends, self._clock.now(), _AGAIN_S)
         freed = {(bucket.merchant, bucket.currency) for bucket, minor in moved.items() if minor}
         return len(claims), freed
+
+
+async def find_held_back(
+    holding: HoldingStore, found: dict[UUID, SplitFound]
+) -> dict[UUID, HeldBack]:
+    """Find by refund, or freeze, what of its order's share was not available at once."""
+    accounts = {account for split in found.values() for account, _ in split.held_back}
+    if not accounts:
+        return {}
+    buckets = await holding.load_buckets(accounts)
+    backs: dict[UUID, HeldBack] = {}
+    for id, split in found.items():
+        back = HeldBack()
+        for account, minor in split.held_back:
+            if account not in buckets:
+                continue
+            if buckets[account].bucket.part == "pending":
+                back = back._replace(pending=account, pending_minor=minor)
+            else:
+                back = back._replace(reserve=account, reserve_minor=minor)
+        backs[id] = back
+    return backs
 
 
 def _release(claim: Claim) -> Transfer:

@@ -4,7 +4,7 @@ A freeze takes at most what the order has left to its merchant, and at most what
 makes a debt. A refund of the order takes what is frozen for it first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -40,10 +40,12 @@ class KeptFreeze(NamedTuple):
     thawed_minor: int  # The part of what was frozen that refunds have taken.
     state: FreezeState
     pending_account: UUID | None = None  # Where the order's pending part lies …
-    pending_minor: int = 0  # … and how much may come out of it: at most so much.
+    pending_minor: int = 0  # … and how much came out of it; while asked: at most so much.
     reserve_account: UUID | None = None
     reserve_minor: int = 0
     is_exclusive: bool = False  # No refund of the order is opened while it stands.
+    thawed_pending_minor: int = 0  # Of what was thawed, what had been pending …
+    thawed_reserve_minor: int = 0  # … and in reserve.
 
     @property
     def left_minor(self) -> int:
@@ -51,6 +53,20 @@ class KeptFreeze(NamedTuple):
         if self.state is FreezeState.ASKED:
             return self.wanted_minor
         return self.frozen_minor - self.thawed_minor if self.state is FreezeState.FROZEN else 0
+
+    def split_up(self, amount_minor: int) -> tuple[int, int]:
+        """Say how much of a part of what is left had been pending, and how much in reserve."""
+        pending = min(amount_minor, max(0, self.pending_minor - self.thawed_pending_minor))
+        reserve = max(0, self.reserve_minor - self.thawed_reserve_minor)
+        return pending, min(amount_minor - pending, reserve)
+
+    def less(self, amount_minor: int, pending_minor: int, reserve_minor: int) -> "KeptFreeze":
+        """Say what it is when something has left it; below zero: when it is back."""
+        return self._replace(
+            thawed_minor=self.thawed_minor + amount_minor,
+            thawed_pending_minor=self.thawed_pending_minor + pending_minor,
+            thawed_reserve_minor=self.thawed_reserve_minor + reserve_minor,
+        )
 
     def fits(self, asked: Freeze) -> bool:
         """Tell whether a repeat asks for the same."""
@@ -68,6 +84,18 @@ class Thaw(NamedTuple):
     refund: UUID
     freeze: UUID
     amount_minor: int
+    pending_minor: int = 0  # So much of it had been pending …
+    reserve_minor: int = 0  # … and so much in reserve.
+    is_back: bool = False  # The refund has failed, and it is frozen again.
+    pending_account: UUID | None = None
+    reserve_account: UUID | None = None
+
+    @property
+    def buckets(self) -> list[UUID]:
+        """The buckets that it goes back to when the refund fails and the freeze has ended."""
+        if self.is_back:
+            return []
+        return [each for each in (self.pending_account, self.reserve_account) if each is not None]
 
 
 def is_freezable(asked: Freeze) -> bool:
@@ -130,11 +158,41 @@ def thaw(
             taken = min(wanted, freeze.left_minor) if freeze.subject == refund.subject else 0
             if taken > 0:
                 wanted -= taken
-                thaws.append(Thaw(refund.id, freeze.id, taken))
-                thawed = freeze.thawed_minor + taken
-                left[freeze.id] = freeze._replace(thawed_minor=thawed)
+                parts = freeze.split_up(taken)
+                thaws.append(Thaw(refund.id, freeze.id, taken, *parts))
+                left[freeze.id] = freeze.less(taken, *parts)
     changed = {each.freeze for each in thaws}
     return thaws, [freeze for freeze in left.values() if freeze.id in changed]
+
+
+def hand_over(
+    ending: Sequence[KeptFreeze], standing: Iterable[KeptFreeze]
+) -> tuple[list[KeptFreeze], list[KeptFreeze]]:
+    """Leave what freezes end with to their orders' other disputes, as far as these ask for more.
+
+    It stays where it lies: only whom it is frozen for changes. Give the ending ones, and who got.
+    """
+    ended = {each.id for each in ending}
+    others = {each.id: each for each in standing if each.id not in ended}
+    left = []
+    for end in ending:
+        for other in list(others.values()):
+            part = min(end.left_minor, other.asked_minor - other.frozen_minor)
+            if other.subject != end.subject or part <= 0:
+                continue
+            frozen = other.frozen_minor + part
+            pending, reserve = end.split_up(part)
+            others[other.id] = other._replace(
+                frozen_minor=frozen,
+                wanted_minor=max(other.wanted_minor, frozen),
+                pending_account=other.pending_account or (end.pending_account if pending else None),
+                pending_minor=other.pending_minor + pending,
+                reserve_account=other.reserve_account or (end.reserve_account if reserve else None),
+                reserve_minor=other.reserve_minor + reserve,
+            )
+            end = end.less(part, pending, reserve)  # noqa: PLW2901 - what is left of it
+        left.append(end)
+    return left, list(others.values())
 
 
 def bars(posting: RefundPosting, standing: Iterable[KeptFreeze]) -> bool:
@@ -186,13 +244,20 @@ def _leg(kept: KeptFreeze, step: str, debit: UUID | None, amount_minor: int) -> 
 
 
 def unfreeze_transfers(kept: KeptFreeze, accounts: MerchantAccounts) -> list[Transfer]:
-    """Give back what no refund has taken."""
+    """Give what no refund has taken back to where it was taken from."""
     rest_minor = kept.frozen_minor - kept.thawed_minor
-    if not rest_minor:
-        return []
+    pending, reserve = kept.split_up(rest_minor)
     frozen = frozen_account(kept.merchant, kept.currency)
-    id = derive(kept.id, "unfreeze")
-    return [_back(id, frozen, accounts.available, rest_minor, kept.subject)]
+    legs = (
+        ("unfreeze", accounts.available, rest_minor - pending - reserve),
+        ("unfreeze:pending", AccountId(kept.pending_account or frozen), pending),
+        ("unfreeze:reserve", AccountId(kept.reserve_account or frozen), reserve),
+    )
+    return [
+        _back(derive(kept.id, step), frozen, target, amount_minor, kept.subject)
+        for step, target, amount_minor in legs
+        if amount_minor
+    ]
 
 
 def thaw_transfers(
@@ -213,6 +278,34 @@ def thaw_transfers(
         for each in thaws
         if each.refund == refund.id
     ]
+
+
+def returned_parts(refund: KeptRefund, thaws: Iterable[Thaw]) -> list[tuple[str, AccountId, int]]:
+    """Say where what a failed refund had thawed goes: frozen again, or to what is not due yet."""
+    parts: list[tuple[str, AccountId, int]] = []
+    for each in thaws:
+        if each.refund != refund.id or refund.merchant is None:
+            continue
+        if each.is_back:
+            frozen = frozen_account(refund.merchant, refund.currency)
+            parts.append((f"return:frozen:{each.freeze}", frozen, each.amount_minor))
+            continue
+        if each.pending_account is not None:
+            account = AccountId(each.pending_account)
+            parts.append((f"return:pending:{each.freeze}", account, each.pending_minor))
+        if each.reserve_account is not None:
+            account = AccountId(each.reserve_account)
+            parts.append((f"return:reserve:{each.freeze}", account, each.reserve_minor))
+    return parts
+
+
+def frozen_by_order(standing: Iterable[KeptFreeze]) -> dict[UUID, int]:
+    """Sum what lies frozen for orders."""
+    sums: dict[UUID, int] = {}
+    for each in standing:
+        if each.state is FreezeState.FROZEN:
+            sums[each.subject] = sums.get(each.subject, 0) + each.left_minor
+    return sums
 
 
 def frozen_account(merchant: UUID, currency: str) -> AccountId:

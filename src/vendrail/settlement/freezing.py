@@ -5,24 +5,32 @@ from uuid import UUID
 
 from vendrail.api.ledger import Chart, Ledger, Transfer
 from vendrail.api.settlement import Freeze, FreezeResult, FreezeStatus
-from vendrail.kernel.errors import Broken
+from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.settlement import freezes
 from vendrail.settlement.accounts import Accounts, accounts_of
+from vendrail.settlement.buckets import Buckets, find_held_back
 from vendrail.settlement.freezes import FreezeState, KeptFreeze
-from vendrail.settlement.refunding import find_held_back
 from vendrail.settlement.refunds import HeldBack, Pool, PoolKey, RefundSource
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.holding import HoldingStore
+
+_TURNS_MAX = 5  # Each turn finishes the freezes that the one before has found.
 
 
 class Freezing:
     """The two movements of a freeze: out of the merchant's reach, and back."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, accounts: Accounts, holding: HoldingStore
+        self,
+        store: Store,
+        ledger: Ledger,
+        accounts: Accounts,
+        holding: HoldingStore,
+        buckets: Buckets,
     ) -> None:
         self._store = store
+        self._buckets = buckets
         self._holding = holding
         self._ledger = ledger
         self._accounts = accounts
@@ -58,12 +66,13 @@ class Freezing:
         if any(each.state is FreezeState.ASKED for each in known.values()):
             await self._finish(list(known.values()))
         fitting = [id for id, kept in known.items() if kept.fits(good[id])]
-        ending = await self._store.begin_freeze_ends(fitting)
+        ending = await self._begin_ends(fitting)
         if ending:
             moved = await self._post(ending, freezes.unfreeze_transfers)
             for kept in ending:
                 if moved[kept.id] != kept.frozen_minor - kept.thawed_minor:
                     raise Broken(f"What freeze {kept.id} holds is not there; look at the books.")
+            await self._reopen(ending)
             await self._store.end_freezes([kept.id for kept in ending])
         ended = {kept.id for kept in ending}
         return [
@@ -72,6 +81,27 @@ class Freezing:
             else _ended(each, known.get(each.id), is_new=each.id in ended)
             for each in asked
         ]
+
+    async def _reopen(self, ended: Sequence[KeptFreeze]) -> None:
+        """Have what went back to buckets released, where it is due meanwhile."""
+        accounts = {
+            account
+            for kept in ended
+            for account in (kept.pending_account, kept.reserve_account)
+            if account is not None
+        }
+        if accounts:
+            found = await self._holding.load_buckets(accounts)
+            await self._buckets.reopen([each.bucket for each in found.values()])
+
+    async def _begin_ends(self, ids: Sequence[UUID]) -> list[KeptFreeze]:
+        """Turn freezes to their end; what is left of them goes over to others of their orders."""
+        for _ in range(_TURNS_MAX):
+            ending, unfinished = await self._store.begin_freeze_ends(ids) if ids else ([], [])
+            if not unfinished:
+                return ending
+            await self._finish(unfinished)
+        raise Unavailable("Freezes of the same order are asked for all the while; try again.")
 
     async def _ask(self, asked: Sequence[Freeze]) -> dict[UUID, KeptFreeze]:
         """Write new freezes down as far as the orders have something left; give what is kept."""
@@ -119,7 +149,10 @@ class Freezing:
         asked = [each._replace(reserve_minor=reserve[each.id]) for each in asked]
         rest = await self._post(asked, freezes.freeze_transfers)
         await self._store.settle_freezes(
-            {id: minor + pending[id] + reserve[id] for id, minor in rest.items()}
+            [
+                each._replace(frozen_minor=rest[each.id] + each.pending_minor + each.reserve_minor)
+                for each in asked
+            ]
         )
 
     async def _post(

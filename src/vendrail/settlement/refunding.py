@@ -8,11 +8,25 @@ from vendrail.api.settlement import RefundPosting, RefundPostingStatus
 from vendrail.kernel.errors import Broken
 from vendrail.settlement import refunds
 from vendrail.settlement.accounts import Accounts, accounts_of, of_wallet
-from vendrail.settlement.buckets import Buckets
+from vendrail.settlement.buckets import Buckets, find_held_back
 from vendrail.settlement.debts import Debts
 from vendrail.settlement.exchange import Sides
-from vendrail.settlement.freezes import KeptFreeze, Thaw, bars, thaw_transfers
-from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, PoolKey, RefundState
+from vendrail.settlement.freezes import (
+    KeptFreeze,
+    Thaw,
+    bars,
+    frozen_by_order,
+    returned_parts,
+    thaw_transfers,
+)
+from vendrail.settlement.refunds import (
+    HeldBack,
+    KeptRefund,
+    Pool,
+    PoolKey,
+    RefundSource,
+    RefundState,
+)
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.fees import FeeStore
@@ -105,6 +119,7 @@ class Refunding:
             kept.clear()
             kept.update(known)
             disputed.clear()
+            frozen = frozen_by_order(standing)
             for posting in postings:
                 if posting.refund in kept:
                     continue
@@ -123,9 +138,13 @@ class Refunding:
                     split,
                     backs.get(posting.refund, HeldBack()),
                     is_fee_refunded=is_fee_refunded,
+                    frozen_minor=frozen.get(posting.order, 0),
                 )
                 if taken is not None:
                     kept[posting.refund], locked[key] = taken
+                    if mine.source is RefundSource.SPLIT and posting.order in frozen:
+                        left = frozen[posting.order] - taken[0].share_minor
+                        frozen[posting.order] = max(0, left)
             return [kept[id] for id in kept if id not in known], list(locked.values())
 
         # Where refunds of one order disagree on whose money it is, the row bears the larger size.
@@ -134,7 +153,9 @@ class Refunding:
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
         return kept, disputed
 
-    async def _take_held_back(self, asked: Sequence[KeptRefund]) -> list[KeptRefund]:
+    async def _take_held_back(
+        self, asked: Sequence[KeptRefund], thaws: Sequence[Thaw]
+    ) -> list[KeptRefund]:
         """Take first what is not due yet; give refunds with what was really there.
 
         A repeat finds the same, for the ledger keeps what each transfer has moved.
@@ -146,8 +167,15 @@ class Refunding:
             back, lambda refund: refunds.pending_transfers(refund, self._books(refund))
         )
         back = [refund._replace(pending_minor=taken[refund.id]) for refund in back]
+        thawed = dict.fromkeys((refund.id for refund in back), 0)
+        for each in thaws:
+            if each.refund in thawed:
+                thawed[each.refund] += each.amount_minor
         taken = await self._post(
-            back, lambda refund: refunds.reserve_transfers(refund, self._books(refund))
+            back,
+            lambda refund: refunds.reserve_transfers(
+                refund, self._books(refund), thawed[refund.id]
+            ),
         )
         known = {refund.id: refund._replace(reserve_minor=taken[refund.id]) for refund in back}
         return [known.get(refund.id, refund) for refund in asked]
@@ -162,7 +190,7 @@ class Refunding:
             return set()
         await self._open_accounts(asked)
         thaws = await self._store.load_thaws([refund.id for refund in asked])
-        asked = await self._take_held_back(asked)
+        asked = await self._take_held_back(asked, thaws)
         taken = await self._post(
             asked, lambda refund: refunds.opening_transfers(refund, self._books(refund)), thaws
         )
@@ -224,15 +252,16 @@ class Refunding:
         if wellformed:
             await self._store.add_tombstones([refunds.tombstone(each) for each in wellformed])
         fitting = _fitting(postings, kept)
-        going = await self._turn(
-            fitting, (RefundState.OPEN, RefundState.RETURNING), RefundState.RETURNING
-        )
+        going, thaws = await self._turn_back(fitting)
         if going:
             await self._open_accounts(going)
             owing = {(_owner(refund), refund.currency) for refund in going if refund.debt_minor}
             await self._change(going, refunds.change_back_transfers)
             moved = await self._post(
-                going, lambda refund: refunds.returning_transfers(refund, self._books(refund))
+                going,
+                lambda refund: refunds.returning_transfers(
+                    refund, self._books(refund), returned_parts(refund, thaws)
+                ),
             )
             for refund in going:
                 _assert_moved(refund, moved[refund.id], refund.amount_minor)
@@ -245,6 +274,7 @@ class Refunding:
                 for account in (refund.pending_account, refund.reserve_account)
                 if account is not None
             }
+            backs |= {account for each in thaws for account in each.buckets}
             if backs:
                 # What is due meanwhile is released again.
                 kept_buckets = await self._holding.load_buckets(backs)
@@ -273,6 +303,15 @@ class Refunding:
             return []
         moved = await self._store.move_refunds(able, states, target)
         return [kept[id] for id in able if id in moved]
+
+    async def _turn_back(self, kept: dict[UUID, KeptRefund]) -> tuple[list[KeptRefund], list[Thaw]]:
+        """Commit to the return; give also what of it had been frozen, and whether it is again."""
+        states = (RefundState.OPEN, RefundState.RETURNING)
+        able = [id for id, refund in kept.items() if refund.state in states]
+        if not able:
+            return [], []
+        moved, thaws = await self._store.turn_back(able, states)
+        return [kept[id] for id in able if id in moved], thaws
 
     async def _post(
         self,
@@ -351,28 +390,6 @@ class Refunding:
         if refund.to_wallet is None:
             return self._accounts.providers[refund.channel, refund.back.currency]
         return Chart(refund.back.currency).buyer_wallet(refund.to_wallet).id
-
-
-async def find_held_back(
-    holding: HoldingStore, found: dict[UUID, SplitFound]
-) -> dict[UUID, HeldBack]:
-    """Find by refund, or freeze, what of its order's share was not available at once."""
-    accounts = {account for split in found.values() for account, _ in split.held_back}
-    if not accounts:
-        return {}
-    buckets = await holding.load_buckets(accounts)
-    backs: dict[UUID, HeldBack] = {}
-    for id, split in found.items():
-        back = HeldBack()
-        for account, minor in split.held_back:
-            if account not in buckets:
-                continue
-            if buckets[account].bucket.part == "pending":
-                back = back._replace(pending=account, pending_minor=minor)
-            else:
-                back = back._replace(reserve=account, reserve_minor=minor)
-        backs[id] = back
-    return backs
 
 
 def _owner(refund: KeptRefund) -> UUID:

@@ -5,6 +5,7 @@ and the platform gives its part of the fee back where the terms say so. What nob
 of suspense. What was taken is kept, so that a refund which fails gives exactly that back.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -160,11 +161,13 @@ def ask_refund(
     back: HeldBack = _NOTHING_BACK,
     *,
     is_fee_refunded: bool,
+    frozen_minor: int = 0,
 ) -> tuple[KeptRefund, Pool] | None:
     """Take a refund out of its pool; None when that much is not there.
 
-    Of what is not due yet it may take all that no other refund of the order has taken, or may
-    still take: how much is there when it comes is not known before.
+    What is frozen for the order comes first. Of what is not due yet the rest may take all that no
+    other refund of the order has taken, or may still take: how much is there when it comes is not
+    known before.
     """
     refunded = pool.refunded_minor + posting.amount_minor
     if refunded > pool.size_minor:
@@ -179,8 +182,9 @@ def ask_refund(
             posting.amount_minor,
         )
     share = posting.amount_minor - fee if pool.source is RefundSource.SPLIT else 0
-    pending = max(0, min(share, back.pending_minor - pool.pending_minor))
-    reserve = max(0, min(share, back.reserve_minor - pool.reserve_minor))
+    rest = max(0, share - frozen_minor)
+    pending = max(0, min(rest, back.pending_minor - pool.pending_minor))
+    reserve = max(0, min(rest, back.reserve_minor - pool.reserve_minor))
     kept = KeptRefund(
         posting.refund,
         posting.order,
@@ -272,9 +276,11 @@ def pending_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Tran
     return _back_leg(kept, "pending", kept.pending_account, kept.pending_minor, accounts)
 
 
-def reserve_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
+def reserve_transfers(
+    kept: KeptRefund, accounts: MerchantAccounts, thawed_minor: int
+) -> list[Transfer]:
     """Take of the order's reserve what is still there and still needed."""
-    needed = min(kept.reserve_minor, kept.share_minor - kept.pending_minor)
+    needed = min(kept.reserve_minor, kept.share_minor - thawed_minor - kept.pending_minor)
     return _back_leg(kept, "reserve", kept.reserve_account, needed, accounts)
 
 
@@ -361,10 +367,14 @@ def change_back_transfers(
     return exchange_transfers(kept.id, "return:exchange", kept.subject, legs)
 
 
-def returning_transfers(kept: KeptRefund, accounts: MerchantAccounts) -> list[Transfer]:
-    """Give exactly what was taken back to where it was taken from."""
+def returning_transfers(
+    kept: KeptRefund, accounts: MerchantAccounts, thawed: Sequence[tuple[str, AccountId, int]]
+) -> list[Transfer]:
+    """Give exactly what was taken back to where it was taken from; first what had been frozen."""
     rest = kept.share_minor - kept.debt_minor - kept.pending_minor - kept.reserve_minor
+    rest -= sum(amount_minor for _, _, amount_minor in thawed)
     legs = (
+        *thawed,
         ("return", _source(kept, accounts), rest),
         ("return:pending", AccountId(kept.pending_account or accounts.held), kept.pending_minor),
         ("return:reserve", AccountId(kept.reserve_account or accounts.held), kept.reserve_minor),

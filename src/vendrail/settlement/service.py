@@ -89,8 +89,8 @@ class SettlementService(Priced, Disputed):
         self._accounts = Accounts(ledger)
         self._debts = Debts(self._store, clock, ledger, self._accounts)
         self._holding = HoldingStore(db, clock)
-        self._freezing = Freezing(self._store, ledger, self._accounts, self._holding)
         self._buckets = Buckets(self._holding, clock, ledger)
+        self._freezing = Freezing(self._store, ledger, self._accounts, self._holding, self._buckets)
         self._shares = Shares(self._holding, ledger)
         self._refunding = Refunding(
             self._store, self._fees, ledger, self._accounts, self._debts, self._holding,

@@ -20,6 +20,7 @@ from vendrail.settlement.store.holding import HoldingStore, KeptBucket
 
 MerchantCurrency = tuple[UUID, str]
 _PAGE = 4_096
+_BACK = (TransferCode.REFUND_RETURNED, TransferCode.UNFREEZE)
 
 
 class Shares:
@@ -148,7 +149,7 @@ def _taken(account: AccountId, posted: Sequence[PostedTransfer]) -> int:
         transfer = entry.transfer
         if transfer.debit == account:
             taken += transfer.amount_minor
-        elif transfer.credit == account and transfer.code is TransferCode.REFUND_RETURNED:
+        elif transfer.credit == account and transfer.code in _BACK:
             taken -= transfer.amount_minor
     return taken
 

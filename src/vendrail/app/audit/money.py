@@ -154,15 +154,20 @@ CHECKS = (
             select t.source, sum(t.amount_minor) as minor
               from settlement.thaw t join settlement.refund r on r.id = t.refund
              where r.state = 'asked' group by t.source),
+        returned as (  -- On its way back from a refund that has failed.
+            select t.source, sum(t.amount_minor) as minor
+              from settlement.thaw t join settlement.refund r on r.id = t.refund
+             where r.state = 'returning' and t.is_back group by t.source),
         disputed as (
             select f.merchant, f.currency,
-                   sum(case when f.state = 'frozen' then f.frozen_minor - f.thawed_minor else 0 end)
-                       as least_minor,
+                   sum(case when f.state = 'frozen' then f.frozen_minor - f.thawed_minor
+                                 - coalesce(b.minor, 0) else 0 end) as least_minor,
                    -- What is on its way, to or fro, may be there or not.
                    sum(case when f.state = 'asked' then f.wanted_minor
                             else f.frozen_minor - f.thawed_minor end + coalesce(a.minor, 0))
                        as most_minor
               from settlement.freeze f left join asked a on a.source = f.id
+              left join returned b on b.source = f.id
              where f.state in ('asked', 'frozen', 'ending') or a.source is not null
              group by f.merchant, f.currency),
         standing as (

@@ -71,14 +71,15 @@ class Store:
     ) -> set[UUID]:
         """Move refunds that are in one of the states to another; give those that moved."""
         async with self._db.reading() as tx:
-            rows = await tx.fetch(
-                "update settlement.refund set state = $3"
-                " where id = any($1) and state = any($2::text[]) returning id",
-                list(ids),
-                [str(state) for state in states],
-                str(target),
-            )
-        return {row[0] for row in rows}
+            return await _move_refunds(tx, ids, states, target)
+
+    async def turn_back(
+        self, ids: Sequence[UUID], states: Sequence[RefundState]
+    ) -> tuple[set[UUID], list[Thaw]]:
+        """Turn refunds to their return; what they had thawed is frozen again where it may be."""
+        async with self._db.transaction() as tx:
+            moved = await _move_refunds(tx, ids, states, RefundState.RETURNING)
+            return moved, await freezes.freeze_again(tx, sorted(moved))
 
     async def open_refunds(self, opened: Sequence[KeptRefund]) -> None:
         """Write that refunds' money is in clearing, and out of which parts it came.
@@ -135,11 +136,15 @@ class Store:
             await tx.execute(
                 "with back as (update settlement.refund set state = $3"
                 "  where id = any($1) and state = $2"
-                "  returning subject, source, amount_minor, fee_minor, pending_minor,"
+                "  returning id, subject, source, amount_minor, fee_minor, pending_minor,"
                 "   reserve_minor),"
                 " sums as (select subject, source, sum(amount_minor) as amount,"
-                "  sum(fee_minor) as fee, sum(pending_minor) as pending,"
-                "  sum(reserve_minor) as reserve from back group by subject, source)"
+                "  sum(fee_minor) as fee, sum(back.pending_minor + coalesce(t.pending, 0))"
+                "  as pending, sum(back.reserve_minor + coalesce(t.reserve, 0)) as reserve"
+                "  from back left join (select refund, sum(pending_minor) as pending,"
+                "   sum(reserve_minor) as reserve from settlement.thaw"
+                "   where refund = any($1) and not is_back group by refund) t"
+                "   on t.refund = back.id group by subject, source)"
                 " update settlement.refund_pool p"
                 " set refunded_minor = p.refunded_minor - s.amount,"
                 "  fee_returned_minor = p.fee_returned_minor - s.fee,"
@@ -191,19 +196,24 @@ class Store:
         async with self._db.transaction() as tx:
             await freezes.insert_freezes(tx, tombstones, self._clock.now())
 
-    async def settle_freezes(self, frozen: dict[UUID, int]) -> None:
-        """Write that freezes' money is out of reach, and how much there was."""
-        async with self._db.reading() as tx:
-            await freezes.settle_freezes(tx, frozen)
+    async def settle_freezes(self, settled: Sequence[KeptFreeze]) -> None:
+        """Write that freezes' money is out of reach, and how much there was of which part."""
+        async with self._db.transaction() as tx:
+            await freezes.settle_freezes(tx, settled)
 
-    async def begin_freeze_ends(self, ids: Sequence[UUID]) -> list[KeptFreeze]:
-        """Turn freezes to their end before any money moves: no refund takes of them any more."""
-        async with self._db.reading() as tx:
+    async def begin_freeze_ends(
+        self, ids: Sequence[UUID]
+    ) -> tuple[list[KeptFreeze], list[KeptFreeze]]:
+        """Turn freezes to their end before any money moves: no refund takes of them any more.
+
+        Or give, second, freezes of the same orders that must be out of reach first.
+        """
+        async with self._db.transaction() as tx:
             return await freezes.begin_ends(tx, ids)
 
     async def end_freezes(self, ids: Sequence[UUID]) -> None:
         """Write that what was left of freezes is back."""
-        async with self._db.reading() as tx:
+        async with self._db.transaction() as tx:
             await freezes.end_freezes(tx, ids)
 
     # Debtors.
@@ -261,6 +271,19 @@ async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Kept
         list(ids),
     )
     return {row[0]: _kept(row) for row in rows}
+
+
+async def _move_refunds(
+    tx: Transaction, ids: Sequence[UUID], states: Sequence[RefundState], target: RefundState
+) -> set[UUID]:
+    rows = await tx.fetch(
+        "update settlement.refund set state = $3"
+        " where id = any($1) and state = any($2::text[]) returning id",
+        list(ids),
+        [str(state) for state in states],
+        str(target),
+    )
+    return {row[0] for row in rows}
 
 
 async def _insert_refunds(
