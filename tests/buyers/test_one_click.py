@@ -105,6 +105,11 @@ async def buy_by_card(cards, browser, card=VISA) -> str:
     return serial
 
 
+def told(browser) -> dict[str, str]:
+    """Give the price that the page of the confirmation tells."""
+    return {name: browser.field(name) for name in ("total_minor", "total_currency")}
+
+
 async def one_click(browser, saved="") -> str:
     """Press the button of the saved way, and confirm; give the order's serial."""
     fields = await look(browser)
@@ -112,7 +117,7 @@ async def one_click(browser, saved="") -> str:
     await browser.send("/orders/confirm", saved=saved or way, **fields)
     names = ("nonce", "product", "sku", "quantity", "contact", "currency", "saved")
     confirmed = {name: browser.field(name) for name in names}
-    await browser.send("/orders", **confirmed)
+    await browser.send("/orders", **confirmed, **told(browser))
     return browser.path.split("/")[2]
 
 
@@ -160,7 +165,7 @@ async def test_a_double_click_pays_one_order_once(cards):
     fields = await look(browser)
     [way] = buttons(browser)
     await browser.send("/orders/confirm", saved=way, **fields)
-    fields = {"form_token": browser.field("form_token"), "saved": way, **fields}
+    fields = {"form_token": browser.field("form_token"), "saved": way, **fields, **told(browser)}
     sent = await asyncio.gather(*(browser.http.post("/orders", data=fields) for _ in range(3)))
     serials = {urlsplit(each.headers["location"]).path.split("/")[2] for each in sent}
     await cards.market.run()
@@ -216,7 +221,7 @@ async def test_a_bank_that_wants_the_buyer_is_shown_them(cards):
     fields = await look(browser)
     [way] = buttons(browser)
     await browser.send("/orders/confirm", saved=way, **fields)
-    form = {"form_token": browser.field("form_token"), "saved": way, **fields}
+    form = {"form_token": browser.field("form_token"), "saved": way, **fields, **told(browser)}
     placed = await browser.http.post("/orders", data=form)
     going = await browser.http.get(placed.headers["location"])
     onto = re.search(r'http-equiv="refresh" content="0;url=(/pay/[^"]+)"', going.text)[1]
@@ -257,7 +262,7 @@ async def test_risk_wants_a_fresh_proof_first(cards):
     fields = await look(browser)
     [way] = buttons(browser)
     await browser.send("/orders/confirm", saved=way, **fields)
-    await browser.send("/orders", saved=way, **fields)
+    await browser.send("/orders", saved=way, **fields, **told(browser))
     asked, text = browser.path, browser.text
     onto = browser.field("next")
     serial = onto.split("/")[2]

@@ -280,6 +280,24 @@ async def test_who_agrees_comes_back_to_the_same_page(till):
     assert first == again
 
 
+async def test_pages_have_a_provider_asked_once_in_five_seconds(till, monkeypatch):
+    """What is new since the last page is not looked for at once, and found after that."""
+    ann = new_id(till.clock.now())
+    attempt = await till.open(buyer=ann)
+    asked = PresentRequest(attempt.id, return_url=ORDER, buyer=ann)
+    [action] = await till.payments.present_attempts([asked])
+    query = [SavedQuery(ann, is_fresh=True)]
+    before = await till.payments.list_saved(query)
+    fields = {"way": "card", "number": VISA, "expiry": "12/30", "cvc": "123"}
+    await asyncio.to_thread(till.stripe.tap, action.url, **fields)
+    at_once = await till.payments.list_saved(query)
+    till.clock.advance(6)
+    [[later]] = await till.payments.list_saved(query)
+
+    assert [[]] == before == at_once
+    assert "visa •••• 4242" == later.label
+
+
 async def test_what_providers_remember_is_learned_by_itself(till):
     """Some seconds after the payment the way is there, though nobody asked; then looks end."""
     ann = new_id(till.clock.now())

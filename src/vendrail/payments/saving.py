@@ -42,6 +42,7 @@ FORGET_TOPIC = "payments.forget_saved"
 _LOOKS_S = (10, 20, 60, 300, 1_800, 3_600)
 _FORGETS_S = (5, 30, 120, 600, 3_600)
 _FIRST_LOOK = timedelta(seconds=5)
+_LOOK_EVERY = timedelta(seconds=5)  # However often pages are loaded.
 _LOOK_AFTER = timedelta(minutes=30)  # So long after an attempt has expired news may come.
 _ROWS_MAX = 32
 
@@ -133,8 +134,9 @@ class SavedWays:
         buyers = [query.buyer for query in queries]
         fresh = [query.buyer for query in queries if query.is_fresh]
         if fresh:
-            async with self._store.reading() as tx:
-                customers = await ways.expected(tx, fresh)
+            now = self._clock.now()
+            async with self._store.transaction() as tx:
+                customers = await ways.claim_expected(tx, fresh, now, now - _LOOK_EVERY)
             await self._look(customers)
         month = self._clock.now().strftime("%Y-%m")
         async with self._store.reading() as tx:

@@ -32,7 +32,7 @@ async def expect_news(
         " (buyer, channel, reference, made_at, look_due_at, look_until)"
         " select b, $1, r, $4, $5, $6 from unnest($2::uuid[], $3::text[]) as n (b, r) order by b"
         " on conflict (buyer, channel) do update set look_due_at = excluded.look_due_at,"
-        "  look_until = excluded.look_until, looks = 0"
+        "  look_until = excluded.look_until, looks = 0, looked_at = null"
         " where payments.customer.ending_at is null",
         channel,
         *columns(customers, 2),
@@ -60,12 +60,19 @@ async def claim_looks(
     )
 
 
-async def expected(tx: Transaction, buyers: Sequence[UUID]) -> list[Row]:
-    """Read the customers of buyers of whom something new is expected."""
+async def claim_expected(
+    tx: Transaction, buyers: Sequence[UUID], now: datetime, looked_before: datetime
+) -> list[Row]:
+    """Claim the customers of buyers of whom something new is expected, not looked at of late."""
     return await tx.fetch(
-        "select * from payments.customer where buyer = any($1::uuid[])"
-        " and look_due_at is not null and ending_at is null",
+        "update payments.customer c set looked_at = $2 where (buyer, channel) in"
+        " (select buyer, channel from payments.customer where buyer = any($1::uuid[])"
+        "  and look_due_at is not null and ending_at is null"
+        "  and (looked_at is null or looked_at <= $3) for update skip locked)"
+        " returning c.*",
         list(buyers),
+        now,
+        looked_before,
     )
 
 

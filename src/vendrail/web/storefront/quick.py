@@ -1,12 +1,14 @@
 """One click: a buyer who is signed in pays with what their provider remembers, after one look."""
 
+from collections.abc import Awaitable, Callable
+
 from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from vendrail.api.buyers import BuyerSession
 from vendrail.api.catalog import ProductId
-from vendrail.api.orders import OrderId, PaySaved, PaySavedResult, PaySavedStatus
+from vendrail.api.orders import OrderId, OrderQuery, PaySaved, PaySavedResult, PaySavedStatus
 from vendrail.api.payments import SavedId, SavedWay
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.ids import from_serial, to_serial
@@ -14,6 +16,8 @@ from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import Visitor, read_form
+
+_GOING = (PaySavedStatus.PAID, PaySavedStatus.PENDING, PaySavedStatus.BUYER_NEEDED)
 
 
 class Quick:
@@ -118,8 +122,15 @@ async def charge(
     id: OrderId,
     secret: str,
     saved: str,
+    *,
+    is_as_told: bool = True,
+    is_proof_due: Callable[[], Awaitable[bool]] | None = None,
 ) -> Page:
-    """Pay an order with a saved way, and lead on: to the key, to the bank, or to a fresh proof."""
+    """Pay an order with a saved way, and lead on: to the key, to the bank, or to a fresh proof.
+
+    Nothing is charged where the price is not as its buyer was told. What then stays unpaid is
+    cancelled where a proof of work was due: stock is held for nobody who showed none.
+    """
     serial = to_serial(id)
     order = f"/orders/{serial}"
     cookies = [
@@ -142,10 +153,14 @@ async def charge(
         country=visitor.country,
     )
     try:
-        result = (await front.calls.orders.pay_saved([asked]))[0]
+        result = (await front.calls.orders.pay_saved([asked]))[0] if is_as_told else None
+        is_going = result is not None and result.status in _GOING
+        if not is_going and is_proof_due is not None and await is_proof_due():
+            await front.calls.orders.cancel_orders([OrderQuery(id, secret)])
+            return onward(order, cookies)
     except Unavailable as error:
         return front.problem(request, 503, error.retry_after_s)
-    return onward(_onto(result, order), cookies)
+    return onward(_onto(result, order) if result is not None else f"{order}?dearer=1", cookies)
 
 
 def _onto(result: PaySavedResult, order: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
 from urllib.parse import urlencode
 
@@ -253,20 +254,29 @@ class Shopping:
             problem = _SAYS.get(placed.status, _UNCLEAR)
             return await self._product(request, visitor, offer.product, form, problem, 422)
         if saved and session is not None:
-            return await charge(
-                front, request, visitor, session, placed.order, placed.secret, saved
-            )
+            is_told = _is_as_told(placed, form)
+            due = partial(self._is_proof_due, address, form, offer)
+            whose = (visitor, session, placed.order, placed.secret)
+            return await charge(front, request, *whose, saved, is_as_told=is_told, is_proof_due=due)
         paid = placed.exchange.currency if placed.exchange else currency
         return await self._placed(visitor, placed, placed.order, order.method, paid)
 
     async def _judge(self, address: str, form: dict[str, str], saved: str) -> Judgement:
         """Say whether a proof of work is asked for, and whether a good one was shown.
 
-        Whoever pays at once, with what a provider remembers, holds no stock unpaid.
+        Whoever pays at once, with what a provider remembers, holds no stock unpaid: what is not
+        paid then is judged afterwards, and cancelled where a proof was due.
         """
         if self._gate is None or saved:
             return _UNASKED
         return await self._gate.judge(limit_key(address), form.get("altcha", ""))
+
+    async def _is_proof_due(self, address: str, form: dict[str, str], offer: Offer) -> bool:
+        """Say whether who pays nothing after all owes the proof of work that was not asked for."""
+        if self._gate is None:
+            return False
+        judgement = await self._judge(address, form, "")
+        return (judgement.is_wanted or offer.is_pressed) and not judgement.is_proven
 
     async def _challenge(
         self, request: Asked, visitor: Visitor, offer: Offer, form: dict[str, str], gate: Gate
@@ -358,6 +368,16 @@ def _is_dearer(quote: Quote, shown_mid: str) -> bool:
         return True
     shown = replace(quote.rate, mid=Decimal(shown_mid)).price(quote.amount_minor)
     return quote.paid_minor > shown.paid_minor
+
+
+def _is_as_told(placed: Placement, form: dict[str, str]) -> bool:
+    """Whether an order costs no more than the page said on which its buyer confirmed it."""
+    told = form.get("total_minor", "")
+    if not (told.isascii() and told.isdigit() and len(told) <= 18):
+        return False
+    due_minor = placed.exchange.amount_minor if placed.exchange else placed.amount_minor
+    currency = placed.exchange.currency if placed.exchange else placed.currency
+    return form.get("total_currency", "") == currency and due_minor <= int(told)
 
 
 def _choose(variants: list[Variant], view: ProductView, sku: str) -> str:

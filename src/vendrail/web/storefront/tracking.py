@@ -59,7 +59,8 @@ _DEPOSIT_PART = "parts/deposit_alone.html"
 DOORS = ("redirect", "embed")  # Ways to pay whose door is opened at once.
 _DRAWN = ("qr", "address")  # Ways to pay that show here what is to be scanned or paid to.
 _SHOWN = (ActionKind.QR, ActionKind.ADDRESS)
-_OURS = {"pay", "go", "key"}
+_OURS = {"pay", "go", "key", "dearer"}
+_DEARER = message("The price in your currency has changed. Look at it again, then go on.")
 _PAY_SAYS = {
     PayStatus.METHOD_NOT_OFFERED: message("Choose one of these ways to pay."),
     PayStatus.TOO_MANY_ATTEMPTS: message(
@@ -115,7 +116,8 @@ class Tracking:
             return self._closed(request, visitor)
         if _is_back(request) and view.state in _QUICK and self._live.has_room:
             view = await self._await_key(visitor, view)
-        return await self._show(request, visitor, view)
+        is_dearer = "dearer" in request.query_params and view.state is OrderState.PLACED
+        return await self._show(request, visitor, view, _DEARER if is_dearer else "")
 
     async def _await_key(self, visitor: Visitor, view: OrderView) -> OrderView:
         """Wait a moment for the money of a buyer who comes back: most keys are there by then."""
@@ -145,7 +147,7 @@ class Tracking:
             cookies=learned,
             here=f"/orders/{view.serial}",
             go=context["door"] if is_going and context["door"] else "",
-            problem=problem,
+            problem=self._front.pages.translate(visitor, problem) if problem else "",
             is_swapped=False,
             unread=await self._unread(visitor, view),
             private_link=f"{address}?key={quote(visitor.order_secret, safe='')}",
@@ -253,8 +255,7 @@ class Tracking:
         if id is None or view is None:
             return self._closed(request, visitor)
         method = form.get("method", "")[:64]
-        is_agreed = form.get("remember", "") == "yes"
-        session = await front.session(visitor) if is_agreed else None
+        session = await front.session(visitor) if form.get("remember", "") == "yes" else None
         try:
             asked = PayOrder(
                 id,
@@ -268,8 +269,7 @@ class Tracking:
         except Unavailable as error:
             return front.problem(request, 503, error.retry_after_s)
         if result.status in _PAY_SAYS:
-            problem = front.pages.translate(visitor, _PAY_SAYS[result.status])
-            return await self._show(request, visitor, view, problem)
+            return await self._show(request, visitor, view, _PAY_SAYS[result.status])
         if result.attempt is None:  # Paid or ended meanwhile: the order's page says so.
             return onward(f"/orders/{view.serial}")
         offered = await front.calls.methods(view.due_currency)
