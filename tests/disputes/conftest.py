@@ -28,6 +28,7 @@ from vendrail.ledger.service import LedgerService
 from vendrail.ledger.settings import LedgerSettings
 from vendrail.settlement.service import SettlementService
 from vendrail.settlement.settings import SettlementSettings
+from vendrail.wallets.service import WalletsService
 
 CHANNEL = ChannelId(UUID(int=7))
 PRICE = 10_000
@@ -224,9 +225,10 @@ async def world(request, make_database, clock, vault):
         await make_database("settlement"), clock, SettlementSettings(), ledger
     )
     told, sold = Told(), Sold()
+    wallets = WalletsService(await make_database("wallets"), clock, ledger)
     service = DisputesService(
         await make_database("disputes"), vault, clock, Wakeups(),
-        DisputesSettings(), told, sold, settlement,
+        DisputesSettings(), told, sold, settlement, wallets,
     )  # fmt: skip
     remote = rpc.loopback(Disputes, service) if request.param == "remote" else service
     return World(clock, ledger, settlement, told, sold, service, remote)

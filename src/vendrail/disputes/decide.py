@@ -8,6 +8,7 @@ from vendrail.api.disputes import AnswerStatus, DisputeState
 from vendrail.api.orders import OrderState, OrderView
 from vendrail.api.payments.disputes import DisputeOutcome
 from vendrail.api.settlement import ChargebackPosting, ChargebackStep, Freeze, RefundPosting
+from vendrail.api.wallets import WALLET_DESK, WalletHold
 from vendrail.kernel.ids import derive, made_at
 from vendrail.kernel.money import Money
 
@@ -46,6 +47,7 @@ class Case(NamedTuple):
     fee_minor: int
     outcome: DisputeOutcome
     price: Price
+    wallet: UUID | None = None  # Of a top-up: in whose wallet its money is, or was.
 
     @property
     def subject(self) -> UUID:
@@ -89,12 +91,26 @@ def state_of(outcome: str, *, is_answered: bool) -> DisputeState:
 
 
 def freeze_of(case: Case) -> Freeze | None:
-    """Say what is kept from leaving; what is in held or in suspense cannot leave."""
-    if case.order is None or case.merchant is None or not case.price.is_split:
+    """Say what is kept from leaving a merchant; in held or in suspense nothing can leave."""
+    if case.order is None or case.merchant is None or case.wallet or not case.price.is_split:
         return None
     price = case.price
     amount_minor, currency = price.amount_minor, price.currency
     return Freeze(case.id, case.order, case.merchant, amount_minor, currency, is_exclusive=True)
+
+
+def hold_of(case: Case, amount_minor: int) -> WalletHold | None:
+    """Say what is kept from being spent of a wallet that was topped up; each amount is a hold."""
+    if case.order is None or case.merchant is None or case.wallet is None or amount_minor <= 0:
+        return None
+    return WalletHold(
+        derive(case.id, f"wallet:{amount_minor}"),
+        case.order,
+        case.merchant,
+        case.wallet,
+        amount_minor,
+        case.price.currency,
+    )
 
 
 def posting(case: Case, step: ChargebackStep, amount_minor: int) -> ChargebackPosting:
@@ -136,6 +152,7 @@ def refund_of(case: Case, price_minor: int) -> RefundPosting:
         captured_minor=case.price.whole_minor,
         paid=Money(back_minor, case.currency) if is_foreign else None,
         is_chargeback=True,
+        from_wallet=case.wallet,
     )
 
 
@@ -145,9 +162,13 @@ def lost_part(case: Case, price_minor: int) -> int:
 
 
 def passes_fee_on(case: Case, *, is_merchants: bool) -> bool:
-    """Whether the merchant bears the provider's fee: of lost disputes, in the price's currency."""
+    """Whether the merchant bears the provider's fee: of lost disputes, in the price's currency.
+
+    Top-ups are nobody's sales.
+    """
     is_lost = case.outcome is DisputeOutcome.LOST
-    is_owned = case.merchant is not None and case.currency == case.price.currency
+    is_sale = case.merchant is not None and case.merchant != WALLET_DESK
+    is_owned = is_sale and case.currency == case.price.currency
     return is_merchants and is_lost and is_owned and case.fee_minor > 0
 
 

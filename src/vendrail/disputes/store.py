@@ -109,6 +109,11 @@ async def note_taken(tx: Transaction, id: UUID, price_minor: int) -> None:
     await tx.execute("update disputes.dispute set taken_minor = $2 where id = $1", id, price_minor)
 
 
+async def note_held(tx: Transaction, id: UUID, held_minor: int) -> None:
+    """Write how much of a wallet is about to be kept from being spent."""
+    await tx.execute("update disputes.dispute set frozen_minor = $2 where id = $1", id, held_minor)
+
+
 async def mark_frozen(tx: Transaction, id: UUID, frozen_minor: int, now: datetime) -> None:
     """Write that a dispute's money is where it belongs while it is open."""
     await tx.execute(

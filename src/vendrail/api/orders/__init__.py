@@ -150,6 +150,7 @@ class OrderView(Record, frozen=True):
     returned_minor: int = 0  # What went back, in the currency that was paid.
     capture: UUID | None = None  # What filled it, of all that came; known when it is delivered.
     buyer: UUID | None = None  # Who was signed in when it was placed.
+    wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
 
     @property
     def due_minor(self) -> int:

@@ -58,18 +58,26 @@ CHECKS = (
     ),
     Check(
         "reservations_have_an_order",
-        "What is reserved of a wallet belongs to orders that may still take it.",
+        "What is reserved of a wallet belongs to orders that may still take it, or is disputed.",
         "select count(*) from ledger.account",
         f"""
-        with due as (
-            select 'buyer:' || w.buyer || ':wallet' as name, o.currency,
-                   sum(w.amount_minor) filter (where w.state = 'held') as least_minor,
-                   sum(w.amount_minor) as most_minor
+        with parts as (
+            select w.buyer::text, o.currency, w.amount_minor as most_minor,
+                   case when w.state = 'held' then w.amount_minor else 0 end as least_minor
               from orders.wallet_part w join orders."order" o on o.id = w."order"
              where w.state in ('asked', 'held', 'freeing')
                 or w.state = 'spent' and exists (
                    select 1 from orders.saga s where s.subject = w."order")
-             group by 1, 2)
+            union all
+            -- Of a top-up that is disputed, what was there of it.
+            select convert_from(o.facts, 'UTF8')::jsonb ->> 'wallet', o.currency, d.frozen_minor,
+                   case when d.step = 'frozen' and d.outcome = 'open' then d.frozen_minor else 0 end
+              from disputes.dispute d join orders."order" o on o.id = d.order_id
+             where d.step <> 'ended'),
+        due as (
+            select 'buyer:' || buyer || ':wallet' as name, currency,
+                   sum(least_minor) as least_minor, sum(most_minor) as most_minor
+              from parts where buyer is not null group by 1, 2)
         select a.id::text from ledger.account a
           join {STANDING} b on b.account = a.number
           left join due on due.name = a.name and due.currency = a.currency

@@ -17,6 +17,7 @@ from vendrail.api.payments import (
 )
 from vendrail.api.payments.disputes import DisputeEvidence, EvidenceStatus
 from vendrail.api.settlement import Settlement
+from vendrail.api.wallets import Wallets
 from vendrail.disputes import decide, store
 from vendrail.disputes.service.carrying import Carrying
 from vendrail.disputes.settings import DisputesSettings
@@ -50,13 +51,16 @@ class DisputesService:
         payments: Payments,
         orders: Orders,
         settlement: Settlement,
+        wallets: Wallets,
     ) -> None:
         self._db = db
         self._vault = vault
         self._payments = payments
         self.clock = clock
         self.wakeups = wakeups
-        self.carrying = Carrying(db, clock, wakeups, settings, payments, orders, settlement)
+        self.carrying = Carrying(
+            db, clock, wakeups, settings, payments, orders, settlement, wallets
+        )
 
     async def list_disputes(self, queries: Sequence[DisputeQuery]) -> list[list[DisputeView]]:
         """List merchants' disputes, newest first; a short page is the last."""

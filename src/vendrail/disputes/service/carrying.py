@@ -18,8 +18,10 @@ from vendrail.api.settlement import (
     RefundPostingStatus,
     Settlement,
 )
+from vendrail.api.wallets import Wallets
 from vendrail.disputes import decide, store
 from vendrail.disputes.decide import Case, Price, Told
+from vendrail.disputes.service.topups import TopUps
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode
@@ -46,6 +48,7 @@ class Carrying:
         payments: Payments,
         orders: Orders,
         settlement: Settlement,
+        wallets: Wallets,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -54,6 +57,7 @@ class Carrying:
         self._payments = payments
         self._orders = orders
         self._settlement = settlement
+        self._top_ups = TopUps(db, wallets, settlement)
 
     async def consume(self) -> bool:
         """Write what payments tells; true when there was any."""
@@ -124,6 +128,7 @@ class Carrying:
             kept["fee_minor"],
             DisputeOutcome(kept["outcome"]),
             price,
+            order.wallet if order is not None and price.is_split else None,
         )
 
     async def _order(self, row: Row) -> OrderView | None:
@@ -143,7 +148,9 @@ class Carrying:
         """Keep the merchant's part from leaving while the dispute is open."""
         freeze = decide.freeze_of(case)
         frozen_minor = 0
-        if freeze is not None:
+        if case.wallet is not None:
+            frozen_minor = await self._top_ups.hold(case)
+        elif freeze is not None:
             frozen_minor = (await self._settlement.freeze_money([freeze]))[0].frozen_minor
         async with self._db.reading() as tx:
             await store.mark_frozen(tx, case.id, frozen_minor, self._clock.now())
@@ -151,6 +158,8 @@ class Carrying:
     async def _end(self, case: Case) -> None:
         """Won: all comes back. Lost: it has left, out of what is frozen first."""
         problem = ""
+        if case.wallet is not None:
+            await self._top_ups.free(case)
         if case.outcome is DisputeOutcome.LOST:
             problem = await self._lose(case)
         else:
@@ -164,7 +173,11 @@ class Carrying:
 
     async def _lose(self, case: Case) -> str:
         """Take what refunds have left of the order; what is beyond that is the platform's loss."""
-        refund = await self._take(case)
+        if case.wallet is None:
+            refund = await self._take(case)
+        else:
+            left_minor = case.price.whole_minor - await self._refunded(case.order)
+            refund = await self._top_ups.take(case, left_minor)
         covered_minor = 0
         if refund is not None:
             await self._settlement.pay_refunds([refund])
@@ -174,7 +187,9 @@ class Carrying:
         if rest_minor > 0:
             await self._post([decide.posting(case, ChargebackStep.LOST, rest_minor)])
         await self._pass_fee_on(case)
-        return "refunded_before" if rest_minor > 0 else ""
+        if rest_minor <= 0:
+            return ""
+        return "refunded_before" if case.wallet is None else "wallet_spent"
 
     async def _pass_fee_on(self, case: Case) -> None:
         if decide.passes_fee_on(case, is_merchants=self._settings.is_fee_merchants):

@@ -265,6 +265,7 @@ def view_of(
         returned_minor=_returned(row, facts, refunds),
         capture=row["capture"],
         buyer=row["buyer"],
+        wallet=facts.wallet,
         replaced=[
             ReplacedItem(each.position, each.text, each.at)
             for each in (delivery.replaced if delivery else ())
