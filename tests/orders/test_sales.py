@@ -15,6 +15,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.api.disputes import Disputes
 from vendrail.api.ledger import TransferCode
 from vendrail.api.orders import (
     DeliveredOrder,
@@ -22,8 +23,10 @@ from vendrail.api.orders import (
     MerchantSalesQuery,
     PastSaleQuery,
 )
-from vendrail.api.payments import ChannelTerms
+from vendrail.api.payments import ChannelTerms, DisputeTold
+from vendrail.api.payments.disputes import DisputedCapture, DisputeOutcome
 from vendrail.api.settlement import FeeRule, FeeSchedule
+from vendrail.disputes import store
 from vendrail.kernel.ids import new_id
 
 CARDS = FeeRule(
@@ -61,11 +64,17 @@ async def sell(market, sku):
     return placed.order
 
 
+def counting_of(market):
+    """Give what counts facts for rules."""
+    disputes = market.house.api(Disputes)
+    return market.house.services["settlement"].counting(market.orders, market.payments, disputes)
+
+
 async def test_a_sale_from_the_shop_is_priced_by_its_rule_and_explained(market, cards):
     """Category, method and channel come with the sale; its transfers name the rule, for ever."""
     [account] = await market.payments.list_channels()
     await market.payments.put_terms([ChannelTerms(account.id, 60, 5)])
-    await market.house.services["settlement"].counting(market.orders, market.payments).look()
+    await counting_of(market).look()
     schedule = FeeSchedule(new_id(market.clock.now()), [CARDS, FeeRule(100)])
     await market.settlement.put_fee_schedules([schedule])
     market.clock.advance(11)
@@ -119,7 +128,7 @@ async def test_a_merchants_days_are_counted_once(market, cards):
 
     assert [MerchantSales(cards, "CNY", 2, 3_980, 1)] == counts
 
-    counting = market.house.services["settlement"].counting(market.orders, market.payments)
+    counting = counting_of(market)
     await counting.look()
     market.clock.advance(24 * 3_600)
     await counting.look()
@@ -137,3 +146,33 @@ async def test_a_merchants_days_are_counted_once(market, cards):
     market.clock.advance(11)
     [[facts]] = await market.settlement.read_fee_facts([cards])
     assert (0, 0, 0) == (facts.volume_minor, facts.sold_count, facts.refund_permyriad)
+
+
+async def test_disputed_sales_count_for_rules(market, cards):
+    """A dispute counts in the currency that was sold in, and a rule by dispute rate sees it."""
+    orders = [await sell(market, "CARD"), await sell(market, "CARD")]
+    [[capture], _] = await market.payments.read_captures(orders)
+    now = market.clock.now()
+    disputed = DisputedCapture(
+        capture.id, capture.channel, "alipay", "1", orders[0], cards, capture.amount_minor, "CNY"
+    )
+    for number, currency in enumerate(("CNY", "SGD")):
+        told = DisputeTold(disputed, f"du_{number}", DisputeOutcome.OPEN, 100, currency, now)
+        async with market.house.databases["disputes"].transaction() as tx:
+            await store.write_told(tx, new_id(now), told, now)
+    market.clock.advance(24 * 3_600)
+    await counting_of(market).look()
+    market.clock.advance(11)
+    [[facts]] = await market.settlement.read_fee_facts([cards])
+
+    assert (2, 1, 5_000) == (facts.sold_count, facts.disputed_count, facts.dispute_permyriad)
+
+    strict = FeeRule(900, title="disputed", dispute_permyriad_min=5_000, currency="CNY")
+    schedule = FeeSchedule(new_id(market.clock.now()), [strict, FeeRule(100)])
+    assert ["created"] == await market.settlement.put_fee_schedules([schedule])
+    market.clock.advance(11)
+    order = await sell(market, "CARD")
+    [posted] = await market.ledger.read_transfers([order])
+    [fee] = [each.transfer for each in posted if each.transfer.code is TransferCode.FEE]
+
+    assert 1_990 * 900 // 10_000 == fee.amount_minor

@@ -80,6 +80,7 @@ class DisputeFigures(Record, frozen=True):
     open_count: int
     won_count: int
     lost_count: int
+    count_by_currency: dict[str, int] = {}  # Of all, by the currencies of what was sold.
 
 
 class Disputes(Protocol):

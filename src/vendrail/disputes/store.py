@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from vendrail.api.disputes import DisputeQuery, DisputeState
+from vendrail.api.disputes import DisputeFigures, DisputeQuery, DisputeState
 from vendrail.api.payments import (
     DisputeTold,
 )
 from vendrail.api.payments.disputes import DisputeOutcome
+from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.vault import DataKey
 
@@ -193,15 +194,26 @@ async def mark_answered(tx: Transaction, dispute: UUID, now: datetime) -> None:
 
 async def count(
     tx: Transaction, merchants: Sequence[UUID], since: datetime
-) -> dict[UUID, tuple[int, int, int]]:
-    """Count merchants' disputes by how they ended."""
+) -> dict[UUID, DisputeFigures]:
+    """Count merchants' disputes by how they ended, and by currency."""
     rows = await tx.fetch(
-        "select merchant, count(*) filter (where outcome = 'open') as open,"
+        "select merchant, coalesce(price_currency, currency) as currency,"
+        " count(*) filter (where outcome = 'open') as open,"
         " count(*) filter (where outcome = 'won') as won,"
-        " count(*) filter (where outcome = 'lost') as lost"
+        " count(*) filter (where outcome = 'lost') as lost, count(*) as whole"
         " from disputes.dispute where merchant = any($1::uuid[]) and opened_at >= $2"
-        " group by merchant",
+        " group by 1, 2 order by 1, 2",
         merchants,
         since,
     )
-    return {row["merchant"]: (row["open"], row["won"], row["lost"]) for row in rows}
+    found = {each: DisputeFigures(each, 0, 0, 0) for each in merchants}
+    for row in rows:
+        before = found[row["merchant"]]
+        found[row["merchant"]] = replace(
+            before,
+            open_count=before.open_count + row["open"],
+            won_count=before.won_count + row["won"],
+            lost_count=before.lost_count + row["lost"],
+            count_by_currency=before.count_by_currency | {row["currency"]: row["whole"]},
+        )
+    return found

@@ -4,9 +4,12 @@ Once a day every merchant's last 30 whole days are counted; within a minute, wha
 taken over from the terms of routing. Counting again writes nothing where nothing has changed.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
+from vendrail.api.disputes import Disputes
 from vendrail.api.orders import MerchantSalesQuery, Orders
 from vendrail.api.payments import Payments
 from vendrail.api.settlement import ChannelCost, FeeFacts, Settlement
@@ -27,12 +30,18 @@ class Counting:
     """Counts, and has it kept."""
 
     def __init__(
-        self, settlement: Counted, store: FeeStore, orders: Orders, payments: Payments
+        self,
+        settlement: Counted,
+        store: FeeStore,
+        orders: Orders,
+        payments: Payments,
+        disputes: Disputes,
     ) -> None:
         self._settlement = settlement
         self._store = store
         self._orders = orders
         self._payments = payments
+        self._disputes = disputes
         self._counted_on: date | None = None
         self._costs: list[ChannelCost] = []
 
@@ -48,9 +57,15 @@ class Counting:
     async def _count(self, midnight: datetime) -> None:
         query = MerchantSalesQuery(midnight - DAYS, midnight)
         [sums] = await self._orders.count_sales([query])
+        disputed = await self._count_disputed([each.merchant for each in sums], query.since)
         facts = [
             FeeFacts(
-                each.merchant, each.currency, each.sold_minor, each.sold_count, each.refunded_count
+                each.merchant,
+                each.currency,
+                each.sold_minor,
+                each.sold_count,
+                each.refunded_count,
+                disputed.get((each.merchant, each.currency), 0),
             )
             for each in sums
         ]
@@ -59,6 +74,18 @@ class Counting:
         facts += [FeeFacts(*key) for key in sorted(silent)]
         for at in range(0, len(facts), _BATCH):
             await self._settlement.put_fee_facts(facts[at : at + _BATCH])
+
+    async def _count_disputed(
+        self, merchants: Iterable[UUID], since: datetime
+    ) -> dict[tuple[UUID, str], int]:
+        """Count what was disputed of merchants' sales, by merchant and currency."""
+        found: dict[tuple[UUID, str], int] = {}
+        asked = sorted(set(merchants))
+        for at in range(0, len(asked), _BATCH):
+            for each in await self._disputes.count_disputes(asked[at : at + _BATCH], since):
+                for currency, count in each.count_by_currency.items():
+                    found[each.merchant, currency] = count
+        return found
 
     async def _take_costs(self) -> None:
         accounts = {each.id: each for each in await self._payments.list_channels()}

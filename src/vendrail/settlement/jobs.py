@@ -2,6 +2,7 @@
 
 import asyncio
 
+from vendrail.api.disputes import Disputes
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.jobs import Job
@@ -9,9 +10,11 @@ from vendrail.kernel.outbox import poll
 from vendrail.settlement.service import SettlementService
 
 
-def jobs(service: SettlementService, orders: Orders, payments: Payments) -> list[Job]:
+def jobs(
+    service: SettlementService, orders: Orders, payments: Payments, disputes: Disputes
+) -> list[Job]:
     """Name the loops; any number of processes may run them."""
-    counting = service.counting(orders, payments)
+    counting = service.counting(orders, payments, disputes)
 
     async def recover() -> None:
         await poll(

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from vendrail.api.disputes import Disputes
 from vendrail.api.ledger import (
     Ledger,
     Transfer,
@@ -375,9 +376,9 @@ class SettlementService(Priced, Disputed):
         """Take what merchants owe from what they have; false: nothing more can be done now."""
         return await self._debts.recover_all()
 
-    def counting(self, orders: Orders, payments: Payments) -> Counting:
+    def counting(self, orders: Orders, payments: Payments, disputes: Disputes) -> Counting:
         """Give what counts facts for rules; for a loop, which may read who calls us."""
-        return Counting(self, self._fees, orders, payments)
+        return Counting(self, self._fees, orders, payments, disputes)
 
     async def _open_accounts(
         self, sales: Iterable[Sale], bookings: Iterable[CaptureBooking]

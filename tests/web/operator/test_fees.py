@@ -21,6 +21,7 @@ CARDS = {
     "bearer": "platform",
     "categories": "cards, gift cards",
     "amount_below": "100",
+    "disputes_from": "0.50",
 }
 RULE = FeeRule(
     250,
@@ -30,6 +31,7 @@ RULE = FeeRule(
     categories=["cards", "gift cards"],
     currency="CNY",
     amount_minor_below=10_000,
+    dispute_permyriad_min=50,
 )
 
 
@@ -62,6 +64,7 @@ async def test_a_draft_is_changed_rule_by_rule(head):
     await head.send(edit, rules=draft_of(head), do="put", **CARDS)
     assert "2.50 % + CN¥0.30, at least CN¥0.10" in head.text
     assert "Category: cards, gift cards" in head.text
+    assert "Sales disputed" in head.text
     await head.send(edit, rules=draft_of(head), do="put", percent="1", methods="wechat")
     first = draft_of(head)
     await head.send(edit, rules=first, do="up:1")

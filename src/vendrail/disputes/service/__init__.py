@@ -121,7 +121,7 @@ class DisputesService:
         """Count merchants' disputes that were opened since a moment, for their rates."""
         async with self._db.reading() as tx:
             counts = await store.count(tx, merchants, since)
-        return [DisputeFigures(each, *counts.get(each, (0, 0, 0))) for each in merchants]
+        return [counts[each] for each in merchants]
 
     def _whole(self, row: Row) -> DisputeView:
         view = _view(row)

@@ -21,6 +21,8 @@ _PERCENTS = {
     "percent": "basis_points",
     "refunds_from": "refund_permyriad_min",
     "refunds_below": "refund_permyriad_below",
+    "disputes_from": "dispute_permyriad_min",
+    "disputes_below": "dispute_permyriad_below",
 }
 RULES_MAX = 30  # So many fit into a form; a schedule of more is nobody's to read.
 
