@@ -69,17 +69,18 @@ def purse(world):
 
 
 async def test_a_disputed_top_up_cannot_be_spent(purse, world):
-    """While it is disputed it stays in the wallet; won, it is the buyer's to spend."""
+    """Disputed, it stays in the wallet and is not refunded; won, it is the buyer's to spend."""
     capture = await purse.top_up()
     world.tell(capture, OPEN, fee_minor=0)
     await world.run()
     during = await purse.holds()
     refused = await purse.spend(1)
+    refund = await world.refund(capture, 1)
     world.tell(capture, WON, fee_minor=0)
     await world.run()
 
     assert (PRICE, PRICE) == during
-    assert "balance_too_low" == refused
+    assert ("balance_too_low", "disputed") == (refused, refund)
     assert (PRICE, 0) == await purse.holds()
     assert "created" == await purse.spend(PRICE)
 

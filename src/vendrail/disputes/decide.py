@@ -91,8 +91,11 @@ def state_of(outcome: str, *, is_answered: bool) -> DisputeState:
 
 
 def freeze_of(case: Case) -> Freeze | None:
-    """Say what is kept from leaving a merchant; in held or in suspense nothing can leave."""
-    if case.order is None or case.merchant is None or case.wallet or not case.price.is_split:
+    """Say what is kept from leaving; in held or in suspense nothing can leave.
+
+    Of a top-up nothing is its desk's: then it only keeps refunds away.
+    """
+    if case.order is None or case.merchant is None or not case.price.is_split:
         return None
     price = case.price
     amount_minor, currency = price.amount_minor, price.currency

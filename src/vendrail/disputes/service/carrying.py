@@ -148,10 +148,10 @@ class Carrying:
         """Keep the merchant's part from leaving while the dispute is open."""
         freeze = decide.freeze_of(case)
         frozen_minor = 0
+        if freeze is not None:
+            frozen_minor = (await self._settlement.freeze_money([freeze]))[0].frozen_minor
         if case.wallet is not None:
             frozen_minor = await self._top_ups.hold(case)
-        elif freeze is not None:
-            frozen_minor = (await self._settlement.freeze_money([freeze]))[0].frozen_minor
         async with self._db.reading() as tx:
             await store.mark_frozen(tx, case.id, frozen_minor, self._clock.now())
 
