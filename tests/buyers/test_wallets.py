@@ -6,7 +6,7 @@ import pytest
 from tests.buyers.shop import Shop
 
 from vendrail.api.buyers import BuyerSessionQuery
-from vendrail.api.orders import OrderId, OrderState
+from vendrail.api.orders import OrderId, OrderQuery, OrderState
 from vendrail.api.wallets import WalletKey, Wallets, WalletTerms
 from vendrail.app.audit import audit
 from vendrail.kernel.ids import from_serial
@@ -259,3 +259,35 @@ async def test_where_no_wallet_is_on_there_is_none(till):
 
     assert "My wallet" not in account
     assert 404 == browser.page.status_code
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+async def test_money_for_the_wallet_of_a_deleted_account_goes_back(till, is_settled):
+    """An unpaid top-up ends with its account; what is paid for it all the same is given back."""
+    browser, market = till.browser, till.market
+    [session] = await till.shop.buyers.read_sessions([till.query()])
+    await browser.go("/account/wallet")
+    await browser.send(
+        "/account/wallet/top-ups",
+        nonce=browser.field("nonce"),
+        currency="CNY",
+        amount="50.00",
+        method="alipay",
+    )
+    order = till.order
+    await browser.go("/account")
+    await browser.send("/account/delete", sure="yes")
+    gone = (await till.shop.buyers.read_sessions([till.query()]))[0]
+    if is_settled:
+        await till.run()
+        [ended] = await market.orders.read_orders([OrderQuery(order, None)])
+        assert OrderState.CANCELLED is ended.state
+    await market.pay(order, amount_minor=5_000)
+    await till.run()
+    [view] = await market.orders.read_orders([OrderQuery(order, None)])
+    [wallet] = await till.wallets.read_wallets([WalletKey(session.buyer.id, "CNY")])
+
+    assert gone is None
+    assert 0 == wallet.balance_minor
+    assert OrderState.REFUNDING is view.state  # The provider has been asked, and not yet said.
+    assert [] == await till.broken()

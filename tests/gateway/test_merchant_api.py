@@ -279,7 +279,7 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
         ("PUT", f"products/{id}"): Permission.PRODUCTS_WRITE,
         ("POST", "skus/NONE/keys"): Permission.KEYS_WRITE,
         ("GET", "methods"): Permission.PRODUCTS_READ,
-        ("PUT", "methods"): Permission.PRODUCTS_WRITE,
+        ("PUT", "methods"): Permission.SHOP_WRITE,
         ("GET", "orders"): Permission.ORDERS_READ,
         ("GET", f"orders/{order}"): Permission.ORDERS_READ,
         ("GET", f"orders/{order}/refunds"): Permission.ORDERS_READ,

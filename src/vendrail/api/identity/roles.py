@@ -57,4 +57,5 @@ KEY_SCOPES = (
     Permission.ORDERS_WRITE,
     Permission.REFUNDS_WRITE,
     Permission.BALANCE_READ,
+    Permission.SHOP_WRITE,
 )

@@ -371,7 +371,10 @@ class Orders(Protocol):
         ...
 
     async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
-        """Cut orders loose from buyers whose accounts are deleted; the orders stay."""
+        """Cut orders loose from buyers whose accounts are deleted; the orders stay.
+
+        Unpaid top-ups are cancelled; money that still comes for one goes back to its source.
+        """
         ...
 
     async def list_sales(self, queries: Sequence[PastSaleQuery]) -> list[list[DeliveredOrder]]:

@@ -203,7 +203,7 @@ def _product_paths() -> dict[str, Any]:
 
 def _method_paths() -> dict[str, Any]:
     answer = given("Your ways to pay", "MerchantMethodListBody", _METHODS)
-    read, write = Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
+    read, write = Permission.PRODUCTS_READ, Permission.SHOP_WRITE
     says = (common.BODY_MALFORMED, common.BODY_TOO_LARGE, common.MEDIA_TYPE_WRONG)
     own = (problems.METHODS_NONE_LEFT, problems.METHOD_UNKNOWN)
     get = _operation("listMerchantMethods", "List your ways to pay", read, answer)

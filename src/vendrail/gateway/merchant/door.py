@@ -69,7 +69,7 @@ class MerchantDoor:
             ("shops",): {"GET": _Route(read, products.list_shops)},
             ("methods",): {
                 "GET": _Route(read, methods.list_methods),
-                "PUT": _Route(write, methods.put_methods),
+                "PUT": _Route(Permission.SHOP_WRITE, methods.put_methods),
             },
             ("products",): {"GET": _Route(read, products.list_products)},
             ("products", "{id}"): {

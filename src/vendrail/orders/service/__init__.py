@@ -241,9 +241,14 @@ class OrdersService:
         return await self._tracking.list_bought(queries)
 
     async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
-        """Cut orders loose from buyers whose accounts are deleted."""
-        async with self._db.reading() as tx:
-            await store.forget_buyers(tx, buyers)
+        """Cut orders loose from buyers whose accounts are deleted; cancel their unpaid top-ups."""
+        async with self._db.transaction() as tx:
+            rows = await store.forget_buyers(tx, buyers)
+            if rows:
+                sagas = [_cancelling(row["id"], row["trace_id"]) for row in rows]
+                await self._log.start(tx, sagas, self._clock.now())
+        if rows:
+            self.wakeups.wake("returns")
 
     async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:
         """Open further attempts; earlier ones stay payable and count if paid."""
@@ -319,11 +324,7 @@ class OrdersService:
                 statuses.append(CancelStatus.PAID_ALREADY)
             else:
                 statuses.append(CancelStatus.CANCELLED)
-                # The same id as the expiry's: an order ends unpaid once.
-                id = derive(view.id, "expiry")
-                sagas.append(
-                    Saga(id, "cancel", view.id, b"{}", trace_id=view.trace_id, is_slow=True)
-                )
+                sagas.append(_cancelling(view.id, view.trace_id))
         if sagas:
             async with self._db.reading() as tx:
                 await self._log.start(tx, sagas, now)
@@ -392,3 +393,11 @@ class OrdersService:
     async def drain(self) -> None:
         """Let what is in flight end: before a stop."""
         await asyncio.wait_for(self.runner.drain(), timeout=10.0)
+
+
+def _cancelling(order: UUID, trace_id: str) -> Saga:
+    """Make the saga that cancels an unpaid order.
+
+    Its id is the same as the expiry's: an order ends unpaid once.
+    """
+    return Saga(derive(order, "expiry"), "cancel", order, b"{}", trace_id=trace_id, is_slow=True)

@@ -110,10 +110,13 @@ class Filling:
     async def _assess(self, purchases: list[Purchase]) -> list[Event]:
         questions = []
         top_ups: list[TopUpQuestion] = []
+        forgotten: set[UUID] = set()  # Top-ups of accounts that are deleted: that money goes back.
         for purchase in purchases:
             order = purchase.order
             facts = decode(order["facts"], _Traces)
-            if facts.wallet is not None:
+            if facts.wallet is not None and order["buyer"] is None:
+                forgotten.add(order["id"])
+            elif facts.wallet is not None:
                 top_ups.append(
                     TopUpQuestion(
                         facts.wallet, order["currency"], order["amount_minor"], order["id"]
@@ -134,6 +137,10 @@ class Filling:
         answers = await self._risk.assess_payments(questions)
         unwanted = await self._judge_top_ups(top_ups) if top_ups else {}
         for purchase, answer in zip(purchases, answers, strict=True):
+            if purchase.order["id"] in forgotten:
+                purchase.reason = "refused: account_deleted"
+                events.append(Event.REFUSED)
+                continue
             if purchase.order["id"] in unwanted:
                 purchase.reason = f"refused: {unwanted[purchase.order['id']]}"
                 events.append(Event.REFUSED)

@@ -255,10 +255,13 @@ async def find_by_buyer(tx: Transaction, buyer: UUID, before: UUID, rows_max: in
     )
 
 
-async def forget_buyers(tx: Transaction, buyers: Sequence[UUID]) -> None:
-    """Cut orders loose from buyers who are no more."""
-    await tx.execute(
-        'update orders."order" set buyer = null where buyer = any($1::uuid[])', list(buyers)
+async def forget_buyers(tx: Transaction, buyers: Sequence[UUID]) -> list[Row]:
+    """Cut orders loose from buyers who are no more; give their top-ups that nobody has paid."""
+    return await tx.fetch(
+        'with cut as (update orders."order" set buyer = null where buyer = any($1::uuid[])'
+        "  returning id, variant, state, trace_id)"
+        " select id, trace_id from cut where variant is null and state = 'placed' order by id",
+        list(buyers),
     )
 
 
