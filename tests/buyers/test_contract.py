@@ -47,7 +47,9 @@ async def test_guessing_a_code_ends_it(world):
 
 async def test_codes_to_one_address_and_tries_of_one_network_are_few(make_world):
     """Beyond the limits nobody gets a code or a try, whatever the other of the two is."""
-    world = await make_world(codes_per_email_max=2, tries_per_address_max=4)
+    world = await make_world(
+        codes_per_email_max=2, codes_per_email_total_max=2, tries_per_address_max=4
+    )
     browsers = [replace(HOME, address=f"10.0.{n}.1") for n in range(3)]
     asked = [await world.ask(browser=each) for each in browsers]
     for n in range(3):
@@ -59,6 +61,35 @@ async def test_codes_to_one_address_and_tries_of_one_network_are_few(make_world)
     assert asked[2].wait_s > 0
     assert "limited" == refused.status
     assert "limited" == (await world.ask("c@example.com", AWAY)).status
+
+
+async def test_a_stranger_locks_nobody_out(make_world):
+    """Codes to an address count by network; only their larger total counts for all together."""
+    world = await make_world(codes_per_email_max=2, codes_per_email_total_max=5)
+    eve = replace(AWAY, device="eve")
+    stranger = [(await world.ask(browser=eve)).status for _ in range(3)]
+    await world.sign_in()
+    others = [replace(AWAY, address=f"10.1.{n}.1") for n in range(3)]
+    bombing = [(await world.ask(browser=each)).status for each in others]
+
+    assert ["sent", "sent", "limited"] == stranger
+    assert ["sent", "sent", "limited"] == bombing
+
+
+async def test_a_device_that_was_here_has_an_allowance_of_its_own(make_world):
+    """What it is known by counts for its own device and address alone, and is bounded too."""
+    world = await make_world(codes_per_email_max=2, codes_per_email_total_max=2)
+    known = (await world.show(await world.code())).known
+    mine = replace(HOME, known=known)
+    await world.ask(browser=AWAY)
+    eve = [replace(AWAY, known=known), replace(AWAY, known="x"), replace(mine, device="eve")]
+    strangers = [(await world.ask(browser=each)).status for each in [HOME, *eve]]
+    own = [(await world.ask(browser=mine)).status for _ in range(3)]
+    elsewhere = [(await world.ask("b@example.com", mine)).status for _ in range(3)]
+
+    assert ["limited"] * 4 == strangers
+    assert ["sent", "sent", "limited"] == own
+    assert ["sent", "sent", "limited"] == elsewhere
 
 
 async def test_nothing_tells_whether_there_is_an_account(world):

@@ -218,3 +218,48 @@ async def test_pages_of_orders_start_anywhere(shop, before):
 def _query(browser):
     """Ask who a browser's cookie is."""
     return BuyerSessionQuery(browser.cookie())
+
+
+async def test_a_browser_that_was_signed_in_is_not_kept_out_by_strangers(shop):
+    """However many codes others ask for to an address, its buyer still gets one."""
+    ann = shop.browser()
+    await ann.sign_in()
+    await ann.go("/account")
+    await ann.send("/account/sign-out")
+    for n in range(8):
+        for _ in range(5):
+            eve = shop.browser(f"10.0.1.{n}")
+            await eve.go("/account/sign-in")
+            await eve.send("/account/sign-in", email="ann@example.com")
+    stranger = shop.browser("10.0.2.1")
+    await stranger.go("/account/sign-in")
+    await stranger.send("/account/sign-in", email="ann@example.com")
+    await ann.sign_in()
+    await ann.go("/account")
+
+    assert 429 == stranger.page.status_code
+    assert "/account" == ann.path
+
+
+@pytest.mark.parametrize("way", ["sign-out", "sessions"])
+async def test_signing_out_closes_the_orders(shop, way):
+    """What the account opened in a browser is closed with it: the next one there reads no keys."""
+    market, browser = shop.market, shop.browser()
+    await browser.sign_in()
+    placed = await market.place("GAME", contact="ann@example.com")
+    path = f"/orders/{(await market.read(placed)).serial}"
+    await market.pay(placed.order)
+    await market.run()
+    await browser.go("/account")
+    answer = await browser.http.get(f"{path}?key={placed.secret}")
+    [cookie] = [each for each in answer.headers.get_list("set-cookie") if "vr_order=" in each]
+    await browser.go(path)
+    opened = browser.text
+    await browser.go("/account")
+    await browser.send(f"/account/{way}", session="all")
+    await browser.go(path)
+
+    assert "max-age" not in cookie.lower()
+    assert "Here is your key" in opened
+    assert "Here is your key" not in browser.text
+    assert "vr_recent" not in browser.http.cookies

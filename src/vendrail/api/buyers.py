@@ -31,6 +31,7 @@ class Browser(Record, frozen=True):
     address: str = ""
     device: str = ""  # The device cookie: a code is good in the browser that asked for it alone.
     agent: str = ""
+    known: str = ""  # What an earlier sign-in gave this browser, `EntryResult.known`.
 
 
 class CodeRequest(Record, frozen=True):
@@ -46,7 +47,7 @@ class CodeStatus(StrEnum):
 
     SENT = "sent"
     EMAIL_MALFORMED = "email_malformed"
-    LIMITED = "limited"  # Too many from this network, or to this address, whoever it is.
+    LIMITED = "limited"  # Too many from this network, or to this address.
 
 
 class CodeResult(Record, frozen=True):
@@ -80,6 +81,7 @@ class EntryResult(Record, frozen=True):
     status: EntryStatus
     token: str = ""
     wait_s: float = 0.0
+    known: str = ""  # Of ACCEPTED: shows later that this device has signed in to this account.
 
 
 class BuyerSessionQuery(Record, frozen=True):

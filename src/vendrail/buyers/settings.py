@@ -17,8 +17,21 @@ class BuyersSettings(Record, frozen=True):
     )
     code_s: Annotated[int, Help("How long a code to sign in is good.")] = 600
     codes_per_email_max: Annotated[
-        int, Meta(ge=1), Help("Codes that may be sent to one e-mail address in a quarter hour.")
+        int,
+        Meta(ge=1),
+        Help(
+            "Codes that one network may have sent to one e-mail address in a quarter hour; a "
+            "device that has signed in by it before may have as many, apart from all others."
+        ),
     ] = 6
+    codes_per_email_total_max: Annotated[
+        int,
+        Meta(ge=1),
+        Help(
+            "Codes that all networks together may have sent to one e-mail address in a quarter "
+            "hour, without those of devices that have signed in by it before."
+        ),
+    ] = 30
     tries_per_address_max: Annotated[
         int,
         Meta(ge=1),

@@ -13,6 +13,7 @@ from vendrail.web.settings import WebSettings
 from vendrail.web.visitor import Visitor
 
 _TOKEN_LENGTH_MAX = 100
+_KNOWN = "vr_known"
 _FRESH_S = 900  # For what is grave: so long ago a proof may have been.
 
 
@@ -66,10 +67,23 @@ class SignedIn:
             samesite="lax",
         )
 
+    def known_cookie(self, known: str) -> Cookie:
+        """Make the cookie by which a browser is known again; it opens nothing."""
+        return Cookie(
+            key=_KNOWN,
+            value=known,
+            path="/account",
+            max_age=self._age_s,
+            httponly=True,
+            secure=self._is_secure,
+            samesite="lax",
+        )
+
     @staticmethod
     def browser(visitor: Visitor, address: str, agent: str) -> Browser:
         """Say where a request comes from. A browser that has no mark yet is known by that mark."""
-        return Browser(address, visitor.device, agent[:300])
+        known = visitor.cookies.get(_KNOWN, "")[:_TOKEN_LENGTH_MAX]
+        return Browser(address, visitor.device, agent[:300], known)
 
     async def drain(self) -> None:
         """Wait until nothing is under way: before a stop."""

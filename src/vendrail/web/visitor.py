@@ -1,7 +1,7 @@
 """Who is asking: the browser's language, theme, device cookie and form token; never a person."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -88,39 +88,52 @@ class Visitors:
         """Whether a form came from one of our pages, in this browser."""
         return visitor.mark_cookie is None and self._csrf.is_ours(headers, visitor.mark, token)
 
-    def cookie(self, name: str, value: str, path: str = "/") -> Cookie:
-        """Make a cookie that scripts cannot read and other sites cannot send."""
+    def cookie(self, name: str, value: str, path: str = "/", *, is_brief: bool = False) -> Cookie:
+        """Make a cookie that scripts cannot read and other sites cannot send.
+
+        A brief one ends when the browser is closed.
+        """
         return Cookie(
             key=name,
             value=value,
             path=path,
-            max_age=self._age_s,
+            max_age=None if is_brief else self._age_s,
             httponly=True,
             secure=self._is_secure,
             samesite="lax",
         )
 
-    def dropped(self, name: str) -> Cookie:
+    def dropped(self, name: str, path: str = "/") -> Cookie:
         """Make a cookie that takes one back."""
         return Cookie(
             key=name,
             value="",
-            path="/",
+            path=path,
             max_age=0,
             httponly=True,
             secure=self._is_secure,
             samesite="lax",
         )
 
-    def order_cookies(self, serial: str, secret: str) -> list[Cookie]:
+    def order_cookies(self, serial: str, secret: str, *, is_brief: bool = False) -> list[Cookie]:
         """Make the cookies that open one order, sent to that order's page and its door only."""
-        paths = (f"/orders/{serial}", f"/pay/{serial}")
-        return [self.cookie(ORDER, secret, path) for path in paths]
+        paths = _order_paths(serial)
+        return [self.cookie(ORDER, secret, path, is_brief=is_brief) for path in paths]
+
+    def leaving(self, visitor: Visitor, serials: Iterable[str]) -> list[Cookie]:
+        """Take back what opens these orders, and those that this browser placed or opened last."""
+        closed = dict.fromkeys([*visitor.recent, *serials])
+        dropped = [self.dropped(ORDER, path) for each in closed for path in _order_paths(each)]
+        return [self.dropped(RECENT), *dropped]
 
     def recent_cookie(self, visitor: Visitor, serial: str) -> Cookie:
         """Remember which orders this browser placed: their numbers, not their secrets."""
         others = [each for each in visitor.recent if each != serial]
         return self.cookie(RECENT, ".".join([serial, *others][:_RECENT_MAX]))
+
+
+def _order_paths(serial: str) -> tuple[str, str]:
+    return f"/orders/{serial}", f"/pay/{serial}"
 
 
 def parse_cookies(header: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from vendrail.buyers import decide, store
 from vendrail.buyers.service.ground import PURPOSE, facts
 from vendrail.buyers.service.passkeys import PasskeysService
 from vendrail.kernel.db import Row
+from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.vault import is_same
 
@@ -51,7 +52,9 @@ class BuyersService(PasskeysService):
             if email is None:
                 results.append(CodeResult(CodeStatus.EMAIL_MALFORMED))
                 continue
-            wait_s = await self._wait(request.browser) or await self._email.take(email)
+            wait_s = await self._wait(request.browser) or await self._wait_mail(
+                email, request.browser
+            )
             if wait_s:
                 results.append(CodeResult(CodeStatus.LIMITED, wait_s))
                 continue
@@ -73,6 +76,21 @@ class BuyersService(PasskeysService):
                 await store.put_codes(tx, rows, now)
             await self._notify.send_messages([letter for _, _, letter in codes.values()])
         return results
+
+    def _known(self, email: str, browser: Browser) -> str:
+        """Mark that a device has signed in by an address: nobody else can make the mark."""
+        return self._hash("known", f"{email}\x1f{browser.device}").hex()
+
+    async def _wait_mail(self, email: str, browser: Browser) -> float:
+        """Count a letter to an address: 0, or the seconds to wait before it.
+
+        What strangers ask for counts by their network, so that they use up nobody's allowance but
+        their own; all of it together is bounded too, and that bound never holds up a known device.
+        """
+        if is_same(self._known(email, browser).encode(), browser.known.encode()):
+            return await self._device.take(f"{email}\x1f{browser.device}")
+        network = limit_key(browser.address) if browser.address else ""
+        return await self._email.take(f"{email}\x1f{network}") or await self._mail.take(email)
 
     async def redeem_codes(self, entries: Sequence[CodeEntry]) -> list[EntryResult]:
         """Sign in by right codes; few and each its own, so one by one."""
@@ -109,7 +127,8 @@ class BuyersService(PasskeysService):
                     tx, id, email_hash, sealed, data_key.id, entry.locale, now
                 )
             token = await self._begin(tx, buyer, entry.browser, entry.token, now)
-        return EntryResult(EntryStatus.ACCEPTED, token)
+        known = self._known(email, entry.browser)
+        return EntryResult(EntryStatus.ACCEPTED, token, known=known)
 
     async def read_sessions(
         self, queries: Sequence[BuyerSessionQuery]

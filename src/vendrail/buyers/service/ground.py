@@ -44,7 +44,10 @@ class Ground:
         self._data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
         self._address = limits.shared("buyer_address", settings.tries_per_address_max, 300)
         self._site = read_site(settings.public_url)
-        self._email = limits.shared("buyer_email", settings.codes_per_email_max, 900)
+        codes_max, total_max = settings.codes_per_email_max, settings.codes_per_email_total_max
+        self._email = limits.shared("buyer_email", codes_max, 900)
+        self._device = limits.shared("buyer_device", codes_max, 900)
+        self._mail = limits.shared("buyer_mail", total_max, 900)
 
     def _hash(self, kind: str, text: str) -> bytes:
         """Hash an address, a code or a token: found again, and good for nothing by itself."""

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+import structlog
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
@@ -29,6 +30,8 @@ from vendrail.web.signedin import SignedIn
 from vendrail.web.storefront.front import Asked, Front, Limit, Page
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import LANGUAGE, Visitor, local_path, read_form
+
+_log = structlog.get_logger(__name__)
 
 HOME, SIGN_IN = "/account", "/account/sign-in"
 _ORDERS_MAX = 20
@@ -227,7 +230,7 @@ class Account:
                 is_code_sent=True,
                 session=session,
             )
-        return onward(onto, [signed_in.cookie(result.token)])
+        return onward(onto, [signed_in.cookie(result.token), signed_in.known_cookie(result.known)])
 
     async def own(
         self, request: Asked
@@ -243,27 +246,39 @@ class Account:
         return visitor, form, session, None if session is not None else onward(SIGN_IN)
 
     async def sign_out(self, request: Asked) -> Page:
-        """End this session."""
-        _, _, session, instead = await self.own(request)
+        """End this session; the orders that it opened are closed as well."""
+        visitor, _, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         await self._signed_in.buyers.end_sessions([session.id])
-        return onward("/", [self._signed_in.cookie("")])
+        return await self._leave(visitor, session)
+
+    async def _leave(self, visitor: Visitor, session: BuyerSession) -> Page:
+        """Lead out of the account, and take back what opens its orders in this browser."""
+        buyer = session.buyer
+        serials: list[str] = []
+        try:
+            asked = BoughtQuery(buyer.id, buyer.email, None, _ORDERS_MAX)
+            [orders] = await self._front.calls.orders.list_bought([asked])
+            serials = [each.serial for each in orders]
+        except Unavailable as error:  # Nobody is kept in for that: the last ones are known here.
+            _log.warning("web.orders_away", error=str(error))
+        closed = self._front.visitors.leaving(visitor, serials)
+        return onward("/", [self._signed_in.cookie(""), *closed])
 
     async def end_sessions(self, request: Asked) -> Page:
         """End one of the buyer's other sessions, or all of them."""
-        _, form, session, instead = await self.own(request)
+        visitor, form, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         buyers = self._signed_in.buyers
         if form.get("session", "") == "all":
             await buyers.end_all_sessions([session.buyer.id])
-            return onward("/", [self._signed_in.cookie("")])
+            return await self._leave(visitor, session)
         [theirs] = await buyers.list_sessions([session.buyer.id])
         ended = [each.id for each in theirs if str(each.id) == form.get("session", "")]
         await buyers.end_sessions([BuyerSessionId(id) for id in ended])
-        is_this = session.id in ended
-        return onward("/", [self._signed_in.cookie("")]) if is_this else onward(HOME)
+        return await self._leave(visitor, session) if session.id in ended else onward(HOME)
 
     async def choose_language(self, request: Asked) -> Page:
         """Remember the language of pages and letters."""
