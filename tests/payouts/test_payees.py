@@ -21,8 +21,8 @@ async def test_an_account_is_proven_by_what_arrives_there(make_world) -> None:
     """Nothing goes to an account until somebody who sees it says how much came."""
     world = await make_world()
     await world.top_up(100_000)
-    await world.earn(10_000)
     assert ["created"] == await world.payouts.add_payees([world.new_payee(id=world.payee)])
+    await world.earn(10_000)
     assert "payee_unverified" == await world.request(world.ask(1_000))
     assert "not_tested" == await world.prove(world.payee, 11)
 
@@ -81,6 +81,17 @@ async def test_another_account_cools_off(world: World) -> None:
     assert "taken" == await world.request(world.ask(1_000))
     world.clock.advance(24 * 3_600)
     assert "taken" == await world.request(world.ask(1_000, payee=other.id))
+
+
+async def test_the_first_account_cools_off_where_there_is_money(make_world) -> None:
+    """Who comes into a merchant's account that has earned waits with the first payee as well."""
+    world = await make_world()
+    await world.earn(10_000)
+    await world.be_verified()
+
+    assert "payee_cooling" == await world.request(world.ask(1_000))
+    world.clock.advance(24 * 3_600)
+    assert "taken" == await world.request(world.ask(1_000))
 
 
 async def test_closing_and_adding_does_not_shorten_it(world: World) -> None:

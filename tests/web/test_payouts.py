@@ -37,7 +37,7 @@ class Place:
 
 @pytest.fixture
 async def place(platform_url, clock, vault, tmp_path, alipay, cert_app):  # noqa: F811
-    """The platform with its consoles, a channel that pays out, and a merchant with money."""
+    """The platform with its consoles, a channel that pays out, and a merchant."""
     platform = PlatformSettings(home=tmp_path, database_url=platform_url, public_url=consoles.SITE)
 
     def open_house() -> House:
@@ -47,14 +47,13 @@ async def place(platform_url, clock, vault, tmp_path, alipay, cert_app):  # noqa
     money = Money(world.house, clock, alipay, cert_app)
     money.merchant = world.merchant
     await money.open()
-    await money.earn(100_000)
     await money.top_up(80_000)
     yield Place(world, money)
     await world.close()
 
 
 async def prove(place: Place, browser) -> None:
-    """Add an account and prove it, by the pages alone."""
+    """Add an account and prove it, by the pages alone; then the merchant earns."""
     await browser.go(PATH)
     way = f"{to_serial(place.money.channel.id)}|logon_id"
     fields = {"nonce": place.nonce(browser), "way": way, "account": "seller@example.com"}
@@ -73,6 +72,7 @@ async def prove(place: Place, browser) -> None:
     sent = place.money.paid(test.id)
     await browser.send(f"{PATH}/proofs", payee=payee, arrived=f"0.{sent:02d}")
     assert "The account is proven." in browser.text
+    await place.money.earn(100_000)
 
 
 async def ask(place: Place, browser, amount: str):

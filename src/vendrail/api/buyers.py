@@ -81,7 +81,7 @@ class EntryResult(Record, frozen=True):
     status: EntryStatus
     token: str = ""
     wait_s: float = 0.0
-    known: str = ""  # Of ACCEPTED: shows later that this device has signed in to this account.
+    known: str = ""  # Of a code ACCEPTED: shows later that this device was signed in by it.
 
 
 class BuyerSessionQuery(Record, frozen=True):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.identity import Identity, PeopleQuery, PersonState
+from vendrail.api.ledger import Chart, Ledger
 from vendrail.api.notify import Message, MessageStatus, Notify
 from vendrail.api.payments import Payments, PayoutWay
 from vendrail.api.payouts import (
@@ -62,6 +63,7 @@ class Payees:
         vault: Vault,
         clock: Clock,
         settings: PayoutsSettings,
+        ledger: Ledger,
         payments: Payments,
         identity: Identity,
         notify: Notify,
@@ -70,6 +72,7 @@ class Payees:
         self._vault = vault
         self._clock = clock
         self._settings = settings
+        self._ledger = ledger
         self._payments = payments
         self._identity = identity
         self._notify = notify
@@ -93,6 +96,7 @@ class Payees:
         told = f"{new.channel}|{new.kind}|".encode() + content
         digest = self._vault.keyed_hash(_DIGEST, told)
         now, key = self._clock.now(), self._vault.new_data_key()
+        has_money = await self._has_money(new.merchant, way.currencies)
         async with self._db.transaction() as tx:
             await payees_store.lock_merchants(tx, [new.merchant])
             known = (await payees_store.load_payees(tx, [new.id])).get(new.id)
@@ -105,8 +109,8 @@ class Payees:
                 return PayeeStatus.EXISTS
             if len(open_ones) >= self._settings.payees_max:
                 return PayeeStatus.TOO_MANY
-            # The first of all needs no cooling-off: there is nobody to be robbed yet.
-            hours = self._settings.cooling_hours if others else 0
+            # The first of all, before there is money, needs none: there is nobody to be robbed yet.
+            hours = self._settings.cooling_hours if others or has_money else 0
             row = PayeeRow(
                 new.id,
                 new.merchant,
@@ -124,6 +128,12 @@ class Payees:
             )
             await payees_store.insert_payee(tx, row, key)
         return PayeeStatus.CREATED
+
+    async def _has_money(self, merchant: UUID, currencies: Sequence[str]) -> bool:
+        """Tell whether a merchant has anything that could go to an account of these currencies."""
+        available = [Chart(each).merchant(merchant, "available").id for each in currencies]
+        balances = await self._ledger.read_balances(available)
+        return any(each is not None and each.credit_minor > 0 for each in balances)
 
     async def list_open(self, merchants: Sequence[UUID]) -> list[list[Payee]]:
         """List merchants' payees."""

@@ -76,7 +76,7 @@ class PayoutsService:
             metrics.count("vendrail_payouts_total", state, by=0)
         posting = Posting(ledger)
         self._terms = Terms(db, settings)
-        self._payees = Payees(db, vault, clock, settings, payments, identity, notify)
+        self._payees = Payees(db, vault, clock, settings, ledger, payments, identity, notify)
         self._advancing = Advancing(
             db, clock, metrics, settings, posting, payments, self._payees, self._terms
         )

@@ -26,7 +26,10 @@ class PayoutsSettings(Record, frozen=True):
     cooling_hours: Annotated[
         int,
         Meta(ge=0),
-        Help("How long nothing goes to an account that is added beside or after another one."),
+        Help(
+            "How long nothing goes to an account that is added beside or after another one, or "
+            "when the merchant has money already."
+        ),
     ] = 24
     watch_days: Annotated[
         int,

@@ -122,8 +122,10 @@ class Visitors:
 
     def leaving(self, visitor: Visitor, serials: Iterable[str]) -> list[Cookie]:
         """Take back what opens these orders, and those that this browser placed or opened last."""
-        closed = dict.fromkeys([*visitor.recent, *serials])
-        dropped = [self.dropped(ORDER, path) for each in closed for path in _order_paths(each)]
+        # Of the others only the page is taken back: answers' heads are not to outgrow proxies.
+        pages = [_order_paths(each)[0] for each in serials]
+        paths = [path for each in visitor.recent for path in _order_paths(each)]
+        dropped = [self.dropped(ORDER, path) for path in dict.fromkeys([*paths, *pages])]
         return [self.dropped(RECENT), *dropped]
 
     def recent_cookie(self, visitor: Visitor, serial: str) -> Cookie:

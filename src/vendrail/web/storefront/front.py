@@ -101,6 +101,13 @@ class Front:
         self.habits = Habits(visitors, clock, calls.attempts)
         self.public_url = settings.public_url.rstrip("/")
 
+    def is_brief(self, visitor: Visitor) -> bool:
+        """Whether an order that is opened stays open no longer than the browser.
+
+        Whoever is signed in finds it in the account again.
+        """
+        return self.signed_in is not None and bool(self.signed_in.token(visitor))
+
     def visitor(self, request: Asked) -> Visitor:
         """Read who is asking."""
         headers = request.headers

@@ -106,11 +106,8 @@ class Tracking:
             view = await front.calls.read(OrderQuery(id, key[:256]))
             if view is None:
                 return self._closed(request, visitor)
-            # Whoever is signed in finds the order in the account again: it stays open no longer
-            # than the browser.
-            is_brief = front.signed_in is not None and bool(front.signed_in.token(visitor))
             cookies = [
-                *front.visitors.order_cookies(serial, key[:256], is_brief=is_brief),
+                *front.visitors.order_cookies(serial, key[:256], is_brief=front.is_brief(visitor)),
                 front.visitors.recent_cookie(visitor, serial),
             ]
             return onward(f"/orders/{serial}", cookies)
