@@ -4,7 +4,11 @@ import re
 from pathlib import Path
 
 import vendrail
+from vendrail.api.orders import RefundOrderStatus
+from vendrail.web.merchant.orders import _ACCEPTED, _REFUSALS
 from vendrail.web.operator.audit import _KINDS
+from vendrail.web.operator.deeds import TEXTS
+from vendrail.web.operator.orders import _SAID
 
 ROOT = Path(vendrail.__file__).parent
 ROOMS = ("identity/service", "web/console", "web/merchant", "web/operator")
@@ -31,3 +35,12 @@ def test_every_kind_of_act_is_said_in_words():
     words = (TEMPLATES / "log.html").read_text("utf-8")
 
     assert [] == [each for each in _KINDS if f'"{each}": _(' not in words]
+
+
+def test_every_refusal_of_a_refund_is_said_in_words():
+    """Whoever asks for a refund in a console reads why it is refused, whatever the reason."""
+    refusals = set(RefundOrderStatus) - set(_ACCEPTED)
+
+    assert refusals == set(_REFUSALS)
+    assert set(RefundOrderStatus) == set(_SAID)
+    assert set(_SAID.values()) <= set(TEXTS)
