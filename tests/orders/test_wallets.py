@@ -30,7 +30,10 @@ from vendrail.api.wallets import (
 )
 from vendrail.app.audit import audit
 from vendrail.kernel.codec import replace
+from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id, shard_of
+from vendrail.orders.store import parts as part_rows
+from vendrail.wallets.service import WalletsService
 
 PRICE_MINOR = 1_990
 TERMS = WalletTerms("CNY", True, 100, 50_000, 60_000)
@@ -346,6 +349,70 @@ async def test_a_part_is_taken_back_and_chosen_anew(purse):
     assert OrderState.PLACED is waiting
     assert OrderState.DELIVERED is await purse.state(placed)
     assert (300, 0) == await purse.read()
+    assert [] == await purse.broken()
+
+
+@pytest.mark.parametrize("is_voided", [True, False])
+async def test_a_part_whose_freeing_broke_off_is_freed_before_another_stands(
+    purse, monkeypatch, is_voided
+):
+    """Broken off before or after the wallet was told: what is reserved anew really is reserved."""
+    await purse.top_up(5_000)
+    placed = await purse.place()
+    await purse.pay(placed, 1_000)
+
+    async def crash(*_values):
+        raise Broken("A crash.")
+
+    target, name = (part_rows, "end_parts") if is_voided else (WalletsService, "_post")
+    with monkeypatch.context() as patched:
+        patched.setattr(target, name, crash)
+        with pytest.raises(Broken):
+            await purse.market.orders.free_wallet_parts(
+                [FreeWalletPart(placed.order, placed.secret)]
+            )
+        broken_off = await purse.part(placed)
+    anew = await purse.pay(placed, 1_000)
+    reserved = await purse.read()
+    await purse.run()
+    attempt = await purse.pay_rest(placed)
+    await purse.market.pay(placed.order, attempt.number, amount_minor=attempt.amount_minor)
+    await purse.run()
+
+    assert WalletPartState.FREEING is broken_off
+    assert WalletPayStatus.RESERVED is anew
+    assert (5_000, 1_000) == reserved
+    assert PRICE_MINOR - 1_000 == attempt.amount_minor
+    assert OrderState.DELIVERED is await purse.state(placed)
+    assert (4_000, 0) == await purse.read()
+    assert [] == await purse.broken()
+
+
+async def test_taking_back_beside_paying_leaves_what_is_said(purse):
+    """Many clicks on both at once: what stands afterwards is in the wallet, and the order fills."""
+    await purse.top_up(5_000)
+    for _ in range(6):
+        placed = await purse.place()
+        await purse.pay(placed, 1_000)
+        asked = FreeWalletPart(placed.order, placed.secret)
+        await asyncio.gather(
+            *(purse.market.orders.free_wallet_parts([asked]) for _ in range(2)),
+            *(purse.pay(placed, 1_000) for _ in range(3)),
+            purse.market.orders.free_wallet_parts([asked]),
+        )
+        held = (await purse.read())[1]
+        assert (await purse.part(placed), held) in (
+            (WalletPartState.HELD, 1_000),
+            (WalletPartState.FREED, 0),
+        )
+        assert WalletPayStatus.RESERVED is await purse.pay(placed, 1_000)
+        attempt = await purse.pay_rest(placed)
+        before = (await purse.read())[0]
+        await purse.market.pay(placed.order, attempt.number, amount_minor=attempt.amount_minor)
+        await purse.run()
+        assert OrderState.DELIVERED is await purse.state(placed)
+        assert (before - 1_000, 0) == await purse.read()
+        await purse.top_up(1_000)
     assert [] == await purse.broken()
 
 

@@ -1,5 +1,7 @@
 """Payees through the api: proven by a secret amount, cooled off, told of, and never shown whole."""
 
+import asyncio
+
 from tests.payouts.conftest import World
 
 from vendrail.api.identity import Actor, ActorKind, Identity, Invitation, LinkUse, Role
@@ -67,6 +69,58 @@ async def test_guesses_and_tests_are_few(make_world) -> None:
     )
 
     assert ["tested_too_often"] == await world.payouts.test_payees([another])
+
+
+async def test_tests_that_are_asked_for_at_once_are_few_too(make_world) -> None:
+    """Of twenty asked for at once by two processes, three are sent; the merchant's day counts."""
+    world, other = await make_world(), await make_world()
+    await world.top_up(100_000)
+    payees = [
+        world.new_payee(),
+        world.new_payee(account="other@example.com"),
+    ]
+    assert ["created"] * 2 == await world.payouts.add_payees(payees)
+    asked = [
+        PayeeTest(PayoutId(new_id(world.clock.now())), payee.id, world.merchant, world.currency)
+        for payee in payees * 10
+    ]
+    answers = await asyncio.gather(
+        *(
+            house.payouts.test_payees([each])
+            for number, each in enumerate(asked)
+            for house in [(world, other)[number // 2 % 2]]
+        )
+    )
+    said = [status for [status] in answers]
+
+    assert (3, 17) == (said.count("taken"), said.count("tested_too_often"))
+
+
+async def test_an_account_whose_test_came_back_is_proven_no_longer(world: World) -> None:
+    """Nothing more goes there, what waits comes back, and another test proves it again."""
+    [first] = [each.test for each in (await world.payouts.list_payees([world.merchant]))[0]]
+    [[found]] = [await world.payouts.list_reserves()]
+    await world.earn(found.there_minor)
+    waiting = world.ask(found.there_minor)
+    await world.top_up(-1)
+    assert "taken" == await world.request(waiting)
+    await world.run()
+    assert PayoutState.READY == await world.state(waiting)
+    world.end(first, "REFUND", "PAYEE_ACCOUNT_CLOSED")
+    await world.later(3_600)
+    await world.later(3_600)
+
+    assert PayeeState.UNVERIFIED is (await only(world)).state
+    assert "payee_unverified" == await world.request(world.ask(1_000))
+    assert "not_tested" == await world.prove(world.payee, world.paid(first))
+    assert PayoutState.DECLINED == await world.state(waiting)
+    assert (found.there_minor, 0) == (await world.books())["available"]
+    await world.top_up(100_000)
+    await world.run()
+    assert 0 == world.paid(waiting.id)
+    again = await world.test_payee(world.payee)
+    assert "verified" == await world.prove(world.payee, world.paid(again))
+    assert "taken" == await world.request(world.ask(1_000))
 
 
 async def test_another_account_cools_off(world: World) -> None:

@@ -60,7 +60,11 @@ def pay_from_wallet(
     is_over: bool,
     is_running: bool,
 ) -> tuple[WalletPayStatus | None, Part | None]:
-    """Say how paying from a wallet ends at once, or which part is to be reserved."""
+    """Say how paying from a wallet ends at once, or which part is to be reserved.
+
+    A part that is being freed is given back as it is: until it is free, none takes its place, and
+    its hold is nobody's to count on.
+    """
     is_whole = request.amount_minor == amount_minor
     if before is not None and before.state is WalletPartState.SPENT:
         is_same = before.fits(request) and is_whole
@@ -75,6 +79,8 @@ def pay_from_wallet(
         return WalletPayStatus.AMOUNT_OUT_OF_RANGE, None
     number = 1
     if before is not None:
+        if before.state is WalletPartState.FREEING:
+            return None, before
         if before.state not in _OVER and not before.fits(request):
             return WalletPayStatus.RESERVED_DIFFERENT, None
         if before.state is WalletPartState.HELD and not is_whole:

@@ -27,7 +27,7 @@ from vendrail.payouts.books import Posting
 from vendrail.payouts.decide import PAYOUT, Kept, PayoutEvent, Task
 from vendrail.payouts.payees import Payees, Whole
 from vendrail.payouts.settings import PayoutsSettings
-from vendrail.payouts.store import Database
+from vendrail.payouts.store import Database, Transaction
 from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store.payouts import Change
@@ -88,6 +88,7 @@ class Advancing:
                 continue
             changes = await step(mine)
             async with self._db.transaction() as tx:
+                await self._doubt(tx, changes)
                 written = await payouts_store.write_changes(tx, changes, self._clock.now())
             for change in changes:
                 if change.kept.id in written:
@@ -95,6 +96,19 @@ class Advancing:
                     if change.state is not change.kept.state:
                         self._metrics.count("vendrail_payouts_total", change.state)
         return stand
+
+    async def _doubt(self, tx: Transaction, changes: Sequence[Change]) -> None:
+        """Let payees be paid no longer whose test came back: what it has proven is not so."""
+        tests = [
+            each.kept
+            for each in changes
+            if each.state is PayoutState.RETURNED and each.kept.origin == PayoutOrigin.TEST
+        ]
+        if tests:
+            merchants = {each.merchant for each in tests}
+            await payees_store.lock_merchants(tx, merchants)
+            await payees_store.unverify_payees(tx, {each.payee for each in tests})
+            await payouts_store.decline_stopped(tx, merchants, self._clock.now())
 
     async def _hold(self, payouts: list[Kept]) -> list[Change]:
         """Ask the balances."""

@@ -19,7 +19,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
 from vendrail.payouts.advancing import LEASE, Advancing
 from vendrail.payouts.payees import TESTS_MAX, Payees
-from vendrail.payouts.store import Database, Row
+from vendrail.payouts.store import Database, Row, Transaction
 from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store import terms as terms_store
@@ -105,21 +105,53 @@ class Requesting:
         if wanted:
             stand = await self._take(list(wanted.values()), known.now)
             for place, new in enumerate(payouts):
-                if statuses[place] is PayoutStatus.TAKEN and stand.get(new.id) == "refused":
-                    statuses[place] = PayoutStatus.BALANCE_TOO_LOW
-                elif statuses[place] is PayoutStatus.TAKEN and new.id not in stand:
-                    statuses[place] = PayoutStatus.EXISTS  # A rival was first with this id.
+                if statuses[place] is PayoutStatus.TAKEN:
+                    # A rival may have been first with this id.
+                    statuses[place] = stand.get(new.id, PayoutStatus.EXISTS)
         return statuses
 
     async def _take(
         self, wanted: Sequence[tuple[NewPayout, Row, int]], now: datetime
-    ) -> dict[UUID, PayoutState]:
+    ) -> dict[UUID, PayoutStatus]:
+        """Write what is wanted and hold its money; left out is what a rival wrote first."""
+        often: set[UUID] = set()
         async with self._db.transaction() as tx:
-            taken = await payouts_store.insert_payouts(tx, wanted, now, now + LEASE)
-            for new, payee, _ in wanted:
-                if new.origin is PayoutOrigin.TEST:
+            tested = {new.merchant for new, _, _ in wanted if new.origin is PayoutOrigin.TEST}
+            if tested:
+                await payees_store.lock_merchants(tx, tested)
+                often = await self._too_often(tx, [new for new, _, _ in wanted], now)
+            allowed = [each for each in wanted if each[0].id not in often]
+            taken = await payouts_store.insert_payouts(tx, allowed, now, now + LEASE)
+            written = {each.id for each in taken}
+            for new, payee, _ in allowed:
+                if new.origin is PayoutOrigin.TEST and new.id in written:
                     await payees_store.begin_test(tx, payee["id"], new.id)
-        return await self._advancing.advance(taken)
+        stand = await self._advancing.advance(taken)
+        told = dict.fromkeys(often, PayoutStatus.TESTED_TOO_OFTEN)
+        for id in written:
+            is_refused = stand.get(id) == PayoutState.REFUSED
+            told[id] = PayoutStatus.BALANCE_TOO_LOW if is_refused else PayoutStatus.TAKEN
+        return told
+
+    async def _too_often(
+        self, tx: Transaction, wanted: Sequence[NewPayout], now: datetime
+    ) -> set[UUID]:
+        """Give the tests that are too many; counted where nobody else adds one meanwhile."""
+        tests = [each for each in wanted if each.origin is PayoutOrigin.TEST]
+        payees = await payees_store.load_payees(tx, {each.payee for each in tests})
+        of_payee = {id: payee["tests"] for id, payee in payees.items()}
+        of_merchant = {
+            merchant: await payouts_store.count_tests(tx, merchant, now - _DAY)
+            for merchant in {each.merchant for each in tests}
+        }
+        often: set[UUID] = set()
+        for each in tests:
+            if max(of_payee[each.payee], of_merchant[each.merchant]) >= TESTS_MAX:
+                often.add(each.id)
+            else:
+                of_payee[each.payee] += 1
+                of_merchant[each.merchant] += 1
+        return often
 
     async def _know(self, payouts: Sequence[NewPayout]) -> Known:
         currencies = sorted({each.currency for each in payouts})
@@ -143,13 +175,6 @@ class Requesting:
         return [await self._test(each) for each in tests]
 
     async def _test(self, test: PayeeTest) -> PayoutStatus:
-        async with self._db.reading() as tx:
-            known = await payouts_store.load_payouts(tx, [test.id])
-            payee = (await payees_store.load_payees(tx, [test.payee])).get(test.payee)
-            count = await payouts_store.count_tests(tx, test.merchant, self._clock.now() - _DAY)
-        is_often = count >= TESTS_MAX or (payee is not None and payee["tests"] >= TESTS_MAX)
-        if not known and is_often:
-            return PayoutStatus.TESTED_TOO_OFTEN
         new = NewPayout(
             test.id,
             test.merchant,

@@ -3,6 +3,7 @@
 import re
 
 from vendrail.api.identity import ActQuery, Role
+from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
 from vendrail.kernel.ids import to_serial
 
@@ -106,3 +107,32 @@ async def test_a_merchants_tier_is_set_with_a_reason(world):
         (each.before, each.after["tier"], each.reason) for each in acts
     ]
     assert 404 == (await head.send(f"{path}/tier", tier="10", reason="too far")).status_code
+
+
+async def test_a_merchants_payouts_are_stopped_and_go_on_with_a_reason(world):
+    """Finance stops them and lets them go on; page and log say why, and others may not."""
+    payouts, merchant = world.house.api(Payouts), world.market.merchant
+    path = f"/operator/merchants/{to_serial(merchant)}"
+    money = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await money.go(path)
+    await money.send(f"{path}/payouts", state="stopped", reason="")
+    assert "Say why" in money.text
+    await money.send(f"{path}/payouts", state="stopped", reason="a stolen shop")
+    stopped = await payouts.read_suspensions([merchant])
+    assert "Payouts are stopped. a stolen shop" in money.text
+    await money.send(f"{path}/payouts", state="going", reason="the owner is back")
+    [acts] = await world.identity.list_acts([ActQuery(merchant, 10, act="payouts.suspended")])
+    strange = await money.send(f"{path}/payouts", state="maybe", reason="who knows")
+
+    assert ["a stolen shop"] == stopped
+    assert [""] == await payouts.read_suspensions([merchant])
+    assert "Payouts are stopped" not in (await money.go(path)).text
+    assert [("going", "the owner is back"), ("stopped", "a stolen shop")] == [
+        (each.after["state"], each.reason) for each in acts
+    ]
+    assert 404 == strange.status_code
+    support = await world.join("su@rail.example", Role.OPERATOR_SUPPORT)
+    assert f"{path}/payouts" not in (await support.go(path)).text
+    await support.go("/console/account")
+    sent = await support.send(f"{path}/payouts", raw=True, state="stopped", reason="x")
+    assert 403 == sent.status_code

@@ -66,9 +66,15 @@ class Funding:
     async def _pay(self, request: PayFromWallet, launch: Launch) -> WalletPayStatus:
         is_right = is_same(request.secret, self._seals.order_secret(request.order))
         asked = await self._ask(request) if is_right else WalletPayStatus.ORDER_NOT_FOUND
+        if not isinstance(asked, WalletPayStatus) and asked[0].state is WalletPartState.FREEING:
+            # Whoever was letting it go is still at it, or broke off: it is let go to its end first.
+            await self._let_go([(asked[0], asked[1]["merchant"], asked[1]["currency"])])
+            asked = await self._ask(request)
         if isinstance(asked, WalletPayStatus):
             return asked
         part, order = asked
+        if part.state is WalletPartState.FREEING:
+            return WalletPayStatus.RESERVED_DIFFERENT
         hold = part.reservation(order["merchant"], order["currency"])
         [held] = await self._wallets.hold_wallets([hold])
         if held not in _HELD:
@@ -77,7 +83,7 @@ class Funding:
         return await self._take(part, launch)
 
     async def _ask(self, request: PayFromWallet) -> WalletPayStatus | tuple[Part, Row]:
-        """Write which part is asked for, before the wallet is asked."""
+        """Write which part is asked for, before the wallet is asked; one being freed stays so."""
         now = self._clock.now()
         async with self._db.transaction() as tx:
             order = (await store.lock_orders(tx, [request.order])).get(request.order)

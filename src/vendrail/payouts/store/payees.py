@@ -102,12 +102,13 @@ async def verify_payee(tx: Transaction, id: UUID) -> None:
     await tx.execute("update payouts.payee set state = 'verified' where id = $1", id)
 
 
-async def unverify_payee(tx: Transaction, id: UUID) -> bool:
-    """Let a payee be paid no longer, until it is proven anew."""
-    count = await tx.execute(
-        "update payouts.payee set state = 'unverified' where id = $1 and state = 'verified'", id
+async def unverify_payees(tx: Transaction, ids: Collection[UUID]) -> None:
+    """Let payees be paid no longer, until they are proven anew."""
+    await tx.execute(
+        "update payouts.payee set state = 'unverified'"
+        " where id = any($1::uuid[]) and state = 'verified'",
+        list(ids),
     )
-    return count == 1
 
 
 async def lock_payee(tx: Transaction, id: UUID) -> Row | None:

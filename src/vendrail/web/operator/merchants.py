@@ -21,6 +21,7 @@ _PATH = "/operator/merchants"
 _PLATFORM = UUID(int=0)  # Its terms are for merchants without their own.
 _CHANGED = "fee_terms.changed"
 _TIER_CHANGED = "fee_terms.tier_changed"
+_SUSPENDED = "payouts.suspended"
 _TIERS = range(10)
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 _REFUSALS = {
@@ -45,9 +46,11 @@ class Merchants:
     def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
         self._desk, self._deeds, self._files = desk, deeds, files
         self._identity, self._settlement = desk.apis.identity, desk.apis.settlement
+        self._payouts = desk.apis.payouts
         self._currency = desk.front.settings.default_currency
         deeds.add(Deed(_CHANGED, Permission.MERCHANTS_WRITE, self._put_terms))
         deeds.add(Deed(_TIER_CHANGED, Permission.MERCHANTS_WRITE, self._put_tier))
+        deeds.add(Deed(_SUSPENDED, Permission.PAYOUTS_WRITE, self._suspend))
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -59,6 +62,7 @@ class Merchants:
             desk.get(one, self.show, read),
             desk.post(f"{one}/terms", self.change_terms, write, is_grave=True),
             desk.post(f"{one}/tier", self.change_tier, write, is_grave=True),
+            desk.post(f"{one}/payouts", self.suspend, Permission.PAYOUTS_WRITE, is_grave=True),
         ]
 
     async def table(self, caller: Caller) -> Page:
@@ -145,6 +149,8 @@ class Merchants:
             written=_as_written(newest) | dict(caller.form),
             reason=caller.written("reason"),
             can_change=caller.may(Permission.MERCHANTS_WRITE),
+            suspended=(await self._payouts.read_suspensions([merchant]))[0],
+            can_suspend=not is_platform and caller.may(Permission.PAYOUTS_WRITE),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
@@ -194,6 +200,31 @@ class Merchants:
         )
         path = f"{_PATH}/{to_serial(merchant)}"
         return back_to(path, said) if said in GOOD else await self._show(caller, said)
+
+    async def suspend(self, caller: Caller) -> Page:
+        """Stop a merchant's payouts, or let them go on, as the form says: twice is once."""
+        merchant, wanted = read_id(caller.part("merchant")), caller.written("state", 10)
+        if merchant is None or merchant == _PLATFORM or wanted not in ("stopped", "going"):
+            return self._desk.problem(caller.request, 404, caller)
+        [before] = await self._payouts.read_suspensions([merchant])
+        said = await self._deeds.do(
+            caller,
+            _SUSPENDED,
+            f"merchant:{to_serial(merchant)}",
+            {"merchant": to_serial(merchant), "state": wanted},
+            before={"state": "stopped" if before else "going", "reason": before},
+            merchant=merchant,
+        )
+        path = f"{_PATH}/{to_serial(merchant)}"
+        return back_to(path, said) if said in GOOD else await self._show(caller, said)
+
+    async def _suspend(self, told: Mapping[str, str], _person: str) -> Said:
+        merchant = read_id(told["merchant"])
+        if merchant is None:
+            return Said.NOT_FOUND
+        reason = told["reason"] if told["state"] == "stopped" else ""
+        [is_new] = await self._payouts.suspend_merchants([(merchant, reason)])
+        return Said.DONE if is_new else Said.EXISTS
 
     async def _put_tier(self, told: Mapping[str, str], _person: str) -> Said:
         merchant = read_id(told["merchant"])
