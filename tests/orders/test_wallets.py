@@ -9,6 +9,7 @@ from vendrail.api.catalog import HoldPolicy
 from vendrail.api.orders import (
     FreeWalletPart,
     OrderId,
+    Orders,
     OrderState,
     PayFromWallet,
     PayOrder,
@@ -29,11 +30,12 @@ from vendrail.api.wallets import (
     WalletTerms,
 )
 from vendrail.app.audit import audit
+from vendrail.app.wiring import House
+from vendrail.kernel import rpc
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id, shard_of
-from vendrail.orders.store import parts as part_rows
-from vendrail.wallets.service import WalletsService
+from vendrail.kernel.waiting import wait_at_most
 
 PRICE_MINOR = 1_990
 TERMS = WalletTerms("CNY", True, 100, 50_000, 60_000)
@@ -122,6 +124,33 @@ class Purse:
         return [(each.name, each.findings) for each in report.outcomes if each.findings]
 
 
+class Line:
+    """Wallets of another process, over a line that is slow, or breaks."""
+
+    def __init__(self, inner: Wallets, carry) -> None:
+        self._inner = inner
+        self._carry = carry
+
+    def __getattr__(self, name: str):
+        operation = getattr(self._inner, name)
+
+        async def call(*values):
+            return await self._carry(name, lambda: operation(*values))
+
+        return call
+
+
+def beside(purse: Purse, carry) -> House:
+    """Another process over the same database, its calls to wallets carried so."""
+
+    def link(api, service):
+        whole = rpc.guard(api, service)
+        return Line(whole, carry) if api is Wallets else whole
+
+    house = purse.market.house
+    return House(house.platform, {}, house.clock, house.vault, link=link)
+
+
 @pytest.fixture
 async def purse(market) -> Purse:
     """A buyer whose wallet holds nothing yet, and a product on sale."""
@@ -177,6 +206,40 @@ async def test_two_top_ups_that_are_too_much_together_go_not_both_in(purse):
         await purse.state(first),
         await purse.state(second),
     }
+    assert [] == await purse.broken()
+
+
+async def test_two_processes_never_top_a_wallet_up_beyond_what_it_may_hold(purse):
+    """Of two judged at the same instant the wallet has what is delivered; the rest goes back."""
+    first, second = [await purse.place_top_up(40_000) for _ in range(2)]
+    both, judged = asyncio.Event(), []
+
+    async def carry(name, call):
+        answer = await call()
+        if name == "judge_top_ups":
+            judged.append(name)
+            if len(judged) > 1:
+                both.set()
+            # Where nothing holds the other off, both are judged before either goes on.
+            await wait_at_most(both, 0.5)
+        return answer
+
+    houses = [beside(purse, carry), beside(purse, carry)]
+    runners = [house.services["orders"].runner for house in houses]
+    for each, runner in zip((first, second), runners, strict=True):
+        await purse.market.pay(each.order, amount_minor=40_000)
+        await runner.consume_captures()
+    for house, runner in zip(houses, runners, strict=True):
+        await runner.drain()
+        await house.stop()
+    purse.market.clock.advance(600)
+    await purse.run()
+    states = [await purse.state(first), await purse.state(second)]
+    delivered = states.count(OrderState.DELIVERED)
+
+    assert delivered < 2
+    assert 2 - delivered == states.count(OrderState.REFUNDING)
+    assert (40_000 * delivered, 0) == await purse.read()
     assert [] == await purse.broken()
 
 
@@ -353,25 +416,22 @@ async def test_a_part_is_taken_back_and_chosen_anew(purse):
 
 
 @pytest.mark.parametrize("is_voided", [True, False])
-async def test_a_part_whose_freeing_broke_off_is_freed_before_another_stands(
-    purse, monkeypatch, is_voided
-):
+async def test_a_part_whose_freeing_broke_off_is_freed_before_another_stands(purse, is_voided):
     """Broken off before or after the wallet was told: what is reserved anew really is reserved."""
     await purse.top_up(5_000)
     placed = await purse.place()
     await purse.pay(placed, 1_000)
 
-    async def crash(*_values):
+    async def carry(name, call):
+        if name != "free_wallets" or is_voided:
+            await call()
         raise Broken("A crash.")
 
-    target, name = (part_rows, "end_parts") if is_voided else (WalletsService, "_post")
-    with monkeypatch.context() as patched:
-        patched.setattr(target, name, crash)
-        with pytest.raises(Broken):
-            await purse.market.orders.free_wallet_parts(
-                [FreeWalletPart(placed.order, placed.secret)]
-            )
-        broken_off = await purse.part(placed)
+    crashing = beside(purse, carry)
+    with pytest.raises(Broken):
+        await crashing.api(Orders).free_wallet_parts([FreeWalletPart(placed.order, placed.secret)])
+    await crashing.stop()
+    broken_off = await purse.part(placed)
     anew = await purse.pay(placed, 1_000)
     reserved = await purse.read()
     await purse.run()

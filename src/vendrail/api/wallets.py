@@ -66,7 +66,7 @@ class TopUpQuestion(Record, frozen=True):
     buyer: UUID
     currency: str
     amount_minor: int
-    order: UUID | None = None  # Where it has one: what stands in the wallet already is allowed.
+    order: UUID | None = None  # Where it has one: what stands in the wallet counts once.
 
 
 class TopUpStatus(StrEnum):

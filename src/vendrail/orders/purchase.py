@@ -79,6 +79,7 @@ PURCHASE = Machine(
         Step.SPLIT: {
             Event.SPLIT_DONE: Step.DELIVER,
             Event.CANCELLED: Step.BOOK_TO_TURN,
+            Event.REFUSED: Step.BOOK_TO_TURN,  # A top-up that came in beside another.
             Event.NOT_HELD: Step.STICK,
         },
         Step.DELIVER: {

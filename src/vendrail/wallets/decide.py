@@ -50,6 +50,16 @@ def top_up(question: TopUpQuestion, terms: WalletTerms | None, balance_minor: in
     return TopUpStatus.ALLOWED
 
 
+def standing(terms: WalletTerms | None, balance_minor: int) -> TopUpStatus:
+    """Judge a top-up that is in its wallet already: only by the most that the wallet may hold.
+
+    Of several that came in beside each other the last one at least finds too much there.
+    """
+    if terms is None or balance_minor <= terms.balance_minor_max:
+        return TopUpStatus.ALLOWED
+    return TopUpStatus.BALANCE_TOO_HIGH
+
+
 def statement(entries: Sequence[Entry], balance_minor: int) -> list[WalletEntry]:
     """Tell movements, newest first, with what was there after each; reservations moved nothing."""
     told = []

@@ -91,14 +91,14 @@ class WalletsService:
         terms = await self._terms()
         keys = list({WalletKey(each.buyer, each.currency) for each in questions})
         wallets = await self.read_wallets(keys)
-        holds = {key: wallet.balance_minor for key, wallet in zip(keys, wallets, strict=True)}
+        held = {key: wallet.balance_minor for key, wallet in zip(keys, wallets, strict=True)}
+        holds = dict(held)
         statuses = []
         for each in questions:
             key = WalletKey(each.buyer, each.currency)
             status = decide.top_up(each, terms.get(each.currency), holds[key])
             if status is not TopUpStatus.ALLOWED and await self._stands(each):
-                status = TopUpStatus.ALLOWED
-                statuses.append(status)
+                statuses.append(decide.standing(terms.get(each.currency), held[key]))
                 continue
             if status is TopUpStatus.ALLOWED:
                 holds[key] += each.amount_minor
@@ -106,7 +106,7 @@ class WalletsService:
         return statuses
 
     async def _stands(self, question: TopUpQuestion) -> bool:
-        """Tell whether a top-up is in its wallet: asked again, the first answer counts."""
+        """Tell whether a top-up is in its wallet already."""
         if question.order is None:
             return False
         [posted] = await self._ledger.read_transfers([question.order])

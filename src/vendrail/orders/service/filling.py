@@ -8,10 +8,10 @@ from vendrail.api.catalog import Allocation, AllocationStatus, Catalog
 from vendrail.api.orders import OrderDelivered, OrderHeld, OrderId
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.api.settlement import SaleStatus, Settlement
-from vendrail.api.wallets import TopUpQuestion, TopUpStatus, Wallets
+from vendrail.api.wallets import WALLET_DESK, TopUpQuestion, TopUpStatus, Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode, replace
-from vendrail.kernel.db import Database
+from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.outbox import Wakeups, append_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
@@ -99,7 +99,11 @@ class Filling:
             live = [purchase for purchase in live if purchase.step not in FINAL]
 
     async def _judge_top_ups(self, top_ups: list[TopUpQuestion]) -> dict[UUID | None, TopUpStatus]:
-        """Say which top-ups their wallets may not hold by now: that money goes back."""
+        """Say which top-ups their wallets may not hold: that money goes back.
+
+        Asked before the split and after it: where two are judged at the same instant, whichever
+        comes into the wallet last finds too much there; at worst both go back.
+        """
         statuses = await self._wallets.judge_top_ups(top_ups)
         return {
             each.order: status
@@ -117,11 +121,7 @@ class Filling:
             if facts.wallet is not None and order["buyer"] is None:
                 forgotten.add(order["id"])
             elif facts.wallet is not None:
-                top_ups.append(
-                    TopUpQuestion(
-                        facts.wallet, order["currency"], order["amount_minor"], order["id"]
-                    )
-                )
+                top_ups.append(_top_up(order, facts.wallet))
             questions.append(
                 RiskQuestion(
                     order["id"],
@@ -201,6 +201,16 @@ class Filling:
             else:
                 purchase.problem = f"The split answered {result.status}; look at the books."
                 events.append(Event.NOT_HELD)
+        top_ups = [
+            _top_up(each.order, decode(each.order["facts"], _Traces).wallet)
+            for each, event in zip(purchases, events, strict=True)
+            if event is Event.SPLIT_DONE and each.order["merchant"] == WALLET_DESK
+        ]
+        unwanted = await self._judge_top_ups(top_ups) if top_ups else {}
+        for place, purchase in enumerate(purchases):
+            if purchase.order["id"] in unwanted:
+                purchase.reason = f"refused: {unwanted[purchase.order['id']]}"
+                events[place] = Event.REFUSED
         return events
 
     async def _deliver(self, purchases: list[Purchase]) -> list[Event]:
@@ -336,3 +346,8 @@ class Filling:
         return [
             Event.WRITTEN if purchase.saga.id in mine else Event.FENCED for purchase in purchases
         ]
+
+
+def _top_up(order: Row, wallet: UUID | None) -> TopUpQuestion:
+    assert wallet is not None
+    return TopUpQuestion(wallet, order["currency"], order["amount_minor"], order["id"])
