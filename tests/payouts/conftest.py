@@ -14,6 +14,7 @@ from tests.payments.conftest import (  # noqa: F401  # Fixtures.
     cert_app,
     channel_of,
 )
+from tests.settlement.conftest import FragileTransaction
 
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode
@@ -33,7 +34,7 @@ from vendrail.api.payouts import (
 from vendrail.app.wiring import House
 from vendrail.kernel import rpc
 from vendrail.kernel.config import PlatformSettings
-from vendrail.kernel.db import Database, Row, Transaction
+from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id, to_serial
 
@@ -64,26 +65,6 @@ class Fuse:
         if self._left == 0:
             raise Broken("A crash.")
         self._left -= 1
-
-
-class FragileTransaction(Transaction):
-    """A transaction whose statements count against a fuse."""
-
-    __slots__ = ("_fuse",)
-
-    def __init__(self, inner: Transaction, fuse: Fuse) -> None:
-        super().__init__(inner._connection)
-        self._fuse = fuse
-
-    async def fetch(self, sql: str, *values: object) -> list[Row]:
-        """Run a statement, unless the fuse is burnt."""
-        self._fuse.burn()
-        return await super().fetch(sql, *values)
-
-    async def execute(self, sql: str, *values: object) -> int:
-        """Run a statement, unless the fuse is burnt."""
-        self._fuse.burn()
-        return await super().execute(sql, *values)
 
 
 class FragileDatabase(Database):
