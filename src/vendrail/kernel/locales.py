@@ -1,7 +1,15 @@
 """The languages that people are spoken to in, and which of them is nearest to another."""
 
+import re
+
+from babel import Locale
+from babel.numbers import format_currency
+
+from vendrail.kernel.money import to_decimal
+
 TAGS = ("zh-Hans", "zh-Hant", "en", "ja", "ko", "es")
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}
+_CODE_BEFORE_DIGIT = re.compile(r"(?<=[A-Z]{3})(?=[0-9])")
 
 
 def nearest(tag: str) -> str:
@@ -13,3 +21,13 @@ def nearest(tag: str) -> str:
         is_traditional = "hans" not in parts and not _TRADITIONAL.isdisjoint(parts)
         return "zh-Hant" if is_traditional else "zh-Hans"
     return language if language in TAGS else ""
+
+
+def amount_text(amount_minor: int, currency: str, locale: Locale | str) -> str:
+    """Write an amount in minor units as people of a locale do: `US$12.90`, `SGD 12.90`.
+
+    A code stands apart from its digits by a space that does not break, as CLDR's currency
+    spacing has it; babel leaves that out.
+    """
+    text = format_currency(to_decimal(amount_minor, currency), currency, locale=locale)
+    return _CODE_BEFORE_DIGIT.sub("\u00a0", text)

@@ -8,11 +8,9 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from uuid import UUID
 
-from babel.numbers import format_currency
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from vendrail.kernel.locales import nearest
-from vendrail.kernel.money import to_decimal
+from vendrail.kernel.locales import amount_text, nearest
 
 _POLICY = SMTP.clone(cte_type="7bit")  # What every mail server takes, however old.
 _environment = Environment(
@@ -76,4 +74,4 @@ def _domain(sender: str) -> str:
 def money(amount_minor: int, currency: str, locale: str) -> str:
     """Write an amount as people of a language do."""
     language = choose_locale(locale).replace("-", "_")
-    return format_currency(to_decimal(amount_minor, currency), currency, locale=language)
+    return amount_text(amount_minor, currency, language)

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
 from babel.dates import format_date, format_time, get_datetime_format
-from babel.numbers import format_currency, format_decimal, get_currency_name
+from babel.numbers import format_decimal, get_currency_name
 
-from vendrail.kernel.money import to_decimal
+from vendrail.kernel.locales import amount_text
 
 
 @cache
@@ -25,7 +25,7 @@ def time_zone(name: str) -> tzinfo:
 @lru_cache(4096)
 def amount(amount_minor: int, currency: str, locale: Locale) -> str:
     """Write an amount of money with its sign."""
-    return format_currency(to_decimal(amount_minor, currency), currency, locale=locale)
+    return amount_text(amount_minor, currency, locale)
 
 
 @lru_cache(512)
