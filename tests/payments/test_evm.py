@@ -19,12 +19,16 @@ from vendrail.api.payments import (
     PaymentCaptured,
     PresentRequest,
     Refund,
+    UnmatchedQuery,
+    UnmatchedVerdict,
 )
 from vendrail.api.payments.deposits import (
     PlanKind,
     PlannedTransaction,
     PlanRequest,
     SignedTransaction,
+    UnpricedQuery,
+    UnpricedVerdict,
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id, to_serial
@@ -638,6 +642,111 @@ async def test_a_token_taken_off_the_list_pays_for_nothing(make_shop, chain, usd
         each["asset"].lower() for each in told if each["event"] == "chain.no_rate"
     ]
     assert [(1000, "fits")] == await shop.captures(attempt)
+
+
+async def open_unpriced(make_shop, chain, usdt, usdc):
+    """Let five of a token come that is taken off the list before it counts; give all of it."""
+    both = f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18"
+    shop = await make_shop(tokens=both)
+    attempt, action = await shop.shown()
+    chain.pay(usdc, action.text, 5 * 10**18)
+    await shop.watch()
+    await shop.change(tokens=f"USDT {checked(usdt)} 6")
+    return shop, attempt, action
+
+
+async def price(shop, found, amount_minor=500, refund_to="", **changes) -> str:
+    """Say what the money is worth, as an operator does."""
+    verdict = UnpricedVerdict(
+        found.channel, found.number, amount_minor, refund_to, "ann@rail.example", "As of today"
+    )
+    [status] = await shop.payments.price_arrivals([replace(verdict, **changes)])
+    return status.value
+
+
+async def test_money_of_unknown_worth_counts_as_what_a_person_says(make_shop, chain, usdt, usdc):
+    """It is shown with its sender, counted once at the worth that was said, and never the price."""
+    shop, attempt, action = await open_unpriced(make_shop, chain, usdt, usdc)
+    [[early]] = await shop.payments.list_unpriced([UnpricedQuery(shop.channel.id)])
+    too_early = await price(shop, early)
+    await shop.finalize()
+    [[found]] = await shop.payments.list_unpriced([UnpricedQuery(shop.channel.id)])
+    refused = [
+        await price(shop, found, 0),
+        await price(shop, found, refund_to="0x12"),
+        await price(shop, found, refund_to=shop.channel.settings["treasury"].lower()),
+        await price(shop, found, number="0xabc:1"),
+        await price(shop, found, channel=new_id(shop.clock.now())),
+    ]
+    untouched = await shop.captures(attempt)
+    told = [await price(shop, found, minor) for minor in (1000, 1000, 500)]
+    after = await shop.payments.list_unpriced([UnpricedQuery(shop.channel.id)])
+    await shop.change(tokens=f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18")
+    await shop.finalize()
+    [waiting] = await shop.payments.list_unmatched([UnmatchedQuery(shop.channel.id)])
+
+    assert "not_final" == too_early
+    assert (False, True) == (early.is_final, found.is_final)
+    assert (str(5 * 10**18), "", usdc.lower()) == (found.units, found.symbol, found.asset.lower())
+    assert (attempt.order, 1000, "USD") == (found.order, found.asked_minor, found.currency)
+    assert (chain.accounts[0].lower(), action.text.lower()) == (
+        found.source.lower(),
+        found.target.lower(),
+    )
+    malformed = "address_malformed"
+    assert ["amount_out_of_range", malformed, malformed, "not_found", "not_found"] == refused
+    assert [] == untouched
+    assert ["counted", "exists", "exists_different"] == told
+    assert [[]] == after
+    assert [(1000, "amount_differs")] == await shop.captures(attempt)
+    assert [found.number] == [each.provider_number for each in waiting]
+
+
+async def test_a_rate_that_is_known_again_needs_nobody(make_shop, chain, usdt, usdc):
+    """Put back on the list, the money counts by itself, and a person's word is refused."""
+    shop, attempt, action = await open_unpriced(make_shop, chain, usdt, usdc)
+    await shop.finalize()
+    [[found]] = await shop.payments.list_unpriced([UnpricedQuery(number="")])
+    await shop.change(tokens=f"USDT {checked(usdt)} 6\nUSDC {checked(usdc)} 18")
+    status = await price(shop, found)
+    chain.pay(usdt, action.text, 5 * DOLLAR)
+    await shop.finalize()
+
+    assert "rate_known" == status
+    assert [(1000, "fits")] == await shop.captures(attempt)
+
+
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+async def test_money_of_unknown_worth_goes_back(make_shop, chain, usdt, usdc, is_elsewhere):
+    """In what the order asked for, by the worth that was said, to the address or to the sender."""
+    shop, attempt, _ = await open_unpriced(make_shop, chain, usdt, usdc)
+    await shop.finalize()
+    [[found]] = await shop.payments.list_unpriced([UnpricedQuery(shop.channel.id)])
+    refund_to = chain.accounts[7].lower() if is_elsewhere else ""
+    assert "counted" == await price(shop, found, 450, refund_to)
+    [[capture]] = await shop.payments.list_unmatched([UnmatchedQuery(shop.channel.id)])
+    verdict = UnmatchedVerdict(capture.id, None, "ann@rail.example", "Nobody's")
+    settled = await shop.payments.settle_unmatched([verdict])
+    refund = await shop.refund(attempt)
+    target = chain.accounts[7] if is_elsewhere else chain.accounts[0]
+    chain.pay(usdt, shop.channel.settings["treasury"], 10 * DOLLAR)
+    before = chain.balance(usdt, target)
+    [planned] = await shop.plan()
+    [raw] = await asyncio.to_thread(
+        peer,
+        do="sign",
+        mnemonic=MNEMONIC,
+        treasury_path=TREASURY_PATH,
+        transactions=[plain(planned)],
+    )
+    await shop.payments.publish_transactions([SignedTransaction(shop.channel.id, raw)])
+    await shop.finalize()
+    await shop.service.ask_refunds()
+
+    assert ["settled"] == settled
+    assert (to_serial(refund.id), usdt.lower()) == (planned.subject, planned.to.lower())
+    assert ["succeeded"] == await shop.payments.request_refunds([refund])
+    assert 4_500_000 == chain.balance(usdt, target) - before
 
 
 async def test_no_address_is_given_for_what_is_not_taken(make_shop, usdt, usdc):

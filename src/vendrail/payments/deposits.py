@@ -1,7 +1,7 @@
 """Deposits: an address for each attempt, what has come to it, and what leaves by plan."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -264,8 +264,8 @@ class Deposits:
             sources = await rows.read_sources(tx, account.row.id, numbers)
         repayments = []
         for row, number in zip(due, numbers, strict=True):
-            source = _giver(account, channel, sources.get(number, ()), row["asset"])
-            if source is None:
+            target = _giver(account, channel, sources.get(number, ()), row["asset"])
+            if target is None:
                 _log.error("refund.nobody", channel=account.row.name, refund=to_serial(row["id"]))
                 continue
             if row["source"] not in {None, treasury}:
@@ -278,15 +278,15 @@ class Deposits:
                 )
                 continue
             units: int | None = int(row["units"]) * row["amount_minor"] // row["asked_minor"]
-            if row["planned_asset"] == source["asset"]:
+            if row["planned_asset"] == target.asset:
                 units = int(row["planned_units"])
             else:
                 assert units is not None
-                units = channel.convert(units, row["asset"], source["asset"], settings)
+                units = channel.convert(units, row["asset"], target.asset, settings)
             if units:
                 repayments.append(
                     Repayment(
-                        to_serial(row["id"]), source["source"], source["asset"], units, row["nonce"]
+                        to_serial(row["id"]), target.address, target.asset, units, row["nonce"]
                     )
                 )
         final = min(mark["final"], mark["block"])
@@ -355,13 +355,26 @@ def _worth(account: OpenAccount, channel: WatchingChannel[Any], row: Row, asset:
     return channel.convert(int(row["units"]), row["asset"], asset, settings) or 0
 
 
+class _Target(NamedTuple):
+    """Where money goes back to, and as what."""
+
+    address: str
+    asset: str
+
+
 def _giver(
     account: OpenAccount, channel: WatchingChannel[Any], came: Sequence[Row], asset: str
-) -> Row | None:
-    """Give the transfer that was worth most, of those that were worth anything."""
+) -> _Target | None:
+    """Give who sent the transfer that was worth most, of those that were worth anything.
+
+    Where a person said what it is worth it goes back in what was asked for, for that is watched.
+    """
+    if came and came[0]["priced_minor"] is not None:
+        return _Target(came[0]["refund_to"] or came[0]["source"], asset)
     worths = [_worth(account, channel, row, asset) for row in came]
     most = max(worths, default=0)
-    return came[worths.index(most)] if most else None
+    found = came[worths.index(most)] if most else None
+    return _Target(found["source"], found["asset"]) if found is not None else None
 
 
 def _view(account: OpenAccount, deposit: Row, mark: Row, arrived: Sequence[Row]) -> DepositView:

@@ -57,6 +57,10 @@ from vendrail.api.payments.deposits import (
     Published,
     SignedTransaction,
     TransactionPlan,
+    UnpricedArrival,
+    UnpricedQuery,
+    UnpricedStatus,
+    UnpricedVerdict,
 )
 from vendrail.api.payments.disputes import DisputeEvidence, EvidenceStatus
 from vendrail.api.payments.saved import (
@@ -93,6 +97,7 @@ from vendrail.payments.showing import Showing
 from vendrail.payments.steering import Steering
 from vendrail.payments.store import base
 from vendrail.payments.store.base import Store, assert_no_transaction
+from vendrail.payments.unpriced import Unpriced
 from vendrail.payments.watching import Watching
 
 
@@ -144,6 +149,7 @@ class PaymentsService:
         self._refunding = Refunding(store, self._accounts, clock, wakeups, counts, self._deposits)
         self._paying = Paying(self._accounts, clock, counts)
         self._claiming = Claiming(store, self._accounts, self._capturing, clock, counts)
+        self._unpriced = Unpriced(store, self._accounts, self._watching, clock)
         self._desk = Desk(store, self._accounts, clock, wakeups, counts)
 
     async def close(self) -> None:
@@ -345,6 +351,14 @@ class PaymentsService:
     async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
         """Record what people decided about unmatched money."""
         return await self._desk.settle(verdicts)
+
+    async def list_unpriced(self, queries: Sequence[UnpricedQuery]) -> list[list[UnpricedArrival]]:
+        """List money at orders' addresses whose worth nobody knows, oldest first."""
+        return await self._unpriced.find(queries)
+
+    async def price_arrivals(self, verdicts: Sequence[UnpricedVerdict]) -> list[UnpricedStatus]:
+        """Count such money as what a person says: it is unmatched money from then on."""
+        return await self._unpriced.price(verdicts)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read `PaymentEvent`s after a cursor."""

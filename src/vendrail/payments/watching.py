@@ -318,6 +318,12 @@ class Watching:
 
     # Counting.
 
+    async def count(self, account: OpenAccount) -> None:
+        """Count what can be counted now, without a look at the chain."""
+        channel = watching(account.channel)
+        assert channel is not None
+        await self._count(account, channel)
+
     async def _count(self, account: OpenAccount, channel: WatchingChannel[Any]) -> None:
         """Count what has become final, in one transaction with the captures that it makes."""
         id = account.row.id
@@ -329,10 +335,15 @@ class Watching:
             return
         final = min(mark["final"], mark["block"])
         by_attempt: dict[UUID, list[Row]] = {}
-        for row in open_rows:
-            by_attempt.setdefault(row["attempt_id"], []).append(row)
         incoming: list[Incoming] = []
         counted: list[tuple[str, str]] = []
+        for row in open_rows:
+            if row["priced_minor"] is not None:
+                if row["block"] <= final:
+                    incoming.append(_priced(account, row))
+                    counted.append((row["number"], row["number"]))
+                continue
+            by_attempt.setdefault(row["attempt_id"], []).append(row)
         paid: list[tuple[UUID, str, datetime]] = []
         for attempt, of_attempt in by_attempt.items():
             arrived = [
@@ -380,7 +391,7 @@ class Watching:
         """Say once what is worth something that the account does not know; it stays open."""
         for row in came:
             key = (account.row.id, row["number"])
-            if key not in self._unknown and _worth(account, channel, row) is None:
+            if key not in self._unknown and worth_of(account, channel, row) is None:
                 self._unknown.add(key)
                 _log.error(
                     "chain.no_rate",
@@ -415,16 +426,32 @@ def _asked(row: Row) -> Asked:
     )
 
 
-def _worth(account: OpenAccount, channel: WatchingChannel[Any], row: Row) -> int | None:
+def worth_of(account: OpenAccount, channel: WatchingChannel[Any], row: Row) -> int | None:
+    """Give the units of an open transfer in what was asked for; None: nobody knows."""
     settings = account.account.settings
     return channel.convert(int(row["seen_units"]), row["seen_asset"], row["asset"], settings)
+
+
+def _priced(account: OpenAccount, row: Row) -> Incoming:
+    """Give money that a person has said the worth of: it is not what was asked for."""
+    return Incoming(
+        account,
+        read_out_trade_no(row["out_trade_no"]),
+        row["number"],
+        row["out_trade_no"],
+        row["priced_minor"],
+        row["currency"],
+        row["seen_at"],
+        CaptureSource.QUERY,
+        is_price=False,
+    )
 
 
 def _arrived(
     account: OpenAccount, channel: WatchingChannel[Any], row: Row, final: int
 ) -> Arrived | None:
     """Give what came in what was asked for; None: nobody knows what it is worth."""
-    units = _worth(account, channel, row)
+    units = worth_of(account, channel, row)
     if units is None:
         return None
     is_steady = channel.is_steady(row["seen_asset"], row["asset"])

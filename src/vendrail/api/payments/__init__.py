@@ -35,6 +35,10 @@ from vendrail.api.payments.deposits import (
     PublishStatus,
     SignedTransaction,
     TransactionPlan,
+    UnpricedArrival,
+    UnpricedQuery,
+    UnpricedStatus,
+    UnpricedVerdict,
 )
 from vendrail.api.payments.disputes import Contests, DisputeTold
 from vendrail.api.payments.payouts import PayoutFate, PayoutOrder, PayoutReport, PayoutWay
@@ -424,6 +428,14 @@ class Payments(Routing, Saving, Contests, Protocol):
 
     async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
         """Record what people decided about unmatched money."""
+        ...
+
+    async def list_unpriced(self, queries: Sequence[UnpricedQuery]) -> list[list[UnpricedArrival]]:
+        """List money at orders' addresses whose worth nobody knows, oldest first."""
+        ...
+
+    async def price_arrivals(self, verdicts: Sequence[UnpricedVerdict]) -> list[UnpricedStatus]:
+        """Count such money as what a person says: it is unmatched money from then on."""
         ...
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:

@@ -1,5 +1,6 @@
 """Deposits: addresses of attempts' own, what came there, and what is signed offline."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -32,6 +33,57 @@ class DepositView(Record, frozen=True):
     def is_short(self) -> bool:
         """Tell whether something came, but too little."""
         return bool(self.arrivals) and self.rest.strip("0.") != ""
+
+
+class UnpricedQuery(Record, frozen=True):
+    """Ask for money at orders' addresses whose worth the account does not know, oldest first."""
+
+    channel: UUID | None = None  # Of this channel alone.
+    number: str = ""  # Of this transfer alone.
+    arrivals_max: int = 100
+
+
+class UnpricedArrival(Record, frozen=True):
+    """A transfer that is counted for nobody: no rate is known, until a person says one."""
+
+    channel: UUID
+    channel_name: str
+    number: str  # Its transaction, and the place in it.
+    at: datetime
+    order: UUID | None  # Whose address it came to.
+    asset: str  # Its contract, or the chain's own coin.
+    symbol: str  # What it is called; empty: nobody knows any more.
+    amount: str  # With its point; empty where nobody knows how many places it has.
+    units: str  # In its smallest units.
+    source: str
+    target: str
+    asked_minor: int  # What the order asked for.
+    currency: str
+    is_final: bool
+
+
+class UnpricedVerdict(Record, frozen=True):
+    """What a person says that such money is worth, and where it would go back to."""
+
+    channel: UUID
+    number: str
+    amount_minor: int  # In the currency that was asked for.
+    refund_to: str  # An address; empty: who sent it.
+    person: str
+    reason: str
+
+
+class UnpricedStatus(StrEnum):
+    """How one such verdict ended. Where several would fit, the first listed is given."""
+
+    COUNTED = "counted"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    NOT_FOUND = "not_found"
+    RATE_KNOWN = "rate_known"  # It is worth something again, and counts by itself.
+    NOT_FINAL = "not_final"
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    ADDRESS_MALFORMED = "address_malformed"  # Or it is the treasury's own.
 
 
 class HoldingsQuery(Record, frozen=True):

@@ -291,6 +291,10 @@ class EvmChannel(EvmPlans):
         """Give the address that money is swept to, and that refunds leave from."""
         return settings.treasury
 
+    def address(self, text: str) -> str | None:
+        """Give an address with the letter case that is checked; None: it is none."""
+        return checked(text) if is_address(text) else None
+
     def pace_s(self, settings: EvmSettings) -> float:
         """Say how long to wait before the chain is looked at again."""
         return settings.pace_s

@@ -115,6 +115,10 @@ class WatchingChannel(Channel[Settings], Protocol[Settings]):
         """Give the address that money is swept to, and that refunds leave from."""
         ...
 
+    def address(self, text: str) -> str | None:
+        """Give an address as it stands in the chain; None: it is none, or has a slip in it."""
+        ...
+
     def pace_s(self, settings: Settings) -> float:
         """Say how long to wait before the chain is looked at again."""
         ...

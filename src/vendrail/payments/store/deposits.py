@@ -215,10 +215,47 @@ async def read_open(tx: Transaction, channel: UUID) -> list[Row]:
     """Read what came and is not yet counted, with what was asked for."""
     return await tx.fetch(
         "select s.number, s.block, s.at as seen_at, s.asset as seen_asset, s.units as seen_units,"
-        " d.* from payments.sighting s join payments.deposit d on d.attempt_id = s.attempt_id"
+        " s.source, s.target, s.priced_minor, d.*"
+        " from payments.sighting s join payments.deposit d on d.attempt_id = s.attempt_id"
         " where s.channel = $1 and s.counted_as is null and s.withdrawn_at is null"
         " and s.attempt_id is not null",
         channel,
+    )
+
+
+async def take_arrival(tx: Transaction, channel: UUID, number: str) -> Row | None:
+    """Lock a transfer to an order's address, counted or not, with what was asked for."""
+    return await tx.fetch_row(
+        "select s.number, s.block, s.at as seen_at, s.asset as seen_asset, s.units as seen_units,"
+        " s.source, s.target, s.priced_minor, s.refund_to, s.counted_as, d.*"
+        " from payments.sighting s join payments.deposit d on d.attempt_id = s.attempt_id"
+        " where s.channel = $1 and s.number = $2 and s.withdrawn_at is null for update of s",
+        channel,
+        number,
+    )
+
+
+async def price_arrival(
+    tx: Transaction,
+    channel: UUID,
+    number: str,
+    amount_minor: int,
+    refund_to: str | None,
+    person: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Write what a transfer is worth, who said so and why, and where it would go back to."""
+    await tx.execute(
+        "update payments.sighting set priced_minor = $3, refund_to = $4, priced_by = $5,"
+        " priced_for = $6, priced_at = $7 where channel = $1 and number = $2",
+        channel,
+        number,
+        amount_minor,
+        refund_to,
+        person,
+        reason,
+        now,
     )
 
 
@@ -299,7 +336,8 @@ async def read_sources(
 ) -> dict[str, list[Row]]:
     """Give, for captures' numbers, the largest transfer of each asset that is counted in them."""
     rows = await tx.fetch(
-        "select distinct on (counted_as, asset) counted_as, source, asset, units"
+        "select distinct on (counted_as, asset) counted_as, source, asset, units, priced_minor,"
+        " refund_to"
         " from payments.sighting where channel = $1 and counted_as = any($2::text[])"
         " order by counted_as, asset, units desc, number",
         channel,
