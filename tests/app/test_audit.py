@@ -155,6 +155,20 @@ async def capture_not_booked(owner: Any, orders: dict[str, UUID]) -> str:
     )
 
 
+@plants("worths_said_are_captured")
+async def worth_that_was_recorded_otherwise(owner: Any, orders: dict[str, UUID]) -> str:
+    """A person said what money on a chain is worth, and less was recorded."""
+    number: str = await owner.fetchval(
+        "insert into payments.sighting (channel, number, attempt_id, block, block_hash, at, asset,"
+        " source, target, units, counted_as, priced_minor)"
+        " select channel, provider_number, attempt_id, 1, '0x', now(), 'native', '0x', '0x', 1,"
+        " provider_number, amount_minor + 1 from payments.capture where order_id = $1"
+        " returning number",
+        orders["sold"],
+    )
+    return number
+
+
 @plants("refunds_are_within_captures")
 async def over_refund(owner: Any, orders: dict[str, UUID]) -> str:
     """More went back than was paid."""

@@ -678,6 +678,7 @@ async def test_money_of_unknown_worth_counts_as_what_a_person_says(make_shop, ch
         await price(shop, found, number="0xabc:1"),
         await price(shop, found, channel=new_id(shop.clock.now())),
     ]
+    tried = await price(shop, found, 1000, is_trial=True)
     untouched = await shop.captures(attempt)
     told = [await price(shop, found, minor) for minor in (1000, 1000, 500)]
     after = await shop.payments.list_unpriced([UnpricedQuery(shop.channel.id)])
@@ -695,6 +696,7 @@ async def test_money_of_unknown_worth_counts_as_what_a_person_says(make_shop, ch
     )
     malformed = "address_malformed"
     assert ["amount_out_of_range", malformed, malformed, "not_found", "not_found"] == refused
+    assert "counted" == tried
     assert [] == untouched
     assert ["counted", "exists", "exists_different"] == told
     assert [[]] == after

@@ -88,6 +88,8 @@ class Unpriced:
             treasury = channel.address(channel.treasury(account.account.settings))
             if verdict.refund_to and refund_to in {None, treasury}:
                 return UnpricedStatus.ADDRESS_MALFORMED
+            if verdict.is_trial:
+                return UnpricedStatus.COUNTED
             await rows.price_arrival(
                 tx,
                 account.row.id,

@@ -46,6 +46,7 @@ from vendrail.web.operator.routing import RoutingDesk
 from vendrail.web.operator.sagas import Sagas
 from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
+from vendrail.web.operator.unpriced import Unpriced
 from vendrail.web.operator.wallets import WalletDesk
 from vendrail.web.storefront.front import Front
 
@@ -59,6 +60,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         ComplaintsDesk(desk, deeds, files, live),
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),
+        Unpriced(desk, deeds),
         DisputesDesk(desk, files),
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),

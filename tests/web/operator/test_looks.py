@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import async_playwright
 from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
+from tests.payments.rows import write_arrivals
 from tests.payouts.rows import write_rows
 from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
@@ -28,6 +29,7 @@ async def addresses(world, place) -> list[str]:
     await add_dispute(place.url, now, merchant, watched)
     await add_dispute(place.url, now, merchant, None, "lost", problem="refunded_before")
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
+    strange = await write_arrivals(world.house, watched)
     payouts = await write_rows(world.house, world.market.merchant)
     return [
         "/operator/reviews",
@@ -37,6 +39,7 @@ async def addresses(world, place) -> list[str]:
         f"/operator/complaints/{to_serial(watched)}",
         "/operator/unmatched",
         f"/operator/unmatched/{to_serial(money.id)}",
+        *strange,
         "/operator/sagas",
         "/operator/sagas?state=waiting",
         "/operator/sagas?state=all",

@@ -458,5 +458,6 @@ __all__ = [
     "Routing", "RoutingRule", "RuleEffect", "RuleId", "RuleStatus", "SavedDrop", "SavedId",
     "SavedPayResult", "SavedPayStatus", "SavedPayment", "SavedQuery", "SavedWay", "Saving",
     "SegmentView", "SettingView", "SignedTransaction", "TermsStatus", "TransactionPlan",
-    "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "fitting",
+    "UnmatchedRefunded", "UnmatchedStatus", "UnmatchedVerdict", "UnpricedArrival",
+    "UnpricedQuery", "UnpricedStatus", "UnpricedVerdict", "fitting",
 ]  # fmt: skip

@@ -71,6 +71,7 @@ class UnpricedVerdict(Record, frozen=True):
     refund_to: str  # An address; empty: who sent it.
     person: str
     reason: str
+    is_trial: bool = False  # Only say how it would end.
 
 
 class UnpricedStatus(StrEnum):

@@ -65,6 +65,19 @@ CHECKS = (
         """,  # noqa: S608 - constants only
     ),
     Check(
+        "worths_said_are_captured",
+        "Money on a chain that a person said the worth of is recorded with exactly that.",
+        "select count(*) from payments.capture",
+        """
+        select s.number from payments.sighting s
+         where s.priced_minor is not null and s.counted_as is not null
+           and not exists (
+               select 1 from payments.capture c
+                where c.channel = s.channel and c.provider_number = s.number
+                  and c.amount_minor = s.priced_minor)
+        """,
+    ),
+    Check(
         "refunds_are_within_captures",
         "Never more goes back than was paid, and orders and books say what did.",
         "select count(*) from payments.capture",

@@ -58,6 +58,10 @@ class Said(StrEnum):
     DELIVERED = "delivered"
     RESERVE_TOO_LOW = "reserve_too_low"
     NOT_PAYABLE = "not_payable"
+    RATE_KNOWN = "rate_known"
+    NOT_FINAL = "not_final"
+    NO_WORTH = "no_worth"
+    NO_ADDRESS = "no_address"
 
 
 TEXTS = {
@@ -111,6 +115,14 @@ TEXTS = {
     Said.DISPUTED: message(
         "The payer’s bank is deciding on this payment. It can be refunded once that dispute has"
         " ended."
+    ),
+    Said.RATE_KNOWN: message("Its worth is known again: it counts by itself."),
+    Said.NOT_FINAL: message("It is not final yet: wait until nothing can undo it."),
+    Said.NO_WORTH: message(
+        "Write what it is worth above zero, in digits with one point, as 12.30."
+    ),
+    Said.NO_ADDRESS: message(
+        "That is no address that money can go back to. Look at every letter of it."
     ),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }

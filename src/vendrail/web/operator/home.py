@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission, ProposalState
-from vendrail.api.payments import UnmatchedQuery
+from vendrail.api.payments import UnmatchedQuery, UnpricedQuery
 from vendrail.api.risk import ReviewQuery
 from vendrail.kernel.saga import SagaState
 from vendrail.web.console.caller import OPERATOR, Caller
@@ -58,8 +58,10 @@ class Home:
 
     async def _unmatched(self) -> int:
         query = UnmatchedQuery(captures_max=_COUNTED_MAX)
-        [found] = await self._apis.payments.list_unmatched([query])
-        return len(found)
+        payments = self._apis.payments
+        [found] = await payments.list_unmatched([query])
+        [unpriced] = await payments.list_unpriced([UnpricedQuery(arrivals_max=_COUNTED_MAX)])
+        return len(found) + len(unpriced)
 
     async def _stuck(self) -> int:
         [count] = await self._apis.orders.count_sagas([SagaState.STUCK])

@@ -15,6 +15,7 @@ from vendrail.api.payments import (
     UnmatchedQuery,
     UnmatchedStatus,
     UnmatchedVerdict,
+    UnpricedQuery,
 )
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
@@ -22,6 +23,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
+from vendrail.web.operator.unpriced import path_of
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/unmatched"
@@ -71,6 +73,7 @@ class Unmatched:
             known.get(channel), CaptureId(after) if after else None, _SHOWN_MAX + 1
         )
         [found] = await self._payments.list_unmatched([query])
+        [unpriced] = await self._payments.list_unpriced([UnpricedQuery(known.get(channel))])
         next_page = ""
         if len(found) > _SHOWN_MAX:
             found = found[:_SHOWN_MAX]
@@ -80,6 +83,7 @@ class Unmatched:
             caller,
             "operator/unmatched.html",
             captures=found,
+            unpriced=[] if after else [(path_of(each), each) for each in unpriced],
             channels=sorted(known),
             channel=channel,
             next_page=next_page,
