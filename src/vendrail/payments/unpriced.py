@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from vendrail.api.payments.deposits import (
     UnpricedArrival,
     UnpricedQuery,
@@ -10,6 +12,7 @@ from vendrail.api.payments.deposits import (
     UnpricedVerdict,
 )
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.errors import Error
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import read_out_trade_no
@@ -19,6 +22,8 @@ from vendrail.payments.store.base import Row, Store
 from vendrail.payments.watching import Watching, worth_of
 
 _ARRIVALS_MAX = 1_000
+
+_log = structlog.get_logger(__name__)
 
 
 class Unpriced:
@@ -100,7 +105,10 @@ class Unpriced:
                 verdict.reason,
                 self._clock.now(),
             )
-        await self._watching.count(account)
+        try:
+            await self._watching.count(account)
+        except Error as error:  # It is written: the next look at the chain counts it.
+            _log.warning("chain.failed", channel=account.row.name, problem=str(error))
         return UnpricedStatus.COUNTED
 
 

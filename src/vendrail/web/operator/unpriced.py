@@ -72,6 +72,7 @@ class Unpriced:
         return self._desk.page(
             caller,
             "operator/unpriced.html",
+            path=_DESK,
             status=200 if said is None else 422,
             arrival=arrival,
             onto=path_of(arrival),
