@@ -17,9 +17,10 @@ from vendrail.kernel.money import AMOUNT_MINOR_MAX
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.attempts import read_out_trade_no
 from vendrail.payments.channels.watching import WatchingChannel, amount_text, watching
+from vendrail.payments.sighted import worth_of
 from vendrail.payments.store import deposits as rows
 from vendrail.payments.store.base import Row, Store
-from vendrail.payments.watching import Watching, worth_of
+from vendrail.payments.watching import Watching
 
 _ARRIVALS_MAX = 1_000
 

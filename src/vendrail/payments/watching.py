@@ -31,7 +31,8 @@ from vendrail.payments.channels.watching import (
     WatchingChannel,
     watching,
 )
-from vendrail.payments.depositing import Arrived, Asked, count
+from vendrail.payments.depositing import count
+from vendrail.payments.sighted import arrived_of, asked_of, place_of, priced_of, worth_of
 from vendrail.payments.store import deposits as rows
 from vendrail.payments.store.base import Row, Store, Transaction
 
@@ -340,19 +341,19 @@ class Watching:
         for row in open_rows:
             if row["priced_minor"] is not None:
                 if row["block"] <= final:
-                    incoming.append(_priced(account, row))
+                    incoming.append(priced_of(account, row))
                     counted.append((row["number"], row["number"]))
                 continue
             by_attempt.setdefault(row["attempt_id"], []).append(row)
         paid: list[tuple[UUID, str, datetime]] = []
         for attempt, of_attempt in by_attempt.items():
             arrived = [
-                _arrived(account, channel, row, final) for row in sorted(of_attempt, key=_place)
+                arrived_of(account, channel, row, final) for row in sorted(of_attempt, key=place_of)
             ]
             known = [each for each in arrived if each is not None]
             if len(known) < len(arrived):
                 self._tell_unknown(account, channel, of_attempt)
-            result = count(_asked(of_attempt[0]), known, now)
+            result = count(asked_of(of_attempt[0]), known, now)
             counted += result.counted
             row = of_attempt[0]
             incoming += [
@@ -414,52 +415,3 @@ def _linked(known: Block, heads: Sequence[Block | None]) -> list[Block]:
         if after.parent != before.hash:
             return chain[1 : place + 1]
     return chain[1:]
-
-
-def _asked(row: Row) -> Asked:
-    return Asked(
-        row["attempt_id"],
-        int(row["units"]),
-        row["amount_minor"],
-        row["expires_at"],
-        row["paid_as"] is not None,
-    )
-
-
-def worth_of(account: OpenAccount, channel: WatchingChannel[Any], row: Row) -> int | None:
-    """Give the units of an open transfer in what was asked for; None: nobody knows."""
-    settings = account.account.settings
-    return channel.convert(int(row["seen_units"]), row["seen_asset"], row["asset"], settings)
-
-
-def _priced(account: OpenAccount, row: Row) -> Incoming:
-    """Give money that a person has said the worth of: it is not what was asked for."""
-    return Incoming(
-        account,
-        read_out_trade_no(row["out_trade_no"]),
-        row["number"],
-        row["out_trade_no"],
-        row["priced_minor"],
-        row["currency"],
-        row["seen_at"],
-        CaptureSource.QUERY,
-        is_price=False,
-    )
-
-
-def _arrived(
-    account: OpenAccount, channel: WatchingChannel[Any], row: Row, final: int
-) -> Arrived | None:
-    """Give what came in what was asked for; None: nobody knows what it is worth."""
-    units = worth_of(account, channel, row)
-    if units is None:
-        return None
-    is_steady = channel.is_steady(row["seen_asset"], row["asset"])
-    return Arrived(row["number"], units, row["seen_at"], row["block"] <= final, is_steady)
-
-
-def _place(row: Row) -> tuple[int, int, str]:
-    """Give where a transfer stands in the chain: its block, and the place in it."""
-    number: str = row["number"]
-    place = number.rpartition(":")[2]
-    return row["block"], int(place) if place.isdigit() else -1, number

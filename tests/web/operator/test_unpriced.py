@@ -7,7 +7,8 @@ from tests.payments.rows import SENDER, write_arrivals
 from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
-from vendrail.api.payments import UnmatchedQuery, UnpricedQuery
+from vendrail.api.payments import UnmatchedQuery
+from vendrail.api.payments.deposits import UnpricedQuery
 
 REFUND_TO = "0x" + "ab" * 20
 ANSWER = {"worth": "4.50", "refund_to": REFUND_TO, "reason": "The rate of that hour"}

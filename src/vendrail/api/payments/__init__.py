@@ -27,6 +27,7 @@ from vendrail.api.payments.deposits import (
     Holding,
     HoldingsPage,
     HoldingsQuery,
+    OnChain,
     PlanKind,
     PlannedTransaction,
     PlanRequest,
@@ -310,7 +311,7 @@ class UnmatchedStatus(StrEnum):
     PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 
 
-class Payments(Routing, Saving, Contests, Protocol):
+class Payments(Routing, Saving, Contests, OnChain, Protocol):
     """Attempts, captures and refunds, in batches."""
 
     async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:
@@ -384,18 +385,6 @@ class Payments(Routing, Saving, Contests, Protocol):
         """Read what is asked for at attempts' addresses, and what has come; None: elsewhere."""
         ...
 
-    async def read_holdings(self, queries: Sequence[HoldingsQuery]) -> list[HoldingsPage]:
-        """Ask what the treasury holds, and the addresses that something came to."""
-        ...
-
-    async def plan_transactions(self, requests: Sequence[PlanRequest]) -> list[TransactionPlan]:
-        """Make what is to be signed offline: refunds, or money swept to the treasury."""
-        ...
-
-    async def publish_transactions(self, signed: Sequence[SignedTransaction]) -> list[Published]:
-        """Hand signed transactions to their chains, in order."""
-        ...
-
     async def request_refunds(self, refunds: Sequence[Refund]) -> list[RefundStatus]:
         """Commit the intent, ask the provider, record; asking again gives how it stands.
 
@@ -428,14 +417,6 @@ class Payments(Routing, Saving, Contests, Protocol):
 
     async def settle_unmatched(self, verdicts: Sequence[UnmatchedVerdict]) -> list[UnmatchedStatus]:
         """Record what people decided about unmatched money."""
-        ...
-
-    async def list_unpriced(self, queries: Sequence[UnpricedQuery]) -> list[list[UnpricedArrival]]:
-        """List money at orders' addresses whose worth nobody knows, oldest first."""
-        ...
-
-    async def price_arrivals(self, verdicts: Sequence[UnpricedVerdict]) -> list[UnpricedStatus]:
-        """Count such money as what a person says: it is unmatched money from then on."""
         ...
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:

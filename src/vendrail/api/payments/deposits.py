@@ -1,7 +1,9 @@
 """Deposits: addresses of attempts' own, what came there, and what is signed offline."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
@@ -182,3 +184,27 @@ class Published(Record, frozen=True):
 
     status: PublishStatus
     said: str = ""  # Its hash, or why it was refused.
+
+
+class OnChain(Protocol):
+    """The part of the interface about money that is seen on a chain."""
+
+    async def read_holdings(self, queries: Sequence[HoldingsQuery]) -> list[HoldingsPage]:
+        """Ask what the treasury holds, and the addresses that something came to."""
+        ...
+
+    async def plan_transactions(self, requests: Sequence[PlanRequest]) -> list[TransactionPlan]:
+        """Make what is to be signed offline: refunds, or money swept to the treasury."""
+        ...
+
+    async def publish_transactions(self, signed: Sequence[SignedTransaction]) -> list[Published]:
+        """Hand signed transactions to their chains, in order."""
+        ...
+
+    async def list_unpriced(self, queries: Sequence[UnpricedQuery]) -> list[list[UnpricedArrival]]:
+        """List money at orders' addresses whose worth nobody knows, oldest first."""
+        ...
+
+    async def price_arrivals(self, verdicts: Sequence[UnpricedVerdict]) -> list[UnpricedStatus]:
+        """Count such money as what a person says: it is unmatched money from then on."""
+        ...

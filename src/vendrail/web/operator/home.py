@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission, ProposalState
-from vendrail.api.payments import UnmatchedQuery, UnpricedQuery
+from vendrail.api.payments import UnmatchedQuery
+from vendrail.api.payments.deposits import UnpricedQuery
 from vendrail.api.risk import ReviewQuery
 from vendrail.kernel.saga import SagaState
 from vendrail.web.console.caller import OPERATOR, Caller

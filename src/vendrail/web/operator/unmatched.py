@@ -15,8 +15,8 @@ from vendrail.api.payments import (
     UnmatchedQuery,
     UnmatchedStatus,
     UnmatchedVerdict,
-    UnpricedQuery,
 )
+from vendrail.api.payments.deposits import UnpricedQuery
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry

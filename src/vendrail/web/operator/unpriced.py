@@ -6,7 +6,7 @@ from urllib.parse import quote
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.payments import (
+from vendrail.api.payments.deposits import (
     UnpricedArrival,
     UnpricedQuery,
     UnpricedStatus,
