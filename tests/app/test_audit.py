@@ -379,6 +379,58 @@ async def reservation_that_is_not_there(owner: Any, orders: dict[str, UUID]) -> 
     return str(id)
 
 
+async def _save_way(owner: Any, order: UUID, *, is_anybodys: bool = True) -> tuple[UUID, UUID]:
+    """Have a way saved for a buyer, and the order paid with it; give the way and the attempt."""
+    buyer, way = uuid4(), uuid4()
+    if is_anybodys:
+        await owner.execute("insert into buyers.data_key values ($1, '', now())", buyer)
+        await owner.execute(
+            "insert into buyers.buyer values ($1, $2, '', $1, 'en', now(), now())",
+            buyer,
+            buyer.bytes,
+        )
+    attempt, channel = await owner.fetchrow(
+        "select id, channel from payments.attempt where order_id = $1", order
+    )
+    await owner.execute('update orders."order" set buyer = $2 where id = $1', order, buyer)
+    await owner.execute(
+        "insert into payments.saved values"
+        " ($1, $2, $3, 'alipay', 'pm_1', 'cus_1', '•••• 4242', '', now())",
+        way,
+        buyer,
+        channel,
+    )
+    await owner.execute("insert into payments.saved_payment values ($1, $2, now())", attempt, way)
+    return way, attempt
+
+
+@plants("saved_ways_are_their_buyers")
+async def saved_way_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """A card can still be charged, and its buyer's account is gone."""
+    way, _ = await _save_way(owner, orders["sold"], is_anybodys=False)
+    return str(way)
+
+
+@plants("saved_ways_are_their_buyers")
+async def saved_way_paid_for_somebody_else(owner: Any, orders: dict[str, UUID]) -> str:
+    """A buyer's card has paid for an order that another has placed."""
+    _, attempt = await _save_way(owner, orders["sold"])
+    await owner.execute(
+        'update orders."order" set buyer = gen_random_uuid() where id = $1', orders["sold"]
+    )
+    return str(attempt)
+
+
+@plants("saved_ways_are_their_buyers")
+async def removed_way_charged(owner: Any, orders: dict[str, UUID]) -> str:
+    """A card was charged after its buyer had removed it."""
+    way, attempt = await _save_way(owner, orders["sold"])
+    await owner.execute(
+        "update payments.saved set forgotten_at = now() - interval '1 minute' where id = $1", way
+    )
+    return str(attempt)
+
+
 @plants("ended_complaints_let_go")
 async def freeze_of_an_ended_complaint(owner: Any, orders: dict[str, UUID]) -> str:
     """A complaint has ended, and what it froze was forgotten."""

@@ -10,6 +10,7 @@ from vendrail.buyers.service import BuyersService
 from vendrail.buyers.settings import BuyersSettings
 from vendrail.kernel import rpc
 from vendrail.kernel.limits import Limits
+from vendrail.kernel.telemetry import Metrics
 
 HOME = Browser("10.0.0.1", "device-at-home", "Mozilla/5.0 Firefox/140.0")
 AWAY = Browser("10.0.9.9", "device-elsewhere", "Mozilla/5.0 Chrome/150.0")
@@ -30,12 +31,13 @@ class Tray:
 class World:
     """The service as others meet it, and short words for what buyers do."""
 
-    def __init__(self, clock, buyers, service, tray, db) -> None:
+    def __init__(self, clock, buyers, service, tray, db, metrics) -> None:
         self.clock = clock
         self.buyers: Buyers = buyers
         self.service = service
         self.tray = tray
         self.db = db
+        self.metrics = metrics
 
     async def ask(self, email="ann@example.com", browser=HOME):
         """Ask for a code; give how that ended."""
@@ -70,10 +72,18 @@ async def make_world(make_database, clock, vault):
 
     async def make(*, is_remote=False, **settings):
         db, limits = await make_database("buyers"), await make_database("limits", 2)
+        metrics = Metrics()
         made = BuyersService(
-            db, vault, clock, Limits(limits, vault, clock), tray, BuyersSettings(**settings)
+            db,
+            vault,
+            clock,
+            Limits(limits, vault, clock),
+            metrics,
+            tray,
+            BuyersSettings(**settings),
         )
-        return World(clock, rpc.loopback(Buyers, made) if is_remote else made, made, tray, db)
+        buyers = rpc.loopback(Buyers, made) if is_remote else made
+        return World(clock, buyers, made, tray, db, metrics)
 
     return make
 

@@ -238,7 +238,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
         for name in (
             "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
             "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
-            "late", "away", "back", "found", "keys", "account", "usable", "step",
+            "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
         )
     }  # fmt: skip
     written = {}

@@ -1,6 +1,7 @@
 """What is promised of saved ways: theirs alone, paid once, and forgotten for good."""
 
 import asyncio
+import contextvars
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,9 +22,14 @@ from vendrail.kernel import rpc
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id
 from vendrail.payments.attempts import out_trade_no
+from vendrail.payments.store import saved as ways
 
 VISA, ASKING, EMPTY = "4242424242424242", "4000002760003184", "4000000000000341"
 ORDER = "https://shop.example/orders/1"
+WAITING = (
+    "select count(*) from pg_locks"
+    " where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))"
+)
 
 
 @pytest.fixture
@@ -317,3 +323,21 @@ async def test_what_providers_remember_is_learned_by_itself(till):
     assert "visa •••• 4242" == saved.label
     assert None is customer["look_due_at"]
     assert datetime.now(UTC) > customer["made_at"]
+
+
+async def test_a_way_that_is_being_removed_pays_nothing_any_more(till):
+    """Removed between the look at it and its payment, it is not charged."""
+    ann = new_id(till.clock.now())
+    saved = await till.save(ann)
+    attempt = await till.open()
+    async with till.service._store.transaction() as tx:
+        assert await ways.drop_saved(tx, saved.id, ann, till.clock.now())
+        elsewhere = contextvars.Context()  # Not in this transaction.
+        paying = asyncio.create_task(till.pay(attempt, saved, ann), context=elsewhere)
+        while not await tx.fetch_value(WAITING):
+            assert not paying.done(), paying.result()
+            await asyncio.sleep(0.02)
+
+    assert "saved_not_found" == (await paying).status
+    assert [] == till.intents(attempt)
+    assert AttemptState.OPEN is await till.state(attempt)

@@ -5,7 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.sessions import SessionTokens, Shown
 
+TOKENS = SessionTokens("buyers")
 _SESSION = (
     "select s.*, b.email_sealed, b.data_key, b.locale, b.made_at as buyer_made_at"
     " from buyers.session s join buyers.buyer b on b.id = s.buyer"
@@ -101,6 +103,19 @@ async def load_tokens(tx: Transaction, hashes: Sequence[bytes]) -> dict[bytes, R
     return {row["token_hash"]: row for row in rows}
 
 
+def shown(row: Row) -> Shown:
+    """Give what is known of a token that was shown."""
+    return Shown(
+        row["token_hash"],
+        row["id"],
+        row["seen_at"],
+        row["ends_at"],
+        row["rotated_at"],
+        row["used_at"],
+        row["replaced_at"],
+    )
+
+
 async def list_sessions(
     tx: Transaction, buyer: UUID, now: datetime, idle_since: datetime
 ) -> list[Row]:
@@ -134,79 +149,17 @@ async def add_session(
         ends_at,
         agent,
     )
-    await add_token(tx, id, token_hash, now, used_at=now)
+    await TOKENS.add(tx, id, token_hash, now, used_at=now)
 
 
 async def confirm(tx: Transaction, session: UUID, token_hash: bytes, now: datetime) -> None:
     """Make a session fresh: no token of before opens it any more."""
-    await tx.execute("delete from buyers.token where session = $1", session)
     await tx.execute(
         "update buyers.session set confirmed_at = $2, rotated_at = $2, seen_at = $2 where id = $1",
         session,
         now,
     )
-    await add_token(tx, session, token_hash, now, used_at=now)
-
-
-async def add_token(
-    tx: Transaction,
-    session: UUID,
-    token_hash: bytes,
-    now: datetime,
-    *,
-    used_at: datetime | None = None,
-) -> None:
-    """Give a session one more token; the one before opens it until this one is used."""
-    await tx.execute(
-        "insert into buyers.token (token_hash, session, made_at, used_at) values ($1, $2, $3, $4)",
-        token_hash,
-        session,
-        now,
-        used_at,
-    )
-
-
-async def use_tokens(tx: Transaction, hashes: Sequence[bytes], now: datetime) -> None:
-    """Take tokens into use for the first time: those before them are replaced from now on."""
-    await tx.execute(
-        "with used as (update buyers.token set used_at = $2"
-        "  where token_hash = any($1::bytea[]) and used_at is null returning session, made_at)"
-        " update buyers.token t set replaced_at = $2 from used u"
-        " where t.session = u.session and t.made_at < u.made_at and t.replaced_at is null",
-        list(hashes),
-        now,
-    )
-
-
-async def touch(tx: Transaction, sessions: Sequence[UUID], now: datetime) -> None:
-    """Remember that sessions were used."""
-    await tx.execute(
-        "update buyers.session set seen_at = $2 where id = any($1::uuid[]) and seen_at < $2",
-        list(sessions),
-        now,
-    )
-
-
-async def claim_rotations(
-    tx: Transaction, sessions: Sequence[UUID], before: datetime, now: datetime
-) -> set[UUID]:
-    """Claim sessions for a new token: of several requests at once, one."""
-    rows = await tx.fetch(
-        "update buyers.session set rotated_at = $3"
-        " where id = any($1::uuid[]) and rotated_at <= $2 returning id",
-        list(sessions),
-        before,
-        now,
-    )
-    return {row["id"] for row in rows}
-
-
-async def end_sessions(tx: Transaction, sessions: Sequence[UUID]) -> set[UUID]:
-    """End sessions; their tokens go with them."""
-    rows = await tx.fetch(
-        "delete from buyers.session where id = any($1::uuid[]) returning id", list(sessions)
-    )
-    return {row["id"] for row in rows}
+    await TOKENS.renew(tx, session, token_hash, now)
 
 
 async def end_all(tx: Transaction, buyer: UUID) -> int:
@@ -289,14 +242,10 @@ async def delete_passkeys(
     return {row["id"] for row in rows}
 
 
-async def forget(
-    tx: Transaction,
-    now: datetime,
-    codes_before: datetime,
-    challenges_before: datetime,
-    rows_max: int,
+async def forget_proofs(
+    tx: Transaction, codes_before: datetime, challenges_before: datetime, rows_max: int
 ) -> int:
-    """Delete some codes, challenges and sessions that are over."""
+    """Delete some codes and challenges that are over."""
     codes = await tx.execute(
         "delete from buyers.code where key in"
         " (select key from buyers.code where made_at < $1 order by made_at limit $2)",
@@ -309,10 +258,4 @@ async def forget(
         challenges_before,
         rows_max,
     )
-    sessions = await tx.execute(
-        "delete from buyers.session where id in"
-        " (select id from buyers.session where ends_at < $1 order by ends_at limit $2)",
-        now,
-        rows_max,
-    )
-    return max(codes, challenges, sessions)
+    return max(codes, challenges)

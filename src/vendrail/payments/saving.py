@@ -187,6 +187,8 @@ class SavedWays:
             return SavedPayResult(SavedPayStatus.PROVIDER_AWAY)
         # The intent first: from now on the janitor watches it, and it is not closed unasked.
         async with self._store.transaction() as tx:
+            if not await ways.use_saved(tx, row["id"], now):
+                return SavedPayResult(SavedPayStatus.SAVED_NOT_FOUND)
             await rows.lock_attempts(tx, [standing.attempt.id])
             shown = await rows.insert_presentations(tx, [standing.attempt.id], now)
             if not shown:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vendrail.api.payments import PaymentCaptured, PaymentEvent, UnmatchedRefunded
-from vendrail.app.audit import books, goods, money, outgoing, shares, wallets
+from vendrail.app.audit import books, goods, money, outgoing, saved, shares, wallets
 from vendrail.app.audit.check import Check, Outcome, Report
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import connect_once
@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     *outgoing.CHECKS,
     *goods.CHECKS,
     *wallets.CHECKS,
+    *saved.CHECKS,
 )
 
 _PENDING_EVENTS_MAX = 20_000

@@ -22,16 +22,16 @@ from vendrail.api.buyers import (
 )
 from vendrail.api.notify import Message
 from vendrail.buyers import decide, store
-from vendrail.buyers.service.ground import PURPOSE, facts
+from vendrail.buyers.service.ground import PURPOSE
 from vendrail.buyers.service.passkeys import PasskeysService
 from vendrail.kernel.db import Row
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.ids import new_id
+from vendrail.kernel.sessions import upkeep
 from vendrail.kernel.vault import is_same
 
 _log = structlog.get_logger(__name__)
 
-_SEEN_STEP = timedelta(seconds=60)
 _FORGOTTEN_MAX = 2_000
 _CODES = 10**8
 
@@ -75,6 +75,8 @@ class BuyersService(PasskeysService):
             async with self._db.reading() as tx:
                 await store.put_codes(tx, rows, now)
             await self._notify.send_messages([letter for _, _, letter in codes.values()])
+        outcomes = [(result.status.value,) for result in results]
+        self._metrics.count_each("vendrail_buyer_codes_total", outcomes)
         return results
 
     def _known(self, email: str, browser: Browser) -> str:
@@ -94,15 +96,23 @@ class BuyersService(PasskeysService):
 
     async def redeem_codes(self, entries: Sequence[CodeEntry]) -> list[EntryResult]:
         """Sign in by right codes; few and each its own, so one by one."""
-        return [await self._redeem(entry) for entry in entries]
+        results: list[EntryResult] = []
+        for entry in entries:
+            result, fault = await self._redeem(entry)
+            outcome = fault or result.status.value
+            self._metrics.count("vendrail_buyer_sign_ins_total", "code", outcome)
+            results.append(result)
+        return results
 
-    async def _redeem(self, entry: CodeEntry) -> EntryResult:
+    async def _redeem(self, entry: CodeEntry) -> tuple[EntryResult, str]:
+        """Show one code; give the answer, and for ourselves why it was refused."""
         wait_s = await self._wait(entry.browser)
         if wait_s:
-            return EntryResult(EntryStatus.LIMITED, wait_s=wait_s)
+            return EntryResult(EntryStatus.LIMITED, wait_s=wait_s), ""
+        refused = EntryResult(EntryStatus.REFUSED)
         email = decide.clean_email(entry.email)
         if email is None:
-            return EntryResult(EntryStatus.REFUSED)
+            return refused, "email_malformed"
         now = self.clock.now()
         key = self._code_key(email, entry.browser)
         data_key = await self._data_keys.newest()
@@ -110,12 +120,13 @@ class BuyersService(PasskeysService):
             row = await store.try_code(tx, key)
             given = self._hash("code", f"{email}\x1f{entry.code.strip()}")
             is_right = row is not None and is_same(row["code_hash"], given)
-            if (
-                row is None
-                or not is_right
-                or not decide.is_code_good(row["made_at"], row["tries"], now, self._settings)
-            ):
-                return EntryResult(EntryStatus.REFUSED)
+            if row is None:
+                return refused, "not_asked_for"
+            fault = decide.code_fault(
+                row["made_at"], row["tries"], now, self._settings, is_right=is_right
+            )
+            if fault:
+                return refused, fault
             await store.drop_code(tx, key)
             email_hash = self._hash("email", email)
             buyer = await store.find_buyer(tx, email_hash)
@@ -128,7 +139,7 @@ class BuyersService(PasskeysService):
                 )
             token = await self._begin(tx, buyer, entry.browser, entry.token, now)
         known = self._known(email, entry.browser)
-        return EntryResult(EntryStatus.ACCEPTED, token, known=known)
+        return EntryResult(EntryStatus.ACCEPTED, token, known=known), ""
 
     async def read_sessions(
         self, queries: Sequence[BuyerSessionQuery]
@@ -139,7 +150,7 @@ class BuyersService(PasskeysService):
         async with self._db.reading() as tx:
             rows = await store.load_tokens(tx, list(set(hashes)))
         live = {key: row for key, row in rows.items() if self._is_live(row, now)}
-        copied = [row for row in rows.values() if decide.is_copied(facts(row), now)]
+        copied = [row for row in rows.values() if store.shown(row).is_copied(now)]
         renewing = {key for key, query in zip(hashes, queries, strict=True) if query.is_renewing}
         fresh = await self._keep_up(live, copied, renewing, now) if live or copied else {}
         keys = await self._data_keys.load(row["data_key"] for row in live.values())
@@ -154,30 +165,18 @@ class BuyersService(PasskeysService):
         self, live: dict[bytes, Row], copied: Sequence[Row], renewing: set[bytes], now: datetime
     ) -> dict[UUID, str]:
         """Write what reading sessions changes: first uses, new tokens, times, ends."""
-        unused = [key for key, row in live.items() if row["used_at"] is None]
-        old = [
-            row["id"]
-            for key, row in live.items()
-            if key in renewing and decide.is_due(facts(row), now, self._settings)
-        ]
-        seen = [row["id"] for row in live.values() if now - row["seen_at"] >= _SEEN_STEP]
-        if not (unused or old or seen or copied):
+        period = timedelta(minutes=self._settings.session_rotate_minutes)
+        changes = upkeep(map(store.shown, live.values()), renewing, now, period)
+        if changes is None and not copied:
             return {}
-        fresh: dict[UUID, str] = {}
         async with self._db.transaction() as tx:
             if copied:
-                gone = await store.end_sessions(tx, [row["id"] for row in copied])
+                gone = await store.TOKENS.end(tx, [row["id"] for row in copied])
+                self._count_ended(len(gone), "copied")
                 _log.warning("buyers.token_copied", sessions=[str(id) for id in gone])
-            if unused:
-                await store.use_tokens(tx, unused, now)
-            if seen:
-                await store.touch(tx, seen, now)
-            if old:
-                before = now - timedelta(minutes=self._settings.session_rotate_minutes)
-                for session in await store.claim_rotations(tx, old, before, now):
-                    fresh[session], token_hash = self._new_token()
-                    await store.add_token(tx, session, token_hash, now)
-        return fresh
+            if changes is None:
+                return {}
+            return await store.TOKENS.keep_up(tx, changes, now, period, self._new_token)
 
     async def list_sessions(self, buyers: Sequence[BuyerId]) -> list[list[BuyerSession]]:
         """List buyers' sessions, last seen first."""
@@ -191,13 +190,16 @@ class BuyersService(PasskeysService):
     async def end_sessions(self, sessions: Sequence[BuyerSessionId]) -> list[bool]:
         """End sessions: their tokens open nothing from now on."""
         async with self._db.transaction() as tx:
-            gone = await store.end_sessions(tx, sessions)
+            gone = await store.TOKENS.end(tx, sessions)
+        self._count_ended(len(gone), "signed_out")
         return [id in gone for id in sessions]
 
     async def end_all_sessions(self, buyers: Sequence[BuyerId]) -> list[int]:
         """Sign buyers out everywhere."""
         async with self._db.transaction() as tx:
-            return [await store.end_all(tx, id) for id in buyers]
+            counts = [await store.end_all(tx, id) for id in buyers]
+        self._count_ended(sum(counts), "everywhere")
+        return counts
 
     async def choose_languages(self, choices: Sequence[tuple[BuyerId, str]]) -> list[bool]:
         """Remember buyers' languages."""
@@ -207,7 +209,9 @@ class BuyersService(PasskeysService):
     async def forget_buyers(self, buyers: Sequence[BuyerId]) -> list[bool]:
         """Delete accounts with all that is theirs."""
         async with self._db.transaction() as tx:
+            ended = sum([await store.end_all(tx, id) for id in buyers])
             gone = await store.delete_buyers(tx, buyers)
+        self._count_ended(ended, "deleted")
         return [id in gone for id in buyers]
 
     async def forget(self) -> bool:
@@ -216,5 +220,7 @@ class BuyersService(PasskeysService):
         codes_before = now - timedelta(seconds=self._settings.code_s)
         challenges_before = now - timedelta(seconds=self._settings.challenge_s)
         async with self._db.transaction() as tx:
-            count = await store.forget(tx, now, codes_before, challenges_before, _FORGOTTEN_MAX)
-        return count == _FORGOTTEN_MAX
+            proofs = await store.forget_proofs(tx, codes_before, challenges_before, _FORGOTTEN_MAX)
+            sessions = await store.TOKENS.forget(tx, now, _FORGOTTEN_MAX)
+        self._count_ended(sessions, "over")
+        return max(proofs, sessions) == _FORGOTTEN_MAX

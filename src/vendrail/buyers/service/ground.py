@@ -4,11 +4,18 @@ import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from vendrail.api.buyers import Browser, Buyer, BuyerId, BuyerSession, BuyerSessionId
+from vendrail.api.buyers import (
+    Browser,
+    Buyer,
+    BuyerId,
+    BuyerSession,
+    BuyerSessionId,
+    CodeStatus,
+    EntryStatus,
+)
 from vendrail.api.notify import Notify
-from vendrail.buyers import decide, store
+from vendrail.buyers import store
 from vendrail.buyers.ceremonies import read_site
-from vendrail.buyers.decide import TokenFacts
 from vendrail.buyers.settings import BuyersSettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.datakeys import DataKeys
@@ -17,6 +24,7 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.limits import Limits
+from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 
 _DATA_KEY_LIFE = timedelta(hours=1)
@@ -33,12 +41,14 @@ class Ground:
         vault: Vault,
         clock: Clock,
         limits: Limits,
+        metrics: Metrics,
         notify: Notify,
         settings: BuyersSettings,
     ) -> None:
         self._db = db
         self._vault = vault
         self.clock = clock
+        self._metrics = metrics
         self._notify = notify
         self._settings = settings
         self._data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
@@ -48,6 +58,16 @@ class Ground:
         self._email = limits.shared("buyer_email", codes_max, 900)
         self._device = limits.shared("buyer_device", codes_max, 900)
         self._mail = limits.shared("buyer_mail", total_max, 900)
+        metrics.count("vendrail_buyer_codes_total", CodeStatus.SENT.value, by=0)
+        for way in ("code", "passkey"):
+            metrics.count("vendrail_buyer_sign_ins_total", way, EntryStatus.ACCEPTED.value, by=0)
+        metrics.count("vendrail_buyer_passkeys_total", "added", by=0)
+        for reason in ("signed_out", "everywhere", "replaced", "copied", "over", "deleted"):
+            self._count_ended(0, reason)
+
+    def _count_ended(self, number: int, reason: str) -> None:
+        """Count sessions that have ended."""
+        self._metrics.count("vendrail_buyer_sessions_ended_total", reason, by=number)
 
     def _hash(self, kind: str, text: str) -> bytes:
         """Hash an address, a code or a token: found again, and good for nothing by itself."""
@@ -86,14 +106,16 @@ class Ground:
                 await store.confirm(tx, row["id"], token_hash, now)
                 return token
             if row is not None:
-                await store.end_sessions(tx, [row["id"]])
+                await store.TOKENS.end(tx, [row["id"]])
+                self._count_ended(1, "replaced")
         ends_at = now + timedelta(days=self._settings.session_days_max)
         agent = browser.agent[:_AGENT_LENGTH_MAX]
         await store.add_session(tx, new_id(now), buyer, agent, token_hash, now, ends_at)
         return token
 
     def _is_live(self, row: Row, now: datetime) -> bool:
-        return decide.is_live(facts(row), now, self._settings)
+        idle_max = timedelta(days=self._settings.session_idle_days_max)
+        return store.shown(row).is_live(now, idle_max)
 
     def _session(self, row: Row, keys: dict[UUID, DataKey], token: str = "") -> BuyerSession:
         data_key = keys.get(row["data_key"])
@@ -111,8 +133,3 @@ class Ground:
             row["agent"],
             token,
         )
-
-
-def facts(row: Row) -> TokenFacts:
-    """Give what is decided by, of a token's row."""
-    return TokenFacts(row["seen_at"], row["ends_at"], row["rotated_at"], row["replaced_at"])

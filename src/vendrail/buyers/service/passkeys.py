@@ -22,15 +22,18 @@ from vendrail.api.buyers import (
     PasskeyPurpose,
     PasskeyStatus,
 )
+from vendrail.api.notify import Message
 from vendrail.buyers import ceremonies, decide, store
 from vendrail.buyers.service.ground import Ground
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import new_id
 
 _log = structlog.get_logger(__name__)
 
 _REFUSED = EntryResult(EntryStatus.REFUSED)
 _CHALLENGE_BYTES = 32
+_ADDED = "added"
 
 
 class PasskeysService(Ground):
@@ -83,7 +86,10 @@ class PasskeysService(Ground):
 
     async def add_passkeys(self, entries: Sequence[PasskeyEntry]) -> list[PasskeyStatus]:
         """Add passkeys to the accounts of sessions; few and each its own, so one by one."""
-        return [await self._add_passkey(entry) for entry in entries]
+        results = [await self._add_passkey(entry) for entry in entries]
+        outcomes = [(_ADDED if each is PasskeyStatus.DONE else each.value,) for each in results]
+        self._metrics.count_each("vendrail_buyer_passkeys_total", outcomes)
+        return results
 
     async def _add_passkey(self, entry: PasskeyEntry) -> PasskeyStatus:
         if await self._wait(entry.browser):
@@ -113,33 +119,54 @@ class PasskeysService(Ground):
                 now,
             ):
                 return PasskeyStatus.REFUSED
+        await self._tell_of_passkey(session, name, now)
         return PasskeyStatus.DONE
+
+    async def _tell_of_passkey(self, session: Row, name: str, now: datetime) -> None:
+        """Write to the account's address: whoever did not add it is to hear of it at once."""
+        keys = await self._data_keys.load([session["data_key"]])
+        buyer = self._session(session, keys).buyer
+        link = f"{self._settings.public_url.rstrip('/')}/account"
+        letter = Message(
+            new_id(now), buyer.email, "passkey_added", buyer.locale, {"passkey": name, "link": link}
+        )
+        try:
+            await self._notify.send_messages([letter])
+        except Unavailable as error:  # It is there, and shows on the account's page.
+            _log.warning("buyers.passkey_untold", buyer=str(buyer.id), error=str(error))
 
     async def redeem_passkeys(self, proofs: Sequence[PasskeyProof]) -> list[EntryResult]:
         """Sign in by passkeys, or confirm sessions; few and each its own, so one by one."""
-        return [await self._redeem_passkey(proof) for proof in proofs]
+        results: list[EntryResult] = []
+        for proof in proofs:
+            result, fault = await self._redeem_passkey(proof)
+            outcome = fault or result.status.value
+            self._metrics.count("vendrail_buyer_sign_ins_total", "passkey", outcome)
+            results.append(result)
+        return results
 
-    async def _redeem_passkey(self, proof: PasskeyProof) -> EntryResult:
+    async def _redeem_passkey(self, proof: PasskeyProof) -> tuple[EntryResult, str]:
+        """Show one passkey; give the answer, and for ourselves why it was refused."""
         wait_s = await self._wait(proof.browser)
         if wait_s:
-            return EntryResult(EntryStatus.LIMITED, wait_s=wait_s)
+            return EntryResult(EntryStatus.LIMITED, wait_s=wait_s), ""
         site, now = self._site, self.clock.now()
         claim = ceremonies.read_claim(proof.credential, is_new=False)
         if site is None or claim is None:
-            return _REFUSED
+            return _REFUSED, "unreadable"
         async with self._db.transaction() as tx:
             session = await self._live_session(tx, proof.token, now)
             key = self._challenge_key(claim.challenge, PasskeyPurpose.PROVE, proof.browser, session)
             if not await self._take(tx, key, now):
-                return _REFUSED
+                return _REFUSED, "challenge_not_good"
             row = await store.load_passkey(tx, claim.credential_id)
             if row is None or not _is_owner(row["buyer"], claim.buyer, session):
-                return _REFUSED
+                return _REFUSED, "not_theirs"
             count = ceremonies.check_proof(
                 proof.credential, claim.challenge, site, row["public_key"]
             )
             if count is None:
-                return _REFUSED
+                return _REFUSED, "signature_wrong"
             if not decide.is_counter_good(row["sign_count"], count):
                 _log.warning(
                     "buyers.passkey_copied",
@@ -148,10 +175,10 @@ class PasskeysService(Ground):
                     before=row["sign_count"],
                     now=count,
                 )
-                return _REFUSED
+                return _REFUSED, "copied"
             await store.use_passkey(tx, row["id"], count, now)
             token = await self._begin(tx, row["buyer"], proof.browser, proof.token, now)
-        return EntryResult(EntryStatus.ACCEPTED, token)
+        return EntryResult(EntryStatus.ACCEPTED, token), ""
 
     async def list_passkeys(self, buyers: Sequence[BuyerId]) -> list[list[Passkey]]:
         """List buyers' passkeys, oldest first."""
@@ -168,6 +195,7 @@ class PasskeysService(Ground):
         passkeys, buyers = [each.passkey for each in drops], [each.buyer for each in drops]
         async with self._db.transaction() as tx:
             gone = await store.delete_passkeys(tx, passkeys, buyers)
+        self._metrics.count("vendrail_buyer_passkeys_total", "removed", by=len(gone))
         return [each.passkey in gone for each in drops]
 
 

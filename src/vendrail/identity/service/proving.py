@@ -68,11 +68,11 @@ class ProvingService:
         key = ground.hash("token", token)
         async with ground.db.reading() as tx:
             row = (await sessions.load_tokens(tx, [key])).get(key)
-        if row is None or row.replaced_at is not None or row.session.ends_at <= now:
+        if row is None or row.shown.replaced_at is not None:
             return None
         is_active = row.session.person.state is PersonState.ACTIVE
-        idle = timedelta(minutes=ground.settings.session_idle_minutes_max)
-        return row if is_active and now - row.session.seen_at <= idle else None
+        idle_max = timedelta(minutes=ground.settings.session_idle_minutes_max)
+        return row if is_active and row.shown.is_live(now, idle_max) else None
 
     async def _is_password(self, row: TokenRow, password: str) -> bool:
         async with self._ground.db.reading() as tx:

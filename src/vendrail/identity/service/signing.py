@@ -24,12 +24,11 @@ from vendrail.identity.store.people import Account
 from vendrail.identity.store.sessions import TokenRow
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Transaction
+from vendrail.kernel.sessions import upkeep
 
 _log = structlog.get_logger(__name__)
 
 _NOBODY = UUID(int=0)
-_GRACE = timedelta(seconds=30)  # Requests that were on their way when a token was replaced.
-_SEEN_STEP = timedelta(seconds=60)
 _FORGOTTEN_MAX = 2_000
 
 
@@ -104,7 +103,7 @@ class SigningService:
         async with ground.db.reading() as tx:
             rows = await sessions.load_tokens(tx, hashes)
         live = {key: row for key, row in rows.items() if self._is_live(row, now)}
-        copied = [row for row in rows.values() if self._is_copied(row, now)]
+        copied = [row for row in rows.values() if row.shown.is_copied(now)]
         fresh = await self._keep_up(live, copied, now) if live or copied else {}
         found: list[Session | None] = []
         for key in hashes:
@@ -117,15 +116,9 @@ class SigningService:
         return found
 
     def _is_live(self, row: TokenRow, now: datetime) -> bool:
-        session, settings = row.session, self._ground.settings
-        is_idle = now - session.seen_at > timedelta(minutes=settings.session_idle_minutes_max)
-        is_open = session.ends_at > now and not is_idle
-        is_welcome = session.person.state is PersonState.ACTIVE
-        return is_open and is_welcome and not self._is_copied(row, now)
-
-    @staticmethod
-    def _is_copied(row: TokenRow, now: datetime) -> bool:
-        return row.replaced_at is not None and now - row.replaced_at > _GRACE
+        idle_max = timedelta(minutes=self._ground.settings.session_idle_minutes_max)
+        is_welcome = row.session.person.state is PersonState.ACTIVE
+        return is_welcome and row.shown.is_live(now, idle_max)
 
     async def _keep_up(
         self, live: dict[bytes, TokenRow], copied: Sequence[TokenRow], now: datetime
@@ -133,33 +126,21 @@ class SigningService:
         """Write what reading sessions changes: first uses, new tokens, times, ends."""
         ground = self._ground
         period = timedelta(minutes=ground.settings.session_rotate_minutes)
-        unused = [key for key, row in live.items() if row.used_at is None]
-        old = [r.session.id for r in live.values() if self._is_due(r, now, period)]
-        seen = [r.session.id for r in live.values() if now - r.session.seen_at >= _SEEN_STEP]
-        if not (unused or old or seen or copied):
+        changes = upkeep((row.shown for row in live.values()), None, now, period)
+        if changes is None and not copied:
             return {}
-        fresh: dict[UUID, str] = {}
         async with ground.db.transaction() as tx:
             if copied:
                 await self._end_copied(tx, copied)
-            if unused:
-                await sessions.use_tokens(tx, unused, now)
-            if seen:
-                await sessions.touch(tx, seen, now)
-            if old:
-                for session in await sessions.claim_rotations(tx, old, now - period, now):
-                    fresh[session], token_hash = ground.new_token("token")
-                    await sessions.add_token(tx, session, token_hash, now)
-        return fresh
-
-    @staticmethod
-    def _is_due(row: TokenRow, now: datetime, period: timedelta) -> bool:
-        """Whether a token is to be replaced: not one that has been, and is in its grace."""
-        return row.replaced_at is None and now - row.rotated_at >= period
+            if changes is None:
+                return {}
+            return await sessions.TOKENS.keep_up(
+                tx, changes, now, period, lambda: ground.new_token("token")
+            )
 
     async def _end_copied(self, tx: Transaction, copied: Sequence[TokenRow]) -> None:
         ground = self._ground
-        gone = await sessions.end_sessions(tx, [row.session.id for row in copied])
+        gone = await sessions.TOKENS.end(tx, [row.session.id for row in copied])
         await ground.write_acts(
             tx,
             [
@@ -196,7 +177,7 @@ class SigningService:
     async def end_sessions(self, ended: Sequence[UUID]) -> list[bool]:
         """End sessions: their tokens open nothing from now on; true where one was open."""
         async with self._ground.db.transaction() as tx:
-            gone = await sessions.end_sessions(tx, ended)
+            gone = await sessions.TOKENS.end(tx, ended)
         return [id in gone for id in ended]
 
     async def end_all_sessions(self, of: Sequence[UUID]) -> list[int]:
@@ -208,7 +189,7 @@ class SigningService:
         """Delete some sessions that are over; true: there are more."""
         ground = self._ground
         async with ground.db.reading() as tx:
-            count = await sessions.forget(tx, ground.clock.now(), _FORGOTTEN_MAX)
+            count = await sessions.TOKENS.forget(tx, ground.clock.now(), _FORGOTTEN_MAX)
         return count == _FORGOTTEN_MAX
 
 

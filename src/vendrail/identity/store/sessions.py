@@ -8,16 +8,16 @@ from uuid import UUID
 from vendrail.api.identity import Origin, Person, Session, SessionStage
 from vendrail.identity.store.people import read_person
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.sessions import SessionTokens, Shown
+
+TOKENS = SessionTokens("identity")
 
 
 class TokenRow(NamedTuple):
     """A token that was shown, with its session."""
 
-    token_hash: bytes
     session: Session
-    rotated_at: datetime
-    used_at: datetime | None
-    replaced_at: datetime | None
+    shown: Shown
     device_hash: bytes
 
 
@@ -53,11 +53,16 @@ async def load_tokens(tx: Transaction, hashes: Sequence[bytes]) -> dict[bytes, T
     )
     return {
         row["token_hash"]: TokenRow(
-            row["token_hash"],
             _session(row),
-            row["rotated_at"],
-            row["used_at"],
-            row["replaced_at"],
+            Shown(
+                row["token_hash"],
+                row["id"],
+                row["seen_at"],
+                row["ends_at"],
+                row["rotated_at"],
+                row["used_at"],
+                row["replaced_at"],
+            ),
             row["device_hash"],
         )
         for row in rows
@@ -97,66 +102,11 @@ async def add_session(
         session.origin.agent,
         device_hash,
     )
-    await add_token(tx, session.id, token_hash, session.begun_at, used_at=session.begun_at)
-
-
-async def add_token(
-    tx: Transaction,
-    session: UUID,
-    token_hash: bytes,
-    now: datetime,
-    *,
-    used_at: datetime | None = None,
-) -> None:
-    """Give a session one more token; the one before opens it until this one is used."""
-    await tx.execute(
-        "insert into identity.token (token_hash, session, made_at, used_at)"
-        " values ($1, $2, $3, $4)",
-        token_hash,
-        session,
-        now,
-        used_at,
-    )
-
-
-async def touch(tx: Transaction, sessions: Sequence[UUID], now: datetime) -> None:
-    """Remember that sessions were used."""
-    await tx.execute(
-        "update identity.session set seen_at = $2 where id = any($1::uuid[]) and seen_at < $2",
-        list(sessions),
-        now,
-    )
-
-
-async def use_tokens(tx: Transaction, hashes: Sequence[bytes], now: datetime) -> None:
-    """Take tokens into use for the first time: those before them are replaced from now on."""
-    await tx.execute(
-        "with used as (update identity.token set used_at = $2"
-        "  where token_hash = any($1::bytea[]) and used_at is null returning session, made_at)"
-        " update identity.token t set replaced_at = $2 from used u"
-        " where t.session = u.session and t.made_at < u.made_at and t.replaced_at is null",
-        list(hashes),
-        now,
-    )
-
-
-async def claim_rotations(
-    tx: Transaction, sessions: Sequence[UUID], before: datetime, now: datetime
-) -> set[UUID]:
-    """Claim sessions for a new token: of several requests at once, one."""
-    rows = await tx.fetch(
-        "update identity.session set rotated_at = $3"
-        " where id = any($1::uuid[]) and rotated_at <= $2 returning id",
-        list(sessions),
-        before,
-        now,
-    )
-    return {row["id"] for row in rows}
+    await TOKENS.add(tx, session.id, token_hash, session.begun_at, used_at=session.begun_at)
 
 
 async def renew(tx: Transaction, session: Session, token_hash: bytes, now: datetime) -> None:
     """Change what a session may do: no token of before opens it any more."""
-    await tx.execute("delete from identity.token where session = $1", session.id)
     await tx.execute(
         "update identity.session set stage = $2, rotated_at = $3, seen_at = $3, ends_at = $4,"
         " confirmed_at = $5 where id = $1",
@@ -166,7 +116,7 @@ async def renew(tx: Transaction, session: Session, token_hash: bytes, now: datet
         session.ends_at,
         session.confirmed_at,
     )
-    await add_token(tx, session.id, token_hash, now, used_at=now)
+    await TOKENS.renew(tx, session.id, token_hash, now)
 
 
 async def choose_merchant(tx: Transaction, session: UUID, merchant: UUID) -> bool:
@@ -182,26 +132,8 @@ async def choose_merchant(tx: Transaction, session: UUID, merchant: UUID) -> boo
     )
 
 
-async def end_sessions(tx: Transaction, sessions: Sequence[UUID]) -> set[UUID]:
-    """End sessions; their tokens go with them."""
-    rows = await tx.fetch(
-        "delete from identity.session where id = any($1::uuid[]) returning id", list(sessions)
-    )
-    return {row["id"] for row in rows}
-
-
 async def end_all(tx: Transaction, person: UUID, but: UUID | None = None) -> int:
     """End all sessions of a person, but one."""
     return await tx.execute(
         "delete from identity.session where person = $1 and id is distinct from $2", person, but
-    )
-
-
-async def forget(tx: Transaction, now: datetime, sessions_max: int) -> int:
-    """Delete some sessions that are over."""
-    return await tx.execute(
-        "delete from identity.session where id in ("
-        " select id from identity.session where ends_at < $1 order by ends_at limit $2)",
-        now,
-        sessions_max,
     )

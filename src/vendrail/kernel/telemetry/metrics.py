@@ -171,6 +171,30 @@ METRICS = (
         ("side",),
         "Messages about orders, by who wrote: buyer, merchant, operator.",
     ),
+    Metric(
+        "vendrail_buyer_codes_total",
+        "counter",
+        ("outcome",),
+        "Codes to sign in that buyers asked for, by how asking ended.",
+    ),
+    Metric(
+        "vendrail_buyer_sign_ins_total",
+        "counter",
+        ("way", "outcome"),
+        "Codes and passkeys that buyers showed: accepted, limited, or why it was refused.",
+    ),
+    Metric(
+        "vendrail_buyer_passkeys_total",
+        "counter",
+        ("step",),
+        "Passkeys of buyers that were added or removed, or why one was not added.",
+    ),
+    Metric(
+        "vendrail_buyer_sessions_ended_total",
+        "counter",
+        ("reason",),
+        "Sessions of buyers that ended: signed_out, everywhere, replaced, copied, over, deleted.",
+    ),
     # What carries it.
     Metric(
         "vendrail_http_request_seconds",

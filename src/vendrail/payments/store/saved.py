@@ -114,7 +114,8 @@ async def end_customer(tx: Transaction, customer: Row, now: datetime) -> None:
     """Have all that was saved for a customer forgotten; the customer is nobody from now on."""
     buyer, channel = customer["buyer"], customer["channel"]
     await tx.execute(
-        "update payments.saved set forgotten_at = $3, due_at = $3"
+        # Not before its last payment: that one began while it was there.
+        "update payments.saved set forgotten_at = greatest($3, used_at), due_at = $3"
         " where buyer = $1 and channel = $2 and forgotten_at is null",
         buyer,
         channel,
@@ -144,6 +145,19 @@ async def read_saved(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]:
     return {row["id"]: row for row in rows}
 
 
+async def use_saved(tx: Transaction, saved: UUID, now: datetime) -> bool:
+    """Take a saved way into use, and hold it until the transaction ends; false: it was removed."""
+    return (
+        await tx.execute(
+            "update payments.saved set used_at = greatest(used_at, $2)"
+            " where id = $1 and forgotten_at is null",
+            saved,
+            now,
+        )
+        == 1
+    )
+
+
 async def begin_payment(
     tx: Transaction, attempt: UUID, saved: UUID, now: datetime, *, is_new: bool
 ) -> Row | None:
@@ -159,7 +173,6 @@ async def begin_payment(
             saved,
             now,
         )
-    await tx.execute("update payments.saved set used_at = $2 where id = $1", saved, now)
     return await tx.fetch_row("select * from payments.saved_payment where attempt = $1", attempt)
 
 
@@ -173,7 +186,8 @@ async def decline_payment(tx: Transaction, attempt: UUID, problem: str) -> None:
 async def drop_saved(tx: Transaction, saved: UUID, buyer: UUID, now: datetime) -> bool:
     """Let a buyer's way pay nothing any more, and its provider be told."""
     count = await tx.execute(
-        "update payments.saved set forgotten_at = $3, due_at = $3"
+        # Not before its last payment: that one began while it was there.
+        "update payments.saved set forgotten_at = greatest($3, used_at), due_at = $3"
         " where id = $1 and buyer = $2 and forgotten_at is null",
         saved,
         buyer,
@@ -185,7 +199,7 @@ async def drop_saved(tx: Transaction, saved: UUID, buyer: UUID, now: datetime) -
 async def end_buyers(tx: Transaction, buyers: Sequence[UUID], now: datetime) -> None:
     """Let all ways of buyers pay nothing any more; ask providers for those not told of yet."""
     await tx.execute(
-        "update payments.saved set forgotten_at = $2, due_at = $2"
+        "update payments.saved set forgotten_at = greatest($2, used_at), due_at = $2"
         " where buyer = any($1::uuid[]) and forgotten_at is null",
         list(buyers),
         now,
