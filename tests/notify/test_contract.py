@@ -211,7 +211,7 @@ async def test_old_outcomes_and_their_keys_are_forgotten(world):
 )
 def test_a_subject_arrives_as_it_was_written(title):
     """Long subjects in two scripts are folded for the way, and lose nothing on it."""
-    names = ("link", "quantity", "serial", "amount", "keys")
+    names = ("link", "receipt", "quantity", "serial", "amount", "keys")
     values = dict.fromkeys(names, "1") | {"title": title.strip()}
     mail = letters.write(
         UUID(int=1),
@@ -239,6 +239,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
             "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
             "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
             "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
+            "receipt",
         )
     }  # fmt: skip
     written = {}

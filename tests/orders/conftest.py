@@ -64,6 +64,7 @@ class Market:
         hold_policy=HoldPolicy.AT_ORDER,
         delivery=DeliveryKind.UNIQUE_KEY,
         price_minor=PRICE_MINOR,
+        title="",
     ):
         """Put a product with one variant and some keys on sale."""
         product = ProductId(new_id(self.clock.now()))
@@ -74,7 +75,7 @@ class Market:
                     product,
                     self.shop,
                     sku.lower(),
-                    f"Product {sku}",
+                    title or f"Product {sku}",
                     [Variant(variant, sku, "One", {"CNY": price_minor})],
                     restock_wait_s=restock_wait_s,
                     hold_policy=hold_policy,

@@ -43,6 +43,7 @@ from vendrail.web.storefront.front import AddressOf, Front, Limit
 from vendrail.web.storefront.helping import Helping
 from vendrail.web.storefront.passkeys import account_handlers
 from vendrail.web.storefront.quick import Quick
+from vendrail.web.storefront.receipts import BuyersReceipts
 from vendrail.web.storefront.shopping import Shopping
 from vendrail.web.storefront.tracking import Tracking
 from vendrail.web.storefront.wallet import wallet_handlers
@@ -101,7 +102,6 @@ def build_routes(
     visitors = Visitors(vault, settings)
     assets = Assets()
     pages = Pages(visitors, settings, assets)
-    has_consoles = consoles is not None
     signed_in = SignedIn(buyers, clock, settings, metrics) if buyers is not None else None
     front = Front(
         calls,
@@ -113,7 +113,7 @@ def build_routes(
         purse,
         signed_in,
         BuyerWallets(wallets, orders, signed_in) if wallets and signed_in else None,
-        has_consoles=has_consoles,
+        has_consoles=consoles is not None,
     )
     live = LivePages(wakeups, settings.live_pages_max)
     gate = make_gate(calls.is_strained) if make_gate is not None else None
@@ -134,6 +134,7 @@ def build_routes(
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit, gate).handlers(),
         *Tracking(front, live, files, support).handlers(),
+        *BuyersReceipts(front).handlers(),
         *(Helping(front, live, support, place_limit).handlers() if support is not None else ()),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),

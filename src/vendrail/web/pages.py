@@ -177,6 +177,12 @@ class Pages:
         """Say a marked message in the visitor's language."""
         return translations(visitor.language.tag).gettext(text)
 
+    def macro(self, template: str, name: str, visitor: Visitor) -> Callable[..., str]:
+        """Give a macro of the pages, to say elsewhere what they say."""
+        module = self._environments[visitor.language.tag].get_template(template).module
+        macro: Callable[..., str] = getattr(module, name)
+        return macro
+
     def text(self, template: str, visitor: Visitor, **context: Any) -> str:
         """Write a page, or a part of one, as text."""
         environment = self._environments[visitor.language.tag]

@@ -14,6 +14,7 @@ from vendrail.kernel.ids import new_id, to_serial
 FOREIGN = {
     "/merchant/orders/{serial}": "order",
     "/merchant/orders/{serial}/letter": "order",
+    "/merchant/orders/{serial}/receipt.pdf": "order",
     "/merchant/orders/{serial}/refund": "order",
     "/merchant/orders/{serial}/replace": "order",
     **{

@@ -123,6 +123,7 @@ class News(Room):
         locale = addressee.locale
         key = quote(addressee.secret, safe="")
         amount_minor = facts.amount_minor or order.due_minor
+        page = f"{self._settings.public_url.rstrip('/')}/orders/{serial}"
         values = {
             "title": order.title,
             "quantity": str(order.quantity),
@@ -133,7 +134,8 @@ class News(Room):
             "reason": facts.reason,
             "keys": "\n".join(keys),
             "count": str(facts.count or 1),
-            "link": f"{self._settings.public_url.rstrip('/')}/orders/{serial}?key={key}",
+            "link": f"{page}?key={key}",
+            "receipt": f"{page}/receipt.pdf?key={key}",
         }
         return Draft(addressee.contact, locale, values)
 

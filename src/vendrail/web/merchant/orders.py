@@ -33,6 +33,7 @@ from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
 from vendrail.web.split import read_split
 from vendrail.web.storefront.front import Page
+from vendrail.web.storefront.receipts import Receipts
 
 _ROOT = "/merchant/orders"
 _PAGE = 50
@@ -100,6 +101,7 @@ class Orders:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._receipts = Receipts(desk.front)
         self._orders = desk.apis.orders
         self._zone = desk.front.settings.time_zone
 
@@ -109,6 +111,7 @@ class Orders:
         return [
             desk.get(_ROOT, self.orders, Permission.ORDERS_READ),
             desk.get(f"{_ROOT}/{{serial:str}}", self.order, Permission.ORDERS_READ),
+            desk.get(f"{_ROOT}/{{serial:str}}/receipt.pdf", self.receipt, Permission.ORDERS_READ),
             desk.post(
                 f"{_ROOT}/{{serial:str}}/refund",
                 self.refund,
@@ -179,6 +182,12 @@ class Orders:
             return None
         noon = datetime(day.year, day.month, day.day, 12, tzinfo=time_zone(self._zone))
         return midnight(noon, self._zone, days)
+
+    async def receipt(self, caller: Caller) -> Page:
+        """Give the receipt of an order that was paid, in the language of who asks."""
+        sold = await self._own(caller)
+        paper = await self._receipts.give(caller.visitor, sold.view) if sold else None
+        return paper or self._desk.problem(caller.request, 404, caller)
 
     async def order(self, caller: Caller) -> Page:
         """Show one order whole."""

@@ -15,6 +15,7 @@ from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
 from vendrail.web.languages import message
 from vendrail.web.pages import Pages
+from vendrail.web.papers.press import Press
 from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
 from vendrail.web.signedin import SignedIn
@@ -99,6 +100,7 @@ class Front:
         self.wallets = wallets
         self.has_consoles = has_consoles
         self.habits = Habits(visitors, clock, calls.attempts)
+        self.press = Press()
         self.public_url = settings.public_url.rstrip("/")
 
     def is_brief(self, visitor: Visitor) -> bool:

@@ -1,0 +1,1 @@
+"""Papers: what is kept or printed, as PDF, in the reader's language."""
