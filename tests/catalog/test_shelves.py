@@ -11,6 +11,7 @@ from vendrail.api.catalog import (
     ProductQuery,
     ProductState,
     PutStatus,
+    QuantityPrice,
     Shop,
     ShopId,
     VariantId,
@@ -117,11 +118,19 @@ def test_malformed_products_are_refused(changes, scene):
         {"quantity_min": 11},
         {"quantity_max": 1_001},
         {"position": -1},
+        {"quantity_prices": [QuantityPrice(1, {"CNY": 1})]},
+        {"quantity_prices": [QuantityPrice(11, {"CNY": 1})]},
+        {"quantity_prices": [QuantityPrice(2, {"CNY": 4_900})]},
+        {"quantity_prices": [QuantityPrice(2, {"CNY": 0})]},
+        {"quantity_prices": [QuantityPrice(2, {"JPY": 1})]},
+        {"quantity_prices": [QuantityPrice(2, {})]},
+        {"quantity_prices": [QuantityPrice(3, {"CNY": 2}), QuantityPrice(2, {"CNY": 1})]},
+        {"quantity_prices": [QuantityPrice(2, {"CNY": 1}), QuantityPrice(3, {"CNY": 2})]},
         {"title": "tab\there"},
     ],
 )
 def test_malformed_variants_are_refused(changes, scene):
-    """A price that is none, an unknown currency, an impossible quantity refuse the product."""
+    """A price that is none, an unknown currency, a step that is not cheaper refuse the product."""
     book = shelves.ShopBook(shops={scene.shop.id: scene.shop})
     product = scene.product()
     variants = [replace(product.variants[0], **changes)]

@@ -206,6 +206,25 @@ async def test_a_program_runs_a_shop(mine, market, programs):
     assert ["exists_different"] == undone
 
 
+async def test_a_program_sets_quantity_prices(mine, market):
+    """Steps are written, read, kept by who leaves them out, and taken off by an empty list."""
+    path = f"products/{to_serial(new_id(market.clock.now()))}"
+    steps = [{"quantity_min": 5, "prices_minor": {"CNY": PRICE_MINOR - 1}}]
+    dear = [{"quantity_min": 5, "prices_minor": {"CNY": PRICE_MINOR}}]
+    [plain] = product()["variants"]
+    stepped, bare, wrong = (
+        product(variants=[plain | {"quantity_prices": each}]) for each in (steps, [], dear)
+    )
+    refused = await mine.put(path, json=wrong)
+    read = []
+    for body in (stepped, product(), bare):
+        await mine.put(path, json=body)
+        read.append((await mine.get(path)).json()["variants"][0]["quantity_prices"])
+
+    assert 422 == refused.status_code
+    assert [steps, steps, []] == read
+
+
 async def test_a_movement_is_proved(mine, other, market):
     """A program gets the proof of its merchant's movement once it is sealed; no other does."""
     await mine.put(f"products/{to_serial(new_id(market.clock.now()))}", json=product())

@@ -15,6 +15,7 @@ from vendrail.api.catalog import (
     Product,
     ProductId,
     ProductView,
+    QuantityPrice,
     Shop,
     ShopId,
     Variant,
@@ -86,9 +87,17 @@ def shop(name: str, slug: str) -> Shop:
 
 
 def product(of: Shop, slug: str, title: str, prices: dict[str, int], **more) -> ProductView:
-    """Make a product with one variant for each price."""
+    """Make a product with one variant for each price; the first one's steps may be given."""
+    steps = more.pop("steps", [])
     variants = [
-        Variant(VariantId(named_id(sku)), sku, sku.title(), {"CNY": price}, position=at)
+        Variant(
+            VariantId(named_id(sku)),
+            sku,
+            sku.title(),
+            {"CNY": price},
+            position=at,
+            quantity_prices=steps if at == 0 else [],
+        )
         for at, (sku, price) in enumerate(prices.items())
     ]
     stock = more.pop("stock", None) or dict.fromkeys(prices, 50)
@@ -113,6 +122,7 @@ class Market:
                 {"STEAM-50": 4_850, "STEAM-100": 9_650},
                 category="Games",
                 instructions="Visit *Steam*, choose **Redeem**.",
+                steps=[QuantityPrice(5, {"CNY": 4_800}), QuantityPrice(10, {"CNY": 4_700})],
             ),
             product(north, "switch", "eShop Card", {"ESHOP-1": 29_900}, category="Games"),
             product(
@@ -285,7 +295,7 @@ class StandInOrders:
             order.sku,
             f"{view.product.title} {variant.title}",
             order.quantity,
-            variant.prices_minor[order.currency] * order.quantity,
+            variant.total_minor(order.quantity, order.currency),
             order.currency,
             0,
             now,

@@ -142,8 +142,9 @@ async def test_page_left_open_shows_the_key_by_itself(site, chromium, market, wa
     await page.goto(f"{site}/")
     await page.get_by_role("link", name="Steam").click()
     await page.get_by_label("E-mail").fill("buyer@example.com")
-    await page.get_by_label("Quantity").fill("3")
-    assert "CN¥145.50" in await page.get_by_role("button", name="Pay now").inner_text()
+    for quantity, total in (("5", "240.00"), ("12", "564.00"), ("3", "145.50")):
+        await page.get_by_label("Quantity").fill(quantity)
+        assert f"CN¥{total}" in await page.get_by_role("button", name="Pay now").inner_text()
     await page.get_by_label("Alipay, scan a code").check()
     await page.get_by_role("button", name="Pay now").click()
     await page.get_by_role("img", name="QR code to pay this order").wait_for()

@@ -12,6 +12,7 @@ from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 LOW_STOCK_MAX = 100_000
 QUANTITY_MAX = 1_000
 VARIANTS_MAX = 100
+QUANTITY_PRICES_MAX = 10
 PROSE_MAX = 100_000
 RESTOCK_WAIT_S_MAX = 30 * 86_400
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
@@ -72,6 +73,8 @@ def _is_sound_variant(variant: Variant) -> bool:
             for currency, price in variant.prices_minor.items()
         )
         and _is_bound(variant.low_stock_max)
+        and len(variant.quantity_prices) <= QUANTITY_PRICES_MAX
+        and variant.has_sound_steps
         and 1 <= variant.quantity_min <= variant.quantity_max <= QUANTITY_MAX
         and 0 <= variant.position < 10_000
     )

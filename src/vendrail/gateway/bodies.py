@@ -242,6 +242,15 @@ class ShopBody(Record, frozen=True):
     name: Annotated[str, Meta(examples=["North Games"])]
 
 
+class QuantityPriceBody(Record, frozen=True):
+    """From so many pieces in one order each costs less."""
+
+    quantity_min: Annotated[int, Meta(ge=2, le=1000, examples=[10])]
+    prices_minor: Annotated[
+        dict[str, int], Meta(description="Currency to price of one.", examples=[{"CNY": 1890}])
+    ]
+
+
 class VariantBody(Record, frozen=True):
     """One thing that can be ordered."""
 
@@ -255,6 +264,7 @@ class VariantBody(Record, frozen=True):
     stock: Annotated[
         int | None, Meta(description="How many can be ordered now; null: without end.")
     ]
+    quantity_prices: list[QuantityPriceBody]
 
 
 class ProductBody(Record, frozen=True):

@@ -9,6 +9,7 @@ from vendrail.gateway.bodies import (
     MethodListBody,
     ProductBody,
     ProductListBody,
+    QuantityPriceBody,
     ShopBody,
     VariantBody,
 )
@@ -106,6 +107,10 @@ class ProductPages:
                     variant.quantity_min,
                     variant.quantity_max,
                     view.stock.get(variant.sku, 0),
+                    [
+                        QuantityPriceBody(step.quantity_min, step.prices_minor)
+                        for step in variant.quantity_prices
+                    ],
                 )
                 for variant in product.variants
             ],

@@ -34,13 +34,12 @@ class QuoteDesk:
         if offer is None:
             raise Refusal(problems.PLACE[PlaceStatus.SKU_NOT_FOUND])
         currency = body.currency or self._choose(tuple(offer.prices_minor))
-        price_minor = offer.prices_minor.get(currency, 0)
+        amount_minor = offer.total_minor(body.quantity, currency)
         if not offer.quantity_min <= body.quantity <= offer.quantity_max:
             raise Refusal(problems.PLACE[PlaceStatus.QUANTITY_OUT_OF_RANGE])
-        if price_minor <= 0:
+        if amount_minor <= 0:
             raise Refusal(problems.PLACE[PlaceStatus.CURRENCY_NOT_OFFERED])
         id = QuoteId(new_id(self._clock.now()))
-        amount_minor = price_minor * body.quantity
         result = await self._calls.quote(
             QuoteRequest(id, amount_minor, currency, body.paid_currency)
         )

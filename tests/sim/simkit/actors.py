@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from simkit import allowed
-from simkit.model import Known, Model, Money, Stock
+from simkit.model import Known, Model, Money, Stock, cheaper_by_two
 from simkit.provider import CHANNEL, Provider
 from simkit.residence import Lost, Residence
 from simkit.script import Act, Kind, Product
@@ -158,6 +158,8 @@ class Actors:
         self.check("place", placed.status, may, order)
         if placed.status in (PlaceStatus.PLACED, PlaceStatus.EXISTS):
             unit = self.model.stock[order.product].prices_minor
+            if order.quantity > 1:
+                unit = {cheaper_by_two(price).prices_minor["CNY"] for price in unit}
             prices = {price * order.quantity for price in unit}
             if not before.is_placed and placed.amount_minor not in prices:
                 raise Violation(f"Placed for {placed.amount_minor}; allowed: {prices}")
@@ -427,7 +429,8 @@ class Actors:
     async def _price(self, act: Act) -> None:
         goods = self.goods[act.product]
         self.model.stock[act.product].prices_minor.add(act.value)
-        variant = replace(goods.variants[0], prices_minor={"CNY": act.value})
+        steps = [cheaper_by_two(act.value)]
+        variant = replace(goods.variants[0], prices_minor={"CNY": act.value}, quantity_prices=steps)
         self.goods[act.product] = goods = replace(goods, variants=[variant])
         (status,), _ = await self._ask(Catalog, "put_products", [goods])
         self.check("price", status, {PutStatus.CHANGED, PutStatus.UNCHANGED})

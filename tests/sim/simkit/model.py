@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from vendrail.api.catalog import QuantityPrice
 from vendrail.api.orders import OrderState
 from vendrail.api.risk import RiskDecision
 
@@ -80,6 +81,11 @@ class Stock:
     keys: set[str] = field(default_factory=set)  # That may be there.
     sure: int = 0  # So many are, at least.
     prices_minor: set[int] = field(default_factory=set)  # That may be asked now.
+
+
+def cheaper_by_two(price_minor: int) -> QuantityPrice:
+    """Give the quantity price that goes with a price: everything is cheaper from two on."""
+    return QuantityPrice(2, {"CNY": price_minor * 9 // 10})
 
 
 @dataclass

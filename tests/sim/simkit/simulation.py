@@ -12,7 +12,7 @@ from uuid import UUID
 from simkit import allowed
 from simkit.actors import Actors, Violation
 from simkit.invariants import Invariants
-from simkit.model import Model, Stock
+from simkit.model import Model, Stock, cheaper_by_two
 from simkit.provider import Provider
 from simkit.residence import OURS, Residence
 from simkit.script import Product, Step, write
@@ -117,7 +117,10 @@ async def _furnish(actors: Actors) -> None:
     ))  # fmt: skip
     for product in Product:
         id = ProductId(new_id(now))
-        variant = Variant(VariantId(derive(id, "variant")), product, "One", {"CNY": _PRICE_MINOR})
+        variant = Variant(
+            VariantId(derive(id, "variant")), product, "One", {"CNY": _PRICE_MINOR},
+            quantity_prices=[cheaper_by_two(_PRICE_MINOR)],
+        )  # fmt: skip
         is_awaited = product is Product.AWAITED
         goods = Goods(
             id,

@@ -10,6 +10,7 @@ from vendrail.api.catalog import (
     KeyState,
     MerchantId,
     ProductState,
+    QuantityPrice,
     ShopProductQuery,
     StockCount,
 )
@@ -142,6 +143,34 @@ async def test_a_wrong_product_is_said_and_not_made(town, read_field, wrong, sai
     assert (422, []) == (browser.page.status_code, await goods(town))
     assert said in browser.text
     assert wrong.get("title") == "" or "Mine &amp; yours" in browser.page.text
+
+
+async def test_quantity_prices_are_set_shown_and_taken_off(town, read_field):
+    """The form's lines become steps, the buyers' page tells them; what does not fit is said."""
+    browser = await town.join(Role.SELLER)
+    path = await stocked(town, browser)
+    await browser.go(path)
+    fields = {"variant": read_field(browser, "variant"), "sku": "GAME", "price_CNY": "19.90"}
+    fields |= {"quantity_min": "1", "quantity_max": "20", "position": "0", "title": "One"}
+    steps = {"step_0_from": "10", "step_0_CNY": "15.00", "step_1_from": "5", "step_1_CNY": "18.00"}
+    await browser.send(f"{path}/variants", **fields, **steps)
+    [found] = await goods(town)
+    acts = await town.acts(town.north)
+    shown = await town.world.browser().go(f"/products/{path[-26:]}")
+    kept = browser.text
+    await browser.send(f"{path}/variants", **fields, step_0_from="5", step_0_CNY="19.90")
+    wrong = (browser.page.status_code, browser.text)
+    await browser.send(f"{path}/variants", **fields, step_0_from="", step_0_CNY="")
+    [after] = await goods(town)
+
+    steps = [QuantityPrice(5, {"CNY": 1_800}), QuantityPrice(10, {"CNY": 1_500})]
+    assert steps == found.product.variants[0].quantity_prices
+    assert "18.00" == acts[0].after["price CNY from 5"]
+    assert 'data-steps="5:1800 10:1500"' in shown.text
+    assert "from 10: CN¥15.00 each" in shown.text
+    assert "from 5: CN¥18.00 each" in kept
+    assert (422, True) == (wrong[0], "each is cheaper than the one before" in wrong[1])
+    assert [] == after.product.variants[0].quantity_prices
 
 
 async def test_variants_come_and_go_and_their_keys_stay(town, read_field):

@@ -9,7 +9,7 @@ from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
-from vendrail.api.catalog import MerchantId, ShopProductQuery
+from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
 from vendrail.api.settlement import HoldTerms
@@ -73,6 +73,9 @@ async def addresses(town) -> list[str]:
     await town.north.catalog.put_shops([look])
     query = ShopProductQuery(MerchantId(town.north.merchant))
     ((long, short),) = await town.north.catalog.list_products([query])
+    steps = [QuantityPrice(start, {"CNY": 1_900 - start}) for start in (2, 5, 10)]
+    cheap = replace(long.product.variants[0], quantity_prices=steps)
+    await town.north.catalog.put_products([replace(long.product, variants=[cheap])])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
     payouts = await write_rows(town.house, town.north.merchant)
     now, url = town.clock.now(), town.house.platform.database_url

@@ -24,6 +24,8 @@ from vendrail.api.catalog.names import MerchantId as MerchantId
 from vendrail.api.catalog.names import ProductId as ProductId
 from vendrail.api.catalog.names import ShopId as ShopId
 from vendrail.api.catalog.names import VariantId as VariantId
+from vendrail.api.catalog.prices import QuantityPrice as QuantityPrice
+from vendrail.api.catalog.prices import are_sound, price_of_one, span_minor
 from vendrail.kernel.codec import Record
 
 
@@ -93,6 +95,30 @@ class Variant(Record, frozen=True):
     quantity_max: int = 10
     position: int = 0
     low_stock_max: int | None = None  # So few free keys are low; 0: never; None: as the shop says.
+    quantity_prices: list[QuantityPrice] = []  # Cheaper from so many on, fewest first.
+
+    def total_minor(self, quantity: int, currency: str) -> int:
+        """Give what so many cost; 0: they are not sold in that currency."""
+        return quantity * price_of_one(self.prices_minor, self.quantity_prices, quantity, currency)
+
+    @property
+    def has_sound_steps(self) -> bool:
+        """Whether its quantity prices fit each other, its price and its quantities."""
+        quantities = (self.quantity_min, self.quantity_max)
+        return are_sound(self.prices_minor, self.quantity_prices, quantities)
+
+    def steps_in(self, currency: str) -> list[tuple[int, int]]:
+        """Give from how many on each costs how much in a currency."""
+        return [
+            (step.quantity_min, step.prices_minor[currency])
+            for step in self.quantity_prices
+            if currency in step.prices_minor
+        ]
+
+    def span_minor(self, currency: str) -> tuple[int, int]:
+        """Give the least and the most that an order can cost."""
+        quantities = (self.quantity_min, self.quantity_max)
+        return span_minor(self.prices_minor, self.quantity_prices, quantities, currency)
 
 
 class Product(Record, frozen=True):
@@ -153,6 +179,11 @@ class Offer(Record, frozen=True):
     picture: str = ""
     category: str = ""
     is_pressed: bool = False  # So much is set aside for unpaid orders that they are watched.
+    quantity_prices: list[QuantityPrice] = []
+
+    def total_minor(self, quantity: int, currency: str) -> int:
+        """Give what so many cost; 0: they are not sold in that currency."""
+        return quantity * price_of_one(self.prices_minor, self.quantity_prices, quantity, currency)
 
 
 class Hold(Record, frozen=True):

@@ -12,6 +12,7 @@ from vendrail.api.catalog import (
     MerchantId,
     Product,
     ProductId,
+    QuantityPrice,
     Shop,
     ShopId,
     Variant,
@@ -57,6 +58,7 @@ class _VariantRow(Record, frozen=True):
     title: str
     price: int
     quantity_max: int = 10
+    steps: tuple[tuple[int, int], ...] = ()  # From so many on, the price of one.
 
 
 class _ProductRow(Record, frozen=True):
@@ -116,6 +118,9 @@ def _product(row: _ProductRow) -> Product:
             prices_minor={row.currency: each.price},
             quantity_max=each.quantity_max,
             position=position,
+            quantity_prices=[
+                QuantityPrice(start, {row.currency: price}) for start, price in each.steps
+            ],
         )
         for position, each in enumerate(row.variants)
     ]

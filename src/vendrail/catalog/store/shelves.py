@@ -126,15 +126,15 @@ async def put_products(tx: Transaction, products: Sequence[Product], search: Seq
     await tx.execute(
         "insert into catalog.variant"
         "  (id, product, sku, title, prices_minor, quantity_min, quantity_max, position,"
-        "   low_stock_max)"
+        "   low_stock_max, quantity_prices)"
         " select r.id, w.product, r.sku, r.title, r.prices_minor, r.quantity_min, r.quantity_max,"
-        "  r.position, r.low_stock_max"
+        "  r.position, r.low_stock_max, r.quantity_prices"
         " from unnest($2::uuid[], $3::uuid[]) as w (id, product)"
         " join jsonb_populate_recordset(null::catalog.variant, $1::text::jsonb) r on r.id = w.id"
         " on conflict (id) do update set sku = excluded.sku, title = excluded.title,"
         "  prices_minor = excluded.prices_minor, quantity_min = excluded.quantity_min,"
         "  quantity_max = excluded.quantity_max, position = excluded.position,"
-        "  low_stock_max = excluded.low_stock_max,"
+        "  low_stock_max = excluded.low_stock_max, quantity_prices = excluded.quantity_prices,"
         "  is_withdrawn = false",
         encode([variant for variant, _ in variants]).decode(),
         variant_ids,
@@ -274,7 +274,8 @@ async def read_offers(
         "  'shop_slug', s.slug, 'merchant', s.merchant, 'title', case"
         "   when v.title in ('', p.title) then p.title else p.title || ' – ' || v.title end,"
         "  'prices_minor', v.prices_minor, 'quantity_min', v.quantity_min,"
-        "  'quantity_max', v.quantity_max, 'delivery', p.delivery, 'hold_policy', p.hold_policy,"
+        "  'quantity_max', v.quantity_max, 'quantity_prices', v.quantity_prices,"
+        "  'delivery', p.delivery, 'hold_policy', p.hold_policy,"
         "  'restock_wait_s', p.restock_wait_s, 'picture', p.picture,"
         "  'category', p.category,"
         "  'is_on_sale', p.state = 'on_sale' and s.is_open,"

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from vendrail.api.catalog import DeliveryKind, HoldPolicy, ProductState
+from vendrail.gateway.bodies import QuantityPriceBody
 from vendrail.kernel.codec import Record
 
 _AMOUNT = Annotated[int, Meta(description="In minor units: 1990 is 19.90.", examples=[1990])]
@@ -60,6 +61,15 @@ class PutMethodsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
+class PutQuantityPriceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From so many pieces in one order each costs less."""
+
+    quantity_min: Annotated[int, Meta(ge=2, le=1000, examples=[10])]
+    prices_minor: Annotated[
+        dict[str, int], Meta(description="Currency to price of one.", examples=[{"CNY": 1890}])
+    ]
+
+
 class PutVariantBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that can be ordered; the SKU is what names it, on the whole platform."""
 
@@ -70,6 +80,10 @@ class PutVariantBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Annotated[str, Meta(max_length=100)] = ""
     quantity_min: Annotated[int, Meta(ge=1, le=1000)] = 1
     quantity_max: Annotated[int, Meta(ge=1, le=1000)] = 10
+    quantity_prices: Annotated[
+        Annotated[list[PutQuantityPriceBody], Meta(max_length=10)] | None,
+        Meta(description="Cheaper from so many on, fewest first; null: as they are."),
+    ] = None
 
 
 class PutProductBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +127,7 @@ class MerchantVariantBody(Record, frozen=True):
     quantity_min: int
     quantity_max: int
     stock: StockBody
+    quantity_prices: list[QuantityPriceBody]
 
 
 class MerchantProductBody(Record, frozen=True):

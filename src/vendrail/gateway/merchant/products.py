@@ -1,7 +1,5 @@
 """Merchants' shops and products: listed, read, and written whole by id."""
 
-from uuid import UUID
-
 import msgspec
 
 from vendrail.api.catalog import (
@@ -11,12 +9,14 @@ from vendrail.api.catalog import (
     ProductId,
     ProductState,
     PutStatus,
+    QuantityPrice,
     Shop,
     ShopProductQuery,
     StockCount,
     Variant,
     VariantId,
 )
+from vendrail.gateway.bodies import QuantityPriceBody
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
 from vendrail.gateway.merchant import asked, problems
 from vendrail.gateway.merchant.bodies import (
@@ -27,6 +27,7 @@ from vendrail.gateway.merchant.bodies import (
     MerchantVariantBody,
     PutBody,
     PutProductBody,
+    PutVariantBody,
     StockBody,
 )
 from vendrail.gateway.merchant.keyring import Keyring, Program
@@ -147,18 +148,18 @@ def _state(text: str) -> ProductState | None:
 
 def _written(id: ProductId, shop: Shop, body: PutProductBody, known: Product | None) -> Product:
     """Put what was sent together with what stays: variants' ids by their SKU, and the picture."""
-    ids: dict[str, UUID] = {v.sku: v.id for v in known.variants} if known else {}
-    bounds = {v.sku: v.low_stock_max for v in known.variants} if known else {}
+    before = {v.sku: v for v in known.variants} if known else {}
     variants = [
         Variant(
-            VariantId(ids.get(each.sku) or derive(id, f"variant:{each.sku}")),
+            _variant_id(id, each.sku, before),
             each.sku,
             each.title,
             each.prices_minor,
             each.quantity_min,
             each.quantity_max,
             position,
-            bounds.get(each.sku),  # Said in the console; a program leaves it as it is.
+            before[each.sku].low_stock_max if each.sku in before else None,  # As it is.
+            _steps(each, before.get(each.sku)),
         )
         for position, each in enumerate(body.variants)
     ]
@@ -179,12 +180,28 @@ def _written(id: ProductId, shop: Shop, body: PutProductBody, known: Product | N
     )
 
 
+def _variant_id(product: ProductId, sku: str, before: dict[str, Variant]) -> VariantId:
+    known = before.get(sku)
+    return known.id if known else VariantId(derive(product, f"variant:{sku}"))
+
+
+def _steps(body: PutVariantBody, known: Variant | None) -> list[QuantityPrice]:
+    if body.quantity_prices is None:
+        return known.quantity_prices if known else []
+    return [QuantityPrice(each.quantity_min, each.prices_minor) for each in body.quantity_prices]
+
+
 def _told(product: Product) -> dict[str, str]:
     """Tell of a product what the log keeps: what it is, and what it costs."""
     prices = [
         f"{variant.sku} {price} {currency}"
         for variant in product.variants
         for currency, price in variant.prices_minor.items()
+    ] + [
+        f"{variant.sku} from {step.quantity_min} {price} {currency}"
+        for variant in product.variants
+        for step in variant.quantity_prices
+        for currency, price in step.prices_minor.items()
     ]
     return {"title": product.title, "state": product.state, "prices_minor": ", ".join(prices)}
 
@@ -210,6 +227,10 @@ def _product(product: Product, shop: Shop, counts: dict[str, StockCount]) -> Mer
                 variant.quantity_min,
                 variant.quantity_max,
                 _stock(counts.get(variant.sku, _NOTHING)),
+                [
+                    QuantityPriceBody(s.quantity_min, s.prices_minor)
+                    for s in variant.quantity_prices
+                ],
             )
             for variant in product.variants
         ],

@@ -56,7 +56,7 @@ class _Choice:
         self.exchange: Exchange | None = None
         self.amount_minor = 0
         if offer is not None and status is PlaceStatus.PLACED:
-            self.amount_minor = offer.prices_minor[order.currency] * order.quantity
+            self.amount_minor = offer.total_minor(order.quantity, order.currency)
 
     @property
     def due(self) -> Money:

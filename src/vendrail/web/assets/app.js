@@ -16,6 +16,16 @@ function paidMinor(form, minor) {
   return (top + bottom - BigInt(1)) / bottom;
 }
 
+/** Say what each of so many costs: the last step that is reached counts. */
+function priceOfOne(chosen, count) {
+  let price = chosen.dataset.price;
+  for (const step of (chosen.dataset.steps || "").split(" ")) {
+    const [from, each] = step.split(":");
+    if (each && Number.parseInt(from, 10) <= count) price = each;
+  }
+  return price;
+}
+
 /** Write the total of the buy form, from minor units, in the page's language. */
 function showTotal(form) {
   const chosen = form.querySelector("input[name=sku]:checked");
@@ -29,7 +39,7 @@ function showTotal(form) {
     currency: form.dataset.currency,
   });
   const count = Number.parseInt(quantity.value, 10);
-  const price = BigInt(chosen.dataset.price) * BigInt(count > 0 ? count : 0);
+  const price = BigInt(priceOfOne(chosen, count)) * BigInt(count > 0 ? count : 0);
   const minor = paidMinor(form, price);
   const places = format.resolvedOptions().maximumFractionDigits;
   const digits = String(minor).padStart(places + 1, "0");

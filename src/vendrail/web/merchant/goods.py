@@ -13,6 +13,7 @@ from vendrail.api.catalog import (
     Product,
     ProductId,
     PutStatus,
+    QuantityPrice,
     ShopProductQuery,
     StockedProduct,
     Variant,
@@ -37,6 +38,11 @@ REFUSALS = {
 }
 PRICE_WRONG = message("Write prices in digits with one point, as 12.30; at least one is needed.")
 COUNT_WRONG = message("Write quantities as whole numbers.")
+STEPS_WRONG = message(
+    "Quantity prices begin above the fewest of an order and end at the most; each is cheaper than"
+    " the one before, and says from how many it holds."
+)
+_STEPS = range(10)  # As many as the catalog takes.
 _HOURS_MAX = 720
 
 
@@ -91,7 +97,13 @@ def read_variant(
         low = read_count(form["low_stock_max"])
         if low is None and form["low_stock_max"].strip():
             return Wrong(COUNT_WRONG)
-    return Variant(
+    steps = before.quantity_prices if before else []
+    if "step_0_from" in form:
+        read = _read_steps(form, currencies, steps)
+        if isinstance(read, Wrong):
+            return read
+        steps = read
+    variant = Variant(
         id,
         form.get("sku", "").strip()[:64],
         form.get("title", "").strip()[:100],
@@ -100,7 +112,33 @@ def read_variant(
         most,
         position,
         low,
+        steps,
     )
+    return variant if variant.has_sound_steps else Wrong(STEPS_WRONG)
+
+
+def _read_steps(
+    form: Mapping[str, str], currencies: Sequence[str], before: Sequence[QuantityPrice]
+) -> list[QuantityPrice] | Wrong:
+    """Read quantity prices; a line without anything is none, what it does not name is kept."""
+    steps = []
+    for at in _STEPS:
+        texts = {each: form.get(f"step_{at}_{each}", "").strip()[:20] for each in currencies}
+        start = form.get(f"step_{at}_from", "").strip()
+        given = {currency: text for currency, text in texts.items() if text}
+        if not start and not given:
+            continue
+        count = read_count(start)
+        known = before[at].prices_minor if at < len(before) else {}
+        kept = {code: minor for code, minor in known.items() if code not in currencies}
+        if count is None or not (given or kept):
+            return Wrong(STEPS_WRONG)
+        try:
+            prices = {code: from_text(text, code) for code, text in given.items()}
+        except Malformed:
+            return Wrong(PRICE_WRONG)
+        steps.append(QuantityPrice(count, kept | prices))
+    return sorted(steps, key=lambda each: each.quantity_min)
 
 
 def read_count(text: str) -> int | None:
@@ -159,6 +197,11 @@ def told_variant(variant: Variant | None) -> dict[str, str]:
         "position": str(variant.position),
         "low_stock_max": "" if variant.low_stock_max is None else str(variant.low_stock_max),
         **prices,
+        **{
+            f"price {currency} from {step.quantity_min}": to_text(minor, currency)
+            for step in variant.quantity_prices
+            for currency, minor in sorted(step.prices_minor.items())
+        },
     }
 
 

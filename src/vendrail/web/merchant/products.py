@@ -210,6 +210,7 @@ class Products:
             rows_of_variants=_rows(found),
             currencies=await self.currencies(caller),
             prices=_price_texts(product.variants),
+            steps={each.sku: _step_texts(each) for each in product.variants},
             may_write=caller.may(Permission.PRODUCTS_WRITE),
             may_keys=caller.may(Permission.KEYS_READ),
             written=defaultdict(str, written or {}),
@@ -349,6 +350,14 @@ def _rows(found: StockedProduct) -> list[tuple[Variant, StockCount | None]]:
     counts = {each.sku: each for each in found.counts}
     ordered = sorted(found.product.variants, key=lambda each: (each.position, each.id))
     return [(variant, counts.get(variant.sku)) for variant in ordered]
+
+
+def _step_texts(variant: Variant) -> list[tuple[int, dict[str, str]]]:
+    return [
+        (step.quantity_min, {code: to_text(minor, code) for code, minor in prices.items()})
+        for step in variant.quantity_prices
+        if (prices := step.prices_minor)
+    ]
 
 
 def _price_texts(variants: Sequence[Variant]) -> dict[str, dict[str, str]]:

@@ -57,9 +57,9 @@ class Quick:
         ways = await ways_in(front, session, shown.paid_currency)
         way = next((each for each in ways if to_serial(each.id) == form.get("saved", "")), None)
         quantity = _quantity(form.get("quantity", "1"))
-        price = variant.prices_minor.get(shown.currency, 0)
+        price_minor = variant.total_minor(quantity, shown.currency)
         in_bounds = variant.quantity_min <= quantity <= variant.quantity_max
-        if way is None or not in_bounds or price <= 0:
+        if way is None or not in_bounds or price_minor <= 0:
             return onward(back)
         return front.page(
             request,
@@ -72,7 +72,8 @@ class Quick:
             variant=variant,
             quantity=quantity,
             shown=shown,
-            total_minor=shown.paid(price * quantity),
+            price_minor=price_minor,
+            total_minor=shown.paid(price_minor),
             way=way,
             email=form.get("contact", "").strip()[:254] or session.buyer.email,
             nonce=form.get("nonce", ""),

@@ -303,7 +303,7 @@ class Shopping:
         """Have the price promised in the currency that the form was shown in, never dearer."""
         front = self._front
         wanted = form.get("paid_currency", "")
-        amount_minor = offer.prices_minor.get(currency, 0) * _quantity(form.get("quantity", "1"))
+        amount_minor = offer.total_minor(_quantity(form.get("quantity", "1")), currency)
         if wanted in ("", currency) or amount_minor <= 0:
             return None, None
         if wanted not in front.purse.currencies:
@@ -346,9 +346,9 @@ class Shopping:
 
 def span_of(variants: list[Variant], currency: str) -> tuple[int, int]:
     """Give the least and the most that an order of these can cost."""
-    priced = [(each, price) for each in variants if (price := each.prices_minor.get(currency, 0))]
-    least_minor = min((price * each.quantity_min for each, price in priced), default=0)
-    return least_minor, max((price * each.quantity_max for each, price in priced), default=0)
+    spans = [each.span_minor(currency) for each in variants if currency in each.prices_minor]
+    least_minor = min((least for least, _ in spans), default=0)
+    return least_minor, max((most for _, most in spans), default=0)
 
 
 def _categories(views: list[ProductView]) -> list[str]:
