@@ -26,6 +26,7 @@ from vendrail.web.merchant.products import Products
 from vendrail.web.merchant.programs import Programs
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
+from vendrail.web.merchant.statements import Statements
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.complaints import ComplaintsDesk
@@ -88,6 +89,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Products(desk),
         Keys(desk, files),
         Balance(desk),
+        Statements(desk),
         MerchantPayouts(desk),
         OwnFees(desk),
         ShopSettings(desk),

@@ -90,6 +90,8 @@ async def addresses(town) -> list[str]:
         f"/merchant/disputes/{to_serial(lost)}",
         "/merchant/balance",
         "/merchant/balance?of=debt",
+        "/merchant/statements",
+        "/merchant/statements?month=2026-01",
         "/merchant/complaints",
         f"/merchant/complaints/{to_serial(charged.order)}",
         "/merchant/messages",

@@ -17,6 +17,11 @@ from vendrail.api.ledger import (
     Entry,
     EntryQuery,
     PostedTransfer,
+    Statement,
+    StatementLinesQuery,
+    StatementPage,
+    StatementQuery,
+    StatementSeal,
     Transfer,
     TransferId,
     TransferKind,
@@ -34,6 +39,7 @@ from vendrail.kernel.vault import Vault
 from vendrail.ledger import decide, plain
 from vendrail.ledger.books import Books, Terms
 from vendrail.ledger.service.sealing import Sealing
+from vendrail.ledger.service.statements import Statements
 from vendrail.ledger.settings import LedgerSettings
 from vendrail.ledger.store import opening, posting, reading, upkeep
 
@@ -55,6 +61,7 @@ class LedgerService:
         self._db = db
         self.clock = clock
         self._sealing = Sealing(db, clock, vault, settings)
+        self._statements = Statements(db, self._sealing)
         self._accounts: dict[int, Terms] = {}  # Immutable, so kept; by the id's integer.
 
     async def open_accounts(self, accounts: Sequence[Account]) -> list[AccountStatus]:
@@ -230,6 +237,20 @@ class LedgerService:
         if len(numbers) > _BLOCKS_MAX:
             raise Malformed(f"At most {_BLOCKS_MAX} blocks are checked at once; send several.")
         return await self._sealing.check(numbers) if numbers else []
+
+    async def read_statements(self, queries: Sequence[StatementQuery]) -> list[Statement]:
+        """Read merchants' statements as sums; few at once, so one by one."""
+        return [await self._statements.read(query) for query in queries]
+
+    async def read_statement_lines(
+        self, queries: Sequence[StatementLinesQuery]
+    ) -> list[StatementPage]:
+        """Read pages of statements' lines, oldest first."""
+        return [await self._statements.read_page(query) for query in queries]
+
+    async def sign_statements(self, queries: Sequence[StatementQuery]) -> list[StatementSeal]:
+        """Sign statements over all their lines."""
+        return [await self._statements.sign(query) for query in queries]
 
     async def seal(self) -> bool:
         """Add the next block to the sealed journal; true where more may be waiting."""

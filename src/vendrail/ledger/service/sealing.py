@@ -57,6 +57,10 @@ class Sealing:
         raw = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return raw.hex()
 
+    def sign(self, said: bytes) -> bytes:
+        """Sign what the ledger says of its books; its first line tells it from a block's hash."""
+        return self._key.sign(said)
+
     async def seal(self) -> bool:
         """Add the next block, if a whole one is there or a begun one is old; true: go on."""
         if not self._is_on:

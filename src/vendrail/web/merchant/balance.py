@@ -68,7 +68,7 @@ class Balance:
     async def balance(self, caller: Caller) -> Page:
         """Show the balance and a page of the movements of one account of it."""
         apis = self._desk.apis
-        currencies = await self._currencies(caller)
+        currencies = await currencies_of(self._desk, caller)
         own = currencies[0]
         asked = caller.asked("currency", 3)
         currency = asked if asked in currencies else own
@@ -104,7 +104,7 @@ class Balance:
 
     async def calendar(self, caller: Caller) -> Page:
         """Give what the chart of releases draws: amounts as decimal text, for the eye alone."""
-        currencies = await self._currencies(caller)
+        currencies = await currencies_of(self._desk, caller)
         asked = caller.asked("currency", 3)
         currency = asked if asked in currencies else currencies[0]
         due = await self._due(caller, currency)
@@ -145,7 +145,7 @@ class Balance:
             return self._desk.problem(caller.request, 404, caller)
         own = {
             account.id
-            for currency in await self._currencies(caller)
+            for currency in await currencies_of(self._desk, caller)
             for account in _parts(caller, currency).values()
         }
         [proof] = await self._desk.apis.ledger.prove_transfers([TransferId(id)])
@@ -171,15 +171,16 @@ class Balance:
         last_us = head.block.last_us if head.block is not None else 0
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=last_us)
 
-    async def _currencies(self, caller: Caller) -> list[str]:
-        """Name the currencies that the merchant has terms or money in, the platform's own first."""
-        settlement, front = self._desk.apis.settlement, self._desk.front
-        [terms] = await settlement.read_fee_terms([caller.merchant])
-        asked = [(caller.merchant, each) for each in front.purse.currencies]
-        found = await settlement.read_merchant_balances(asked)
-        held = {each.currency for each in found if _has_money(each)}
-        own = front.settings.default_currency
-        return [own, *sorted(({each.currency for each in terms} | held) - {own})]
+
+async def currencies_of(desk: Desk, caller: Caller) -> list[str]:
+    """Name the currencies that the merchant has terms or money in, the platform's own first."""
+    settlement, front = desk.apis.settlement, desk.front
+    [terms] = await settlement.read_fee_terms([caller.merchant])
+    asked = [(caller.merchant, each) for each in front.purse.currencies]
+    found = await settlement.read_merchant_balances(asked)
+    held = {each.currency for each in found if _has_money(each)}
+    own = front.settings.default_currency
+    return [own, *sorted(({each.currency for each in terms} | held) - {own})]
 
 
 def _has_money(balance: MerchantBalance) -> bool:

@@ -10,6 +10,14 @@ from functools import lru_cache
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from vendrail.api.ledger.statements import Statement as Statement
+from vendrail.api.ledger.statements import StatementLine as StatementLine
+from vendrail.api.ledger.statements import StatementLinesQuery as StatementLinesQuery
+from vendrail.api.ledger.statements import StatementPage as StatementPage
+from vendrail.api.ledger.statements import StatementPlace as StatementPlace
+from vendrail.api.ledger.statements import StatementQuery as StatementQuery
+from vendrail.api.ledger.statements import StatementSeal as StatementSeal
+from vendrail.api.ledger.statements import StatementSum as StatementSum
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import named_id
 
@@ -398,4 +406,18 @@ class Ledger(Protocol):
 
     async def check_blocks(self, numbers: Sequence[int]) -> list[BlockCheck]:
         """Hash blocks' stretches of the journal anew; at most 64 in one batch."""
+        ...
+
+    async def read_statements(self, queries: Sequence[StatementQuery]) -> list[Statement]:
+        """Read merchants' statements as sums; no account of theirs: all is empty."""
+        ...
+
+    async def read_statement_lines(
+        self, queries: Sequence[StatementLinesQuery]
+    ) -> list[StatementPage]:
+        """Read pages of statements' lines, oldest first; at most 10,000 lines a page."""
+        ...
+
+    async def sign_statements(self, queries: Sequence[StatementQuery]) -> list[StatementSeal]:
+        """Sign statements over all their lines: a walk over the whole of each."""
         ...

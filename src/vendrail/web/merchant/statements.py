@@ -1,0 +1,242 @@
+"""Statements: a month of a merchant's money, from what was there to what is; on a page, as files.
+
+A file is written while the lines are read, so that a month of any size takes no memory.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from litestar import Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from vendrail.api.identity import Permission
+from vendrail.api.ledger import (
+    Statement,
+    StatementLine,
+    StatementLinesQuery,
+    StatementPlace,
+    StatementQuery,
+)
+from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.http import as_attachment
+from vendrail.kernel.money import exponent
+from vendrail.web.amounts import time_zone
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.merchant.balance import currencies_of
+from vendrail.web.pages import guards
+from vendrail.web.papers.sheets import Workbook, csv_text
+from vendrail.web.statements import (
+    COLUMNS,
+    HEADS,
+    PARTS,
+    WIDTHS,
+    Month,
+    Teller,
+    change_of,
+    pages_of,
+    query_of,
+    read_month,
+)
+from vendrail.web.storefront.front import Page
+
+_ROOT = "/merchant/statements"
+_PAGE = 50
+_MONTHS = 12
+_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_LINES = message("Statement")
+
+
+class Kind(NamedTuple):
+    """What moved for one reason: how often, and what it did to each part."""
+
+    code: str
+    lines: int
+    changes: dict[str, int]
+
+    @property
+    def total_minor(self) -> int:
+        """What it did to all parts together."""
+        return sum(self.changes.values())
+
+
+class Shown(NamedTuple):
+    """A line as the page shows it."""
+
+    line: StatementLine
+    what: str
+    why: str
+    change_minor: int
+
+
+class Statements:
+    """The statements of a merchant, by month and currency."""
+
+    entries = (Entry(_ROOT, message("Statements"), "book", Permission.BALANCE_READ),)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._zone = desk.front.settings.time_zone
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of the page and its files."""
+        desk, may = self._desk, Permission.BALANCE_READ
+        return [
+            desk.get(_ROOT, self.statement, may),
+            desk.get(f"{_ROOT}/statement.csv", self.csv, may),
+            desk.get(f"{_ROOT}/statement.xlsx", self.xlsx, may),
+            desk.get(f"{_ROOT}/statement.json", self.seal, may),
+        ]
+
+    async def statement(self, caller: Caller) -> Page:
+        """Show a month: its sums, and a page of its lines, oldest first."""
+        ledger = self._desk.apis.ledger
+        currencies, currency, month = await self._asked(caller)
+        query = query_of(caller.merchant, currency, month, self._zone)
+        [statement] = await ledger.read_statements([query])
+        place = _read_place(caller.asked("after", 400))
+        [page] = await ledger.read_statement_lines([StatementLinesQuery(query, place, _PAGE)])
+        teller = self._teller(caller, statement, currency)
+        await teller.learn(page.lines)
+        here = f"month={month.name}&currency={currency}"
+        after = encode(page.next).hex() if page.next is not None else ""
+        return self._desk.page(
+            caller,
+            "merchant/statements.html",
+            path=_ROOT,
+            currencies=currencies,
+            currency=currency,
+            month=month,
+            months=[self._now().moved(-number) for number in range(_MONTHS)],
+            is_running=query.until > self._desk.clock.now(),
+            statement=statement,
+            parts=[each for each in PARTS if each in _used(statement)] or ["available"],
+            kinds=_kinds(statement),
+            lines=[
+                Shown(each, *teller.words(each), sum(change_of(each).values()))
+                for each in page.lines
+            ],
+            here=here,
+            is_later=place is not None,
+            later=f"{_ROOT}?{here}&after={after}#lines" if after else "",
+        )
+
+    def _now(self) -> Month:
+        here = self._desk.clock.now().astimezone(time_zone(self._zone))
+        return Month(here.year, here.month)
+
+    async def _asked(self, caller: Caller) -> tuple[list[str], str, Month]:
+        """Read which statement is meant: what makes no sense is this month's, in the own money."""
+        currencies = await currencies_of(self._desk, caller)
+        asked = caller.asked("currency", 3)
+        currency = asked if asked in currencies else currencies[0]
+        return currencies, currency, read_month(caller.asked("month", 10)) or self._now()
+
+    def _teller(self, caller: Caller, statement: Statement, currency: str) -> Teller:
+        pages, visitor = self._desk.front.pages, caller.visitor
+        return Teller(
+            self._desk.apis.settlement,
+            statement,
+            currency,
+            self._zone,
+            pages.macro("parts/movements.html", "movement_name", visitor),
+            pages.macro("parts/movements.html", "movement_note", visitor),
+            pages.macro("parts/fees.html", "fee_words", visitor),
+            lambda text: self._desk.say(caller, text),
+        )
+
+    async def csv(self, caller: Caller) -> Page:
+        """Give the whole month as CSV."""
+        _, currency, month = await self._asked(caller)
+        query = query_of(caller.merchant, currency, month, self._zone)
+        [statement] = await self._desk.apis.ledger.read_statements([query])
+        told = self._csv_lines(query, statement, self._teller(caller, statement, currency))
+        return _file(told, "text/csv; charset=utf-8", month, currency, "csv")
+
+    async def _csv_lines(
+        self, query: StatementQuery, statement: Statement, teller: Teller
+    ) -> AsyncIterator[bytes]:
+        yield csv_text([COLUMNS, teller.ends(statement, is_opening=True)], is_first=True).encode()
+        async for lines in pages_of(self._desk.apis.ledger, query):
+            await teller.learn(lines)
+            text = await asyncio.to_thread(csv_text, teller.rows(lines, with_codes=True))
+            yield text.encode()
+        yield csv_text([teller.ends(statement, is_opening=False)]).encode()
+
+    async def xlsx(self, caller: Caller) -> Page:
+        """Give the whole month as a workbook."""
+        _, currency, month = await self._asked(caller)
+        query = query_of(caller.merchant, currency, month, self._zone)
+        [statement] = await self._desk.apis.ledger.read_statements([query])
+        teller = self._teller(caller, statement, currency)
+        told = self._sheet_lines(caller, query, statement, teller)
+        return _file(told, _SHEET, month, currency, "xlsx")
+
+    async def _sheet_lines(
+        self, caller: Caller, query: StatementQuery, statement: Statement, teller: Teller
+    ) -> AsyncIterator[bytes]:
+        book = Workbook(exponent(query.currency))
+        heads = [self._desk.say(caller, each) for each in HEADS]
+        book.begin(self._desk.say(caller, _LINES), heads, WIDTHS)
+        yield book.add([teller.ends(statement, is_opening=True)])
+        async for lines in pages_of(self._desk.apis.ledger, query):
+            await teller.learn(lines)
+            yield await asyncio.to_thread(book.add, teller.rows(lines, with_codes=False))
+        yield book.add([teller.ends(statement, is_opening=False)]) + book.end()
+
+    async def seal(self, caller: Caller) -> Page:
+        """Give the month signed by the ledger, as a file to be kept beside the lines."""
+        _, currency, month = await self._asked(caller)
+        query = query_of(caller.merchant, currency, month, self._zone)
+        [seal] = await self._desk.apis.ledger.sign_statements([query])
+        name = f"statement-{month.name}-{currency}.json"
+        return Response(
+            encode(seal),
+            media_type="application/json",
+            headers={
+                "content-disposition": as_attachment(name),
+                "cache-control": "no-store",
+                **guards(),
+            },
+        )
+
+
+def _file(told: AsyncIterator[bytes], kind: str, month: Month, currency: str, ending: str) -> Page:
+    headers = {
+        "content-disposition": as_attachment(f"statement-{month.name}-{currency}.{ending}"),
+        "cache-control": "no-store",
+        **guards(),
+    }
+    return Stream(told, media_type=kind, headers=headers)  # type: ignore[return-value]
+
+
+def _read_place(text: str) -> StatementPlace | None:
+    """Read behind which line a page begins; None: at the beginning."""
+    try:
+        return decode(bytes.fromhex(text), StatementPlace) if text else None
+    except (ValueError, Malformed):
+        return None
+
+
+def _used(statement: Statement) -> set[str]:
+    """Name the parts in which there was anything."""
+    moved = {part for each in statement.sums for part in (each.source, each.target)}
+    return moved | {part for part, minor in statement.opening.items() if minor}
+
+
+def _kinds(statement: Statement) -> Sequence[Kind]:
+    """Put the sums of one reason together."""
+    counts: dict[str, int] = defaultdict(int)
+    changes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for each in statement.sums:
+        counts[each.code] += each.count
+        if each.source:
+            changes[each.code][each.source] -= each.amount_minor
+        if each.target:
+            changes[each.code][each.target] += each.amount_minor
+    return [Kind(code, count, dict(changes[code])) for code, count in counts.items()]

@@ -1,0 +1,208 @@
+"""Statements in words: lines of the ledger as rows that people and their spreadsheets read."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from vendrail.api.ledger import (
+    Ledger,
+    Statement,
+    StatementLine,
+    StatementLinesQuery,
+    StatementPage,
+    StatementPlace,
+    StatementQuery,
+)
+from vendrail.api.settlement import FeeTold, Settlement
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.money import exponent
+from vendrail.web.amounts import time_zone
+from vendrail.web.languages import message
+from vendrail.web.papers.sheets import Cell
+
+PARTS = {
+    "available": message("Available"),
+    "pending": message("Pending"),
+    "reserve": message("In reserve"),
+    "frozen": message("Frozen"),
+    "deposit": message("Deposit"),
+    "debt": message("Owed"),
+}
+_LINES_AT_ONCE = 5_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# Of a file: what programs read has English names and codes, what people read their own words.
+COLUMNS = (
+    "time", "movement", "explanation", "number", "fee", *PARTS, "balance",
+    "at_us", "transfer", "code", "source", "target", "amount_minor",
+)  # fmt: skip
+HEADS = (
+    message("Time"), message("Movement"), message("Explanation"), message("Number"),
+    message("Fee"), *PARTS.values(), message("Balance"),
+)  # fmt: skip
+WIDTHS = (20, 22, 48, 28, 12, *(14 for _ in PARTS), 14)
+
+Say = Callable[[str], str]
+Words = Callable[..., str]
+
+
+class Month(NamedTuple):
+    """A month as the site's clock counts it."""
+
+    year: int
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Name it as addresses and files do: 2026-11."""
+        return f"{self.year:04}-{self.number:02}"
+
+    @property
+    def first(self) -> date:
+        """Give its first day."""
+        return date(self.year, self.number, 1)
+
+    def moved(self, months: int) -> "Month":
+        """Give the month so many away."""
+        year, number = divmod(self.year * 12 + self.number - 1 + months, 12)
+        return Month(year, number + 1)
+
+    def begins(self, zone: str) -> datetime:
+        """Give the moment that it begins at."""
+        return datetime.combine(self.first, time(), time_zone(zone)).astimezone(UTC)
+
+
+def read_month(text: str) -> Month | None:
+    """Read a month out of an address; None: it is none."""
+    try:
+        day = date.fromisoformat(f"{text[:7]}-01")
+    except ValueError:
+        return None
+    return Month(day.year, day.month) if 2000 <= day.year <= 2999 else None
+
+
+def query_of(merchant: UUID, currency: str, month: Month, zone: str) -> StatementQuery:
+    """Ask for one month."""
+    return StatementQuery(merchant, currency, month.begins(zone), month.moved(1).begins(zone))
+
+
+def change_of(line: StatementLine) -> dict[str, int]:
+    """Say what a line did to the parts."""
+    changes = {}
+    if line.source:
+        changes[line.source] = -line.amount_minor
+    if line.target:
+        changes[line.target] = changes.get(line.target, 0) + line.amount_minor
+    return changes
+
+
+class Teller:
+    """Says lines in one language, with the fees of sales explained; counts the balance on."""
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        statement: Statement,
+        currency: str,
+        zone: str,
+        name: Words,
+        note: Words,
+        fee_words: Words,
+        say: Say,
+    ) -> None:
+        self._settlement = settlement
+        self._places = exponent(currency)
+        self._zone = time_zone(zone)
+        self._name, self._note, self._fee_words, self._say = name, note, fee_words, say
+        self._balance_minor = sum(statement.opening.values())
+        self._memos: dict[str, str] = {}
+        self._names: dict[str, tuple[str, str]] = {}
+
+    def amount(self, minor: int) -> Decimal:
+        """Give minor units as the number that they are."""
+        return Decimal(minor).scaleb(-self._places)
+
+    async def learn(self, lines: Sequence[StatementLine]) -> None:
+        """Have the fees that lines name explained, each once."""
+        new = {each.memo for each in lines if each.code == "sale"} - self._memos.keys()
+        memos = sorted(new)
+        if memos:
+            told = await self._settlement.tell_fees(memos)
+            self._memos |= {
+                memo: self._explain(each) for memo, each in zip(memos, told, strict=True)
+            }
+
+    def _explain(self, told: FeeTold | None) -> str:
+        return self._fee_words(told).strip() if told is not None else ""
+
+    def words(self, line: StatementLine) -> tuple[str, str]:
+        """Say what a line is, and why; `learn` has seen it."""
+        known = self._names.get(line.code)
+        if known is None:
+            known = self._names[line.code] = (
+                self._name(line.code).strip(),
+                self._note(line.code).strip(),
+            )
+        if line.code == "sale":
+            return known[0], self._memos.get(line.memo) or known[1]
+        return known
+
+    def rows(self, lines: Sequence[StatementLine], *, with_codes: bool) -> Iterator[list[Cell]]:
+        """Write lines as rows; with what programs and proofs read behind, if asked."""
+        for line in lines:
+            what, why = self.words(line)
+            changes = change_of(line)
+            self._balance_minor += sum(changes.values())
+            amounts = (changes.get(part) for part in PARTS)
+            row: list[Cell] = [
+                line.at.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S"),
+                what,
+                why,
+                to_serial(line.subject),
+                self.amount(line.fee_minor) if line.fee_minor else None,
+                *(None if minor is None else self.amount(minor) for minor in amounts),
+                self.amount(self._balance_minor),
+            ]
+            if with_codes:
+                at_us = (line.at - _EPOCH) // _MICROSECOND
+                row += [
+                    at_us,
+                    str(line.transfer),
+                    line.code,
+                    line.source,
+                    line.target,
+                    line.amount_minor,
+                ]
+            yield row
+
+    def ends(self, statement: Statement, *, is_opening: bool) -> list[Cell]:
+        """Write the row of the balances before or after."""
+        parts = statement.opening if is_opening else statement.closing
+        name = message("Opening balance") if is_opening else message("Closing balance")
+        amounts = (self.amount(parts.get(part, 0)) for part in PARTS)
+        total = self.amount(sum(parts.values()))
+        return ["", self._say(name), "", "", None, *amounts, total]
+
+
+async def pages_of(ledger: Ledger, query: StatementQuery) -> AsyncIterator[Sequence[StatementLine]]:
+    """Read all lines of a statement; while one page is written, the next is read."""
+
+    async def read(after: StatementPlace | None) -> StatementPage:
+        [page] = await ledger.read_statement_lines(
+            [StatementLinesQuery(query, after, _LINES_AT_ONCE)]
+        )
+        return page
+
+    coming: asyncio.Task[StatementPage] | None = asyncio.create_task(read(None))
+    try:
+        while coming is not None:
+            page = await coming
+            coming = asyncio.create_task(read(page.next)) if page.next is not None else None
+            yield page.lines
+    finally:
+        if coming is not None:
+            coming.cancel()
