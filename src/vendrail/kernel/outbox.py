@@ -21,6 +21,8 @@ _log = structlog.get_logger(__name__)
 
 # An event may become readable a moment after its hint, when an earlier transaction has ended.
 _DELAY_S_MIN = 0.004
+# Nothing has been told yet when a loop begins: some thirty of them need not hurry at once.
+_DELAY_S_FIRST = 0.25
 
 EVENT_TABLE = """
 create table {schema}.event (
@@ -186,9 +188,10 @@ async def poll(
 ) -> None:
     """Run `work` until it says there is nothing left, then wait for a hint or a growing delay.
 
+    The delay is short after a hint or after work, when more may be about to become readable.
     A failure is logged and tried again after a delay that doubles; the loop itself never ends.
     """
-    delay_s = _DELAY_S_MIN
+    delay_s = _DELAY_S_FIRST
     while True:
         wake.clear()
         try:

@@ -60,7 +60,7 @@ class Carrying:
         self._top_ups = TopUps(db, wallets, settlement)
 
     async def consume(self) -> bool:
-        """Write what payments tells; true when there was any."""
+        """Write what payments tells, with the cursor in one commit; true: there is more."""
         async with self._db.reading() as tx:
             cursor = await read_cursor(tx, "disputes", "payments")
         page = (await self._payments.read_events([cursor]))[0]
@@ -78,7 +78,7 @@ class Carrying:
                 await write(tx, id, each, now)
         if told:
             self._wakeups.wake("disputes")
-        return True
+        return page.is_more
 
     async def advance(self) -> bool:
         """Move the money of disputes that are due; true when there may be more."""
