@@ -27,6 +27,7 @@ PUBLISHED = (
     "6205500000000000004",
 )
 GAPS = ("", " ", "-", ".")
+BEFORE = ("=", ": ", '"', " ", "&", "[")
 
 
 @get("/read")
@@ -81,6 +82,25 @@ def test_any_issued_number_of_sixteen_is_known(begin, gap):
 
     assert all(holds_card(each) for each in ways(grouped(good, gap)))
     assert not any(holds_card(each) for each in ways(grouped(bad, gap)))
+
+
+@given(st.sampled_from(PUBLISHED), st.sampled_from(GAPS), st.sampled_from(BEFORE), st.data())
+def test_escapes_hide_nothing(number, gap, before, data):
+    """Whichever letters are escaped, also what stands around, a number and a code are found."""
+
+    def hidden(text: str) -> bytes:
+        is_hidden = data.draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
+        return b"".join(
+            f"%{ord(each):02x}".encode() if is_escaped else each.encode()
+            for each, is_escaped in zip(text, is_hidden, strict=True)
+        )
+
+    assert holds_card(hidden(f"a{before}{grouped(number, gap)}&b"))
+    assert holds_card(b"&" + hidden("cvc") + b"=" + hidden("123"))
+    assert holds_card(b"{" + hidden('"card_Cvv": "1234"}'))
+    escaped = "".join(f"\\u{ord(each):04x}" for each in f"cvc{number}")
+    assert holds_card(f'{{"{escaped[:18]}": "123"}}'.encode())
+    assert holds_card(hidden(f'{{"a": "{escaped[18:]}"}}'))
 
 
 @pytest.mark.parametrize(
