@@ -11,6 +11,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from pypdf import PdfReader
 
 from vendrail.api.identity import Role
 from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode, TransferId
@@ -56,7 +57,7 @@ async def test_page_and_files_tell_the_same_and_add_up(town, tmp_path):
     page = browser.text
     files = {
         ending: (await browser.http.get(f"/merchant/statements/statement.{ending}?month=2026-11"))
-        for ending in ("csv", "xlsx", "json")
+        for ending in ("csv", "xlsx", "json", "pdf")
     }
     opening, *lines, closing = csv.DictReader(io.StringIO(files["csv"].content.decode("utf-8-sig")))
     book = openpyxl.load_workbook(io.BytesIO(files["xlsx"].content))
@@ -84,6 +85,14 @@ async def test_page_and_files_tell_the_same_and_add_up(town, tmp_path):
     for row, line in zip(cells[1:-1], lines, strict=True):
         assert (line["movement"], line["explanation"]) == row[1:3]
         assert [number(line[part]) for part in PARTS] == [number(each) for each in row[5:11]]
+    paper = " ".join(each.extract_text() for each in PdfReader(tmp_path / "statement.pdf").pages)
+    told = paper.replace("\u200b", "").replace("\n", " ")
+    for line in lines:
+        assert line["time"] in told
+        assert f"{number(line['balance']):,}" in told
+    for words in ("North", "2026-11", "Opening balance", "By reason", "Every movement"):
+        assert words in told
+    assert "2.50 % + CN¥0.10" in told
     assert "The lines are as they were signed.\n" == verified.stdout
     assert "The lines are not those that were signed.\n" == forged.stderr
     assert len(lines) == seal["count"]
@@ -122,11 +131,11 @@ async def test_a_statement_is_the_own_one_and_only_for_who_may(town):
     theirs = await south.http.get("/merchant/statements/statement.csv?month=2026-11")
     refused = [
         (await support.http.get(f"/merchant/statements{path}")).status_code
-        for path in ("", "/statement.csv", "/statement.xlsx", "/statement.json")
+        for path in ("", "/statement.csv", "/statement.xlsx", "/statement.pdf", "/statement.json")
     ]
 
     assert 3 == len(theirs.text.splitlines())
-    assert [403] * 4 == refused
+    assert [403] * 5 == refused
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])

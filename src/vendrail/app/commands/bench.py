@@ -35,6 +35,9 @@ def bench(
     grown: Annotated[
         int | None, typer.Option(min=1, help="Sell so many more of one variant, measure again.")
     ] = None,
+    lines: Annotated[
+        int | None, typer.Option(min=1, help="How many lines a statement has.")
+    ] = None,
     *,
     with_reference: Annotated[
         bool | None,
@@ -57,6 +60,7 @@ def bench(
         "batch": batch,
         "lanes": lanes,
         "grown": grown,
+        "lines": lines,
         "with_reference": with_reference,
     }
     options = _options(chosen, name, given)

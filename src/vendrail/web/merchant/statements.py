@@ -3,9 +3,7 @@
 A file is written while the lines are read, so that a month of any size takes no memory.
 """
 
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from litestar import Response
@@ -23,25 +21,23 @@ from vendrail.api.ledger import (
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http import as_attachment
-from vendrail.kernel.money import exponent
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.pages import guards
-from vendrail.web.papers.sheets import Workbook, csv_text
 from vendrail.web.statements import (
-    COLUMNS,
-    HEADS,
-    PARTS,
-    WIDTHS,
     Month,
     Teller,
     change_of,
-    pages_of,
+    csv_of,
+    kinds_of,
+    paper_of,
     query_of,
     read_month,
+    used_parts,
+    xlsx_of,
 )
 from vendrail.web.storefront.front import Page
 
@@ -49,20 +45,9 @@ _ROOT = "/merchant/statements"
 _PAGE = 50
 _MONTHS = 12
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_LINES = message("Statement")
-
-
-class Kind(NamedTuple):
-    """What moved for one reason: how often, and what it did to each part."""
-
-    code: str
-    lines: int
-    changes: dict[str, int]
-
-    @property
-    def total_minor(self) -> int:
-        """What it did to all parts together."""
-        return sum(self.changes.values())
+_SHEET_NAME = message("Statement")
+_MERCHANT = message("Merchant")
+_MADE = message("Made on")
 
 
 class Shown(NamedTuple):
@@ -90,6 +75,7 @@ class Statements:
             desk.get(_ROOT, self.statement, may),
             desk.get(f"{_ROOT}/statement.csv", self.csv, may),
             desk.get(f"{_ROOT}/statement.xlsx", self.xlsx, may),
+            desk.get(f"{_ROOT}/statement.pdf", self.pdf, may),
             desk.get(f"{_ROOT}/statement.json", self.seal, may),
         ]
 
@@ -115,8 +101,8 @@ class Statements:
             months=[self._now().moved(-number) for number in range(_MONTHS)],
             is_running=query.until > self._desk.clock.now(),
             statement=statement,
-            parts=[each for each in PARTS if each in _used(statement)] or ["available"],
-            kinds=_kinds(statement),
+            parts=used_parts(statement),
+            kinds=kinds_of(statement),
             lines=[
                 Shown(each, *teller.words(each), sum(change_of(each).values()))
                 for each in page.lines
@@ -152,66 +138,62 @@ class Statements:
 
     async def csv(self, caller: Caller) -> Page:
         """Give the whole month as CSV."""
-        _, currency, month = await self._asked(caller)
-        query = query_of(caller.merchant, currency, month, self._zone)
-        [statement] = await self._desk.apis.ledger.read_statements([query])
-        told = self._csv_lines(query, statement, self._teller(caller, statement, currency))
-        return _file(told, "text/csv; charset=utf-8", month, currency, "csv")
-
-    async def _csv_lines(
-        self, query: StatementQuery, statement: Statement, teller: Teller
-    ) -> AsyncIterator[bytes]:
-        yield csv_text([COLUMNS, teller.ends(statement, is_opening=True)], is_first=True).encode()
-        async for lines in pages_of(self._desk.apis.ledger, query):
-            await teller.learn(lines)
-            text = await asyncio.to_thread(csv_text, teller.rows(lines, with_codes=True))
-            yield text.encode()
-        yield csv_text([teller.ends(statement, is_opening=False)]).encode()
+        query, month, statement, teller = await self._whole(caller)
+        told = csv_of(self._desk.apis.ledger, query, statement, teller)
+        return _file(told, "text/csv; charset=utf-8", month, query.currency, "csv")
 
     async def xlsx(self, caller: Caller) -> Page:
         """Give the whole month as a workbook."""
+        query, month, statement, teller = await self._whole(caller)
+        name = self._desk.say(caller, _SHEET_NAME)
+        told = xlsx_of(self._desk.apis.ledger, query, statement, teller, name)
+        return _file(told, _SHEET, month, query.currency, "xlsx")
+
+    async def pdf(self, caller: Caller) -> Page:
+        """Give the month as PDF: its sums, and its lines as far as a paper is good for them."""
+        query, month, statement, teller = await self._whole(caller)
+        told = await paper_of(self._desk.apis.ledger, query, statement, teller)
+        front, language = self._desk.front, caller.visitor.language
+        place = caller.membership
+        facts = [
+            [self._desk.say(caller, _MERCHANT), place.merchant_name if place is not None else ""],
+            [self._desk.say(caller, _MADE), teller.moment(self._desk.clock.now())],
+        ]
+        name = f"{month.name} {query.currency}"
+        told |= {
+            "site": front.settings.site_name,
+            "title": self._desk.say(caller, _SHEET_NAME),
+            "number": name,
+            "foot": name,
+            "month": month.name,
+            "currency": query.currency,
+            "facts": facts,
+        }
+        paper = await front.press.print("statement", language, self._desk.clock.now(), told)
+        headers = _headers(f"statement-{month.name}-{query.currency}.pdf")
+        return Response(paper, media_type="application/pdf", headers=headers)
+
+    async def _whole(self, caller: Caller) -> tuple[StatementQuery, Month, Statement, Teller]:
         _, currency, month = await self._asked(caller)
         query = query_of(caller.merchant, currency, month, self._zone)
         [statement] = await self._desk.apis.ledger.read_statements([query])
-        teller = self._teller(caller, statement, currency)
-        told = self._sheet_lines(caller, query, statement, teller)
-        return _file(told, _SHEET, month, currency, "xlsx")
-
-    async def _sheet_lines(
-        self, caller: Caller, query: StatementQuery, statement: Statement, teller: Teller
-    ) -> AsyncIterator[bytes]:
-        book = Workbook(exponent(query.currency))
-        heads = [self._desk.say(caller, each) for each in HEADS]
-        book.begin(self._desk.say(caller, _LINES), heads, WIDTHS)
-        yield book.add([teller.ends(statement, is_opening=True)])
-        async for lines in pages_of(self._desk.apis.ledger, query):
-            await teller.learn(lines)
-            yield await asyncio.to_thread(book.add, teller.rows(lines, with_codes=False))
-        yield book.add([teller.ends(statement, is_opening=False)]) + book.end()
+        return query, month, statement, self._teller(caller, statement, currency)
 
     async def seal(self, caller: Caller) -> Page:
         """Give the month signed by the ledger, as a file to be kept beside the lines."""
         _, currency, month = await self._asked(caller)
         query = query_of(caller.merchant, currency, month, self._zone)
         [seal] = await self._desk.apis.ledger.sign_statements([query])
-        name = f"statement-{month.name}-{currency}.json"
-        return Response(
-            encode(seal),
-            media_type="application/json",
-            headers={
-                "content-disposition": as_attachment(name),
-                "cache-control": "no-store",
-                **guards(),
-            },
-        )
+        headers = _headers(f"statement-{month.name}-{currency}.json")
+        return Response(encode(seal), media_type="application/json", headers=headers)
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {"content-disposition": as_attachment(name), "cache-control": "no-store", **guards()}
 
 
 def _file(told: AsyncIterator[bytes], kind: str, month: Month, currency: str, ending: str) -> Page:
-    headers = {
-        "content-disposition": as_attachment(f"statement-{month.name}-{currency}.{ending}"),
-        "cache-control": "no-store",
-        **guards(),
-    }
+    headers = _headers(f"statement-{month.name}-{currency}.{ending}")
     return Stream(told, media_type=kind, headers=headers)  # type: ignore[return-value]
 
 
@@ -221,22 +203,3 @@ def _read_place(text: str) -> StatementPlace | None:
         return decode(bytes.fromhex(text), StatementPlace) if text else None
     except (ValueError, Malformed):
         return None
-
-
-def _used(statement: Statement) -> set[str]:
-    """Name the parts in which there was anything."""
-    moved = {part for each in statement.sums for part in (each.source, each.target)}
-    return moved | {part for part, minor in statement.opening.items() if minor}
-
-
-def _kinds(statement: Statement) -> Sequence[Kind]:
-    """Put the sums of one reason together."""
-    counts: dict[str, int] = defaultdict(int)
-    changes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for each in statement.sums:
-        counts[each.code] += each.count
-        if each.source:
-            changes[each.code][each.source] -= each.amount_minor
-        if each.target:
-            changes[each.code][each.target] += each.amount_minor
-    return [Kind(code, count, dict(changes[code])) for code, count in counts.items()]

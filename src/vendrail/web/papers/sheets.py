@@ -6,6 +6,7 @@ which the libraries take several times as long; spreadsheets end a sheet at 1,04
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -18,6 +19,7 @@ Rows = Iterable[Sequence[Cell]]
 ROWS_OF_SHEET_MAX = 1_000_000
 _BOM = "\ufeff"  # Spreadsheets would read UTF-8 as something else without it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ODD = re.compile('[&<>"\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
 _UNTOLD = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF])  # What XML cannot.
 
 _TYPES = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
@@ -154,6 +156,8 @@ def _distinct(names: Sequence[str]) -> Iterator[str]:
 
 
 def _told(text: str) -> str:
+    if _ODD.search(text) is None:  # As nearly all are.
+        return text
     return escape(text.translate(_UNTOLD), {'"': "&quot;"})
 
 
