@@ -10,6 +10,7 @@ from vendrail.api.epay import EpayStatus
 from vendrail.api.payments import ChannelId, Method
 from vendrail.epay import decide
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.http.targets import networks
 from vendrail.kernel.ids import named_id
 
 
@@ -102,7 +103,7 @@ def test_networks_that_are_allowed_may_be_told():
 def test_what_is_no_network_is_said_by_its_settings_name():
     """A setting that names no network stops the start with its own name, not with a traceback."""
     with pytest.raises(Malformed, match="VENDRAIL_EPAY_NETWORKS_ALLOWED"):
-        decide.networks(["10.0.0.0/8", "home"])
+        networks(["10.0.0.0/8", "home"], "VENDRAIL_EPAY_NETWORKS_ALLOWED")
 
 
 @given(st.integers(min_value=1, max_value=10**9))

@@ -34,6 +34,7 @@ SPLIT = {
             "support",
             "wallets",
             "disputes",
+            "webhooks",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),

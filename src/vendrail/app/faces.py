@@ -17,6 +17,7 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
+from vendrail.api.webhooks import Webhooks
 from vendrail.app.wiring import House
 from vendrail.gateway.http import Gateway, build_gateway
 from vendrail.gateway.merchant.door import MerchantApis, MerchantDoor
@@ -121,6 +122,7 @@ class Faces:
             api(Payouts),
             api(Wallets),
             api(Disputes),
+            api(Webhooks),
             self._render_metrics,
         )
 

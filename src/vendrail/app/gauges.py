@@ -12,6 +12,7 @@ from vendrail.kernel.money import EXPONENTS
 from vendrail.notify.service import NotifyService
 from vendrail.orders.service import OrdersService
 from vendrail.settlement.service import SettlementService
+from vendrail.webhooks.service import WebhooksService
 
 # What must come back to zero: refunds that are under way, and money that nobody knows yet.
 _CLEARING = tuple(
@@ -44,6 +45,9 @@ class Gauges:
         notify = self._house.services.get("notify")
         if notify is not None:
             await self._put_letters(notify)
+        webhooks = self._house.services.get("webhooks")
+        if webhooks is not None:
+            await self._put_webhooks(webhooks)
         if "support" in self._house.services:
             for each in await self._house.api(Support).count_complaints():
                 self._metrics.put("vendrail_complaints", each.count, str(each.state))
@@ -83,6 +87,13 @@ class Gauges:
         age_s = (self._house.clock.now() - since_).total_seconds() if since_ is not None else 0.0
         self._metrics.put("vendrail_letters_waiting", number)
         self._metrics.put("vendrail_letter_age_seconds", max(0.0, age_s))
+
+    async def _put_webhooks(self, webhooks: WebhooksService) -> None:
+        found = await webhooks.measure()
+        self._metrics.put("vendrail_webhooks_waiting", found["waiting"])
+        self._metrics.put("vendrail_webhook_late_seconds", found["late_s"])
+        for state in ("hearing", "failing", "disabled"):
+            self._metrics.put("vendrail_webhook_endpoints", found[state], state)
 
     async def _put_settlement(self, settlement: SettlementService) -> None:
         health, debts = await settlement.read_health(), await settlement.list_debts()

@@ -38,7 +38,12 @@ from vendrail.kernel.vault import Vault
 # Whose events are read, by whom, and under which name each reader keeps how far.
 _READERS = {
     "payments": (("orders", "payments"), ("disputes", "payments")),
-    "orders": (("orders", "deliveries"), ("notify", "orders"), ("epay", "orders")),
+    "orders": (
+        ("orders", "deliveries"),
+        ("notify", "orders"),
+        ("epay", "orders"),
+        ("webhooks", "orders"),
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
+from vendrail.api.webhooks import Webhooks
 from vendrail.buyers.jobs import jobs as buyers_jobs
 from vendrail.buyers.service import BuyersService
 from vendrail.catalog.jobs import jobs as catalog_jobs
@@ -53,6 +54,8 @@ from vendrail.settlement.service import SettlementService
 from vendrail.support.jobs import jobs as support_jobs
 from vendrail.support.service import SupportService
 from vendrail.wallets.service import WalletsService
+from vendrail.webhooks.jobs import jobs as webhooks_jobs
+from vendrail.webhooks.service import WebhooksService
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ SERVICES = (
     ServiceEntry("disputes", Disputes, DisputesService, disputes_jobs, connections_max=1),
     ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),
     ServiceEntry("support", Support, SupportService, support_jobs, connections_max=2),
+    ServiceEntry("webhooks", Webhooks, WebhooksService, webhooks_jobs, connections_max=2),
 )
 
 FACES = ("gateway", "web")  # What people and programs meet; clients of the services.

@@ -44,6 +44,7 @@ _TOPICS = (
     "epay",
     "payouts",
     "disputes",
+    "webhooks",
 )
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -11,22 +10,16 @@ from vendrail.api.epay import EpayStatus, NoticeState
 from vendrail.api.payments import Method
 from vendrail.kernel.codec import Record
 from vendrail.kernel.epay import TYPES, cut_name, signed, write_amount
-from vendrail.kernel.errors import Malformed
+from vendrail.kernel.http.targets import Network, UrlFault, url_fault
 
 # After each try that was not heard: how long until the next. Then nobody is told any more.
 LADDER_S = (15, 60, 180, 600, 1_800, 3_600, 7_200, 21_600, 54_000)
 
-Network = IPv4Network | IPv6Network
-
 _MONEY = re.compile(r"\d{1,10}(\.\d{1,2})?", re.ASCII)
 _NUMBER = re.compile(r"[A-Za-z0-9._|-]{1,64}")
 _PID = re.compile(r"[1-9][0-9]{0,17}")
-_URL_LENGTH_MAX = 1_000
 _PARAM_LENGTH_MAX = 1_000
 _OUR_TYPES = {theirs: ours for ours, theirs in TYPES.items()}
-_NAT64 = IPv6Network("64:ff9b::/96")
-_LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
-_ADDRESSES_NOT_GLOBAL = ("is_multicast", "is_reserved", "is_unspecified", "is_loopback")
 
 
 _BROWSERS = {"pc": "desktop", "mobile": "mobile", "wechat": "wechat", "alipay": "alipay"}
@@ -87,59 +80,12 @@ def read_money(text: str, least_minor: int, most_minor: int) -> int | EpayStatus
     return amount_minor
 
 
-def networks(texts: Sequence[str]) -> list[Network]:
-    """Read the networks that a setting allows."""
-    try:
-        return [ip_network(text, strict=False) for text in texts]
-    except ValueError as error:
-        raise Malformed(f"VENDRAIL_EPAY_NETWORKS_ALLOWED: {error}.") from None
-
-
-def is_public(text: str, allowed: Sequence[Network]) -> bool:
-    """Tell whether an address is one that anybody reaches, or lies in a network that is allowed."""
-    address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        # One address may be written inside another: what it leads to counts.
-        inner = address.ipv4_mapped or address.sixtofour
-        if address.teredo is not None:
-            inner = address.teredo[1]
-        elif address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            address = inner
-    if any(address in network for network in allowed if network.version == address.version):
-        return True
-    return address.is_global and not any(getattr(address, each) for each in _ADDRESSES_NOT_GLOBAL)
-
-
 def url(text: str, allowed: Sequence[Network]) -> EpayStatus | None:
-    """Say what is wrong with an address of a site, as far as it can be seen; None: nothing.
-
-    A name may lead anywhere: where it leads is looked at each time before it is called.
-    """
-    if len(text) > _URL_LENGTH_MAX or not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
-        return EpayStatus.URL_MALFORMED
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return EpayStatus.URL_MALFORMED
-    is_plain = parts.scheme in ("http", "https") and "@" not in parts.netloc and not parts.fragment
-    if not is_plain or not host or port == 0:
-        return EpayStatus.URL_MALFORMED
-    try:
-        return None if is_public(host, allowed) else EpayStatus.URL_PRIVATE
-    except ValueError:
-        pass
-    name = host.rstrip(".").lower()
-    labels = name.split(".")
-    # What only looks like a name may be an address after all: 127.1, 2130706433, 0x7f.1.
-    if re.fullmatch(r"0x[0-9a-f]*|[0-9]+", labels[-1]):
-        return EpayStatus.URL_PRIVATE
-    if not all(re.fullmatch(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", label) for label in labels):
-        return EpayStatus.URL_MALFORMED
-    is_local = len(labels) == 1 or any(name.endswith(f".{each}") for each in _LOCAL_NAMES)
-    return EpayStatus.URL_PRIVATE if is_local or name in _LOCAL_NAMES else None
+    """Say what is wrong with an address of a site, as far as it can be seen; None: nothing."""
+    fault = url_fault(text, allowed)
+    if fault is None:
+        return None
+    return EpayStatus.URL_PRIVATE if fault is UrlFault.PRIVATE else EpayStatus.URL_MALFORMED
 
 
 def browser(fields: Mapping[str, str]) -> str:

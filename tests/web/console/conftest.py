@@ -26,6 +26,7 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
+from vendrail.api.webhooks import Webhooks
 from vendrail.app.gauges import Gauges
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
@@ -194,6 +195,7 @@ def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -
         Payouts,
         Wallets,
         Disputes,
+        Webhooks,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)

@@ -20,6 +20,7 @@ from vendrail.epay.settings import EpaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.epay import CURRENCY
+from vendrail.kernel.http.targets import networks
 from vendrail.kernel.ids import new_id, shard_of
 
 _STATUSES = {
@@ -66,7 +67,7 @@ class Taking:
         self._db = db
         self._clock = clock
         self._settings = settings
-        self._allowed = decide.networks(settings.networks_allowed)
+        self._allowed = networks(settings.networks_allowed, "VENDRAIL_EPAY_NETWORKS_ALLOWED")
         self._accounts = accounts
         self._orders = orders
         self._payments = payments

@@ -2,10 +2,8 @@
 
 import asyncio
 from datetime import timedelta
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import httpx
 import structlog
 
 from vendrail.api.epay import NoticeState
@@ -18,7 +16,8 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Error
-from vendrail.kernel.http.outgoing import lost_lines
+from vendrail.kernel.http.bringing import Bringer, Unheard
+from vendrail.kernel.http.targets import networks
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.outbox import Wakeups, move_cursor, read_cursor
 from vendrail.kernel.telemetry import Metrics
@@ -26,13 +25,8 @@ from vendrail.kernel.telemetry import Metrics
 _log = structlog.get_logger(__name__)
 
 _SOURCE = "orders"
-_ANSWER_BYTES_MAX = 4_096
 _LEASE_SPARE_S = 30
 _UNREAD_S = 5.0
-
-
-class _Unheard(Exception):
-    """A site was not reached, or may not be."""
 
 
 class Telling:
@@ -53,11 +47,11 @@ class Telling:
         self._wakeups = wakeups
         self._metrics = metrics
         self._settings = settings
-        self._allowed = decide.networks(settings.networks_allowed)
+        allowed = networks(settings.networks_allowed, "VENDRAIL_EPAY_NETWORKS_ALLOWED")
+        self._bringer = Bringer(allowed, settings.notice_timeout_s)
         self._orders = orders
         self._answering = answering
         self._flights: set[asyncio.Task[None]] = set()
-        self._client: httpx.AsyncClient | None = None
 
     async def consume(self) -> bool:
         """Keep notices of paid charges, with the cursor in one commit; true: there is more."""
@@ -121,7 +115,7 @@ class Telling:
         row, paid, key = told[order]
         try:
             await self._bring(decide.with_query(row["notify_url"], decide.tell(paid, key)))
-        except _Unheard as error:
+        except Unheard as error:
             fate = decide.retry(notice["attempts"], self._clock.now(), str(error)[:200])
         else:
             fate = Fate(NoticeState.TAKEN, self._clock.now(), "")
@@ -137,52 +131,11 @@ class Telling:
             _log.info("epay.not_heard", order=str(notice["order"]), problem=fate.problem)
 
     async def _bring(self, address: str) -> None:
-        """Call an address, where its name leads just now, if everybody may go there."""
-        parts = urlsplit(address)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            async with asyncio.timeout(self._settings.notice_timeout_s):
-                place = await self._look_up(host, port)
-                literal = f"[{place}]" if ":" in place else place
-                there = urlunsplit(parts._replace(netloc=f"{literal}:{port}"))
-                with lost_lines():
-                    status_code, body = await self._get(there, parts.netloc, host)
-        except TimeoutError:
-            raise _Unheard("no answer in time") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            raise _Unheard(f"{type(error).__name__}: {error}") from None
-        if not decide.is_heard(status_code, body):
-            shown = body[:40].decode("utf-8", "replace")
-            raise _Unheard(f"answered HTTP {status_code}: {shown!r}")
-
-    async def _look_up(self, host: str, port: int) -> str:
-        """Look a name up, and refuse it where any of its addresses is not for everybody."""
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
-        places = list(dict.fromkeys(str(each[4][0]) for each in found))
-        if not places or not all(decide.is_public(each, self._allowed) for each in places):
-            raise _Unheard("its address is a private one")
-        return places[0]
-
-    async def _get(self, url: str, authority: str, host: str) -> tuple[int, bytes]:
-        """Get by address what is called by name: nobody can lead the name elsewhere in between."""
-        headers = {"host": authority, "user-agent": "Vendrail", "accept-encoding": "identity"}
-        body = b""
-        async with self._open().stream(
-            "GET", url, headers=headers, extensions={"sni_hostname": host}
-        ) as answer:
-            async for chunk in answer.aiter_raw():
-                body += chunk
-                if len(body) > _ANSWER_BYTES_MAX:
-                    break
-            return answer.status_code, body[:_ANSWER_BYTES_MAX]
-
-    def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                timeout=self._settings.notice_timeout_s, follow_redirects=False, trust_env=False
-            )
-        return self._client
+        """Call a site, and hear what it says."""
+        answered = await self._bringer.bring(address)
+        if not decide.is_heard(answered.status_code, answered.body):
+            shown = answered.body[:40].decode("utf-8", "replace")
+            raise Unheard(f"answered HTTP {answered.status_code}: {shown!r}")
 
     async def drain(self) -> None:
         """Wait until nothing is on its way: before a stop."""
@@ -191,6 +144,4 @@ class Telling:
 
     async def close(self) -> None:
         """Hang up."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._bringer.close()

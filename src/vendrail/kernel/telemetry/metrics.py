@@ -68,6 +68,30 @@ METRICS = (
         "Tries to tell card sites of paid charges: taken, waiting for the next try, given_up.",
     ),
     Metric(
+        "vendrail_webhooks_total",
+        "counter",
+        ("outcome",),
+        "Tries to tell merchants' programs: heard, waiting for the next try, given_up, dropped.",
+    ),
+    Metric(
+        "vendrail_webhooks_waiting",
+        "gauge",
+        (),
+        "How much merchants' programs are still to be told.",
+    ),
+    Metric(
+        "vendrail_webhook_late_seconds",
+        "gauge",
+        (),
+        "For how long the latest of what merchants' programs are to be told has been due.",
+    ),
+    Metric(
+        "vendrail_webhook_endpoints",
+        "gauge",
+        ("state",),
+        "Endpoints of merchants' programs, by how they stand: hearing, failing, disabled.",
+    ),
+    Metric(
         "vendrail_payments_total",
         "counter",
         ("method", "channel", "outcome"),

@@ -17,6 +17,7 @@ from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
+from vendrail.api.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,5 @@ class Apis:
     payouts: Payouts
     wallets: Wallets
     disputes: Disputes
+    webhooks: Webhooks
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.

@@ -1,0 +1,25 @@
+"""What every room of webhooks works with."""
+
+from dataclasses import dataclass
+
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.db import Database
+from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.telemetry import Metrics
+from vendrail.kernel.vault import Vault
+from vendrail.webhooks.settings import WebhooksSettings
+
+PURPOSE = "webhooks.secret"
+TOPIC = "webhooks"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Handed from the service to its rooms, as it is."""
+
+    db: Database
+    vault: Vault
+    clock: Clock
+    wakeups: Wakeups
+    metrics: Metrics
+    settings: WebhooksSettings

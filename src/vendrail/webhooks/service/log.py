@@ -1,0 +1,147 @@
+"""Log: what endpoints were told and how it went, and telling them again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from vendrail.api.webhooks import (
+    DeliveryId,
+    DeliveryName,
+    DeliveryQuery,
+    DeliveryState,
+    DeliveryTry,
+    DeliveryView,
+    EndpointId,
+    EndpointState,
+    EventKind,
+    EventQuery,
+    Redelivery,
+    WebhookEvent,
+)
+from vendrail.kernel.db import Row
+from vendrail.webhooks import decide, store
+from vendrail.webhooks.service.ground import TOPIC, Ground
+from vendrail.webhooks.service.reading import delivery_id
+from vendrail.webhooks.store import NewDelivery
+
+_PAGE_MAX = 200
+_AGAIN_MAX = 10_000
+
+
+class Log:
+    """Reads deliveries and events, and begins deliveries anew."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._db = ground.db
+
+    async def list_deliveries(self, query: DeliveryQuery) -> list[DeliveryView]:
+        """List a page of an endpoint's deliveries, newest first."""
+        async with self._db.reading() as tx:
+            rows = await store.list_deliveries(tx, query, _bound(query.deliveries_max))
+        return [_view(row) for row in rows]
+
+    async def read_deliveries(self, names: Sequence[DeliveryName]) -> list[DeliveryView | None]:
+        """Read merchants' deliveries with what was sent and every try."""
+        ids = [name.id for name in names]
+        async with self._db.reading() as tx:
+            rows = await store.load_deliveries(tx, ids)
+            tries = await store.load_tries(tx, ids)
+        kept: dict[UUID, list[DeliveryTry]] = {}
+        for row in tries:
+            kept.setdefault(row["delivery"], []).append(_try(row))
+        return [
+            _view(rows[name.id], rows[name.id]["body"], kept.get(name.id, []))
+            if _is_own(rows, name)
+            else None
+            for name in names
+        ]
+
+    async def retry(self, names: Sequence[DeliveryName]) -> list[bool]:
+        """Tell again now, from the first step; a person has decided that."""
+        now = self._ground.clock.now()
+        async with self._db.transaction() as tx:
+            rows = await store.load_deliveries(tx, [name.id for name in names])
+            own = [rows[name.id] for name in names if _is_own(rows, name)]
+            begun = await store.retry(
+                tx, [row["id"] for row in own], [_life(row["kind"], now) for row in own], now
+            )
+        if begun:
+            self._ground.wakeups.wake(TOPIC)
+        return [_is_own(rows, name) and name.id in begun for name in names]
+
+    async def redeliver(self, asked: Redelivery) -> int:
+        """Tell one endpoint again of what happened within a time; also of what it was not told."""
+        now = self._ground.clock.now()
+        async with self._db.transaction() as tx:
+            endpoint = await store.lock_endpoint(tx, asked.endpoint, asked.merchant)
+            if endpoint is None or endpoint["state"] != EndpointState.ENABLED:
+                return 0
+            told = await store.find_told(tx, asked, _AGAIN_MAX)
+            begun = await store.retry(
+                tx, [row["id"] for row in told], [_life(row["kind"], now) for row in told], now
+            )
+            untold = await store.find_untold(tx, asked, endpoint["kinds"], _AGAIN_MAX - len(begun))
+            new = [
+                NewDelivery(
+                    delivery_id(row["id"], asked.endpoint),
+                    asked.endpoint,
+                    row["id"],
+                    _life(row["kind"], now),
+                )
+                for row in untold
+            ]
+            count = len(begun) + (await store.add_deliveries(tx, new, now) if new else 0)
+        if count:
+            self._ground.wakeups.wake(TOPIC)
+        return count
+
+    async def list_events(self, query: EventQuery) -> list[WebhookEvent]:
+        """List a page of what happened to a merchant, newest first."""
+        async with self._db.reading() as tx:
+            rows = await store.list_events(tx, query, _bound(query.events_max))
+        return [
+            WebhookEvent(row["id"], EventKind(row["kind"]), row["at"], row["body"]) for row in rows
+        ]
+
+
+def _is_own(rows: Mapping[UUID, Row], name: DeliveryName) -> bool:
+    return name.id in rows and rows[name.id]["merchant"] == name.merchant
+
+
+def _bound(asked: int) -> int:
+    return max(0, min(asked, _PAGE_MAX))
+
+
+def _life(kind: str, now: datetime) -> datetime:
+    """Give what is told again by a person's word the whole of its life."""
+    return now + timedelta(seconds=decide.LIVES_S[EventKind(kind)])
+
+
+def _try(row: Row) -> DeliveryTry:
+    return DeliveryTry(
+        row["at"],
+        row["took_ms"],
+        row["status_code"],
+        row["problem"],
+        row["request"],
+        row["response"],
+    )
+
+
+def _view(row: Row, body: str = "", tries: Sequence[DeliveryTry] = ()) -> DeliveryView:
+    return DeliveryView(
+        DeliveryId(row["id"]),
+        EndpointId(row["endpoint"]),
+        row["event"],
+        EventKind(row["kind"]),
+        DeliveryState(row["state"]),
+        row["attempts"],
+        row["at"],
+        row["due_at"],
+        row["stale_at"],
+        row["problem"],
+        row["heard_at"],
+        body,
+        list(tries),
+    )

@@ -1,0 +1,101 @@
+"""Reading: events of other services become what merchants' programs are told."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from vendrail.api.orders import OrderEvent, Orders
+from vendrail.api.webhooks import DeliveryId, EndpointName, EndpointState, EventKind
+from vendrail.kernel.codec import decode
+from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.ids import derive, new_id, to_serial
+from vendrail.kernel.outbox import move_cursor, read_cursor
+from vendrail.webhooks import decide, store
+from vendrail.webhooks.decide import DISABLED, TOO_OLD, Happening
+from vendrail.webhooks.service.ground import TOPIC, Ground
+from vendrail.webhooks.store import NewDelivery
+
+_SOURCE = "orders"
+
+
+class Reading:
+    """Keeps what happened to merchants who have endpoints, and nothing of anybody else."""
+
+    def __init__(self, ground: Ground, orders: Orders) -> None:
+        self._ground = ground
+        self._db = ground.db
+        self._orders = orders
+
+    async def consume(self) -> bool:
+        """Keep some events with their deliveries, and the cursor, in one commit; true: more."""
+        async with self._db.reading() as tx:
+            cursor = await read_cursor(tx, "webhooks", _SOURCE)
+            is_anybody = await store.has_endpoints(tx)
+        [page] = await self._orders.read_events([cursor])
+        if not page.batches:
+            return False
+        found: list[Happening] = []
+        if is_anybody:  # Else nobody reads what they say.
+            for batch in page.batches:
+                for event in decode(batch, list[OrderEvent]):
+                    found += decide.of_order(event)
+        async with self._db.transaction() as tx:
+            if not await move_cursor(tx, "webhooks", _SOURCE, cursor, page.cursor):
+                return True  # Another process has read this page.
+            is_told = bool(found) and await self._keep(tx, found)
+        if is_told:
+            self._ground.wakeups.wake(TOPIC)
+        return page.is_more
+
+    async def _keep(self, tx: Transaction, found: Sequence[Happening]) -> bool:
+        """Keep what concerns merchants who have endpoints; each of these gets its delivery."""
+        now = self._ground.clock.now()
+        merchants = list({each.merchant for each in found})
+        endpoints: dict[UUID, list[Row]] = {}
+        for row in await store.list_endpoints(tx, merchants):
+            endpoints.setdefault(row["merchant"], []).append(row)
+        own = {each.id: each for each in reversed(found) if each.merchant in endpoints}
+        if not own:
+            return False
+        in_order = [each for each in found if own.get(each.id) is each]
+        added = await store.add_events(tx, in_order, now)
+        deliveries = [
+            _delivery(each, row, now)
+            for each in in_order
+            if each.id in added
+            for row in endpoints[each.merchant]
+            if decide.is_wanted(each.kind, row["kinds"])
+        ]
+        if deliveries:
+            await store.add_deliveries(tx, deliveries, now)
+        return any(not each.problem for each in deliveries)
+
+    async def test(self, name: EndpointName) -> DeliveryId | None:
+        """Send one endpoint a test event; None: there is no such one, or it is disabled."""
+        now = self._ground.clock.now()
+        async with self._db.transaction() as tx:
+            row = await store.lock_endpoint(tx, name.id, name.merchant)
+            if row is None or row["state"] != EndpointState.ENABLED:
+                return None
+            data = {"endpoint": to_serial(name.id)}
+            event = decide.happening(new_id(now), EventKind.TEST, name.merchant, now, data)
+            await store.add_events(tx, [event], now)
+            delivery = _delivery(event, row, now)
+            await store.add_deliveries(tx, [delivery], now)
+        self._ground.wakeups.wake(TOPIC)
+        return DeliveryId(delivery.id)
+
+
+def delivery_id(event: UUID, endpoint: UUID) -> UUID:
+    """Give the one id of telling this event to this endpoint."""
+    return derive(event, f"delivery:{endpoint}")
+
+
+def _delivery(event: Happening, endpoint: Row, now: datetime) -> NewDelivery:
+    problem = ""
+    if event.stale_at <= now:
+        problem = TOO_OLD
+    elif endpoint["state"] != EndpointState.ENABLED:
+        problem = DISABLED
+    id = delivery_id(event.id, endpoint["id"])
+    return NewDelivery(id, endpoint["id"], event.id, event.stale_at, problem)
