@@ -625,6 +625,33 @@ async def reserve_filled_by_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await _move(owner, number, fee, 100, "reserve"))
 
 
+@plants("programs_are_told")
+async def heard_by_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """An event counts as heard, and no answer says so."""
+    endpoint, event, delivery, merchant = (uuid4() for _ in range(4))
+    await owner.execute(
+        "insert into webhooks.endpoint (id, merchant, url, kinds, is_ordered, note, made_at,"
+        " asked_at, turn_at, key_id, data_key, sealed, keyed_at)"
+        " values ($1, $2, '', '{}', false, '', now(), now(), now(), $1, $1, '', now())",
+        endpoint,
+        merchant,
+    )
+    await owner.execute(
+        "insert into webhooks.event (id, merchant, kind, at, kept_at, body)"
+        " values ($1, $2, 'order.paid', now(), now(), '{}')",
+        event,
+        merchant,
+    )
+    await owner.execute(
+        "insert into webhooks.delivery (id, endpoint, event, number, kind, at, state, due_at,"
+        " stale_at) values ($1, $2, $3, 1, 'order.paid', now(), 'heard', now(), now())",
+        delivery,
+        endpoint,
+        event,
+    )
+    return str(delivery)
+
+
 def test_untouched_books_are_clean(place) -> None:
     """A marketplace that only the services have touched passes every check, with rows in each."""
     told = place.json("audit")

@@ -27,6 +27,7 @@ from vendrail.web.merchant.programs import Programs
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.merchant.statements import Statements
+from vendrail.web.merchant.webhooks import Webhooks
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.complaints import ComplaintsDesk
@@ -96,6 +97,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Methods(desk),
         Staff(desk),
         Programs(desk),
+        Webhooks(desk),
         CardSites(desk),
     ]
 

@@ -17,7 +17,10 @@ from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import new_id, to_serial
 
-TOLD = {"VENDRAIL_NOTIFY_NEWS": "on"}  # Letters about orders go to the mailbox folder.
+TOLD = {  # Letters about orders go to the mailbox folder; programs may listen on this machine.
+    "VENDRAIL_NOTIFY_NEWS": "on",
+    "VENDRAIL_WEBHOOKS_NETWORKS_ALLOWED": "127.0.0.0/8",
+}
 
 
 class Town:

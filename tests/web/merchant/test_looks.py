@@ -7,6 +7,7 @@ from tests.e2e.walk import AXE, GRAVE
 from tests.payouts.rows import write_rows
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
+from tests.web.merchant.test_webhooks import listen, tell
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
@@ -78,6 +79,9 @@ async def addresses(town) -> list[str]:
     await town.north.catalog.put_products([replace(long.product, variants=[cheap])])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
     payouts = await write_rows(town.house, town.north.merchant)
+    hooked = await listen(town, url=f"https://hooks.example/{'long' * 30}")
+    await town.sell(town.north, "STEAM-50")
+    failed = await tell(town, hooked)
     now, url = town.clock.now(), town.house.platform.database_url
     dispute = await add_dispute(url, now, town.north.merchant, order)
     lost = await add_dispute(url, now, town.north.merchant, order, "lost")
@@ -101,6 +105,10 @@ async def addresses(town) -> list[str]:
         "/merchant/staff",
         "/merchant/api-keys",
         "/merchant/card-sites",
+        "/merchant/webhooks",
+        f"/merchant/webhooks/{to_serial(hooked.id)}",
+        f"/merchant/webhooks/{to_serial(hooked.id)}?state=given_up",
+        f"/merchant/webhooks/{to_serial(hooked.id)}/deliveries/{to_serial(failed)}",
         "/merchant/methods",
         f"/orders/{to_serial(unpaid.order)}?key={unpaid.secret}",
         f"/orders/{to_serial(charged.order)}?key={charged.secret}",

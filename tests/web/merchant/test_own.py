@@ -5,6 +5,7 @@ import re
 from tests.disputes.rows import add_dispute
 from tests.payouts.rows import write_rows
 from tests.web.merchant.test_card_sites import asked
+from tests.web.merchant.test_webhooks import listen
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
@@ -44,6 +45,13 @@ FOREIGN |= {
     "/merchant/card-sites/notices/{serial}": "notice",
     "/merchant/disputes/{serial}": "dispute",
     "/merchant/payouts/{serial}": "payout",
+    "/merchant/webhooks/{serial}": "webhook",
+    "/merchant/webhooks/{serial}/again": "webhook",
+    "/merchant/webhooks/{serial}/delete": "webhook",
+    "/merchant/webhooks/{serial}/deliveries/{delivery}": "webhook",
+    "/merchant/webhooks/{serial}/secret": "webhook",
+    "/merchant/webhooks/{serial}/switch": "webhook",
+    "/merchant/webhooks/{serial}/test": "webhook",
     "/merchant/shop/{serial}": "shop",
     "/merchant/shop/{serial}/logo": "shop",
     "/merchant/shop/{serial}/logo/remove": "shop",
@@ -87,7 +95,9 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     dispute = await add_dispute(
         town.house.platform.database_url, town.clock.now(), market.merchant, order
     )
+    webhook = await listen(town, market)
     return {
+        "webhook": to_serial(webhook.id),
         "order": to_serial(order),
         "dispute": to_serial(dispute),
         "payout": to_serial(payout),

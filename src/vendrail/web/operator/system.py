@@ -62,6 +62,7 @@ class System:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._notify, self._render = desk.apis.notify, desk.apis.render_metrics
+        self._webhooks = desk.apis.webhooks
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of this page."""
@@ -89,6 +90,7 @@ class System:
                 key[0] for key in read.gather("vendrail_database_info", ("version",))
             ),
             database_mb=_largest(read, "vendrail_database_bytes") // _MEGA,
+            failing=await self._webhooks.list_failing(_SHOWN_MAX),
             audit=checks.get("audit"),
             backup=checks.get("backup"),
         )
