@@ -28,13 +28,13 @@ from vendrail.kernel.db import Database
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
-from vendrail.webhooks import store
 from vendrail.webhooks.service.endpoints import Endpoints
 from vendrail.webhooks.service.ground import Ground
 from vendrail.webhooks.service.log import Log
 from vendrail.webhooks.service.reading import Reading
 from vendrail.webhooks.service.telling import Telling, overdue_s
 from vendrail.webhooks.settings import WebhooksSettings
+from vendrail.webhooks.store import endpoints, log
 
 _FORGOTTEN_MAX = 2_000
 
@@ -120,14 +120,14 @@ class WebhooksService:
         now = self.clock.now()
         before = now - timedelta(days=self.settings.keep_days)
         async with self._db.transaction() as tx:
-            await store.forget_old_secrets(tx, now)
-            return await store.forget(tx, before, _FORGOTTEN_MAX) == _FORGOTTEN_MAX
+            await endpoints.forget_old_secrets(tx, now)
+            return await log.forget(tx, before, _FORGOTTEN_MAX) == _FORGOTTEN_MAX
 
     async def measure(self) -> dict[str, float]:
         """Count what waits, how late it is, and how endpoints stand: for the metrics."""
         now = self.clock.now()
         async with self._db.reading() as tx:
-            row = await store.sum_waiting(tx, now)
+            row = await log.sum_waiting(tx, now)
         assert row is not None  # A sum always is a row.
         names = ("waiting", "hearing", "failing", "disabled")
         return {name: row[name] for name in names} | {"late_s": overdue_s(row["due_at"], now)}

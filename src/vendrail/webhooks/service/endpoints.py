@@ -21,8 +21,9 @@ from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Row
 from vendrail.kernel.http.targets import networks
 from vendrail.kernel.ids import new_id
-from vendrail.webhooks import decide, store
+from vendrail.webhooks import decide
 from vendrail.webhooks.service.ground import PURPOSE, TOPIC, Ground
+from vendrail.webhooks.store import endpoints
 
 _KEY_LIFE = timedelta(days=1)
 _FAILING_MAX = 200
@@ -54,22 +55,22 @@ class Endpoints:
             return EndpointMade(fault)
         made, now = await self._new_secret(), self._ground.clock.now()
         async with self._db.transaction() as tx:
-            count = await store.count_endpoints(tx, new.merchant)
-            known = (await store.load_endpoints(tx, [new.id])).get(new.id)
+            count = await endpoints.count_endpoints(tx, new.merchant)
+            known = (await endpoints.load_endpoints(tx, [new.id])).get(new.id)
             if known is not None:
                 if known["merchant"] != new.merchant:
                     return EndpointMade(EndpointStatus.ENDPOINT_NOT_FOUND)
                 return EndpointMade(EndpointStatus.EXISTS, view(known))
             if count >= self._ground.settings.endpoints_max:
                 return EndpointMade(EndpointStatus.TOO_MANY)
-            await store.add_endpoint(tx, new, made.key_id, made.data_key, made.sealed, now)
-            row = (await store.load_endpoints(tx, [new.id]))[new.id]
+            await endpoints.add_endpoint(tx, new, made.key_id, made.data_key, made.sealed, now)
+            row = (await endpoints.load_endpoints(tx, [new.id]))[new.id]
         return EndpointMade(EndpointStatus.DONE, view(row), made.text)
 
     async def change(self, change: EndpointChange) -> EndpointStatus:
         """Change one endpoint; what is None stays."""
         async with self._db.transaction() as tx:
-            row = await store.lock_endpoint(tx, change.id, change.merchant)
+            row = await endpoints.lock_endpoint(tx, change.id, change.merchant)
             if row is None:
                 return EndpointStatus.ENDPOINT_NOT_FOUND
             url = row["url"] if change.url is None else change.url
@@ -82,12 +83,14 @@ class Endpoints:
             if fault is not None:
                 return fault
             now = self._ground.clock.now()
-            await store.change_endpoint(tx, change.id, url, kinds, note, now, is_ordered=is_ordered)
+            await endpoints.change_endpoint(
+                tx, change.id, url, kinds, note, now, is_ordered=is_ordered
+            )
             is_enabled = row["state"] == EndpointState.ENABLED
             if change.is_enabled is False and is_enabled:
-                await store.disable(tx, change.id, decide.REASON_BY_HAND, None)
+                await endpoints.disable(tx, change.id, decide.REASON_BY_HAND, None)
             elif change.is_enabled and not is_enabled:
-                await store.enable(tx, change.id)
+                await endpoints.enable(tx, change.id)
         self._ground.wakeups.wake(TOPIC)
         return EndpointStatus.DONE
 
@@ -96,28 +99,28 @@ class Endpoints:
         made, now = await self._new_secret(), self._ground.clock.now()
         until = now + timedelta(seconds=self._ground.settings.old_secret_s)
         async with self._db.transaction() as tx:
-            if await store.lock_endpoint(tx, name.id, name.merchant) is None:
+            if await endpoints.lock_endpoint(tx, name.id, name.merchant) is None:
                 return EndpointMade(EndpointStatus.ENDPOINT_NOT_FOUND)
-            await store.rotate(tx, name.id, made.key_id, made.data_key, made.sealed, now, until)
-            row = (await store.load_endpoints(tx, [name.id]))[name.id]
+            await endpoints.rotate(tx, name.id, made.key_id, made.data_key, made.sealed, now, until)
+            row = (await endpoints.load_endpoints(tx, [name.id]))[name.id]
         return EndpointMade(EndpointStatus.DONE, view(row), made.text)
 
     async def close(self, name: EndpointName) -> EndpointStatus:
         """Delete one endpoint."""
         async with self._db.transaction() as tx:
-            is_closed = await store.delete_endpoint(tx, name.id, name.merchant)
+            is_closed = await endpoints.delete_endpoint(tx, name.id, name.merchant)
         return EndpointStatus.DONE if is_closed else EndpointStatus.ENDPOINT_NOT_FOUND
 
     async def list_own(self, merchants: Sequence[UUID]) -> list[list[EndpointView]]:
         """List merchants' endpoints, oldest first."""
         async with self._db.reading() as tx:
-            rows = await store.list_endpoints(tx, merchants)
+            rows = await endpoints.list_endpoints(tx, merchants)
         return [[view(row) for row in rows if row["merchant"] == each] for each in merchants]
 
     async def list_failing(self, endpoints_max: int) -> list[EndpointView]:
         """List endpoints that do not hear, the longest first."""
         async with self._db.reading() as tx:
-            rows = await store.list_failing(tx, max(0, min(endpoints_max, _FAILING_MAX)))
+            rows = await endpoints.list_failing(tx, max(0, min(endpoints_max, _FAILING_MAX)))
         return [view(row) for row in rows]
 
     async def _new_secret(self) -> Sealed:

@@ -19,10 +19,11 @@ from vendrail.api.webhooks import (
     WebhookEvent,
 )
 from vendrail.kernel.db import Row
-from vendrail.webhooks import decide, store
+from vendrail.webhooks import decide
 from vendrail.webhooks.service.ground import TOPIC, Ground
 from vendrail.webhooks.service.reading import delivery_id
-from vendrail.webhooks.store import NewDelivery
+from vendrail.webhooks.store import deliveries, endpoints, log
+from vendrail.webhooks.store.deliveries import NewDelivery
 
 _PAGE_MAX = 200
 _AGAIN_MAX = 10_000
@@ -38,15 +39,15 @@ class Log:
     async def list_deliveries(self, query: DeliveryQuery) -> list[DeliveryView]:
         """List a page of an endpoint's deliveries, newest first."""
         async with self._db.reading() as tx:
-            rows = await store.list_deliveries(tx, query, _bound(query.deliveries_max))
+            rows = await log.list_deliveries(tx, query, _bound(query.deliveries_max))
         return [_view(row) for row in rows]
 
     async def read_deliveries(self, names: Sequence[DeliveryName]) -> list[DeliveryView | None]:
         """Read merchants' deliveries with what was sent and every try."""
         ids = [name.id for name in names]
         async with self._db.reading() as tx:
-            rows = await store.load_deliveries(tx, ids)
-            tries = await store.load_tries(tx, ids)
+            rows = await log.load_deliveries(tx, ids)
+            tries = await log.load_tries(tx, ids)
         kept: dict[UUID, list[DeliveryTry]] = {}
         for row in tries:
             kept.setdefault(row["delivery"], []).append(_try(row))
@@ -61,9 +62,9 @@ class Log:
         """Tell again now, from the first step; a person has decided that."""
         now = self._ground.clock.now()
         async with self._db.transaction() as tx:
-            rows = await store.load_deliveries(tx, [name.id for name in names])
+            rows = await log.load_deliveries(tx, [name.id for name in names])
             own = [rows[name.id] for name in names if _is_own(rows, name)]
-            begun = await store.retry(
+            begun = await log.retry(
                 tx, [row["id"] for row in own], [_life(row["kind"], now) for row in own], now
             )
         if begun:
@@ -74,14 +75,14 @@ class Log:
         """Tell one endpoint again of what happened within a time; also of what it was not told."""
         now = self._ground.clock.now()
         async with self._db.transaction() as tx:
-            endpoint = await store.lock_endpoint(tx, asked.endpoint, asked.merchant)
+            endpoint = await endpoints.lock_endpoint(tx, asked.endpoint, asked.merchant)
             if endpoint is None or endpoint["state"] != EndpointState.ENABLED:
                 return 0
-            told = await store.find_told(tx, asked, _AGAIN_MAX)
-            begun = await store.retry(
+            told = await log.find_told(tx, asked, _AGAIN_MAX)
+            begun = await log.retry(
                 tx, [row["id"] for row in told], [_life(row["kind"], now) for row in told], now
             )
-            untold = await store.find_untold(tx, asked, endpoint["kinds"], _AGAIN_MAX - len(begun))
+            untold = await log.find_untold(tx, asked, endpoint["kinds"], _AGAIN_MAX - len(begun))
             new = [
                 NewDelivery(
                     delivery_id(row["id"], asked.endpoint),
@@ -91,7 +92,7 @@ class Log:
                 )
                 for row in untold
             ]
-            count = len(begun) + (await store.add_deliveries(tx, new, now) if new else 0)
+            count = len(begun) + (await deliveries.add_deliveries(tx, new, now) if new else 0)
         if count:
             self._ground.wakeups.wake(TOPIC)
         return count
@@ -99,7 +100,7 @@ class Log:
     async def list_events(self, query: EventQuery) -> list[WebhookEvent]:
         """List a page of what happened to a merchant, newest first."""
         async with self._db.reading() as tx:
-            rows = await store.list_events(tx, query, _bound(query.events_max))
+            rows = await log.list_events(tx, query, _bound(query.events_max))
         return [
             WebhookEvent(row["id"], EventKind(row["kind"]), row["at"], row["body"]) for row in rows
         ]

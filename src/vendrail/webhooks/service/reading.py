@@ -10,10 +10,11 @@ from vendrail.kernel.codec import decode
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.outbox import move_cursor, read_cursor
-from vendrail.webhooks import decide, store
+from vendrail.webhooks import decide
 from vendrail.webhooks.decide import DISABLED, TOO_OLD, Happening
 from vendrail.webhooks.service.ground import TOPIC, Ground
-from vendrail.webhooks.store import NewDelivery
+from vendrail.webhooks.store import deliveries, endpoints
+from vendrail.webhooks.store.deliveries import NewDelivery
 
 _SOURCE = "orders"
 
@@ -30,7 +31,7 @@ class Reading:
         """Keep some events with their deliveries, and the cursor, in one commit; true: more."""
         async with self._db.reading() as tx:
             cursor = await read_cursor(tx, "webhooks", _SOURCE)
-            is_anybody = await store.has_endpoints(tx)
+            is_anybody = await endpoints.has_endpoints(tx)
         [page] = await self._orders.read_events([cursor])
         if not page.batches:
             return False
@@ -51,37 +52,37 @@ class Reading:
         """Keep what concerns merchants who have endpoints; each of these gets its delivery."""
         now = self._ground.clock.now()
         merchants = list({each.merchant for each in found})
-        endpoints: dict[UUID, list[Row]] = {}
-        for row in await store.list_endpoints(tx, merchants):
-            endpoints.setdefault(row["merchant"], []).append(row)
-        own = {each.id: each for each in reversed(found) if each.merchant in endpoints}
+        listening: dict[UUID, list[Row]] = {}
+        for row in await endpoints.list_endpoints(tx, merchants):
+            listening.setdefault(row["merchant"], []).append(row)
+        own = {each.id: each for each in reversed(found) if each.merchant in listening}
         if not own:
             return False
         in_order = [each for each in found if own.get(each.id) is each]
-        added = await store.add_events(tx, in_order, now)
-        deliveries = [
+        added = await deliveries.add_events(tx, in_order, now)
+        new = [
             _delivery(each, row, now)
             for each in in_order
             if each.id in added
-            for row in endpoints[each.merchant]
+            for row in listening[each.merchant]
             if decide.is_wanted(each.kind, row["kinds"])
         ]
-        if deliveries:
-            await store.add_deliveries(tx, deliveries, now)
-        return any(not each.problem for each in deliveries)
+        if new:
+            await deliveries.add_deliveries(tx, new, now)
+        return any(not each.problem for each in new)
 
     async def test(self, name: EndpointName) -> DeliveryId | None:
         """Send one endpoint a test event; None: there is no such one, or it is disabled."""
         now = self._ground.clock.now()
         async with self._db.transaction() as tx:
-            row = await store.lock_endpoint(tx, name.id, name.merchant)
+            row = await endpoints.lock_endpoint(tx, name.id, name.merchant)
             if row is None or row["state"] != EndpointState.ENABLED:
                 return None
             data = {"endpoint": to_serial(name.id)}
             event = decide.happening(new_id(now), EventKind.TEST, name.merchant, now, data)
-            await store.add_events(tx, [event], now)
+            await deliveries.add_events(tx, [event], now)
             delivery = _delivery(event, row, now)
-            await store.add_deliveries(tx, [delivery], now)
+            await deliveries.add_deliveries(tx, [delivery], now)
         self._ground.wakeups.wake(TOPIC)
         return DeliveryId(delivery.id)
 

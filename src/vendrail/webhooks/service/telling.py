@@ -16,11 +16,12 @@ from vendrail.kernel.errors import Error
 from vendrail.kernel.http.bringing import Answered, Bringer, Unheard
 from vendrail.kernel.http.targets import networks
 from vendrail.kernel.ids import derive, new_id, to_serial
-from vendrail.webhooks import decide, store
+from vendrail.webhooks import decide
 from vendrail.webhooks.decide import Fate
 from vendrail.webhooks.service.endpoints import Endpoints
 from vendrail.webhooks.service.ground import TOPIC, Ground
-from vendrail.webhooks.store import Try
+from vendrail.webhooks.store import deliveries, endpoints
+from vendrail.webhooks.store.deliveries import Try
 
 _log = structlog.get_logger(__name__)
 
@@ -61,13 +62,13 @@ class Telling:
         spare = max(0, min(room, self._settings.in_flight_max // 2 - failing))
         most = self._settings.endpoint_in_flight_max
         async with self._db.transaction() as tx:
-            dropped = await store.drop_stale(tx, now)
-            claimed = await store.claim_deliveries(
+            dropped = await deliveries.drop_stale(tx, now)
+            claimed = await deliveries.claim_deliveries(
                 tx, now, lost_at, lease, room, most, is_failing=False
             )
             spare = min(spare, room - len(claimed))
             if spare > 0:
-                claimed += await store.claim_deliveries(
+                claimed += await deliveries.claim_deliveries(
                     tx, now, lost_at, lease, spare, 1, is_failing=True
                 )
         self._ground.metrics.count("vendrail_webhooks_total", "dropped", by=dropped)
@@ -83,7 +84,7 @@ class Telling:
             due_at = self._clock.now() + timedelta(seconds=_UNREAD_S)
             async with self._db.transaction() as tx:
                 for row in claimed:
-                    await store.release(tx, row["id"], lease, due_at)
+                    await deliveries.release(tx, row["id"], lease, due_at)
             return
         for row in claimed:
             flight = asyncio.create_task(self._tell(row, lease, secrets[row["endpoint"]]))
@@ -143,9 +144,9 @@ class Telling:
         now = self._clock.now()
         dropped = 0
         async with self._db.transaction() as tx:
-            is_ours = await store.end_try(tx, row["endpoint"], lease, fate, told, now)
+            is_ours = await deliveries.end_try(tx, row["endpoint"], lease, fate, told, now)
             if is_ours and fate.ends_as:
-                dropped = await store.disable(tx, row["endpoint"], fate.ends_as, new_id(now))
+                dropped = await endpoints.disable(tx, row["endpoint"], fate.ends_as, new_id(now))
         if not is_ours:
             return
         count = self._ground.metrics.count
@@ -158,14 +159,14 @@ class Telling:
     async def write_letters(self) -> bool:
         """Hand on letters about endpoints that were disabled; true: there may be more."""
         async with self._db.reading() as tx:
-            rows = await store.load_letters(tx, _LETTERS_MAX)
+            rows = await endpoints.load_letters(tx, _LETTERS_MAX)
         for row in rows:
             [people] = await self._identity.list_people([PeopleQuery(row["merchant"])])
             letters = [self._letter(row, each) for each in people if _is_reader(each, row)]
             if letters:
                 await self._notify.send_messages(letters)
             async with self._db.reading() as tx:
-                await store.end_letter(tx, row["id"], row["letter"])
+                await endpoints.end_letter(tx, row["id"], row["letter"])
         return len(rows) == _LETTERS_MAX
 
     def _letter(self, row: Row, person: Person) -> Message:
