@@ -239,7 +239,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
             "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
             "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
             "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
-            "receipt",
+            "receipt", "url", "days",
         )
     }  # fmt: skip
     written = {}
