@@ -16,13 +16,11 @@ from vendrail.payments.channels.base import (
     PayoutAsk,
     PayoutChannel,
     PayoutOutcome,
-    StatementChannel,
-    StatementKind,
-    StatementOutcome,
     check_settings,
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.channels.statements import StatementChannel, StatementKind, StatementOutcome
 from vendrail.payments.settings import PaymentsSettings
 
 CHANNEL = registry()["alipay"]

@@ -39,15 +39,13 @@ from vendrail.payments.channels.base import (
     RefundAsk,
     RefundOutcome,
     SettingProblem,
-    StatementChannel,
-    StatementKind,
-    StatementOutcome,
     blame_of,
     check_settings,
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.channels.saving import SavingChannel
+from vendrail.payments.channels.statements import StatementChannel, StatementKind, StatementOutcome
 from vendrail.payments.channels.stripe import StripeChannel
 from vendrail.payments.channels.stripe_events import check_signature, read_event
 from vendrail.payments.channels.stripe_line import client_of

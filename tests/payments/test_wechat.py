@@ -38,13 +38,12 @@ from vendrail.payments.channels.base import (
     RefundAsk,
     RefundOutcome,
     SettingProblem,
-    StatementKind,
-    StatementOutcome,
     blame_of,
     check_settings,
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.channels.statements import StatementKind, StatementOutcome
 from vendrail.payments.channels.wechat_funds import read_bill
 from vendrail.payments.channels.wechat_messages import Reply, build_headers, read_query
 from vendrail.payments.settings import PaymentsSettings

@@ -6,14 +6,8 @@ from vendrail.channelkit.bench import Operation, Trouble
 from vendrail.channelkit.rig import Rig
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
-from vendrail.payments.channels.base import (
-    PayoutAsk,
-    PayoutChannel,
-    PayoutOutcome,
-    StatementChannel,
-    StatementKind,
-    StatementOutcome,
-)
+from vendrail.payments.channels.base import PayoutAsk, PayoutChannel, PayoutOutcome
+from vendrail.payments.channels.statements import StatementChannel, StatementKind, StatementOutcome
 
 _WRITING_TRIES, _WRITING_S = 40, 0.25
 

@@ -32,6 +32,7 @@ from vendrail.payments.channels.base import (
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
+from vendrail.payments.channels.saving import AgreeingChannel
 from vendrail.payments.channels.words import settings_said
 from vendrail.payments.store import channels
 from vendrail.payments.store.base import Row, Store
@@ -55,6 +56,7 @@ class OpenAccount:
     channel: Channel[Any]
     account: Account[Any]
     offers: list[MethodOffer]
+    agreed_method: str = ""  # The way that buyers can agree to be charged by.
 
 
 class Accounts:
@@ -103,8 +105,15 @@ class Accounts:
             _log.error("channel.unusable", channel=account.name, problem=str(problem))
             return None
         opened = Account(account.id, account.name, settings, self._lines.line(account.id))
+        is_agreeing = isinstance(channel, AgreeingChannel)
         return OpenAccount(
-            account, str(account.id), row["version"], channel, opened, channel.offers(settings)
+            account,
+            str(account.id),
+            row["version"],
+            channel,
+            opened,
+            channel.offers(settings),
+            channel.agreed_method(settings) if is_agreeing else "",
         )
 
     def _unseal(self, row: Row) -> ChannelAccount:
@@ -265,6 +274,7 @@ class Accounts:
                 amount_minor_max=account.row.amount_minor_max,
                 devices=list(offer.devices),
                 is_saving=offer.is_saving,
+                is_agreeing=offer.method == account.agreed_method,
             )
             for offer in account.offers
             if currencies[offer.method]

@@ -40,11 +40,7 @@ from vendrail.payments.arriving import (
     judge,
 )
 from vendrail.payments.attempts import read_out_trade_no
-from vendrail.payments.channels.base import (
-    CallbackFacts,
-    CallbackKind,
-    CallbackRefusal,
-)
+from vendrail.payments.channels.base import CallbackFacts, CallbackKind, CallbackRefusal
 from vendrail.payments.channels.keys import KeyedChannel
 from vendrail.payments.channels.line import Switchboard
 from vendrail.payments.counts import Counts
@@ -57,6 +53,7 @@ from vendrail.payments.disputing import (
     tell_disputes,
 )
 from vendrail.payments.failing import insert_failures
+from vendrail.payments.hearing import LOOK_TOPIC, hear_agreements
 from vendrail.payments.learning import Learning
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import attempts, base, captures, claims, desk
@@ -83,6 +80,7 @@ class _Told(NamedTuple):
     countries: Mapping[UUID, str] = {}  # Of their attempts, where they are known.
     failed: Sequence[Asked] = ()  # By the channel's own fault.
     has_disputes: bool = False
+    has_agreements: bool = False
 
 
 class Capturing:
@@ -166,6 +164,7 @@ class Capturing:
             if disputed:
                 await tell_disputes(tx, letters, outcomes, disputed, now)
             blamed = await insert_failures(tx, failed, now) if failed else ()
+            has_news = await hear_agreements(tx, letters, outcomes, now)
             told = _Told(is_waiting=bool(claimed), has_disputes=bool(disputed))
             if taken:
                 written = [judge(money, asked, now) for money in taken]
@@ -175,7 +174,9 @@ class Capturing:
                 told = told._replace(
                     is_waiting=told.is_waiting or bool(claimed), has_disputes=bool(disputed)
                 )
-            told = told._replace(countries=_countries(asked), failed=blamed)
+            told = told._replace(
+                countries=_countries(asked), failed=blamed, has_agreements=has_news
+            )
         return outcomes, told
 
     async def _read(
@@ -373,6 +374,8 @@ class Capturing:
             self._wakeups.wake(CONFIRM_TOPIC)
         if told.has_disputes:
             self._wakeups.wake(DISPUTE_TOPIC)
+        if told.has_agreements:
+            self._wakeups.wake(LOOK_TOPIC)
 
     async def forget(self) -> bool:
         """Drop the oldest raw callbacks; true when there may be more."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.payments.capturing import CONFIRM_TOPIC
+from vendrail.payments.hearing import LOOK_TOPIC
 from vendrail.payments.saving import FORGET_TOPIC
 from vendrail.payments.service import PaymentsService
 
@@ -26,7 +27,7 @@ def jobs(service: PaymentsService) -> list[Job]:
         loop("payments.confirm", service.confirm_captures, 2.0),
         loop("payments.watch", service.watch_chains, 2.0),
         loop("payments.refund", service.ask_refunds, 2.0),
-        loop("payments.look_saved", service.look_saved, 2.0),
+        loop(LOOK_TOPIC, service.look_saved, 2.0),
         loop(FORGET_TOPIC, service.forget_ways, 2.0),
         loop("payments.health", service.note_health, 5.0),
         loop("payments.forget", service.forget_callbacks, 600.0),

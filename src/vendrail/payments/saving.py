@@ -29,7 +29,12 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.payments import decide
 from vendrail.payments.accounts import Accounts, OpenAccount
 from vendrail.payments.asking import Asking, ask_of
-from vendrail.payments.channels.saving import SavedAnswer, SavedOutcome, SavingChannel
+from vendrail.payments.channels.saving import (
+    RememberingChannel,
+    SavedAnswer,
+    SavedOutcome,
+    SavingChannel,
+)
 from vendrail.payments.counts import Counts
 from vendrail.payments.decide import Standing
 from vendrail.payments.settings import PaymentsSettings
@@ -80,7 +85,7 @@ class SavedWays:
         Each is given with the time when what they are about to pay expires.
         """
         channel = account.channel
-        if not buyers or not isinstance(channel, SavingChannel):
+        if not buyers or not isinstance(channel, RememberingChannel):
             return {}
         now = self._clock.now()
         async with self._store.reading() as tx:
@@ -120,7 +125,8 @@ class SavedWays:
         found = await account.channel.list_saved(customer["reference"], account.account, now)
         if found is None:
             return
-        method = next((each.method for each in account.offers if each.is_saving), "")
+        remembered = next((each.method for each in account.offers if each.is_saving), "")
+        method = account.agreed_method or remembered
         rows_ = [(new_id(now), method, each.reference, each.label, each.expires) for each in found]
         async with self._store.transaction() as tx:
             await ways.put_saved(tx, customer, rows_, now)
@@ -147,7 +153,11 @@ class SavedWays:
             account = accounts.get(row["channel"])
             if account is None:
                 continue
-            offered = [m for m in self._accounts.methods_of(account) if m.method == row["method"]]
+            offered = [
+                each
+                for each in self._accounts.methods_of(account)
+                if each.method == row["method"] and (each.is_saving or each.is_agreeing)
+            ]
             if offered:
                 way = SavedWay(
                     SavedId(row["id"]),
@@ -208,6 +218,8 @@ class SavedWays:
         )
         call = account.channel.pay_saved(ask, row["reference"], account.account, now)
         answer: SavedAnswer = await self._counts.timed(account.row, "pay_saved", call)
+        if answer.is_gone:
+            await self.forget([SavedDrop(payment.saved, payment.buyer)])
         return await self._settle(standing, answer, now)
 
     async def _settle(
@@ -268,7 +280,8 @@ class SavedWays:
     async def _forget_one(self, row: Row, account: OpenAccount | None, now: datetime) -> bool:
         if account is None or not isinstance(account.channel, SavingChannel):
             return False
-        is_gone: bool = await account.channel.forget_saved(row["reference"], account.account, now)
+        call = account.channel.forget_saved(row["customer"], row["reference"], account.account, now)
+        is_gone: bool = await call
         if not is_gone:
             _log.warning("payment.saved_way_not_forgotten", channel=account.row.name)
         return is_gone

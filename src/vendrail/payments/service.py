@@ -64,6 +64,9 @@ from vendrail.api.payments.deposits import (
 )
 from vendrail.api.payments.disputes import DisputeEvidence, EvidenceStatus
 from vendrail.api.payments.saved import (
+    AgreementOffer,
+    AgreementOpened,
+    AgreementOpening,
     SavedDrop,
     SavedPayment,
     SavedPayResult,
@@ -76,6 +79,7 @@ from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payments.accounts import Accounts
+from vendrail.payments.agreeing import Agreements
 from vendrail.payments.asking import Asking
 from vendrail.payments.capturing import Capturing
 from vendrail.payments.channels.line import Switchboard
@@ -133,6 +137,7 @@ class PaymentsService:
         self._saved_ways = SavedWays(
             store, self._accounts, clock, wakeups, settings, counts, self._asking
         )
+        self._agreements = Agreements(store, self._accounts, clock, settings, self._saved_ways)
         showing = Showing(
             store,
             self._accounts,
@@ -265,6 +270,14 @@ class PaymentsService:
     async def list_saved(self, queries: Sequence[SavedQuery]) -> list[list[SavedWay]]:
         """List the ways that can be paid with now, the last used first."""
         return await self._saved_ways.list_ways(queries)
+
+    async def offer_agreements(self, buyers: Sequence[UUID]) -> list[list[AgreementOffer]]:
+        """List the ways that each can agree to be charged by, and has not yet."""
+        return await self._agreements.offer([SavedQuery(buyer) for buyer in buyers])
+
+    async def open_agreements(self, openings: Sequence[AgreementOpening]) -> list[AgreementOpened]:
+        """Say where buyers agree; asked again, it is the same agreement, signed once at most."""
+        return await self._agreements.open(openings)
 
     async def pay_saved(self, payments: Sequence[SavedPayment]) -> list[SavedPayResult]:
         """Pay with saved ways, nobody being there."""

@@ -6,7 +6,7 @@ from typing import NewType, Protocol
 from uuid import UUID
 
 from vendrail.api.payments.actions import ActionKind, PaymentAction
-from vendrail.api.payments.channels import ChannelId
+from vendrail.api.payments.channels import ChannelId, Device
 from vendrail.kernel.codec import Record
 
 SavedId = NewType("SavedId", UUID)
@@ -70,8 +70,48 @@ class SavedDrop(Record, frozen=True):
     buyer: UUID
 
 
+class AgreementOffer(Record, frozen=True):
+    """A way to pay that a buyer can agree to be charged by, and has not."""
+
+    method: str
+    title: str  # What buyers see, where the method has no name of its own.
+
+
+class AgreementOpening(Record, frozen=True):
+    """A buyer wants to agree that what they order is charged without the provider's page."""
+
+    buyer: UUID
+    method: str
+    device: Device = Device.DESKTOP
+    return_url: str = ""  # Where the provider leads them back to, in the browser where they agree.
+
+
+class AgreementStatus(StrEnum):
+    """How opening an agreement ended. Where several would fit, the first listed is given."""
+
+    SAVED = "saved"  # They have agreed: the way is among their saved ones.
+    OPENED = "opened"  # The action says where they agree, and is nobody else's.
+    NOT_OFFERED = "not_offered"  # No account's provider has granted agreements for that way.
+    PROVIDER_AWAY = "provider_away"
+
+
+class AgreementOpened(Record, frozen=True):
+    """What came of opening an agreement."""
+
+    status: AgreementStatus
+    action: PaymentAction = PaymentAction(ActionKind.NONE)
+
+
 class Saving(Protocol):
     """Saved ways to pay, in batches."""
+
+    async def offer_agreements(self, buyers: Sequence[UUID]) -> list[list[AgreementOffer]]:
+        """List the ways that each can agree to be charged by, and has not yet."""
+        ...
+
+    async def open_agreements(self, openings: Sequence[AgreementOpening]) -> list[AgreementOpened]:
+        """Say where buyers agree; asked again, it is the same agreement, signed once at most."""
+        ...
 
     async def list_saved(self, queries: Sequence[SavedQuery]) -> list[list[SavedWay]]:
         """List the ways that can be paid with now, the last used first."""

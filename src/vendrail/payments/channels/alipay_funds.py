@@ -5,14 +5,8 @@ from datetime import date, datetime, time, timedelta
 
 from vendrail.kernel.money import to_text
 from vendrail.payments.channels.alipay_messages import SHANGHAI, Reply, read_amount
-from vendrail.payments.channels.base import (
-    PayoutAnswer,
-    PayoutAsk,
-    PayoutOutcome,
-    StatementAnswer,
-    StatementKind,
-    StatementOutcome,
-)
+from vendrail.payments.channels.base import PayoutAnswer, PayoutAsk, PayoutOutcome
+from vendrail.payments.channels.statements import StatementAnswer, StatementKind, StatementOutcome
 
 PAYEE_KINDS = {
     "user_id": "ALIPAY_USER_ID",

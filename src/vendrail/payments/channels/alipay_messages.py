@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -36,6 +36,7 @@ _SUBJECT_FORBIDDEN = str.maketrans("/=&", "   ")
 _TIME = "%Y-%m-%d %H:%M:%S"
 _CODE = re.compile(rb'"sub_code"\s*:\s*"([\w.-]{1,64})"')
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9_]+")
+AGREEMENT_NEWS = frozenset({"dut_user_sign", "dut_user_unsign"})
 _MONEY = frozenset({CallbackKind.CAPTURED, CallbackKind.CLAIMED})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
@@ -71,6 +72,8 @@ class AlipaySettings:
     app_cert_sn: str = ""
     root_cert_sn: str = ""
     roots: Sequence[x509.Certificate] = ()
+    agreement_scene: str = ""  # Where agreements were granted; empty: they were not.
+    agreement_product: str = ""
     # Fetched since, each by a chain to a root: Alipay changes its certificate without a word.
     fetched_keys: dict[str, RSAPublicKey] = field(default_factory=dict)
 
@@ -312,6 +315,8 @@ def _read_fields(
     amount_minor = read_amount(field(b"total_amount"))
     refunded = field(b"refund_fee")
     status = field(b"trade_status")
+    if field(b"notify_type") in AGREEMENT_NEWS:
+        return _read_agreement(field, body, settings, is_plain=_is_cut_one_way(fields))
     if field(b"notify_type") not in {"", "trade_status_sync"}:
         kind = CallbackKind.OTHER
     elif (read_amount(refunded) if refunded else 0) != 0 or field(b"gmt_refund"):
@@ -341,6 +346,22 @@ def _read_fields(
         currency=field(b"trans_currency") or "CNY",
         paid_at=read_time(field(b"gmt_payment")) or read_time(field(b"notify_time")),
         mismatch=mismatch,
+    )
+
+
+def _read_agreement(
+    field: Callable[[bytes], str], body: bytes, settings: AlipaySettings, *, is_plain: bool
+) -> CallbackFacts:
+    """Read that an agreement was signed or ended: it names no seller, and the query counts."""
+    number, agreement = field(b"external_agreement_no"), field(b"agreement_no")
+    return CallbackFacts(
+        event=field(b"notify_id") or hashlib.sha256(body).hexdigest(),
+        kind=CallbackKind.AGREED if is_plain and number and agreement else CallbackKind.OTHER,
+        provider_number=agreement,
+        paid_at=read_time(field(b"notify_time")),
+        case_number=number,
+        mismatch="application_differs" if field(b"app_id") != settings.app_id else "",
+        problem="" if field(b"status") == "NORMAL" else "ended",
     )
 
 

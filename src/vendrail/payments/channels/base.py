@@ -6,7 +6,7 @@ A channel never decides what money means and never writes: it says what the prov
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import entry_points
@@ -203,6 +203,7 @@ class CallbackKind(StrEnum):
     DISPUTE_DROPPED = "dispute_dropped"  # It ends, and may never have taken any money.
     FAILED = "failed"  # This try has failed; nothing was taken, and `problem` says why.
     CLOSED = "closed"
+    AGREED = "agreed"  # An agreement began or ended: `case_number` is ours, the other theirs.
     OTHER = "other"
 
 
@@ -302,44 +303,6 @@ class Channel(Protocol[Settings]):
 
     def failure_answer(self) -> CallbackAnswer:
         """Give what makes the provider send again later."""
-        ...
-
-
-class StatementKind(StrEnum):
-    """What a statement lists: what was sold and given back, or every movement of the balance."""
-
-    TRADE = "trade"
-    FUNDS = "funds"
-
-
-class StatementOutcome(StrEnum):
-    """What came of asking for a day's statement."""
-
-    READY = "ready"
-    NONE = "none"  # Nothing happened on that day, and that is certain.
-    NOT_READY = "not_ready"  # The day is not over, or not written up yet.
-    UNSUPPORTED = "unsupported"
-    UNKNOWN = "unknown"
-
-
-class StatementAnswer(Record, frozen=True):
-    """A day's statement, as the provider wrote it; a file only when it is ready."""
-
-    outcome: StatementOutcome
-    file: bytes = b""
-    name: str = ""
-    media_type: str = ""
-    problem: str = ""
-
-
-@runtime_checkable
-class StatementChannel(Protocol[Settings]):
-    """A channel whose provider writes statements."""
-
-    async def download_statement(
-        self, kind: StatementKind, day: date, account: Account[Settings], now: datetime
-    ) -> StatementAnswer:
-        """Fetch the statement of one day of the provider's own calendar, byte for byte."""
         ...
 
 

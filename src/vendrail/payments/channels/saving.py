@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar, runtime_checkable
 
-from vendrail.api.payments import ActionKind, PaymentAction
+from vendrail.api.payments import ActionKind, Device, PaymentAction
 from vendrail.kernel.codec import Record
 from vendrail.payments.channels.base import Account, Ask
 
@@ -36,18 +36,16 @@ class SavedAnswer(Record, frozen=True):
     reference: str = ""  # What the provider calls the attempt, as `Presentation.reference`.
     action: PaymentAction = PaymentAction(ActionKind.NONE)
     problem: str = ""  # The provider's code, where it declined.
+    is_gone: bool = False  # This way never pays again: it ended at the provider.
 
 
 @runtime_checkable
 class SavingChannel(Protocol[Settings]):
     """A channel whose provider remembers how a buyer pays; we hold names of that and nothing more.
 
-    What is paid with `Ask.customer` set is remembered for that customer from then on.
+    How a buyer comes to be remembered is said by what else the channel is: a remembering channel,
+    or an agreeing one.
     """
-
-    async def open_customer(self, buyer: str, account: Account[Settings], now: datetime) -> str:
-        """Give the provider's name for a buyer, who is named by us; nothing when it is away."""
-        ...
 
     async def list_saved(
         self, customer: str, account: Account[Settings], now: datetime
@@ -61,6 +59,41 @@ class SavingChannel(Protocol[Settings]):
         """Pay an attempt of `Ask.customer` with a saved way, nobody being there."""
         ...
 
-    async def forget_saved(self, saved: str, account: Account[Settings], now: datetime) -> bool:
-        """Have a saved way forgotten for good; true when it is."""
+    async def forget_saved(
+        self, customer: str, saved: str, account: Account[Settings], now: datetime
+    ) -> bool:
+        """Have a customer's saved way forgotten for good; true when it is."""
+        ...
+
+
+@runtime_checkable
+class RememberingChannel(SavingChannel[Settings], Protocol[Settings]):
+    """What is paid with `Ask.customer` set is remembered for that customer from then on."""
+
+    async def open_customer(self, buyer: str, account: Account[Settings], now: datetime) -> str:
+        """Give the provider's name for a buyer, who is named by us; nothing when it is away."""
+        ...
+
+
+class AgreementAsk(Record, frozen=True):
+    """A buyer is about to agree with a provider that we charge them from then on."""
+
+    number: str  # Ours, of this one agreement: 32 letters and digits.
+    notify_url: str
+    return_url: str = ""
+    device: Device = Device.DESKTOP
+
+
+@runtime_checkable
+class AgreeingChannel(SavingChannel[Settings], Protocol[Settings]):
+    """Buyers agree on the provider's own page; each agreement is a customer with one saved way."""
+
+    def agreed_method(self, settings: Settings) -> str:
+        """Name the way to pay that agreements are for; nothing where none were granted."""
+        ...
+
+    async def open_agreement(
+        self, ask: AgreementAsk, account: Account[Settings], now: datetime
+    ) -> PaymentAction:
+        """Give the page, or the code to scan, where the buyer agrees."""
         ...

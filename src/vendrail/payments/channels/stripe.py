@@ -33,12 +33,10 @@ from vendrail.payments.channels.base import (
     RefundAsk,
     RefundOutcome,
     Setting,
-    StatementAnswer,
-    StatementKind,
-    StatementOutcome,
     away,
 )
 from vendrail.payments.channels.line import FILE_BYTES_MAX, ProviderAway
+from vendrail.payments.channels.statements import StatementAnswer, StatementKind, StatementOutcome
 from vendrail.payments.channels.stripe_disputes import StripeDisputes
 from vendrail.payments.channels.stripe_element import embed
 from vendrail.payments.channels.stripe_events import read_event

@@ -4,14 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from vendrail.payments.channels.base import (
-    PayoutAnswer,
-    PayoutAsk,
-    PayoutOutcome,
-    StatementAnswer,
-    StatementKind,
-    StatementOutcome,
-)
+from vendrail.payments.channels.base import PayoutAnswer, PayoutAsk, PayoutOutcome
+from vendrail.payments.channels.statements import StatementAnswer, StatementKind, StatementOutcome
 from vendrail.payments.channels.stripe_messages import text_of
 
 PAYEE_KIND = "connected_account"

@@ -134,7 +134,7 @@ class StripeSaving:
         return read_payment(fields_of(made))
 
     async def forget_saved(
-        self, saved: str, account: Account[StripeSettings], now: datetime
+        self, customer: str, saved: str, account: Account[StripeSettings], now: datetime
     ) -> bool:
         """Detach a card from its customer: Stripe never lets it be used again."""
         try:

@@ -37,12 +37,10 @@ from vendrail.payments.channels.base import (
     RefundOutcome,
     Setting,
     SettingProblem,
-    StatementAnswer,
-    StatementKind,
-    StatementOutcome,
     away,
 )
 from vendrail.payments.channels.line import ProviderAway
+from vendrail.payments.channels.statements import StatementAnswer, StatementKind, StatementOutcome
 from vendrail.payments.channels.wechat_callbacks import read_notification
 from vendrail.payments.channels.wechat_client import call, download, fetch_certificates, sealing_key
 from vendrail.payments.channels.wechat_messages import (

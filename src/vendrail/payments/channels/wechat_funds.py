@@ -9,14 +9,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from vendrail.payments.channels import wechat_signatures as signatures
-from vendrail.payments.channels.base import (
-    PayoutAnswer,
-    PayoutAsk,
-    PayoutOutcome,
-    StatementAnswer,
-    StatementKind,
-    StatementOutcome,
-)
+from vendrail.payments.channels.base import PayoutAnswer, PayoutAsk, PayoutOutcome
+from vendrail.payments.channels.statements import StatementAnswer, StatementKind, StatementOutcome
 from vendrail.payments.channels.wechat_messages import SHANGHAI, Reply, WechatSettings
 
 PAYEE_KINDS = ("openid",)

@@ -87,8 +87,10 @@ async def put_saved(
     What the buyer wants forgotten stays so; what the provider has forgotten goes.
     """
     await tx.execute(
-        "delete from payments.saved where buyer = $1 and channel = $2"
-        " and reference <> all($3::text[])",
+        "with gone as (delete from payments.saved where buyer = $1 and channel = $2"
+        "  and reference <> all($3::text[]) returning channel, customer)"
+        " delete from payments.customer c using gone g"
+        " where c.is_agreement and c.channel = g.channel and c.reference = g.customer",
         customer["buyer"],
         customer["channel"],
         [each[2] for each in saved],
@@ -184,16 +186,20 @@ async def decline_payment(tx: Transaction, attempt: UUID, problem: str) -> None:
 
 
 async def drop_saved(tx: Transaction, saved: UUID, buyer: UUID, now: datetime) -> bool:
-    """Let a buyer's way pay nothing any more, and its provider be told."""
-    count = await tx.execute(
+    """Let a buyer's way pay nothing any more, and its provider be told; an agreement ends so."""
+    row = await tx.fetch_row(
         # Not before its last payment: that one began while it was there.
-        "update payments.saved set forgotten_at = greatest($3, used_at), due_at = $3"
-        " where id = $1 and buyer = $2 and forgotten_at is null",
+        "with dropped as (update payments.saved"
+        "  set forgotten_at = greatest($3, used_at), due_at = $3"
+        "  where id = $1 and buyer = $2 and forgotten_at is null returning channel, customer),"
+        " ended as (delete from payments.customer c using dropped d"
+        "  where c.is_agreement and c.channel = d.channel and c.reference = d.customer)"
+        " select from dropped",
         saved,
         buyer,
         now,
     )
-    return count == 1
+    return row is not None
 
 
 async def end_buyers(tx: Transaction, buyers: Sequence[UUID], now: datetime) -> None:
@@ -235,4 +241,60 @@ async def delete_saved(tx: Transaction, ids: Sequence[UUID]) -> None:
     await tx.execute(
         "delete from payments.saved where id = any($1::uuid[]) and forgotten_at is not null",
         list(ids),
+    )
+
+
+async def keep_agreement(
+    tx: Transaction,
+    buyer: UUID,
+    channel: UUID,
+    number: str,
+    now: datetime,
+    due_at: datetime,
+    until: datetime,
+) -> str | None:
+    """Keep our number of an agreement that a buyer is about to sign, and give the one kept.
+
+    Its provider is asked soon. None: the buyer is being forgotten.
+    """
+    row = await tx.fetch_row(
+        "insert into payments.customer"
+        " (buyer, channel, reference, made_at, look_due_at, look_until, is_agreement)"
+        " values ($1, $2, $3, $4, $5, $6, true)"
+        " on conflict (buyer, channel) do update set look_due_at = excluded.look_due_at,"
+        "  look_until = excluded.look_until, looks = 0"
+        " where payments.customer.ending_at is null returning reference",
+        buyer,
+        channel,
+        number,
+        now,
+        due_at,
+        until,
+    )
+    return None if row is None else row["reference"]
+
+
+async def expect_agreements(
+    tx: Transaction, told: Sequence[tuple[UUID, str, str, bool]], now: datetime, until: datetime
+) -> None:
+    """Ask providers at once about agreements with news: (channel, our number, theirs, in force).
+
+    One in force that nobody here waits for any more is ended: nobody would ever charge by it.
+    """
+    await tx.execute(
+        "with told as (select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bool[])"
+        "  as u (channel, number, reference, is_on)),"
+        " known as (update payments.customer c set look_due_at = $5, looks = 0,"
+        "  look_until = greatest(c.look_until, $6) from told t"
+        "  where c.is_agreement and c.channel = t.channel and c.reference = t.number"
+        "  returning c.channel, c.reference)"
+        " insert into payments.saved (id, buyer, channel, method, reference, customer, label,"
+        "  expires, used_at, forgotten_at, due_at)"
+        " select gen_random_uuid(), '00000000-0000-0000-0000-000000000000', t.channel, '',"
+        "  t.reference, t.number, '', '', $5, $5, $5 from told t where t.is_on and not exists"
+        "  (select from known k where k.channel = t.channel and k.reference = t.number)"
+        " on conflict (channel, reference) do nothing",
+        *columns(told, 4),
+        now,
+        until,
     )
