@@ -105,7 +105,7 @@ class Accounts:
             _log.error("channel.unusable", channel=account.name, problem=str(problem))
             return None
         opened = Account(account.id, account.name, settings, self._lines.line(account.id))
-        is_agreeing = isinstance(channel, AgreeingChannel)
+        agreed = channel.agreed_method(settings) if isinstance(channel, AgreeingChannel) else ""
         return OpenAccount(
             account,
             str(account.id),
@@ -113,7 +113,7 @@ class Accounts:
             channel,
             opened,
             channel.offers(settings),
-            channel.agreed_method(settings) if is_agreeing else "",
+            agreed,
         )
 
     def _unseal(self, row: Row) -> ChannelAccount:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.payments import ActionKind, AttemptId
+from vendrail.api.payments import ActionKind, AttemptId, Method
 from vendrail.api.payments.saved import (
     SavedDrop,
     SavedId,
@@ -153,22 +153,29 @@ class SavedWays:
             account = accounts.get(row["channel"])
             if account is None:
                 continue
-            offered = [
-                each
-                for each in self._accounts.methods_of(account)
-                if each.method == row["method"] and (each.is_saving or each.is_agreeing)
-            ]
-            if offered:
+            offered = self._offered(account, row)
+            if offered is not None:
                 way = SavedWay(
                     SavedId(row["id"]),
                     row["method"],
                     row["channel"],
                     row["label"],
                     row["expires"],
-                    offered[0].currencies,
+                    offered.currencies,
                 )
                 listed.setdefault(row["buyer"], []).append(way)
         return [listed.get(buyer, []) for buyer in buyers]
+
+    def _offered(self, account: OpenAccount, row: Row) -> Method | None:
+        """Give what an account offers now of a saved way; none where that is switched off."""
+        return next(
+            (
+                each
+                for each in self._accounts.methods_of(account)
+                if each.method == row["method"] and (each.is_saving or each.is_agreeing)
+            ),
+            None,
+        )
 
     # Paying.
 
@@ -185,7 +192,7 @@ class SavedWays:
         account = (await self._accounts.all()).get(row["channel"]) if row is not None else None
         if row is None or row["buyer"] != payment.buyer or account is None:
             return SavedPayResult(SavedPayStatus.SAVED_NOT_FOUND)
-        if not account.row.is_active or not isinstance(account.channel, SavingChannel):
+        if not isinstance(account.channel, SavingChannel) or self._offered(account, row) is None:
             return SavedPayResult(SavedPayStatus.SAVED_NOT_FOUND)
         if standing is None:
             return SavedPayResult(SavedPayStatus.ATTEMPT_NOT_FOUND)

@@ -19,7 +19,7 @@ from vendrail.sandbox.store import Store
 BUYER_ID = "2088722545315134"
 BUYER_LOGON_ID = "san***@vendrail.test"
 
-_PAGE_TTL = timedelta(days=15)
+PAGE_TTL = timedelta(days=15)
 _QR_TTL = timedelta(hours=2)
 _PAID = (TradeStatus.TRADE_SUCCESS, TradeStatus.TRADE_FINISHED)
 
@@ -150,7 +150,7 @@ def _give_back(
 
 def page_pay(store: Store, call: Call) -> Outcome:
     """alipay.trade.page.pay and wap.pay: send the buyer's browser to the cashier."""
-    trade = prepare(store, call, _PAGE_TTL)
+    trade = prepare(store, call, PAGE_TTL)
     if isinstance(trade, dict):
         return Outcome(trade)
     # A later form of the same order may come back elsewhere; the newest address counts.

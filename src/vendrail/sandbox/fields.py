@@ -39,6 +39,13 @@ _SEARCH = (
     Field("trade_no", length_max=64),
 )
 
+_AGREEMENT = (
+    Field("agreement_no", length_max=64),
+    Field("external_agreement_no", pattern=re.compile(r"[A-Za-z0-9]{1,32}")),
+    Field("personal_product_code", length_max=64),
+    Field("sign_scene", length_max=64),
+)
+
 FIELDS: dict[str, tuple[Field, ...]] = {
     "alipay.trade.page.pay": (
         Field("product_code", is_required=True, values=("FAST_INSTANT_TRADE_PAY",)),
@@ -57,6 +64,21 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         *_COMMON,
         Field("passback_params", length_max=512),
     ),
+    "alipay.trade.pay": (
+        Field("product_code", is_required=True, length_max=64),
+        *_COMMON,
+        Field("passback_params", length_max=512),
+    ),
+    "alipay.user.agreement.page.sign": (
+        Field("personal_product_code", is_required=True, values=("GENERAL_WITHHOLDING_P",)),
+        Field("product_code", values=("GENERAL_WITHHOLDING",)),
+        Field("external_agreement_no", pattern=re.compile(r"[A-Za-z0-9]{1,32}")),
+        Field("sign_scene", length_max=64),
+        Field("external_logon_id", length_max=100),
+        Field("sign_validity_period", pattern=re.compile(r"[0-9]{1,4}[dm]")),
+    ),
+    "alipay.user.agreement.query": _AGREEMENT,
+    "alipay.user.agreement.unsign": _AGREEMENT,
     "alipay.trade.query": _SEARCH,
     "alipay.trade.close": (*_SEARCH, Field("operator_id", length_max=28)),
     "alipay.trade.cancel": _SEARCH,
@@ -118,7 +140,8 @@ def check_fields(
     method: str, content: dict[str, object], *, is_subject_strict: bool
 ) -> Node | None:
     """Check the content of a method against its table; the first fault is the answer."""
-    invalid = "INVALID_PARAMETER" if method.startswith("alipay.fund.") else "ACQ.INVALID_PARAMETER"
+    is_bare = method.startswith(("alipay.fund.", "alipay.user."))
+    invalid = "INVALID_PARAMETER" if is_bare else "ACQ.INVALID_PARAMETER"
     if method.startswith("alipay.data."):
         invalid = "INVAILID_ARGUMENTS"
     for field in FIELDS[method]:

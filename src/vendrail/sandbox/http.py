@@ -13,7 +13,7 @@ from vendrail.sandbox import alipay, transfers
 from vendrail.sandbox.alipay import Event
 from vendrail.sandbox.emulations import answer_json, require_token
 from vendrail.sandbox.faults import Fault, FaultKind
-from vendrail.sandbox.records import App, Trade
+from vendrail.sandbox.records import Agreement, App, Trade
 from vendrail.sandbox.service import PaidTrade, Sandbox, SignedForm
 from vendrail.sandbox.wallet import render_problem
 
@@ -30,6 +30,7 @@ class NewApp(msgspec.Struct, forbid_unknown_fields=True):
     want: str = "key"
     name: str = "Sandbox merchant"
     opening_minor: int = _OPENING_MINOR
+    has_withholding: bool = False  # It has signed for agreements.
 
 
 class PayOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,6 +54,19 @@ class SignOrder(msgspec.Struct, forbid_unknown_fields=True):
     app_id: str
     trades: list[PaidTrade]
     notify_url: str = ""
+
+
+class AgreementAct(msgspec.Struct, forbid_unknown_fields=True):
+    """What a buyer does with an agreement, and how the buyer stands; nothing: as it was."""
+
+    app_id: str
+    external_agreement_no: str
+    status: str = ""  # NORMAL: sign it; STOP; UNSIGN: end it.
+    single_minor_max: int | None = None
+    day_minor_max: int | None = None
+    funds_minor: int | None = None
+    is_watched: bool | None = None
+    is_slow: bool | None = None
 
 
 class TransferEnd(msgspec.Struct, forbid_unknown_fields=True):
@@ -131,6 +145,7 @@ async def register_app(request: AnyRequest) -> Response[bytes]:
         is_certified=wanted.want == "cert",
         name=wanted.name,
         opening_minor=wanted.opening_minor,
+        has_withholding=wanted.has_withholding,
     )
     return answer_json(_describe_app(sandbox, app), 201)
 
@@ -269,6 +284,43 @@ async def end_transfer(request: AnyRequest) -> Response[bytes]:
     return answer_json(made)
 
 
+def _find_agreement(sandbox: Sandbox, app_id: str, number: str) -> Agreement:
+    found = sandbox.store.agreement(sandbox.app(app_id), number)
+    if found is None:
+        raise Malformed(f"Nobody has opened the page of the agreement {number!r} of {app_id}.")
+    return found
+
+
+@get("/sandbox/alipay/agreements/{number:str}", guards=[require_token])
+async def show_agreement(
+    request: AnyRequest, number: FromPath[str], app_id: FromQuery[str]
+) -> Response[bytes]:
+    """Show all that is known of an agreement whose page was opened."""
+    return answer_json(_find_agreement(_sandbox(request), app_id, number))
+
+
+@post("/sandbox/alipay/agreements", guards=[require_token], status_code=200)
+async def act_on_agreement(request: AnyRequest) -> Response[bytes]:
+    """Let the buyer sign, pause or end an agreement, or be short of money, watched or slow."""
+    wanted = decode(await request.body(), AgreementAct)
+    sandbox = _sandbox(request)
+    found = _find_agreement(sandbox, wanted.app_id, wanted.external_agreement_no)
+    for name in AgreementAct.__struct_fields__[3:]:
+        value = getattr(wanted, name)
+        if value is not None:
+            setattr(found, name, value)
+    if wanted.status == "STOP" and found.status == "NORMAL":
+        found.status = "STOP"
+    sandbox.store.save(found)
+    if wanted.status == "NORMAL":
+        sandbox.sign_agreement(found)
+    elif wanted.status == "UNSIGN":
+        sandbox.end_agreement(found)
+    if wanted.status and found.status != wanted.status:
+        raise Malformed(f"An agreement that is {found.status} cannot become {wanted.status}.")
+    return answer_json(found)
+
+
 @get("/sandbox/alipay/notifications", guards=[require_token])
 async def list_notifications(
     request: AnyRequest, out_trade_no: FromQuery[str] = "", limit: FromQuery[int] = 100
@@ -299,5 +351,7 @@ ROUTES = [
     show_trade,
     list_transfers,
     end_transfer,
+    show_agreement,
+    act_on_agreement,
     list_notifications,
 ]

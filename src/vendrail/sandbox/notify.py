@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from vendrail.kernel.clock import Clock
+from vendrail.sandbox.agreements import described
 from vendrail.sandbox.alipay import BUYER_ID, BUYER_LOGON_ID, Event, fund_bills
 from vendrail.sandbox.courier import Courier
 from vendrail.sandbox.faults import NOTIFY_KINDS, Fault, Faults, falsify, tamper
 from vendrail.sandbox.provider import Provider
-from vendrail.sandbox.records import App, Notice, stamp, yuan
+from vendrail.sandbox.records import Agreement, App, Notice, stamp, yuan
 from vendrail.sandbox.settings import Settings
 from vendrail.sandbox.signatures import notification_text
 from vendrail.sandbox.store import Store
@@ -63,6 +64,30 @@ def build_fields(app: App, event: Event, provider: Provider, clock: Clock) -> di
         }
     if trade.closed_at is not None:
         fields["gmt_close"] = stamp(trade.closed_at)
+    if app.is_certified:
+        fields["alipay_cert_sn"] = provider.certificate_number
+    return fields
+
+
+def agreement_fields(
+    app: App, agreement: Agreement, provider: Provider, clock: Clock
+) -> dict[str, str]:
+    """Write all that is told of an agreement, unsigned: no seller and no money are in it."""
+    now = clock.now()
+    told = {name: str(value) for name, value in described(agreement).items()}
+    fields = {
+        **told,
+        "alipay_user_id": BUYER_ID,
+        "app_id": app.app_id,
+        "auth_app_id": app.app_id,
+        "charset": "utf-8",
+        "notify_id": f"{stamp(now)[:10].replace('-', '')}{secrets.token_hex(12)}",
+        "notify_time": stamp(now),
+        "notify_type": "dut_user_sign" if agreement.status == "NORMAL" else "dut_user_unsign",
+        "version": "1.0",
+    }
+    if agreement.ended_at is not None:
+        fields["unsign_time"] = stamp(agreement.ended_at)
     if app.is_certified:
         fields["alipay_cert_sn"] = provider.certificate_number
     return fields
@@ -119,6 +144,25 @@ class Herald(Courier):
             form=urlencode(signed),
             faults=[fault.kind.value for fault in faults],
         )
+
+    def announce_agreement(self, agreement: Agreement) -> None:
+        """Tell that an agreement was signed or ended, where the merchant said to tell it."""
+        if not agreement.notify_url:
+            return
+        app = self._store.apps[agreement.app_id]
+        faults = self._faults.take(NOTIFY_KINDS, agreement.number, agreement.app_id)
+        fields = agreement_fields(app, agreement, self._provider, self._clock)
+        falsify(fields, faults)
+        signed = sign_fields(fields, self._provider)
+        tamper(signed, faults)
+        notice = Notice(
+            notify_id=fields["notify_id"],
+            out_trade_no=agreement.number,
+            url=agreement.notify_url,
+            form=urlencode(signed),
+            faults=[fault.kind.value for fault in faults],
+        )
+        self.send(notice, faults)
 
     def forge(self, event: Event, fault: Fault) -> None:
         """Send a success that nobody signed, whatever the trade's state."""

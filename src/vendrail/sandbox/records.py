@@ -29,6 +29,7 @@ class App(msgspec.Struct, tag="app"):
     opening_minor: int  # The balance it began with; what moved since is in the trades.
     certificate_pem: str = ""
     certificate_number: str = ""
+    has_withholding: bool = False  # It has signed for agreements (商家扣款).
 
 
 class Refund(msgspec.Struct):
@@ -61,6 +62,7 @@ class Trade(msgspec.Struct, tag="trade"):
     paid_at: datetime | None = None
     closed_at: datetime | None = None
     refunds: list[Refund] = []
+    agreement_no: str = ""  # Under which it is charged.
 
     @property
     def refunded_minor(self) -> int:
@@ -83,6 +85,28 @@ class Transfer(msgspec.Struct, tag="transfer"):
     problem: str = ""
 
 
+class Agreement(msgspec.Struct, tag="agreement"):
+    """What a buyer lets a merchant charge without being asked, and how the buyer stands."""
+
+    app_id: str
+    number: str  # The merchant's own; each is signed once.
+    agreement_no: str
+    token: str  # The secret part of the page's address.
+    product: str
+    scene: str
+    channel: str
+    notify_url: str
+    return_url: str
+    status: str = "OPEN"  # OPEN: nobody has signed it; then NORMAL, STOP, UNSIGN.
+    signed_at: datetime | None = None
+    ended_at: datetime | None = None
+    single_minor_max: int = 200_000  # No charge above.
+    day_minor_max: int = 500_000
+    funds_minor: int = 100_000_000  # What the buyer has to pay with.
+    is_watched: bool = False  # The provider wants to see the buyer: no charge without them.
+    is_slow: bool = False  # Charges are under way until they are paid or closed.
+
+
 class Notice(msgspec.Struct, tag="notice"):
     """A notification on its way to a merchant; it is the same text at every attempt."""
 
@@ -102,7 +126,7 @@ class NoticeEnd(msgspec.Struct, tag="notice_end"):
     notify_id: str
 
 
-Kept = App | Trade | Transfer | Notice | NoticeEnd
+Kept = App | Trade | Transfer | Agreement | Notice | NoticeEnd
 
 
 class Delivery(msgspec.Struct):

@@ -34,6 +34,20 @@ REFUSALS = {
     "isv.app-cert-not-exist": ("40002", "应用公钥证书不存在"),
     "isv.invalid-alipay-root-cert-sn": ("40002", "支付宝根证书序列号错误"),
     "isv.alipay-cert-not-exist": ("40002", "支付宝公钥证书不存在"),
+    "isv.insufficient-isv-permissions": (
+        "40006",
+        "ISV权限不足，请检查签约是否已生效",
+    ),
+    # Agreements, and what is charged under them.
+    "USER_AGREEMENT_NOT_EXIST": ("40004", "用户协议不存在"),
+    "ACQ.ACCESS_FORBIDDEN": ("40004", "无权限使用接口"),
+    "ACQ.AUTH_TOKEN_IS_NOT_EXIST": ("40004", "支付授权码为空"),
+    "ACQ.AGREEMENT_NOT_EXIST": ("40004", "用户协议不存在或已解约"),
+    "ACQ.AGREEMENT_STATUS_NOT_NORMAL": ("40004", "用户协议状态非NORMAL"),
+    "ACQ.BUYER_BALANCE_NOT_ENOUGH": ("40004", "买家余额不足"),
+    "ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR": ("40004", "买家付款日限额超限"),
+    "ACQ.PRODUCT_AMOUNT_LIMIT_ERROR": ("40004", "产品额度超限"),
+    "ACQ.PAYMENT_REQUEST_HAS_RISK": ("40004", "支付有风险"),
     # Trades.
     "ACQ.SYSTEM_ERROR": ("40004", "系统异常"),
     "ACQ.INVALID_PARAMETER": ("40004", "参数无效"),

@@ -13,7 +13,7 @@ import msgspec
 
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed
-from vendrail.sandbox import alipay, bill, funds, transfers
+from vendrail.sandbox import agreements, alipay, bill, funds, transfers
 from vendrail.sandbox.alipay import Event, Outcome
 from vendrail.sandbox.calls import Call, Doorkeeper, Rejected, is_url
 from vendrail.sandbox.faults import GATEWAY_KINDS, Fault, FaultKind, Faults, disturb
@@ -26,7 +26,7 @@ from vendrail.sandbox.fields import (
 )
 from vendrail.sandbox.notify import Herald, build_fields
 from vendrail.sandbox.provider import Provider, public_pem, read_public_key
-from vendrail.sandbox.records import App, Trade, TradeStatus, stamp, yuan
+from vendrail.sandbox.records import Agreement, App, Trade, TradeStatus, stamp, yuan
 from vendrail.sandbox.refusals import Node, is_success, refuse, succeed
 from vendrail.sandbox.settings import Settings, journal_path
 from vendrail.sandbox.signatures import notification_text
@@ -79,13 +79,22 @@ class Sandbox:
     # Applications.
 
     def register_app(
-        self, public_key: str, *, is_certified: bool, name: str, opening_minor: int
+        self,
+        public_key: str,
+        *,
+        is_certified: bool,
+        name: str,
+        opening_minor: int,
+        has_withholding: bool = False,
     ) -> App:
         """Register a merchant's application; the same key again is the same application."""
         key = read_public_key(public_key)
         pem = public_pem(key)
         known = self.store.app_by_key(pem, is_certified=is_certified)
         if known is not None:
+            if has_withholding and not known.has_withholding:
+                known.has_withholding = True
+                self.store.save(known)
             return known
         app_id = self.store.make_app_id()
         app = App(
@@ -95,6 +104,7 @@ class Sandbox:
             public_key_pem=pem,
             is_certified=is_certified,
             opening_minor=opening_minor,
+            has_withholding=has_withholding,
         )
         if is_certified:
             app.certificate_pem, app.certificate_number = self.provider.issue_certificate(
@@ -130,7 +140,7 @@ class Sandbox:
             await self.clock.sleep(1.0 if delay_s is None else delay_s)
         if down is not None:
             return await self._fail(down)
-        if call.method in alipay.PAGE_METHODS:
+        if call.method in alipay.PAGE_METHODS | agreements.PAGE_METHODS:
             if is_success(outcome.node):
                 return Answer(b"", 302, location=outcome.page_url)
             return Answer(b"", problem=outcome.node)
@@ -166,6 +176,8 @@ class Sandbox:
         if problem is not None:
             return Outcome(problem)
         if operation := alipay.TRADE_METHODS.get(call.method):
+            return operation(self.store, call)
+        if operation := agreements.AGREEMENT_METHODS.get(call.method):
             return operation(self.store, call)
         if call.method == "alipay.fund.trans.uni.transfer":
             return transfers.transfer(self.store, call)
@@ -227,26 +239,54 @@ class Sandbox:
         self.courier.announce(alipay.pay(self.store, trade, self.clock.now()))
         return "" if trade.paid_at is not None else "ACQ.TRADE_HAS_CLOSE"
 
+    def sign_agreement(self, agreement: Agreement) -> bool:
+        """The buyer signs; told once."""
+        is_new = agreements.sign(self.store, agreement, self.clock.now())
+        if is_new:
+            self.courier.announce_agreement(agreement)
+        return is_new
+
+    def end_agreement(self, agreement: Agreement) -> bool:
+        """The buyer ends it in the wallet."""
+        is_new = agreements.end(self.store, agreement, self.clock.now())
+        if is_new:
+            self.courier.announce_agreement(agreement)
+        return is_new
+
+    def agreement_return_url(self, agreement: Agreement) -> str:
+        """Give the address that brings a buyer back who has signed, with its signed query."""
+        fields = {
+            **{name: str(value) for name, value in agreements.described(agreement).items()},
+            "method": "alipay.user.agreement.page.sign.return",
+        }
+        return self._signed_return(self.store.apps[agreement.app_id], agreement.return_url, fields)
+
     def return_url(self, trade: Trade) -> str:
         """Give the address that brings the buyer back, with its signed query."""
         app = self.store.apps[trade.app_id]
         fields = {
-            "app_id": app.app_id,
-            "auth_app_id": app.app_id,
-            "charset": "utf-8",
             "method": f"alipay.trade.{trade.product}.return",
             "out_trade_no": trade.out_trade_no,
             "seller_id": app.seller_id,
-            "timestamp": stamp(self.clock.now()),
             "total_amount": yuan(trade.total_minor),
             "trade_no": trade.trade_no,
+        }
+        return self._signed_return(app, trade.return_url, fields)
+
+    def _signed_return(self, app: App, address: str, told: dict[str, str]) -> str:
+        fields = {
+            "app_id": app.app_id,
+            "auth_app_id": app.app_id,
+            "charset": "utf-8",
+            "timestamp": stamp(self.clock.now()),
             "version": "1.0",
+            **told,
         }
         if app.is_certified:
             fields["alipay_cert_sn"] = self.provider.certificate_number
         # The merchant's own parameters stay in front; only the provider's are signed.
         signature = self.provider.sign(notification_text(fields).encode())
-        parts = urlsplit(trade.return_url)
+        parts = urlsplit(address)
         own = parse_qsl(parts.query, keep_blank_values=True)
         query = urlencode([*own, *fields.items(), ("sign", signature), ("sign_type", "RSA2")])
         return urlunsplit(parts._replace(query=query))

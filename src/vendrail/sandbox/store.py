@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vendrail.sandbox.journal import Journal
 from vendrail.sandbox.records import (
+    Agreement,
     App,
     Kept,
     Notice,
@@ -33,6 +34,9 @@ class Store:
         self._trades_by_token: dict[str, Trade] = {}
         self._transfers: dict[tuple[str, str], Transfer] = {}
         self._transfers_by_number: dict[str, Transfer] = {}
+        self._agreements: dict[tuple[str, str], Agreement] = {}
+        self._agreements_by_number: dict[str, Agreement] = {}
+        self._agreements_by_token: dict[str, Agreement] = {}
         self._journal: Journal[Kept] = Journal(journal, Kept, compact_bytes, self._records)
         for record in self._journal.read():
             self._index(record)
@@ -65,6 +69,10 @@ class Store:
             case Transfer():
                 self._transfers[record.app_id, record.out_biz_no] = record
                 self._transfers_by_number[record.order_id] = record
+            case Agreement():
+                self._agreements[record.app_id, record.number] = record
+                self._agreements_by_number[record.agreement_no] = record
+                self._agreements_by_token[record.token] = record
             case Notice():
                 self.notices[record.notify_id] = record
             case NoticeEnd():
@@ -74,6 +82,7 @@ class Store:
         yield from self.apps.values()
         yield from self._trades.values()
         yield from self._transfers.values()
+        yield from self._agreements.values()
         yield from self.notices.values()
 
     def save(self, *records: Kept) -> None:
@@ -131,6 +140,27 @@ class Store:
             found = self._transfers_by_number.get(order_id)
             return found if found is not None and found.app_id == app.app_id else None
         return self._transfers.get((app.app_id, out_biz_no))
+
+    def agreement(self, app: App, number: str, agreement_no: str = "") -> Agreement | None:
+        """Find an agreement of an application by either number; Alipay's own number wins."""
+        if agreement_no:
+            found = self._agreements_by_number.get(agreement_no)
+            return found if found is not None and found.app_id == app.app_id else None
+        return self._agreements.get((app.app_id, number))
+
+    def agreement_by_token(self, token: str) -> Agreement | None:
+        """Find the agreement of a page."""
+        return self._agreements_by_token.get(token)
+
+    def charged_minor(self, agreement: Agreement, day: str) -> int:
+        """Sum what was charged under an agreement on a day, as the provider writes days."""
+        return sum(
+            trade.total_minor
+            for trade in self._trades.values()
+            if trade.agreement_no == agreement.agreement_no
+            and trade.paid_at is not None
+            and stamp(trade.paid_at).startswith(day)
+        )
 
     def make_number(self, now: datetime) -> str:
         """Make a trade number as Alipay does: the day, then digits, 28 in all."""

@@ -74,4 +74,39 @@ async def cancel_cashier(request: Request[Any, Any, Any], token: FromPath[str]) 
     return _show(sandbox, token, notice="您已取消付款，订单仍可在有效期内支付。")
 
 
-WALLET_ROUTES = [show_cashier, pay_cashier, cancel_cashier]
+@get("/alipay/agreement/{token:str}")
+async def show_agreement(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
+    """Show what a buyer is asked to agree to, and how that stands."""
+    sandbox = _sandbox(request)
+    agreement = sandbox.store.agreement_by_token(token)
+    if agreement is None:
+        unknown: Node = {"sub_code": "USER_AGREEMENT_NOT_EXIST", "sub_msg": "用户协议不存在"}
+        return render_problem(unknown, 404)
+    return render(
+        "alipay_agreement.html",
+        200,
+        agreement=agreement,
+        merchant=sandbox.store.apps[agreement.app_id].name,
+        single=yuan(agreement.single_minor_max),
+        day=yuan(agreement.day_minor_max),
+        address=f"/alipay/agreement/{token}",
+    )
+
+
+@post("/alipay/agreement/{token:str}/{act:str}")
+async def answer_agreement(
+    request: Request[Any, Any, Any], token: FromPath[str], act: FromPath[str]
+) -> Response[str]:
+    """Sign it, or end it; whoever has signed goes back to the merchant."""
+    sandbox = _sandbox(request)
+    agreement = sandbox.store.agreement_by_token(token)
+    if agreement is not None and act == "end":
+        sandbox.end_agreement(agreement)
+    elif agreement is not None and act == "sign":
+        sandbox.sign_agreement(agreement)
+        if agreement.status == "NORMAL" and agreement.return_url:
+            return redirect(sandbox.agreement_return_url(agreement))
+    return redirect(f"/alipay/agreement/{token}")
+
+
+WALLET_ROUTES = [show_cashier, pay_cashier, cancel_cashier, show_agreement, answer_agreement]

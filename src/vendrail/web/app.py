@@ -37,6 +37,7 @@ from vendrail.web.purse import Purse
 from vendrail.web.settings import WebSettings
 from vendrail.web.signedin import SignedIn
 from vendrail.web.storefront.about import About
+from vendrail.web.storefront.agreeing import Agreeing
 from vendrail.web.storefront.door import Door
 from vendrail.web.storefront.finding import Finding
 from vendrail.web.storefront.front import AddressOf, Front, Limit
@@ -141,6 +142,7 @@ def build_routes(
         *About(front).handlers(),
         *(account_handlers(front, signed_in, account_limit, gate) if signed_in else ()),
         *(Quick(front, place_limit).handlers() if signed_in else ()),
+        *(Agreeing(front).handlers() if signed_in else ()),
         *wallet_handlers(front, place_limit),
         *file_handlers(assets, home / "media"),
         *(EpayDoors(front, epay, place_limit, gate).handlers() if epay is not None else ()),

@@ -48,6 +48,7 @@ from vendrail.api.payments import (
     SavedWay,
 )
 from vendrail.api.payments.deposits import DepositView
+from vendrail.api.payments.saved import AgreementOffer
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import shard_in
@@ -194,6 +195,13 @@ class Calls:
             return (await self.payments.list_saved([SavedQuery(buyer, is_fresh)]))[0]
         except Unavailable as error:
             _log.warning("web.saved_ways_away", error=str(error))
+            return []
+
+    async def agreements(self, buyer: UUID) -> list[AgreementOffer]:
+        """List what a buyer can agree to be charged by; nothing while payments are away."""
+        try:
+            return (await self.payments.offer_agreements([buyer]))[0]
+        except Unavailable:
             return []
 
     async def quote(self, request: QuoteRequest) -> QuoteResult:

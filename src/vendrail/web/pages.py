@@ -25,6 +25,7 @@ from vendrail.web.visitor import DEVICE, Visitor, Visitors
 
 _HERE = Path(__file__).parent
 _DIST = _HERE / "assets/dist"
+_QR_PLAIN_MAX = 400
 _COMPRESS_BYTES_MIN = 860  # Below this, a packet is a packet.
 
 _POLICY = (
@@ -268,7 +269,10 @@ def arrival_of(deposit: DepositView | None) -> str:
 @lru_cache(512)
 def qr_svg(text: str) -> Markup:
     """Draw a QR code as SVG of plain attributes, dark on white in both themes."""
-    code = segno.make(text, error="m", micro=False)
+    error = (
+        "m" if len(text) <= _QR_PLAIN_MAX else "l"
+    )  # A long address stays coarse enough to scan.
+    code = segno.make(text, error=error, micro=False)
     svg = code.svg_inline(
         border=3, dark="#0b1512", light="#ffffff", omitsize=True, svgclass=None, lineclass=None
     )

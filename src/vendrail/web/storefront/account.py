@@ -89,6 +89,7 @@ class Account:
         asked = BoughtQuery(buyer.id, buyer.email, before, _ORDERS_MAX + 1)
         [orders] = await front.calls.orders.list_bought([asked])
         ways = await front.calls.saved_ways(buyer.id, is_fresh=True)
+        agreements = await front.calls.agreements(buyer.id)
         [sessions] = await self._signed_in.buyers.list_sessions([buyer.id])
         [passkeys] = await self._signed_in.buyers.list_passkeys([buyer.id])
         wallets = await front.wallets.of_buyer(buyer.id) if front.wallets is not None else []
@@ -111,6 +112,7 @@ class Account:
             older=orders[_ORDERS_MAX - 1].serial if len(orders) > _ORDERS_MAX else "",
             is_first=before is None,
             ways=ways,
+            agreements=agreements,
             sessions=[(each, *name_agent(each.agent)) for each in sessions],
             is_fresh=self._signed_in.is_fresh(session),
             quote=quote,
