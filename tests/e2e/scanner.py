@@ -40,7 +40,7 @@ MODULES = """async (png) => {
         [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
         [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
       }
-  const middle = Math.floor(top + (bottom - top) / 100);
+  const middle = Math.floor(top + (bottom - top) / 300);
   let run = 0;
   while (isDark(left + run, middle)) run += 1;
   const version = Math.round(((7 * (right - left)) / run - 17) / 4);

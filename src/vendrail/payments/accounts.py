@@ -256,6 +256,7 @@ class Accounts:
         if not account.row.is_active:
             return []
         taken = account.row.currencies
+        agreed = {each.agreed_method for each in self._open.values() if each.row.is_active}
         currencies = {
             offer.method: [
                 each for each in taken if not offer.currencies or each in offer.currencies
@@ -274,7 +275,7 @@ class Accounts:
                 amount_minor_max=account.row.amount_minor_max,
                 devices=list(offer.devices),
                 is_saving=offer.is_saving,
-                is_agreeing=offer.method == account.agreed_method,
+                is_agreeing=offer.method in agreed,
             )
             for offer in account.offers
             if currencies[offer.method]

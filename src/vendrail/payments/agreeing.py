@@ -52,7 +52,7 @@ class Agreements:
             method.method: AgreementOffer(method.method, method.title)
             for account in reversed((await self._accounts.all()).values())
             for method in self._accounts.methods_of(account)
-            if method.is_agreeing
+            if method.method == account.agreed_method
         }
         if not granted:
             return [[] for _ in queries]
@@ -72,7 +72,7 @@ class Agreements:
                 account
                 for account in (await self._accounts.all()).values()
                 for method in self._accounts.methods_of(account)
-                if method.is_agreeing and method.method == opening.method
+                if method.method == account.agreed_method == opening.method
             ),
             None,
         )

@@ -172,7 +172,8 @@ class SavedWays:
             (
                 each
                 for each in self._accounts.methods_of(account)
-                if each.method == row["method"] and (each.is_saving or each.is_agreeing)
+                if each.method == row["method"]
+                and (each.is_saving or each.method == account.agreed_method)
             ),
             None,
         )

@@ -132,7 +132,7 @@ class Method(Record, frozen=True):
     amount_minor_max: int = 0  # 0 = no bound.
     devices: list[Device] = []  # Where it works; empty: everywhere.
     is_saving: bool = False  # Its provider remembers it, where the buyer agrees.
-    is_agreeing: bool = False  # Buyers can agree, on the provider's page, to be charged by it.
+    is_agreeing: bool = False  # Buyers can agree to be charged by it, over some account.
 
     def works_on(self, device: Device) -> bool:
         """Tell whether it can be paid where the buyer's browser runs."""

@@ -58,7 +58,7 @@ async def _ask(sandbox_url: str, sandbox_home: Path, path: str, body: object) ->
 
 async def register(sandbox_url: str, sandbox_home: Path, public_key_pem: str) -> _Application:
     """Register our public key with the sandbox; the same key gives the same application."""
-    body = {"public_key_pem": public_key_pem, "name": "Vendrail demo"}
+    body = {"public_key_pem": public_key_pem, "name": "Vendrail demo", "has_withholding": True}
     answer = await _ask(sandbox_url, sandbox_home, "/sandbox/apps", body)
     told: Mapping[str, object] = decode(answer, dict[str, object])
     return _Application(*(str(told[name]) for name in _Application.__struct_fields__))
@@ -91,6 +91,7 @@ async def open_till(
             "alipay_public_key": ours.alipay_public_key,
             "app_private_key": private_key_pem,
             "gateway_url": f"{public_url}/alipay/gateway.do",
+            "agreement_scene": "INDUSTRY|DIGITAL_MEDIA",
         },
     )
     opened = await _ask(local_url, folder.home / "sandbox", "/sandbox/accounts", public_url)
