@@ -7,6 +7,7 @@ from typing import NewType, Protocol
 from uuid import UUID
 
 from vendrail.api.payments.actions import ActionKind, PaymentAction
+from vendrail.api.payments.callbacks import Callback, CallbackAnswer
 from vendrail.api.payments.channels import (
     ChannelAccount,
     ChannelCheck,
@@ -66,6 +67,10 @@ from vendrail.api.payments.routing import (
     TermsStatus,
 )
 from vendrail.api.payments.saved import (
+    AgreementOffer,
+    AgreementOpened,
+    AgreementOpening,
+    AgreementStatus,
     SavedDrop,
     SavedId,
     SavedPayment,
@@ -145,24 +150,6 @@ class PresentRequest(Record, frozen=True):
     returned: str = ""  # The query with which it did.
     buyer: UUID | None = None  # Who is signed in: remembered where the attempt says they agreed.
     is_own: bool = False  # Whoever asks holds the order's secret, and may change how it is paid.
-
-
-class Callback(Record, frozen=True):
-    """What a provider sent, untouched."""
-
-    channel: ChannelId
-    method: str
-    headers: dict[str, str]
-    query: str
-    body: bytes
-
-
-class CallbackAnswer(Record, frozen=True):
-    """What the provider is answered, after commit."""
-
-    status_code: int
-    body: bytes
-    content_type: str = "text/plain"
 
 
 class CaptureFit(StrEnum):
@@ -425,7 +412,8 @@ class Payments(Routing, Saving, Contests, OnChain, Protocol):
 
 
 __all__ = [
-    "ActionKind", "Arrival", "Attempt", "AttemptId", "AttemptState", "AttemptStatus", "AttemptView",
+    "ActionKind", "AgreementOffer", "AgreementOpened", "AgreementOpening", "AgreementStatus",
+    "Arrival", "Attempt", "AttemptId", "AttemptState", "AttemptStatus", "AttemptView",
     "Callback", "CallbackAnswer", "Capture", "CaptureFit", "CaptureId", "CaptureReport",
     "CaptureSource", "CaptureStatus", "ChannelAccount", "ChannelCheck", "ChannelHealth",
     "ChannelId", "ChannelKind", "ChannelProbe", "ChannelStanding", "ChannelStatus", "ChannelTerms",
