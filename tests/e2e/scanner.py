@@ -32,7 +32,7 @@ MODULES = """async (png) => {
   pen.drawImage(image, 0, 0);
   const { data, width, height } = pen.getImageData(0, 0, image.width, image.height);
   const isDark = (x, y) => data[4 * (y * width + x)] < 128;
-  const inner = 8;  // The frame around the code is not part of it.
+  const inner = 8 * window.devicePixelRatio;  // The frame around it is no part of the code.
   let [left, right, top, bottom] = [width, 0, height, 0];
   for (let y = inner; y < height - inner; y++)
     for (let x = inner; x < width - inner; x++)
