@@ -131,7 +131,10 @@ class Residence:
         plan: FaultPlan,
         tally: Counter[str],
         settings: dict[str, str],
+        *,
+        is_driven: bool = False,
     ) -> None:
+        self._is_driven = is_driven  # Its loops stand still: whoever simulates turns them.
         self._environment = {
             "VENDRAIL_HOME": str(home),
             "VENDRAIL_DATABASE_URL": dsn,
@@ -168,7 +171,8 @@ class Residence:
             open_database=open_database,
         )
         self._apis = {}
-        self._house.start_jobs()
+        if not self._is_driven:
+            self._house.start_jobs()
         self._is_open.set()
 
     async def _watch(self) -> None:
@@ -219,6 +223,16 @@ class Residence:
         if task.cancelled() or isinstance(task.exception(), Unavailable):
             raise Lost
         return task.result(), fault is Fault.REPEAT
+
+    async def turn(self, work: Callable[[House], Awaitable[Any]]) -> Any:
+        """Let one loop of the house do its next piece of work; Lost: the house died of it."""
+        await self._is_open.wait()
+        assert self._house is not None
+        task = asyncio.ensure_future(work(self._house))
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise Lost
+        return task.result()
 
     def wake(self, topics: Sequence[str] = _TOPICS) -> None:
         """Let the loops look: time has passed."""

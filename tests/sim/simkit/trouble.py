@@ -9,7 +9,7 @@ from typing import Any
 
 from vendrail.kernel import rpc
 from vendrail.kernel.codec import decode, encode
-from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.rpc.operations import Operation, bind
 
 _DELAY_S_MAX = 0.01
@@ -42,6 +42,7 @@ class FaultPlan:
         self._counts: Counter[str] = Counter()
         self._overtaking: dict[str, asyncio.Event] = {}
         self.is_on = True
+        self.broken: set[str] = set()  # Lanes that answer nothing but that they are broken.
 
     def draw(self, lane: str) -> Fault:
         """Say what happens to the next call of a lane."""
@@ -55,6 +56,9 @@ class FaultPlan:
 
     async def carry(self, lane: str, call: Callable[[], Awaitable[Any]], fault: Fault) -> Any:
         """Make one call, with what happens to it on its way."""
+        if lane in self.broken:
+            self._tally["fault: call broken"] += 1
+            raise Broken("The simulation has broken this operation.")
         if fault is Fault.DROP:
             raise Unavailable("The simulation lost this call.")
         if fault is Fault.DELAY:

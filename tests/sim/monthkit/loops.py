@@ -1,0 +1,109 @@
+"""The house's background loops, turned by hand: each in its turn, until nothing is due."""
+
+from collections.abc import Awaitable, Callable
+
+from simkit.actors import Violation
+from simkit.residence import Lost, Residence
+from vendrail.api.disputes import Disputes
+from vendrail.api.orders import Orders
+from vendrail.api.payments import Payments
+from vendrail.app.wiring import House
+from vendrail.kernel.errors import Error
+
+_TURNS_MAX = 400
+_ROUNDS_MAX = 60
+
+Work = Callable[[House], Awaitable[object]]
+
+
+async def _consume(house: House) -> object:
+    runner = house.services["orders"].runner
+    more = await runner.consume_captures()
+    await runner.drain()
+    return more
+
+
+async def _quick(house: House) -> object:
+    runner = house.services["orders"].runner
+    more = await runner.claim_quick()
+    await runner.drain()
+    return more
+
+
+async def _slow(house: House) -> object:
+    runner = house.services["orders"].runner
+    more = await runner.claim_slow()
+    await runner.drain()
+    return more
+
+
+async def _unpaid(house: House) -> object:
+    runner = house.services["orders"].runner
+    more = await runner.walk_unpaid()
+    await runner.drain()
+    return more
+
+
+async def _count(house: House) -> object:
+    settlement = house.services["settlement"]
+    given = (house.api(Orders), house.api(Payments), house.api(Disputes))
+    return await settlement.counting(*given).look()
+
+
+LOOPS: dict[str, Work] = {
+    "payments.ask": lambda house: house.services["payments"].ask_presented(),
+    "payments.confirm": lambda house: house.services["payments"].confirm_captures(),
+    "orders.captures": _consume,
+    "orders.due": _quick,
+    "orders.returns": _slow,
+    "orders.expiry": _unpaid,
+    "orders.deliveries": lambda house: house.services["orders"].runner.settle_deliveries(),
+    "orders.wallet_parts": lambda house: house.services["orders"].runner.free_wallet_parts(),
+    "catalog.holds": lambda house: house.services["catalog"].end_expired_holds(),
+    "payments.refund": lambda house: house.services["payments"].ask_refunds(),
+    "disputes.told": lambda house: house.services["disputes"].carrying.consume(),
+    "disputes.advance": lambda house: house.services["disputes"].carrying.advance(),
+    "support.lapse": lambda house: house.services["support"].complaining.lapse(),
+    "support.carry": lambda house: house.services["support"].carrying.work(),
+    "settlement.release": lambda house: house.services["settlement"].release_due(),
+    "settlement.debts": lambda house: house.services["settlement"].recover_debts(),
+    "settlement.counting": _count,
+    "payouts.advance": lambda house: house.services["payouts"].advance_due(),
+    "payouts.tell": lambda house: house.services["payouts"].tell_due(),
+    "ledger.roll_up": lambda house: house.services["ledger"].roll_up(),
+    "ledger.expire": lambda house: house.services["ledger"].expire_transfers(),
+    "ledger.seal": lambda house: house.services["ledger"].seal(),
+    "risk.forget": lambda house: house.services["risk"].forget(),
+}
+# Whose work may make work for the others: these are turned until none of them has any.
+_CIRCLE = (
+    "payments.confirm", "orders.captures", "orders.due", "orders.returns", "orders.wallet_parts",
+    "payments.refund", "disputes.told", "disputes.advance", "support.carry", "payouts.advance",
+    "settlement.release",
+)  # fmt: skip
+
+
+async def turn_all(residence: Residence, tally: dict[str, int]) -> None:
+    """Turn every loop, then those that make work for one another until there is none."""
+    for name, work in LOOPS.items():
+        await _turn(residence, name, work, tally)
+    for _ in range(_ROUNDS_MAX):
+        busy = [await _turn(residence, name, LOOPS[name], tally) for name in _CIRCLE]
+        if not any(busy):
+            return
+    raise Violation(f"The loops do not come to rest: {dict(zip(_CIRCLE, busy, strict=True))}")
+
+
+async def _turn(residence: Residence, name: str, work: Work, tally: dict[str, int]) -> bool:
+    """Turn one loop until it says that nothing is left; true where there was something."""
+    for turns in range(_TURNS_MAX):
+        try:
+            more = await residence.turn(work)
+        except Lost:
+            return True  # The house died of it; the next one looks again.
+        except Error as error:
+            tally[f"loop failed: {name} {type(error).__name__}"] += 1
+            return False  # As the loop itself does: it waits, and looks again later.
+        if not more:
+            return turns > 0
+    raise Violation(f"{name} does not come to an end.")

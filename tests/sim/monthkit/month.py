@@ -1,0 +1,181 @@
+"""A month: buyers, merchants, operators and banks live on; the platform dies now and then."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from monthkit.asking import Asking
+from monthkit.banks import Banks
+from monthkit.buyers import Agenda, Buyers
+from monthkit.ends import count_events, examine
+from monthkit.market import open_market
+from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
+from monthkit.quarrels import Quarrels
+from monthkit.staff import Staff
+from simkit.actors import Violation
+from simkit.residence import OURS, Residence
+from simkit.shift import Shift, StandingClock
+from simkit.trouble import FaultPlan
+from simkit.world import broken_promises, read_unrest
+
+_REST_DAYS_MAX = 60
+_REST_DAYS_MIN = 24  # Longer than anything is kept, contested, or watched.
+_QUIET = {
+    "VENDRAIL_LOG_LEVEL": "error",
+    "VENDRAIL_PUBLIC_URL": "http://127.0.0.1:9",  # Callbacks are brought by the simulation.
+    "VENDRAIL_CATALOG_HOLDS_PRESSING_MIN": "1000000",  # Buyers here carry no proofs of work.
+    "VENDRAIL_ORDERS_SAGA_ATTEMPTS_MAX": "4",  # So that some become a person's case.
+}
+# What a bad hour breaks: sales that cannot be split, money that does not reach clearing.
+_BROKEN = ("settlement.split_sales", "settlement.open_refunds", "catalog.allocate_keys")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much happens."""
+
+    days: int
+    merchants: int
+    orders_per_tick: int
+
+    @property
+    def orders(self) -> int:
+        """How many orders that makes."""
+        return self.days * TICKS_PER_DAY * self.orders_per_tick
+
+
+WHOLE = Size(days=30, merchants=24, orders_per_tick=86)
+
+
+class Month:
+    """One simulation: who takes part, and the order in which they do."""
+
+    def __init__(self, seed: int, size: Size, dsn: str, folder: Path) -> None:
+        self.tally: Counter[str] = Counter()
+        self.size = size
+        self._seed = seed
+        self._dsn = dsn
+        shift = Shift(folder / "clock")
+        shift.add_s(time.time())
+        clock = StandingClock(shift)
+        self.banks = Banks(folder / "banks", shift.file)
+        (folder / "home").mkdir()
+        self._faults = FaultPlan(seed, self.tally)
+        self._faults.is_on = False
+        self.residence = Residence(
+            folder / "home", dsn, clock, self._faults, self.tally, _QUIET, is_driven=True
+        )
+        self.asking = Asking(self.residence, clock, shift, self.tally)
+        self.agenda = Agenda()
+
+    async def open(self) -> None:
+        """Open the market."""
+        await self.residence.open()
+        keys = self.size.orders * 3 // self.size.merchants + 500
+        self.market = await open_market(self.asking, self.banks, self.size.merchants, keys)
+        self.buyers = Buyers(self._seed, self.asking, self.banks, self.market, self.agenda)
+        self.quarrels = Quarrels(self.asking, self.banks, self.buyers, self.agenda)
+        self.staff = Staff(
+            self._seed, self.asking, self.banks, self.buyers, self.market, self.agenda
+        )
+        self._plans = write(self._seed, self.size.merchants, self.size.orders_per_tick)
+
+    async def live(self, day: int) -> None:
+        """Live through one day, and audit it."""
+        self._faults.is_on = True
+        await self.staff.change_terms(day)
+        for slot in range(TICKS_PER_DAY):
+            self._plan_trouble(day, slot)
+            await self.buyers.come(next(self._plans))
+            await self._turn_and_act(slot)
+        self.residence.calm()
+        await self.audit(f"day {day}")
+
+    async def rest(self, day: int) -> bool:
+        """Live through a day on which nobody buys; true when nothing is left to do."""
+        for slot in range(TICKS_PER_DAY):
+            await self._turn_and_act(slot)
+        await self.audit(f"rest {day}")
+        return day >= _REST_DAYS_MIN and self.agenda.is_empty and not await read_unrest(self._dsn)
+
+    def _plan_trouble(self, day: int, slot: int) -> None:
+        """Let the house die soon, a provider be away, or an operation be broken for a while."""
+        dice = random.Random(f"trouble {self._seed} {day} {slot}")
+        if dice.random() < 0.3:
+            self.residence.crash_after(dice.randint(1, 300))
+        if dice.random() < 0.1:
+            self.banks.fail_calls("gateway_down", dice.randint(2, 12))
+            self.tally["act: provider away"] += 1
+        if dice.random() < 0.1:
+            self.banks.fail_calls("bad_reply_signature", 1)
+            self.tally["act: provider's answer unproven"] += 1
+        self._faults.broken = {dice.choice(_BROKEN)} if dice.random() < 0.06 else set()
+
+    async def _turn_and_act(self, slot: int) -> None:
+        """Let what was begun go on, people do what they meant to do now, and hours pass."""
+        await self.turn(3 if not self._faults.broken else 6)
+        self._faults.broken = set()
+        for act in self.agenda.take():
+            await act()
+        await self.staff.pay_out()
+        if slot % 2:
+            await self.staff.work()
+            await self.quarrels.rule()
+        await self.turn(2)
+        self.banks.forgive()
+        self.asking.pass_s(3_600 * HOURS_PER_TICK - 1_000)
+        self.agenda.tick += 1
+
+    async def turn(self, rounds: int) -> None:
+        """Let the house work, and a little time pass, so many times."""
+        for _ in range(rounds):
+            await self.asking.turn()
+            await self.quarrels.bring_webhooks()
+            self.asking.pass_s(75)  # Longer than a lease, shorter than an order waits.
+
+    async def audit(self, when: str) -> None:
+        """Hold every promise of the books."""
+        if promises := await broken_promises(self._dsn):
+            raise Violation(f"The audit of {when} is not clean: {promises}")
+        self.tally["audits that were clean"] += 1
+
+    async def close(self) -> None:
+        """End everything."""
+        self.residence.calm()
+        await self.residence.close()
+        await asyncio.to_thread(self.banks.close)
+
+
+async def live_through(
+    seed: int, size: Size, dsn: str, folder: Path, progress: Callable[[str], None]
+) -> Counter[str]:
+    """Live through a month; give how often each kind of event happened, all accounts explained."""
+    asyncio.current_task().set_name(f"{OURS} main")
+    month = Month(seed, size, dsn, folder)
+    when = "before it began"
+    began = time.monotonic()
+    try:
+        await month.open()
+        for day in range(size.days):
+            when = f"day {day}"
+            await month.live(day)
+            progress(f"  {when}: {len(month.buyers.lives)} orders, {time.monotonic() - began:.0f} s")
+        for day in range(_REST_DAYS_MAX):
+            when = f"rest {day}"
+            if await month.rest(day):
+                break
+        else:
+            raise Violation(f"No rest after {_REST_DAYS_MAX} days: {await read_unrest(dsn)}")
+        when = "the end"
+        await examine(month, dsn)
+        return await count_events(dsn, month.tally)
+    except BaseException as error:
+        last = "\n  ".join(month.asking.told[-40:])
+        told = f"{type(error).__name__}: {error}"
+        raise Violation(f"seed {seed}, {when}: {told}\n  {last}") from error
+    finally:
+        await month.close()

@@ -1,0 +1,193 @@
+"""Merchants at their balance, and operators at their desks, day by day."""
+
+import random
+from uuid import UUID
+
+from monthkit.asking import Asking
+from monthkit.banks import Banks
+from monthkit.buyers import Agenda, Buyers
+from monthkit.market import Merchant, change_reserve, hold_terms, write_schedule
+from vendrail.api.orders import Orders, SagaQuery
+from vendrail.api.payments import Payments, UnmatchedQuery, UnmatchedVerdict
+from vendrail.api.payouts import (
+    NewPayout,
+    PayoutId,
+    PayoutQuery,
+    Payouts,
+    PayoutState,
+    PayoutVerdict,
+    ReserveSource,
+)
+from vendrail.api.settlement import FeeTerms, MerchantBalance, Settlement
+from vendrail.kernel.ids import new_id, to_serial
+from vendrail.kernel.saga import SagaState
+
+_PAYOUT_FEE = 30
+_PAYOUT_MIN = 100
+_RESERVE_LOW = 500_000
+_REFILL = 1_500_000
+_PAGE = 200
+_ASKED = {"taken", "exists", "balance_too_low", "in_debt", "suspended"}
+# What becomes of the next payout at the provider, and how often.
+_FATES = {"paid": 60, "lost answer": 10, "never arrived": 8, "refused": 8, "under way": 6,
+          "bounces": 16}  # fmt: skip
+
+
+class Staff:
+    """Whoever works there."""
+
+    def __init__(
+        self, seed: int, asking: Asking, banks: Banks, buyers: Buyers, market: list[Merchant],
+        agenda: Agenda,
+    ) -> None:  # fmt: skip
+        self._seed = seed
+        self._asking = asking
+        self._banks = banks
+        self._buyers = buyers
+        self._market = market
+        self._agenda = agenda
+        self._schedules = 0
+
+    # Merchants.
+
+    async def balance(self, merchant: Merchant) -> MerchantBalance:
+        """Read where a merchant's money is."""
+        [found] = await self._asking.ask(
+            Settlement, "read_merchant_balances", [(merchant.id, "CNY")]
+        )
+        return found
+
+    async def pay_out(self) -> None:
+        """Let some merchants ask for money: mostly what is there, at times more."""
+        for merchant in self._market:
+            dice = random.Random(f"payout {self._seed} {self._agenda.tick} {merchant.number}")
+            if dice.random() > 0.12:
+                continue
+            there = (await self.balance(merchant)).available_minor
+            minor = int(there * dice.choice((0.3, 0.6, 1.0, 1.0, 1.5)))
+            if dice.random() < 0.5:
+                minor = min(minor, there - _PAYOUT_FEE)
+            if minor >= _PAYOUT_MIN:
+                (fate,) = dice.choices(list(_FATES), list(_FATES.values()))
+                await self.ask_payout(merchant, minor, fate, dice.randint(1, 40))
+
+    async def ask_payout(self, merchant: Merchant, minor: int, fate: str, back_in: int = 1) -> str:
+        """Ask for one payout, which meets its fate at the provider."""
+        match fate:
+            case "lost answer" | "under way":
+                self._banks.fail_transfer("gateway_down", is_after=True)
+            case "never arrived":
+                self._banks.fail_transfer("gateway_down")
+            case "refused":
+                self._banks.fail_transfer("business_error", sub_code="PAYER_BALANCE_NOT_ENOUGH")
+        id = PayoutId(new_id(self._asking.now()))
+        new = NewPayout(id, merchant.id, merchant.payee, minor, "CNY", by="owner@example.com")
+        [status] = await self._asking.ask(Payouts, "request_payouts", [new])
+        self._asking.check("payout", status, _ASKED, (merchant.number, minor, fate))
+        if status in ("taken", "exists"):
+            merchant.payouts.append(id)
+        await self._asking.turn()
+        self._banks.forgive()
+        if fate == "under way" and self._banks.end_transfer(to_serial(id), "DEALING"):
+            self._agenda.later(back_in % 6, lambda: self._arrive(id, is_paid=back_in % 2 == 0))
+        elif fate == "bounces":
+            self._agenda.later(back_in, lambda: self._bounce(id))
+        return status
+
+    async def _arrive(self, id: PayoutId, *, is_paid: bool) -> None:
+        """What was under way ends."""
+        self._banks.end_transfer(to_serial(id), "SUCCESS" if is_paid else "FAIL", "")
+
+    async def _bounce(self, id: PayoutId) -> None:
+        """It came back, hours or days later."""
+        if self._banks.end_transfer(to_serial(id), "REFUND", "PAYEE_ACCOUNT_CLOSED"):
+            self._asking.tally["act: payout bounced"] += 1
+
+    # Operators.
+
+    async def work(self) -> None:
+        """Do what lies on the desks."""
+        await self._look_at_payouts()
+        await self._fill_reserve()
+        await self._look_at_money()
+        await self.look_at_sagas()
+
+    async def _look_at_payouts(self) -> None:
+        query = PayoutQuery(states=[PayoutState.REVIEW], payouts_max=_PAGE)
+        [waiting] = await self._asking.ask(Payouts, "list_payouts", [query])
+        for view in waiting:
+            is_good = random.Random(f"review {self._seed} {view.amount_minor}").random() < 0.85
+            verdict = PayoutVerdict(view.id, is_good, "op@example.com", "simulated")
+            [status] = await self._asking.ask(Payouts, "review_payouts", [verdict])
+            may = {"done", "not_waiting", "not_payable"}
+            self._asking.check(f"payout review {is_good}", status, may)
+
+    async def _fill_reserve(self) -> None:
+        [reserves] = [await self._asking.ask(Payouts, "list_reserves")]
+        for reserve in reserves:
+            if reserve.channel_name != "alipay" or reserve.free_minor > _RESERVE_LOW:
+                continue
+            if reserve.receivable_minor > _REFILL:
+                await change_reserve(self._asking, _REFILL, ReserveSource.SETTLEMENT)
+            else:
+                await change_reserve(self._asking, _REFILL, ReserveSource.OWNER)
+
+    async def _look_at_money(self) -> None:
+        """Match money that fits nothing, or give it back: as its buyer's life says."""
+        by_number = {life.stray: life for life in self._buyers.lives.values() if life.stray}
+        query = UnmatchedQuery(captures_max=_PAGE)
+        [listed] = await self._asking.ask(Payments, "list_unmatched", [query])
+        for capture in listed:
+            life = by_number.get(self._buyers.numbers.get(capture.provider_number, ""))
+            is_match = life is not None and life.plan.is_good
+            target = life.order if life is not None and is_match else None
+            verdict = UnmatchedVerdict(capture.id, target, "operator", "simulated")
+            [status] = await self._asking.ask(Payments, "settle_unmatched", [verdict])
+            what = "match" if is_match else "give back"
+            self._asking.check(what, status, {"settled", "exists"}, capture)
+            if life is not None and is_match:
+                life.is_matched = True
+
+    async def look_at_sagas(self) -> None:
+        """Give up purchases that are stuck, or let them try again; refunds always go on."""
+        query = SagaQuery(SagaState.STUCK, sagas_max=_PAGE)
+        [stuck] = await self._asking.ask(Orders, "list_sagas", [query])
+        for at, saga in enumerate(stuck):
+            if saga.kind == "purchase" and at % 2 == 0:
+                [status] = await self._asking.ask(Orders, "give_up_orders", [saga.order])
+                self._asking.check("give up", status, {"given_up", "exists", "not_stuck"}, saga)
+                continue
+            [is_woken] = await self._asking.ask(Orders, "wake_sagas", [saga.id])
+            self._asking.tally[f"answer: saga woken {is_woken}"] += 1
+
+    async def change_terms(self, day: int) -> None:
+        """Change, some days, what merchants pay and how long their money is kept."""
+        if day % 10 == 5:
+            self._schedules += 1
+            await write_schedule(self._asking, self._schedules)
+        if day % 10 == 7:
+            for merchant in self._market[::4]:
+                await self._change_own(merchant, day)
+        if day % 10 == 8:
+            await self._suspend(self._market[1].id, "simulated")
+        if day % 10 == 9:
+            await self._suspend(self._market[1].id, "")
+
+    async def _change_own(self, merchant: Merchant, day: int) -> None:
+        terms = FeeTerms(merchant.id, "CNY", 90 + day + merchant.number, 5, 10)
+        [status] = await self._asking.ask(Settlement, "put_fee_terms", [terms])
+        self._asking.check("own fees", status, {"created", "unchanged"})
+        holds = hold_terms(merchant.number + day, merchant.id)
+        for status in await self._asking.ask(Settlement, "put_hold_terms", holds):
+            self._asking.check("own holds", status, {"created", "unchanged"})
+
+    async def _suspend(self, merchant: UUID, reason: str) -> None:
+        await self._asking.ask(Payouts, "suspend_merchants", [(merchant, reason)])
+        self._asking.tally[f"act: payouts {'stopped' if reason else 'let go on'}"] += 1
+
+    async def take_everything(self) -> None:
+        """In the end let every merchant take what is there."""
+        for merchant in self._market:
+            there = (await self.balance(merchant)).available_minor
+            if there >= _PAYOUT_MIN + _PAYOUT_FEE:
+                await self.ask_payout(merchant, there - _PAYOUT_FEE, "paid")
