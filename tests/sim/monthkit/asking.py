@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from monthkit.loops import turn_all
+from monthkit.loops import turn_all, turn_circle
 from simkit.actors import Violation
 from simkit.residence import Lost, Residence
 from simkit.shift import Shift, StandingClock
@@ -32,9 +32,9 @@ class Asking:
         """Let time pass."""
         self._shift.add_s(seconds)
 
-    async def turn(self) -> None:
-        """Let the house do all that is due."""
-        await turn_all(self.residence, self.tally)
+    async def turn(self, *, is_whole: bool = False) -> None:
+        """Let the house do what is due; whole: also what nobody waits for."""
+        await (turn_all if is_whole else turn_circle)(self.residence, self.tally)
 
     async def ask(self, api: type, operation: str, *values: object) -> Any:
         """Ask until there is an answer."""

@@ -82,6 +82,11 @@ class Agenda:
         return self._acts.pop(self.tick, [])
 
     @property
+    def is_due(self) -> bool:
+        """Whether anything is to be done now."""
+        return self.tick in self._acts
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is planned any more."""
         return not self._acts

@@ -8,6 +8,7 @@ from uuid import UUID
 from monthkit.buyers import Life
 from monthkit.plans import Way
 from simkit.actors import Violation
+from simkit.world import read_unrest
 from vendrail.api.orders import OrderQuery, Orders, OrderState, OrderView, RefundView
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import to_serial
@@ -38,7 +39,7 @@ _COUNTED = """
     union all
     select 'refunds: ' || state, count(*) from orders.refund group by 1
     union all
-    select 'refunds: into wallets', count(*) from orders.refund where is_to_wallet
+    select 'refunds: into wallets', count(*) from orders.refund where to_wallet is not null
     union all
     select 'refunds: of a part', count(*) from orders.refund r
       join orders."order" o on o.id = r."order" where r.amount_minor < o.amount_minor
@@ -118,6 +119,21 @@ async def count_events(dsn: str, tally: Counter[str]) -> Counter[str]:
     for name, count in rows:
         counted[name] += count
     return counted
+
+
+async def is_at_rest(dsn: str) -> bool:
+    """Tell whether nothing waits any more: no bucket, complaint, dispute or payout."""
+    connection = await connect_once(dsn)
+    try:
+        waits: bool = await connection.fetchval(
+            "select exists (select 1 from settlement.bucket where is_open)"
+            " or exists (select 1 from support.complaint where state <> 'closed')"
+            " or exists (select 1 from disputes.dispute where step <> 'ended')"
+            " or exists (select 1 from payouts.payout where due_at is not null or state = 'review')"
+        )
+    finally:
+        await connection.close()
+    return not waits and not await read_unrest(dsn)
 
 
 async def examine(month: "Month", dsn: str) -> None:

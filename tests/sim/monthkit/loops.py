@@ -86,7 +86,13 @@ _CIRCLE = (
 async def turn_all(residence: Residence, tally: dict[str, int]) -> None:
     """Turn every loop, then those that make work for one another until there is none."""
     for name, work in LOOPS.items():
-        await _turn(residence, name, work, tally)
+        if name not in _CIRCLE:
+            await _turn(residence, name, work, tally)
+    await turn_circle(residence, tally)
+
+
+async def turn_circle(residence: Residence, tally: dict[str, int]) -> None:
+    """Turn the loops that make work for one another until there is none."""
     for _ in range(_ROUNDS_MAX):
         busy = [await _turn(residence, name, LOOPS[name], tally) for name in _CIRCLE]
         if not any(busy):

@@ -11,7 +11,7 @@ from pathlib import Path
 from monthkit.asking import Asking
 from monthkit.banks import Banks
 from monthkit.buyers import Agenda, Buyers
-from monthkit.ends import count_events, examine
+from monthkit.ends import count_events, examine, is_at_rest
 from monthkit.market import open_market
 from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
 from monthkit.quarrels import Quarrels
@@ -23,7 +23,7 @@ from simkit.trouble import FaultPlan
 from simkit.world import broken_promises, read_unrest
 
 _REST_DAYS_MAX = 60
-_REST_DAYS_MIN = 24  # Longer than anything is kept, contested, or watched.
+_AUDITED = 4  # Of the days of rest, each so many.
 _QUIET = {
     "VENDRAIL_LOG_LEVEL": "error",
     "VENDRAIL_PUBLIC_URL": "http://127.0.0.1:9",  # Callbacks are brought by the simulation.
@@ -98,9 +98,13 @@ class Month:
     async def rest(self, day: int) -> bool:
         """Live through a day on which nobody buys; true when nothing is left to do."""
         for slot in range(TICKS_PER_DAY):
-            await self._turn_and_act(slot)
-        await self.audit(f"rest {day}")
-        return day >= _REST_DAYS_MIN and self.agenda.is_empty and not await read_unrest(self._dsn)
+            if slot % 4 == 3 or self.agenda.is_due:
+                await self._turn_and_act(slot)
+            else:
+                self._pass_tick()
+        if day % _AUDITED == _AUDITED - 1:
+            await self.audit(f"rest {day}")
+        return self.agenda.is_empty and await is_at_rest(self._dsn)
 
     def _plan_trouble(self, day: int, slot: int) -> None:
         """Let the house die soon, a provider be away, or an operation be broken for a while."""
@@ -127,13 +131,16 @@ class Month:
             await self.quarrels.rule()
         await self.turn(2)
         self.banks.forgive()
+        self._pass_tick()
+
+    def _pass_tick(self) -> None:
         self.asking.pass_s(3_600 * HOURS_PER_TICK - 1_000)
         self.agenda.tick += 1
 
     async def turn(self, rounds: int) -> None:
         """Let the house work, and a little time pass, so many times."""
-        for _ in range(rounds):
-            await self.asking.turn()
+        for number in range(rounds):
+            await self.asking.turn(is_whole=number == 0)
             await self.quarrels.bring_webhooks()
             self.asking.pass_s(75)  # Longer than a lease, shorter than an order waits.
 

@@ -88,7 +88,7 @@ class Quarrels:
             life = self._buyers.lives[view.order]
             waited = self._asking.now() - view.opened_at
             if waited.total_seconds() > 3_600 * life.plan.complaint.ruling_in:
-                await self._step(life, _OPERATOR, StepKind.RULE, life.plan.complaint.ruling)
+                await self._step(life, _OPERATOR, StepKind.RULE, _ruling(life, view.problem))
 
     async def _step(self, life: Life, by: Party, kind: StepKind, remedy: Remedy | None) -> str:
         [view] = await self._asking.ask(Support, "read_complaints", [life.complaint])
@@ -157,3 +157,9 @@ class Quarrels:
         await self._buyers.bring(letters)
         return letters
 
+
+def _ruling(life: Life, problem: str) -> Remedy:
+    """Say what the operator decides: where no key is left money, where no money can go no more."""
+    if problem.startswith("refund"):
+        return Remedy.REJECT
+    return Remedy.REFUND if problem else life.plan.complaint.ruling
