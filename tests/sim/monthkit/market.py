@@ -42,6 +42,7 @@ from vendrail.api.wallets import Wallets, WalletTerms
 from vendrail.kernel.ids import derive, new_id, to_serial
 
 REVIEWED = "reviewed@example.com"
+PAYOUT_FEE = 30
 _KEYS_AT_ONCE = 5_000
 # Hours pending, basis points and days of the reserve: of a merchant's own.
 _HOLDS = ((0, 0, 0), (24, 0, 0), (72, 0, 0), (0, 1_000, 7), (12, 500, 14), (48, 2_000, 3))
@@ -60,8 +61,8 @@ class Merchant:
     payouts: list[PayoutId] = field(default_factory=list)
 
 
-async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -> list[Merchant]:
-    """Open everything that there must be before anything is sold."""
+async def open_house(asking: Asking, banks: Banks) -> None:
+    """Open what is everybody's: channels, limits, wallets, the terms of payouts, their reserve."""
     await asking.ask(Payments, "put_channels", banks.channels)
     await asking.ask(
         Risk, "put_list_entries", [ListEntry(f"contact:{REVIEWED}", ListKind.REVIEWED)]
@@ -75,8 +76,13 @@ async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -
     await asking.ask(
         Wallets, "put_wallet_terms", [WalletTerms("CNY", True, 100, 10_000_000, 1_000_000_000)]
     )
-    await asking.ask(Payouts, "put_terms", [PayoutTerms("CNY", 100, 30, 400_000)])
+    await asking.ask(Payouts, "put_terms", [PayoutTerms("CNY", 100, PAYOUT_FEE, 400_000)])
     await change_reserve(asking, 2_000_000, ReserveSource.OWNER)
+
+
+async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -> list[Merchant]:
+    """Open everything that there must be before anything is sold."""
+    await open_house(asking, banks)
     await write_schedule(asking, 0)
     tiers = [
         HoldTerms(None, RiskTier.NEW, 96, 1_000, 10),
@@ -84,10 +90,17 @@ async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -
         HoldTerms(None, RiskTier.STANDARD, 6),
     ]
     await asking.ask(Settlement, "put_hold_terms", tiers)
-    opened = [await _open_merchant(asking, number, keys) for number in range(merchants)]
+    opened = []
+    for number in range(merchants):
+        merchant = await open_merchant(asking, number, 990 + 730 * (number % 17), keys)
+        if number % 3 == 0:
+            terms = FeeTerms(merchant.id, "CNY", 100 + 10 * number, number, 20, number % 2 == 0)
+            await asking.ask(Settlement, "put_fee_terms", [terms])
+        await asking.ask(Settlement, "put_hold_terms", hold_terms(number, merchant.id))
+        opened.append(merchant)
     asking.pass_s(15)  # Terms hold from a moment on.
     for merchant in opened:
-        await _prove_payee(asking, banks, merchant)
+        await prove_payee(asking, banks, merchant)
     return opened
 
 
@@ -113,11 +126,11 @@ async def change_reserve(asking: Asking, amount_minor: int, source: ReserveSourc
     return status
 
 
-async def _open_merchant(asking: Asking, number: int, keys: int) -> Merchant:
+async def open_merchant(asking: Asking, number: int, price_minor: int, keys: int) -> Merchant:
+    """Open one merchant's shop, with one product and its keys, and say where it is paid."""
     now = asking.now()
     id, sku = new_id(now), f"MONTH-{number:02}"
     shop, product = ShopId(new_id(now)), ProductId(new_id(now))
-    price_minor = 990 + 730 * (number % 17)
     name = f"merchant {number}"
     await asking.ask(
         Catalog, "put_shops", [Shop(shop, MerchantId(id), name, f"shop-{number}", name)]
@@ -130,10 +143,6 @@ async def _open_merchant(asking: Asking, number: int, keys: int) -> Merchant:
         count = min(_KEYS_AT_ONCE, keys - begin)
         lines = [KeyLine(n + 1, f"{sku}-{begin + n:06}") for n in range(count)]
         await asking.ask(Catalog, "add_keys", [KeyIntake(sku, new_id(now), lines)])
-    if number % 3 == 0:
-        terms = FeeTerms(id, "CNY", 100 + 10 * number, number, 20, number % 2 == 0)
-        await asking.ask(Settlement, "put_fee_terms", [terms])
-    await asking.ask(Settlement, "put_hold_terms", hold_terms(number, id))
     payee = PayeeId(new_id(now))
     new = NewPayee(
         payee, id, ALIPAY, "logon_id", f"seller{number}@example.com", "张三", "owner@example.com"
@@ -157,7 +166,7 @@ def hold_terms(number: int, merchant: UUID) -> list[HoldTerms]:
     return [HoldTerms(merchant, None, hours, points, days)]
 
 
-async def _prove_payee(asking: Asking, banks: Banks, merchant: Merchant) -> None:
+async def prove_payee(asking: Asking, banks: Banks, merchant: Merchant) -> None:
     """Send the small test payout, and say what it was."""
     test = PayoutId(new_id(asking.now()))
     asked = PayeeTest(test, merchant.payee, merchant.id, "CNY")

@@ -6,7 +6,13 @@ from uuid import UUID
 from monthkit.asking import Asking
 from monthkit.banks import Banks
 from monthkit.buyers import Agenda, Buyers
-from monthkit.market import Merchant, change_reserve, hold_terms, write_schedule
+from monthkit.market import (
+    PAYOUT_FEE,
+    Merchant,
+    change_reserve,
+    hold_terms,
+    write_schedule,
+)
 from vendrail.api.orders import Orders, SagaQuery
 from vendrail.api.payments import Payments, UnmatchedQuery, UnmatchedVerdict
 from vendrail.api.payouts import (
@@ -22,7 +28,6 @@ from vendrail.api.settlement import FeeTerms, MerchantBalance, Settlement
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.saga import SagaState
 
-_PAYOUT_FEE = 30
 _PAYOUT_MIN = 100
 _RESERVE_LOW = 500_000
 _REFILL = 1_500_000
@@ -66,7 +71,7 @@ class Staff:
             there = (await self.balance(merchant)).available_minor
             minor = int(there * dice.choice((0.3, 0.6, 1.0, 1.0, 1.5)))
             if dice.random() < 0.5:
-                minor = min(minor, there - _PAYOUT_FEE)
+                minor = min(minor, there - PAYOUT_FEE)
             if minor >= _PAYOUT_MIN:
                 (fate,) = dice.choices(list(_FATES), list(_FATES.values()))
                 await self.ask_payout(merchant, minor, fate, dice.randint(1, 40))
@@ -189,5 +194,5 @@ class Staff:
         """In the end let every merchant take what is there."""
         for merchant in self._market:
             there = (await self.balance(merchant)).available_minor
-            if there >= _PAYOUT_MIN + _PAYOUT_FEE:
-                await self.ask_payout(merchant, there - _PAYOUT_FEE, "paid")
+            if there >= _PAYOUT_MIN + PAYOUT_FEE:
+                await self.ask_payout(merchant, there - PAYOUT_FEE, "paid")

@@ -9,6 +9,7 @@ from vendrail.app.bench.idle import bench_idle
 from vendrail.app.bench.ledger import bench_ledger
 from vendrail.app.bench.page import bench_page
 from vendrail.app.bench.pipeline import bench_pipeline
+from vendrail.app.bench.release import bench_release
 from vendrail.app.bench.statement import bench_statement
 
 
@@ -27,5 +28,6 @@ BENCHES = {
     "callback": Bench("From callback to key readable, unloaded.", bench_callback),
     "page": Bench("The order page under 256 readers.", bench_page),
     "statement": Bench("A month of many lines as CSV and XLSX.", bench_statement),
+    "release": Bench("Releasing shares that have fallen due.", bench_release),
     "idle": Bench("What a platform costs that nobody uses.", bench_idle),
 }

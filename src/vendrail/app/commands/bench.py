@@ -38,6 +38,9 @@ def bench(
     lines: Annotated[
         int | None, typer.Option(min=1, help="How many lines a statement has.")
     ] = None,
+    buckets: Annotated[
+        int | None, typer.Option(min=1, help="In how many buckets the shares lie.")
+    ] = None,
     *,
     with_reference: Annotated[
         bool | None,
@@ -61,6 +64,7 @@ def bench(
         "lanes": lanes,
         "grown": grown,
         "lines": lines,
+        "buckets": buckets,
         "with_reference": with_reference,
     }
     options = _options(chosen, name, given)
