@@ -166,22 +166,45 @@ class World:
             await self.service.carrying.advance()
             self.clock.advance(0 if is_still else 60)
 
-    async def refund(self, capture: Capture, amount_minor: int, name: str = "refund"):
-        """Give money of an order back, as orders does when its provider agrees."""
-        posting = RefundPosting(
+    def _refund_of(self, capture: Capture, amount_minor: int, name: str) -> RefundPosting:
+        return RefundPosting(
             derive(capture.order, name), capture.order, self.merchant, "stripe", amount_minor,
             "SGD", capture.at, True, capture.amount_minor,
         )  # fmt: skip
-        view = RefundView(
-            posting.refund, capture.order, amount_minor, "SGD", "asked", "", capture.at
-        )
-        views = self.sold.refunds.setdefault(capture.order, [])
-        views.append(view)
+
+    def _note(self, posting: RefundPosting, state: str) -> None:
+        """Let orders tell so of a refund."""
+        views = self.sold.refunds.setdefault(posting.order, [])
+        views[:] = [view for view in views if view.id != posting.refund]
+        views.append(
+            RefundView(
+                posting.refund, posting.order, posting.amount_minor, "SGD", state, "",
+                posting.placed_at,
+            )
+        )  # fmt: skip
+
+    async def ask_refund(self, capture: Capture, amount_minor: int) -> RefundPosting:
+        """Open a refund in the books, and ask its provider, who has not answered yet."""
+        posting = self._refund_of(capture, amount_minor, "refund")
+        self._note(posting, "asked")
+        assert ["posted"] == await self.settlement.open_refunds([posting])
+        return posting
+
+    async def end_refund(self, posting: RefundPosting, *, is_paid: bool) -> None:
+        """Let the provider answer."""
+        end = self.settlement.pay_refunds if is_paid else self.settlement.return_refunds
+        await end([posting])
+        self._note(posting, "paid" if is_paid else "failed")
+
+    async def refund(self, capture: Capture, amount_minor: int, name: str = "refund"):
+        """Give money of an order back, as orders does when its provider agrees."""
+        posting = self._refund_of(capture, amount_minor, name)
+        self._note(posting, "asked")
         [status] = await self.settlement.open_refunds([posting])
         is_there = status in ("posted", "exists")
         if is_there:
             await self.settlement.pay_refunds([posting])
-        views[views.index(view)] = replace(view, state="paid" if is_there else "failed")
+        self._note(posting, "paid" if is_there else "failed")
         return status
 
     async def spend(self, amount_minor: int) -> None:

@@ -126,6 +126,24 @@ async def test_what_was_refunded_before_is_not_taken_twice(world):
     assert "refunded_before" == found.problem
 
 
+@pytest.mark.parametrize("is_paid", [False, True])
+async def test_a_refund_that_is_under_way_when_a_dispute_is_lost_ends_first(world, is_paid):
+    """What it leaves is known when its provider has answered: refused, the merchant loses once."""
+    capture = await world.sell()
+    posting = await world.ask_refund(capture, 4_000)
+    for outcome in (OPEN, LOST):
+        world.tell(capture, outcome, fee_minor=0)
+        await world.run()
+    during = (await world.balances())["chargeback"]
+    await world.end_refund(posting, is_paid=is_paid)
+    await world.run()
+    lost = {"provider": 4_000, "cost": -4_000} if is_paid else {}
+
+    assert -PRICE == during
+    assert lost == await world.balances()
+    assert is_paid == ("refunded_before" == (await the_dispute(world)).problem)
+
+
 async def test_while_a_bank_decides_nothing_goes_back_by_another_way(world):
     """A refund is refused while the dispute stands: the bank gives the money back only once."""
     capture = await world.sell()

@@ -157,11 +157,13 @@ class Carrying:
 
     async def _end(self, case: Case) -> None:
         """Won: all comes back. Lost: it has left, out of what is frozen first."""
-        problem = ""
+        problem: str | None = ""
         if case.wallet is not None:
             await self._top_ups.free(case)
         if case.outcome is DisputeOutcome.LOST:
             problem = await self._lose(case)
+            if problem is None:
+                return  # A refund that came first is under way: it is looked at again soon.
         else:
             await self._post([decide.posting(case, ChargebackStep.RETURNED, case.amount_minor)])
         freeze = decide.freeze_of(case)
@@ -171,10 +173,17 @@ class Carrying:
             await store.mark_ended(tx, case.id, problem)
         _log.info("dispute.ended", dispute=str(case.id), outcome=case.outcome, problem=problem)
 
-    async def _lose(self, case: Case) -> str:
-        """Take what refunds have left of the order; what is beyond that is the platform's loss."""
+    async def _lose(self, case: Case) -> str | None:
+        """Take what refunds have left of the order; what is beyond that is the platform's loss.
+
+        None: what refunds leave is not known yet, for the provider may still refuse one.
+        """
         if case.wallet is None:
             refund = await self._take(case)
+            if refund is None:
+                if await self._refunded(case.order, ("asked",)):
+                    return None
+                await self._note(case.id, 0)  # From here on it stays so, whatever breaks off.
         else:
             left_minor = case.price.whole_minor - await self._refunded(case.order)
             refund = await self._top_ups.take(case, left_minor)
@@ -196,30 +205,38 @@ class Carrying:
             await self._post([decide.posting(case, ChargebackStep.FEE_PASSED_ON, case.fee_minor)])
 
     async def _take(self, case: Case) -> RefundPosting | None:
-        """Open the payer's refund in the books, as much of it as is left of the order."""
+        """Open the payer's refund in the books, as much of it as paid ones have left of the order.
+
+        One that is asked for and not in the books waits for this dispute, and takes nothing of it;
+        one that is in the books, and not paid yet, keeps its money from being taken here.
+        """
         async with self._db.reading() as tx:
             begun = (await store.read_disputes(tx, [case.id]))[case.id]["taken_minor"]
+        if begun == 0:
+            return None
         # Broken off: the same again, or its money would be taken twice; refused, it took nothing.
         first_minor = case.price.amount_minor if begun is None else begun
-        left_minor = case.price.whole_minor - await self._refunded(case.order)
-        tried = [first_minor, min(left_minor, first_minor - 1)]
-        for price_minor in (each for each in tried if each > 0):
+        left_minor = case.price.whole_minor - await self._refunded(case.order, ("paid",))
+        for price_minor in dict.fromkeys((first_minor, min(left_minor, case.price.amount_minor))):
+            if price_minor <= 0:
+                continue
             await self._note(case.id, price_minor)
             refund = decide.refund_of(case, price_minor)
             if (await self._settlement.open_refunds([refund]))[0] in _POSTED:
                 return refund
-        await self._note(case.id, 0)
         return None
 
     async def _note(self, id: UUID, price_minor: int) -> None:
         async with self._db.reading() as tx:
             await store.note_taken(tx, id, price_minor)
 
-    async def _refunded(self, order: UUID | None) -> int:
+    async def _refunded(
+        self, order: UUID | None, states: tuple[str, ...] = ("asked", "paid")
+    ) -> int:
         if order is None:
             return 0
         refunds = (await self._orders.read_refunds([OrderId(order)]))[0]
-        return sum(each.amount_minor for each in refunds if each.state != "failed")
+        return sum(each.amount_minor for each in refunds if each.state in states)
 
     async def _post(self, postings: list[ChargebackPosting]) -> None:
         if not all(await self._settlement.post_chargebacks(postings)):
