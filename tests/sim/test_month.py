@@ -1,4 +1,4 @@
-"""A month of a marketplace: every kind of event, an audit each day, and in the end every account."""
+"""A month of a marketplace: every kind of event, audited each day, and in the end explained."""
 
 import asyncio
 import gc

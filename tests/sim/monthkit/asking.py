@@ -4,10 +4,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from monthkit.loops import turn_all, turn_circle
 from simkit.actors import Violation
 from simkit.residence import Lost, Residence
 from simkit.shift import Shift, StandingClock
+
+from monthkit.loops import turn_all, turn_circle
 
 _TRIES_MAX = 12
 

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from simkit.provider import Provider
+
 from vendrail.api.payments import Callback, ChannelAccount, ChannelId
 from vendrail.app.keys import make_key_pair
 from vendrail.kernel.ids import named_id

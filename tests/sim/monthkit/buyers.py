@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 from uuid import UUID
 
+from simkit.actors import Violation
+
 from monthkit.asking import Asking
 from monthkit.banks import Banks, Letter
 from monthkit.market import REVIEWED, Merchant
 from monthkit.plans import After, Plan, Way
-from simkit.actors import Violation
 from vendrail.api.orders import (
     OrderId,
     OrderQuery,

@@ -5,10 +5,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from monthkit.buyers import Life
-from monthkit.plans import Way
 from simkit.actors import Violation
 from simkit.world import read_unrest
+
+from monthkit.buyers import Life
+from monthkit.plans import Way
 from vendrail.api.orders import OrderQuery, Orders, OrderState, OrderView, RefundView
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import to_serial

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from simkit.actors import Violation
 from simkit.residence import Lost, Residence
+
 from vendrail.api.disputes import Disputes
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments

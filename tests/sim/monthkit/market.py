@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from monthkit.banks import ALIPAY, Banks
 from monthkit.asking import Asking
+from monthkit.banks import ALIPAY, Banks
 from vendrail.api.catalog import (
     Catalog,
     KeyIntake,

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from simkit.actors import Violation
+from simkit.residence import OURS, Residence
+from simkit.shift import Shift, StandingClock
+from simkit.trouble import FaultPlan
+from simkit.world import broken_promises, read_unrest
+
 from monthkit.asking import Asking
 from monthkit.banks import Banks
 from monthkit.buyers import Agenda, Buyers
@@ -16,11 +22,6 @@ from monthkit.market import open_market
 from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
 from monthkit.quarrels import Quarrels
 from monthkit.staff import Staff
-from simkit.actors import Violation
-from simkit.residence import OURS, Residence
-from simkit.shift import Shift, StandingClock
-from simkit.trouble import FaultPlan
-from simkit.world import broken_promises, read_unrest
 
 _REST_DAYS_MAX = 60
 _AUDITED = 4  # Of the days of rest, each so many.
@@ -170,7 +171,9 @@ async def live_through(
         for day in range(size.days):
             when = f"day {day}"
             await month.live(day)
-            progress(f"  {when}: {len(month.buyers.lives)} orders, {time.monotonic() - began:.0f} s")
+            progress(
+                f"  {when}: {len(month.buyers.lives)} orders, {time.monotonic() - began:.0f} s"
+            )
         for day in range(_REST_DAYS_MAX):
             when = f"rest {day}"
             if await month.rest(day):

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
+from simkit.actors import Violation
+
 from monthkit.asking import Asking
 from monthkit.banks import Banks
 from monthkit.buyers import Agenda, Buyers, Life
 from monthkit.plans import After
-from simkit.actors import Violation
 from vendrail.api.disputes import DisputeAnswer, Disputes, DisputeState
 from vendrail.api.orders import Orders, ReplaceItems
 from vendrail.api.support import (

@@ -9,14 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from monthkit.asking import Asking
-from monthkit.banks import Banks, Letter
-from monthkit.market import Merchant, open_house, open_merchant, prove_payee
 from simkit.actors import Violation
 from simkit.residence import OURS, Residence
 from simkit.shift import Shift, StandingClock
 from simkit.trouble import FaultPlan
 from simkit.world import broken_promises
+
+from monthkit.asking import Asking
+from monthkit.banks import Banks, Letter
+from monthkit.market import Merchant, open_house, open_merchant, prove_payee
 from vendrail.api.disputes import Disputes
 from vendrail.api.orders import (
     OrderId,
@@ -167,9 +168,7 @@ class Race:
         await asking.turn(is_whole=True)
         [view] = await asking.ask(Orders, "read_orders", [OrderQuery(order, None)])
         asking.check("sold", view.state, {OrderState.DELIVERED})
-        return Stake(
-            merchant, order, placed.secret, number, is_won, refund=new_id(asking.now())
-        )
+        return Stake(merchant, order, placed.secret, number, is_won, refund=new_id(asking.now()))
 
     async def _bring(self, letters: Sequence[Letter]) -> None:
         callbacks = [letter.callback for letter in letters]
@@ -225,9 +224,7 @@ class Race:
     async def _withdraw(self, _: Racer, stake: Stake) -> None:
         await self._step(stake, Party(Side.BUYER, stake.secret), StepKind.WITHDRAW, None)
 
-    async def _step(
-        self, stake: Stake, by: Party, kind: StepKind, remedy: Remedy | None
-    ) -> None:
+    async def _step(self, stake: Stake, by: Party, kind: StepKind, remedy: Remedy | None) -> None:
         if not stake.complaints:
             return
         minor = 700 if remedy is Remedy.PART else 0

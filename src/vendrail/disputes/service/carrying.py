@@ -157,13 +157,14 @@ class Carrying:
 
     async def _end(self, case: Case) -> None:
         """Won: all comes back. Lost: it has left, out of what is frozen first."""
-        problem: str | None = ""
+        problem = ""
         if case.wallet is not None:
             await self._top_ups.free(case)
         if case.outcome is DisputeOutcome.LOST:
-            problem = await self._lose(case)
-            if problem is None:
+            ended = await self._lose(case)
+            if ended is None:
                 return  # A refund that came first is under way: it is looked at again soon.
+            problem = ended
         else:
             await self._post([decide.posting(case, ChargebackStep.RETURNED, case.amount_minor)])
         freeze = decide.freeze_of(case)
