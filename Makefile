@@ -5,6 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 SEED ?=
+DAYS ?=
 ARGS ?=
 
 .PHONY: help setup assets demo test check bench sim docs clean
@@ -43,9 +44,10 @@ bench: setup ## Measure speed. ARGS="http --json" picks; all of them otherwise.
 	@if [ -n "$(ARGS)" ]; then exec $(BIN)/vendrail bench $(ARGS); fi; \
 	for kind in pipeline http ledger callback page statement release idle; do $(BIN)/vendrail bench $$kind; done
 
-sim: setup ## Simulate with faults. SEED=7 repeats a run.
+sim: setup ## Simulate with faults. SEED=7 repeats a run, DAYS=30 lives through a month.
 	@scripts/test-needs peers
-	VENDRAIL_SIM=whole VENDRAIL_SIM_SEED=$(SEED) $(BIN)/pytest tests/sim --timeout 0 $(ARGS)
+	VENDRAIL_SIM=whole VENDRAIL_SIM_SEED=$(SEED) VENDRAIL_SIM_DAYS=$(DAYS) $(BIN)/pytest \
+	  $(if $(DAYS),tests/sim/test_month.py,tests/sim) --timeout 0 $(ARGS)
 
 docs: setup ## Write the generated part of docs/reference.
 	@$(BIN)/vendrail docs $(ARGS)
