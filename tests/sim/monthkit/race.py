@@ -87,7 +87,6 @@ class Stake:
     secret: str
     number: str
     is_won: bool  # How the bank will decide.
-    fee_minor: int = 0  # What the bank asks for its case.
     refund: UUID = field(default_factory=lambda: UUID(int=0))
     complaints: list[UUID] = field(default_factory=list)
     payouts: list[PayoutId] = field(default_factory=list)
@@ -159,16 +158,18 @@ class Race:
             await asking.ask(Settlement, "put_hold_terms", [terms])
         asking.pass_s(15)
         await prove_payee(asking, self._banks, merchant)
-        order = OrderId(new_id(asking.now(), shard_of(merchant.id)))
-        wanted = PlaceOrder(order, merchant.sku, 1, "CNY", "buyer@example.com", "card")
-        [placed] = await asking.ask(Orders, "place_orders", [wanted])
-        asking.check("place", placed.status, {"placed"})
-        number = out_trade_no(order, 1)
-        await self._bring(self._banks.take_cards([(number, PRICE)]))
+        # The other order is nobody's prize, but its money lies beside the first one's.
+        ids = [OrderId(new_id(asking.now(), shard_of(merchant.id))) for _ in range(2)]
+        wanted = [PlaceOrder(id, merchant.sku, 1, "CNY", f"{id}@example.com", "card") for id in ids]
+        placed = await asking.ask(Orders, "place_orders", wanted)
+        for each in placed:
+            asking.check("place", each.status, {"placed"})
+        await self._bring(self._banks.take_cards([(out_trade_no(id, 1), PRICE) for id in ids]))
         await asking.turn(is_whole=True)
-        [view] = await asking.ask(Orders, "read_orders", [OrderQuery(order, None)])
-        asking.check("sold", view.state, {OrderState.DELIVERED})
-        return Stake(merchant, order, placed.secret, number, is_won, refund=new_id(asking.now()))
+        for view in await asking.ask(Orders, "read_orders", [OrderQuery(id, None) for id in ids]):
+            asking.check("sold", view.state, {OrderState.DELIVERED})
+        order, secret, refund = ids[0], placed[0].secret, new_id(asking.now())
+        return Stake(merchant, order, secret, out_trade_no(order, 1), is_won, refund=refund)
 
     async def _bring(self, letters: Sequence[Letter]) -> None:
         callbacks = [letter.callback for letter in letters]
@@ -318,7 +319,7 @@ class Race:
         [disputes] = await self._asking.ask(Disputes, "read_order_disputes", [stake.order])
         fees = sum(each.fee_minor for each in disputes if each.state == "lost")
         there = balance.available_minor - balance.debt_minor
-        due = PRICE - _FEE - back - lost - fees - paid
+        due = 2 * (PRICE - _FEE) - back - lost - fees - paid
         facts = f"{balance} kept {kept} lost {lost} back {back} paid out {paid} fees {fees}"
         self.tally["race: refunded"] += back > 0
         self.tally["race: paid out"] += paid > 0
