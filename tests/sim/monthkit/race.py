@@ -52,6 +52,7 @@ _QUIET = {
     "VENDRAIL_CATALOG_HOLDS_PRESSING_MIN": "1000000",
 }
 _REST_DAYS_MAX = 40
+_PATIENCE_S = 60.0
 _DAY_S = 86_400
 
 
@@ -165,11 +166,22 @@ class Race:
         for each in placed:
             asking.check("place", each.status, {"placed"})
         await self._bring(self._banks.take_cards([(out_trade_no(id, 1), PRICE) for id in ids]))
-        await asking.turn(is_whole=True)
-        for view in await asking.ask(Orders, "read_orders", [OrderQuery(id, None) for id in ids]):
-            asking.check("sold", view.state, {OrderState.DELIVERED})
+        await self._deliver(ids)
         order, secret, refund = ids[0], placed[0].secret, new_id(asking.now())
         return Stake(merchant, order, secret, out_trade_no(order, 1), is_won, refund=refund)
+
+    async def _deliver(self, ids: Sequence[OrderId]) -> None:
+        """Turn until both are delivered: whoever else writes here may hide events for a while."""
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            await self._asking.turn(is_whole=True)
+            queries = [OrderQuery(id, None) for id in ids]
+            views = await self._asking.ask(Orders, "read_orders", queries)
+            if all(view.state is OrderState.DELIVERED for view in views):
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise Violation(f"Not delivered in {_PATIENCE_S} s: {views}")
+            await asyncio.sleep(0.05)
 
     async def _bring(self, letters: Sequence[Letter]) -> None:
         callbacks = [letter.callback for letter in letters]

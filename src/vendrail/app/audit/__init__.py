@@ -28,7 +28,14 @@ CHECKS: tuple[Check, ...] = (
 
 _PENDING_EVENTS_MAX = 20_000
 _FINDINGS_MAX = 1_000
-_WORK_MEMORY = "64MB"  # Sums over millions of rows stay in memory a little longer.
+_SESSION = {
+    "statement_timeout": "0",
+    "jit": "off",
+    "work_mem": "64MB",  # Sums over millions of rows stay in memory a little longer.
+    # Checks read whole tables. Where PostgreSQL has no statistics of them yet, it expects a few
+    # rows, and would look up one row for each of a million.
+    "enable_nestloop": "off",
+}
 
 
 def _ignore(_what: str, _done: int, _total: int) -> None:
@@ -37,9 +44,7 @@ def _ignore(_what: str, _done: int, _total: int) -> None:
 
 async def audit(dsn: str, told: Callable[[str, int, int], None] = _ignore) -> Report:
     """Run every check in one snapshot, as the owner of all schemas."""
-    connection = await connect_once(
-        dsn, statement_timeout="0", jit="off", work_mem=_WORK_MEMORY, application_name="audit"
-    )
+    connection = await connect_once(dsn, application_name="audit", **_SESSION)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             on_their_way = await _captures_on_their_way(connection)
