@@ -9,7 +9,7 @@ from monthkit.ends import MUST
 from monthkit.month import WHOLE, Size, live_through
 from monthkit.plans import write
 
-_SHORT = Size(days=3, merchants=9, orders_per_tick=16)
+_SHORT = Size(days=2, merchants=9, orders_per_tick=12)
 _DAYS_TOLD = os.environ.get("VENDRAIL_SIM_DAYS", "")
 
 

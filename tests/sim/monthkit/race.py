@@ -53,6 +53,7 @@ _QUIET = {
 }
 _REST_DAYS_MAX = 40
 _PATIENCE_S = 60.0
+WAVES = 4
 _DAY_S = 86_400
 
 
@@ -72,11 +73,11 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True)
 class Racer:
-    """One who races: what they want, how much of it, and after how many turns of the others."""
+    """One who races: what they want, how much of it, and with which wave they start."""
 
     wish: Wish
     percent: int = 50
-    late: int = 0
+    wave: int = 0
 
 
 @dataclass
@@ -137,10 +138,7 @@ class Race:
         stake = await self._sell(holds, is_won=is_won)
         if crash_after:
             self._residence.crash_after(crash_after)
-        tasks = [
-            asyncio.create_task(self._start(racer, stake), name=f"{OURS} racer") for racer in racers
-        ]
-        await asyncio.gather(*tasks)
+        await self._start_all(racers, stake)
         self._residence.calm()
         try:
             await self._come_to_rest(stake)
@@ -191,9 +189,22 @@ class Race:
 
     # The fifty.
 
+    async def _start_all(self, racers: Sequence[Racer], stake: Stake) -> None:
+        """Start wave after wave: the next one when half of those before have what they want."""
+        running: set[asyncio.Task[None]] = set()
+        for wave in range(WAVES):
+            running |= {
+                asyncio.create_task(self._start(racer, stake), name=f"{OURS} racer")
+                for racer in racers
+                if racer.wave == wave
+            }
+            most = len(running) // 2
+            while len(running) > most:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.gather(*done)
+        await asyncio.gather(*running)
+
     async def _start(self, racer: Racer, stake: Stake) -> None:
-        for _ in range(racer.late):
-            await asyncio.sleep(0)
         wishes = {
             Wish.REFUND: self._refund, Wish.SAME_REFUND: self._refund, Wish.PAYOUT: self._payout,
             Wish.COMPLAINT: self._complain, Wish.ANSWER: self._answer,
