@@ -26,7 +26,7 @@ WORDS = {
         "send a code": "发送验证码",
         "code field": "验证码",
         "show orders": "查看订单",
-        "steps": ["已下单", "已支付", "已托管", "已交付", "已放款"],
+        "steps": ["已下单", "已支付", "已托管", "已交付", "已结算"],
     },
     "en-US": {
         "contact": "E-mail",
@@ -46,7 +46,7 @@ WORDS = {
         "send a code": "Send a code",
         "code field": "Code",
         "show orders": "Show orders",
-        "steps": ["Ordered", "Paid", "Held", "Delivered", "Released"],
+        "steps": ["Ordered", "Paid", "Held", "Delivered", "Settled"],
     },
     "zh-TW": {
         "contact": "電子郵件",
@@ -66,7 +66,7 @@ WORDS = {
         "send a code": "寄送驗證碼",
         "code field": "驗證碼",
         "show orders": "查看訂單",
-        "steps": ["已下單", "已付款", "已保管", "已交付", "已撥款"],
+        "steps": ["已下單", "已付款", "已保管", "已交付", "已結算"],
     },
     "ja-JP": {
         "contact": "メールアドレス",
@@ -86,7 +86,7 @@ WORDS = {
         "send a code": "コードを送信",
         "code field": "コード",
         "show orders": "注文を表示",
-        "steps": ["注文済み", "支払い済み", "お預かり中", "お届け済み", "引き渡し済み"],
+        "steps": ["注文済み", "支払い済み", "お預かり中", "お届け済み", "精算済み"],
     },
     "ko-KR": {
         "contact": "이메일",
@@ -106,7 +106,7 @@ WORDS = {
         "send a code": "코드 보내기",
         "code field": "코드",
         "show orders": "주문 보기",
-        "steps": ["주문됨", "결제됨", "보관 중", "전달됨", "지급됨"],
+        "steps": ["주문됨", "결제됨", "보관 중", "전달됨", "정산됨"],
     },
     "es-ES": {
         "contact": "Correo electrónico",
@@ -126,7 +126,7 @@ WORDS = {
         "send a code": "Enviar un código",
         "code field": "Código",
         "show orders": "Mostrar pedidos",
-        "steps": ["Pedido realizado", "Pagado", "En custodia", "Entregado", "Liberado"],
+        "steps": ["Pedido realizado", "Pagado", "En custodia", "Entregado", "Liquidado"],
     },
 }
 

@@ -73,7 +73,7 @@ async def test_b5_timeline_shows_where_the_money_is(visit):
     await buyer.page.wait_for_url("**/alipay/cashier/**")
     await buyer.confirm()
     await buyer.read_key()
-    await buyer.page.get_by_text("Released", exact=True).wait_for()
+    await buyer.page.get_by_text("Settled", exact=True).wait_for()
     titles = [await each.locator("span").first.inner_text() for each in await steps.all()]
     moments = [await each.get_attribute("datetime") for each in await steps.locator("time").all()]
 

@@ -19,7 +19,10 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.kernel.money import EXPONENTS
 
-PARTS: tuple[MerchantPart, ...] = get_args(MerchantPart)
+# Nothing is ever booked to a deposit yet.
+PARTS: tuple[MerchantPart, ...] = tuple(
+    each for each in get_args(MerchantPart) if each != "deposit"
+)
 
 
 class MoneyRoom:

@@ -66,9 +66,7 @@ class Said(StrEnum):
 
 TEXTS = {
     Said.DONE: message("Done. The platform does the rest by itself."),
-    Said.PROPOSED: message(
-        "It is above the limit: a second person must approve it under “Approvals”."
-    ),
+    Said.PROPOSED: message("A second person must approve it, under “Approvals”."),
     Said.APPROVED: message("Approved, and done."),
     Said.REFUSED: message("Refused. Nothing was done."),
     Said.EXISTS: message("That was decided so before; nothing was changed."),
