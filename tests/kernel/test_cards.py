@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from litestar import Request, get, post
 
 from vendrail.kernel.cards import holds_card, is_luhn
-from vendrail.kernel.http import Edge, new_application
+from vendrail.kernel.http import Edge, leave_to_page, new_application
 from vendrail.kernel.telemetry import Metrics
 
 # Numbers that schemes publish for tests, one of each range and length.
@@ -26,6 +26,7 @@ PUBLISHED = (
     "6200000000000005",
     "6205500000000000004",
 )
+PICTURE = b"\x89PNG\r\n\x1a\n 4111111111111111 "
 GAPS = ("", " ", "-", ".")
 BEFORE = ("=", ": ", '"', " ", "&", "[")
 
@@ -42,9 +43,19 @@ async def size(request: Request[Any, Any, Any]) -> dict[str, int]:
     return {"size": len(await request.body())}
 
 
+@post("/page")
+async def page(request: Request[Any, Any, Any]) -> dict[str, bool]:
+    """Look for cards itself."""
+    count = leave_to_page(request.scope)
+    is_found = holds_card(await request.body())
+    if is_found:
+        count()
+    return {"is_found": is_found}
+
+
 def client(**options: Any) -> httpx.AsyncClient:
     """Ask the two addresses through the edge."""
-    edge = Edge(new_application((read, size), body_bytes_max=10_000), **options)
+    edge = Edge(new_application((read, size, page), body_bytes_max=10_000), **options)
     return httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://shop.example")
 
 
@@ -186,13 +197,87 @@ async def test_a_card_in_two_pieces_is_found():
 
 
 async def test_what_is_sold_may_look_like_a_card():
-    """Where keys are given in, and where providers call, numbers pass; files are not looked at."""
+    """Where keys are given in, and where providers call, numbers pass, in files too."""
     async with client(cards_below=("/size",)) as http:
         exempt = await http.post("/size", data={"keys": "4111111111111111"})
-    async with client() as http:
         file = await http.post("/size", files={"file": ("a.txt", b"4111111111111111")})
 
     assert (True, True) == (exempt.is_success, file.is_success)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"contact": "4111-1111-1111-1111"}, "files": {"file": ("a.png", PICTURE)}},
+        {"data": {"cvc": "123"}, "files": {"file": ("a.png", PICTURE)}},
+        {"data": {"4111111111111111": ""}, "files": {"file": ("a.png", PICTURE)}},
+        {"files": {"file": ("4111111111111111.png", PICTURE)}},
+        {"files": {"file": ("a.txt", "卡号 4111 1111 1111 1111".encode())}},
+        {"files": {"file": ("a.png", PICTURE), "more": ("a.csv", b"1,4111111111111111\n")}},
+        {"content": b"contact=4111111111111111", "headers": {"content-type": "image/png"}},
+        {
+            "content": b"contact=4111111111111111",
+            "headers": {"content-type": "multipart/form-data; boundary=x"},
+        },
+        {
+            "content": b"--x\r\n\r\n4111111111111111\r\n--x--\r\n",
+            "headers": {"content-type": "multipart/form-data; boundary=x"},
+        },
+        {
+            "content": b"contact=4111111111111111",
+            "headers": {"content-type": "multipart/form-data"},
+        },
+    ],
+)
+@pytest.mark.parametrize("piece", [7, 100_000])
+async def test_a_form_with_files_is_looked_through(form, piece):
+    """Fields, names of files and text files are, however cut; what is no such form is text."""
+    asked = httpx.Request("POST", "http://edge/size", **form)
+    body = asked.read()
+
+    async def pieces():
+        for at in range(0, len(body), piece):
+            yield body[at : at + piece]
+
+    metrics = Metrics()
+    async with client(metrics=metrics) as http:
+        headers = {"content-type": asked.headers["content-type"]}
+        answer = await http.post("/size", content=pieces(), headers=headers)
+    told = (await metrics.render()).decode()
+
+    assert (422, "card_number") == (answer.status_code, answer.json()["code"])
+    assert 'vendrail_card_numbers_total{where="body"} 1.0' in told
+
+
+async def test_a_page_may_say_it_itself():
+    """Where a page looks itself it gets the whole form, and what it finds is counted too."""
+    metrics = Metrics()
+    async with client(metrics=metrics) as http:
+        answer = await http.post("/page", files={"text": (None, "it is 4111111111111111")})
+    told = (await metrics.render()).decode()
+
+    assert {"is_found": True} == answer.json()
+    assert 'vendrail_card_numbers_total{where="body"} 1.0' in told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PICTURE,
+        b"%PDF-1.7\n4111111111111111 00000 n\n",
+        b"RIFF\xff\xd8 4111111111111111",
+    ],
+)
+async def test_bytes_of_pictures_are_no_cards(content):
+    """What is no text holds numbers that mean nothing; the form's other parts are looked at."""
+    async with client() as http:
+        file = await http.post("/size", data={"a": "b"}, files={"file": ("a", content)})
+        after = await http.post(
+            "/size", data={}, files={"file": ("a", content), "note": (None, "4111111111111111")}
+        )
+
+    assert 200 <= file.status_code < 300
+    assert 422 == after.status_code
 
 
 async def test_refused_cards_are_counted():

@@ -23,7 +23,7 @@ from vendrail.api.support import (
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.cards import holds_card
 from vendrail.kernel.errors import Unavailable
-from vendrail.kernel.http import as_attachment, limit_key
+from vendrail.kernel.http import as_attachment, leave_to_page, limit_key
 from vendrail.kernel.waiting import wait_at_most
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
@@ -78,9 +78,15 @@ SAID = {
 class Sent:
     """A form of a conversation: its fields, and the file that came with it, if any."""
 
-    def __init__(self, fields: dict[str, str], attachments: list[Attachment]) -> None:
+    def __init__(
+        self,
+        fields: dict[str, str],
+        attachments: list[Attachment],
+        count_card: Callable[[], None],
+    ) -> None:
         self.fields = fields
         self.attachments = attachments
+        self.count_card = count_card
 
     def written(self, name: str, length_max: int = 5_000) -> str:
         """Give a field, trimmed; empty where there is none."""
@@ -108,18 +114,27 @@ def _is_text(content: bytes) -> bool:
 
 async def read_sent(request: Asked) -> Sent:
     """Read such a form, as it arrives; no file chosen is no file."""
+    count_card = leave_to_page(request.scope)  # What was typed is shown again, with what is wrong.
     upload = await read_upload(request, FORM_BYTES_MAX)
     try:
         content = await asyncio.to_thread(upload.file.read)
     finally:
         upload.close()
     files = [Attachment(upload.name[:200], content)] if content else []
-    return Sent(upload.fields, files)
+    return Sent(upload.fields, files, count_card)
+
+
+async def holds_card_number(sent: Sent) -> bool:
+    """Tell whether a card number is in what was sent, and count it."""
+    is_found = await asyncio.to_thread(lambda: sent.has_card)
+    if is_found:
+        sent.count_card()
+    return is_found
 
 
 async def send(support: Support, id: UUID, order: UUID, by: Party, sent: Sent) -> str:
     """Write what a form says; give what is wrong, to be translated: empty where it was written."""
-    if await asyncio.to_thread(lambda: sent.has_card):
+    if await holds_card_number(sent):
         return NO_CARD
     new = WriteMessage(id, order, by, sent.written("text"), sent.attachments)
     [status] = await support.write_messages([new])

@@ -5,7 +5,8 @@ An ASGI application around the Litestar one, so that also what matches no route 
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -14,8 +15,9 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from vendrail.kernel.cards import LONGEST, holds_card
+from vendrail.kernel.cards import holds_card
 from vendrail.kernel.http.addresses import Proxies
+from vendrail.kernel.http.cardwatch import watched
 from vendrail.kernel.http.problems import MEDIA_TYPE, problem_body
 from vendrail.kernel.telemetry import Metrics, new_trace_id, request_id, start_trace
 
@@ -146,8 +148,9 @@ class Edge:
                         self.count_card("query")
                         await exchange.refuse(422, "card_number", _CARD)
                         return
-                    if method in _WITH_BODY and _is_watched(http["headers"]):
-                        receive = _without_cards(receive, self)
+                    if method in _WITH_BODY:
+                        found = partial(self.count_card, "body")
+                        receive = watched(cast("dict[str, Any]", http), receive, found, _CardSent)
                 if is_chunked:
                     receive = _bounded(receive, limit)
                 await self._app(scope, receive, exchange.send)
@@ -288,32 +291,6 @@ class _HeadExchange(_Exchange):
             return {"type": "http.disconnect"}
 
         return receive_or_end
-
-
-def _is_watched(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a body is looked through: all are but those that carry files."""
-    for name, value in headers:
-        if name == b"content-type":
-            return not value.lower().startswith((b"multipart/", b"image/"))
-    return True
-
-
-def _without_cards(receive: Receive, edge: Edge) -> Receive:
-    """Look through a body as it comes, and stop where it holds a card's number."""
-    before = b""
-
-    async def watched() -> Any:
-        nonlocal before
-        message = await receive()
-        if message["type"] == "http.request" and message["body"]:
-            seen = before + message["body"]
-            if holds_card(seen):
-                edge.count_card("body")
-                raise _CardSent
-            before = seen[-LONGEST:] if message["more_body"] else b""
-        return message
-
-    return watched
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:

@@ -1,6 +1,5 @@
 """Help with an order: what was written about it, and complaining of it. Its secret opens it."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
@@ -167,7 +166,7 @@ class Helping:
         visitor, order, sent, nonce = taken
         kinds = {each.value: each for each in ComplaintKind}
         kind = kinds.get(sent.written("kind"))
-        if kind is None or await asyncio.to_thread(lambda: sent.has_card):
+        if kind is None or await talks.holds_card_number(sent):
             problem = talks.NO_CARD if kind else talks.SAID[StepStatus.REMEDY_MALFORMED]
             return await self._show(request, visitor, order, problem, sent)
         positions = [n for n in range(1, order.quantity + 1) if f"key_{n}" in sent.fields]
