@@ -2,7 +2,7 @@
 
 import pytest
 import pytest_asyncio
-from tests.e2e.walk import Walk
+from tests.e2e.account import AccountWalk
 
 pytestmark = [
     pytest.mark.browser,
@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 LOAD_BYTES_MAX = 60_000
-STOPS_MIN = 18
+STOPS_MIN = 40
 HOSTILE = "<img src=x onerror=alert(1)>\"'><script>alert(1)</script>{{7*7}}@x.example"
 walked = {}
 
@@ -28,12 +28,12 @@ VISITORS = [
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=VISITORS, ids="-".join)
-async def seen(request, visit):
+async def seen(request, visit, read_code):
     """Walk everywhere once for each language, half of them in the dark."""
     if request.param not in walked:
         language, scheme = request.param
         browser = await visit(language, color_scheme=scheme)
-        walk = Walk(await browser.enter(), language)
+        walk = AccountWalk(await browser.enter(), language, read_code)
         walked[request.param] = await walk.everywhere(), browser.complaints
     return walked[request.param]
 

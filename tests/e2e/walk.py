@@ -22,6 +22,7 @@ NAMES = re.compile(
     r"|\b(?:CNY|USD|EUR|GBP|HKD|JPY|KRW|SGD|MYR|THB|AUD|CAD)\b"
     r"|(?:订单|訂單|注文|주문|Order|Pedido) ?[0-9A-Z]{6}"
     r"|…[0-9A-Z]{6}\b"  # Ends of numbers.
+    r"|(?:Headless)?Chrome|Linux|visa •••• \d{4}"
 )
 # What people of the East write in Latin letters too.
 WIDE = re.compile(
