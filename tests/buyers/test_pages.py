@@ -241,6 +241,11 @@ async def test_a_browser_that_was_signed_in_is_not_kept_out_by_strangers(shop):
     assert "/account" == ann.path
 
 
+def order_cookies(browser) -> list[str]:
+    """Give the paths of what opens orders in a browser, their doors too."""
+    return [each.path for each in browser.http.cookies.jar if each.name == "vr_order"]
+
+
 @pytest.mark.parametrize("way", ["sign-out", "sessions"])
 async def test_signing_out_closes_the_orders(shop, way):
     """What the account opened in a browser is closed with it: the next one there reads no keys."""
@@ -255,10 +260,19 @@ async def test_signing_out_closes_the_orders(shop, way):
     cookies = [each for each in answer.headers.get_list("set-cookie") if "vr_order=" in each]
     await browser.go(path)
     opened = browser.text
+    for _ in range(7):  # More than the browser keeps in mind of what it opened last.
+        other = await market.place("GAME", contact="ann@example.com")
+        serial = (await market.read(other)).serial
+        await browser.go(f"/orders/{serial}?key={other.secret}")
+    kept = len(order_cookies(browser))
     await browser.go("/account")
     await browser.send(f"/account/{way}", session="all")
+    left = order_cookies(browser)
+    heads = [sum(map(len, each.headers.get_list("set-cookie"))) for each in browser.page.history]
     await browser.go(path)
 
+    assert (16, []) == (kept, left)
+    assert max(heads) < 3_500  # What proxies take of a head is mostly four kilobytes.
     assert [False, False] == ["max-age" in each.lower() for each in cookies]
     assert "Here is your key" in opened
     assert "Here is your key" not in browser.text

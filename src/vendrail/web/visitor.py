@@ -21,8 +21,11 @@ THEME = "vr_theme"
 RECENT = "vr_recent"
 ORDER = "vr_order"
 CURRENCY = "vr_currency"
+LEAVING = "vr_leaving"
+LEFT = "/account/left"
 THEMES = ("light", "dark")
 _RECENT_MAX = 6
+_LEAVING_MAX = 30
 _FORM_BYTES_MAX = 32_768
 
 
@@ -54,7 +57,7 @@ class Visitor:
         self.mark_cookie: Cookie | None = None  # To be set, where the browser has none yet.
         theme = cookies.get(THEME, "")
         self.theme = theme if theme in THEMES else ""
-        self.recent = _serials(cookies.get(RECENT, ""))
+        self.recent = _serials(cookies.get(RECENT, "").split(".")[:_RECENT_MAX])
 
     @property
     def order_secret(self) -> str:
@@ -121,12 +124,20 @@ class Visitors:
         return [self.cookie(ORDER, secret, path, is_brief=is_brief) for path in paths]
 
     def leaving(self, visitor: Visitor, serials: Iterable[str]) -> list[Cookie]:
-        """Take back what opens these orders, and those that this browser placed or opened last."""
-        # Of the others only the page is taken back: answers' heads are not to outgrow proxies.
-        pages = [_order_paths(each)[0] for each in serials]
-        paths = [path for each in visitor.recent for path in _order_paths(each)]
-        dropped = [self.dropped(ORDER, path) for path in dict.fromkeys([*paths, *pages])]
-        return [self.dropped(RECENT), *dropped]
+        """Take back what opens these orders, and those that this browser placed or opened last.
+
+        Their doors are taken back by a second answer, `left`: no head is to outgrow proxies.
+        """
+        known = dict.fromkeys([*visitor.recent, *serials])
+        pages = [self.dropped(ORDER, _order_paths(each)[0]) for each in known]
+        told = self.cookie(LEAVING, ".".join(known), LEFT, is_brief=True)
+        return [self.dropped(RECENT), *pages, told]
+
+    def left(self, visitor: Visitor) -> list[Cookie]:
+        """Take back what opens the doors of the orders that `leaving` has closed."""
+        told = visitor.cookies.get(LEAVING, "").split(".")[:_LEAVING_MAX]
+        doors = [self.dropped(ORDER, _order_paths(each)[1]) for each in _serials(told)]
+        return [self.dropped(LEAVING, LEFT), *doors]
 
     def recent_cookie(self, visitor: Visitor, serial: str) -> Cookie:
         """Remember which orders this browser placed: their numbers, not their secrets."""
@@ -168,9 +179,9 @@ async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:
     return dict(pairs)
 
 
-def _serials(text: str) -> list[str]:
+def _serials(parts: Iterable[str]) -> list[str]:
     found = []
-    for part in text.split(".")[:_RECENT_MAX]:
+    for part in parts:
         try:
             found.append(to_serial(from_serial(part)))
         except Malformed:

@@ -29,7 +29,7 @@ from vendrail.web.pages import onward
 from vendrail.web.signedin import SignedIn
 from vendrail.web.storefront.front import Asked, Front, Limit, Page
 from vendrail.web.storefront.tracking import read_serial
-from vendrail.web.visitor import LANGUAGE, Visitor, local_path, read_form
+from vendrail.web.visitor import LANGUAGE, LEFT, Visitor, local_path, read_form
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +59,7 @@ class Account:
             post(SIGN_IN, name="web.sign_in.post")(self.send_code),
             post("/account/code", name="web.sign_in.code")(self.show_code),
             post("/account/sign-out", name="web.sign_out")(self.sign_out),
+            get(LEFT, name="web.left")(self.left),
             post("/account/sessions", name="web.buyer_sessions")(self.end_sessions),
             post("/account/language", name="web.buyer_language")(self.choose_language),
             post("/account/saved", name="web.buyer_saved")(self.forget_saved),
@@ -266,7 +267,12 @@ class Account:
         except Unavailable as error:  # Nobody is kept in for that: the last ones are known here.
             _log.warning("web.orders_away", error=str(error))
         closed = self._front.visitors.leaving(visitor, serials)
-        return onward("/", [self._signed_in.cookie(""), *closed])
+        return onward(LEFT, [self._signed_in.cookie(""), *closed])
+
+    async def left(self, request: Asked) -> Page:
+        """Take the rest back of what opened orders in this browser, and lead to the front page."""
+        visitors = self._front.visitors
+        return onward("/", visitors.left(self._front.visitor(request)))
 
     async def end_sessions(self, request: Asked) -> Page:
         """End one of the buyer's other sessions, or all of them."""
