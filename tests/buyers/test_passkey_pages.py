@@ -6,6 +6,8 @@ import httpx
 import pytest
 from playwright.async_api import async_playwright
 from tests.buyers.shop import Shop
+from tests.e2e.buyer import Buyer
+from tests.e2e.walk import Walk
 from tests.orders.conftest import open_market
 from tests.web.test_browser import CHROMIUM, FLAGS, free_port, served
 
@@ -145,6 +147,24 @@ async def test_a_passkey_is_made_used_and_removed(visit):
     assert "That passkey did not work" in await page.inner_text("#problem")
     assert await visit.session() is None
     assert [] == visit.complaints
+
+
+async def test_pages_with_passkeys_are_whole(visit):
+    """Where passkeys are added, listed and asked for nothing is too wide or hard to read."""
+    walk = Walk(Buyer(visit.page, visit.site, "en-US"), "en-US")
+    await visit.sign_in()
+    await walk.look("none yet")
+    await visit.make("Averylongnamewithoutanyspaces" * 2)
+    await walk.look("one with a long name")
+    await visit.sign_out()
+    await walk.go("/account/sign-in", "asked for")
+    await visit.turn_back()
+    await visit.use()
+    await visit.page.locator("#problem").wait_for()
+    await walk.look("refused")
+
+    assert ([], [], []) == (walk.seen.overflowing, walk.seen.foreign, walk.seen.grave)
+    assert 4 == len(walk.seen.stops)
 
 
 async def test_a_passkey_confirms_who_is_in(visit):
