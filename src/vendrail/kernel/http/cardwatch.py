@@ -4,7 +4,7 @@ Pictures and the like are not looked through: their bytes are numbers that mean 
 """
 
 import codecs
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from litestar.types import Receive
@@ -129,13 +129,13 @@ def watched(
     return receive_watched
 
 
-def leave_to_page(scope: MutableMapping[str, Any]) -> Callable[[], None]:
+def leave_to_page(scope: Mapping[str, object]) -> Callable[[], None]:
     """Let a page look for card numbers itself, to say it in its own words; give what counts them.
 
     To be called before the body is read.
     """
-    watch: _Watch | None = scope.get(_KEY)
-    if watch is None:
+    watch = scope.get(_KEY)
+    if not isinstance(watch, _Watch):
         return lambda: None
     watch.is_left_to_page = True
     return watch.count

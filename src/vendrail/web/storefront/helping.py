@@ -178,7 +178,7 @@ class Helping:
             problem = talks.SAID.get(status, talks.SAID[StepStatus.NOT_THEIR_TURN])
             return await self._show(request, visitor, order, problem, sent)
         if sent.attachments:
-            evidence = talks.Sent({}, sent.attachments)
+            evidence = talks.Sent({}, sent.attachments, sent.count_card)
             id = derive(nonce, "evidence")
             problem = await talks.send(self._support, id, order.id, _party(visitor), evidence)
             if problem:
