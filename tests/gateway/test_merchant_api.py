@@ -172,6 +172,7 @@ async def test_a_program_runs_a_shop(mine, market, programs):
     read = (await mine.get(f"products/{id}")).json()
     balance = (await mine.get("balance")).json()
     entries = (await mine.get("entries")).json()
+    unused = (await mine.get("entries?part=deposit")).json()
 
     assert (201, 200, 200) == (created.status_code, again.status_code, changed.status_code)
     assert ["created", "unchanged", "changed"] == [
@@ -197,6 +198,7 @@ async def test_a_program_runs_a_shop(mine, market, programs):
     assert [500] == [each["amount_minor"] for each in refunds["items"]]
     assert {"CNY"} == {each["currency"] for each in balance["items"]}
     assert "sale" in {each["code"] for each in entries["items"]}
+    assert "query_malformed" == unused["code"]
     assert 2 == len(await programs.acts(market.merchant, "product."))
     assert 1 == len(await programs.acts(market.merchant, "keys.added"))
     acts = await programs.acts(market.merchant, "order.refunded")
