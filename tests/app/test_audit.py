@@ -379,6 +379,18 @@ async def reservation_that_is_not_there(owner: Any, orders: dict[str, UUID]) -> 
     return str(id)
 
 
+@plants("gone_wallets_are_empty")
+async def money_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """An account was deleted, and something is left in its wallet."""
+    id = await _open_wallet(owner, 95)
+    fee, clearing = await _account(owner, "platform:fee"), await _account(owner, "refund:clearing")
+    await _move(owner, fee["number"], clearing["number"], 100, "refund_fee")
+    await _move(owner, clearing["number"], 95, 100, "refund_paid")
+    wallet = UUID("01900000-0000-7000-8000-000000000001")
+    await owner.execute("insert into orders.gone_buyer values ($1, now())", wallet)
+    return str(id)
+
+
 async def _save_way(owner: Any, order: UUID, *, is_anybodys: bool = True) -> tuple[UUID, UUID]:
     """Have a way saved for a buyer, and the order paid with it; give the way and the attempt."""
     buyer, way = uuid4(), uuid4()

@@ -582,6 +582,53 @@ async def test_nobody_known_has_no_wallet_to_refund_into(purse):
     assert [RefundOrderStatus.NO_WALLET] * 3 == statuses
 
 
+async def test_no_refund_goes_into_the_wallet_of_a_deleted_account(purse):
+    """What its wallet paid stays where it is, by a word; what a channel took goes back over it."""
+    await purse.top_up(PRICE_MINOR + 500)
+    whole = await purse.place()
+    await purse.pay(whole)
+    parted = await purse.place()
+    await purse.pay(parted, 500)
+    attempt = await purse.pay_rest(parted)
+    await purse.market.pay(parted.order, attempt.number, amount_minor=attempt.amount_minor)
+    over_channel = await purse.place(method="alipay")
+    await purse.market.pay(over_channel.order)
+    await purse.run()
+    told = await purse.market.orders.forget_buyers([purse.buyer])
+    statuses = [
+        await purse.refund(whole),
+        await purse.refund(parted),
+        await purse.refund(parted, PRICE_MINOR - 500),
+        await purse.refund(over_channel, to_wallet=True),
+        await purse.refund(over_channel),
+    ]
+    refused, accepted = RefundOrderStatus.NO_WALLET, RefundOrderStatus.ACCEPTED
+
+    assert [True] == told
+    assert [refused, refused, accepted, refused, accepted] == statuses
+    assert (0, 0) == await purse.read()
+    assert [] == await purse.broken()
+
+
+async def test_an_account_stays_while_money_of_its_wallet_is_under_way(purse):
+    """Paid and not yet delivered, or on its way back into it: the account goes once it arrived."""
+    await purse.top_up(PRICE_MINOR)
+    placed = await purse.place()
+    await purse.pay(placed)
+    paid = await purse.market.orders.forget_buyers([purse.buyer])
+    await purse.run()
+    asked = RefundOrder(
+        new_id(purse.market.clock.now()), placed.order, 990, "wish", "op", to_wallet=True
+    )
+    await purse.market.orders.refund_orders([asked])
+    returning = await purse.market.orders.forget_buyers([purse.buyer])
+    await purse.run()
+    settled = await purse.market.orders.forget_buyers([purse.buyer])
+
+    assert ([False], [False], [True]) == (paid, returning, settled)
+    assert (990, 0) == await purse.read()
+
+
 async def test_a_part_part_order_gives_back_to_each_source(purse):
     """Over the channel what came over it, then into the wallet; never more than each gave."""
     await purse.top_up(500)

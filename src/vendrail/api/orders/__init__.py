@@ -370,10 +370,10 @@ class Orders(Protocol):
         """List buyers' orders with the secrets that open them; a short page is the last."""
         ...
 
-    async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
-        """Cut orders loose from buyers whose accounts are deleted; the orders stay.
+    async def forget_buyers(self, buyers: Sequence[UUID]) -> list[bool]:
+        """Cut orders loose from buyers whose accounts are deleted; false: wallet money moves yet.
 
-        Unpaid top-ups are cancelled; money that still comes for one goes back to its source.
+        Unpaid top-ups end, what still comes goes to its source; no refund fills such a wallet.
         """
         ...
 

@@ -1,9 +1,19 @@
 """Checks of buyers' wallets: each movement has its reason, what is reserved has its order."""
 
-from vendrail.app.audit.books import STANDING
+from vendrail.app.audit.books import CREDIT, STANDING
 from vendrail.app.audit.check import Check
 
 CHECKS = (
+    Check(
+        "gone_wallets_are_empty",
+        "No money lies in the wallet of a buyer whose account is deleted.",
+        "select count(*) from ledger.account",
+        f"""
+        select b.id::text from orders.gone_buyer g
+          join {CREDIT} b on b.name = 'buyer:' || g.buyer || ':wallet'
+         where b.credit_minor <> 0
+        """,  # noqa: S608 - one constant in another
+    ),
     Check(
         "wallets_are_explained",
         "What wallets hold is top-ups less payments plus refunds, each of its own order.",

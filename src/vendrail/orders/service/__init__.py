@@ -240,15 +240,20 @@ class OrdersService:
         """List buyers' orders with the secrets that open them, newest first."""
         return await self._tracking.list_bought(queries)
 
-    async def forget_buyers(self, buyers: Sequence[UUID]) -> None:
+    async def forget_buyers(self, buyers: Sequence[UUID]) -> list[bool]:
         """Cut orders loose from buyers whose accounts are deleted; cancel their unpaid top-ups."""
+        now = self._clock.now()
         async with self._db.transaction() as tx:
-            rows = await store.forget_buyers(tx, buyers)
+            returning = await part_rows.find_returning(tx, buyers)
+            leaving = [id for id in buyers if id not in returning]
+            await part_rows.put_gone(tx, leaving, now)
+            rows = await store.forget_buyers(tx, leaving)
             if rows:
                 sagas = [_cancelling(row["id"], row["trace_id"]) for row in rows]
-                await self._log.start(tx, sagas, self._clock.now())
+                await self._log.start(tx, sagas, now)
         if rows:
             self.wakeups.wake("returns")
+        return [id not in returning for id in buyers]
 
     async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:
         """Open further attempts; earlier ones stay payable and count if paid."""

@@ -39,8 +39,10 @@ class _Desk:
         parts: dict[UUID, Part],
         currencies: Container[str],
         disputed: Container[UUID],
+        gone: Container[UUID],
     ) -> None:
         self._rows = rows
+        self._gone = gone  # Buyers into whose wallets nothing goes any more.
         self._disputed = disputed
         self._spent = {
             id: part for id, part in parts.items() if part.state is WalletPartState.SPENT
@@ -104,7 +106,8 @@ class _Desk:
         buyer = part.buyer if part is not None else row["buyer"]
         if request.to_wallet:
             currency = capture.currency if capture is not None else row["currency"]
-            if buyer is None or facts.wallet is not None or currency not in self._currencies:
+            is_there = buyer is not None and buyer not in self._gone
+            if not is_there or facts.wallet is not None or currency not in self._currencies:
                 return RefundOrderStatus.NO_WALLET
             self._accept(request.id, request, row, WALLET, amount_minor, paid_minor, buyer)
         elif part is None:
@@ -119,8 +122,8 @@ class _Desk:
                 None,
                 facts.wallet,
             )
-        else:
-            self._accept_parts(request, row, capture, amount_minor, part.buyer)
+        elif not self._accept_parts(request, row, capture, amount_minor, part.buyer):
+            return RefundOrderStatus.NO_WALLET
         self._asked[request.id] = (request.order, amount_minor)
         return status
 
@@ -131,17 +134,23 @@ class _Desk:
         capture: Capture | None,
         amount_minor: int,
         buyer: UUID,
-    ) -> None:
-        """Give back to each source: first over the channel what came over it, then the wallet."""
+    ) -> bool:
+        """Give back to each source: first over the channel what came over it, then the wallet.
+
+        False: the wallet is nobody's any more.
+        """
         came_minor = capture.amount_minor if capture is not None else 0
         over_minor, rest_minor = split_refund(
             amount_minor, came_minor, self._returned.get(request.order, 0)
         )
+        if rest_minor and buyer in self._gone:
+            return False
         if over_minor and capture is not None:
             self._accept(request.id, request, row, capture.channel_name, over_minor, None, None)
         if rest_minor:
             id = derive(request.id, _SECOND) if over_minor else request.id
             self._accept(id, request, row, WALLET, rest_minor, None, buyer)
+        return True
 
     def _accept(
         self,
@@ -222,7 +231,8 @@ class Asking:
             rows = await store.lock_orders(tx, ids)
             earlier = await store.load_refunds(tx, ids)
             parts = await part_rows.load_parts(tx, ids)
-            desk = _Desk(rows, earlier, parts, currencies, disputed)
+            gone = await part_rows.find_gone(tx, [part.buyer for part in parts.values()])
+            desk = _Desk(rows, earlier, parts, currencies, disputed, gone)
             statuses = [desk.judge(each, by_order[each.order]) for each in refunds]
             if desk.accepted:
                 await store.insert_refunds(tx, desk.accepted, now)

@@ -82,3 +82,33 @@ async def end_parts(tx: Transaction, parts: Sequence[Part], now: datetime) -> No
         [part.number for part in parts],
         now,
     )
+
+
+async def find_returning(tx: Transaction, buyers: Sequence[UUID]) -> set[UUID]:
+    """Find buyers whose wallets may get money back by itself: for what is not settled yet."""
+    rows = await tx.fetch(
+        'select p.buyer from orders.wallet_part p join orders.saga s on s.subject = p."order"'
+        "  where p.buyer = any($1::uuid[])"
+        " union select to_wallet from orders.refund"
+        "  where to_wallet = any($1::uuid[]) and state not in ('paid', 'failed')",
+        list(buyers),
+    )
+    return {row["buyer"] for row in rows}
+
+
+async def put_gone(tx: Transaction, buyers: Sequence[UUID], now: datetime) -> None:
+    """Remember which buyers with paying wallets are no more."""
+    await tx.execute(
+        "insert into orders.gone_buyer (buyer, at) select distinct buyer, $2::timestamptz"
+        " from orders.wallet_part where buyer = any($1::uuid[]) on conflict do nothing",
+        list(buyers),
+        now,
+    )
+
+
+async def find_gone(tx: Transaction, buyers: Sequence[UUID]) -> set[UUID]:
+    """Find those buyers who are no more."""
+    rows = await tx.fetch(
+        "select buyer from orders.gone_buyer where buyer = any($1::uuid[])", list(buyers)
+    )
+    return {row["buyer"] for row in rows}

@@ -55,7 +55,7 @@ _REFUSALS = {
         "That is less than the smallest coin of the currency that was paid. Give back more."
     ),
     RefundOrderStatus.NO_WALLET: message(
-        "Its buyer has no wallet that takes money in. Give it back the way it came."
+        "Its buyer has no wallet that takes money in. Give it back in another way."
     ),
     RefundOrderStatus.NOT_PAID: message("Only delivered orders can be refunded."),
     RefundOrderStatus.ORDER_NOT_FOUND: message("Only delivered orders can be refunded."),

@@ -108,7 +108,7 @@ TEXTS = {
         "That is less than the smallest coin of the currency that was paid. Give back more."
     ),
     Said.NO_WALLET: message(
-        "Its buyer has no wallet that takes money in. Give it back the way it came."
+        "Its buyer has no wallet that takes money in. Give it back in another way."
     ),
     Said.DISPUTED: message(
         "The payer’s bank is deciding on this payment. It can be refunded once that dispute has"

@@ -101,6 +101,7 @@ class Account:
             status=status,
             is_private=True,
             problem=problem,
+            is_kept="kept" in request.query_params,
             passkeys=passkeys,
             passkey_name=" · ".join(filter(None, name_agent(session.agent))),
             has_passkeys=self._signed_in.has_passkeys,
@@ -326,8 +327,10 @@ class Account:
         if form.get("sure", "") != "yes" or has_money:
             return onward(HOME)
         try:
+            [is_cut_loose] = await self._front.calls.orders.forget_buyers([id])
+            if not is_cut_loose:
+                return onward(f"{HOME}?kept=1#delete-title")
             await self._front.calls.payments.forget_customers([id])
-            await self._front.calls.orders.forget_buyers([id])
             await self._signed_in.buyers.forget_buyers([id])
         except Unavailable as error:
             return self._front.problem(request, 503, error.retry_after_s)
