@@ -27,7 +27,7 @@ NAMES = re.compile(
 # What people of the East write in Latin letters too.
 WIDE = re.compile(
     r"CN¥|QR ?(?:Code|コード|코드)?|Alipay|WeChat Pay|PayNow|PromptPay|Apple Pay|Google Pay|QQ"
-    r"|JavaScript|Cookie"
+    r"|JavaScript|Cookie|PDF|MB"
 )
 LATIN, HAN, KANA = r"[A-Za-z]{2,}", r"[\u4e00-\u9fff]", r"[\u3040-\u30ff]"
 HANGUL = r"[\uac00-\ud7a3]"
