@@ -5,6 +5,7 @@ Pictures and the like are not looked through: their bytes are numbers that mean 
 
 import codecs
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from litestar.types import Receive
@@ -88,13 +89,12 @@ def _look_at(headers: Iterable[tuple[bytes, bytes]]) -> _Look:
     """Say how a body is looked through, by what it says it is."""
     for name, value in headers:
         if name == b"content-type":
-            kind, options = parse_options_header(value.decode("latin-1"))
-            if kind.startswith("multipart/") and options.get("boundary"):
-                try:
-                    return _Parts(options["boundary"])
-                except MultipartError:
-                    return _Text()
-            return _File() if kind.startswith("image/") else _Text()
+            kind = value[:10].lower()
+            if kind == b"multipart/":
+                _, options = parse_options_header(value.decode("latin-1"))
+                with suppress(MultipartError):
+                    return _Parts(options.get("boundary", ""))
+            return _File() if kind.startswith(b"image/") else _Text()
     return _Text()
 
 
