@@ -349,7 +349,7 @@ class Keys:
             **guards(),
         }
         told = _lines(self._catalog, sku, state)
-        return Stream(told, media_type="text/csv; charset=utf-8", headers=headers)  # type: ignore[return-value]
+        return Stream(told, media_type="text/csv", headers=headers)  # type: ignore[return-value]
 
 
 def _file_name(name: str) -> str:

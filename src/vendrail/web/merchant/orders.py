@@ -27,10 +27,12 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import ORDER_COLUMNS, ORDERS_AT_ONCE, export, order_row
 from vendrail.web.console.shares import read_way
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
+from vendrail.web.papers.sheets import Rows
 from vendrail.web.split import read_split
 from vendrail.web.storefront.front import Page
 from vendrail.web.storefront.receipts import Receipts
@@ -80,18 +82,21 @@ class Filter:
         """Whether anything is left out."""
         return bool(self.words or self.state or self.product or self.since or self.until)
 
-    def address(self, before: UUID | None = None) -> str:
-        """Give the address of this page, or of the one after it."""
+    def told(self) -> dict[str, str]:
+        """Say it by the fields of the form, those that are filled in."""
         fields = {
             "q": self.words,
             "state": self.state.value if self.state else "",
             "product": to_serial(self.product) if self.product else "",
             "from": self.since.isoformat() if self.since else "",
             "to": self.until.isoformat() if self.until else "",
-            "before": to_serial(before) if before else "",
         }
-        query = urlencode({name: value for name, value in fields.items() if value})
-        return f"{_ROOT}?{query}" if query else _ROOT
+        return {name: value for name, value in fields.items() if value}
+
+    def address(self, before: UUID | None = None, *, path: str = _ROOT) -> str:
+        """Give the address of this page, of the one after it, or of another by these filters."""
+        fields = self.told() | ({"before": to_serial(before)} if before else {})
+        return f"{path}?{urlencode(fields)}" if fields else path
 
 
 class Orders:
@@ -110,6 +115,7 @@ class Orders:
         desk = self._desk
         return [
             desk.get(_ROOT, self.orders, Permission.ORDERS_READ),
+            desk.get("/merchant/orders.csv", self.export, Permission.ORDERS_READ),
             desk.get(f"{_ROOT}/{{serial:str}}", self.order, Permission.ORDERS_READ),
             desk.get(f"{_ROOT}/{{serial:str}}/receipt.pdf", self.receipt, Permission.ORDERS_READ),
             desk.post(
@@ -157,25 +163,55 @@ class Orders:
     async def _page(
         self, caller: Caller, wanted: Filter, products: Sequence[StockedProduct]
     ) -> tuple[Sequence[SoldOrder], str]:
+        before = read_id(caller.asked("before"))
+        query = self._query(caller, wanted, products, before, _PAGE + 1)
+        if query is None:
+            return [], ""
+        [found] = await self._orders.list_orders([query])
+        shown = found[:_PAGE]
+        return shown, wanted.address(shown[-1].view.id) if len(found) > _PAGE else ""
+
+    def _query(
+        self,
+        caller: Caller,
+        wanted: Filter,
+        products: Sequence[StockedProduct],
+        before: UUID | None,
+        orders_max: int,
+    ) -> SoldOrderQuery | None:
+        """Ask for a page by the filters; None: they name a product that is not there."""
         variants: Sequence[UUID] = []
         if wanted.product is not None:
             chosen = [each for each in products if each.product.id == wanted.product]
             if not chosen:
-                return [], ""
+                return None
             variants = chosen[0].variants_ever
-        before = read_id(caller.asked("before"))
-        query = SoldOrderQuery(
+        return SoldOrderQuery(
             caller.merchant,
             wanted.state,
             list(variants),
             self._begin(wanted.since),
             self._begin(wanted.until, 1),
             OrderId(before) if before else None,
-            _PAGE + 1,
+            orders_max,
         )
-        [found] = await self._orders.list_orders([query])
-        shown = found[:_PAGE]
-        return shown, wanted.address(shown[-1].view.id) if len(found) > _PAGE else ""
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all orders that the filters let through as CSV; who took them is kept."""
+        wanted, products = _read_filter(caller), await self._products(caller)
+        await log(self._desk, caller, "order.exported", "orders", after=wanted.told())
+
+        async def read(before: UUID | None) -> tuple[Rows, UUID | None]:
+            if wanted.words:
+                [found] = await self._orders.find_orders(
+                    [OrderSearch(caller.merchant, wanted.words)]
+                )
+                return map(order_row, found), None
+            query = self._query(caller, wanted, products, before, ORDERS_AT_ONCE)
+            [found] = await self._orders.list_orders([query]) if query is not None else [[]]
+            return map(order_row, found), found[-1].view.id if found else None
+
+        return export("orders", ORDER_COLUMNS, read)
 
     def _begin(self, day: date | None, days: int = 0) -> datetime | None:
         if day is None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -72,6 +72,32 @@ class Begun:
     sells: bool
 
 
+class MoneyPart(NamedTuple):
+    """A part of a merchant's money on its way, and its place in the bar of all parts."""
+
+    part: str
+    minor: int
+    begins: int  # In thousandths of the bar …
+    width: int  # … and so wide.
+
+
+def money_parts(balance: MerchantBalance) -> list[MoneyPart]:
+    """Lay the parts beside each other in the order that money goes through them."""
+    held = {
+        "held": balance.held_minor,
+        "pending": balance.pending_minor,
+        "reserve": balance.reserve_minor,
+        "frozen": balance.frozen_minor,
+        "available": balance.available_minor,
+    }
+    whole = max(1, sum(held.values()))
+    parts, before = [], 0
+    for part, minor in held.items():
+        begins, before = before * 1_000 // whole, before + minor
+        parts.append(MoneyPart(part, minor, begins, before * 1_000 // whole - begins))
+    return parts
+
+
 class Overview:
     """How is today going?"""
 
@@ -113,6 +139,7 @@ class Overview:
             month=_figures(days, 0),
             stretches=[each for each in (hours if span == "today" else days) if each.placed],
             balance=balance,
+            money_parts=money_parts(balance) if balance is not None else [],
             low=low,
             recent=recent,
             low_max=_LOW,

@@ -25,9 +25,11 @@ from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import from_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import PAYOUT_COLUMNS, PAYOUTS_AT_ONCE, export, payout_row
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, read_id
 from vendrail.web.pages import onward
+from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/payouts"
@@ -88,6 +90,7 @@ class MerchantPayouts:
             desk.post(f"{_ROOT}/tests", self.test, write, is_grave=True),
             desk.post(f"{_ROOT}/proofs", self.prove, write),
             desk.post(f"{_ROOT}/closed-accounts", self.close, write, is_grave=True),
+            desk.get("/merchant/payouts.csv", self.export, Permission.BALANCE_READ),
             desk.get(f"{_ROOT}/{{serial:str}}", self.show, Permission.BALANCE_READ),
         ]
 
@@ -135,6 +138,16 @@ class MerchantPayouts:
             problem=self._desk.say(caller, problem) if problem else "",
             older=f"{_ROOT}?before={to_serial(found[_PAGE - 1].id)}" if is_more else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all payouts as CSV."""
+
+        async def read(before: PayoutId | None) -> tuple[Rows, PayoutId | None]:
+            query = PayoutQuery(caller.merchant, [], before, PAYOUTS_AT_ONCE)
+            [found] = await self._payouts.list_payouts([query])
+            return map(payout_row, found), found[-1].id if found else None
+
+        return export("payouts", PAYOUT_COLUMNS, read)
 
     def _currencies(self, payees: list[Payee]) -> list[str]:
         own = self._desk.front.settings.default_currency

@@ -140,7 +140,7 @@ class Statements:
         """Give the whole month as CSV."""
         query, month, statement, teller = await self._whole(caller)
         told = csv_of(self._desk.apis.ledger, query, statement, teller)
-        return _file(told, "text/csv; charset=utf-8", month, query.currency, "csv")
+        return _file(told, "text/csv", month, query.currency, "csv")
 
     async def xlsx(self, caller: Caller) -> Page:
         """Give the whole month as a workbook."""

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -9,8 +10,10 @@ from vendrail.api.identity import ActQuery, Permission, SealCheck
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import ACT_COLUMNS, ACTS_AT_ONCE, act_row, export
 from vendrail.web.languages import message
 from vendrail.web.operator.files import Files, read_id
+from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/log"
@@ -38,6 +41,7 @@ class AuditLog:
         desk, permission = self._desk, Permission.AUDIT_READ
         return [
             desk.get(_PATH, self.table, permission),
+            desk.get("/operator/log.csv", self.export, permission),
             desk.post(f"{_PATH}/check", self.check, permission),
         ]
 
@@ -48,22 +52,12 @@ class AuditLog:
     async def _table(self, caller: Caller, check: SealCheck | None = None) -> Page:
         merchant, kind = read_id(caller.asked("merchant")), caller.asked("kind")
         day_from, day_to = _day(caller.asked("from")), _day(caller.asked("to"))
-        query = ActQuery(
-            merchant,
-            _SHOWN_MAX + 1,
-            actor=caller.asked("actor", 254),
-            act=f"{kind}." if kind in _KINDS else "",
-            since=self._midnight(day_from),
-            until=self._midnight(day_to, 1),
-            after=read_id(caller.asked("after")),
-        )
+        query = self._query(caller, read_id(caller.asked("after")), _SHOWN_MAX + 1)
         [acts] = await self._identity.list_acts([query])
         older = ""
         if len(acts) > _SHOWN_MAX:
             acts = acts[:_SHOWN_MAX]
-            names = ("merchant", "kind", "from", "to", "actor")
-            kept = {name: value for name in names if (value := caller.asked(name, 254))}
-            older = f"{_PATH}?{urlencode(kept | {'after': str(acts[-1].id)})}"
+            older = f"{_PATH}?{urlencode(_asked(caller) | {'after': str(acts[-1].id)})}"
         return self._desk.page(
             caller,
             "operator/log.html",
@@ -71,6 +65,7 @@ class AuditLog:
             here=_PATH,
             acts=acts,
             older=older,
+            exported=f"/operator/log.csv?{urlencode(_asked(caller))}",
             kinds=_KINDS,
             kind=kind,
             merchant=merchant,
@@ -81,6 +76,28 @@ class AuditLog:
             names=await self._files.merchant_names(),
             check=check,
         )
+
+    def _query(self, caller: Caller, after: UUID | None, acts_max: int) -> ActQuery:
+        """Ask for a page by the filters of the address."""
+        kind = caller.asked("kind")
+        return ActQuery(
+            read_id(caller.asked("merchant")),
+            acts_max,
+            actor=caller.asked("actor", 254),
+            act=f"{kind}." if kind in _KINDS else "",
+            since=self._midnight(_day(caller.asked("from"))),
+            until=self._midnight(_day(caller.asked("to")), 1),
+            after=after,
+        )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all acts that the filters let through as CSV."""
+
+        async def read(after: UUID | None) -> tuple[Rows, UUID | None]:
+            [acts] = await self._identity.list_acts([self._query(caller, after, ACTS_AT_ONCE)])
+            return map(act_row, acts), acts[-1].id if acts else None
+
+        return export("log", ACT_COLUMNS, read)
 
     def _midnight(self, day: date | None, days: int = 0) -> datetime | None:
         if day is None:
@@ -104,6 +121,11 @@ class AuditLog:
             if is_end:
                 break
         return await self._table(caller, whole)
+
+
+def _asked(caller: Caller) -> dict[str, str]:
+    names = ("merchant", "kind", "from", "to", "actor")
+    return {name: value for name in names if (value := caller.asked(name, 254))}
 
 
 def _day(text: str) -> date | None:

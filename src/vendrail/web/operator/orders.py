@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -23,14 +24,17 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import ORDER_COLUMNS, ORDERS_AT_ONCE, export, order_row
 from vendrail.web.console.shares import read_way
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, OrderFile, read_id
 from vendrail.web.pages import onward
+from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/orders"
+_FILTERS = ("state", "merchant", "from", "to")
 _SHOWN_MAX = 50
 _CONFIRMED, _REFUNDED = "payment.asked", "order.refunded"
 _UNPAID = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
@@ -63,6 +67,7 @@ class OrdersDesk:
         desk, one = self._desk, f"{_PATH}/{{order:str}}"
         return [
             desk.get(_PATH, self.table, Permission.ORDERS_READ),
+            desk.get("/operator/orders.csv", self.export, Permission.ORDERS_READ),
             desk.get(one, self.show, Permission.ORDERS_READ),
             desk.post(f"{one}/ask", self.ask, Permission.ORDERS_WRITE),
             desk.post(f"{one}/letter", self.send_again, Permission.ORDERS_WRITE),
@@ -79,19 +84,11 @@ class OrdersDesk:
         if words:
             [found] = await self._orders.find_orders([OrderSearch(merchant, words)])
         else:
-            before = read_id(caller.asked("before"))
-            query = SoldOrderQuery(
-                merchant,
-                state=OrderState(state) if state in {each.value for each in OrderState} else None,
-                since=self._midnight(day_from),
-                until=self._midnight(day_to, 1),
-                before=OrderId(before) if before else None,
-                orders_max=_SHOWN_MAX + 1,
-            )
+            query = self._query(caller, read_id(caller.asked("before")), _SHOWN_MAX + 1)
             [found] = await self._orders.list_orders([query])
             if len(found) > _SHOWN_MAX:
                 found = found[:_SHOWN_MAX]
-                kept = {k: v for k in ("state", "merchant", "from", "to") if (v := caller.asked(k))}
+                kept = {k: v for k in _FILTERS if (v := caller.asked(k))}
                 older = f"{_PATH}?{urlencode(kept | {'before': found[-1].view.serial})}"
         is_first = not words and not caller.asked("before")
         return self._desk.page(
@@ -99,6 +96,7 @@ class OrdersDesk:
             "operator/orders.html",
             orders=found,
             older=older,
+            exported=_exported(caller),
             words=words,
             state=state,
             states=[each.value for each in OrderState],
@@ -109,6 +107,35 @@ class OrdersDesk:
             is_live=is_first,
             is_filtered=bool(state or merchant or day_from or day_to),
         )
+
+    def _query(self, caller: Caller, before: UUID | None, orders_max: int) -> SoldOrderQuery:
+        """Ask for a page by the filters of the address."""
+        state = caller.asked("state")
+        return SoldOrderQuery(
+            read_id(caller.asked("merchant")),
+            state=OrderState(state) if state in {each.value for each in OrderState} else None,
+            since=self._midnight(_day(caller.asked("from"))),
+            until=self._midnight(_day(caller.asked("to")), 1),
+            before=OrderId(before) if before else None,
+            orders_max=orders_max,
+        )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all orders that the filters let through as CSV; who took them is kept."""
+        words = caller.asked("q")
+        asked = {k: v for k in ("q", *_FILTERS) if (v := caller.asked(k))}
+        await self._deeds.log(caller, "order.exported", "orders", after=asked)
+
+        async def read(before: UUID | None) -> tuple[Rows, UUID | None]:
+            if words:
+                search = OrderSearch(read_id(caller.asked("merchant")), words)
+                [found] = await self._orders.find_orders([search])
+                return map(order_row, found), None
+            query = self._query(caller, before, ORDERS_AT_ONCE)
+            [found] = await self._orders.list_orders([query])
+            return map(order_row, found), found[-1].view.id if found else None
+
+        return export("orders", ORDER_COLUMNS, read)
 
     def _midnight(self, day: date | None, days: int = 0) -> datetime | None:
         if day is None:
@@ -315,6 +342,12 @@ class OrdersDesk:
         )
         [status] = await self._orders.refund_orders([asked])
         return _SAID[status]
+
+
+def _exported(caller: Caller) -> str:
+    """Give the address of the file of what the page lists."""
+    asked = {k: v for k in ("q", *_FILTERS) if (v := caller.asked(k))}
+    return f"/operator/orders.csv?{urlencode(asked)}" if asked else "/operator/orders.csv"
 
 
 def _day(text: str) -> date | None:

@@ -1,0 +1,119 @@
+"""Exports: what a list of a console shows, as CSV with its filters, page by page as it is read."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from litestar.response import Stream
+
+from vendrail.api.identity import Act
+from vendrail.api.orders import SoldOrder
+from vendrail.api.payouts import PayoutView
+from vendrail.kernel.codec import encode
+from vendrail.kernel.http import as_attachment
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.money import to_decimal
+from vendrail.web.pages import guards
+from vendrail.web.papers.sheets import Cell, Rows, csv_text
+from vendrail.web.storefront.front import Page
+
+Cursor = TypeVar("Cursor")
+ReadPage = Callable[[Cursor | None], Awaitable[tuple[Rows, Cursor | None]]]
+
+ORDERS_AT_ONCE = 200
+PAYOUTS_AT_ONCE = 200
+ACTS_AT_ONCE = 500
+
+ORDER_COLUMNS = (
+    "placed_at", "order", "state", "title", "sku", "quantity", "amount", "refunded", "currency",
+    "paid", "paid_currency", "method", "contact", "paid_at", "delivered_at", "merchant",
+)  # fmt: skip
+PAYOUT_COLUMNS = (
+    "asked_at", "payout", "state", "amount", "fee", "currency", "account", "channel", "origin",
+    "asked_by", "sent_at", "ended_at", "provider_number", "merchant",
+)  # fmt: skip
+
+
+ACT_COLUMNS = (
+    "at", "act", "subject", "who", "address", "device", "merchant", "reason", "before", "after",
+)  # fmt: skip
+
+
+def export(name: str, columns: Sequence[str], read: ReadPage[Cursor]) -> Page:
+    """Answer with a file that is written while its pages are read: any size, little memory."""
+    headers = {
+        "content-disposition": as_attachment(f"{name}.csv"),
+        "cache-control": "no-store",
+        **guards(),
+    }
+    told = _written(columns, read)
+    return Stream(told, media_type="text/csv", headers=headers)  # type: ignore[return-value]
+
+
+async def _written(columns: Sequence[str], read: ReadPage[Cursor]) -> AsyncIterator[bytes]:
+    yield csv_text([columns], is_first=True).encode()
+    cursor: Cursor | None = None
+    while True:
+        rows, cursor = await read(cursor)
+        yield csv_text(rows).encode()
+        if cursor is None:
+            return
+
+
+def order_row(sold: SoldOrder) -> list[Cell]:
+    """Write an order as a row, without its keys."""
+    order = sold.view
+    return [
+        order.placed_at.isoformat(),
+        order.serial,
+        order.state.value,
+        order.title,
+        order.sku,
+        order.quantity,
+        to_decimal(order.amount_minor, order.currency),
+        to_decimal(order.refunded_minor, order.currency),
+        order.currency,
+        to_decimal(order.due_minor, order.due_currency),
+        order.due_currency,
+        sold.method,
+        sold.contact,
+        order.paid_at.isoformat() if order.paid_at else None,
+        order.delivered_at.isoformat() if order.delivered_at else None,
+        str(order.merchant),
+    ]
+
+
+def payout_row(payout: PayoutView) -> list[Cell]:
+    """Write a payout as a row, its account as pages show it."""
+    return [
+        payout.asked_at.isoformat(),
+        to_serial(payout.id),
+        payout.state.value,
+        to_decimal(payout.amount_minor, payout.currency),
+        to_decimal(payout.fee_minor, payout.currency),
+        payout.currency,
+        payout.shown,
+        payout.channel_name,
+        payout.origin.value,
+        payout.asked_by,
+        payout.sent_at.isoformat() if payout.sent_at else None,
+        payout.ended_at.isoformat() if payout.ended_at else None,
+        payout.provider_number,
+        str(payout.merchant),
+    ]
+
+
+def act_row(act: Act) -> list[Cell]:
+    """Write an act of the log as a row."""
+    origin = act.by.origin
+    return [
+        act.at.isoformat() if act.at else None,
+        act.act,
+        act.subject,
+        act.by.name,
+        origin.address,
+        origin.agent,
+        str(act.merchant) if act.merchant else None,
+        act.reason,
+        encode(act.before).decode() if act.before else None,
+        encode(act.after).decode() if act.after else None,
+    ]
