@@ -44,7 +44,7 @@ from vendrail.payments.channels.base import (
     registry,
 )
 from vendrail.payments.channels.line import Switchboard
-from vendrail.payments.channels.saving import SavingChannel
+from vendrail.payments.channels.saving import RememberingChannel
 from vendrail.payments.channels.statements import StatementChannel, StatementKind, StatementOutcome
 from vendrail.payments.channels.stripe import StripeChannel
 from vendrail.payments.channels.stripe_events import check_signature, read_event
@@ -703,8 +703,8 @@ async def test_a_saved_card_that_is_declined_or_forgotten_takes_nothing(opened, 
     stranger = await channel.open_customer(new_id(NOW).hex, account, NOW)
     wrong = live("card", customer=stranger)
     refused = await channel.pay_saved(wrong, saved, account, NOW)
-    assert await channel.forget_saved(saved, account, NOW)
-    assert await channel.forget_saved(saved, account, NOW)
+    assert await channel.forget_saved(customer, saved, account, NOW)
+    assert await channel.forget_saved(customer, saved, account, NOW)
     ask = live("card", customer=customer)
     forgotten = await channel.pay_saved(ask, saved, account, NOW)
 
@@ -719,7 +719,7 @@ def test_the_channel_can_do_what_only_some_can():
     """Stripe's channel writes statements, pays out, and has cards remembered."""
     channel = registry()["stripe"]
 
-    for kind in (StatementChannel, PayoutChannel, SavingChannel):
+    for kind in (StatementChannel, PayoutChannel, RememberingChannel):
         assert isinstance(channel, kind)
 
 
