@@ -443,6 +443,41 @@ async def removed_way_charged(owner: Any, orders: dict[str, UUID]) -> str:
     return str(attempt)
 
 
+async def _add_coupon(owner: Any, held: int, used: int) -> str:
+    """Write a coupon with counters of so much."""
+    id = uuid4()
+    await owner.execute(
+        "insert into promotions.coupon (id, merchant, title, currency, amount_minor, permyriad,"
+        " cap_minor, order_minor_min, uses_per_code, products, categories, is_on, word,"
+        " held_count, used_count, used_minor)"
+        " values ($1, $1, 'C', 'CNY', 1, 0, 0, 0, 1, '{}', '{}', true, '', $2::int, $3::int,"
+        " $3::int)",
+        id,
+        held,
+        used,
+    )
+    return str(id)
+
+
+@plants("coupons_are_counted")
+async def coupon_without_its_hold(owner: Any, orders: dict[str, UUID]) -> str:
+    """A coupon says that an order holds it, and none does."""
+    return await _add_coupon(owner, 1, 0)
+
+
+@plants("coupons_have_their_order")
+async def coupon_of_an_order_that_paid_its_price(owner: Any, orders: dict[str, UUID]) -> str:
+    """A coupon was used by an order that nothing was taken off."""
+    coupon = await _add_coupon(owner, 0, 1)
+    await owner.execute(
+        'insert into promotions.use ("order", coupon, code, contact, discount_minor, currency,'
+        " state, held_at) values ($1, $2, '', '', 1, 'CNY', 'used', now())",
+        orders["sold"],
+        UUID(coupon),
+    )
+    return str(orders["sold"])
+
+
 @plants("ended_complaints_let_go")
 async def freeze_of_an_ended_complaint(owner: Any, orders: dict[str, UUID]) -> str:
     """A complaint has ended, and what it froze was forgotten."""

@@ -35,6 +35,7 @@ SPLIT = {
             "wallets",
             "disputes",
             "webhooks",
+            "promotions",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),

@@ -13,6 +13,7 @@ from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
+from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -62,6 +63,7 @@ class Faces:
             start_trace=trace_id_here,
             metrics=self._metrics,
             fx=self._house.api(Fx),
+            promotions=self._house.api(Promotions),
         )
 
     def _merchants(self, settings: GatewaySettings) -> MerchantDoor:
@@ -91,6 +93,7 @@ class Faces:
             buyers=house.api(Buyers),
             support=house.api(Support),
             wallets=house.api(Wallets),
+            promotions=house.api(Promotions),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,
@@ -123,6 +126,7 @@ class Faces:
             api(Wallets),
             api(Disputes),
             api(Webhooks),
+            api(Promotions),
             self._render_metrics,
         )
 

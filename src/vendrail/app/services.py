@@ -19,6 +19,7 @@ from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
+from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -47,6 +48,8 @@ from vendrail.payments.jobs import jobs as payments_jobs
 from vendrail.payments.service import PaymentsService
 from vendrail.payouts.jobs import jobs as payouts_jobs
 from vendrail.payouts.service import PayoutsService
+from vendrail.promotions.jobs import jobs as promotions_jobs
+from vendrail.promotions.service import PromotionsService
 from vendrail.risk.jobs import jobs as risk_jobs
 from vendrail.risk.service import RiskService
 from vendrail.settlement.jobs import jobs as settlement_jobs
@@ -79,6 +82,7 @@ SERVICES = (
     ServiceEntry("buyers", Buyers, BuyersService, buyers_jobs, connections_max=2),
     ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
     ServiceEntry("wallets", Wallets, WalletsService, connections_max=1),
+    ServiceEntry("promotions", Promotions, PromotionsService, promotions_jobs, connections_max=1),
     ServiceEntry("payments", Payments, PaymentsService, payments_jobs),
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
     ServiceEntry("payouts", Payouts, PayoutsService, payouts_jobs, connections_max=2),

@@ -72,6 +72,7 @@ class PlaceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             max_length=64,
         ),
     ] = ""
+    coupon: Annotated[str, Meta(description="A code that takes something off.", max_length=64)] = ""
 
 
 class QuoteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +85,9 @@ class QuoteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantity: Annotated[int, Meta(ge=1, le=1_000_000, examples=[1])] = 1
     currency: Annotated[
         str, Meta(description="Of the price; empty: the shop's own.", max_length=3)
+    ] = ""
+    coupon: Annotated[
+        str, Meta(description="The code that the order will have.", max_length=64)
     ] = ""
 
 
@@ -160,6 +164,9 @@ class PlacedBody(Record, frozen=True):
     due_currency: _CURRENCY
     expires_at: _MOMENT | None
     payment: PaymentBody | None
+    discount_minor: Annotated[
+        int, Meta(description="What a coupon has taken off; `amount_minor` is what is left.")
+    ]
 
 
 class PaidBody(Record, frozen=True):
@@ -232,6 +239,9 @@ class OrderBody(Record, frozen=True):
             ),
             examples=[["AAAA-BBBB-CCCC"]],
         ),
+    ]
+    discount_minor: Annotated[
+        int, Meta(description="What a coupon has taken off; `amount_minor` is what is left.")
     ]
 
 

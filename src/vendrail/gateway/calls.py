@@ -17,6 +17,7 @@ from vendrail.api.orders import (
     PlaceOrder,
 )
 from vendrail.api.payments import Callback, CallbackAnswer, Method, Payments
+from vendrail.api.promotions import CouponQuestion, CouponResult, CouponStatus, Promotions
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.ids import shard_in, shard_of
@@ -45,7 +46,9 @@ class Calls:
         settings: GatewaySettings,
         metrics: Metrics | None = None,
         fx: Fx | None = None,
+        promotions: Promotions | None = None,
     ) -> None:
+        self._promotions = promotions
         self._fx = fx
         self.catalog = catalog
         self.orders = orders
@@ -114,6 +117,12 @@ class Calls:
         if self._fx is None:
             return [QuoteResult(QuoteStatus.NOT_RATED)] * len(requests)
         return await self._fx.quote_amounts(requests)
+
+    async def coupon(self, question: CouponQuestion) -> CouponResult:
+        """Say what a code would take off; without promotions there are no coupons."""
+        if self._promotions is None:
+            return CouponResult(CouponStatus.CODE_NOT_FOUND)
+        return (await self._promotions.price_coupons([question]))[0]
 
     async def read_quote(self, id: QuoteId) -> Quote | None:
         """Read a quote; most orders have none."""

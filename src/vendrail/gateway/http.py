@@ -15,6 +15,7 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Callback, ChannelId, Payments
+from vendrail.api.promotions import Promotions
 from vendrail.gateway import problems, reading
 from vendrail.gateway.calls import Calls
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused, shown
@@ -159,8 +160,9 @@ class Gateway:
         return await self._desk.place(exchange, address, self._start_trace())
 
     async def _quote(self, exchange: Exchange, _: str) -> Answer:
-        await self._count(self._address_of(exchange.scope))  # A promise is a row, as an order is.
-        return await self._quotes.quote(exchange)
+        address = self._address_of(exchange.scope)
+        await self._count(address)  # A promise is a row, as an order is.
+        return await self._quotes.quote(exchange, address)
 
     async def _count(self, address: str) -> None:
         """Count what a network address has written; refuse what is too much."""
@@ -273,10 +275,11 @@ def build_gateway(
     start_trace: Callable[[], str] = trace_id_here,
     metrics: Metrics | None = None,
     fx: Fx | None = None,
+    promotions: Promotions | None = None,
 ) -> Gateway:
     """Build the public API and the callback door; `Doors` puts them before an application."""
     return Gateway(
-        Calls(catalog, orders, payments, settings, metrics, fx),
+        Calls(catalog, orders, payments, settings, metrics, fx, promotions),
         clock,
         settings,
         SoldFiles(settings.home.expanduser() / "files", vault),

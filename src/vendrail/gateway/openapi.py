@@ -194,6 +194,7 @@ def _quote() -> dict[str, Any]:
         PlaceStatus.SKU_NOT_FOUND,
         PlaceStatus.CURRENCY_NOT_OFFERED,
         PlaceStatus.QUANTITY_OUT_OF_RANGE,
+        PlaceStatus.COUPON_REFUSED,
     )
     return {
         "operationId": "quoteOrder",

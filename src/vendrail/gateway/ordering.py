@@ -103,6 +103,7 @@ class OrderDesk:
             quote=quote.id if quote is not None else None,
             paid_currency=quote.paid_currency if quote is not None else "",
             browser=body.device,
+            coupon=body.coupon,
         )
         placed = await self._calls.place(order)
         if placed.status is PlaceStatus.ID_NOT_OF_NOW:
@@ -111,7 +112,7 @@ class OrderDesk:
             members: dict[str, object] = {"challenge": self._gate.challenge()}
             raise Refusal(problems.PLACE[placed.status], members=members)
         if placed.status not in _TAKEN or placed.order is None:
-            raise Refusal(problems.PLACE[placed.status])
+            raise refusal_of(placed)
         payment = None
         if placed.attempt is not None and body.method:
             paid = placed.exchange.currency if placed.exchange else currency
@@ -217,6 +218,14 @@ def _check_return_url(url: str) -> None:
         raise Refusal(problems.RETURN_URL_MALFORMED)
 
 
+def refusal_of(placed: Placement) -> Refusal:
+    """Say why an order was not placed; of a coupon also what is wrong with it."""
+    problem = problems.PLACE[placed.status]
+    if not placed.coupon_problem:
+        return Refusal(problem)
+    return Refusal(problem, members={"coupon_problem": placed.coupon_problem})
+
+
 def _placed(placed: Placement, order: UUID, payment: PaymentBody | None) -> PlacedBody:
     return PlacedBody(
         to_serial(order),
@@ -228,6 +237,7 @@ def _placed(placed: Placement, order: UUID, payment: PaymentBody | None) -> Plac
         placed.exchange.currency if placed.exchange else placed.currency,
         placed.expires_at,
         payment,
+        placed.discount.amount_minor if placed.discount else 0,
     )
 
 
@@ -250,4 +260,5 @@ def _order(view: OrderView, keys: list[str]) -> OrderBody:
         view.delivered_at,
         [StepBody(step.kind, step.at, step.detail) for step in view.timeline],
         keys,
+        view.discount.amount_minor if view.discount else 0,
     )

@@ -106,6 +106,12 @@ PLACE: dict[PlaceStatus, Problem] = {
         "Quantity out of range",
         "Stay between the variant's quantity_min and quantity_max.",
     ),
+    PlaceStatus.COUPON_REFUSED: Problem(
+        "coupon_refused",
+        422,
+        "Coupon refused",
+        "The coupon is not for this order; `coupon_problem` says why.",
+    ),
     PlaceStatus.CURRENCY_NOT_OFFERED: Problem(
         "currency_not_offered",
         422,

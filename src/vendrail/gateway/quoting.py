@@ -4,8 +4,10 @@ from uuid import UUID
 
 import msgspec
 
+from vendrail.api.catalog import Offer
 from vendrail.api.fx import Quote, QuoteId, QuoteRequest
 from vendrail.api.orders import PlaceStatus
+from vendrail.api.promotions import CouponQuestion, CouponStatus
 from vendrail.gateway import problems
 from vendrail.gateway.bodies import QuoteBody, QuotedBody
 from vendrail.gateway.calls import Calls
@@ -27,7 +29,7 @@ class QuoteDesk:
         self._clock = clock
         self._settings = settings
 
-    async def quote(self, exchange: Exchange) -> Answer:
+    async def quote(self, exchange: Exchange, address: str) -> Answer:
         """Promise what so many of a variant cost in another currency."""
         body = await exchange.json(_QUOTE, self._settings.body_bytes_max)
         offer = await self._calls.offer(body.sku)
@@ -39,6 +41,10 @@ class QuoteDesk:
             raise Refusal(problems.PLACE[PlaceStatus.QUANTITY_OUT_OF_RANGE])
         if amount_minor <= 0:
             raise Refusal(problems.PLACE[PlaceStatus.CURRENCY_NOT_OFFERED])
+        if body.coupon:
+            amount_minor -= await self._take_off(
+                offer, body.coupon, amount_minor, currency, address
+            )
         id = QuoteId(new_id(self._clock.now()))
         result = await self._calls.quote(
             QuoteRequest(id, amount_minor, currency, body.paid_currency)
@@ -46,6 +52,19 @@ class QuoteDesk:
         if result.quote is None:
             raise Refusal(problems.QUOTE[result.status])
         return said(201, encode(_quoted(result.quote)))
+
+    async def _take_off(
+        self, offer: Offer, code: str, amount_minor: int, currency: str, address: str
+    ) -> int:
+        """Say what a coupon takes off before the price is promised; it is held with the order."""
+        question = CouponQuestion(
+            code, offer.merchant, offer.product, offer.category, amount_minor, currency, address
+        )
+        result = await self._calls.coupon(question)
+        if result.status is not CouponStatus.HELD:
+            problem = problems.PLACE[PlaceStatus.COUPON_REFUSED]
+            raise Refusal(problem, members={"coupon_problem": result.status.value})
+        return result.discount_minor
 
     def _choose(self, currencies: tuple[str, ...]) -> str:
         wanted = self._settings.default_currency

@@ -14,6 +14,7 @@ from vendrail.api.orders import (
     CHARGE,
     TOP_UP,
     ChargeStatus,
+    Discount,
     Exchange,
     GiveUpStatus,
     OrderState,
@@ -67,6 +68,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     exchange: Exchange | None = None  # Where it is paid in another currency.
     category: str = ""  # Of the product: rules of fees ask for it.
     wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
+    discount: Discount | None = None  # What a coupon has taken off.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -108,6 +110,8 @@ def request_hash(order: PlaceOrder) -> bytes:
     chosen = [order.sku, str(order.quantity), order.currency, order.contact.strip().lower()]
     if order.paid_currency:
         chosen.append(order.paid_currency)
+    if order.coupon:
+        chosen.append(f"coupon:{order.coupon}")
     return blake2b("\x1f".join(chosen).encode(), digest_size=8).digest()
 
 
@@ -231,11 +235,13 @@ def start(
     filled_by: UUID | None,
     running: UUID | None,
     rate_ends_at: datetime | None = None,
+    *,
+    is_coupon_gone: bool = False,
 ) -> Start:
     """Say what a capture sets in motion, given its order's state and the captures it has met.
 
     `rate_ends_at`, of an order in another currency: what is paid later goes back, unless a person
-    has matched it.
+    has matched it. So does what comes when the order has ended and its coupon was given back.
     """
     fits = capture.fit in (CaptureFit.FITS, CaptureFit.MATCHED)
     if not fits or state is None or capture.merchant is None:
@@ -245,7 +251,7 @@ def start(
     if running is not None or state not in FILLABLE:
         return Start.SURPLUS
     is_late = rate_ends_at is not None and capture.paid_at > rate_ends_at
-    if is_late and capture.fit is not CaptureFit.MATCHED:
+    if (is_late or is_coupon_gone) and capture.fit is not CaptureFit.MATCHED:
         return Start.SURPLUS
     return Start.PURCHASE
 

@@ -16,6 +16,7 @@ from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.promotions import Promotions
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
 from vendrail.kernel.clock import Clock
@@ -85,6 +86,7 @@ def build_routes(
     buyers: Buyers | None = None,
     support: Support | None = None,
     wallets: Wallets | None = None,
+    promotions: Promotions | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -98,10 +100,9 @@ def build_routes(
     more: MorePages | None = None,
 ) -> Web:
     """Build the storefront; with `consoles`, `epay`, `buyers` and `wallets` what is theirs."""
-    calls = Calls(catalog, orders, payments, metrics, epay, fx)
+    calls = Calls(catalog, orders, payments, metrics, epay, fx, promotions)
     purse = Purse(settings, Countries(settings.country_database), calls.methods, calls.rate)
-    visitors = Visitors(vault, settings)
-    assets = Assets()
+    visitors, assets = Visitors(vault, settings), Assets()
     pages = Pages(visitors, settings, assets)
     signed_in = SignedIn(buyers, clock, settings, metrics) if buyers is not None else None
     front = Front(

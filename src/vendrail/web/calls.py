@@ -49,6 +49,7 @@ from vendrail.api.payments import (
 )
 from vendrail.api.payments.deposits import DepositView
 from vendrail.api.payments.saved import AgreementOffer
+from vendrail.api.promotions import CouponQuestion, CouponResult, CouponStatus, Promotions
 from vendrail.kernel.batcher import Batcher
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import shard_in
@@ -112,7 +113,9 @@ class Calls:
         metrics: Metrics | None = None,
         epay: Epay | None = None,
         fx: Fx | None = None,
+        promotions: Promotions | None = None,
     ) -> None:
+        self._promotions = promotions
         self._epay = epay
         self._fx = fx
         self.catalog = catalog
@@ -216,6 +219,12 @@ class Calls:
         if self._fx is None:
             return [QuoteResult(QuoteStatus.NOT_RATED)] * len(requests)
         return await self._fx.quote_amounts(requests)
+
+    async def coupon(self, question: CouponQuestion) -> CouponResult:
+        """Say what a code would take off; without promotions there are no coupons."""
+        if self._promotions is None:
+            return CouponResult(CouponStatus.CODE_NOT_FOUND)
+        return (await self._promotions.price_coupons([question]))[0]
 
     async def _read_rate(self, pair: RatePair) -> RateResult:
         """Read a rate; where that fails there is none: a page of prices is shown all the same."""

@@ -14,6 +14,7 @@ from vendrail.web.console.signing import Signing
 from vendrail.web.live import LivePages
 from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.complaints import Complaints
+from vendrail.web.merchant.coupons import Coupons
 from vendrail.web.merchant.disputes import Disputes
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.fees import OwnFees
@@ -31,6 +32,7 @@ from vendrail.web.merchant.webhooks import Webhooks
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.complaints import ComplaintsDesk
+from vendrail.web.operator.coupons import CouponsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.disputes import DisputesDesk
@@ -73,6 +75,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Channels(desk, deeds),
         Currencies(desk),
         WalletDesk(desk, deeds),
+        CouponsDesk(desk, files),
         RoutingDesk(desk, deeds, files),
         People(desk),
         AuditLog(desk, files),
@@ -89,6 +92,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Disputes(desk),
         Products(desk),
         Keys(desk, files),
+        Coupons(desk),
         Balance(desk),
         Statements(desk),
         MerchantPayouts(desk),

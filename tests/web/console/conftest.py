@@ -22,6 +22,7 @@ from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
+from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -196,6 +197,7 @@ def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -
         Wallets,
         Disputes,
         Webhooks,
+        Promotions,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)
@@ -208,6 +210,7 @@ def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -
         fx=apis.fx,
         buyers=house.api(Buyers),
         support=apis.support,
+        promotions=apis.promotions,
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

@@ -13,6 +13,7 @@ from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, serve
 from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
+from vendrail.api.promotions import Coupon, CouponId, MakeCouponCodes, Promotions
 from vendrail.api.settlement import HoldTerms
 from vendrail.app.wiring import House
 from vendrail.kernel import config
@@ -78,6 +79,20 @@ async def addresses(town) -> list[str]:
     cheap = replace(long.product.variants[0], quantity_prices=steps)
     await town.north.catalog.put_products([replace(long.product, variants=[cheap])])
     long, short = (f"/merchant/products/{to_serial(each.product.id)}" for each in (long, short))
+    coupon = Coupon(
+        CouponId(new_id(town.clock.now())),
+        town.north.merchant,
+        "A rather long name of a coupon for the first week of the winter sale",
+        "CNY",
+        permyriad=1_250,
+        cap_minor=2_000,
+        uses_per_code=9,
+        word="THEWORDOFTHELONGESTKINDTHEREIS12",
+    )
+    promotions = town.house.api(Promotions)
+    await promotions.put_coupons([coupon])
+    await promotions.make_codes([MakeCouponCodes(coupon.id, coupon.merchant, 40)])
+    discounted = (await town.north.place("STEAM-50", coupon=coupon.word)).order
     payouts = await write_rows(town.house, town.north.merchant)
     hooked = await listen(town, url=f"https://hooks.example/{'long' * 30}")
     await town.sell(town.north, "STEAM-50")
@@ -92,6 +107,10 @@ async def addresses(town) -> list[str]:
         "/merchant/disputes?state=won",
         f"/merchant/disputes/{to_serial(dispute)}",
         f"/merchant/disputes/{to_serial(lost)}",
+        "/merchant/coupons",
+        "/merchant/coupons/new",
+        f"/merchant/coupons/{to_serial(coupon.id)}",
+        f"/merchant/orders/{to_serial(discounted)}",
         "/merchant/balance",
         "/merchant/balance?of=debt",
         "/merchant/statements",

@@ -9,6 +9,7 @@ from tests.web.merchant.test_webhooks import listen
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
+from vendrail.api.promotions import Coupon, CouponId, Promotions
 from vendrail.kernel.ids import new_id, to_serial
 
 # For each part of an address: how another merchant's is found.
@@ -43,6 +44,10 @@ FOREIGN |= {
     "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/balance/{transfer}/proof": "sealed transfer",
     "/merchant/card-sites/notices/{serial}": "notice",
+    **{
+        f"/merchant/coupons/{{serial}}{path}": "coupon"
+        for path in ("", "/codes", "/export", "/state")
+    },
     "/merchant/disputes/{serial}": "dispute",
     "/merchant/payouts/{serial}": "payout",
     "/merchant/webhooks/{serial}": "webhook",
@@ -96,7 +101,12 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
         town.house.platform.database_url, town.clock.now(), market.merchant, order
     )
     webhook = await listen(town, market)
+    coupon = Coupon(
+        CouponId(new_id(town.clock.now())), market.merchant, sku, "CNY", permyriad=100, word=sku
+    )
+    await town.house.api(Promotions).put_coupons([coupon])
     return {
+        "coupon": to_serial(coupon.id),
         "webhook": to_serial(webhook.id),
         "order": to_serial(order),
         "dispute": to_serial(dispute),

@@ -7,6 +7,7 @@ from pypdf import PdfReader
 
 from vendrail.api.identity import Role
 from vendrail.api.orders import OrderQuery, RefundOrder
+from vendrail.api.promotions import Coupon, CouponId, Promotions
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.locales import TAGS
 from vendrail.orders import store
@@ -102,3 +103,26 @@ async def test_words_of_a_title_are_never_markup(town):
     said = read(await browser.http.get(f"/merchant/orders/{serial}/receipt.pdf"))
 
     assert title.replace(" ", "") in said.replace(" ", "")
+
+
+async def test_a_receipt_shows_the_price_and_what_a_coupon_took_off(town):
+    """Price, coupon and what was paid stand one below the other."""
+    coupon = Coupon(
+        CouponId(new_id(town.clock.now())),
+        town.north.merchant,
+        "Five",
+        "CNY",
+        amount_minor=500,
+        word="FIVE",
+    )
+    await town.house.api(Promotions).put_coupons([coupon])
+    await town.north.offer("GAME", keys=4)
+    placed = await town.north.place("GAME", 2, coupon="FIVE")
+    await town.north.pay(placed.order, amount_minor=3_480)
+    await town.north.run()
+    buyer = town.world.browser()
+    link = f"/orders/{to_serial(placed.order)}/receipt.pdf"
+    moved = await buyer.http.get(f"{link}?key={placed.secret}")
+    said = read(await buyer.http.get(moved.headers["location"]))
+
+    assert re.search(r"39\.80.*Coupon.*5\.00.*Total.*34\.80", said)

@@ -61,6 +61,7 @@ async def addresses(world, place) -> list[str]:
         "/operator/payouts?view=review",
         *(f"/operator/payouts/{to_serial(each)}" for each in payouts[2:6:3]),
         "/operator/reserves",
+        "/operator/coupons",
         "/operator/wallets",
         "/operator/wallets/CNY",
         "/operator/disputes",

@@ -15,6 +15,10 @@ from vendrail.api.orders.lookups import BoughtQuery as BoughtQuery
 from vendrail.api.orders.lookups import FoundOrder as FoundOrder
 from vendrail.api.orders.lookups import LookupCode as LookupCode
 from vendrail.api.orders.lookups import LookupRequest as LookupRequest
+from vendrail.api.orders.placing import Discount as Discount
+from vendrail.api.orders.placing import Placement as Placement
+from vendrail.api.orders.placing import PlaceOrder as PlaceOrder
+from vendrail.api.orders.placing import PlaceStatus as PlaceStatus
 from vendrail.api.orders.refunds import RefundOrder as RefundOrder
 from vendrail.api.orders.refunds import RefundOrderStatus as RefundOrderStatus
 from vendrail.api.orders.refunds import RefundView as RefundView
@@ -48,67 +52,6 @@ from vendrail.api.orders.wallets import WalletPayStatus as WalletPayStatus
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
 from vendrail.kernel.saga import SagaState
-
-
-class PlaceOrder(Record, frozen=True):
-    """A buyer's choice. The caller chooses the id (new_id with the merchant's shard)."""
-
-    id: OrderId
-    sku: str
-    quantity: int
-    currency: str
-    contact: str  # E-mail or phone: where notices go, sealed at rest.
-    method: str = ""  # The first way to pay; empty: chosen on the pay page.
-    address: str = ""  # The buyer's network address; only its keyed hash is kept.
-    device: str = ""  # The device cookie; only its keyed hash is kept.
-    locale: str = "zh-Hans"
-    idempotency_key: str = ""  # At least 16 characters; kept as a keyed hash, bound to contact.
-    return_url: str = ""
-    trace_id: str = ""
-    is_proof_wanted: bool = False  # Its face asks for a proof of work, whatever is ordered …
-    is_proven: bool = False  # … and a good one was shown there.
-    quote: UUID | None = None  # Of foreign exchange: the price is paid in another currency …
-    paid_currency: str = ""  # … which is this one.
-    browser: str = ""  # Where the buyer's runs, as payments names devices; empty: not known.
-    country: str = ""  # The buyer's, where it is known: CN.
-    buyer: UUID | None = None  # Who is signed in; None: a guest.
-    is_remembered: bool = False  # They agree that the provider remembers how they pay.
-
-
-class PlaceStatus(StrEnum):
-    """How placing one order ended. Where several would fit, the first listed is given."""
-
-    PLACED = "placed"
-    EXISTS = "exists"
-    EXISTS_DIFFERENT = "exists_different"
-    ID_NOT_OF_NOW = "id_not_of_now"  # It waited too long, or clocks differ: place with a new id.
-    CONTACT_MALFORMED = "contact_malformed"
-    IDEMPOTENCY_KEY_MALFORMED = "idempotency_key_malformed"
-    SKU_NOT_FOUND = "sku_not_found"
-    NOT_ON_SALE = "not_on_sale"
-    QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
-    CURRENCY_NOT_OFFERED = "currency_not_offered"
-    PROOF_WANTED = "proof_wanted"  # Under pressure, each new order costs a proof of work.
-    METHOD_NOT_OFFERED = "method_not_offered"
-    AMOUNT_NOT_OFFERED = "amount_not_offered"  # The method takes no such amount.
-    RISK_REFUSED = "risk_refused"
-    QUOTE_NOT_USABLE = "quote_not_usable"  # Not there, over, used, or of another price.
-    BUYER_CAP_REACHED = "buyer_cap_reached"
-    SOLD_OUT = "sold_out"
-
-
-class Placement(Record, frozen=True):
-    """What placing gave: the secret is the buyer's key to the order and is derived, not stored."""
-
-    status: PlaceStatus
-    order: OrderId | None = None
-    secret: str = ""
-    state: OrderState = OrderState.PLACED
-    amount_minor: int = 0
-    currency: str = ""
-    expires_at: datetime | None = None
-    attempt: UUID | None = None  # The first attempt, when a method was given.
-    exchange: Exchange | None = None  # Where it is paid in another currency.
 
 
 class TimelineStep(Record, frozen=True):
@@ -151,6 +94,7 @@ class OrderView(Record, frozen=True):
     capture: UUID | None = None  # What filled it, of all that came; known when it is delivered.
     buyer: UUID | None = None  # Who was signed in when it was placed.
     wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
+    discount: Discount | None = None  # What a coupon has taken off its price.
 
     @property
     def due_minor(self) -> int:

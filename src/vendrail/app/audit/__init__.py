@@ -8,7 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from vendrail.api.payments import PaymentCaptured, PaymentEvent, UnmatchedRefunded
-from vendrail.app.audit import books, goods, money, outgoing, saved, shares, telling, wallets
+from vendrail.app.audit import (
+    books,
+    goods,
+    money,
+    outgoing,
+    promotions,
+    saved,
+    shares,
+    telling,
+    wallets,
+)
 from vendrail.app.audit.check import Check, Outcome, Report
 from vendrail.kernel.codec import decode
 from vendrail.kernel.db import connect_once
@@ -24,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *wallets.CHECKS,
     *saved.CHECKS,
     *telling.CHECKS,
+    *promotions.CHECKS,
 )
 
 _PENDING_EVENTS_MAX = 20_000

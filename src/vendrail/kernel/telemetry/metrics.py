@@ -135,6 +135,12 @@ METRICS = (
         "Prices that were asked for in another currency, by how asking ended.",
     ),
     Metric(
+        "vendrail_coupons_total",
+        "counter",
+        ("outcome",),
+        "Coupons that orders were placed with, by how asking for them ended.",
+    ),
+    Metric(
         "vendrail_rate_fetches_total",
         "counter",
         ("source", "outcome"),

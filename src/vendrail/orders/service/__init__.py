@@ -59,6 +59,7 @@ from vendrail.api.payments import (
     AttemptStatus,
     Payments,
 )
+from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.wallets import Wallets
@@ -112,6 +113,7 @@ class OrdersService:
         notify: Notify,
         fx: Fx,
         wallets: Wallets,
+        promotions: Promotions,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -120,7 +122,7 @@ class OrdersService:
         self._payments = payments
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
-        self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx)
+        self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx, promotions)
         self._asking = Asking(db, log, clock, wakeups, payments, wallets, settlement)
         self._funding = Funding(db, seals, log, clock, wakeups, wallets)
         self._charging = Charging(db, seals, clock, settings, payments, risk, wallets)
@@ -143,7 +145,9 @@ class OrdersService:
             undoing,
             wallets,
         )
-        refunding = Refunding(db, log, clock, wakeups, metrics, catalog, settlement, returning)
+        refunding = Refunding(
+            db, log, clock, wakeups, metrics, catalog, settlement, returning, promotions
+        )
         self._replacing = replacing = Replacing(db, log, clock, wakeups, metrics, catalog)
         expiring = Expiring(
             db, log, clock, wakeups, metrics, settings, catalog, payments, returning

@@ -6,10 +6,9 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.catalog import Catalog, Hold, HoldPolicy, Offer
+from vendrail.api.catalog import Catalog, Hold, HoldPolicy
 from vendrail.api.fx import Fx, QuoteId, QuoteUse
 from vendrail.api.orders import (
-    Exchange,
     OrderId,
     OrderState,
     PayOrder,
@@ -18,53 +17,20 @@ from vendrail.api.orders import (
     PlaceStatus,
 )
 from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
+from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row, plain_first
 from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import derive
-from vendrail.kernel.money import Money
 from vendrail.orders import decide, store
+from vendrail.orders.service.choices import Choice
+from vendrail.orders.service.discounting import Discounting
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)
-
-
-class _Choice:
-    """One order on its way to being written."""
-
-    __slots__ = (
-        "amount_minor",
-        "attempt",
-        "contact",
-        "exchange",
-        "offer",
-        "order",
-        "request_hash",
-        "status",
-    )
-
-    def __init__(self, order: PlaceOrder, offer: Offer | None, status: PlaceStatus) -> None:
-        self.order = order
-        self.offer = offer
-        self.status = status
-        self.contact = decide.contact(order.contact) or ""
-        self.request_hash = decide.request_hash(order)
-        self.attempt = AttemptId(derive(order.id, "attempt:1")) if order.method else None
-        self.exchange: Exchange | None = None
-        self.amount_minor = 0
-        if offer is not None and status is PlaceStatus.PLACED:
-            self.amount_minor = offer.total_minor(order.quantity, order.currency)
-
-    @property
-    def due(self) -> Money:
-        """What the buyer pays."""
-        paid = self.exchange
-        if paid is None:
-            return Money(self.amount_minor, self.order.currency)
-        return Money(paid.amount_minor, paid.currency)
 
 
 class Placing:
@@ -80,7 +46,9 @@ class Placing:
         payments: Payments,
         risk: Risk,
         fx: Fx,
+        promotions: Promotions,
     ) -> None:
+        self._discounting = Discounting(seals, promotions)
         self._db = db
         self._seals = seals
         self._clock = clock
@@ -103,7 +71,7 @@ class Placing:
                 strict=True,
             )
         )
-        choices: list[_Choice] = []
+        choices: list[Choice] = []
         placements: list[Placement | None] = []
         repeats: list[tuple[PlaceOrder, Row]] = []
         for order in orders:
@@ -117,7 +85,7 @@ class Placing:
                 continue
             offer = offers[order.sku]
             status = decide.placement(order, offer)
-            choices.append(_Choice(order, offer, status))
+            choices.append(Choice(order, offer, status))
             placements.append(None)
         placed = iter(await self._place(choices, now) if choices else ())
         await self._reopen_attempts(repeats)
@@ -152,14 +120,17 @@ class Placing:
             row["expires_at"],
             derive(id, "attempt:1") if order.method else None,
             decode(row["facts"], decide.OrderFacts).exchange if order.quote else None,
+            discount=(decode(row["facts"], decide.OrderFacts).discount if order.coupon else None),
         )
 
-    async def _place(self, choices: list[_Choice], now: datetime) -> list[Placement]:
+    async def _place(self, choices: list[Choice], now: datetime) -> list[Placement]:
+        await self._discounting.hold(choices)
         await self._screen(choices)
         await self._use_quotes(choices)
         await self._hold(choices, now)
         rivals = await self._write(choices, now)
         await self._open_attempts(choices, now)
+        await self._discounting.release(choices)
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
         placements = []
         for choice in choices:
@@ -168,7 +139,7 @@ class Placing:
             if rival is not None:
                 placements.append(self._repeat(order, rival))
             elif choice.status is not PlaceStatus.PLACED:
-                placements.append(Placement(choice.status))
+                placements.append(Placement(choice.status, coupon_problem=choice.coupon_problem))
             else:
                 placements.append(
                     Placement(
@@ -181,11 +152,12 @@ class Placing:
                         expires_at,
                         choice.attempt,
                         choice.exchange,
+                        discount=choice.discount,
                     )
                 )
         return placements
 
-    async def _screen(self, choices: list[_Choice]) -> None:
+    async def _screen(self, choices: list[Choice]) -> None:
         live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]
         if not live:
             return
@@ -194,7 +166,7 @@ class Placing:
             if answer.decision is RiskDecision.REFUSE:
                 choice.status = PlaceStatus.RISK_REFUSED
 
-    def _question(self, choice: _Choice) -> RiskQuestion:
+    def _question(self, choice: Choice) -> RiskQuestion:
         assert choice.offer is not None
         order = choice.order
         return RiskQuestion(
@@ -208,7 +180,7 @@ class Placing:
             contact=choice.contact,
         )
 
-    async def _use_quotes(self, choices: list[_Choice]) -> None:
+    async def _use_quotes(self, choices: list[Choice]) -> None:
         """Fix what is paid in another currency; most orders have no quote, and ask for nothing."""
         quoted = [
             (choice, QuoteUse(QuoteId(choice.order.quote), choice.order.id))
@@ -223,7 +195,7 @@ class Placing:
             if choice.exchange is None:
                 choice.status = PlaceStatus.QUOTE_NOT_USABLE
 
-    async def _hold(self, choices: list[_Choice], now: datetime) -> None:
+    async def _hold(self, choices: list[Choice], now: datetime) -> None:
         live = [
             choice
             for choice in choices
@@ -256,7 +228,7 @@ class Placing:
             if refusal is not None:
                 choice.status = refusal
 
-    async def _write(self, choices: list[_Choice], now: datetime) -> dict[UUID, Row]:
+    async def _write(self, choices: list[Choice], now: datetime) -> dict[UUID, Row]:
         """Write the orders; give what stood already under an id or idempotency key."""
         live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]
         if not live:
@@ -283,6 +255,7 @@ class Placing:
                 delivery=offer.delivery.value,
                 exchange=choice.exchange,
                 category=offer.category,
+                discount=choice.discount,
             )
             rows.append(
                 (
@@ -317,7 +290,7 @@ class Placing:
             [choice for choice in live if choice.order.id not in written]
         )
 
-    async def _find_rivals(self, beaten: list[_Choice]) -> dict[UUID, Row]:
+    async def _find_rivals(self, beaten: list[Choice]) -> dict[UUID, Row]:
         """Someone else was first: give back what was held for the loser, and find the winner."""
         rivals: dict[UUID, Row] = {}
         async with self._db.reading() as tx:
@@ -341,7 +314,7 @@ class Placing:
             await self._catalog.release_holds(unwanted)
         return rivals
 
-    async def _open_attempts(self, choices: list[_Choice], now: datetime) -> None:
+    async def _open_attempts(self, choices: list[Choice], now: datetime) -> None:
         """Open the first way to pay; where it is not offered, the order stands without."""
         live = [
             choice

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
+
 from vendrail.api.catalog import AllocationId, Catalog
 from vendrail.api.orders import OrderId, OrderRefunded
 from vendrail.api.payments import CaptureId, Refund, RefundId
+from vendrail.api.promotions import Promotions
 from vendrail.api.settlement import CaptureBooking, RefundPosting, Settlement
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Database, Row
-from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.errors import Error, Unavailable
 from vendrail.kernel.ids import derive, made_at
 from vendrail.kernel.money import Money
 from vendrail.kernel.outbox import Wakeups, append_events
@@ -20,6 +23,8 @@ from vendrail.orders import store
 from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.service.purchases import into_wallet
 from vendrail.orders.service.returning import GiveBack, Outcome, Returning, worst
+
+_log = structlog.get_logger(__name__)
 
 
 class RefundFacts(Record, frozen=True):
@@ -44,7 +49,9 @@ class Refunding:
         catalog: Catalog,
         settlement: Settlement,
         returning: Returning,
+        promotions: Promotions,
     ) -> None:
+        self._promotions = promotions
         self._db = db
         self._log = log
         self._clock = clock
@@ -170,8 +177,19 @@ class Refunding:
                 ]
                 await append_events(tx, "orders", now, encode(told), len(told))
         self._metrics.count("vendrail_saga_ends_total", "refund", state, by=len(mine))
+        await self._tell_of_coupons([orders[row["order"]] for row in rows])
         for saga in sagas:
             self._wakeups.wake(f"order:{saga.subject}")
+
+    async def _tell_of_coupons(self, orders: Sequence[Row]) -> None:
+        """Have the coupons of orders looked at: refunded whole, they come back."""
+        discounted = [each["id"] for each in orders if decode(each["facts"], OrderFacts).discount]
+        if not discounted:
+            return
+        try:
+            await self._promotions.look_at_coupons(discounted)
+        except Error as error:  # It is found within a day.
+            _log.warning("orders.coupons_not_told", count=len(discounted), error=str(error))
 
     async def _wait(self, sagas: Sequence[Saga]) -> None:
         if not sagas:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -28,11 +28,12 @@ from vendrail.kernel.outbox import Cursor, Wakeups, read_cursor, read_events
 from vendrail.kernel.saga import Saga, SagaLog, SagaMark, SagaState
 from vendrail.kernel.telemetry import Metrics, span_batch
 from vendrail.orders import decide, store
-from vendrail.orders.decide import CaptureFacts, OrderFacts, Start
+from vendrail.orders.decide import CaptureFacts, Start
 from vendrail.orders.parts import Part
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.funding import Funding, is_short, lock_parts
+from vendrail.orders.service.late import is_coupon_gone, rate_ends_at
 from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
@@ -280,8 +281,8 @@ class Runner:
     ) -> None:
         state = OrderState(order["state"]) if order else None
         filled_by = order["capture"] if order else None
-        rate_ends_at = _rate_ends_at(capture, order) if order else None
-        begun = decide.start(capture, state, filled_by, running, rate_ends_at)
+        ends_at, is_gone = rate_ends_at(capture, order), is_coupon_gone(order)
+        begun = decide.start(capture, state, filled_by, running, ends_at, is_coupon_gone=is_gone)
         if begun is Start.NOTHING:
             return
         facts = _facts(capture)
@@ -432,11 +433,3 @@ def _saga(id: UUID, kind: str, subject: UUID, facts: CaptureFacts, capture: Capt
 def _unmatched_saga(event: UnmatchedRefunded) -> Saga:
     capture = event.capture
     return _saga(derive(capture.id, "unmatched"), "unmatched", capture.id, _facts(capture), capture)
-
-
-def _rate_ends_at(capture: Capture, order: Row) -> datetime | None:
-    """Say until when an order's promised rate holds; only late money has its facts read."""
-    ends_at: datetime = order["expires_at"] + decide.EXCHANGE_GRACE
-    if capture.paid_at <= ends_at:
-        return None
-    return ends_at if decode(order["facts"], OrderFacts).exchange else None

@@ -266,6 +266,7 @@ def view_of(
         capture=row["capture"],
         buyer=row["buyer"],
         wallet=facts.wallet,
+        discount=facts.discount,
         replaced=[
             ReplacedItem(each.position, each.text, each.at)
             for each in (delivery.replaced if delivery else ())

@@ -26,6 +26,18 @@ function priceOfOne(chosen, count) {
   return price;
 }
 
+/** Say what the coupon that was applied takes off a price; a code that was changed since: nothing. */
+function couponOff(form, price) {
+  const coupon = form.querySelector("input[name=coupon]");
+  if (!coupon || !coupon.dataset.off || coupon.value !== coupon.dataset.code) return BigInt(0);
+  const [fixed, permyriad, cap, least] = coupon.dataset.off.split(":").map(BigInt);
+  const one = BigInt(1);
+  if (price < one || price < least) return BigInt(0);
+  let off = fixed || (price * permyriad) / BigInt(10000);
+  if (cap && off > cap) off = cap;
+  return off < price ? off : price - one;
+}
+
 /** Write the total of the buy form, from minor units, in the page's language. */
 function showTotal(form) {
   const chosen = form.querySelector("input[name=sku]:checked");
@@ -40,7 +52,7 @@ function showTotal(form) {
   });
   const count = Number.parseInt(quantity.value, 10);
   const price = BigInt(priceOfOne(chosen, count)) * BigInt(count > 0 ? count : 0);
-  const minor = paidMinor(form, price);
+  const minor = paidMinor(form, price - couponOff(form, price));
   const places = format.resolvedOptions().maximumFractionDigits;
   const digits = String(minor).padStart(places + 1, "0");
   const exact = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;

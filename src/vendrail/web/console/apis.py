@@ -13,6 +13,7 @@ from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
+from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
@@ -39,4 +40,5 @@ class Apis:
     wallets: Wallets
     disputes: Disputes
     webhooks: Webhooks
+    promotions: Promotions
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.

@@ -32,6 +32,7 @@ from vendrail.web.merchant.acting import changes, log, read_id
 from vendrail.web.merchant.goods import Wrong, find_product
 from vendrail.web.merchant.pictures import WRONG, take_picture
 from vendrail.web.pages import onward
+from vendrail.web.storefront.coupons import NOTHING
 from vendrail.web.storefront.front import Page
 from vendrail.web.storefront.shopping import span_of
 
@@ -342,6 +343,8 @@ class Products:
             challenge="",
             problem_field="",
             problem="",
+            coupon=NOTHING,
+            coupon_problem="",
         )
 
 

@@ -13,6 +13,7 @@ from vendrail.api.payments import SavedId, SavedWay
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.web.pages import onward
+from vendrail.web.storefront.coupons import Where, apply, code_in
 from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import Visitor, read_form
@@ -61,6 +62,9 @@ class Quick:
         in_bounds = variant.quantity_min <= quantity <= variant.quantity_max
         if way is None or not in_bounds or price_minor <= 0:
             return onward(back)
+        where = Where(code_in(form), front.address_of(request.scope))
+        coupon = await apply(front.calls, view, variant, quantity, shown.currency, where)
+        price_minor -= coupon.discount_minor
         return front.page(
             request,
             visitor,
@@ -73,6 +77,8 @@ class Quick:
             quantity=quantity,
             shown=shown,
             price_minor=price_minor,
+            coupon=coupon,
+            coupon_problem=front.pages.translate(visitor, coupon.problem) if coupon.problem else "",
             total_minor=shown.paid(price_minor),
             way=way,
             email=form.get("contact", "").strip()[:254] or session.buyer.email,

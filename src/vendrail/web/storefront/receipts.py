@@ -31,6 +31,7 @@ _ITEM = message("Item")
 _QUANTITY = message("Quantity")
 _EACH = message("Each")
 _AMOUNT = message("Amount")
+_COUPON = message("Coupon")
 _TOTAL = message("Total")
 _MIDDLE = message("At the middle rate")
 _EXCHANGE = message("Exchange")
@@ -114,8 +115,9 @@ class Receipts:
         name = seller.merchant_name or seller.name if seller else told["site"]
         under = seller.name if seller and seller.name != name else ""
         means = [*told["methods"], *([say(_WALLET)] if told["has_wallet"] else [])]
-        price = amounts.amount(order.amount_minor, order.currency, locale)
-        each_minor, rest = divmod(order.amount_minor, order.quantity or 1)
+        price_minor = order.amount_minor + (order.discount.amount_minor if order.discount else 0)
+        price = amounts.amount(price_minor, order.currency, locale)
+        each_minor, rest = divmod(price_minor, order.quantity or 1)
         each = "" if rest else amounts.amount(each_minor, order.currency, locale)
         made = say(_MADE if seller else _TOPPED_UP, time=moment(now), site=told["site"])
         return {
@@ -176,6 +178,8 @@ def _sums(order: OrderView) -> list[tuple[str, tuple[int, str], bool]]:
     """List what stands below the lines: price, exchange, what was paid, what is left of it."""
     due, currency = order.due_minor, order.due_currency
     rows = [(_TOTAL, (order.amount_minor, order.currency), False)]
+    if order.discount is not None:
+        rows.insert(0, (_COUPON, (-order.discount.amount_minor, order.currency), False))
     if order.exchange is not None:
         spread = order.exchange.spread_minor
         rows.append((_MIDDLE, (due - spread, currency), False))

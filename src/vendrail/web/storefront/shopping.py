@@ -16,6 +16,7 @@ from vendrail.api.catalog import Offer, ProductId, ProductQuery, ProductState, P
 from vendrail.api.fx import Quote, QuoteId, QuoteRequest, QuoteStatus
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
 from vendrail.api.payments import OfferQuestion
+from vendrail.api.promotions import CouponStatus
 from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
@@ -25,6 +26,15 @@ from vendrail.kernel.limits.proofs import Challenge
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
+from vendrail.web.storefront.coupons import (
+    NOTHING,
+    SAYS,
+    Where,
+    apply,
+    apply_to_offer,
+    code_in,
+    said,
+)
 from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 from vendrail.web.storefront.quick import charge, own_way, ways_in
 from vendrail.web.storefront.tracking import DOORS
@@ -56,6 +66,7 @@ _SAYS = {
         "",
         message("You have several unpaid orders. Pay or cancel one of them first."),
     ),
+    PlaceStatus.COUPON_REFUSED: ("coupon", SAYS[CouponStatus.OVER]),
     PlaceStatus.SOLD_OUT: ("quantity", message("Not enough is left just now.")),
 }
 _UNASKED = Judgement(is_wanted=False, is_proven=True)  # A face without proofs asks for none.
@@ -90,6 +101,7 @@ class Shopping:
             get("/shops/{slug:str}", name="web.shop")(self.shop),
             get("/products/{serial:str}", name="web.product")(self.product),
             post("/orders", name="web.place")(self.place),
+            post("/products/{serial:str}/coupon", name="web.coupon")(self.apply),
         ]
 
     async def home(self, request: Asked) -> Page:
@@ -136,6 +148,15 @@ class Shopping:
         visitor = self._front.visitor(request)
         return await self._product(request, visitor, _product_id(serial), {})
 
+    async def apply(self, request: Asked, serial: FromPath[str]) -> Page:
+        """Give the form back with what a coupon takes off; nothing is held, nothing is placed."""
+        visitor = self._front.visitor(request)
+        form = await read_form(request)
+        refusal = await self._front.refuse_form(request, visitor, form, self._place_limit)
+        if refusal is not None:
+            return refusal
+        return await self._product(request, visitor, _product_id(serial), form)
+
     async def _product(
         self,
         request: Asked,
@@ -155,6 +176,13 @@ class Shopping:
         shown = await front.purse.shown(variants, visitor.currency)
         least_minor, most_minor = span_of(variants, shown.currency)
         field, advice = problem or ("", "")
+        where = Where(code_in(filled), front.address_of(request.scope))
+        coupon, total_minor = NOTHING, 0
+        wanted = next((each for each in variants if each.sku == chosen), None)
+        if where.code and wanted is not None:
+            quantity = _quantity(filled.get("quantity", "1")) or 1
+            total_minor = wanted.total_minor(quantity, shown.currency)
+            coupon = await apply(front.calls, view, wanted, quantity, shown.currency, where)
         learned = await front.habits.learn(visitor)
         session = await front.session(visitor)
         if session is not None:
@@ -190,6 +218,9 @@ class Shopping:
             challenge=encode(challenge).decode() if challenge else "",
             problem_field=field,
             problem=front.pages.translate(visitor, advice) if advice else "",
+            coupon=coupon,
+            coupon_total_minor=total_minor - coupon.discount_minor,
+            coupon_problem=front.pages.translate(visitor, coupon.problem) if coupon.problem else "",
         )
 
     async def place(self, request: Asked) -> Page:
@@ -241,6 +272,7 @@ class Shopping:
             country=visitor.country,
             buyer=session.buyer.id if session is not None else None,
             is_remembered=form.get("remember", "") == "yes",
+            coupon=code_in(form),
         )
         try:
             placed = await front.calls.place(order)
@@ -251,7 +283,7 @@ class Shopping:
         if placed.status is PlaceStatus.PROOF_WANTED and self._gate is not None:
             return await self._challenge(request, visitor, offer, form, self._gate)
         if placed.status not in (PlaceStatus.PLACED, PlaceStatus.EXISTS) or placed.order is None:
-            problem = _SAYS.get(placed.status, _UNCLEAR)
+            problem = _why(placed)
             return await self._product(request, visitor, offer.product, form, problem, 422)
         if saved and session is not None:
             is_told = _is_as_told(placed, form)
@@ -292,13 +324,14 @@ class Shopping:
         """Have the price promised, unless nobody can be taken in just now; or give what to say."""
         if self._front.calls.is_full():
             return None, self._front.problem(request, 503, 1.0)
-        quote, problem = await self._quote(offer, currency, form)
+        where = Where(code_in(form), self._front.address_of(request.scope))
+        quote, problem = await self._quote(offer, currency, form, where)
         if problem is None:
             return quote, None
         return None, await self._product(request, visitor, offer.product, form, problem, 422)
 
     async def _quote(
-        self, offer: Offer, currency: str, form: dict[str, str]
+        self, offer: Offer, currency: str, form: dict[str, str], where: Where
     ) -> tuple[Quote | None, tuple[str, str] | None]:
         """Have the price promised in the currency that the form was shown in, never dearer."""
         front = self._front
@@ -308,6 +341,10 @@ class Shopping:
             return None, None
         if wanted not in front.purse.currencies:
             return None, _SAYS[PlaceStatus.QUOTE_NOT_USABLE]
+        coupon = await apply_to_offer(front.calls, offer, amount_minor, currency, where)
+        if coupon.problem:
+            return None, ("coupon", coupon.problem)
+        amount_minor -= coupon.discount_minor
         id = QuoteId(new_id(front.clock.now()))
         result = await front.calls.quote(QuoteRequest(id, amount_minor, currency, wanted))
         quote = result.quote
@@ -342,6 +379,13 @@ class Shopping:
         ]
         tail = f"?{urlencode(query)}" if query else ""
         return onward(f"/orders/{serial}{tail}", cookies)
+
+
+def _why(placed: Placement) -> tuple[str, str]:
+    """Say which field of the form an order was refused for, and in which words."""
+    if placed.status is PlaceStatus.COUPON_REFUSED:
+        return "coupon", said(placed.coupon_problem)
+    return _SAYS.get(placed.status, _UNCLEAR)
 
 
 def span_of(variants: list[Variant], currency: str) -> tuple[int, int]:
@@ -399,4 +443,6 @@ def _idempotency_key(visitor: Visitor, form: dict[str, str]) -> str:
     """Name the choice: sent twice it is one order, changed it is another."""
     fields = ("nonce", "sku", "quantity", "contact", "method", "currency", "paid_currency")
     parts = [visitor.device, *(form.get(name, "") for name in fields)]
+    if code_in(form):
+        parts.append(code_in(form))
     return blake2b("\0".join(parts).encode(), digest_size=24).hexdigest()
