@@ -13,6 +13,7 @@ from simkit.residence import OURS, Residence
 from simkit.shift import Shift, StandingClock
 from simkit.trouble import FaultPlan
 from simkit.world import broken_promises, read_unrest
+from structlog.testing import capture_logs
 
 from monthkit.asking import Asking
 from monthkit.banks import Banks
@@ -162,6 +163,13 @@ async def live_through(
     seed: int, size: Size, dsn: str, folder: Path, progress: Callable[[str], None]
 ) -> Counter[str]:
     """Live through a month; give how often each kind of event happened, all accounts explained."""
+    with capture_logs():  # Each failure would be told with all that led to it.
+        return await _live_through(seed, size, dsn, folder, progress)
+
+
+async def _live_through(
+    seed: int, size: Size, dsn: str, folder: Path, progress: Callable[[str], None]
+) -> Counter[str]:
     asyncio.current_task().set_name(f"{OURS} main")
     month = Month(seed, size, dsn, folder)
     when = "before it began"

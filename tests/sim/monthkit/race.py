@@ -190,7 +190,10 @@ class Race:
     # The fifty.
 
     async def _start_all(self, racers: Sequence[Racer], stake: Stake) -> None:
-        """Start wave after wave: the next one when half of those before have what they want."""
+        """Start wave after wave: each when half of those before have what they want.
+
+        The last one comes when all have: a bank among them finds refunds and payouts done.
+        """
         running: set[asyncio.Task[None]] = set()
         for wave in range(WAVES):
             running |= {
@@ -198,7 +201,7 @@ class Race:
                 for racer in racers
                 if racer.wave == wave
             }
-            most = len(running) // 2
+            most = 0 if wave == WAVES - 2 else len(running) // 2
             while len(running) > most:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.gather(*done)
