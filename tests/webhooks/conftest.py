@@ -9,8 +9,12 @@ from tests.orders.conftest import Market
 from tests.web.test_browser import free_port, served
 
 from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
+from vendrail.api.disputes import Disputes
+from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import FeeTerms, Settlement
+from vendrail.api.support import Support
 from vendrail.api.webhooks import (
     DeliveryQuery,
     EndpointId,
@@ -23,6 +27,7 @@ from vendrail.app.bench.pipeline import bench_channel
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import new_id
+from vendrail.webhooks.service.sources import sources
 
 LOOPBACK = {
     "VENDRAIL_WEBHOOKS_NETWORKS_ALLOWED": "127.0.0.0/8,::1",
@@ -93,6 +98,12 @@ async def other():
         yield made
 
 
+def sources_of(house):
+    """Give every service whose events are read."""
+    api = house.api
+    return sources(api(Orders), api(Payouts), api(Disputes), api(Support))
+
+
 class Town(Market):
     """The market, with its webhooks."""
 
@@ -100,6 +111,7 @@ class Town(Market):
         super().__post_init__()
         self.webhooks = self.house.api(Webhooks)
         self.service = self.house.services["webhooks"]
+        self.sources = sources_of(self.house)
 
     async def listen(self, program, **more):
         """Make an endpoint for a program; give it with its secret."""
@@ -120,8 +132,9 @@ class Town(Market):
 
     async def read(self) -> None:
         """Read what other services have told."""
-        while await self.service.reading.consume():
-            pass
+        for source in self.sources:
+            while await self.service.reading.consume(source):
+                pass
 
     async def tell(self) -> None:
         """Bring everything that is due now, once."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.outbox import Cursor, EventPage
 
 
 class DisputeState(StrEnum):
@@ -39,6 +40,16 @@ class DisputeView(Record, frozen=True):
     ended_at: datetime | None
     answer: str = ""  # What the merchant said; only where one dispute is read.
     problem: str = ""  # Why a person must look.
+
+
+class DisputeMoved(Record, frozen=True, tag="dispute.moved"):
+    """A dispute of a merchant's sale was opened, won or lost."""
+
+    dispute: UUID
+    order: UUID | None
+    merchant: UUID
+    state: DisputeState
+    at: datetime
 
 
 class DisputeQuery(Record, frozen=True):
@@ -92,6 +103,10 @@ class Disputes(Protocol):
 
     async def read_disputes(self, ids: Sequence[UUID]) -> list[DisputeView | None]:
         """Read disputes with what was said against them."""
+        ...
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `DisputeMoved`s after a cursor; the same may be told twice."""
         ...
 
     async def read_order_disputes(self, orders: Sequence[UUID]) -> list[list[DisputeView]]:

@@ -7,6 +7,7 @@ from typing import NewType, Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.outbox import Cursor, EventPage
 
 PayeeId = NewType("PayeeId", UUID)
 PayoutId = NewType("PayoutId", UUID)
@@ -187,6 +188,15 @@ class PayoutStep(Record, frozen=True):
     by: str = ""
 
 
+class PayoutMoved(Record, frozen=True, tag="payout.moved"):
+    """A payout of a merchant's money has come to another state."""
+
+    payout: PayoutId
+    merchant: UUID
+    state: PayoutState
+    at: datetime
+
+
 class PayoutQuery(Record, frozen=True):
     """A page of payouts, newest first, before an id (exclusive); no states: whatever they are."""
 
@@ -318,6 +328,10 @@ class Payouts(Protocol):
 
     async def read_steps(self, ids: Sequence[PayoutId]) -> list[list[PayoutStep]]:
         """Read what happened to payouts, oldest first."""
+        ...
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `PayoutMoved`s after a cursor; tests of accounts are not told."""
         ...
 
     async def review_payouts(self, verdicts: Sequence[PayoutVerdict]) -> list[PayoutVerdictStatus]:

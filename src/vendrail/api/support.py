@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.outbox import Cursor, EventPage
 
 
 class Side(StrEnum):
@@ -304,6 +305,18 @@ class ComplaintCount(Record, frozen=True):
     overdue: int
 
 
+class ComplaintMoved(Record, frozen=True, tag="complaint.moved"):
+    """A complaint was opened, or has come to another state."""
+
+    complaint: UUID
+    order: UUID
+    merchant: UUID
+    state: ComplaintState
+    outcome: str  # How it ended; empty while it has not.
+    turn: int  # How often it was decided.
+    at: datetime
+
+
 class ComplaintFigures(Record, frozen=True):
     """What became of a merchant's complaints of the last thirty days."""
 
@@ -331,6 +344,10 @@ class Support(Protocol):
 
     async def list_complaints(self, queries: Sequence[ComplaintQuery]) -> list[list[ComplaintView]]:
         """List complaints, newest first; a short page is the last."""
+        ...
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read `ComplaintMoved`s after a cursor."""
         ...
 
     async def write_messages(self, messages: Sequence[WriteMessage]) -> list[WriteStatus]:

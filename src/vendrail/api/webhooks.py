@@ -20,6 +20,19 @@ class EventKind(StrEnum):
     ORDER_DELIVERED = "order.delivered"
     ORDER_REFUNDED = "order.refunded"
     ORDER_REPLACED = "order.replaced"
+    COMPLAINT_OPENED = "complaint.opened"
+    COMPLAINT_ANSWERED = "complaint.answered"
+    COMPLAINT_ESCALATED = "complaint.escalated"
+    COMPLAINT_CLOSED = "complaint.closed"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_WON = "dispute.won"
+    DISPUTE_LOST = "dispute.lost"
+    PAYOUT_SENT = "payout.sent"
+    PAYOUT_SUCCEEDED = "payout.succeeded"
+    PAYOUT_FAILED = "payout.failed"
+    PAYOUT_RETURNED = "payout.returned"
+    PAYOUT_DECLINED = "payout.declined"
+    STOCK_LOW = "stock.low"
     TEST = "webhook.test"  # Somebody has pressed a button; nothing else happened.
 
 

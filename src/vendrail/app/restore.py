@@ -44,6 +44,9 @@ _READERS = {
         ("epay", "orders"),
         ("webhooks", "orders"),
     ),
+    "payouts": (("webhooks", "payouts"),),
+    "disputes": (("webhooks", "disputes"),),
+    "support": (("webhooks", "support"),),
 }
 
 
@@ -199,8 +202,11 @@ async def _restore_database(
 async def _number_events_anew(connection: Any) -> None:
     """Give events and their readers' cursors the numbers of this server."""
     for schema, known in _READERS.items():
-        # An older backup has not all of today's readers: those begin at the first event.
-        readers = [each for each in known if await _has_cursor(connection, each[0])]
+        # An older backup has not all of today's readers: those begin at the first event. Nor have
+        # all of today's services told anything then.
+        if not await _has_table(connection, schema, "event"):
+            continue
+        readers = [each for each in known if await _has_cursor(connection, *each)]
         before = []
         for reader, source in readers:
             row = await connection.fetchrow(
@@ -218,8 +224,18 @@ async def _number_events_anew(connection: Any) -> None:
             )
 
 
-async def _has_cursor(connection: Any, reader: str) -> bool:
-    place = await connection.fetchval("select to_regclass($1)", f'"{reader}".cursor')
+async def _has_cursor(connection: Any, reader: str, source: str) -> bool:
+    if not await _has_table(connection, reader, "cursor"):
+        return False
+    count = await connection.fetchval(
+        f'select count(*) from "{reader}".cursor where source = $1',  # noqa: S608
+        source,
+    )
+    return bool(count)
+
+
+async def _has_table(connection: Any, schema: str, table: str) -> bool:
+    place = await connection.fetchval("select to_regclass($1)", f'"{schema}".{table}')
     return place is not None
 
 

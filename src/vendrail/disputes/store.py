@@ -22,11 +22,11 @@ LIST = (
 )
 
 
-async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> None:
+async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> bool:
     """Write what is told of a dispute: the first end stands, and the first fee, whenever told."""
     is_end = told.outcome is not DisputeOutcome.OPEN
     capture = told.capture
-    await tx.execute(
+    count = await tx.execute(
         "insert into disputes.dispute as d (id, capture, channel, channel_name, case_number,"
         " provider_number, order_id, merchant, amount_minor, captured_minor, currency, fee_minor,"
         " reason, outcome, opened_at, answer_by, ended_at, due_at)"
@@ -59,11 +59,12 @@ async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime
         is_end,
         now,
     )
+    return count == 1
 
 
-async def write_dropped(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> None:
+async def write_dropped(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> bool:
     """Write an end where a dispute stands; what never took money has left nothing to end."""
-    await tx.execute(
+    count = await tx.execute(
         "update disputes.dispute set outcome = $2, ended_at = $3, due_at = $4"
         " where id = $1 and outcome = 'open'",
         id,
@@ -71,6 +72,7 @@ async def write_dropped(tx: Transaction, id: UUID, told: DisputeTold, now: datet
         told.at,
         now,
     )
+    return count == 1
 
 
 async def claim_due(tx: Transaction, now: datetime, rows_max: int) -> list[Row]:

@@ -34,7 +34,7 @@ from vendrail.api.payouts import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row
-from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payouts import decide
@@ -135,6 +135,11 @@ class PayoutsService:
         async with self._db.reading() as tx:
             found = await payouts_store.read_steps(tx, ids)
         return [found.get(each, []) for each in ids]
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read what became of payouts, after a cursor."""
+        async with self._db.reading() as tx:
+            return [await read_events(tx, "payouts", cursor) for cursor in cursors]
 
     async def review_payouts(self, verdicts: Sequence[PayoutVerdict]) -> list[PayoutVerdictStatus]:
         """Say yes or no to payouts that wait for a person; a no also to what is not sent yet."""

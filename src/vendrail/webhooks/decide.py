@@ -8,17 +8,38 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from vendrail.api.disputes import DisputeMoved, DisputeState
 from vendrail.api.orders import (
     OrderDelivered,
     OrderEvent,
     OrderHeld,
     OrderItemsReplaced,
 )
+from vendrail.api.payouts import PayoutMoved, PayoutState
+from vendrail.api.support import ComplaintMoved, ComplaintState
 from vendrail.api.webhooks import DeliveryState, EndpointStatus, EventKind
 from vendrail.kernel.codec import encode
 from vendrail.kernel.http.targets import Network, UrlFault, url_fault
 from vendrail.kernel.ids import derive, to_serial
 
+_PAYOUTS = {
+    PayoutState.SENT: EventKind.PAYOUT_SENT,
+    PayoutState.SUCCEEDED: EventKind.PAYOUT_SUCCEEDED,
+    PayoutState.FAILED: EventKind.PAYOUT_FAILED,
+    PayoutState.RETURNED: EventKind.PAYOUT_RETURNED,
+    PayoutState.DECLINED: EventKind.PAYOUT_DECLINED,
+}
+_DISPUTES = {
+    DisputeState.OPEN: EventKind.DISPUTE_OPENED,
+    DisputeState.WON: EventKind.DISPUTE_WON,
+    DisputeState.LOST: EventKind.DISPUTE_LOST,
+}
+_COMPLAINTS = {
+    ComplaintState.OPEN: EventKind.COMPLAINT_OPENED,
+    ComplaintState.ANSWERED: EventKind.COMPLAINT_ANSWERED,
+    ComplaintState.ESCALATED: EventKind.COMPLAINT_ESCALATED,
+    ComplaintState.CLOSED: EventKind.COMPLAINT_CLOSED,
+}
 _HOUR_S = 3_600
 _DAY_S = 24 * _HOUR_S
 
@@ -30,6 +51,7 @@ _RETRY_AFTER_S_MAX = _DAY_S
 # How long each is worth telling, from the moment it happened.
 LIVES_S: Mapping[EventKind, int] = {
     **dict.fromkeys(EventKind, 3 * _DAY_S),
+    EventKind.STOCK_LOW: 12 * _HOUR_S,
     EventKind.TEST: _HOUR_S,
 }
 
@@ -102,6 +124,38 @@ def of_order(event: OrderEvent) -> list[Happening]:
         kind, subject = EventKind.ORDER_REFUNDED, event.refund
         data["refund"] = to_serial(event.refund)
     return [paid, happening(subject, kind, merchant, at, data)]
+
+
+def of_payout(event: PayoutMoved) -> list[Happening]:
+    """Give what the move of a payout means; not all moves concern a program."""
+    kind = _PAYOUTS.get(event.state)
+    if kind is None:
+        return []
+    data = {"payout": to_serial(event.payout)}
+    return [happening(event.payout, kind, event.merchant, event.at, data)]
+
+
+def of_dispute(event: DisputeMoved) -> list[Happening]:
+    """Give what the move of a dispute means; told twice it is one happening."""
+    kind = _DISPUTES.get(event.state)
+    if kind is None:
+        return []
+    data = {"dispute": to_serial(event.dispute)}
+    if event.order is not None:
+        data["order"] = to_serial(event.order)
+    return [happening(event.dispute, kind, event.merchant, event.at, data)]
+
+
+def of_complaint(event: ComplaintMoved) -> list[Happening]:
+    """Give what the move of a complaint means; one that is decided again may end again."""
+    kind = _COMPLAINTS.get(event.state)
+    if kind is None:
+        return []
+    data = {"complaint": to_serial(event.complaint), "order": to_serial(event.order)}
+    if event.outcome:
+        data["outcome"] = event.outcome
+    subject = derive(event.complaint, f"turn:{event.turn}")
+    return [happening(subject, kind, event.merchant, event.at, data)]
 
 
 def is_wanted(kind: EventKind, kinds: Sequence[str]) -> bool:

@@ -14,6 +14,9 @@ class WebhooksSettings(Record, frozen=True):
         tuple[str, ...],
         Help("Private networks in which endpoints may be, as 10.0.0.0/8, parted by commas."),
     ] = ()
+    low_stock_max: Annotated[
+        int, Help("With so few free keys of a variant its merchant's programs are told, once.")
+    ] = 10
     endpoints_max: Annotated[int, Help("How many endpoints a merchant may have.")] = 10
     timeout_s: Annotated[float, Help("How long an endpoint may take to answer.")] = 10.0
     in_flight_max: Annotated[int, Help("Deliveries under way at once, in one process.")] = 64

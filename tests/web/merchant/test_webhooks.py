@@ -3,6 +3,7 @@
 import re
 
 from tests.web.merchant.conftest import field
+from tests.webhooks.conftest import sources_of
 
 from vendrail.api.identity import Role
 from vendrail.api.webhooks import (
@@ -31,8 +32,9 @@ async def listen(town, market=None, url=URL):
 async def tell(town, endpoint):
     """Tell what happened to an endpoint that is nowhere; give the newest delivery."""
     service = town.house.services["webhooks"]
-    while await service.reading.consume():
-        pass
+    for source in sources_of(town.house):
+        while await service.reading.consume(source):
+            pass
     await service.telling.send_due()
     await service.telling.drain()
     query = DeliveryQuery(endpoint.id, endpoint.merchant)

@@ -25,7 +25,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import derive
-from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.vault import Vault
 
 _PAGE_MAX = 200
@@ -78,6 +78,11 @@ class DisputesService:
         async with self._db.reading() as tx:
             rows = await store.read_disputes(tx, ids)
         return [self._whole(rows[id]) if id in rows else None for id in ids]
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read what became of disputes, after a cursor."""
+        async with self._db.reading() as tx:
+            return [await read_events(tx, "disputes", cursor) for cursor in cursors]
 
     async def read_order_disputes(self, orders: Sequence[UUID]) -> list[list[DisputeView]]:
         """Read orders' disputes, first to last."""

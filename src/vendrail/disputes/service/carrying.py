@@ -4,6 +4,7 @@ from uuid import UUID
 
 import structlog
 
+from vendrail.api.disputes import DisputeMoved, DisputeState
 from vendrail.api.orders import OrderId, OrderQuery, Orders, OrderView
 from vendrail.api.payments import (
     DisputeTold,
@@ -24,11 +25,11 @@ from vendrail.disputes.decide import Case, Price, Told
 from vendrail.disputes.service.topups import TopUps
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode
+from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive
-from vendrail.kernel.outbox import Wakeups, move_cursor, read_cursor
+from vendrail.kernel.outbox import Wakeups, append_events, move_cursor, read_cursor
 
 _BATCH_MAX = 50
 _POSTED = (RefundPostingStatus.POSTED, RefundPostingStatus.EXISTS)
@@ -72,10 +73,14 @@ class Carrying:
         async with self._db.transaction() as tx:
             if not await move_cursor(tx, "disputes", "payments", cursor, page.cursor):
                 return True  # Another process has read this page.
+            moved = []
             for each in told:
                 id = derive(each.capture.id, f"dispute:{each.case_number}")
                 write = store.write_told if each.has_taken else store.write_dropped
-                await write(tx, id, each, now)
+                if await write(tx, id, each, now) and each.capture.merchant is not None:
+                    moved.append(_moved(id, each.capture.merchant, each))
+            if moved:
+                await append_events(tx, "disputes", now, encode(moved), len(moved))
         if told:
             self._wakeups.wake("disputes")
         return page.is_more
@@ -242,3 +247,8 @@ class Carrying:
     async def _post(self, postings: list[ChargebackPosting]) -> None:
         if not all(await self._settlement.post_chargebacks(postings)):
             raise Broken(f"The books refuse dispute {postings[0].dispute}; look at them.")
+
+
+def _moved(id: UUID, merchant: UUID, told: DisputeTold) -> DisputeMoved:
+    state = DisputeState(told.outcome.value)
+    return DisputeMoved(id, told.capture.order, merchant, state, told.at)

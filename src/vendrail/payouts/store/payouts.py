@@ -7,12 +7,16 @@ from uuid import UUID
 
 from vendrail.api.payouts import (
     NewPayout,
+    PayoutId,
+    PayoutMoved,
     PayoutOrigin,
     PayoutQuery,
     PayoutState,
     PayoutStep,
 )
+from vendrail.kernel.codec import encode
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.outbox import append_events
 from vendrail.payouts.decide import Kept
 
 _KEPT = (
@@ -234,6 +238,23 @@ async def insert_steps(
             [step[3] for step in steps],
             now,
         )
+        await _tell(tx, [(step[0], step[1]) for step in steps], now)
+
+
+async def _tell(tx: Transaction, steps: Sequence[tuple[UUID, PayoutState]], now: datetime) -> None:
+    """Tell whoever reads it what became of payouts; of a test nobody is told."""
+    rows = await tx.fetch(
+        "select id, merchant from payouts.payout where id = any($1::uuid[]) and origin <> 'test'",
+        [id for id, _ in steps],
+    )
+    merchants = {row["id"]: row["merchant"] for row in rows}
+    told = [
+        PayoutMoved(PayoutId(id), merchants[id], state, now)
+        for id, state in steps
+        if id in merchants
+    ]
+    if told:
+        await append_events(tx, "payouts", now, encode(told), len(told))
 
 
 async def read_steps(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, list[PayoutStep]]:

@@ -32,7 +32,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import new_id
-from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.support.service.carrying import Carrying
@@ -91,6 +91,11 @@ class SupportService:
     async def list_complaints(self, queries: Sequence[ComplaintQuery]) -> list[list[ComplaintView]]:
         """List complaints, newest first; a short page is the last."""
         return await self.complaining.list_complaints(queries)
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read where complaints have come to, after a cursor."""
+        async with self._db.reading() as tx:
+            return [await read_events(tx, "support", cursor) for cursor in cursors]
 
     async def write_messages(self, messages: Sequence[WriteMessage]) -> list[WriteStatus]:
         """Write to whoever else the order is of; who does not read it soon gets one letter."""

@@ -151,7 +151,9 @@ class Carrying:
                 ended_at=None if problem else now,
                 problem=problem,
             )
-            await complaints.move(tx, view, person=held["person"], turn=held["turn"], work_at=now)
+            await complaints.move(
+                tx, view, person=held["person"], turn=held["turn"], work_at=now, at=now
+            )
             await ground.note(tx, view.merchant, line)
             facts = LetterFacts(
                 "failed" if problem else str(view.outcome), view.offer_minor, view.currency

@@ -170,6 +170,7 @@ class Complaining:
             person=person,
             turn=row["turn"] + (state is ComplaintState.CARRYING),
             work_at=now if is_work else None,
+            at=now,
         )
         step = _STEPS[move.event]
         told = line._replace(step=step, remedy=move.remedy, amount_minor=move.offer_minor)

@@ -8,6 +8,7 @@ from vendrail.api.support import (
     ComplaintCount,
     ComplaintFigures,
     ComplaintKind,
+    ComplaintMoved,
     ComplaintQuery,
     ComplaintState,
     ComplaintStep,
@@ -17,7 +18,9 @@ from vendrail.api.support import (
     Remedy,
     Side,
 )
+from vendrail.kernel.codec import encode
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.outbox import append_events
 
 _FIELDS = (
     'id, "order", merchant, title, kind, positions, can_replace, state, amount_minor, currency,'
@@ -76,6 +79,8 @@ async def add(
         view.opened_at,
         view.due_at,
     )
+    if count:
+        await _tell(tx, view, 0, view.opened_at)
     return count == 1
 
 
@@ -134,6 +139,7 @@ async def move(
     person: str,
     turn: int,
     work_at: datetime | None,
+    at: datetime,
 ) -> None:
     """Write where a complaint stands now."""
     await tx.execute(
@@ -153,6 +159,14 @@ async def move(
         turn,
         work_at,
     )
+    await _tell(tx, view, turn, at)
+
+
+async def _tell(tx: Transaction, view: ComplaintView, turn: int, at: datetime) -> None:
+    """Tell whoever reads it where a complaint has come to."""
+    outcome = str(view.outcome) if view.outcome else ""
+    told = ComplaintMoved(view.id, view.order, view.merchant, view.state, outcome, turn, at)
+    await append_events(tx, "support", at, encode([told]), 1)
 
 
 async def add_step(tx: Transaction, step: ComplaintStep, amount_minor: int, at: datetime) -> bool:

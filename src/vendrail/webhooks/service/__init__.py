@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.notify import Notify
-from vendrail.api.orders import Orders
 from vendrail.api.webhooks import (
     DeliveryId,
     DeliveryName,
@@ -33,6 +33,7 @@ from vendrail.webhooks.service.ground import Ground
 from vendrail.webhooks.service.log import Log
 from vendrail.webhooks.service.reading import Reading
 from vendrail.webhooks.service.telling import Telling, overdue_s
+from vendrail.webhooks.service.watching import Watching
 from vendrail.webhooks.settings import WebhooksSettings
 from vendrail.webhooks.store import endpoints, log
 
@@ -50,7 +51,6 @@ class WebhooksService:
         wakeups: Wakeups,
         metrics: Metrics,
         settings: WebhooksSettings,
-        orders: Orders,
         notify: Notify,
         identity: Identity,
     ) -> None:
@@ -59,13 +59,17 @@ class WebhooksService:
         self.clock = clock
         self.wakeups = wakeups
         self.settings = settings
-        ground = Ground(db, vault, clock, wakeups, metrics, settings)
+        self._ground = ground = Ground(db, vault, clock, wakeups, metrics, settings)
         self._endpoints = Endpoints(ground)
         self._log = Log(ground)
-        self.reading = Reading(ground, orders)
+        self.reading = Reading(ground)
         self.telling = Telling(ground, self._endpoints, notify, identity)
         for state in DeliveryState:  # So that the first one is a change.
             metrics.count("vendrail_webhooks_total", state.value, by=0)
+
+    def watching(self, catalog: Catalog) -> Watching:
+        """Give what looks at stock."""
+        return Watching(self._ground, self.reading, catalog)
 
     async def make_endpoints(self, endpoints: Sequence[NewEndpoint]) -> list[EndpointMade]:
         """Make endpoints; few at once, so one by one."""

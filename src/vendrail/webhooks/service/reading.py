@@ -1,54 +1,65 @@
 """Reading: events of other services become what merchants' programs are told."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from vendrail.api.orders import OrderEvent, Orders
 from vendrail.api.webhooks import DeliveryId, EndpointName, EndpointState, EventKind
-from vendrail.kernel.codec import decode
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.ids import derive, new_id, to_serial
-from vendrail.kernel.outbox import move_cursor, read_cursor
+from vendrail.kernel.outbox import Cursor, EventPage, move_cursor, read_cursor
 from vendrail.webhooks import decide
 from vendrail.webhooks.decide import DISABLED, TOO_OLD, Happening
 from vendrail.webhooks.service.ground import TOPIC, Ground
 from vendrail.webhooks.store import deliveries, endpoints
 from vendrail.webhooks.store.deliveries import NewDelivery
 
-_SOURCE = "orders"
+
+class Teller(Protocol):
+    """A service that tells what happens."""
+
+    async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
+        """Read events after a cursor."""
+        ...
+
+
+class Source(NamedTuple):
+    """Whose events are read, and what they mean."""
+
+    name: str
+    teller: Teller
+    read: Callable[[bytes], list[Happening]]
 
 
 class Reading:
     """Keeps what happened to merchants who have endpoints, and nothing of anybody else."""
 
-    def __init__(self, ground: Ground, orders: Orders) -> None:
+    def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._db = ground.db
-        self._orders = orders
 
-    async def consume(self) -> bool:
+    async def consume(self, source: Source) -> bool:
         """Keep some events with their deliveries, and the cursor, in one commit; true: more."""
         async with self._db.reading() as tx:
-            cursor = await read_cursor(tx, "webhooks", _SOURCE)
+            cursor = await read_cursor(tx, "webhooks", source.name)
             is_anybody = await endpoints.has_endpoints(tx)
-        [page] = await self._orders.read_events([cursor])
+        [page] = await source.teller.read_events([cursor])
         if not page.batches:
             return False
         found: list[Happening] = []
         if is_anybody:  # Else nobody reads what they say.
             for batch in page.batches:
-                for event in decode(batch, list[OrderEvent]):
-                    found += decide.of_order(event)
+                found += source.read(batch)
         async with self._db.transaction() as tx:
-            if not await move_cursor(tx, "webhooks", _SOURCE, cursor, page.cursor):
+            if not await move_cursor(tx, "webhooks", source.name, cursor, page.cursor):
                 return True  # Another process has read this page.
-            is_told = bool(found) and await self._keep(tx, found)
+            is_told = bool(found) and await self.keep(tx, found)
         if is_told:
             self._ground.wakeups.wake(TOPIC)
         return page.is_more
 
-    async def _keep(self, tx: Transaction, found: Sequence[Happening]) -> bool:
+    async def keep(self, tx: Transaction, found: Sequence[Happening]) -> bool:
         """Keep what concerns merchants who have endpoints; each of these gets its delivery."""
         now = self._ground.clock.now()
         merchants = list({each.merchant for each in found})
