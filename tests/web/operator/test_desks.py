@@ -139,7 +139,7 @@ async def test_much_money_needs_a_second_person(world):
     await first.go(path)
     for _ in range(2):  # Sent twice, it is one proposal.
         await first.send(path, decision="refund", reason="nobody claims it")
-        assert "a second person must approve" in first.text
+        assert "A second person must approve it" in first.text
         await first.go(path)
     assert 1 == len((await world.market.payments.list_unmatched([UnmatchedQuery()]))[0])
     await first.go("/operator/approvals")
@@ -174,7 +174,7 @@ async def test_money_beside_the_limits_currency_needs_a_second_person(world):
     await first.go(path)
     await first.send(path, decision="refund", reason="nobody claims it")
 
-    assert "a second person must approve" in first.text
+    assert "A second person must approve it" in first.text
     assert ["unmatched.refunded.proposed"] == await world.acts(act="unmatched.")
 
 
@@ -300,7 +300,7 @@ async def test_giving_up_much_money_needs_a_second_person(world, place):
     other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
     await first.go(path)
     await first.send(f"{path}/give-up", reason="the keys are lost")
-    assert "a second person must approve" in first.text
+    assert "A second person must approve it" in first.text
     [[before]] = await world.market.orders.list_sagas([SagaQuery()])
     await first.go("/operator/approvals")
     [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', first.page.text))

@@ -106,5 +106,5 @@ async def test_a_limit_weighs_money_of_other_currencies(abroad, desks, above_min
     await browser.send(f"{path}/refund", amount="2.00", reason="half works", nonce=nonce)
     [refunds] = await market.orders.read_refunds([placed.order])
 
-    assert is_put_up is ("a second person must approve" in browser.text)
+    assert is_put_up is ("A second person must approve it" in browser.text)
     assert ([] if is_put_up else [200]) == [each.amount_minor for each in refunds]

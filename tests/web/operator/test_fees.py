@@ -89,7 +89,7 @@ async def test_rules_begin_when_a_second_person_has_approved(world, head):
     await head.send("/operator/fees", rules=draft, reason="")
     assert "Say why" in head.text
     await head.send("/operator/fees", rules=draft, reason="a better offer")
-    assert "a second person must approve" in head.text
+    assert "A second person must approve it" in head.text
     settlement = world.house.api(Settlement)
     before = await settlement.list_fee_schedules()
     other = await world.join("ot@rail.example", Role.OPERATOR_ADMIN)

@@ -133,7 +133,7 @@ async def test_a_large_refund_needs_a_second_person(world):
     await first.send(f"{path}/refund", reason="does not work", nonce=nonce, amount="20.00")
     assert "That is more than is left of its payment." in first.text
     await first.send(f"{path}/refund", reason="does not work", nonce=nonce)
-    assert "a second person must approve" in first.text
+    assert "A second person must approve it" in first.text
     [before] = await world.market.orders.read_refunds([order])
     await other.go("/operator/approvals")
     approval = re.search(r'action="(/operator/approvals/\w{26})"', other.page.text)[1]

@@ -26,7 +26,7 @@ async def test_hold_terms_are_changed_by_two_people(world):
     await first.send(
         path, tier="", hours="24", percent="7.5", days="30", reason="many disputes lately"
     )
-    assert "a second person must approve" in first.text
+    assert "A second person must approve it" in first.text
     assert await newest_of(world) is None
     await other.go("/operator/approvals")
     assert "many disputes lately" in other.text

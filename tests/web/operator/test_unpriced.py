@@ -85,7 +85,7 @@ async def test_much_of_it_needs_a_second_person(world, pages):
     other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
     await first.go(pages[0])
     await first.send(pages[0], **ANSWER)
-    assert "a second person must approve" in first.text
+    assert "A second person must approve it" in first.text
     assert 2 == await unpriced(world)
     await other.go("/operator/approvals")
     assert REFUND_TO in other.text
