@@ -8,6 +8,7 @@ import pytest
 from tests.app.test_x22_enforced import solve
 from tests.epay.conftest import HERE, Browser, make_app
 
+from vendrail.api.catalog import SalesStop
 from vendrail.api.epay import EpayChange
 from vendrail.api.orders import OrderState, SoldOrderQuery
 from vendrail.kernel.codec import decode
@@ -239,6 +240,20 @@ async def test_a_closed_or_suspended_site_is_refused(far, site, browser, change,
     assert (-1, words) == (said["code"], said["msg"])
     assert 422 == page.status_code
     assert 0 == await placed(far)
+
+
+async def test_a_site_of_a_merchant_without_sales_is_refused(far, site, browser):
+    """Whose sales an operator has stopped charges nothing; what stands may still be asked for."""
+    await far.catalog.stop_sales([SalesStop(far.merchant, "stolen keys")])
+    far.clock.advance(1)
+    said = await browser.json("mapi", **far.fields(site, clientip="9.9.9.9"))
+    page = await browser.submit(far.fields(site))
+    asked = await browser.json("api", act="query", pid=far.pid, key=far.key)
+
+    assert (-1, "商户已被封禁") == (said["code"], said["msg"])
+    assert 422 == page.status_code
+    assert 0 == await placed(far)
+    assert 1 == asked["code"]
 
 
 async def test_a_suspended_site_is_told_nothing(far, site, browser):

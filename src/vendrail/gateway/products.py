@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from vendrail.api.catalog import ProductId, ProductQuery, ProductView
+from vendrail.api.catalog import ProductId, ProductQuery, ProductState, ProductView
 from vendrail.api.payments import Device, fitting
 from vendrail.gateway.bodies import (
     MethodBody,
@@ -97,7 +97,7 @@ class ProductPages:
             picture=f"{self._public_url}/media/{picture}" if picture else "",
             description_html=view.description_html,
             delivery=product.delivery.value,
-            state=product.state.value,
+            state=_state(view),
             sold_count=view.sold_count,
             variants=[
                 VariantBody(
@@ -115,6 +115,13 @@ class ProductPages:
                 for variant in product.variants
             ],
         )
+
+
+def _state(view: ProductView) -> str:
+    """Give the state as it is for buyers: what nobody can buy just now is paused."""
+    state = view.product.state
+    is_away = state is ProductState.ON_SALE and not view.is_on_sale
+    return (ProductState.PAUSED if is_away else state).value
 
 
 def _read_id(text: str, name: str) -> UUID:

@@ -60,6 +60,7 @@ _OPERATOR_RISK = {
     Permission.PRODUCTS_READ,
     Permission.ORDERS_READ,
     Permission.REVIEWS_WRITE,
+    Permission.COMPLIANCE_WRITE,
     Permission.MERCHANTS_READ,
     Permission.AUDIT_READ,
 }

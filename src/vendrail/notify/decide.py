@@ -37,6 +37,8 @@ FORMS: Mapping[str, Form] = {
     "webhook_disabled": Form(
         frozenset({"url", "days", "reason", "link"}), 3_600 * 24 * 7, is_news=True
     ),
+    "sales_stopped": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
+    "sales_resumed": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
     "complaint_buyer": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
     "complaint_staff": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
     "message_unread": Form(

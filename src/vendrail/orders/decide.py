@@ -198,7 +198,7 @@ def charge_hash(charge: PlaceCharge) -> bytes:
     return blake2b("\x1f".join(chosen).encode(), digest_size=8).digest()
 
 
-def charge(charge: PlaceCharge) -> ChargeStatus:
+def charge(charge: PlaceCharge, *, is_stopped: bool = False) -> ChargeStatus:
     """Say whether a charge may be placed, as far as the charge itself tells."""
     if not _NUMBER.fullmatch(charge.number):
         return ChargeStatus.NUMBER_MALFORMED
@@ -206,6 +206,8 @@ def charge(charge: PlaceCharge) -> ChargeStatus:
         return ChargeStatus.TITLE_MALFORMED
     if not 0 < charge.amount_minor <= AMOUNT_MINOR_MAX:
         return ChargeStatus.AMOUNT_OUT_OF_RANGE
+    if is_stopped:
+        return ChargeStatus.SALES_STOPPED
     if charge.is_proof_wanted and not charge.is_proven:
         return ChargeStatus.PROOF_WANTED
     return ChargeStatus.PLACED

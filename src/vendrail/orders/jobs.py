@@ -6,7 +6,7 @@ from vendrail.orders.service import OrdersService
 
 
 def jobs(service: OrdersService) -> list[Job]:
-    """Name the loops: captures in, due sagas of both lanes, expiry, and marking keys sold."""
+    """Name the loops: captures, due sagas of both lanes, what ends unpaid, marking keys sold."""
     clock, wakeups, runner = service.clock, service.wakeups, service.runner
 
     async def captures() -> None:
@@ -30,6 +30,10 @@ def jobs(service: OrdersService) -> list[Job]:
         wake = wakeups.subscribe("deliveries")
         await poll(runner.settle_deliveries, clock, wake, name="orders.deliveries", delay_s_max=1.0)
 
+    async def suspended() -> None:
+        wake = wakeups.subscribe("suspended")
+        await poll(service.standing.sweep, clock, wake, name="orders.suspended", delay_s_max=2.0)
+
     async def wallet_parts() -> None:
         wake = wakeups.subscribe("wallet_parts")
         await poll(
@@ -42,5 +46,6 @@ def jobs(service: OrdersService) -> list[Job]:
         Job("orders.returns", returns),
         Job("orders.expiry", expiry),
         Job("orders.deliveries", deliveries),
+        Job("orders.suspended", suspended),
         Job("orders.wallet_parts", wallet_parts),
     ]

@@ -2,7 +2,11 @@
 
 import re
 
+from tests.web.console.conftest import make_app
+
+from vendrail.api.catalog import ProductQuery
 from vendrail.api.identity import ActQuery, Role
+from vendrail.api.notify import LetterQuery
 from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
 from vendrail.kernel.ids import to_serial
@@ -136,3 +140,57 @@ async def test_a_merchants_payouts_are_stopped_and_go_on_with_a_reason(world):
     await support.go("/console/account")
     sent = await support.send(f"{path}/payouts", raw=True, state="stopped", reason="x")
     assert 403 == sent.status_code
+
+
+async def test_a_merchants_sales_are_stopped_by_one_and_begun_again_by_two(world):
+    """Risk stops them at once, and its people are told; a second person lets them go on."""
+    world.app = make_app(world.house, world.home, second_person_above_minor=1_000)
+    catalog, merchant = world.market.catalog, world.market.merchant
+    path = f"/operator/merchants/{to_serial(merchant)}"
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go(path)
+    await head.send("/operator/merchants/invite", merchant=to_serial(merchant), email="o@n.example")
+    owner, link = world.browser(), re.search(r"http://localhost(/join/[\w-]+)", head.page.text)[1]
+    await owner.go(link)
+    await owner.send(link, password=PASSWORD, again=PASSWORD, name="Olga")
+    [[view, *_]] = await catalog.find_products([ProductQuery(shop_slug="north")])
+    risk = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    await risk.go(path)
+    await risk.send(f"{path}/sales", state="stopped", reason="")
+    assert "Say why" in risk.text
+    await risk.send(f"{path}/sales", state="stopped", reason="stolen keys")
+    assert "Sales are stopped. stolen keys" in risk.text
+    told = await owner.go("/merchant")
+    product = await world.browser().go(f"/products/{to_serial(view.product.id)}")
+    shop = await world.browser().go("/shops/north")
+    await risk.send(f"{path}/sales", state="going", reason="it was a mistake")
+    [still] = await catalog.read_suspensions([merchant])
+    await head.go("/operator/approvals")
+    proposal = re.search(r"/operator/approvals/\w{26}", head.page.text)[0]
+    await head.send(proposal, decision="approve")
+    [acts] = await world.identity.list_acts([ActQuery(merchant, 10, act="sales.")])
+    [letters] = await world.house.services["notify"].list_letters([LetterQuery()])
+
+    assert "The platform has stopped your sales. stolen keys" in " ".join(told.text.split())
+    assert "not on sale at the moment" in product.text
+    assert 'action="/orders"' not in product.text
+    assert 404 == shop.status_code
+    assert still is not None
+    assert [None] == await catalog.read_suspensions([merchant])
+    assert [("sales.stopped", "going", "stolen keys")] == [
+        (each.act, each.before["state"], each.reason)
+        for each in acts
+        if each.act == "sales.stopped"
+    ]
+    assert {"sales_stopped", "sales_resumed"} <= {each.template for each in letters}
+
+
+async def test_only_risk_and_administrators_stop_sales(world):
+    """Finance and support see that they are stopped, and can neither stop them nor begin."""
+    path = f"/operator/merchants/{to_serial(world.market.merchant)}"
+    for role in (Role.OPERATOR_FINANCE, Role.OPERATOR_SUPPORT):
+        browser = await world.join(f"{role.value}@rail.example", role)
+        assert f"{path}/sales" not in (await browser.go(path)).text
+        await browser.go("/console/account")
+        sent = await browser.send(f"{path}/sales", raw=True, state="stopped", reason="x")
+        assert 403 == sent.status_code

@@ -26,6 +26,8 @@ from vendrail.api.catalog.names import ShopId as ShopId
 from vendrail.api.catalog.names import VariantId as VariantId
 from vendrail.api.catalog.prices import QuantityPrice as QuantityPrice
 from vendrail.api.catalog.prices import are_sound, price_of_one, span_minor
+from vendrail.api.catalog.suspensions import SalesStop as SalesStop
+from vendrail.api.catalog.suspensions import Suspension as Suspension
 from vendrail.kernel.codec import Record
 
 
@@ -147,6 +149,7 @@ class ProductView(Record, frozen=True):
     description_html: str
     stock: dict[str, int | None]  # SKU -> how many can be ordered now; None: without end.
     sold_count: int = 0
+    is_on_sale: bool = True  # The product is, its shop is open, and its merchant may sell.
 
 
 class ProductQuery(Record, frozen=True):
@@ -319,7 +322,10 @@ class Catalog(Protocol):
         ...
 
     async def read_shops(self, slugs: Sequence[str]) -> list[Shop | None]:
-        """Read shops by slug; an empty list of slugs gives all open shops."""
+        """Read shops by slug; an empty list of slugs gives all open shops.
+
+        A suspended merchant's are closed, whatever their own switch says.
+        """
         ...
 
     async def find_products(self, queries: Sequence[ProductQuery]) -> list[list[ProductView]]:
@@ -332,6 +338,21 @@ class Catalog(Protocol):
 
     async def read_offers(self, skus: Sequence[str]) -> list[Offer | None]:
         """Read what placing an order must know; cached for at most a second."""
+        ...
+
+    async def stop_sales(self, stops: Sequence[SalesStop]) -> list[bool]:
+        """Suspend merchants, or let them sell again; true where it was not so before.
+
+        What was ordered before is the orders' to end; what was paid is delivered as ever.
+        """
+        ...
+
+    async def read_suspensions(self, merchants: Sequence[MerchantId]) -> list[Suspension | None]:
+        """Read why and since when merchants sell nothing; None: they may."""
+        ...
+
+    async def list_suspensions(self) -> list[Suspension]:
+        """List all that are in force, the newest first."""
         ...
 
     async def put_contents(self, contents: Sequence[tuple[str, str]]) -> list[PutStatus]:

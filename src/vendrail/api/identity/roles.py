@@ -45,6 +45,7 @@ class Permission(StrEnum):
     CHANNELS_WRITE = "channels:write"
     MERCHANTS_READ = "merchants:read"
     MERCHANTS_WRITE = "merchants:write"
+    COMPLIANCE_WRITE = "compliance:write"  # Say who may sell.
     SYSTEM_READ = "system:read"
 
 

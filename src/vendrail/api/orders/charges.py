@@ -44,6 +44,7 @@ class ChargeStatus(StrEnum):
     NUMBER_MALFORMED = "number_malformed"
     TITLE_MALFORMED = "title_malformed"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    SALES_STOPPED = "sales_stopped"  # Its merchant is suspended.
     PROOF_WANTED = "proof_wanted"
     RISK_REFUSED = "risk_refused"
     METHOD_NOT_OFFERED = "method_not_offered"

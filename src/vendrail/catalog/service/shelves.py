@@ -15,20 +15,24 @@ from vendrail.api.catalog import (
     ProductState,
     ProductView,
     PutStatus,
+    SalesStop,
     Shop,
     ShopProductQuery,
     StockedProduct,
+    Suspension,
 )
 from vendrail.catalog import shelves
 from vendrail.catalog.markup import to_html
 from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.store import shelves as store
+from vendrail.catalog.store import suspensions
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database
 
 _OFFERS_MAX = 20_000  # Unknown SKUs are remembered too; nobody may fill the memory with them.
 _PRODUCTS_MAX = 200
+_REASON_LENGTH_MAX = 500
 
 
 def _view(row: store.ViewRow) -> ProductView:
@@ -39,7 +43,8 @@ def _view(row: store.ViewRow) -> ProductView:
             stock[variant.sku] = row.free.get(variant.sku, 0)
         else:
             stock[variant.sku] = None if variant.sku in row.contents else 0
-    return ProductView(product, row.shop, to_html(product.description), stock, row.sold_count)
+    html = to_html(product.description)
+    return ProductView(product, row.shop, html, stock, row.sold_count, row.is_on_sale)
 
 
 class ShelfService:
@@ -129,6 +134,27 @@ class ShelfService:
                 await store.list_low_stock(tx, query, max(0, min(query.variants_max, 200)))
                 for query in queries
             ]
+
+    async def stop_sales(self, stops: Sequence[SalesStop]) -> list[bool]:
+        """Suspend merchants, or let them sell again."""
+        now = self._clock.now()
+        cleaned = [replace(each, reason=each.reason.strip()[:_REASON_LENGTH_MAX]) for each in stops]
+        async with self._db.transaction() as tx:
+            await store.lock(tx)
+            changed = [await suspensions.put_suspension(tx, each, now) for each in cleaned]
+        self._offers.clear()
+        return changed
+
+    async def read_suspensions(self, merchants: Sequence[MerchantId]) -> list[Suspension | None]:
+        """Read merchants' suspensions."""
+        async with self._db.reading() as tx:
+            found = await suspensions.load_suspensions(tx, merchants)
+        return [found.get(each) for each in merchants]
+
+    async def list_suspensions(self) -> list[Suspension]:
+        """List all suspensions, the newest first."""
+        async with self._db.reading() as tx:
+            return await suspensions.list_suspensions(tx)
 
     async def read_offers(self, skus: Sequence[str]) -> list[Offer | None]:
         """Read what placing an order must know; cached for at most a second."""

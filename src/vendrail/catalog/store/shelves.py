@@ -27,6 +27,7 @@ class ViewRow(Record, frozen=True):
     free: dict[str, int]  # SKU -> free units.
     contents: list[str]  # SKUs whose content was given.
     sold_count: int
+    is_on_sale: bool
 
 
 async def lock(tx: Transaction) -> None:
@@ -149,9 +150,12 @@ async def put_products(tx: Transaction, products: Sequence[Product], search: Seq
 async def read_shops(tx: Transaction, slugs: Sequence[str]) -> list[Shop]:
     """Read shops by slug; without slugs, all open ones."""
     rows = await tx.fetch(
-        "select to_jsonb(s)::text from catalog.shop s"
-        " where case when cardinality($1::text[]) = 0 then is_open else slug = any($1::text[]) end"
-        " order by id",
+        "select (to_jsonb(s) || jsonb_build_object('is_open', o.is_open))::text"
+        " from catalog.shop s cross join lateral (select s.is_open"
+        "  and s.merchant not in (select merchant from catalog.suspension) as is_open) o"
+        " where case when cardinality($1::text[]) = 0 then o.is_open"
+        "  else s.slug = any($1::text[]) end"
+        " order by s.id",
         slugs,
     )
     return [decode(row[0], Shop) for row in rows]
@@ -227,6 +231,7 @@ async def find_products(tx: Transaction, queries: Sequence[ProductQuery]) -> lis
         " cross join lateral ("
         "  select p.id from catalog.product p join catalog.shop s on s.id = p.shop"
         "  where p.state = 'on_sale' and s.is_open"
+        "   and s.merchant not in (select merchant from catalog.suspension)"
         "   and (q.shop is null or s.slug = q.shop)"
         "   and (q.category is null or p.category = q.category)"
         "   and (q.after is null or p.id < q.after)"
@@ -251,7 +256,9 @@ async def read_views(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ViewRow
     rows = await tx.fetch(
         "select jsonb_build_object('product', p.document, 'shop', to_jsonb(s),"
         "  'free', coalesce(c.free, '{}'), 'contents', coalesce(c.contents, '[]'),"
-        "  'sold_count', coalesce(c.sold, 0))::text"
+        "  'sold_count', coalesce(c.sold, 0),"
+        "  'is_on_sale', p.document->>'state' = 'on_sale' and s.is_open"
+        "   and s.merchant not in (select merchant from catalog.suspension))::text"
         " from catalog.product_document p join catalog.shop s on s.id = p.shop"
         " left join lateral ("
         "  select jsonb_object_agg(v.sku, t.free) filter (where not v.is_withdrawn) as free,"
@@ -278,7 +285,8 @@ async def read_offers(
         "  'delivery', p.delivery, 'hold_policy', p.hold_policy,"
         "  'restock_wait_s', p.restock_wait_s, 'picture', p.picture,"
         "  'category', p.category,"
-        "  'is_on_sale', p.state = 'on_sale' and s.is_open,"
+        "  'is_on_sale', p.state = 'on_sale' and s.is_open"
+        "   and s.merchant not in (select merchant from catalog.suspension),"
         "  'is_pressed', t.held >= $2::bigint and t.held * 100 > (t.free + t.held) * $3::bigint"
         " )::text"
         " from catalog.variant v join catalog.product p on p.id = v.product"

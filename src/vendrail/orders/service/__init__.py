@@ -67,7 +67,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
-from vendrail.kernel.saga import Saga, SagaLog, SagaState
+from vendrail.kernel.saga import SagaLog, SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
 from vendrail.orders import store
@@ -84,6 +84,7 @@ from vendrail.orders.service.returning import Returning
 from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.saved import PayingSaved
 from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.standing import Standing, cancelling
 from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.service.unended import Unended
@@ -122,12 +123,13 @@ class OrdersService:
         self._payments = payments
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
+        self.standing = standing = Standing(db, log, clock, wakeups, settings, catalog)
         self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx, promotions)
         self._asking = Asking(db, log, clock, wakeups, payments, wallets, settlement)
-        self._funding = Funding(db, seals, log, clock, wakeups, wallets)
-        self._charging = Charging(db, seals, clock, settings, payments, risk, wallets)
+        self._funding = Funding(db, seals, log, clock, wakeups, wallets, standing)
+        self._charging = Charging(db, seals, clock, settings, payments, risk, wallets, standing)
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
-        self._saved = PayingSaved(db, seals, log, clock, settings, payments, risk)
+        self._saved = PayingSaved(db, seals, log, clock, settings, payments, risk, standing)
         self._listing = Listing(db, seals, log, clock, settings, payments)
         self._unended = Unended(db, log, clock, wakeups)
         returning = Returning(settings, payments, settlement)
@@ -253,7 +255,7 @@ class OrdersService:
             await part_rows.put_gone(tx, leaving, now)
             rows = await store.forget_buyers(tx, leaving)
             if rows:
-                sagas = [_cancelling(row["id"], row["trace_id"]) for row in rows]
+                sagas = [cancelling(row["id"], row["trace_id"]) for row in rows]
                 await self._log.start(tx, sagas, now)
         if rows:
             self.wakeups.wake("returns")
@@ -262,6 +264,7 @@ class OrdersService:
     async def pay_orders(self, requests: Sequence[PayOrder]) -> list[PayResult]:
         """Open further attempts; earlier ones stay payable and count if paid."""
         now = self._clock.now()
+        suspended = await self.standing.suspended()
         ids = [request.order for request in requests]
         async with self._db.reading() as tx:
             rows = await store.load_orders(tx, ids)
@@ -279,7 +282,11 @@ class OrdersService:
                 results.append(PayResult(PayStatus.ORDER_NOT_FOUND))
             elif request.order in paid or state not in (*_FREE_TO_PAY, OrderState.CANCELLED):
                 results.append(PayResult(PayStatus.PAID_ALREADY))
-            elif state is not OrderState.PLACED or row["expires_at"] <= now:
+            elif (
+                state is not OrderState.PLACED
+                or row["expires_at"] <= now
+                or row["merchant"] in suspended
+            ):
                 results.append(PayResult(PayStatus.ORDER_ENDED))
             else:
                 views = attempts[request.order]
@@ -333,7 +340,7 @@ class OrdersService:
                 statuses.append(CancelStatus.PAID_ALREADY)
             else:
                 statuses.append(CancelStatus.CANCELLED)
-                sagas.append(_cancelling(view.id, view.trace_id))
+                sagas.append(cancelling(view.id, view.trace_id))
         if sagas:
             async with self._db.reading() as tx:
                 await self._log.start(tx, sagas, now)
@@ -402,11 +409,3 @@ class OrdersService:
     async def drain(self) -> None:
         """Let what is in flight end: before a stop."""
         await asyncio.wait_for(self.runner.drain(), timeout=10.0)
-
-
-def _cancelling(order: UUID, trace_id: str) -> Saga:
-    """Make the saga that cancels an unpaid order.
-
-    Its id is the same as the expiry's: an order ends unpaid once.
-    """
-    return Saga(derive(order, "expiry"), "cancel", order, b"{}", trace_id=trace_id, is_slow=True)

@@ -24,6 +24,7 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
 from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.standing import Standing
 from vendrail.orders.settings import OrdersSettings
 
 _OPENED = (AttemptStatus.OPENED, AttemptStatus.EXISTS)
@@ -42,7 +43,9 @@ class Charging:
         payments: Payments,
         risk: Risk,
         wallets: Wallets,
+        standing: Standing,
     ) -> None:
+        self._standing = standing
         self._wallets = wallets
         self._db = db
         self._seals = seals
@@ -87,6 +90,7 @@ class Charging:
     ) -> list[ChargePlacement]:
         """Place charges, among them top-ups of `buyers`."""
         now = self._clock.now()
+        suspended = await self._standing.suspended()
         keys = [self._seals.charge_key(each.merchant, each.number) for each in charges]
         async with self._db.reading() as tx:
             known = await store.load_by_idempotency(tx, keys)
@@ -95,7 +99,7 @@ class Charging:
             if key not in known:
                 fresh.setdefault(key, charge)
         statuses = {
-            key: decide.charge(charge)
+            key: decide.charge(charge, is_stopped=charge.merchant in suspended)
             if decide.is_id_timely(charge.id, now, self._settings.id_age_s_max)
             else ChargeStatus.ID_NOT_OF_NOW
             for key, charge in fresh.items()
@@ -104,7 +108,8 @@ class Charging:
         live = {key: each for key, each in fresh.items() if statuses[key] is ChargeStatus.PLACED}
         written = await self._write(live, buyers, now) if live else {}
         standing = {**known, **written}
-        away = await self._open_attempts(keys, charges, standing, set(live))
+        payable = {key: row for key, row in standing.items() if row["merchant"] not in suspended}
+        away = await self._open_attempts(keys, charges, payable, set(live))
         placements = []
         for key, charge in zip(keys, charges, strict=True):
             row = standing.get(key)

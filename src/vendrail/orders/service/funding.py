@@ -31,6 +31,7 @@ from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.parts import Part, pay_from_wallet
 from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.standing import Standing
 from vendrail.orders.store import parts as part_rows
 
 _HELD = (WalletHoldStatus.HELD, WalletHoldStatus.EXISTS)
@@ -51,7 +52,9 @@ class Funding:
         clock: Clock,
         wakeups: Wakeups,
         wallets: Wallets,
+        standing: Standing,
     ) -> None:
+        self._standing = standing
         self._db = db
         self._seals = seals
         self._log = log
@@ -85,6 +88,7 @@ class Funding:
     async def _ask(self, request: PayFromWallet) -> WalletPayStatus | tuple[Part, Row]:
         """Write which part is asked for, before the wallet is asked; one being freed stays so."""
         now = self._clock.now()
+        suspended = await self._standing.suspended()
         async with self._db.transaction() as tx:
             order = (await store.lock_orders(tx, [request.order])).get(request.order)
             if order is None:
@@ -99,7 +103,7 @@ class Funding:
                 decode(order["facts"], OrderFacts),
                 order["amount_minor"],
                 before,
-                is_over=order["expires_at"] <= now,
+                is_over=order["expires_at"] <= now or order["merchant"] in suspended,
                 is_running=bool(running),
             )
             if part is None:

@@ -26,6 +26,7 @@ from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
 from vendrail.orders.service.placing import attempt_of
 from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.standing import Standing
 from vendrail.orders.settings import OrdersSettings
 from vendrail.orders.store import parts as part_rows
 
@@ -57,7 +58,9 @@ class PayingSaved:
         settings: OrdersSettings,
         payments: Payments,
         risk: Risk,
+        standing: Standing,
     ) -> None:
+        self._standing = standing
         self._db = db
         self._seals = seals
         self._log = log
@@ -75,7 +78,9 @@ class PayingSaved:
             row = (await store.load_orders(tx, [request.order])).get(request.order)
             sagas = await self._log.find(tx, [derive(request.order, "purchase")])
             part = (await part_rows.load_parts(tx, [request.order])).get(request.order)
-        refusal = self._refuse(request, row, is_paid=bool(sagas))
+        suspended = await self._standing.suspended()
+        is_stopped = row is not None and row["merchant"] in suspended
+        refusal = self._refuse(request, row, is_paid=bool(sagas), is_stopped=is_stopped)
         if refusal is not None or row is None:
             return PaySavedResult(refusal or PaySavedStatus.ORDER_NOT_FOUND)
         [owned] = await self._payments.list_saved([SavedQuery(request.buyer)])
@@ -123,14 +128,15 @@ class PayingSaved:
         return attempt.id if status in _OPENED else PaySavedStatus.METHOD_NOT_OFFERED
 
     def _refuse(
-        self, request: PaySaved, row: Row | None, *, is_paid: bool
+        self, request: PaySaved, row: Row | None, *, is_paid: bool, is_stopped: bool
     ) -> PaySavedStatus | None:
         if row is None or not is_same(request.secret, self._seals.order_secret(request.order)):
             return PaySavedStatus.ORDER_NOT_FOUND
         state = OrderState(row["state"])
         if is_paid or state not in _FREE_TO_PAY:
             return PaySavedStatus.PAID_ALREADY
-        if state is not OrderState.PLACED or row["expires_at"] <= self._clock.now():
+        is_over = row["expires_at"] <= self._clock.now()
+        if state is not OrderState.PLACED or is_over or is_stopped:
             return PaySavedStatus.ORDER_ENDED
         return None
 

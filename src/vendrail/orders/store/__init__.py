@@ -1,6 +1,6 @@
 """All of the orders' SQL, one function a statement, a whole batch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -152,6 +152,21 @@ async def walk_unpaid(tx: Transaction, after: UUID, before: UUID, rows_max: int)
         " order by id limit $3",
         after,
         before,
+        rows_max,
+    )
+
+
+async def list_unpaid(tx: Transaction, after: Mapping[UUID, UUID], rows_max: int) -> list[Row]:
+    """Read merchants' orders that nobody has paid, each merchant's after an id, so many of each."""
+    return await tx.fetch(
+        "select o.id, o.merchant, o.trace_id"
+        " from unnest($1::uuid[], $2::uuid[]) as m (merchant, after) cross join lateral ("
+        '  select id, merchant, trace_id from orders."order"'
+        "  where merchant = m.merchant and id > m.after and state = 'placed'"
+        "   and id not in (select subject from orders.saga where kind = 'purchase')"
+        "  order by id limit $3) o order by o.merchant, o.id",
+        list(after),
+        list(after.values()),
         rows_max,
     )
 

@@ -129,6 +129,7 @@ class Overview:
             self._begun(caller),
         )
         before = await self._until_now_yesterday(caller, currency)
+        [stop] = await self._desk.apis.catalog.read_suspensions([MerchantId(caller.merchant)])
         return self._desk.page(
             caller,
             "merchant/overview.html",
@@ -144,6 +145,7 @@ class Overview:
             recent=recent,
             low_max=_LOW,
             begun=begun,
+            sales_stop=stop,
             may_begin=caller.may(Permission.PRODUCTS_WRITE),
             may_open=caller.may(Permission.SHOP_WRITE),
         )

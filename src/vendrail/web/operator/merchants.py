@@ -5,6 +5,7 @@ from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
+from vendrail.api.catalog import MerchantId
 from vendrail.api.identity import Invitation, InviteStatus, PeopleQuery, Permission, Role
 from vendrail.api.settlement import FeeTerms, FeeTermsStatus
 from vendrail.kernel.errors import Malformed
@@ -15,6 +16,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, TEXTS, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
+from vendrail.web.operator.salesstops import SalesStops
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/merchants"
@@ -46,7 +48,8 @@ class Merchants:
     def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
         self._desk, self._deeds, self._files = desk, deeds, files
         self._identity, self._settlement = desk.apis.identity, desk.apis.settlement
-        self._payouts = desk.apis.payouts
+        self._payouts, self._catalog = desk.apis.payouts, desk.apis.catalog
+        self._stops = SalesStops(desk, deeds)
         self._currency = desk.front.settings.default_currency
         deeds.add(Deed(_CHANGED, Permission.MERCHANTS_WRITE, self._put_terms))
         deeds.add(Deed(_TIER_CHANGED, Permission.MERCHANTS_WRITE, self._put_tier))
@@ -62,6 +65,7 @@ class Merchants:
             desk.get(one, self.show, read),
             desk.post(f"{one}/terms", self.change_terms, write, is_grave=True),
             desk.post(f"{one}/tier", self.change_tier, write, is_grave=True),
+            desk.post(f"{one}/sales", self.stop_sales, Permission.COMPLIANCE_WRITE, is_grave=True),
             desk.post(f"{one}/payouts", self.suspend, Permission.PAYOUTS_WRITE, is_grave=True),
         ]
 
@@ -151,6 +155,8 @@ class Merchants:
             can_change=caller.may(Permission.MERCHANTS_WRITE),
             suspended=(await self._payouts.read_suspensions([merchant]))[0],
             can_suspend=not is_platform and caller.may(Permission.PAYOUTS_WRITE),
+            sales_stop=(await self._catalog.read_suspensions([MerchantId(merchant)]))[0],
+            can_stop_sales=not is_platform and caller.may(Permission.COMPLIANCE_WRITE),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
@@ -198,6 +204,16 @@ class Merchants:
             before={"tier": str(before)},
             merchant=merchant,
         )
+        path = f"{_PATH}/{to_serial(merchant)}"
+        return back_to(path, said) if said in GOOD else await self._show(caller, said)
+
+    async def stop_sales(self, caller: Caller) -> Page:
+        """Stop a merchant's sales, or let them go on, as the form says: twice is once."""
+        merchant, wanted = read_id(caller.part("merchant")), caller.written("state", 10)
+        names = await self._files.merchant_names()
+        if merchant not in names or wanted not in ("stopped", "going"):
+            return self._desk.problem(caller.request, 404, caller)
+        said = await self._stops.change(caller, merchant, is_stopped=wanted == "stopped")
         path = f"{_PATH}/{to_serial(merchant)}"
         return back_to(path, said) if said in GOOD else await self._show(caller, said)
 
