@@ -205,6 +205,9 @@ async def test_products_and_methods_are_listed(api, market):
     assert 50 == one["variants"][0]["stock"]
     assert ["alipay", "alipay_qr"] == [each["method"] for each in methods["items"]]
     view = market.products[0]
+    market.products[0] = msgspec.structs.replace(view, is_on_sale=False)
+    away = (await api.get(f"/api/v1/products/{one['id']}")).json()
+    assert ("on_sale", "paused") == (one["state"], away["state"])
     market.products[0] = msgspec.structs.replace(
         view, product=msgspec.structs.replace(view.product, state=ProductState.DRAFT)
     )
