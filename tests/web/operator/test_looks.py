@@ -10,7 +10,7 @@ from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import SalesStop
-from vendrail.api.identity import Role
+from vendrail.api.identity import Merchant, Role
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.api.settlement import HoldTerms, RiskTier, Settlement
 from vendrail.kernel.http import Edge
@@ -31,6 +31,7 @@ async def addresses(world, place) -> list[str]:
     await add_dispute(place.url, now, merchant, None, "lost", problem="refunded_before")
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     strange = await write_arrivals(world.house, watched)
+    await world.identity.put_merchants([Merchant(world.market.merchant, "North " * 10)])
     await world.market.catalog.stop_sales([SalesStop(world.market.merchant, "stolen keys " * 20)])
     payouts = await write_rows(world.house, world.market.merchant)
     return [
