@@ -11,9 +11,12 @@ from vendrail.api.identity import (
     Membership,
     Permission,
     Person,
+    PolicyStatus,
     ProposalState,
     ProposalVerdict,
     ProposalView,
+    RegistrationMode,
+    RegistrationPolicy,
     Role,
 )
 from vendrail.api.identity import ChangeStatus as Changed
@@ -136,6 +139,24 @@ def with_permissions(person: Person) -> Person:
 def is_operator(person: Person) -> bool:
     """Whether the person works for the operator, who needs a second factor."""
     return any(each.merchant is None for each in person.memberships)
+
+
+def needs_factor(person: Person) -> bool:
+    """Whether a password alone opens nothing: for operators, and who came by themselves."""
+    return is_operator(person) or person.needs_second_factor
+
+
+def policy(
+    mode: RegistrationMode, terms: str, before: RegistrationPolicy, terms_length_max: int
+) -> PolicyStatus:
+    """Say whether merchants may come by these terms in this way."""
+    if (mode, terms) == (before.mode, before.terms):
+        return PolicyStatus.UNCHANGED
+    if len(terms) > terms_length_max:
+        return PolicyStatus.TERMS_TOO_LONG
+    if mode is not RegistrationMode.INVITATION and not terms:
+        return PolicyStatus.TERMS_MISSING
+    return PolicyStatus.CHANGED
 
 
 def fits_side(role: Role, *, is_operator_side: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Background loops: acts are chained, sessions that are over are deleted."""
+"""Background loops: acts are chained, sessions and codes that are over are deleted."""
 
 import asyncio
 
@@ -23,4 +23,17 @@ def jobs(service: IdentityService) -> list[Job]:
             delay_s_max=600.0,
         )
 
-    return [Job("identity.seal", seal), Job("identity.forget", forget)]
+    async def forget_codes() -> None:
+        await poll(
+            service.forget_registrations,
+            service.clock,
+            asyncio.Event(),
+            name="identity.forget_codes",
+            delay_s_max=600.0,
+        )
+
+    return [
+        Job("identity.seal", seal),
+        Job("identity.forget", forget),
+        Job("identity.forget_codes", forget_codes),
+    ]

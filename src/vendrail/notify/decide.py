@@ -37,6 +37,9 @@ FORMS: Mapping[str, Form] = {
     "webhook_disabled": Form(
         frozenset({"url", "days", "reason", "link"}), 3_600 * 24 * 7, is_news=True
     ),
+    "registration_code": Form(frozenset({"code", "minutes"}), 900, is_replaced=True),
+    "registration_known": Form(frozenset({"link"}), 900, is_replaced=True),
+    "application_refused": Form(frozenset({"name", "reason"}), 3_600 * 24 * 7),
     "sales_stopped": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
     "sales_resumed": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
     "complaint_buyer": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),

@@ -153,5 +153,5 @@ def build_routes(
         # Each kind by itself: a handler of the application for one kind would win over `Exception`.
         room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
     if consoles is not None:
-        rooms += console_handlers(front, consoles, files, live)
+        rooms += console_handlers(front, consoles, files, live, gate)
     return Web(rooms, answer_error, calls, live)

@@ -5,11 +5,13 @@ from typing import Any
 from litestar.exceptions import HTTPException
 
 from vendrail.kernel.errors import Error
+from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.joining import Joining
+from vendrail.web.console.registering import Registering
 from vendrail.web.console.signing import Signing
 from vendrail.web.live import LivePages
 from vendrail.web.merchant.balance import Balance
@@ -45,6 +47,7 @@ from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.payouts import PayoutsDesk
 from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
+from vendrail.web.operator.registration import RegistrationDesk
 from vendrail.web.operator.reviews import Reviews
 from vendrail.web.operator.routing import RoutingDesk
 from vendrail.web.operator.sagas import Sagas
@@ -70,6 +73,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Proposals(desk, deeds),
         PayoutsDesk(desk, deeds),
         Merchants(desk, deeds, files),
+        RegistrationDesk(desk),
         HoldingDesk(desk, deeds, files),
         Fees(desk, deeds, files),
         Channels(desk, deeds),
@@ -106,10 +110,12 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     ]
 
 
-def console_handlers(front: Front, apis: Apis, files: SoldFiles, live: LivePages) -> list[Any]:
+def console_handlers(
+    front: Front, apis: Apis, files: SoldFiles, live: LivePages, gate: Gate | None = None
+) -> list[Any]:
     """Build the routes of both consoles, and of signing in to them."""
     desk = Desk(front, apis)
-    doors: list[Room] = [Signing(desk), Joining(desk), Account(desk)]
+    doors: list[Room] = [Signing(desk), Joining(desk), Registering(desk, gate), Account(desk)]
     handlers = desk.open([*doors, *operator_rooms(desk, live), *merchant_rooms(desk, files, live)])
     for handler in handlers:
         handler.exception_handlers = dict.fromkeys(

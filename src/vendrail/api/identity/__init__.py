@@ -34,6 +34,21 @@ from vendrail.api.identity.people import (
     PersonState,
 )
 from vendrail.api.identity.programs import ApiKey, ApiKeyResult, ApiKeyStatus, NewApiKey
+from vendrail.api.identity.registrations import (
+    Application,
+    ApplicationQuery,
+    ApplicationState,
+    ApplicationVerdict,
+    EntryResult,
+    EntryStatus,
+    PolicyStatus,
+    RegistrationChange,
+    RegistrationEntry,
+    RegistrationMode,
+    RegistrationPolicy,
+    RegistrationRequest,
+    RequestStatus,
+)
 from vendrail.api.identity.roles import KEY_SCOPES, Permission, Role
 from vendrail.api.identity.sessions import (
     FactorDraft,
@@ -129,6 +144,38 @@ class Identity(Protocol):
         """Withdraw invitations, each (link, merchant), before they are followed."""
         ...
 
+    async def read_registration_policy(self) -> RegistrationPolicy:
+        """Read who may become a merchant, and on which terms."""
+        ...
+
+    async def change_registration(
+        self, changes: Sequence[RegistrationChange]
+    ) -> list[PolicyStatus]:
+        """Change who may become a merchant; other terms are the next version."""
+        ...
+
+    async def request_registrations(
+        self, requests: Sequence[RegistrationRequest]
+    ) -> list[RequestStatus]:
+        """Send codes to who would like to sell; whether they are known here is not told."""
+        ...
+
+    async def register_merchants(self, entries: Sequence[RegistrationEntry]) -> list[EntryResult]:
+        """Take codes: each opens a merchant with its owner, or makes an application, once."""
+        ...
+
+    async def list_applications(
+        self, queries: Sequence[ApplicationQuery]
+    ) -> list[list[Application]]:
+        """List applications, the oldest first; a short page is the last."""
+        ...
+
+    async def decide_applications(
+        self, verdicts: Sequence[ApplicationVerdict]
+    ) -> list[ChangeStatus]:
+        """Invite whoever applied, or refuse them; both are told by letter."""
+        ...
+
     async def list_people(self, queries: Sequence[PeopleQuery]) -> list[list[Person]]:
         """List who works somewhere, by name."""
         ...
@@ -210,7 +257,13 @@ __all__ = [
     "ApiKey",
     "ApiKeyResult",
     "ApiKeyStatus",
+    "Application",
+    "ApplicationQuery",
+    "ApplicationState",
+    "ApplicationVerdict",
     "ChangeStatus",
+    "EntryResult",
+    "EntryStatus",
     "FactorDraft",
     "Identity",
     "Invitation",
@@ -230,6 +283,7 @@ __all__ = [
     "Person",
     "PersonChange",
     "PersonState",
+    "PolicyStatus",
     "Proof",
     "ProofResult",
     "ProofStatus",
@@ -237,6 +291,12 @@ __all__ = [
     "ProposalState",
     "ProposalVerdict",
     "ProposalView",
+    "RegistrationChange",
+    "RegistrationEntry",
+    "RegistrationMode",
+    "RegistrationPolicy",
+    "RegistrationRequest",
+    "RequestStatus",
     "ResetRequest",
     "Role",
     "SealCheck",

@@ -44,6 +44,7 @@ class Person(Record, frozen=True):
     memberships: list[Membership]
     created_at: datetime
     signed_in_at: datetime | None
+    needs_second_factor: bool = False  # They came by themselves: nothing is open without one.
 
 
 class PeopleQuery(Record, frozen=True):

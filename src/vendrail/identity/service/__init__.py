@@ -2,10 +2,10 @@
 
 from vendrail.api.notify import Notify
 from vendrail.identity.service.ground import Ground
-from vendrail.identity.service.joining import JoiningService
 from vendrail.identity.service.programming import ProgramsService
 from vendrail.identity.service.proving import ProvingService
 from vendrail.identity.service.recording import LogService
+from vendrail.identity.service.registering import RegisteringService
 from vendrail.identity.service.signing import SigningService
 from vendrail.identity.service.staffing import StaffingService
 from vendrail.identity.settings import IdentitySettings
@@ -17,7 +17,7 @@ from vendrail.kernel.vault import Vault
 
 
 class IdentityService(
-    SigningService, ProvingService, JoiningService, StaffingService, ProgramsService, LogService
+    SigningService, ProvingService, RegisteringService, StaffingService, ProgramsService, LogService
 ):
     """Fulfils `api.identity.Identity`: people and programs, and the log of what they did."""
 
@@ -32,7 +32,7 @@ class IdentityService(
         settings: IdentitySettings,
     ) -> None:
         ground = Ground(db, vault, clock, wakeups, limits, settings)
-        JoiningService.__init__(self, ground, notify)
+        RegisteringService.__init__(self, ground, notify)
         ProgramsService.__init__(self, ground)
         self.clock = clock
         self.wakeups = wakeups

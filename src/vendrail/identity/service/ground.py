@@ -95,7 +95,7 @@ class Ground:
         stage = SessionStage.OPEN
         if person.has_second_factor and not is_proven:
             stage = SessionStage.FACTOR
-        elif decide.is_operator(person) and not person.has_second_factor:
+        elif decide.needs_factor(person) and not person.has_second_factor:
             stage = SessionStage.ENROLMENT
         token, token_hash = self.new_token("token")
         device_hash = self.hash("device", origin.device)

@@ -1,0 +1,107 @@
+"""Registration: who may become a merchant, on which terms, and who has applied."""
+
+from uuid import UUID
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.api.identity import (
+    ApplicationQuery,
+    ApplicationState,
+    ApplicationVerdict,
+    ChangeStatus,
+    Permission,
+    PolicyStatus,
+    RegistrationChange,
+    RegistrationMode,
+)
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.languages import message
+from vendrail.web.operator.deeds import TEXTS, Said, back_to
+from vendrail.web.operator.files import read_id
+from vendrail.web.storefront.front import Page
+
+_PATH = "/operator/registration"
+_SHOWN_MAX = 50
+_TERMS_LENGTH_MAX = 100_000
+_MODES = {each.value: each for each in RegistrationMode}
+_POLICY = {
+    PolicyStatus.TERMS_MISSING: message("Write the terms first: who comes must accept them."),
+    PolicyStatus.TERMS_TOO_LONG: message("The terms are too long."),
+}
+_NOT_INVITED = message("They could not be invited: perhaps they work here already.")
+
+
+class RegistrationDesk:
+    """The switch of the door, and the desk of those who knock."""
+
+    entries = (Entry(_PATH, message("Registration"), "person", Permission.MERCHANTS_READ),)
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._identity = desk.apis.identity
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the routes of these pages."""
+        desk, write = self._desk, Permission.MERCHANTS_WRITE
+        return [
+            desk.get(_PATH, self.table, Permission.MERCHANTS_READ),
+            desk.post(_PATH, self.change, write, is_grave=True),
+            desk.post(f"{_PATH}/{{application:str}}", self.decide, write, is_grave=True),
+        ]
+
+    async def table(self, caller: Caller) -> Page:
+        """Show the switch, the terms, and who waits."""
+        return await self._table(caller)
+
+    async def _table(self, caller: Caller, problem: str = "") -> Page:
+        policy = await self._identity.read_registration_policy()
+        after = read_id(caller.asked("after"))
+        query = ApplicationQuery(ApplicationState.WAITING, after, _SHOWN_MAX + 1)
+        [found] = await self._identity.list_applications([query])
+        said = caller.asked("said")
+        return self._desk.page(
+            caller,
+            "operator/registration.html",
+            path=_PATH,
+            status=422 if problem else 200,
+            policy=policy,
+            mode=caller.form.get("mode", policy.mode.value),
+            terms=caller.form.get("terms", policy.terms),
+            reason=caller.written("reason"),
+            applications=found[:_SHOWN_MAX],
+            after=found[_SHOWN_MAX - 1].id if len(found) > _SHOWN_MAX else None,
+            can_change=caller.may(Permission.MERCHANTS_WRITE),
+            done=self._desk.say(caller, TEXTS[Said.DONE]) if said == Said.DONE else "",
+            problem=self._desk.say(caller, problem) if problem else "",
+        )
+
+    async def change(self, caller: Caller) -> Page:
+        """Write the mode and the terms; other terms are a new version."""
+        mode, reason = _MODES.get(caller.written("mode", 20)), caller.written("reason")
+        if mode is None:
+            return self._desk.problem(caller.request, 404, caller)
+        if not reason:
+            return await self._table(caller, TEXTS[Said.NO_REASON])
+        terms = caller.written("terms", _TERMS_LENGTH_MAX + 1).replace("\r\n", "\n")
+        change = RegistrationChange(mode, terms, caller.actor, reason)
+        [status] = await self._identity.change_registration([change])
+        if status in _POLICY:
+            return await self._table(caller, _POLICY[status])
+        return back_to(_PATH, Said.DONE)
+
+    async def decide(self, caller: Caller) -> Page:
+        """Invite whoever applied, or refuse them."""
+        application: UUID | None = read_id(caller.part("application"))
+        decision, reason = caller.written("decision", 10), caller.written("reason")
+        if application is None or decision not in ("invite", "refuse"):
+            return self._desk.problem(caller.request, 404, caller)
+        if decision == "refuse" and not reason:
+            return await self._table(caller, TEXTS[Said.NO_REASON])
+        verdict = ApplicationVerdict(application, decision == "invite", reason, caller.actor)
+        [status] = await self._identity.decide_applications([verdict])
+        if status is ChangeStatus.NOT_ALLOWED:
+            return await self._table(caller, _NOT_INVITED)
+        if status is not ChangeStatus.CHANGED:
+            return await self._table(caller, TEXTS[Said.NOT_FOUND])
+        return back_to(_PATH, Said.DONE)

@@ -1,0 +1,106 @@
+"""The door for merchants who come by themselves, and the operator's switch of it."""
+
+import re
+
+from tests.web.console.conftest import PASSWORD
+
+from vendrail.api.identity import Role
+
+
+async def _open(world, mode="open"):
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/registration")
+    await head.send("/operator/registration", mode=mode, terms="Be **honest**.", reason="we grow")
+    return head
+
+
+async def _code(world, email):
+    [*_, letter] = await world.letters(email)
+    return re.search(r"\b(\d{8})\b", letter.get_body(("plain",)).get_content())[1]
+
+
+async def test_the_door_is_closed_until_an_operator_opens_it(world):
+    """Sign-in leads there, and it says that merchants are invited; terms come before opening."""
+    guest = world.browser()
+    await guest.go("/console/sign-in")
+    assert 'href="/console/register"' in guest.page.text
+    await guest.go("/console/register")
+    closed = guest.text
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/registration")
+    await head.send("/operator/registration", mode="open", terms="", reason="we grow")
+    assert "Write the terms first" in head.text
+    await head.send("/operator/registration", mode="open", terms="Be honest.", reason="")
+    assert "Say why" in head.text
+    await head.send("/operator/registration", mode="open", terms="Be honest.", reason="we grow")
+    await guest.go("/console/register")
+
+    assert "by invitation" in closed
+    assert "I accept the terms" in guest.text
+
+
+async def test_a_merchant_registers_in_the_browser(world):
+    """From the form over the mailed code and the second factor to the shop's own console."""
+    await _open(world)
+    guest = world.browser()
+    terms = await guest.go("/console/register/terms")
+    assert "<strong>honest</strong>" in terms.text
+    await guest.go("/console/register")
+    form = {"shop": "South Keys", "email": "ow@south.example", "terms_version": "1"}
+    await guest.send("/console/register", **form)
+    assert "Without accepting the terms" in guest.text
+    await guest.send("/console/register", **form, accepted="yes")
+    code = await _code(world, "ow@south.example")
+    entry = {"email": "ow@south.example", "code": code, "name": "Olga"}
+    await guest.send("/console/register/code", **entry, password=PASSWORD, again="another one")
+    assert "not the same" in guest.text
+    await guest.send("/console/register/code", **entry, password=PASSWORD, again=PASSWORD)
+    assert "/console/factor" == guest.path
+    await guest.go("/merchant")
+    assert "/console/factor" == guest.path
+    await guest.enrol()
+    await guest.go("/merchant")
+
+    assert "/merchant" == guest.path
+    assert "South Keys" in guest.text
+
+
+async def test_whoever_applies_is_let_in_by_an_operator(world):
+    """Their proven address waits at the desk; the link that comes with a yes opens the shop."""
+    head = await _open(world, "approval")
+    guest = world.browser()
+    await guest.go("/console/register")
+    await guest.send("/console/register", shop="South Keys", email="ow@south.example",
+                     terms_version="1", accepted="yes")  # fmt: skip
+    code = await _code(world, "ow@south.example")
+    await guest.send("/console/register/code", email="ow@south.example", code=code, name="Olga")
+    assert "Your application is with us" in guest.text
+    await head.go("/operator/registration")
+    assert "South Keys" in head.text
+    path = re.search(r'action="(/operator/registration/\w{26})"', head.page.text)[1]
+    await head.send(path, decision="refuse", reason="")
+    assert "Say why" in head.text
+    await head.send(path, decision="invite", reason="")
+    link = await world.mailed("ow@south.example")
+    await guest.go(link)
+    await guest.send(link, password=PASSWORD, again=PASSWORD, name="Olga")
+    await head.send(path, decision="invite", reason="")
+
+    assert "/merchant" == guest.path
+    assert 422 == head.page.status_code
+
+
+async def test_only_administrators_turn_the_switch(world):
+    """Others see it, and cannot; forms from elsewhere are refused at the door too."""
+    await _open(world)
+    risk = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    await risk.go("/operator/registration")
+    assert 'name="mode"' not in risk.page.text
+    await risk.go("/console/account")
+    sent = await risk.send("/operator/registration", raw=True, mode="open", reason="x")
+    guest = world.browser()
+    await guest.go("/console/register")
+    bare = await guest.http.post("/console/register", data={"email": "a@b.example"})
+
+    assert 403 == sent.status_code
+    assert 403 == bare.status_code
