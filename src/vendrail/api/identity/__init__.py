@@ -39,14 +39,14 @@ from vendrail.api.identity.registrations import (
     ApplicationQuery,
     ApplicationState,
     ApplicationVerdict,
-    EntryResult,
-    EntryStatus,
     PolicyStatus,
     RegistrationChange,
     RegistrationEntry,
     RegistrationMode,
     RegistrationPolicy,
     RegistrationRequest,
+    RegistrationResult,
+    RegistrationStatus,
     RequestStatus,
 )
 from vendrail.api.identity.roles import KEY_SCOPES, Permission, Role
@@ -160,7 +160,9 @@ class Identity(Protocol):
         """Send codes to who would like to sell; whether they are known here is not told."""
         ...
 
-    async def register_merchants(self, entries: Sequence[RegistrationEntry]) -> list[EntryResult]:
+    async def register_merchants(
+        self, entries: Sequence[RegistrationEntry]
+    ) -> list[RegistrationResult]:
         """Take codes: each opens a merchant with its owner, or makes an application, once."""
         ...
 
@@ -262,8 +264,6 @@ __all__ = [
     "ApplicationState",
     "ApplicationVerdict",
     "ChangeStatus",
-    "EntryResult",
-    "EntryStatus",
     "FactorDraft",
     "Identity",
     "Invitation",
@@ -296,6 +296,8 @@ __all__ = [
     "RegistrationMode",
     "RegistrationPolicy",
     "RegistrationRequest",
+    "RegistrationResult",
+    "RegistrationStatus",
     "RequestStatus",
     "ResetRequest",
     "Role",

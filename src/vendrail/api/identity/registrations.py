@@ -79,7 +79,7 @@ class RegistrationEntry(Record, frozen=True):
     origin: Origin = Origin()
 
 
-class EntryStatus(StrEnum):
+class RegistrationStatus(StrEnum):
     """How an entry ended; why a code was refused is never told."""
 
     REGISTERED = "registered"  # There is a merchant, and its owner is in.
@@ -91,10 +91,10 @@ class EntryStatus(StrEnum):
     REFUSED = "refused"
 
 
-class EntryResult(Record, frozen=True):
+class RegistrationResult(Record, frozen=True):
     """How it ended; `token` opens the owner's session."""
 
-    status: EntryStatus
+    status: RegistrationStatus
     token: str = ""
 
 

@@ -15,8 +15,6 @@ from vendrail.api.identity import (
     ApplicationState,
     ApplicationVerdict,
     ChangeStatus,
-    EntryResult,
-    EntryStatus,
     Invitation,
     InviteStatus,
     Merchant,
@@ -27,6 +25,8 @@ from vendrail.api.identity import (
     RegistrationMode,
     RegistrationPolicy,
     RegistrationRequest,
+    RegistrationResult,
+    RegistrationStatus,
     RequestStatus,
     Role,
 )
@@ -51,9 +51,9 @@ _TERMS_LENGTH_MAX = 100_000
 _APPLICATIONS_MAX = 200
 _FORGOTTEN_MAX = 2_000
 _WHY = {
-    ProofStatus.TOO_SHORT: EntryStatus.TOO_SHORT,
-    ProofStatus.TOO_LONG: EntryStatus.TOO_LONG,
-    ProofStatus.TOO_COMMON: EntryStatus.TOO_COMMON,
+    ProofStatus.TOO_SHORT: RegistrationStatus.TOO_SHORT,
+    ProofStatus.TOO_LONG: RegistrationStatus.TOO_LONG,
+    ProofStatus.TOO_COMMON: RegistrationStatus.TOO_COMMON,
 }
 
 
@@ -147,27 +147,29 @@ class RegisteringService(JoiningService):
     def _hash(self, email: str, code: str) -> bytes:
         return self._ground.hash("registration_code", f"{email}\x1f{code}")
 
-    async def register_merchants(self, entries: Sequence[RegistrationEntry]) -> list[EntryResult]:
+    async def register_merchants(
+        self, entries: Sequence[RegistrationEntry]
+    ) -> list[RegistrationResult]:
         """Take codes: each opens one merchant, or makes one application."""
         return [await self._enter(entry) for entry in entries]
 
-    async def _enter(self, entry: RegistrationEntry) -> EntryResult:
+    async def _enter(self, entry: RegistrationEntry) -> RegistrationResult:
         ground = self._ground
         policy = await self.read_registration_policy()
         email = decide.clean_email(entry.email)
         if email is None or policy.mode is RegistrationMode.INVITATION:
-            return EntryResult(EntryStatus.REFUSED)
+            return RegistrationResult(RegistrationStatus.REFUSED)
         if await ground.wait_for(entry.origin, f"registering:{email}"):
-            return EntryResult(EntryStatus.LIMITED)
+            return RegistrationResult(RegistrationStatus.LIMITED)
         stored = ""
         if policy.mode is RegistrationMode.OPEN:
             judged = passwords.judge(entry.password, email, entry.name, ground.settings.site_name)
             if judged is not ProofStatus.ACCEPTED:
-                return EntryResult(_WHY[judged])
+                return RegistrationResult(_WHY[judged])
             stored = await ground.passwords.hash(entry.password)
         row = await self._redeem(email, entry)
         if row is None:
-            return EntryResult(EntryStatus.REFUSED)
+            return RegistrationResult(RegistrationStatus.REFUSED)
         try:
             async with ground.db.transaction() as tx:
                 await registrations.drop_registration(tx, row["key"])
@@ -175,7 +177,7 @@ class RegisteringService(JoiningService):
                     return await self._keep_application(tx, row, entry)
                 return await self._open_merchant(tx, row, entry, stored)
         except _AddressTaken:
-            return EntryResult(EntryStatus.REFUSED)
+            return RegistrationResult(RegistrationStatus.REFUSED)
 
     async def _redeem(self, email: str, entry: RegistrationEntry) -> Row | None:
         """Give the registration that a code proves; a wrong one is counted, whatever follows."""
@@ -190,7 +192,7 @@ class RegisteringService(JoiningService):
 
     async def _keep_application(
         self, tx: Transaction, row: Row, entry: RegistrationEntry
-    ) -> EntryResult:
+    ) -> RegistrationResult:
         ground, now = self._ground, self._ground.clock.now()
         email = row["email"]
         new = Application(
@@ -207,11 +209,11 @@ class RegisteringService(JoiningService):
         told = {"name": new.merchant_name, "terms_version": str(new.terms_version)}
         act = ground.act(by, "merchant.applied", f"person:{email}", after=told)
         await ground.write_acts(tx, [act])
-        return EntryResult(EntryStatus.APPLIED)
+        return RegistrationResult(RegistrationStatus.APPLIED)
 
     async def _open_merchant(
         self, tx: Transaction, row: Row, entry: RegistrationEntry, stored: str
-    ) -> EntryResult:
+    ) -> RegistrationResult:
         ground, now = self._ground, self._ground.clock.now()
         email, merchant, person = row["email"], new_id(now), new_id(now)
         name = decide.clean_name(entry.name, email)
@@ -227,7 +229,7 @@ class RegisteringService(JoiningService):
         told = {"name": row["merchant_name"], "terms_version": str(row["terms_version"])}
         act = ground.act(by, "merchant.registered", f"person:{email}", merchant, after=told)
         await ground.write_acts(tx, [act])
-        return EntryResult(EntryStatus.REGISTERED, token)
+        return RegistrationResult(RegistrationStatus.REGISTERED, token)
 
     async def list_applications(
         self, queries: Sequence[ApplicationQuery]

@@ -4,11 +4,11 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
-    EntryStatus,
     RegistrationEntry,
     RegistrationMode,
     RegistrationPolicy,
     RegistrationRequest,
+    RegistrationStatus,
     RequestStatus,
 )
 from vendrail.kernel.codec import encode
@@ -31,11 +31,13 @@ _ASKED = {
 }
 _NOT_ACCEPTED = message("Without accepting the terms nobody sells here.")
 _ENTERED = {
-    EntryStatus.LIMITED: LIMITED,
-    EntryStatus.TOO_SHORT: message("The password is too short: 12 characters at least."),
-    EntryStatus.TOO_LONG: message("The password is too long: 256 characters at most."),
-    EntryStatus.TOO_COMMON: message("That password is easily guessed. Take a few words of yours."),
-    EntryStatus.REFUSED: message("That code is wrong, used or too old. Ask for a new one."),
+    RegistrationStatus.LIMITED: LIMITED,
+    RegistrationStatus.TOO_SHORT: message("The password is too short: 12 characters at least."),
+    RegistrationStatus.TOO_LONG: message("The password is too long: 256 characters at most."),
+    RegistrationStatus.TOO_COMMON: message(
+        "That password is easily guessed. Take a few words of yours."
+    ),
+    RegistrationStatus.REFUSED: message("That code is wrong, used or too old. Ask for a new one."),
 }
 
 
@@ -162,10 +164,10 @@ class Registering:
             desk.origin(request, visitor),
         )
         [result] = await self._identity.register_merchants([entry])
-        if result.status is EntryStatus.REGISTERED:
+        if result.status is RegistrationStatus.REGISTERED:
             return onward(FACTOR, [desk.cookie(result.token)])
-        if result.status is EntryStatus.APPLIED:
+        if result.status is RegistrationStatus.APPLIED:
             return await self._page(request, visitor, form, step="applied")
-        status = 429 if result.status is EntryStatus.LIMITED else 422
+        status = 429 if result.status is RegistrationStatus.LIMITED else 422
         problem = _ENTERED[result.status]
         return await self._page(request, visitor, form, status=status, problem=problem, step="code")
