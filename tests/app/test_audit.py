@@ -657,6 +657,18 @@ async def payout_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await owner.fetchval("select subject from ledger.transfer where id = $1", id))
 
 
+@plants("payout_marks_fit")
+async def mark_of_nothing(owner: Any, orders: dict[str, UUID]) -> str:
+    """A mark says how much was earned before a transfer that is not in the books."""
+    payout = uuid4()
+    await owner.execute(
+        "insert into payouts.mark (payout, merchant, currency, at, transfer, amount_minor,"
+        " credits_minor, debits_minor) values ($1, $1, 'CNY', now(), $1, 1, 1, 0)",
+        payout,
+    )
+    return str(payout)
+
+
 @plants("payouts_in_transit_fit")
 async def transit_kept_something(owner: Any, orders: dict[str, UUID]) -> str:
     """Money lies in transit, and no payout is under way."""

@@ -13,6 +13,7 @@ from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
 from vendrail.api.epay import Epay, NoticeState
 from vendrail.api.orders import OrderQuery
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import FeeTerms, Settlement
 from vendrail.app.bench.pipeline import bench_channel
 from vendrail.app.wiring import House
@@ -116,6 +117,7 @@ def make_app(far, home, **more) -> Litestar:
         far.orders,
         far.payments,
         epay=far.epay,
+        payouts=house.api(Payouts),
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

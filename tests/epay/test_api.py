@@ -1,10 +1,12 @@
 """api.php: what a card site may ask with its key, and how it gives money back."""
 
 import pytest
+from tests.payouts.rows import write_rows
 
 from vendrail.api.epay import EpayChange, EpayKey
 from vendrail.api.identity import ActQuery, Identity
 from vendrail.api.orders import SagaQuery
+from vendrail.api.payouts import PayoutState
 from vendrail.api.risk import RiskLimits
 from vendrail.kernel.ids import new_id
 
@@ -117,6 +119,21 @@ async def test_a_merchant_reads_what_it_has(far, site, browser, api):
     assert said["money"] in ("19.30", "19.31")
 
 
+async def test_a_site_lists_the_payouts_of_its_merchant(far, browser, api):
+    """act=settle tells each payout with its fee and how it stands; a wrong key tells nothing."""
+    await write_rows(far.house, far.merchant)
+    said = await api("settle", limit="50")
+    wrong = await browser.json("api", act="settle", pid=far.pid, key="x" * 32)
+
+    assert 1 == said["code"]
+    assert len(PayoutState) == said["count"] == len(said["data"])
+    assert {0, 1, 3} == {each["status"] for each in said["data"]}
+    assert {"0.30"} == {
+        f"{float(each['money']) - float(each['realmoney']):.2f}" for each in said["data"]
+    }
+    assert 1 != wrong["code"]
+
+
 async def test_refunds_are_off_until_they_are_allowed(far, site, browser, api):
     """A key gives nothing back before its owner has said so, and never by a link."""
     order = await paid(far, site, browser)
@@ -165,8 +182,8 @@ async def test_a_refund_with_a_number_of_its_own_is_one(far, site, browser, api)
 
 
 async def test_an_unknown_act_is_said_so(api):
-    """What is not there is refused in the protocol's words, payouts among it."""
-    said = [await api(act) for act in ("settle", "", "drop")]
+    """What is not there is refused in the protocol's words."""
+    said = [await api(act) for act in ("settles", "", "drop")]
 
     assert [(-5, "No Act!")] * 3 == [(each["code"], each["msg"]) for each in said]
 

@@ -94,6 +94,7 @@ def test_every_problem_is_documented():
     single += [each for each in vars(merchant).values() if isinstance(each, problems.Problem)]
     every = {*single, *problems.PLACE.values(), *problems.PAY.values(), *problems.QUOTE.values()}
     every |= {*merchant.PUT.values(), *merchant.REFUND.values()}
+    every |= {*merchant.PAYOUT.values(), *merchant.SCHEDULE.values()}
 
     assert listed == {(problem.code, problem.status) for problem in every}
 

@@ -15,6 +15,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 from tests.orders.conftest import PRICE_MINOR, market
+from tests.payouts.rows import write_rows
 
 from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
 from vendrail.api.identity import (
@@ -308,6 +309,15 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
         ("GET", "balance"): Permission.BALANCE_READ,
         ("GET", "entries"): Permission.BALANCE_READ,
         ("GET", f"entries/{order}/proof"): Permission.BALANCE_READ,
+        ("GET", f"orders/{order}/payouts"): Permission.BALANCE_READ,
+        ("GET", "payees"): Permission.BALANCE_READ,
+        ("GET", "payouts"): Permission.BALANCE_READ,
+        ("POST", "payouts"): Permission.PAYOUTS_WRITE,
+        ("GET", f"payouts/{order}"): Permission.BALANCE_READ,
+        ("GET", f"payouts/{order}/shares"): Permission.BALANCE_READ,
+        ("GET", "schedules/CNY"): Permission.BALANCE_READ,
+        ("PUT", "schedules/CNY"): Permission.PAYOUTS_WRITE,
+        ("GET", "releases"): Permission.BALANCE_READ,
     }
     async with programs.client(await programs.key(market.merchant, [scope])) as client:
         opened = {
@@ -318,6 +328,56 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
 
     assert opened <= {scope}
     assert len(PATHS) == len(asked)
+
+
+async def test_a_program_is_paid_out(mine, other, market, programs):
+    """It asks once for each key, sees its payouts and schedule, and another's are not there."""
+    await market.offer("STEAM-50", keys=2)
+    placed = await market.place("STEAM-50")
+    await market.pay(placed.order)
+    await market.run()
+    await write_rows(market.house, market.merchant)
+    found = (await mine.get("payees")).json()["items"]
+    payee = next(each["id"] for each in found if each["state"] == "verified")
+    body = {"payee": payee, "amount_minor": 300, "currency": "CNY"}
+    made = await mine.post("payouts", json=body, headers=once("a"))
+    again = await mine.post("payouts", json=body, headers=once("a"))
+    assert (201, 201, "true") == (
+        made.status_code,
+        again.status_code,
+        again.headers.get("idempotency-replayed"),
+    )
+    assert made.json()["id"] == again.json()["id"]
+    dearer = await mine.post("payouts", json=body | {"amount_minor": 301}, headers=once("a"))
+    assert "payout_key_reused" == dearer.json()["code"]
+    market.clock.advance(23 * 3_600)
+    later = await mine.post("payouts", json=body, headers=once("a"))
+    assert made.json()["id"] == later.json()["id"]
+    too_much = await mine.post("payouts", json=body | {"amount_minor": 10**9}, headers=once("b"))
+    assert "balance_too_low" == too_much.json()["code"]
+    foreign = await other.post("payouts", json=body, headers=once("c"))
+    assert "payee_not_found" == foreign.json()["code"]
+    one = f"payouts/{made.json()['id']}"
+    assert (200, 404) == ((await mine.get(one)).status_code, (await other.get(one)).status_code)
+    listed = (await mine.get("payouts?state=ready")).json()["items"]
+    assert made.json()["id"] in [each["id"] for each in listed]
+    assert [] == (await other.get("payouts")).json()["items"]
+
+    chosen = {"kind": "weekly", "payee": payee, "zone": "Asia/Tokyo", "hour": 9, "day": 5}
+    put = await mine.put("schedules/CNY", json=chosen)
+    assert "weekly" == put.json()["kind"]
+    assert put.json() == (await mine.get("schedules/CNY")).json()
+    assert "manual" == (await other.get("schedules/CNY")).json()["kind"]
+    stolen = await other.put("schedules/CNY", json=chosen)
+    assert "payee_not_found" == stolen.json()["code"]
+    assert {"kind": "weekly"}.items() <= (
+        (await programs.acts(market.merchant, "payout_schedule.changed"))[0].after.items()
+    )
+    asks = await programs.acts(market.merchant, "payout.requested")
+    assert [False, False, True, True] == sorted(NOT_DONE in each.after for each in asks)
+    paths = [f"orders/{to_serial(placed.order)}/payouts", f"{one}/shares", "releases"]
+    assert [200] * 3 == [(await mine.get(path)).status_code for path in paths]
+    assert [404] * 2 == [(await other.get(path)).status_code for path in paths[:2]]
 
 
 async def test_without_a_key_that_stands_nobody_comes_in(programs, market):

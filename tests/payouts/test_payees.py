@@ -192,7 +192,7 @@ async def dump(world: World) -> str:
 
 
 async def test_people_are_told_of_a_new_account(world: World) -> None:
-    """Everybody who works for the merchant gets one letter about it, and only one."""
+    """Everybody who works there gets one letter about it, and one when a test comes back."""
     identity, clock = world.house.api(Identity), world.clock
     service, notify = world.house.services["payouts"], world.house.api(Notify)
     await service.tell_due()
@@ -206,5 +206,14 @@ async def test_people_are_told_of_a_new_account(world: World) -> None:
     for _ in range(2):
         await service.tell_due()
 
+    [payees] = await world.payouts.list_payees([world.merchant])
+    [test] = [each.test for each in payees if each.test]
+    world.end(test, "REFUND", "PAYEE_ACCOUNT_CLOSED")
+    await world.later(3_600)
+    await world.later(3_600)
+    for _ in range(2):
+        await service.tell_due()
+
     [letters] = await notify.list_letters([LetterQuery()])
-    assert ["payee_added"] == [each.template for each in letters if each.template == "payee_added"]
+    templates = [each.template for each in letters]
+    assert (1, 1) == (templates.count("payee_added"), templates.count("payee_doubted"))

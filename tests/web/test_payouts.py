@@ -8,7 +8,13 @@ from tests.payouts.conftest import World as Money
 from tests.web.console import conftest as consoles
 
 from vendrail.api.identity import Role
-from vendrail.api.payouts import PayoutOrigin, PayoutQuery, PayoutState, PayoutTerms
+from vendrail.api.payouts import (
+    PayoutOrigin,
+    PayoutQuery,
+    PayoutState,
+    PayoutTerms,
+    ScheduleKind,
+)
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import to_serial
@@ -178,3 +184,49 @@ async def test_a_reserve_is_written_down(place: Place) -> None:
 
     assert "does not have so much" in desk.text
     assert "reserve.changed" in await place.world.acts()
+
+
+async def test_a_merchant_chooses_when_and_is_paid_by_itself(place: Place) -> None:
+    """Every Friday at nine: said in words, logged, paid out without being asked for."""
+    browser = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, browser)
+    await place.money.top_up(50_000)
+    [[payee]] = await place.money.payouts.list_payees([place.money.merchant])
+    path = f"{PATH}/schedule"
+    await browser.go(path)
+    fields = {"currency": "CNY", "payee": to_serial(payee.id), "zone": "Asia/Tokyo", "hour": "9"}
+    await browser.send(path, kind="monthly", monthday="x", **fields)
+    assert "Choose an hour and a day" in browser.text
+    await browser.send(path, kind="weekly", weekday="5", **fields)
+    assert "Every week, Friday at 09:00 (Asia/Tokyo)" in browser.text
+    [view] = await place.money.payouts.read_schedules([(place.money.merchant, "CNY")])
+    place.world.clock.advance((view.due_at - place.world.clock.now()).total_seconds() + 1)
+    await place.world.house.services["payouts"].look_due()
+    await place.money.run()
+
+    found = await place.payouts(PayoutState.SUCCEEDED)
+    [paid] = [each for each in found if each.origin is PayoutOrigin.SCHEDULED]
+    assert 100_000 == paid.amount_minor == place.money.paid(paid.id)
+    assert "payout_schedule.changed" in await place.world.acts()
+
+
+async def test_terms_are_changed_by_two(place: Place) -> None:
+    """One proposes new terms, another approves them; only then do merchants see them."""
+    first = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    path = "/operator/payout-terms"
+    await first.go(path)
+    fields = {"currency": "CNY", "least": "10", "fee": "0.50", "review": "0", "minutes": "30"}
+    await first.send(path, **(fields | {"fee": "-1"}), reason="dearer")
+    assert "none below zero" in first.text
+    await first.send(path, **fields, kind_daily="yes", reason="dearer")
+    assert "second person" in first.text
+    [before] = await place.money.payouts.read_terms(["CNY"])
+    second = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
+    await second.go("/operator/approvals")
+    address = re.search(r'action="(/operator/approvals/[^"]+)"', second.page.text)[1]
+    await second.send(address, decision="approve")
+
+    [after] = await place.money.payouts.read_terms(["CNY"])
+    assert 0 == before.fee_minor
+    wanted = PayoutTerms("CNY", 1_000, 50, 0, [ScheduleKind.MANUAL, ScheduleKind.DAILY], 30)
+    assert wanted == after

@@ -71,7 +71,15 @@ class Faces:
         house = self._house
         catalog, orders, payments = self._apis
         api = house.api
-        apis = MerchantApis(api(Identity), catalog, orders, payments, api(Settlement), api(Ledger))
+        apis = MerchantApis(
+            api(Identity),
+            catalog,
+            orders,
+            payments,
+            api(Settlement),
+            api(Ledger),
+            api(Payouts),
+        )
         capacity = settings.requests_per_key_per_minute_max
         limit = None
         if capacity:
@@ -89,6 +97,7 @@ class Faces:
             *self._apis,
             consoles=self._consoles(),
             epay=house.api(Epay),
+            payouts=house.api(Payouts),
             fx=house.api(Fx),
             buyers=house.api(Buyers),
             support=house.api(Support),

@@ -107,7 +107,7 @@ class Advancing:
         if tests:
             merchants = {each.merchant for each in tests}
             await payees_store.lock_merchants(tx, merchants)
-            await payees_store.unverify_payees(tx, {each.payee for each in tests})
+            await payees_store.unverify_payees(tx, {each.payee: each.id for each in tests})
             await payouts_store.decline_stopped(tx, merchants, self._clock.now())
 
     async def _hold(self, payouts: list[Kept]) -> list[Change]:

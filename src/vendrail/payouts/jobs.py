@@ -1,4 +1,4 @@
-"""What payouts does by itself: carry each on when it is due, and tell of new payees."""
+"""What payouts does by itself: carry on, ask where schedules want it, mark, tell of payees."""
 
 import asyncio
 
@@ -21,4 +21,23 @@ def jobs(service: PayoutsService) -> list[Job]:
             service.tell_due, service.clock, asyncio.Event(), name="payouts.tell", delay_s_max=10.0
         )
 
-    return [Job("payouts.advance", advance), Job("payouts.tell", tell)]
+    async def look() -> None:
+        await poll(
+            service.look_due,
+            service.clock,
+            asyncio.Event(),
+            name="payouts.schedules",
+            delay_s_max=5.0,
+        )
+
+    async def mark() -> None:
+        await poll(
+            service.mark_due, service.clock, asyncio.Event(), name="payouts.marks", delay_s_max=15.0
+        )
+
+    return [
+        Job("payouts.advance", advance),
+        Job("payouts.tell", tell),
+        Job("payouts.schedules", look),
+        Job("payouts.marks", mark),
+    ]

@@ -195,7 +195,41 @@ class Payees:
         return VerifyStatus.VERIFIED
 
     async def tell_due(self) -> bool:
-        """Write to the people of merchants to whom an account was added; each letter once."""
+        """Write of accounts that were added and of such as are proven no longer, each once."""
+        is_more = await self._tell_doubts()
+        return await self._tell_added() or is_more
+
+    async def _tell_doubts(self) -> bool:
+        """Write to the people of merchants whose account a test came back from."""
+        async with self._db.reading() as tx:
+            rows = await payees_store.list_doubted(tx, _UNTOLD_MAX)
+        if not rows:
+            return False
+        people = await self._identity.list_people([PeopleQuery(row["merchant"]) for row in rows])
+        letters = [
+            Message(
+                derive(row["doubt"], f"doubted:{person.id}"),
+                person.email,
+                "payee_doubted",
+                person.locale,
+                {"account": row["shown"], "link": self._link},
+            )
+            for row, team in zip(rows, people, strict=True)
+            for person in team
+            if person.state is PersonState.ACTIVE
+        ]
+        if letters:
+            statuses = await self._notify.send_messages(letters)
+            assert MessageStatus.TEMPLATE_UNKNOWN not in statuses
+        async with self._db.transaction() as tx:
+            await payees_store.note_doubts_told(tx, rows)
+        return len(rows) == _UNTOLD_MAX
+
+    @property
+    def _link(self) -> str:
+        return f"{self._settings.public_url.rstrip('/')}/merchant/payouts"
+
+    async def _tell_added(self) -> bool:
         async with self._db.reading() as tx:
             rows = await payees_store.list_untold(tx, _UNTOLD_MAX)
         if not rows:
@@ -210,7 +244,7 @@ class Payees:
                 person.locale,
                 {
                     "account": row["shown"],
-                    "link": f"{self._settings.public_url.rstrip('/')}/merchant/payouts",
+                    "link": self._link,
                     "by": row["added_by"],
                     "usable": f"{row['usable_at']:%Y-%m-%d %H:%M} UTC",
                 },

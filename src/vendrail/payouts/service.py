@@ -10,6 +10,8 @@ from vendrail.api.payments import Payments
 from vendrail.api.payouts import (
     NewPayee,
     NewPayout,
+    PaidOut,
+    PaidOutQuery,
     Payee,
     PayeeId,
     PayeeProof,
@@ -19,6 +21,7 @@ from vendrail.api.payouts import (
     PayoutId,
     PayoutOrigin,
     PayoutQuery,
+    PayoutSchedule,
     PayoutState,
     PayoutStatus,
     PayoutStep,
@@ -29,6 +32,9 @@ from vendrail.api.payouts import (
     Reserve,
     ReserveChange,
     ReserveStatus,
+    SchedulePutStatus,
+    ScheduleView,
+    Taken,
     TermsPutStatus,
     VerifyStatus,
 )
@@ -43,11 +49,13 @@ from vendrail.payouts.books import Posting
 from vendrail.payouts.payees import Payees
 from vendrail.payouts.requesting import Requesting
 from vendrail.payouts.reserves import Reserves
+from vendrail.payouts.scheduling import Scheduling
 from vendrail.payouts.settings import PayoutsSettings
 from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store import terms as terms_store
 from vendrail.payouts.terms import Terms
+from vendrail.payouts.tracing import Tracing
 
 TOPIC = "payouts"
 _LISTED_MAX = 200
@@ -82,6 +90,8 @@ class PayoutsService:
         )
         self._requesting = Requesting(db, clock, ledger, self._payees, self._terms, self._advancing)
         self._reserves = Reserves(db, clock, posting, payments)
+        self._tracing = Tracing(db, clock, ledger)
+        self._scheduling = Scheduling(db, clock, ledger, self._terms, self._requesting)
 
     async def add_payees(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
         """Add accounts that merchants want to be paid to; a letter tells their people."""
@@ -200,6 +210,22 @@ class PayoutsService:
             found = await terms_store.load_suspensions(tx, merchants)
         return [found.get(each, "") for each in merchants]
 
+    async def put_schedules(self, schedules: Sequence[PayoutSchedule]) -> list[SchedulePutStatus]:
+        """Write what merchants have chosen; a day, week or month is paid out once at most."""
+        return await self._scheduling.put(schedules)
+
+    async def read_schedules(self, keys: Sequence[tuple[UUID, str]]) -> list[ScheduleView]:
+        """Read schedules by (merchant, currency); without any, it is by hand."""
+        return await self._scheduling.read(keys)
+
+    async def find_paid_out(self, queries: Sequence[PaidOutQuery]) -> list[list[PaidOut]]:
+        """Find the payouts that took orders' shares, oldest first; a minute after they ended."""
+        return await self._tracing.find(queries)
+
+    async def find_taken(self, payouts: Sequence[PayoutId]) -> list[list[Taken]]:
+        """Find what payouts were made of, the newest hundred first; after a minute as well."""
+        return await self._tracing.find_taken(payouts)
+
     async def change_reserves(self, changes: Sequence[ReserveChange]) -> list[ReserveStatus]:
         """Put money into reserves or take it out; payouts that waited for it go on."""
         statuses = await self._reserves.change(changes)
@@ -215,6 +241,17 @@ class PayoutsService:
     async def advance_due(self) -> bool:
         """Carry on what is due; true: there may be more at once."""
         return await self._advancing.advance_due()
+
+    async def look_due(self) -> bool:
+        """Ask for payouts that schedules want now; true: there may be more at once."""
+        is_more = await self._scheduling.look_due()
+        if is_more:
+            self.wakeups.wake(TOPIC)
+        return is_more
+
+    async def mark_due(self) -> bool:
+        """Mark payouts that have ended, to find orders' shares by; true: there may be more."""
+        return await self._tracing.mark_due()
 
     async def tell_due(self) -> bool:
         """Tell merchants' people of new payees."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from vendrail.api.payouts import PayoutTerms, TermsPutStatus
+from vendrail.api.payouts import PayoutTerms, ScheduleKind, TermsPutStatus
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 from vendrail.payouts.settings import PayoutsSettings
 from vendrail.payouts.store import Database
 from vendrail.payouts.store import terms as terms_store
+
+LOOK_MINUTES_MAX = 24 * 60
 
 
 class Terms:
@@ -49,4 +51,7 @@ def _is_wellformed(terms: PayoutTerms) -> bool:
         and 1 <= terms.amount_minor_min <= AMOUNT_MINOR_MAX
         and 0 <= terms.fee_minor <= AMOUNT_MINOR_MAX
         and 0 <= terms.review_above_minor <= AMOUNT_MINOR_MAX
+        and ScheduleKind.MANUAL in terms.kinds
+        and len(set(terms.kinds)) == len(terms.kinds)
+        and 1 <= terms.look_minutes <= LOOK_MINUTES_MAX
     )

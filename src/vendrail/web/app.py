@@ -16,6 +16,7 @@ from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.promotions import Promotions
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
@@ -82,6 +83,7 @@ def build_routes(
     *,
     consoles: Apis | None = None,
     epay: Epay | None = None,
+    payouts: Payouts | None = None,
     fx: Fx | None = None,
     buyers: Buyers | None = None,
     support: Support | None = None,
@@ -103,11 +105,10 @@ def build_routes(
     calls = Calls(catalog, orders, payments, metrics, epay, fx, promotions)
     purse = Purse(settings, Countries(settings.country_database), calls.methods, calls.rate)
     visitors, assets = Visitors(vault, settings), Assets()
-    pages = Pages(visitors, settings, assets)
     signed_in = SignedIn(buyers, clock, settings, metrics) if buyers is not None else None
     front = Front(
         calls,
-        pages,
+        Pages(visitors, settings, assets),
         visitors,
         clock,
         settings,
@@ -146,7 +147,7 @@ def build_routes(
         *(Agreeing(front).handlers() if signed_in else ()),
         *wallet_handlers(front, place_limit),
         *file_handlers(assets, home / "media"),
-        *(EpayDoors(front, epay, place_limit, gate).handlers() if epay is not None else ()),
+        *(EpayDoors(front, epay, payouts, place_limit, gate).handlers() if epay else ()),
         *(more(front) if more is not None else ()),
     ]
     for room in rooms:

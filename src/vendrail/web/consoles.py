@@ -27,6 +27,7 @@ from vendrail.web.merchant.overview import Overview
 from vendrail.web.merchant.payouts import MerchantPayouts
 from vendrail.web.merchant.products import Products
 from vendrail.web.merchant.programs import Programs
+from vendrail.web.merchant.schedules import PayoutSchedules
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.merchant.statements import Statements
@@ -45,6 +46,7 @@ from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
 from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.payouts import PayoutsDesk
+from vendrail.web.operator.payoutterms import PayoutTermsDesk
 from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.registration import RegistrationDesk
@@ -72,6 +74,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Sagas(desk, deeds, files),
         Proposals(desk, deeds),
         PayoutsDesk(desk, deeds),
+        PayoutTermsDesk(desk, deeds),
         Merchants(desk, deeds, files),
         RegistrationDesk(desk),
         HoldingDesk(desk, deeds, files),
@@ -100,6 +103,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Balance(desk),
         Statements(desk),
         MerchantPayouts(desk),
+        PayoutSchedules(desk),
         OwnFees(desk),
         ShopSettings(desk),
         Methods(desk),

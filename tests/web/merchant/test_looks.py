@@ -102,6 +102,7 @@ async def addresses(town) -> list[str]:
     lost = await add_dispute(url, now, town.north.merchant, order, "lost")
     return [
         "/merchant/payouts",
+        "/merchant/payouts/schedule",
         *(f"/merchant/payouts/{to_serial(each)}" for each in payouts[:6:5]),
         "/merchant/disputes",
         "/merchant/disputes?state=won",

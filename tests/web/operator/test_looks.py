@@ -66,6 +66,7 @@ async def addresses(world, place) -> list[str]:
         *(f"/operator/payouts/{to_serial(each)}" for each in payouts[2:6:3]),
         "/operator/reserves",
         "/operator/coupons",
+        "/operator/payout-terms",
         "/operator/wallets",
         "/operator/wallets/CNY",
         "/operator/disputes",

@@ -58,5 +58,6 @@ KEY_SCOPES = (
     Permission.ORDERS_WRITE,
     Permission.REFUNDS_WRITE,
     Permission.BALANCE_READ,
+    Permission.PAYOUTS_WRITE,
     Permission.SHOP_WRITE,
 )

@@ -302,6 +302,21 @@ class EntryQuery(Record, frozen=True):
     entries_max: int = 100
 
 
+class SumQuery(Record, frozen=True):
+    """The entries of one listed account before a transfer and after another, both exclusive."""
+
+    account: AccountId
+    before: TransferId
+    after: TransferId | None = None  # None: since the account was opened.
+
+
+class EntrySum(Record, frozen=True):
+    """What entries posted together."""
+
+    debits_minor: int = 0
+    credits_minor: int = 0
+
+
 class PostedTransfer(Record, frozen=True):
     """A transfer as it stands in the books."""
 
@@ -386,6 +401,10 @@ class Ledger(Protocol):
 
     async def read_entries(self, queries: Sequence[EntryQuery]) -> list[list[Entry]]:
         """Read accounts' entries, newest first."""
+        ...
+
+    async def sum_entries(self, queries: Sequence[SumQuery]) -> list[EntrySum]:
+        """Sum what stretches of listed accounts' entries posted; of what is unknown: nothing."""
         ...
 
     async def read_transfers(self, subjects: Sequence[UUID]) -> list[list[PostedTransfer]]:

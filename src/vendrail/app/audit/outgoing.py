@@ -74,6 +74,27 @@ CHECKS = (
         """,  # noqa: S608 - a constant
     ),
     Check(
+        "payout_marks_fit",
+        "What each payout's mark says was earned and taken before it is what the books say.",
+        "select count(*) from ledger.account",
+        """
+        with own as (
+            select distinct a.number, m.merchant, m.currency from payouts.mark m
+              join ledger.account a on a.currency = m.currency
+                                   and a.name = 'merchant:' || m.merchant || ':available'),
+        run as (
+            select o.merchant, o.currency, e.transfer, sum(e.credits_posted) over w as earned,
+                   sum(e.debits_posted) over w as taken
+              from own o join ledger.entry e on e.account = o.number
+            window w as (partition by o.number order by e.at, e.transfer
+                         rows unbounded preceding))
+        select m.payout::text from payouts.mark m
+          left join run r on r.transfer = m.transfer and r.merchant = m.merchant
+                         and r.currency = m.currency
+         where r.transfer is null or r.earned <> m.credits_minor or r.taken <> m.taken_minor
+        """,
+    ),
+    Check(
         "reserves_are_explained",
         "Every change of a reserve that no payout made was written down by who made it, and why.",
         "select count(*) from ledger.account",

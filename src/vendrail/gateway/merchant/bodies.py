@@ -242,7 +242,8 @@ class BalanceBody(Record, frozen=True):
     currency: _CURRENCY
     held_minor: Annotated[int, Meta(description="Paid, and not delivered yet.")]
     available_minor: Annotated[int, Meta(description="Yours now.")]
-    pending_minor: int
+    pending_minor: Annotated[int, Meta(description="Yours, and not due yet.")]
+    reserve_minor: Annotated[int, Meta(description="Yours, and kept longer.")]
     frozen_minor: int
     debt_minor: Annotated[int, Meta(description="Owed by you, after refunds of money paid out.")]
 

@@ -7,7 +7,7 @@ from vendrail.api.identity import Permission
 from vendrail.api.ledger import TransferProof
 from vendrail.api.orders import OrderState
 from vendrail.gateway import problems as common
-from vendrail.gateway.merchant import asked, problems
+from vendrail.gateway.merchant import payoutdescription, problems
 from vendrail.gateway.merchant.bodies import (
     AskRefundBody,
     BalanceListBody,
@@ -25,9 +25,16 @@ from vendrail.gateway.merchant.bodies import (
     RefundBody,
     RefundListBody,
 )
+from vendrail.gateway.merchant.describing import (
+    IDEMPOTENCY,
+    PAGING,
+    counted,
+    one_of,
+    operation,
+    page,
+)
 from vendrail.gateway.merchant.money import PARTS
-from vendrail.gateway.parts import SERIAL, given, path_id, query, refusals, sent
-from vendrail.gateway.problems import Problem
+from vendrail.gateway.parts import SERIAL, given, path_id, query, sent
 
 SHAPES = (
     AskRefundBody,
@@ -46,6 +53,7 @@ SHAPES = (
     RefundBody,
     RefundListBody,
     TransferProof,
+    *payoutdescription.SHAPES,
 )
 _AT = "2026-11-23T08:00:00Z"
 _METHODS = {
@@ -115,6 +123,7 @@ _BALANCE = {
     "held_minor": 0,
     "available_minor": 472_875,
     "pending_minor": 0,
+    "reserve_minor": 0,
     "frozen_minor": 0,
     "debt_minor": 0,
 }
@@ -158,14 +167,20 @@ _INTAKE = {
 
 def paths() -> dict[str, Any]:
     """Describe every address below /merchant."""
-    return {**_product_paths(), **_method_paths(), **_order_paths(), **_money_paths()}
+    return {
+        **_product_paths(),
+        **_method_paths(),
+        **_order_paths(),
+        **_money_paths(),
+        **payoutdescription.paths(),
+    }
 
 
 def _product_paths() -> dict[str, Any]:
     products, product = Permission.PRODUCTS_READ, path_id("The product's id.")
     return {
         "/merchant/shops": {
-            "get": _operation(
+            "get": operation(
                 "listMerchantShops",
                 "List your shops",
                 products,
@@ -173,21 +188,21 @@ def _product_paths() -> dict[str, Any]:
             )
         },
         "/merchant/products": {
-            "get": _operation(
+            "get": operation(
                 "listMerchantProducts",
                 "List your products, newest first",
                 products,
-                _page("products", "MerchantProductListBody", _PRODUCT),
+                page("products", "MerchantProductListBody", _PRODUCT),
                 common.QUERY_MALFORMED,
                 parameters=[
                     query("q", "Only with these words.", {"type": "string", "maxLength": 200}),
-                    query("state", "Only in this state.", _one_of(_LISTED)),
-                    *_PAGING,
+                    query("state", "Only in this state.", one_of(_LISTED)),
+                    *PAGING,
                 ],
             )
         },
         "/merchant/products/{id}": {
-            "get": _operation(
+            "get": operation(
                 "readMerchantProduct",
                 "Read one of your products",
                 products,
@@ -206,8 +221,8 @@ def _method_paths() -> dict[str, Any]:
     read, write = Permission.PRODUCTS_READ, Permission.SHOP_WRITE
     says = (common.BODY_MALFORMED, common.BODY_TOO_LARGE, common.MEDIA_TYPE_WRONG)
     own = (problems.METHODS_NONE_LEFT, problems.METHOD_UNKNOWN)
-    get = _operation("listMerchantMethods", "List your ways to pay", read, answer)
-    put = _operation("putMerchantMethods", "Switch ways to pay", write, answer, *says, *own)
+    get = operation("listMerchantMethods", "List your ways to pay", read, answer)
+    put = operation("putMerchantMethods", "Switch ways to pay", write, answer, *says, *own)
     put["requestBody"] = sent("PutMethodsBody", {"methods_off": ["alipay_qr"]})
     return {"/merchant/methods": {"get": get, "put": put}}
 
@@ -216,22 +231,22 @@ def _order_paths() -> dict[str, Any]:
     orders, order = Permission.ORDERS_READ, path_id("The order's id.")
     return {
         "/merchant/orders": {
-            "get": _operation(
+            "get": operation(
                 "listMerchantOrders",
                 "List your orders, newest first",
                 orders,
-                _page("orders", "MerchantOrderListBody", _ORDER),
+                page("orders", "MerchantOrderListBody", _ORDER),
                 common.QUERY_MALFORMED,
                 parameters=[
-                    query("state", "Only in this state.", _one_of(list(OrderState))),
+                    query("state", "Only in this state.", one_of(list(OrderState))),
                     query("since", "Placed from then on.", _MOMENT),
                     query("until", "Placed before then.", _MOMENT),
-                    *_PAGING,
+                    *PAGING,
                 ],
             )
         },
         "/merchant/orders/{id}": {
-            "get": _operation(
+            "get": operation(
                 "readMerchantOrder",
                 "Read one of your orders",
                 orders,
@@ -241,7 +256,7 @@ def _order_paths() -> dict[str, Any]:
             )
         },
         "/merchant/orders/{id}/refunds": {
-            "get": _operation(
+            "get": operation(
                 "listMerchantRefunds",
                 "List the refunds of one of your orders",
                 orders,
@@ -257,7 +272,7 @@ def _order_paths() -> dict[str, Any]:
 def _money_paths() -> dict[str, Any]:
     return {
         "/merchant/balance": {
-            "get": _operation(
+            "get": operation(
                 "readMerchantBalance",
                 "Read your balance in each currency",
                 Permission.BALANCE_READ,
@@ -265,21 +280,21 @@ def _money_paths() -> dict[str, Any]:
             )
         },
         "/merchant/entries": {
-            "get": _operation(
+            "get": operation(
                 "listMerchantEntries",
                 "List the movements of your balance, newest first",
                 Permission.BALANCE_READ,
-                _page("entries", "EntryListBody", _ENTRY),
+                page("entries", "EntryListBody", _ENTRY),
                 common.QUERY_MALFORMED,
                 parameters=[
                     query("currency", "ISO 4217.", {"type": "string", "default": "CNY"}),
-                    query("part", "Of which part.", _one_of(list(PARTS), "available")),
-                    *_PAGING,
+                    query("part", "Of which part.", one_of(list(PARTS), "available")),
+                    *PAGING,
                 ],
             )
         },
         "/merchant/entries/{id}/proof": {
-            "get": _operation(
+            "get": operation(
                 "proveMerchantEntry",
                 "Prove a movement of your balance",
                 Permission.BALANCE_READ,
@@ -296,7 +311,7 @@ def _money_paths() -> dict[str, Any]:
 
 
 def _put_product(product: dict[str, Any]) -> dict[str, Any]:
-    described = _operation(
+    described = operation(
         "putMerchantProduct",
         "Create or change a product",
         Permission.PRODUCTS_WRITE,
@@ -313,7 +328,7 @@ def _put_product(product: dict[str, Any]) -> dict[str, Any]:
         ),
     )
     created = given("It is new", "PutBody", {"id": SERIAL, "status": "created"})
-    described["responses"]["201"] = _counted(created)
+    described["responses"]["201"] = counted(created)
     described["requestBody"] = sent("PutProductBody", _PUT)
     return described
 
@@ -327,7 +342,7 @@ def _add_keys() -> dict[str, Any]:
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
         "example": "STEAM-50",
     }
-    described = _operation(
+    described = operation(
         "addMerchantKeys",
         "Take keys in",
         Permission.KEYS_WRITE,
@@ -336,7 +351,7 @@ def _add_keys() -> dict[str, Any]:
         problems.SKU_NOT_FOUND,
         common.BODY_TOO_LARGE,
         problems.TEXT_WANTED,
-        parameters=[sku, _IDEMPOTENCY],
+        parameters=[sku, IDEMPOTENCY],
         description=(
             "Text in UTF-8, one key a line, read as it comes: a file of any size up to the "
             "platform's limit. Keys are sealed as they are read. If it breaks off, send the whole "
@@ -349,7 +364,7 @@ def _add_keys() -> dict[str, Any]:
 
 
 def _ask_refund(order: dict[str, Any]) -> dict[str, Any]:
-    described = _operation(
+    described = operation(
         "askMerchantRefund",
         "Give money of an order back",
         Permission.REFUNDS_WRITE,
@@ -359,7 +374,7 @@ def _ask_refund(order: dict[str, Any]) -> dict[str, Any]:
         *problems.REFUND.values(),
         common.BODY_TOO_LARGE,
         common.MEDIA_TYPE_WRONG,
-        parameters=[order, _IDEMPOTENCY],
+        parameters=[order, IDEMPOTENCY],
         description=(
             "Whole (`amount_minor` 0) or in part. The same Idempotency-Key gives the same refund "
             "again; the provider is asked for it by the platform, until it has answered."
@@ -370,71 +385,9 @@ def _ask_refund(order: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def _operation(
-    id: str,
-    summary: str,
-    scope: Permission,
-    answer: dict[str, Any],
-    *refused: Problem,
-    parameters: list[dict[str, Any]] | None = None,
-    description: str = "",
-    status: str = "200",
-) -> dict[str, Any]:
-    refusing = refusals(
-        problems.API_KEY_MISSING, problems.SCOPE_MISSING, *refused, common.RATE_LIMITED
-    )
-    return {
-        "operationId": id,
-        "tags": ["merchants"],
-        "summary": summary,
-        "description": " ".join(filter(None, (description, f"Needs the scope `{scope}`."))),
-        "security": [{"apiKey": []}],
-        "parameters": parameters or [],
-        "responses": {status: _counted(answer), **refusing},
-    }
-
-
-def _counted(answer: dict[str, Any]) -> dict[str, Any]:
-    """Say that an answer tells how the key's rate stands."""
-    told = {
-        "RateLimit-Limit": "Requests with this key in a minute.",
-        "RateLimit-Remaining": "How many of them are left, at most.",
-        "RateLimit-Reset": "Seconds until there are all of them again.",
-    }
-    headers = {
-        name: {"description": text, "schema": {"type": "integer"}} for name, text in told.items()
-    }
-    return {**answer, "headers": headers}
-
-
-def _page(what: str, shape: str, item: dict[str, Any]) -> dict[str, Any]:
-    return given(f"One page of {what}", shape, {"items": [item], "next": None})
-
-
 def _shop() -> dict[str, Any]:
     return {"slug": "north-games", "name": "North Games", "is_open": True}
 
 
-def _one_of(values: list[Any], default: str | None = None) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string", "enum": [str(value) for value in values]}
-    return schema if default is None else {**schema, "default": default}
-
-
 _LISTED = [state for state in ProductState if state is not ProductState.REMOVED]
 _MOMENT = {"type": "string", "format": "date-time"}
-_IDEMPOTENCY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "description": "Fresh for each write: such as a UUID.",
-    "schema": {"type": "string", "minLength": 16, "maxLength": 255},
-    "example": "6b9a4c0e-2d57-4c0c-9d0e-0f2b7f2a4a11",
-}
-_PAGING = [
-    query("before", "`next` of the page before.", {"type": "string"}),
-    query(
-        "limit",
-        "How many at most.",
-        {"type": "integer", "minimum": 1, "maximum": asked.PAGE_MAX, "default": asked.PAGE},
-    ),
-]

@@ -9,6 +9,7 @@ from vendrail.api.identity import Identity, Permission
 from vendrail.api.ledger import Ledger
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
 from vendrail.gateway import problems as common
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused
@@ -17,6 +18,7 @@ from vendrail.gateway.merchant.keys import KeyRoom
 from vendrail.gateway.merchant.methods import MethodRoom
 from vendrail.gateway.merchant.money import MoneyRoom
 from vendrail.gateway.merchant.orders import OrderRoom
+from vendrail.gateway.merchant.payouts import PayoutRoom
 from vendrail.gateway.merchant.products import ProductRoom
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
@@ -39,6 +41,7 @@ class MerchantApis:
     payments: Payments
     settlement: Settlement
     ledger: Ledger
+    payouts: Payouts
 
 
 class _Route(NamedTuple):
@@ -64,6 +67,9 @@ class MerchantDoor:
         orders = OrderRoom(apis.orders, keyring)
         methods = MethodRoom(apis.payments, keyring, clock)
         money = MoneyRoom(apis.settlement, apis.ledger, settings.default_currency)
+        payouts = PayoutRoom(
+            apis.payouts, apis.orders, apis.settlement, keyring, clock, settings.default_currency
+        )
         read, write = Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         self._routes: dict[tuple[str, ...], dict[str, _Route]] = {
             ("shops",): {"GET": _Route(read, products.list_shops)},
@@ -83,6 +89,23 @@ class MerchantDoor:
                 "GET": _Route(Permission.ORDERS_READ, orders.list_refunds),
                 "POST": _Route(Permission.REFUNDS_WRITE, orders.ask_refund),
             },
+            ("orders", "{id}", "payouts"): {
+                "GET": _Route(Permission.BALANCE_READ, payouts.list_paid_out)
+            },
+            ("payees",): {"GET": _Route(Permission.BALANCE_READ, payouts.list_payees)},
+            ("payouts",): {
+                "GET": _Route(Permission.BALANCE_READ, payouts.list_payouts),
+                "POST": _Route(Permission.PAYOUTS_WRITE, payouts.ask_payout),
+            },
+            ("payouts", "{id}"): {"GET": _Route(Permission.BALANCE_READ, payouts.read_payout)},
+            ("payouts", "{id}", "shares"): {
+                "GET": _Route(Permission.BALANCE_READ, payouts.list_shares)
+            },
+            ("schedules", "{id}"): {
+                "GET": _Route(Permission.BALANCE_READ, payouts.read_schedule),
+                "PUT": _Route(Permission.PAYOUTS_WRITE, payouts.put_schedule),
+            },
+            ("releases",): {"GET": _Route(Permission.BALANCE_READ, payouts.list_releases)},
             ("balance",): {"GET": _Route(Permission.BALANCE_READ, money.read_balance)},
             ("entries",): {"GET": _Route(Permission.BALANCE_READ, money.list_entries)},
             ("entries", "{id}", "proof"): {

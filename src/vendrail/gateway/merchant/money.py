@@ -87,6 +87,7 @@ def _balance(balance: MerchantBalance) -> BalanceBody:
         balance.held_minor,
         balance.available_minor,
         balance.pending_minor,
+        balance.reserve_minor,
         balance.frozen_minor,
         balance.debt_minor,
     )

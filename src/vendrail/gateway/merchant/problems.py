@@ -2,6 +2,7 @@
 
 from vendrail.api.catalog import PutStatus
 from vendrail.api.orders import RefundOrderStatus
+from vendrail.api.payouts import PayoutStatus, SchedulePutStatus
 from vendrail.gateway.problems import Problem
 
 API_KEY_MISSING = Problem(
@@ -59,6 +60,31 @@ TEXT_WANTED = Problem(
     "text_wanted", 415, "Wrong media type", "Send Content-Type: text/plain; charset=utf-8."
 )
 
+PAYOUT_NOT_FOUND = Problem(
+    "payout_not_found",
+    404,
+    "Payout not found",
+    "See GET /api/v1/merchant/payouts for your payouts.",
+)
+SCHEDULE_NOT_FOUND = Problem(
+    "schedule_not_found",
+    404,
+    "No such currency",
+    "Schedules are of one currency each, such as CNY.",
+)
+_PAYEE_NOT_FOUND = Problem(
+    "payee_not_found", 422, "No such account", "See GET /api/v1/merchant/payees for your accounts."
+)
+_PAYEE_UNVERIFIED = Problem(
+    "payee_unverified", 409, "Account not proven", "Prove it in the console with a test payout."
+)
+_CURRENCY_NOT_OFFERED = Problem(
+    "payout_currency_not_offered",
+    422,
+    "Not in this currency",
+    "That account does not take this currency.",
+)
+
 PUT: dict[PutStatus, Problem] = {
     PutStatus.SHOP_NOT_FOUND: SHOP_NOT_FOUND,
     PutStatus.SLUG_TAKEN: Problem(
@@ -104,4 +130,49 @@ REFUND: dict[RefundOrderStatus, Problem] = {
         "Amount too small",
         "It is less than the smallest coin of the currency that was paid; give back more.",
     ),
+}
+
+PAYOUT: dict[PayoutStatus, Problem] = {
+    PayoutStatus.EXISTS_DIFFERENT: Problem(
+        "payout_key_reused",
+        422,
+        "Idempotency key used before",
+        "This Idempotency-Key was sent with another payout.",
+    ),
+    PayoutStatus.PAYEE_NOT_FOUND: _PAYEE_NOT_FOUND,
+    PayoutStatus.CURRENCY_NOT_OFFERED: _CURRENCY_NOT_OFFERED,
+    PayoutStatus.PAYEE_UNVERIFIED: _PAYEE_UNVERIFIED,
+    PayoutStatus.PAYEE_COOLING: Problem(
+        "payee_cooling",
+        409,
+        "Account too new",
+        "It was added a short while ago; `usable_at` says from when it is paid.",
+    ),
+    PayoutStatus.SUSPENDED: Problem(
+        "payouts_suspended", 409, "Payouts stopped", "The platform has stopped your payouts."
+    ),
+    PayoutStatus.IN_DEBT: Problem(
+        "in_debt", 409, "You owe the platform", "Payouts go on when that is settled."
+    ),
+    PayoutStatus.AMOUNT_TOO_SMALL: Problem(
+        "payout_too_small", 422, "Too small", "That is less than the least payout."
+    ),
+    PayoutStatus.BALANCE_TOO_LOW: Problem(
+        "balance_too_low", 409, "Balance too low", "It does not have that much, with the fee."
+    ),
+}
+
+SCHEDULE: dict[SchedulePutStatus, Problem] = {
+    SchedulePutStatus.FIELD_MALFORMED: Problem(
+        "schedule_malformed",
+        422,
+        "Schedule malformed",
+        "Check kind, hour, day, zone and threshold; every kind but manual names a payee.",
+    ),
+    SchedulePutStatus.NOT_OFFERED: Problem(
+        "schedule_not_offered", 422, "Not offered", "The platform does not offer this kind here."
+    ),
+    SchedulePutStatus.PAYEE_NOT_FOUND: _PAYEE_NOT_FOUND,
+    SchedulePutStatus.CURRENCY_NOT_OFFERED: _CURRENCY_NOT_OFFERED,
+    SchedulePutStatus.PAYEE_UNVERIFIED: _PAYEE_UNVERIFIED,
 }

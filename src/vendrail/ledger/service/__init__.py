@@ -16,12 +16,14 @@ from vendrail.api.ledger import (
     ChainHead,
     Entry,
     EntryQuery,
+    EntrySum,
     PostedTransfer,
     Statement,
     StatementLinesQuery,
     StatementPage,
     StatementQuery,
     StatementSeal,
+    SumQuery,
     Transfer,
     TransferId,
     TransferKind,
@@ -211,6 +213,13 @@ class LedgerService:
             if listed:
                 found |= await reading.read_listed(tx, listed)
         return [found.get(position, []) for position in range(len(queries))]
+
+    async def sum_entries(self, queries: Sequence[SumQuery]) -> list[EntrySum]:
+        """Sum what stretches of listed accounts' entries posted; of what is unknown: nothing."""
+        if not queries:
+            return []
+        async with self._db.reading() as tx:
+            return await reading.sum_entries(tx, queries)
 
     async def read_transfers(self, subjects: Sequence[UUID]) -> list[list[PostedTransfer]]:
         """Read all transfers that carry a serial number, oldest first."""

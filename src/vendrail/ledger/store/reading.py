@@ -11,7 +11,9 @@ from vendrail.api.ledger import (
     Balance,
     Entry,
     EntryQuery,
+    EntrySum,
     PostedTransfer,
+    SumQuery,
     Transfer,
     TransferCode,
     TransferId,
@@ -114,6 +116,39 @@ async def read_listed(
         position = row["position"]
         found[position].append(_entry(row, accounts[position]))
     return found
+
+
+async def sum_entries(tx: Transaction, queries: Sequence[SumQuery]) -> list[EntrySum]:
+    """Sum stretches of listed accounts' entries by their indexes, in the journal's order."""
+    rows = await tx.fetch(
+        """
+        select asked.position,
+               (select coalesce(sum(amount_minor), 0)::bigint from ledger.transfer
+                 where debit = asked.number and debit > 0 and kind in ('single', 'post')
+                   and at >= asked.begin and at <= asked.at
+                   and (at, id) > (asked.begin, asked.after) and (at, id) < (asked.at, asked.before)
+               ) as debits_minor,
+               (select coalesce(sum(amount_minor), 0)::bigint from ledger.transfer
+                 where credit = asked.number and credit > 0 and kind in ('single', 'post')
+                   and at >= asked.begin and at <= asked.at
+                   and (at, id) > (asked.begin, asked.after) and (at, id) < (asked.at, asked.before)
+               ) as credits_minor
+          from (select q.position, q.before, a.number, b.at,
+                       coalesce(f.at, '-infinity') as begin, coalesce(q.after, $5) as after
+                  from unnest($1::int[], $2::uuid[], $3::uuid[], $4::uuid[])
+                       as q (position, account, before, after)
+                  join ledger.account a on a.id = q.account
+                  join ledger.transfer b on b.id = q.before
+                  left join ledger.transfer f on f.id = q.after) as asked
+        """,
+        list(range(len(queries))),
+        [query.account for query in queries],
+        [query.before for query in queries],
+        [query.after for query in queries],
+        UUID(int=0),
+    )
+    found = {row[0]: EntrySum(row[1], row[2]) for row in rows}
+    return [found.get(position, EntrySum()) for position in range(len(queries))]
 
 
 async def read_unlisted(

@@ -1,6 +1,6 @@
 """Payees and the data keys of what is sealed of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -102,12 +102,31 @@ async def verify_payee(tx: Transaction, id: UUID) -> None:
     await tx.execute("update payouts.payee set state = 'verified' where id = $1", id)
 
 
-async def unverify_payees(tx: Transaction, ids: Collection[UUID]) -> None:
-    """Let payees be paid no longer, until they are proven anew."""
+async def unverify_payees(tx: Transaction, tests: Mapping[UUID, UUID]) -> None:
+    """Let payees be paid no longer whose tests came back, until they are proven anew."""
     await tx.execute(
-        "update payouts.payee set state = 'unverified'"
-        " where id = any($1::uuid[]) and state = 'verified'",
-        list(ids),
+        "update payouts.payee p set state = 'unverified', doubt = v.test"
+        " from unnest($1::uuid[], $2::uuid[]) as v (id, test)"
+        " where p.id = v.id and p.state = 'verified'",
+        list(tests),
+        list(tests.values()),
+    )
+
+
+async def list_doubted(tx: Transaction, rows_max: int) -> list[Row]:
+    """Read payees whose test came back and whose people have not been told."""
+    return await tx.fetch(
+        "select * from payouts.payee where doubt is not null order by id limit $1", rows_max
+    )
+
+
+async def note_doubts_told(tx: Transaction, rows: Sequence[Row]) -> None:
+    """Note that letters were handed over, unless another test came back since."""
+    await tx.execute(
+        "update payouts.payee p set doubt = null from unnest($1::uuid[], $2::uuid[])"
+        " as v (id, doubt) where p.id = v.id and p.doubt = v.doubt",
+        [row["id"] for row in rows],
+        [row["doubt"] for row in rows],
     )
 
 

@@ -4,29 +4,43 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from vendrail.api.payouts import PayoutTerms, ReserveChange
+from vendrail.api.payouts import PayoutTerms, ReserveChange, ScheduleKind
 from vendrail.kernel.db import Row, Transaction
 
 
 async def load_terms(tx: Transaction, currencies: Collection[str]) -> dict[str, PayoutTerms]:
     """Read the terms that were written."""
     rows = await tx.fetch(
-        "select currency, amount_minor_min, fee_minor, review_above_minor from payouts.terms"
-        " where currency = any($1::text[])",
+        "select currency, amount_minor_min, fee_minor, review_above_minor, kinds, look_minutes"
+        " from payouts.terms where currency = any($1::text[])",
         list(currencies),
     )
-    return {row["currency"]: PayoutTerms(*row) for row in rows}
+    return {
+        row["currency"]: PayoutTerms(
+            row["currency"],
+            row["amount_minor_min"],
+            row["fee_minor"],
+            row["review_above_minor"],
+            [ScheduleKind(each) for each in row["kinds"]],
+            row["look_minutes"],
+        )
+        for row in rows
+    }
 
 
 async def put_terms(tx: Transaction, terms: PayoutTerms) -> None:
     """Write one currency's terms."""
     await tx.execute(
-        "insert into payouts.terms values ($1, $2, $3, $4) on conflict (currency) do update"
-        " set amount_minor_min = $2, fee_minor = $3, review_above_minor = $4",
+        "insert into payouts.terms (currency, amount_minor_min, fee_minor, review_above_minor,"
+        " kinds, look_minutes) values ($1, $2, $3, $4, $5, $6) on conflict (currency) do update"
+        " set amount_minor_min = $2, fee_minor = $3, review_above_minor = $4, kinds = $5,"
+        " look_minutes = $6",
         terms.currency,
         terms.amount_minor_min,
         terms.fee_minor,
         terms.review_above_minor,
+        [str(each) for each in terms.kinds],
+        terms.look_minutes,
     )
 
 

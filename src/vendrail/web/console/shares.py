@@ -2,18 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from vendrail.api.orders import OrderView
+from vendrail.api.payouts import PaidOut, PaidOutQuery, Payouts
 from vendrail.api.settlement import HoldTerms, OrderShare, RiskTier, Settlement, ShareQuery
-
-
-class PaidOut(Protocol):
-    """A payout that took money of an order, as whoever pays out tells of it."""
-
-    payout: UUID
-    at: datetime
 
 
 async def read_way(settlement: Settlement, order: OrderView) -> OrderShare | None:
@@ -21,6 +14,13 @@ async def read_way(settlement: Settlement, order: OrderView) -> OrderShare | Non
     query = ShareQuery(order.id, order.merchant, order.currency)
     [share] = await settlement.read_order_shares([query])
     return share if share.split_at is not None else None
+
+
+async def read_paid_out(payouts: Payouts, order: OrderView) -> list[PaidOut]:
+    """Read with which payouts an order's share went out."""
+    query = PaidOutQuery(order.id, order.merchant, order.currency)
+    [found] = await payouts.find_paid_out([query])
+    return found
 
 
 async def terms_now(settlement: Settlement, merchant: UUID, now: datetime) -> HoldTerms:

@@ -17,6 +17,7 @@ from vendrail.api.epay import (
     EpayRequest,
     EpayStatus,
 )
+from vendrail.api.payouts import PayoutQuery, Payouts, PayoutState, PayoutView
 from vendrail.kernel.codec import encode
 from vendrail.kernel.epay import read_amount, write_amount
 from vendrail.kernel.errors import Malformed, Unavailable
@@ -31,6 +32,13 @@ from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 
 _CHINA = timezone(timedelta(hours=8))  # The clock that the protocol's times are told by.
 _FIELDS_MAX = 64
+_PAYOUTS_MAX = 50
+_BACK = (
+    PayoutState.REFUSED,
+    PayoutState.FAILED,
+    PayoutState.RETURNED,
+    PayoutState.DECLINED,
+)
 _BYTES_MAX = 65_536
 _PROOF = "altcha"  # Our own field beside the signed ones.
 _TITLE = message("This payment cannot begin")
@@ -41,10 +49,16 @@ class EpayDoors:
     """The three doors."""
 
     def __init__(
-        self, front: Front, epay: Epay, place_limit: Limit | None, gate: Gate | None
+        self,
+        front: Front,
+        epay: Epay,
+        payouts: Payouts | None,
+        place_limit: Limit | None,
+        gate: Gate | None,
     ) -> None:
         self._front = front
         self._epay = epay
+        self._payouts = payouts
         self._place_limit = place_limit
         self._gate = gate
 
@@ -159,6 +173,8 @@ class EpayDoors:
                 return await self._tell_order(ask)
             if act == "orders":
                 return await self._tell_orders(ask, fields)
+            if act == "settle" and self._payouts is not None:
+                return await self._tell_payouts(self._payouts, ask, fields)
             if act == "refund":
                 return await self._refund(request, ask, fields)
         except Unavailable:
@@ -194,6 +210,18 @@ class EpayDoors:
             return _json(reply(found.status))
         orders = [_order(each) for each in found.orders]
         return _json({"code": 1, "msg": "查询订单记录成功！", "count": len(orders), "data": orders})
+
+    async def _tell_payouts(
+        self, payouts: Payouts, ask: EpayAsk, fields: Mapping[str, str]
+    ) -> Page:
+        """List payouts of the protocol's currency, the newest first."""
+        [told] = await self._epay.read_epay_merchants([ask])
+        if told.account is None:
+            return _json(reply(told.status))
+        most = max(1, min(_count(fields, "limit", 20), _PAYOUTS_MAX))
+        [found] = await payouts.list_payouts([PayoutQuery(told.account.merchant, payouts_max=most)])
+        data = [_payout(each) for each in found if each.currency == "CNY"]
+        return _json({"code": 1, "msg": "查询结算记录成功！", "count": len(data), "data": data})
 
     async def _refund(self, request: Asked, ask: EpayAsk, fields: Mapping[str, str]) -> Page:
         if request.method != "POST":
@@ -257,6 +285,23 @@ def _order(order: EpayOrder) -> dict[str, object]:
         "money": write_amount(order.amount_minor),
         "refundmoney": write_amount(order.refunded_minor),
         "param": order.param,
+        "status": status,
+    }
+
+
+def _payout(view: PayoutView) -> dict[str, object]:
+    """Tell of a payout as the protocol tells of settlements."""
+    status = 1 if view.state is PayoutState.SUCCEEDED else 0
+    if view.state in _BACK:
+        status = 3
+    return {
+        "id": to_serial(view.id),
+        "type": view.payee_kind,
+        "account": view.shown,
+        "money": write_amount(view.amount_minor + view.fee_minor),
+        "realmoney": write_amount(view.amount_minor),
+        "addtime": _time(view.asked_at),
+        "endtime": _time(view.ended_at),
         "status": status,
     }
 

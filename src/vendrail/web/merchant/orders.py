@@ -28,7 +28,7 @@ from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import ORDER_COLUMNS, ORDERS_AT_ONCE, export, order_row
-from vendrail.web.console.shares import read_way
+from vendrail.web.console.shares import read_paid_out, read_way
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
@@ -253,6 +253,7 @@ class Orders:
             sold=sold,
             order=sold.view,
             share=await read_way(self._desk.apis.settlement, sold.view),
+            paid_out=await read_paid_out(self._desk.apis.payouts, sold.view),
             split=await read_split(
                 self._desk.apis.ledger,
                 self._desk.apis.settlement,

@@ -28,6 +28,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import PAYOUT_COLUMNS, PAYOUTS_AT_ONCE, export, payout_row
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, read_id
+from vendrail.web.merchant.schedules import currencies_of
 from vendrail.web.pages import onward
 from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
@@ -39,6 +40,7 @@ _DONE = {
     "added": message("The account is added. Send a test payout to it next."),
     "tested": message("A small amount is on its way there. Say here how much arrived."),
     "proven": message("The account is proven."),
+    "scheduled": message("So it is from now on."),
     "closed": message("The account is closed. Nothing goes there any more."),
 }
 _REFUSED = {
@@ -101,7 +103,7 @@ class MerchantPayouts:
     async def _table(self, caller: Caller, problem: str = "") -> Page:
         merchant = caller.merchant
         [payees] = await self._payouts.list_payees([merchant])
-        currencies = self._currencies(payees)
+        currencies = currencies_of(payees, self._desk.front.settings.default_currency)
         asked = caller.asked("currency", 3) or caller.written("currency", 3)
         currency = asked if asked in currencies else currencies[0]
         before = read_id(caller.asked("before"))
@@ -129,6 +131,7 @@ class MerchantPayouts:
             free_minor=there - waiting,
             waiting_minor=waiting,
             terms=terms,
+            schedule=(await self._payouts.read_schedules([(merchant, currency)]))[0],
             stopped=stopped,
             may_write=caller.may(Permission.PAYOUTS_WRITE),
             nonce=to_serial(new_id(self._desk.clock.now())),
@@ -149,11 +152,6 @@ class MerchantPayouts:
 
         return export("payouts", PAYOUT_COLUMNS, read)
 
-    def _currencies(self, payees: list[Payee]) -> list[str]:
-        own = self._desk.front.settings.default_currency
-        offered = {currency for payee in payees for currency in payee.currencies}
-        return [own, *sorted(offered - {own})]
-
     def _is_usable(self, payee: Payee, currency: str) -> bool:
         is_ready = payee.usable_at <= self._desk.clock.now() and currency in payee.currencies
         return is_ready and payee.state is PayeeState.VERIFIED
@@ -165,7 +163,16 @@ class MerchantPayouts:
         if view is None or view.merchant != caller.merchant:
             return self._desk.problem(caller.request, 404, caller)
         [steps] = await self._payouts.read_steps([view.id])
-        return self._desk.page(caller, "merchant/payout.html", path=_ROOT, payout=view, steps=steps)
+        [taken] = await self._payouts.find_taken([view.id])
+        return self._desk.page(
+            caller,
+            "merchant/payout.html",
+            path=_ROOT,
+            payout=view,
+            steps=steps,
+            taken=taken,
+            rest_minor=view.amount_minor + view.fee_minor - sum(e.amount_minor for e in taken),
+        )
 
     def _id(self, caller: Caller, step: str) -> UUID | None:
         """Give the one id of a form as it was shown: sent twice, it is the same act."""

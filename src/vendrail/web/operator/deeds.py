@@ -52,6 +52,7 @@ class Said(StrEnum):
     NO_AMOUNT = "no_amount"
     NO_FEE = "no_fee"
     NO_HOLD = "no_hold"
+    NO_PAYOUT_TERMS = "no_payout_terms"
     NOT_STUCK = "not_stuck"
     TURNED = "turned"
     NO_PURCHASE = "no_purchase"
@@ -103,6 +104,10 @@ TEXTS = {
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
     Said.NO_HOLD: message(
         "Hours are 0 to 2160, percent 0 to 100, days 1 to 365; a percentage and days go together."
+    ),
+    Said.NO_PAYOUT_TERMS: message(
+        "Amounts are written as 0.30, none below zero and the least above it; minutes are 1 to"
+        " 1440."
     ),
     Said.AMOUNT_TOO_SMALL: message(
         "That is less than the smallest coin of the currency that was paid. Give back more."

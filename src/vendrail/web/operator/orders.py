@@ -25,7 +25,7 @@ from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import ORDER_COLUMNS, ORDERS_AT_ONCE, export, order_row
-from vendrail.web.console.shares import read_way
+from vendrail.web.console.shares import read_paid_out, read_way
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, OrderFile, read_id
@@ -171,6 +171,7 @@ class OrdersDesk:
             names=await self._files.merchant_names(),
             movements=await self._files.movements(file),
             share=await read_way(self._desk.apis.settlement, file.view),
+            paid_out=await read_paid_out(self._desk.apis.payouts, file.view),
             split=await self._files.split(file),
             can_ask=can_ask,
             can_refund=can_refund,

@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType, Protocol
+from typing import Protocol
 from uuid import UUID
 
+from msgspec import field
+
+from vendrail.api.payouts.names import PayeeId, PayoutId
+from vendrail.api.payouts.schedules import (
+    PayoutSchedule,
+    ScheduleKind,
+    ScheduleOutcome,
+    SchedulePutStatus,
+    Schedules,
+    ScheduleView,
+)
+from vendrail.api.payouts.traces import PaidOut, PaidOutQuery, Taken, TakenCode, Traces
 from vendrail.kernel.codec import Record
 from vendrail.kernel.outbox import Cursor, EventPage
-
-PayeeId = NewType("PayeeId", UUID)
-PayoutId = NewType("PayoutId", UUID)
-
 
 # Where money goes.
 
@@ -225,12 +233,14 @@ class PayoutVerdictStatus(StrEnum):
 
 
 class PayoutTerms(Record, frozen=True):
-    """What payouts in one currency cost and when a person looks at them."""
+    """What payouts in one currency cost, when they may be had, and when a person looks at them."""
 
     currency: str
     amount_minor_min: int
     fee_minor: int
     review_above_minor: int  # 0: a person looks at none.
+    kinds: list[ScheduleKind] = field(default_factory=lambda: list(ScheduleKind))  # To choose from.
+    look_minutes: int = 10  # How often balances are looked at that wait for a threshold, or any.
 
 
 class TermsPutStatus(StrEnum):
@@ -291,7 +301,7 @@ class Reserve(Record, frozen=True):
         return self.there_minor - self.reserved_minor
 
 
-class Payouts(Protocol):
+class Payouts(Schedules, Traces, Protocol):
     """Payees, payouts and the reserves that they are paid from."""
 
     async def add_payees(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
@@ -368,3 +378,42 @@ class Payouts(Protocol):
     async def list_reserves(self) -> list[Reserve]:
         """List the reserves of all channels that pay out, by name and currency."""
         ...
+
+
+__all__ = [
+    "NewPayee",
+    "NewPayout",
+    "PaidOut",
+    "PaidOutQuery",
+    "Payee",
+    "PayeeId",
+    "PayeeProof",
+    "PayeeState",
+    "PayeeStatus",
+    "PayeeTest",
+    "PayoutId",
+    "PayoutMoved",
+    "PayoutOrigin",
+    "PayoutQuery",
+    "PayoutSchedule",
+    "PayoutState",
+    "PayoutStatus",
+    "PayoutStep",
+    "PayoutTerms",
+    "PayoutVerdict",
+    "PayoutVerdictStatus",
+    "PayoutView",
+    "Payouts",
+    "Reserve",
+    "ReserveChange",
+    "ReserveSource",
+    "ReserveStatus",
+    "ScheduleKind",
+    "ScheduleOutcome",
+    "SchedulePutStatus",
+    "ScheduleView",
+    "Taken",
+    "TakenCode",
+    "TermsPutStatus",
+    "VerifyStatus",
+]
