@@ -45,6 +45,7 @@ def test_public_addresses_may_be_told(url):
         "http://[::]/",
         "http://[fe80::1]/",
         "http://[fd00::1]/",
+        "http://[fec0::1]/",
         "http://[::ffff:127.0.0.1]/",
         "http://[::ffff:10.0.0.1]/",
         "http://[64:ff9b::7f00:1]/",

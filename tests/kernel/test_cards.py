@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from litestar import Request, get, post
 
@@ -112,6 +112,45 @@ def test_escapes_hide_nothing(number, gap, before, data):
     escaped = "".join(f"\\u{ord(each):04x}" for each in f"cvc{number}")
     assert holds_card(f'{{"{escaped[:18]}": "123"}}'.encode())
     assert holds_card(hidden(f'{{"a": "{escaped[18:]}"}}'))
+
+
+@st.composite
+def spelled(draw, text):
+    """Spell each letter as it is, or escaped once, or its JSON escape escaped in part."""
+
+    def percent(letter: str) -> str:
+        return f"%{ord(letter):02x}"
+
+    written = []
+    for letter in text:
+        way = draw(st.sampled_from(("plain", "percent", "json", "mixed")))
+        escape = f"\\u{ord(letter):04x}"
+        if way == "mixed":
+            escape = "".join(draw(st.sampled_from((each, percent(each)))) for each in escape)
+        spellings = {"plain": letter, "percent": percent(letter)}
+        written.append(spellings.get(way, escape))
+    return "".join(written).encode()
+
+
+@given(
+    st.sampled_from([f"a={number}" for number in PUBLISHED] + ["cvc=123", '"card_cvv": "1234"'])
+    .flatmap(spelled)
+    .map(lambda hidden: b"&" + hidden)
+)
+@example(b"&a=" + b"".join(f"\\u%300{ord(each):02x}".encode() for each in PUBLISHED[0]))
+def test_one_escape_inside_another_hides_nothing(hidden):
+    """However spellings are mixed, the fast look finds what decoding always would."""
+    assert holds_card(hidden)
+
+
+@given(
+    st.lists(st.sampled_from((*"4155%u0\\3dcv=& ", "%30", "\\u", "4111111111111111")), max_size=40)
+)
+def test_the_fast_look_says_what_decoding_says(pieces):
+    """A letter escaped behind a text has it decoded in any case: that changes no answer."""
+    text = "".join(pieces).encode()
+
+    assert holds_card(text + b" %41") == holds_card(text)
 
 
 @pytest.mark.parametrize(

@@ -379,6 +379,23 @@ async def test_removing_is_at_once_and_told_until_the_provider_has_ended_it(till
         till.act(number, status="NORMAL")
 
 
+async def test_a_new_page_has_no_removed_agreement_forgotten(till):
+    """Removed and not ended yet, it is ended in the end, whatever was looked at in between."""
+    ann = new_id(till.clock.now())
+    way, number = await till.agree(ann)
+    await till.payments.forget_saved([SavedDrop(way.id, ann)])
+    _, another = await till.page(ann)
+    till.clock.advance(6)
+    listed = await till.payments.list_saved([SavedQuery(ann, is_fresh=True)])
+    left = await till.rows("saved")
+    await till.service.forget_ways()
+
+    assert number != another
+    assert ([[]], [number]) == (listed, [row["customer"] for row in left])
+    with pytest.raises(AssertionError, match="is UNSIGN"):
+        till.act(number, status="NORMAL")
+
+
 async def test_who_has_agreed_is_not_asked_again(till):
     """Opened again, the page says that the way is there."""
     ann = new_id(till.clock.now())

@@ -50,6 +50,7 @@ def holds_card(data: bytes) -> bool:
     """
     lower = data.lower()
     is_hiding = b"\\u00" in data or _ESCAPED_LETTER.search(lower) is not None
+    is_hiding |= b"\\u" in data and b"%" in data  # One inside the other, as `\\u%3034`.
     is_number_possible = is_hiding or _SHORTEST in data.translate(_DIGITS, _BETWEEN)
     is_code_possible = is_hiding or any(each in lower for each in _CODE_NAMES)
     if not is_number_possible and not is_code_possible:

@@ -138,7 +138,9 @@ async def test_a_statement_is_the_own_one_and_only_for_who_may(town):
     assert [403] * 5 == refused
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "begin", ["=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20"]
+)
 def test_no_text_of_a_file_is_a_formula(begin):
     """A text that a spreadsheet would run is quoted in CSV, and a plain text in XLSX."""
     bad = f"{begin}HYPERLINK(1)"

@@ -6,6 +6,7 @@ can lead the name elsewhere in between. No redirects, a bound on the answer, and
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -93,8 +94,14 @@ class Bringer:
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
+            # Called by address, those who share one look alike: nothing of one call meets the next,
+            # neither its connection nor its cookies.
             self._client = httpx.AsyncClient(
-                timeout=self._timeout_s, follow_redirects=False, trust_env=False
+                timeout=self._timeout_s,
+                follow_redirects=False,
+                trust_env=False,
+                limits=httpx.Limits(max_keepalive_connections=0),
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         return self._client
 

@@ -45,6 +45,8 @@ def is_public(text: str, allowed: Sequence[Network]) -> bool:
             address = inner
     if any(address in network for network in allowed if network.version == address.version):
         return True
+    if isinstance(address, IPv6Address) and address.is_site_local:  # Given up, and still routed.
+        return False
     return address.is_global and not any(getattr(address, each) for each in _ADDRESSES_NOT_GLOBAL)
 
 

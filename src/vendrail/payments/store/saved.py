@@ -84,15 +84,17 @@ async def put_saved(
 ) -> None:
     """Keep what a provider remembers for a customer: (id, method, reference, label, expires).
 
-    What the buyer wants forgotten stays so; what the provider has forgotten goes.
+    What the buyer wants forgotten stays so; what the provider has forgotten goes. Nothing is said
+    of other customers that are the same buyer's: each agreement is one.
     """
     await tx.execute(
         "with gone as (delete from payments.saved where buyer = $1 and channel = $2"
-        "  and reference <> all($3::text[]) returning channel, customer)"
+        "  and customer = $3 and reference <> all($4::text[]) returning channel, customer)"
         " delete from payments.customer c using gone g"
         " where c.is_agreement and c.channel = g.channel and c.reference = g.customer",
         customer["buyer"],
         customer["channel"],
+        customer["reference"],
         [each[2] for each in saved],
     )
     await tx.execute(

@@ -18,7 +18,8 @@ Rows = Iterable[Sequence[Cell]]
 
 ROWS_OF_SHEET_MAX = 1_000_000
 _BOM = "\ufeff"  # Spreadsheets would read UTF-8 as something else without it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Full-width signs count too: where Chinese or Japanese is written, spreadsheets take them as such.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _ODD = re.compile('[&<>"\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
 _UNTOLD = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF])  # What XML cannot.
 
