@@ -166,13 +166,14 @@ class World:
             await self.service.carrying.advance()
             self.clock.advance(0 if is_still else 60)
 
-    def _refund_of(self, capture: Capture, amount_minor: int, name: str) -> RefundPosting:
+    def refund_of(self, capture: Capture, amount_minor: int, name: str) -> RefundPosting:
+        """Say what a refund is for the books."""
         return RefundPosting(
             derive(capture.order, name), capture.order, self.merchant, "stripe", amount_minor,
             "SGD", capture.at, True, capture.amount_minor,
         )  # fmt: skip
 
-    def _note(self, posting: RefundPosting, state: str) -> None:
+    def note(self, posting: RefundPosting, state: str) -> None:
         """Let orders tell so of a refund."""
         views = self.sold.refunds.setdefault(posting.order, [])
         views[:] = [view for view in views if view.id != posting.refund]
@@ -185,8 +186,8 @@ class World:
 
     async def ask_refund(self, capture: Capture, amount_minor: int) -> RefundPosting:
         """Open a refund in the books, and ask its provider, who has not answered yet."""
-        posting = self._refund_of(capture, amount_minor, "refund")
-        self._note(posting, "asked")
+        posting = self.refund_of(capture, amount_minor, "refund")
+        self.note(posting, "asked")
         assert ["posted"] == await self.settlement.open_refunds([posting])
         return posting
 
@@ -194,17 +195,17 @@ class World:
         """Let the provider answer."""
         end = self.settlement.pay_refunds if is_paid else self.settlement.return_refunds
         await end([posting])
-        self._note(posting, "paid" if is_paid else "failed")
+        self.note(posting, "paid" if is_paid else "failed")
 
     async def refund(self, capture: Capture, amount_minor: int, name: str = "refund"):
         """Give money of an order back, as orders does when its provider agrees."""
-        posting = self._refund_of(capture, amount_minor, name)
-        self._note(posting, "asked")
+        posting = self.refund_of(capture, amount_minor, name)
+        self.note(posting, "asked")
         [status] = await self.settlement.open_refunds([posting])
         is_there = status in ("posted", "exists")
         if is_there:
             await self.settlement.pay_refunds([posting])
-        self._note(posting, "paid" if is_there else "failed")
+        self.note(posting, "paid" if is_there else "failed")
         return status
 
     async def spend(self, amount_minor: int) -> None:

@@ -7,8 +7,10 @@ import random
 import pytest
 from tests.disputes.conftest import FEE, PRICE
 
-from vendrail.api.disputes import DisputeQuery, DisputeState
+from vendrail.api.disputes import DisputeMoved, DisputeQuery, DisputeState
 from vendrail.api.payments.disputes import DisputeOutcome
+from vendrail.kernel.codec import decode
+from vendrail.kernel.outbox import Cursor
 
 OPEN, WON, LOST = DisputeOutcome.OPEN, DisputeOutcome.WON, DisputeOutcome.LOST
 
@@ -213,3 +215,60 @@ async def test_refunds_and_disputes_that_race_never_take_more_than_was_captured(
     assert {"frozen", "chargeback", "clearing"}.isdisjoint(books)
     # All that left the provider was borne: by the merchant, or by us where it was beyond the price.
     assert given + taken == lost - books.get("cost", 0)
+
+
+async def lose_twice(world, capture):
+    """Let two disputes of one sale be lost, which together are more than its price."""
+    for outcome in (OPEN, LOST):
+        for case_number in ("du_1", "du_2"):
+            world.tell(capture, outcome, 6_000, case_number=case_number, fee_minor=0)
+        if outcome is OPEN:
+            await world.run()
+
+
+async def test_two_lost_disputes_of_one_sale_take_its_price_once(world):
+    """The second takes what the first has left; what is beyond the price is our loss."""
+    capture = await world.sell()
+    await lose_twice(world, capture)
+    await world.run()
+
+    assert {"provider": 2_000, "cost": -2_000} == await world.balances()
+
+
+async def test_a_refund_that_waits_for_disputes_does_not_hold_them_up(world):
+    """It is in no books: both end, and nothing is left for it."""
+    capture = await world.sell()
+    posting = world.refund_of(capture, 1_000, "refund")
+    world.note(posting, "asked")
+    await lose_twice(world, capture)
+    await world.run()
+
+    assert {"provider": 2_000, "cost": -2_000} == await world.balances()
+    assert ["more_than_captured"] == await world.settlement.open_refunds([posting])
+
+
+@pytest.mark.parametrize("is_paid", [False, True])
+async def test_a_refund_under_way_and_two_lost_disputes_take_the_price_once(world, is_paid):
+    """Whichever way the refund ends, the merchant loses the price, and no more."""
+    capture = await world.sell()
+    posting = await world.ask_refund(capture, 5_000)
+    await lose_twice(world, capture)
+    await world.run()
+    await world.end_refund(posting, is_paid=is_paid)
+    await world.run()
+    beyond = 7_000 if is_paid else 2_000
+
+    assert {"provider": beyond, "cost": -beyond} == await world.balances()
+
+
+async def test_only_a_change_is_told(world):
+    """What is told again, or against the end that stands, is no news for who reads along."""
+    capture = await world.sell()
+    for outcome in (OPEN, OPEN, WON, LOST, WON):
+        world.tell(capture, outcome, fee_minor=0)
+        await world.run()
+    [page] = await world.disputes.read_events([Cursor()])
+    told = [each for batch in page.batches for each in decode(batch, list[DisputeMoved])]
+
+    assert [DisputeState.OPEN, DisputeState.WON] == [each.state for each in told]
+    assert DisputeState.WON is (await the_dispute(world)).state

@@ -9,8 +9,9 @@ from vendrail.api.ledger import Chart, Transfer, TransferCode
 from vendrail.api.orders import OrderState, OrderView
 from vendrail.api.payments import Capture, CaptureFit, CaptureId, CaptureSource
 from vendrail.api.payments.disputes import DisputeOutcome
-from vendrail.api.settlement import CaptureBooking, Sale
+from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale
 from vendrail.api.wallets import WALLET_DESK
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive, new_id, to_serial
 
 OPEN, WON, LOST = DisputeOutcome.OPEN, DisputeOutcome.WON, DisputeOutcome.LOST
@@ -55,6 +56,11 @@ class Purse:
             id, self.account.id, chart.promotion().id, amount_minor, TransferCode.PAYOUT, id
         )
         return (await self.world.ledger.post_transfers([spent]))[0].status
+
+    def refund_of(self, capture: Capture, amount_minor: int) -> RefundPosting:
+        """Say what a refund of a top-up is for the books."""
+        posting = self.world.refund_of(capture, amount_minor, "refund")
+        return replace(posting, from_wallet=self.buyer)
 
     async def holds(self) -> tuple[int, int]:
         """Read what is in it, and what of that is reserved."""
@@ -125,3 +131,46 @@ async def test_a_lost_top_up_takes_later_money_too(purse, world):
 
     assert (0, 0) == await purse.holds()
     assert {"provider": -PRICE} == await world.balances()
+
+
+@pytest.mark.parametrize("is_paid", [False, True])
+async def test_a_refund_of_a_top_up_that_is_under_way_ends_first(purse, world, is_paid):
+    """Refused, its money is back in the wallet, and the lost dispute takes that; paid, we lose."""
+    capture = await purse.top_up()
+    posting = purse.refund_of(capture, 4_000)
+    world.note(posting, "asked")
+    opened = await world.settlement.open_refunds([posting])
+    for outcome in (OPEN, LOST):
+        world.tell(capture, outcome, fee_minor=0)
+        await world.run()
+    during = await purse.holds()
+    await world.end_refund(posting, is_paid=is_paid)
+    await world.run()
+
+    assert ["posted"] == opened
+    assert (6_000, 6_000) == during  # It stays kept until the refund has ended.
+    assert (0, 0) == await purse.holds()
+    assert ({"provider": 4_000, "cost": -4_000} if is_paid else {}) == await world.balances()
+
+
+@pytest.mark.parametrize("spent_minor", [0, 3_000, PRICE])
+async def test_a_refund_that_waits_for_the_dispute_of_a_top_up_takes_nothing(
+    purse, world, spent_minor
+):
+    """Asked for before the dispute was known, it comes too late; the bank has the money."""
+    capture = await purse.top_up()
+    if spent_minor:
+        await purse.spend(spent_minor)
+    posting = purse.refund_of(capture, PRICE)
+    world.note(posting, "asked")
+    world.tell(capture, OPEN, fee_minor=0)
+    await world.run()
+    during = await world.settlement.open_refunds([posting])
+    world.tell(capture, LOST, fee_minor=0)
+    await world.run()
+    after = await world.settlement.open_refunds([posting])
+
+    assert ["disputed"] == during
+    assert ["posted"] != after
+    assert (0, 0) == await purse.holds()
+    assert ({"cost": -spent_minor} if spent_minor else {}) == await world.balances()

@@ -185,6 +185,20 @@ async def test_what_is_undone_before_it_arrives_is_cancelled(world):
     assert before == await world.balances()
 
 
+async def test_refunds_that_the_books_have_taken_in_are_told_apart(world):
+    """Whatever became of it: what was opened is found, what never was, or was undone first, not."""
+    sale = await split(world, 1_000)
+    opened, undone, other = (world.refund(sale, 100, name) for name in ("one", "two", "three"))
+    await world.settlement.return_refunds([undone])
+    await world.settlement.open_refunds([opened, undone])
+    ids = [other.refund, opened.refund, undone.refund]
+    during = await world.settlement.find_opened(ids)
+    await world.settlement.pay_refunds([opened])
+
+    assert [False, True, False] == during
+    assert [False, True, False] == await world.settlement.find_opened(ids)
+
+
 async def test_another_refund_under_the_same_id_is_refused(world):
     """The id stands for one refund: another amount under it changes nothing, at any step."""
     sale = await split(world, 1_000)

@@ -55,6 +55,18 @@ class Case(NamedTuple):
         return self.order or self.capture
 
 
+class Left(NamedTuple):
+    """What of an order's price a lost dispute may take."""
+
+    whole_minor: int  # Paid refunds and other disputes have left so much.
+    begun_minor: int | None  # What this one was about to take before; 0: nothing, for good.
+    asked: list[UUID]  # Refunds that had not ended.
+
+    def of(self, case: Case) -> int:
+        """Say how much of it is this dispute's."""
+        return min(self.whole_minor, case.price.amount_minor)
+
+
 def part_of_price(amount_minor: int, paid_minor: int, price_minor: int) -> int:
     """Say which part of a price is disputed, where another currency was paid; never nothing."""
     if amount_minor >= paid_minor:

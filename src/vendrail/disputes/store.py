@@ -23,10 +23,14 @@ LIST = (
 
 
 async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> bool:
-    """Write what is told of a dispute: the first end stands, and the first fee, whenever told."""
+    """Write what is told of a dispute: the first end stands, and the first fee, whenever told.
+
+    True: how it stands is new. Only who moves the cursor writes here, one after the other.
+    """
     is_end = told.outcome is not DisputeOutcome.OPEN
     capture = told.capture
-    count = await tx.execute(
+    before = await tx.fetch("select outcome from disputes.dispute where id = $1", id)
+    await tx.execute(
         "insert into disputes.dispute as d (id, capture, channel, channel_name, case_number,"
         " provider_number, order_id, merchant, amount_minor, captured_minor, currency, fee_minor,"
         " reason, outcome, opened_at, answer_by, ended_at, due_at)"
@@ -59,7 +63,7 @@ async def write_told(tx: Transaction, id: UUID, told: DisputeTold, now: datetime
         is_end,
         now,
     )
-    return count == 1
+    return not before or (is_end and before[0]["outcome"] == DisputeOutcome.OPEN)
 
 
 async def write_dropped(tx: Transaction, id: UUID, told: DisputeTold, now: datetime) -> bool:
@@ -110,6 +114,20 @@ async def mark_fee_posted(tx: Transaction, id: UUID) -> None:
 async def note_taken(tx: Transaction, id: UUID, price_minor: int) -> None:
     """Write how much of the price is about to be taken for a lost dispute; 0: nothing is left."""
     await tx.execute("update disputes.dispute set taken_minor = $2 where id = $1", id, price_minor)
+
+
+async def sum_taken_by_others(tx: Transaction, id: UUID, order: UUID | None, capture: UUID) -> int:
+    """Sum what other disputes of the same money have taken of its price, or are about to take."""
+    rows = await tx.fetch(
+        "select coalesce(sum(taken_minor), 0)::bigint as taken from disputes.dispute"
+        " where (order_id = $2 or ($2::uuid is null and order_id is null))"
+        " and capture = $3 and id <> $1",
+        id,
+        order,
+        capture,
+    )
+    taken: int = rows[0]["taken"]
+    return taken
 
 
 async def note_held(tx: Transaction, id: UUID, held_minor: int) -> None:

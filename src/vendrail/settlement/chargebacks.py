@@ -17,6 +17,7 @@ from vendrail.api.settlement import ChargebackPosting, ChargebackStep
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive
 from vendrail.settlement.debts import Debts
+from vendrail.settlement.refunds import RefundState
 from vendrail.settlement.split import is_wellformed
 from vendrail.settlement.store import Store
 
@@ -138,6 +139,11 @@ class Disputed:
     async def find_disputed(self, orders: Sequence[UUID]) -> list[bool]:
         """Tell of which orders no refund may be opened now: an exclusive freeze stands."""
         return await self._store.find_disputed(orders)
+
+    async def find_opened(self, refunds: Sequence[UUID]) -> list[bool]:
+        """Tell which refunds the books have taken in, however they ended; others wait outside."""
+        kept = await self._store.load_refunds(refunds)
+        return [id in kept and kept[id].state is not RefundState.CANCELLED for id in refunds]
 
     async def post_chargebacks(self, postings: Sequence[ChargebackPosting]) -> list[bool]:
         """Move money of disputes; true when a step stands in the books, now or from before."""

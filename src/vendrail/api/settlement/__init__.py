@@ -384,6 +384,10 @@ class Settlement(Protocol):
         """Tell of which orders no refund may be opened now: an exclusive freeze stands."""
         ...
 
+    async def find_opened(self, refunds: Sequence[UUID]) -> list[bool]:
+        """Tell which refunds the books have taken in, however they ended; others wait outside."""
+        ...
+
     async def post_chargebacks(self, postings: Sequence[ChargebackPosting]) -> list[bool]:
         """Move money of disputes; true when a step stands in the books, now or from before."""
         ...

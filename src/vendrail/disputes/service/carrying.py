@@ -21,7 +21,7 @@ from vendrail.api.settlement import (
 )
 from vendrail.api.wallets import Wallets
 from vendrail.disputes import decide, store
-from vendrail.disputes.decide import Case, Price, Told
+from vendrail.disputes.decide import Case, Left, Price, Told
 from vendrail.disputes.service.topups import TopUps
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel.clock import Clock
@@ -163,14 +163,14 @@ class Carrying:
     async def _end(self, case: Case) -> None:
         """Won: all comes back. Lost: it has left, out of what is frozen first."""
         problem = ""
-        if case.wallet is not None:
-            await self._top_ups.free(case)
         if case.outcome is DisputeOutcome.LOST:
             ended = await self._lose(case)
             if ended is None:
                 return  # A refund that came first is under way: it is looked at again soon.
             problem = ended
         else:
+            if case.wallet is not None:
+                await self._top_ups.free(case)
             await self._post([decide.posting(case, ChargebackStep.RETURNED, case.amount_minor)])
         freeze = decide.freeze_of(case)
         if freeze is not None:
@@ -184,15 +184,21 @@ class Carrying:
 
         None: what refunds leave is not known yet, for the provider may still refuse one.
         """
-        if case.wallet is None:
-            refund = await self._take(case)
-            if refund is None:
-                if await self._refunded(case.order, ("asked",)):
+        left = await self._left(case)
+        refund = None
+        if left.begun_minor != 0:
+            if case.wallet is not None:
+                # What is kept in the wallet stays kept while its refund is under way.
+                if await self._is_under_way(left):
                     return None
+                await self._top_ups.free(case)
+                refund = await self._top_ups.take(case, left)
+            else:
+                refund = await self._take(case, left)
+                if refund is None and await self._is_under_way(left):
+                    return None
+            if refund is None:
                 await self._note(case.id, 0)  # From here on it stays so, whatever breaks off.
-        else:
-            left_minor = case.price.whole_minor - await self._refunded(case.order)
-            refund = await self._top_ups.take(case, left_minor)
         covered_minor = 0
         if refund is not None:
             await self._settlement.pay_refunds([refund])
@@ -210,20 +216,15 @@ class Carrying:
         if decide.passes_fee_on(case, is_merchants=self._settings.is_fee_merchants):
             await self._post([decide.posting(case, ChargebackStep.FEE_PASSED_ON, case.fee_minor)])
 
-    async def _take(self, case: Case) -> RefundPosting | None:
-        """Open the payer's refund in the books, as much of it as paid ones have left of the order.
+    async def _take(self, case: Case, left: Left) -> RefundPosting | None:
+        """Open the payer's refund in the books, as much of it as is left of the order.
 
-        One that is asked for and not in the books waits for this dispute, and takes nothing of it;
-        one that is in the books, and not paid yet, keeps its money from being taken here.
+        A refund that is asked for and not in the books waits for this dispute, and takes nothing
+        of it; one that is in the books, and not paid yet, keeps its money from being taken here.
         """
-        async with self._db.reading() as tx:
-            begun = (await store.read_disputes(tx, [case.id]))[case.id]["taken_minor"]
-        if begun == 0:
-            return None
         # Broken off: the same again, or its money would be taken twice; refused, it took nothing.
-        first_minor = case.price.amount_minor if begun is None else begun
-        left_minor = case.price.whole_minor - await self._refunded(case.order, ("paid",))
-        for price_minor in dict.fromkeys((first_minor, min(left_minor, case.price.amount_minor))):
+        first_minor = left.begun_minor or case.price.amount_minor
+        for price_minor in dict.fromkeys((first_minor, left.of(case))):
             if price_minor <= 0:
                 continue
             await self._note(case.id, price_minor)
@@ -236,13 +237,21 @@ class Carrying:
         async with self._db.reading() as tx:
             await store.note_taken(tx, id, price_minor)
 
-    async def _refunded(
-        self, order: UUID | None, states: tuple[str, ...] = ("asked", "paid")
-    ) -> int:
-        if order is None:
-            return 0
-        refunds = (await self._orders.read_refunds([OrderId(order)]))[0]
-        return sum(each.amount_minor for each in refunds if each.state in states)
+    async def _left(self, case: Case) -> Left:
+        """Look once at what paid refunds and other disputes have left, and what is asked for."""
+        refunds = []
+        if case.order is not None:
+            refunds = (await self._orders.read_refunds([OrderId(case.order)]))[0]
+        async with self._db.reading() as tx:
+            begun_minor = (await store.read_disputes(tx, [case.id]))[case.id]["taken_minor"]
+            others_minor = await store.sum_taken_by_others(tx, case.id, case.order, case.capture)
+        paid_minor = sum(each.amount_minor for each in refunds if each.state == "paid")
+        asked = [each.id for each in refunds if each.state == "asked"]
+        return Left(case.price.whole_minor - paid_minor - others_minor, begun_minor, asked)
+
+    async def _is_under_way(self, left: Left) -> bool:
+        """Whether a refund that had not ended is in the books; others may wait for this dispute."""
+        return bool(left.asked) and any(await self._settlement.find_opened(left.asked))
 
     async def _post(self, postings: list[ChargebackPosting]) -> None:
         if not all(await self._settlement.post_chargebacks(postings)):

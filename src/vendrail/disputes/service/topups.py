@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from vendrail.api.settlement import RefundPosting, RefundPostingStatus, Settlement
 from vendrail.api.wallets import WalletHoldStatus, WalletKey, Wallets
 from vendrail.disputes import decide, store
-from vendrail.disputes.decide import Case
+from vendrail.disputes.decide import Case, Left
 from vendrail.kernel.db import Database
 
 _TRIES_MAX = 5  # A wallet may be spent from while it is looked at.
@@ -43,23 +43,20 @@ class TopUps:
         if hold is not None:
             await self._wallets.free_wallets([hold])
 
-    async def take(self, case: Case, left_minor: int) -> RefundPosting | None:
-        """Take out of the wallet what is there, at most what no refund has taken before."""
-        async with self._db.reading() as tx:
-            begun = (await store.read_disputes(tx, [case.id]))[case.id]["taken_minor"]
-        if begun == 0:
-            return None
-        most_minor = min(left_minor, case.price.amount_minor)
-        async for price_minor in self._amounts(case, begun or 0, most_minor):
-            if price_minor <= 0:
+    async def take(self, case: Case, left: Left) -> RefundPosting | None:
+        """Take out of the wallet what is there, at most what is left of the order."""
+        refused_minor = 0
+        async for price_minor in self._amounts(case, left.begun_minor or 0, left.of(case)):
+            if price_minor <= 0 or price_minor == refused_minor:
                 break
             async with self._db.reading() as tx:
                 await store.note_taken(tx, case.id, price_minor)
             refund = decide.refund_of(case, price_minor)
-            if (await self._settlement.open_refunds([refund]))[0] in _POSTED:
+            [status] = await self._settlement.open_refunds([refund])
+            if status in _POSTED:
                 return refund
-        async with self._db.reading() as tx:
-            await store.note_taken(tx, case.id, 0)
+            if status is RefundPostingStatus.MORE_THAN_CAPTURED:
+                refused_minor = price_minor  # Of the order itself so much is not there.
         return None
 
     async def _amounts(self, case: Case, begun_minor: int, most_minor: int) -> AsyncIterator[int]:
