@@ -9,6 +9,7 @@ from vendrail.api.orders import OrderState, PlaceStatus, RefundOrder
 from vendrail.api.promotions import (
     CodePage,
     Coupon,
+    CouponHold,
     CouponId,
     CouponQuestion,
     CouponStatus,
@@ -19,7 +20,9 @@ from vendrail.api.promotions import (
 from vendrail.api.wallets import Wallets, WalletTerms
 from vendrail.app.audit import audit
 from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Database
 from vendrail.kernel.ids import new_id
+from vendrail.promotions.service import PromotionsService
 
 PRICE_MINOR, OFF_MINOR = 1_990, 500
 TERMS = WalletTerms(
@@ -57,6 +60,13 @@ class Desk:
             *(self.market.orders.place_orders([order]) for order in orders)
         )
         return [each for [each] in placed]
+
+    def holds(self, code, *orders):
+        """Ask for a coupon with orders, as placing does."""
+        asked = CouponQuestion(
+            code, self.market.merchant, new_id(self.market.clock.now()), "", PRICE_MINOR, "CNY"
+        )
+        return [CouponHold(order, asked, "contact") for order in orders]
 
     async def look(self):
         """Let the loop look twice, so that what has ended comes back."""
@@ -194,6 +204,100 @@ async def test_sending_an_order_again_takes_its_coupon_once(desk, market):
     assert ("placed", "exists", "exists_different") == (first.status, again.status, other.status)
     assert first.discount == again.discount
     assert (1, 0, 0) == await desk.counts(coupon)
+
+
+async def test_an_order_sent_twice_at_once_keeps_its_coupon(desk, market):
+    """Whichever of the two is first, the order stands and nobody else gets its coupon."""
+    for number in range(15):
+        coupon = await desk.put(word=f"TWICE{number}", uses_max=1)
+        order = market.choose("GAME", coupon=coupon.word)
+        answers = await asyncio.gather(*(market.orders.place_orders([order]) for _ in range(2)))
+        [later] = await market.orders.place_orders([order])
+        [other] = await desk.place(coupon.word)
+
+        assert ["exists", "placed"] == sorted(each.status for [each] in answers)
+        assert ("exists", "coupon_refused") == (later.status, other.status)
+        assert (1, 0, 0) == await desk.counts(coupon)
+
+
+async def test_a_first_try_that_is_refused_leaves_the_coupon_to_the_second(desk, market):
+    """A hold that was asked for again is not given back by who was first, but by the loop."""
+    coupon = await desk.put(uses_max=1)
+    [hold] = desk.holds("SPRING", market.choose("GAME").id)
+    [first] = await desk.promotions.hold_coupons([hold])
+    [second] = await desk.promotions.hold_coupons([hold])
+    [is_released] = await desk.promotions.release_coupons([hold.order])
+    kept = await desk.counts(coupon)
+    market.clock.advance(600)
+    await desk.look()
+
+    assert (CouponStatus.HELD, CouponStatus.EXISTS) == (first.status, second.status)
+    assert (False, (1, 0, 0)) == (is_released, kept)
+    assert (0, 0, 0) == await desk.counts(coupon)
+
+
+async def test_a_double_press_with_a_coupon_for_one_is_one_order(desk, market):
+    """The second of two with one idempotency key is answered with the order of the first."""
+    coupon = await desk.put(uses_max=1)
+    pressed = [
+        market.choose(
+            "GAME", coupon="SPRING", contact="a@b.cn", idempotency_key="twice-" + "x" * 16
+        )
+        for _ in range(2)
+    ]
+    first, second = await market.orders.place_orders(pressed)
+
+    assert ("placed", "exists") == (first.status, second.status)
+    assert (first.order, first.discount) == (second.order, second.discount)
+    assert (1, 0, 0) == await desk.counts(coupon)
+
+
+async def test_a_hold_of_more_than_an_order_costs_refuses_that_order_alone(desk, market):
+    """Held at a higher price, a coupon is refused at a lower one; the batch goes on."""
+    await desk.put()
+    await market.offer("CHEAP", keys=5, price_minor=OFF_MINOR)
+    cheap, dear = market.choose("CHEAP", coupon="SPRING"), market.choose("GAME", coupon="SPRING")
+    await desk.promotions.hold_coupons(desk.holds("SPRING", cheap.id))
+    placed = await market.orders.place_orders([cheap, dear])
+
+    assert ["coupon_refused", "placed"] == [each.status for each in placed]
+
+
+async def test_two_coupons_that_ask_for_a_word_at_once_are_one(desk, market):
+    """Exactly one is written of each word; the other hears that its word is taken."""
+    one = desk.service  # It has one connection; processes together have several.
+    wide = Database(one._db.dsn, one._db.service, role=one._db.role, connections_max=3)
+    many = PromotionsService(wide, one._vault, one.clock, one._metrics, one._settings)
+    terms = Coupon(CouponId(new_id(market.clock.now())), market.merchant, "Five off", "CNY")
+    terms = replace(terms, amount_minor=OFF_MINOR)
+    for each in range(5):
+        words = [f"WORD{each}{number}" for number in range(8)]
+        batches = [
+            [replace(terms, id=CouponId(new_id(market.clock.now())), word=word) for word in words]
+            for _ in range(3)
+        ]
+        answers = await asyncio.gather(*map(many.put_coupons, batches))
+        ids = [coupon.id for batch in batches for coupon in batch]
+        written = await desk.promotions.read_coupons(ids)
+
+        assert [["created", "word_taken", "word_taken"]] * 8 == [
+            sorted(asked) for asked in zip(*answers, strict=True)
+        ]
+        assert 8 == len([coupon for coupon in written if coupon is not None])
+    await wide.close()
+
+
+async def test_a_code_allows_no_less_than_was_taken_of_it(desk, market):
+    """A bound below what orders have of one code is refused."""
+    coupon = await desk.put()
+    await desk.place("SPRING", "SPRING")
+    answers = [
+        (await desk.promotions.put_coupons([replace(coupon, uses_per_code=count)]))[0]
+        for count in (1, 2)
+    ]
+
+    assert ["uses_below_taken", "changed"] == answers
+    assert [] == await desk.findings()
 
 
 async def test_what_is_refused_after_its_coupon_gives_it_back(desk, market):

@@ -24,6 +24,7 @@ from vendrail.promotions.decide import Book, Seen
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 MERCHANT, PRODUCT = named_id("merchant"), named_id("product")
 FIVE = Coupon(CouponId(named_id("five")), MERCHANT, "Five off", "CNY", amount_minor=500)
+TWICE = replace(FIVE, uses_per_code=2)
 TENTH = replace(FIVE, amount_minor=0, permyriad=1_000)
 ASKED = CouponQuestion("FIVE", MERCHANT, PRODUCT, "Games", 2_000, "CNY")
 
@@ -130,6 +131,12 @@ def test_what_a_coupon_takes_off_is_not_changed_later():
     changed = {
         "dearer": decide.put(replace(FIVE, amount_minor=600), FIVE, 0, is_word_taken=False),
         "fewer": decide.put(replace(FIVE, uses_max=2), FIVE, 3, is_word_taken=False),
+        "fewer of a code": decide.put(
+            replace(TWICE, uses_per_code=1), TWICE, 3, taken_of_code=2, is_word_taken=False
+        ),
+        "as many of a code": decide.put(
+            replace(TWICE, uses_per_code=1), TWICE, 3, taken_of_code=1, is_word_taken=False
+        ),
         "off": decide.put(replace(FIVE, is_on=False), FIVE, 3, is_word_taken=False),
         "same": decide.put(FIVE, FIVE, 3, is_word_taken=False),
     }
@@ -137,6 +144,8 @@ def test_what_a_coupon_takes_off_is_not_changed_later():
     assert {
         "dearer": PutCouponStatus.KIND_FIXED,
         "fewer": PutCouponStatus.USES_BELOW_TAKEN,
+        "fewer of a code": PutCouponStatus.USES_BELOW_TAKEN,
+        "as many of a code": PutCouponStatus.CHANGED,
         "off": PutCouponStatus.CHANGED,
         "same": PutCouponStatus.UNCHANGED,
     } == changed
@@ -156,3 +165,13 @@ def test_every_state_of_an_order_has_its_fate(state, is_whole):
     assert (second.state is CouponUseState.RETURNED) == (is_whole or is_unpaid)
     is_used = state is OrderState.DELIVERED and not is_whole
     assert (first.state is CouponUseState.USED) == is_used
+
+
+def test_a_hold_waits_for_its_order_to_be_written():
+    """Placing may be slow: no order at all is believed after ten minutes, and at a second look."""
+    fates = [
+        decide.look(CouponUseState.HELD, NOW, ending_at, None, NOW + timedelta(seconds=after), 30)
+        for after, ending_at in ((61, NOW), (599, NOW), (600, None), (630, NOW))
+    ]
+
+    assert ["held", "held", "held", "returned"] == [each.state for each in fates]

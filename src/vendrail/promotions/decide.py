@@ -24,6 +24,7 @@ _WORD = re.compile(r"[A-Z0-9]{3,32}")
 _SEPARATORS = re.compile(r"[\s-]+")
 _UNPAID = (OrderState.EXPIRED, OrderState.CANCELLED)
 _OPEN = (OrderState.PLACED, OrderState.PAID, OrderState.REFUNDING)
+_UNWRITTEN = timedelta(minutes=10)  # Placing that takes so long has come to nothing.
 _PAID_LOOK = timedelta(days=1)  # Should a word of a refund be lost, it is found then.
 _PAID_LOOKS = timedelta(days=60)
 
@@ -33,7 +34,9 @@ def normal(code: str) -> str:
     return _SEPARATORS.sub("", code).upper()[:64]
 
 
-def put(new: Coupon, known: Coupon | None, taken: int, *, is_word_taken: bool) -> PutCouponStatus:
+def put(
+    new: Coupon, known: Coupon | None, taken: int, *, taken_of_code: int = 0, is_word_taken: bool
+) -> PutCouponStatus:
     """Say whether a coupon may be written."""
     if known == new:
         return PutCouponStatus.UNCHANGED
@@ -42,6 +45,8 @@ def put(new: Coupon, known: Coupon | None, taken: int, *, is_word_taken: bool) -
     if known is not None and _kind(known) != _kind(new):
         return PutCouponStatus.KIND_FIXED
     if new.uses_max is not None and new.uses_max < taken:
+        return PutCouponStatus.USES_BELOW_TAKEN
+    if new.uses_per_code < taken_of_code:
         return PutCouponStatus.USES_BELOW_TAKEN
     if is_word_taken:
         return PutCouponStatus.WORD_TAKEN
@@ -159,11 +164,14 @@ def look(
     """Say what becomes of a use, by what its order has come to; None: there is no such order.
 
     One that was seen to have ended unpaid comes back at the second look: a payment that came at the
-    very moment of its end would be under way by then.
+    very moment of its end would be under way by then. An order that is not there
+    may not be written yet.
     """
     soon = now + timedelta(seconds=look_s)
     if seen is not None and seen.is_refunded_whole:
         return Fate(CouponUseState.RETURNED, None)
+    if seen is None and now < held_at + _UNWRITTEN:
+        return Fate(state, soon)
     if seen is None or seen.state in _UNPAID:
         if ending_at is not None and now >= ending_at + timedelta(seconds=look_s):
             return Fate(CouponUseState.RETURNED, None)

@@ -74,6 +74,7 @@ class PromotionsService:
         """Write coupons whole, by id."""
         statuses = []
         async with self._db.transaction() as tx:
+            await store.lock_words(tx, [coupon.merchant for coupon in coupons])
             views = await store.lock_coupons(tx, [coupon.id for coupon in coupons])
             known = {id: view.coupon for id, view in views.items()}
             for new in coupons:
@@ -82,7 +83,10 @@ class PromotionsService:
                 is_taken = any(row["coupon"] != new.id for row in found.values())
                 view = views.get(new.id)
                 taken = view.held_count + view.used_count if view else 0
-                status = decide.put(new, known.get(new.id), taken, is_word_taken=is_taken)
+                was = known.get(new.id)
+                is_less = was is not None and new.uses_per_code < was.uses_per_code
+                of_code = await store.read_most_taken(tx, new.id) if is_less else 0
+                status = decide.put(new, was, taken, taken_of_code=of_code, is_word_taken=is_taken)
                 if status in _WRITTEN:
                     await store.put_coupons(tx, [new])
                     known[new.id] = new
@@ -217,6 +221,13 @@ class PromotionsService:
             if new:
                 look_at = now + timedelta(seconds=self._settings.look_s)
                 await store.add_uses(tx, new, look_at)
+            again = [
+                each.order
+                for each, result in zip(holds, results, strict=True)
+                if result.status is CouponStatus.EXISTS
+            ]
+            if again:
+                await store.note_asked_again(tx, again, now)
             await self._count_guesses(tx, asked, results, now)
         self._metrics.count_each(
             "vendrail_coupons_total", [(each.status.value,) for each in results]
@@ -248,9 +259,14 @@ class PromotionsService:
             await store.add_guesses(tx, wrong, now, timedelta(seconds=self._settings.guesses_s))
 
     async def release_coupons(self, orders: Sequence[UUID]) -> list[bool]:
-        """Give back what was held for orders that never came to be; true where there was any."""
+        """Give back what was held for orders that never came to be; true where there was any.
+
+        What was asked for again stays: another try may write the order, or has. Looking will tell.
+        """
         fate = decide.Fate(CouponUseState.RETURNED, None)
-        settled = await self._settle(dict.fromkeys(orders, fate), (CouponUseState.HELD,))
+        settled = await self._settle(
+            dict.fromkeys(orders, fate), (CouponUseState.HELD,), is_first_try=True
+        )
         return [order in settled for order in orders]
 
     async def look_at_coupons(self, orders: Sequence[UUID]) -> None:
@@ -269,7 +285,12 @@ class PromotionsService:
         views = await orders.read_orders([OrderQuery(OrderId(use.order), None) for use in due])
         fates = {
             use.order: decide.look(
-                use.state, use.held_at, use.ending_at, _seen(view), now, self._settings.look_s
+                use.state,
+                use.asked_again_at or use.held_at,
+                use.ending_at,
+                _seen(view),
+                now,
+                self._settings.look_s,
             )
             for use, view in zip(due, views, strict=True)
         }
@@ -277,7 +298,11 @@ class PromotionsService:
         return len(due) == _LOOKS_MAX
 
     async def _settle(
-        self, fates: dict[UUID, decide.Fate], states: tuple[CouponUseState, ...]
+        self,
+        fates: dict[UUID, decide.Fate],
+        states: tuple[CouponUseState, ...],
+        *,
+        is_first_try: bool = False,
     ) -> set[UUID]:
         """Write what becomes of uses that are in one of these states; give those that were."""
         async with self._db.transaction() as tx:
@@ -285,7 +310,11 @@ class PromotionsService:
             await store.lock_coupons(tx, [use.coupon for use in known.values()])
             # Read again under the lock: another process may have been faster.
             known = await store.load_uses(tx, list(fates))
-            uses = [use for use in known.values() if use.state in states]
+            uses = [
+                use
+                for use in known.values()
+                if use.state in states and not (is_first_try and use.asked_again_at is not None)
+            ]
             if uses:
                 mine = [fates[use.order] for use in uses]
                 await store.settle_uses(tx, uses, mine)

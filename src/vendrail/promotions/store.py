@@ -39,11 +39,12 @@ class Use(NamedTuple):
     state: CouponUseState
     held_at: datetime
     ending_at: datetime | None = None
+    asked_again_at: datetime | None = None  # By another try to place the order.
 
 
 _USE = (
     'select "order", coupon, code, contact, buyer, discount_minor, currency, state, held_at,'
-    " ending_at from promotions.use"
+    " ending_at, asked_again_at from promotions.use"
 )
 
 
@@ -78,6 +79,21 @@ async def list_coupons(tx: Transaction, query: CouponQuery) -> list[CouponView]:
         query.coupons_max,
     )
     return [decode(row[0], CouponView) for row in rows]
+
+
+async def lock_words(tx: Transaction, merchants: Iterable[UUID]) -> None:
+    """Let nobody else write coupons of these merchants until the end: their words are unique."""
+    for merchant in sorted(set(merchants)):
+        await tx.execute(
+            "select pg_advisory_xact_lock(hashtextextended('promotions.words:' || $1, 0))",
+            str(merchant),
+        )
+
+
+async def read_most_taken(tx: Transaction, coupon: UUID) -> int:
+    """Say how often the code of a coupon that is taken most is taken."""
+    query = "select coalesce(max(taken_count), 0) from promotions.code where coupon = $1"
+    return int(await tx.fetch_value(query, coupon))
 
 
 async def put_coupons(tx: Transaction, coupons: Sequence[Coupon]) -> None:
@@ -192,6 +208,15 @@ async def add_uses(tx: Transaction, uses: Sequence[Use], look_at: datetime) -> N
         " from (select hash, count(*) from unnest($1::bytea[]) as u (hash) group by hash) n"
         " where c.hash = n.hash",
         [use.code for use in uses],
+    )
+
+
+async def note_asked_again(tx: Transaction, orders: Sequence[UUID], now: datetime) -> None:
+    """Note that orders asked again for what they hold; their coupons' rows are held."""
+    await tx.execute(
+        'update promotions.use set asked_again_at = $2 where "order" = any($1::uuid[])',
+        orders,
+        now,
     )
 
 

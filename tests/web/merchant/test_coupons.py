@@ -112,6 +112,7 @@ async def test_a_refused_coupon_says_why_and_keeps_the_form(town, read_field):
         ({"word": "a b"}, "does not fit"),
         ({"word": ""}, "Give the coupon a word"),
         ({"uses_max": "0"}, "does not fit"),
+        ({"codes_count": "many"}, "in digits"),
         ({"starts_at": "2026-12-02T00:00", "ends_at": "2026-12-01T00:00"}, "does not fit"),
         ({"ends_at": "tomorrow"}, "in digits"),
         ({"title": " "}, "does not fit"),
@@ -124,6 +125,21 @@ async def test_a_wrong_coupon_is_said_and_not_made(town, read_field, wrong, said
 
     assert (422, []) == (seller.page.status_code, await coupons(town))
     assert said in seller.text
+
+
+async def test_codes_leave_with_a_fresh_proof_alone(town, read_field):
+    """Their file asks who it is for after a while; letters for a number of codes make none."""
+    seller = await town.join(Role.SELLER)
+    path = await make(town, seller, read_field)
+    wrong = await seller.send(f"{path}/codes", raw=True, known="0", codes_count="many")
+    town.clock.advance(3_000)
+    await seller.go(path)
+    await seller.send(f"{path}/export")
+    [view] = await coupons(town)
+
+    assert (422, 0) == (wrong.status_code, view.codes_count)
+    assert "/console/confirm" == seller.path
+    assert [] == await town.acts(town.north, "coupon.codes_exported")
 
 
 async def test_a_coupon_is_its_merchants_alone(town, read_field):

@@ -34,11 +34,17 @@ class Discounting:
         results = await self._promotions.hold_coupons([each for _, each in wanted])
         for (choice, _), result in zip(wanted, results, strict=True):
             if result.status not in _HELD or result.coupon is None:
-                choice.status = PlaceStatus.COUPON_REFUSED
-                choice.coupon_problem = result.status.value
+                self._refuse(choice, result.status)
+                continue
+            if result.discount_minor >= choice.amount_minor:  # It was held at a higher price.
+                self._refuse(choice, CouponStatus.AMOUNT_TOO_LOW)
                 continue
             choice.discount = Discount(result.coupon, result.title, result.discount_minor)
             choice.amount_minor -= result.discount_minor
+
+    def _refuse(self, choice: Choice, status: CouponStatus) -> None:
+        choice.status = PlaceStatus.COUPON_REFUSED
+        choice.coupon_problem = status.value
 
     def _hold(self, choice: Choice) -> CouponHold:
         order, offer, seals = choice.order, choice.offer, self._seals

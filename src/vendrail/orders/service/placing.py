@@ -131,6 +131,7 @@ class Placing:
         rivals = await self._write(choices, now)
         await self._open_attempts(choices, now)
         await self._discounting.release(choices)
+        rivals |= await self._find_coupon_holders(choices)
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
         placements = []
         for choice in choices:
@@ -156,6 +157,18 @@ class Placing:
                     )
                 )
         return placements
+
+    async def _find_coupon_holders(self, choices: list[Choice]) -> dict[UUID, Row]:
+        """Find orders that stand already for those whose coupon was refused: they have it."""
+        refused = [each.order for each in choices if each.status is PlaceStatus.COUPON_REFUSED]
+        if not refused:
+            return {}
+        known = await self._find_known(refused, {order.id for order in refused})
+        found = {
+            order.id: known.get(order.id) or known.get(self._seals.idempotency_hash(order))
+            for order in refused
+        }
+        return {id: row for id, row in found.items() if row is not None}
 
     async def _screen(self, choices: list[Choice]) -> None:
         live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]

@@ -77,7 +77,7 @@ class Coupons:
             desk.post(_ONE, self.change, write),
             desk.post(f"{_ONE}/state", self.switch, write),
             desk.post(f"{_ONE}/codes", self.make_codes, write),
-            desk.post(f"{_ONE}/export", self.export, write),
+            desk.post(f"{_ONE}/export", self.export, write, is_grave=True),
         ]
 
     async def coupons(self, caller: Caller) -> Page:
@@ -138,8 +138,8 @@ class Coupons:
             to_serial(each.product.id): each.product.id for each in await self._products(caller)
         }
         chosen = [id_ for serial, id_ in products.items() if f"product_{serial}" in form]
-        codes = _count(form.get("codes_count", ""), or_none=True)
         try:
+            codes = _count(form.get("codes_count", ""), or_none=True)
             new = Coupon(
                 id,
                 caller.merchant,
@@ -303,8 +303,11 @@ class Coupons:
         view = await self._find(caller)
         if view is None:
             return self._desk.problem(caller.request, 404, caller)
-        more = _count(caller.written("codes_count"), or_none=True)
-        known = _count(caller.written("known"), or_none=True)
+        try:
+            more = _count(caller.written("codes_count"), or_none=True)
+            known = _count(caller.written("known"), or_none=True)
+        except ValueError:
+            return await self._coupon(caller, view, problem=_WRONG, status=422)
         if more is None or known is None or not 0 < more <= _CODES_MAX:
             return await self._coupon(caller, view, problem=_WRONG, status=422)
         id = view.coupon.id
