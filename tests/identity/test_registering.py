@@ -170,20 +170,55 @@ async def test_whoever_applies_is_invited_or_refused_once(world, door):
         assert "applied" == (await door.enter(door.code(), email, password="")).status
     waiting = ApplicationQuery(ApplicationState.WAITING)
     [[first, second]] = await world.identity.list_applications([waiting])
-    yes = ApplicationVerdict(first.id, True, "", CLI)
-    no = ApplicationVerdict(second.id, False, "no such trade", CLI)
+    yes = ApplicationVerdict(first.id, True, "", CLI, first.merchant_name, 1)
+    no = ApplicationVerdict(second.id, False, "no such trade", CLI, second.merchant_name, 1)
     statuses = await world.identity.decide_applications([yes, yes, no, no])
     invitation, refusal = world.tray.messages[-2:]
     token = invitation.values["link"].rsplit("/", 1)[1]
     session = await world.session((await world.use(token)).token)
 
     assert ["changed", "unchanged", "changed", "unchanged"] == statuses
+    async with world.db.reading() as tx:
+        accepted = await tx.fetch("select merchant, terms_version from identity.acceptance")
+
+    assert SessionStage.ENROLMENT == session.stage
+    assert [(session.person.memberships[0].merchant, 1)] == [tuple(each) for each in accepted]
     assert "Shop of ann" == session.person.memberships[0].merchant_name
     assert ("application_refused", "no such trade") == (
         refusal.template,
         refusal.values["reason"],
     )
     assert [[]] == await world.identity.list_applications([waiting])
+
+
+async def test_what_was_looked_at_is_decided_and_nothing_else(world, door):
+    """An application that says something else by now waits on: nobody has looked at it."""
+    await door.turn("approval")
+    await door.ask(name="North Keys")
+    await door.enter(door.code(), password="")
+    waiting = ApplicationQuery(ApplicationState.WAITING)
+    [[seen]] = await world.identity.list_applications([waiting])
+    await door.ask(name="Bank of the World")
+    await door.enter(door.code(), password="")
+    yes = ApplicationVerdict(seen.id, True, "", CLI, seen.merchant_name, seen.terms_version)
+    statuses = await world.identity.decide_applications([yes])
+    [[still]] = await world.identity.list_applications([waiting])
+
+    assert ["different"] == statuses
+    assert (seen.id, "Bank of the World") == (still.id, still.merchant_name)
+
+
+async def test_a_wrong_code_costs_no_hash(make_service, monkeypatch):
+    """Guesses at the door are looked at before a password is hashed."""
+    service = await make_service()
+    change = RegistrationChange(RegistrationMode.OPEN, "Be honest.", CLI)
+    await service.change_registration([change])
+    await service.request_registrations([RegistrationRequest(EMAIL, "North", 1, "en", BROWSER)])
+    entry = RegistrationEntry(EMAIL, "no code", "Ann", PASSWORD, "en", BROWSER)
+    monkeypatch.setattr("vendrail.identity.hashing.Passwords.hash", None)
+    [result] = await service.register_merchants([entry])
+
+    assert "refused" == result.status
 
 
 async def test_x22_codes_are_not_asked_for_without_end(make_service, clock):

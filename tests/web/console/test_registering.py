@@ -80,13 +80,16 @@ async def test_whoever_applies_is_let_in_by_an_operator(world):
     path = re.search(r'action="(/operator/registration/\w{26})"', head.page.text)[1]
     await head.send(path, decision="refuse", reason="")
     assert "Say why" in head.text
-    await head.send(path, decision="invite", reason="")
+    await head.send(path, decision="invite", reason="", merchant_name="Bank", terms_version="1")
+    assert "The page was too old" in head.text
+    seen = {"merchant_name": "South Keys", "terms_version": "1"}
+    await head.send(path, decision="invite", reason="", **seen)
     link = await world.mailed("ow@south.example")
     await guest.go(link)
     await guest.send(link, password=PASSWORD, again=PASSWORD, name="Olga")
-    await head.send(path, decision="invite", reason="")
+    await head.send(path, decision="invite", reason="", **seen)
 
-    assert "/merchant" == guest.path
+    assert "/console/factor" == guest.path
     assert 422 == head.page.status_code
 
 

@@ -183,6 +183,9 @@ async def test_a_merchants_sales_are_stopped_by_one_and_begun_again_by_two(world
         if each.act == "sales.stopped"
     ]
     assert {"sales_stopped", "sales_resumed"} <= {each.template for each in letters}
+    await risk.send(f"{path}/sales", state="stopped", reason="stolen keys again")
+    await risk.send(f"{path}/sales", state="going", reason="it was a mistake")
+    assert "A second person must approve it" in risk.text
 
 
 async def test_only_risk_and_administrators_stop_sales(world):

@@ -97,3 +97,26 @@ async def test_much_of_it_needs_a_second_person(world, pages):
     assert "Approved, and done" in other.text
     assert 1 == await unpriced(world)
     assert ["unmatched.priced.proposed", "unmatched.priced.approved"] == acts
+
+
+async def test_another_address_needs_a_second_person_and_a_fresh_proof(world, pages):
+    """However little it is: to where it did not come from it goes by two people's word."""
+    world.app = make_app(world.house, world.market.house.platform.home,
+                         second_person_above_minor=1_000_000, default_currency="USD")  # fmt: skip
+    first = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await first.go(pages[0])
+    await first.send(pages[0], **ANSWER)
+    asked = first.text
+    left = await unpriced(world)
+    await first.go(pages[0])
+    await first.send(pages[0], **{**ANSWER, "refund_to": SENDER})
+    done = first.text
+    for _ in range(2):
+        world.clock.advance(1_000)
+        await first.go(pages[1])
+    await first.send(pages[1], **ANSWER)
+
+    assert "A second person must approve it" in asked
+    assert 2 == left
+    assert "Done." in done
+    assert "/console/confirm" == first.path

@@ -144,3 +144,4 @@ class ChangeStatus(StrEnum):
     ROLE_MALFORMED = "role_malformed"
     LAST_OF_ITS_KIND = "last_of_its_kind"  # Nobody would be left who may let others in.
     NOT_ALLOWED = "not_allowed"
+    DIFFERENT = "different"  # It is not any more what was looked at.

@@ -130,9 +130,14 @@ class ApplicationQuery(Record, frozen=True):
 
 
 class ApplicationVerdict(Record, frozen=True):
-    """Invite whoever applied, or refuse them for a reason that they are told."""
+    """Invite whoever applied, or refuse them for a reason that they are told.
+
+    It is about what was looked at: an application that says something else by now waits on.
+    """
 
     application: UUID
     is_accepted: bool
     reason: str
     by: Actor
+    merchant_name: str
+    terms_version: int

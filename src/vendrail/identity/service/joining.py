@@ -28,7 +28,7 @@ from vendrail.api.identity import (
 from vendrail.api.notify import Message, MessageStatus, Notify
 from vendrail.identity import decide, passwords
 from vendrail.identity.service.ground import Ground
-from vendrail.identity.store import links, people, sessions
+from vendrail.identity.store import links, people, registrations, sessions
 from vendrail.identity.store.people import Account
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Transaction
@@ -233,6 +233,12 @@ class JoiningService:
         if link.role is None or not await links.use_link(tx, link.id, now):
             raise _LinkUsed
         await people.put_membership(tx, person.id, link.merchant, link.role, now)
+        # A link with the id of an application is its yes: they come as if the door were open.
+        applied = (await registrations.load_applications(tx, [link.id])).get(link.id)
+        if applied is not None and link.merchant is not None:
+            await registrations.need_factor(tx, person.id)
+            version = applied.terms_version
+            await registrations.accept_terms(tx, link.merchant, version, person.id, now)
         joined = (await people.load_people(tx, [person.id]))[person.id]
         token, session = await ground.begin_session(tx, joined, use.origin)
         by = Actor(ActorKind.PERSON, person.id, person.email, session.origin)

@@ -161,15 +161,16 @@ class RegisteringService(JoiningService):
             return RegistrationResult(RegistrationStatus.REFUSED)
         if await ground.wait_for(entry.origin, f"registering:{email}"):
             return RegistrationResult(RegistrationStatus.LIMITED)
-        stored = ""
         if policy.mode is RegistrationMode.OPEN:
             judged = passwords.judge(entry.password, email, entry.name, ground.settings.site_name)
             if judged is not ProofStatus.ACCEPTED:
                 return RegistrationResult(_WHY[judged])
-            stored = await ground.passwords.hash(entry.password)
         row = await self._redeem(email, entry)
-        if row is None:
+        if row is None:  # Before anything that costs: guesses at the door are many.
             return RegistrationResult(RegistrationStatus.REFUSED)
+        stored = ""
+        if policy.mode is RegistrationMode.OPEN:
+            stored = await ground.passwords.hash(entry.password)
         try:
             async with ground.db.transaction() as tx:
                 await registrations.drop_registration(tx, row["key"])
@@ -258,6 +259,11 @@ class RegisteringService(JoiningService):
             return ChangeStatus.NOT_FOUND
         if known.state is not ApplicationState.WAITING:
             return ChangeStatus.UNCHANGED
+        if (known.merchant_name, known.terms_version) != (
+            verdict.merchant_name,
+            verdict.terms_version,
+        ):
+            return ChangeStatus.DIFFERENT
         if verdict.is_accepted:
             # The link's id is the application's: whoever breaks off here invites once.
             merchant = derive(known.id, "merchant")

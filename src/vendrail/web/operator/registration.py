@@ -29,6 +29,7 @@ _POLICY = {
     PolicyStatus.TERMS_MISSING: message("Write the terms first: who comes must accept them."),
     PolicyStatus.TERMS_TOO_LONG: message("The terms are too long."),
 }
+_CHANGED_SINCE = message("The page was too old. Look, then ask again.")
 _NOT_INVITED = message("They could not be invited: perhaps they work here already.")
 
 
@@ -98,8 +99,18 @@ class RegistrationDesk:
             return self._desk.problem(caller.request, 404, caller)
         if decision == "refuse" and not reason:
             return await self._table(caller, TEXTS[Said.NO_REASON])
-        verdict = ApplicationVerdict(application, decision == "invite", reason, caller.actor)
+        version = caller.written("terms_version", 10)
+        verdict = ApplicationVerdict(
+            application,
+            decision == "invite",
+            reason,
+            caller.actor,
+            caller.written("merchant_name"),
+            int(version) if version.isascii() and version.isdigit() else 0,
+        )
         [status] = await self._identity.decide_applications([verdict])
+        if status is ChangeStatus.DIFFERENT:
+            return await self._table(caller, _CHANGED_SINCE)
         if status is ChangeStatus.NOT_ALLOWED:
             return await self._table(caller, _NOT_INVITED)
         if status is not ChangeStatus.CHANGED:

@@ -32,11 +32,14 @@ class SalesStops:
     async def change(self, caller: Caller, merchant: UUID, *, is_stopped: bool) -> Said:
         """Do it, as the form says why: what harms is stopped by one, what may harm by two begun."""
         [before] = await self._catalog.read_suspensions([MerchantId(merchant)])
+        payload = {"merchant": to_serial(merchant), "state": "stopped" if is_stopped else "going"}
+        if before and not is_stopped:
+            payload["since"] = before.since.isoformat()  # Another stop is resumed by another word.
         return await self._deeds.do(
             caller,
             _STOPPED if is_stopped else _RESUMED,
             f"merchant:{to_serial(merchant)}",
-            {"merchant": to_serial(merchant), "state": "stopped" if is_stopped else "going"},
+            payload,
             is_joint=not is_stopped,
             before={
                 "state": "stopped" if before else "going",
@@ -49,6 +52,9 @@ class SalesStops:
         merchant = read_id(told["merchant"])
         if merchant is None:
             return Said.NOT_FOUND
+        [stop] = await self._catalog.read_suspensions([MerchantId(merchant)])
+        if "since" in told and stop is not None and stop.since.isoformat() != told["since"]:
+            return Said.OTHERWISE
         reason = told["reason"] if told["state"] == "stopped" else ""
         [is_new] = await self._catalog.stop_sales([SalesStop(MerchantId(merchant), reason)])
         if not is_new:

@@ -61,7 +61,7 @@ class Unmatched:
         return [
             desk.get(_PATH, self.table, permission),
             desk.get(f"{_PATH}/{{capture:str}}", self.show, permission),
-            desk.post(f"{_PATH}/{{capture:str}}", self.settle, permission),
+            desk.post(f"{_PATH}/{{capture:str}}", self.settle, permission, is_grave=True),
         ]
 
     async def table(self, caller: Caller) -> Page:

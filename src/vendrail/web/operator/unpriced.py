@@ -51,7 +51,7 @@ class Unpriced:
         one = f"{PATH}/{{channel:str}}/{{number:str}}"
         return [
             self._desk.get(one, self.show, Permission.UNMATCHED_WRITE),
-            self._desk.post(one, self.price, Permission.UNMATCHED_WRITE),
+            self._desk.post(one, self.price, Permission.UNMATCHED_WRITE, is_grave=True),
         ]
 
     async def _find(self, caller: Caller) -> UnpricedArrival | None:
@@ -83,7 +83,7 @@ class Unpriced:
         )
 
     async def price(self, caller: Caller) -> Page:
-        """Count the money as what is said; much of it with a second person."""
+        """Count the money as what is said; much of it, or for another address, with a second person."""
         arrival = await self._find(caller)
         if arrival is None:
             return back_to(_DESK, Said.NOT_FOUND)
@@ -111,6 +111,7 @@ class Unpriced:
             f"arrival:{arrival.number}",
             payload,
             amount=(amount_minor, arrival.currency),
+            is_joint=refund_to.lower() not in {"", arrival.source.lower()},
             before={"units": arrival.units, "asset": arrival.asset, "source": arrival.source},
         )
         return back_to(_DESK, said) if said in GOOD else self._show(caller, arrival, said)
