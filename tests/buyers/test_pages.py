@@ -8,7 +8,7 @@ from tests.buyers.shop import SITE, Shop
 from vendrail.api.buyers import BuyerSessionQuery
 from vendrail.api.orders import BoughtQuery
 from vendrail.kernel.codec import replace
-from vendrail.kernel.ids import from_serial
+from vendrail.kernel.ids import from_serial, to_serial
 
 
 async def test_a_guest_meets_no_account(shop):
@@ -149,13 +149,18 @@ async def test_deleting_the_account_wants_a_fresh_proof(shop):
     asked = browser.path
     kept = await shop.buyers.read_sessions([_query(browser)])
     await browser.sign_in()
+    link = f"/orders/{to_serial(placed.order)}"
+    await browser.go(f"{link}?key={placed.secret}")
+    opened = (await browser.go(link)).status_code
     await browser.go("/account")
     await browser.send("/account/delete", sure="yes")
+    closed = (browser.path, (await browser.go(link)).status_code)
     [left] = await market.orders.list_bought([BoughtQuery(buyer.id, "nobody@example.com")])
 
     assert "/account/sign-in" == asked
     assert kept[0] is not None
-    assert ("", "/") == (browser.cookie(), browser.path)
+    assert "" == browser.cookie()
+    assert (200, ("/", 404)) == (opened, closed)
     assert [] == left
     assert (await market.read(placed)) is not None
 

@@ -11,7 +11,8 @@ from tests.orders.test_letters import give_back
 from tests.webhooks.conftest import Town, name_of, open_house
 
 from vendrail.api.catalog import HoldPolicy
-from vendrail.api.orders import OrderQuery
+from vendrail.api.orders import OrderQuery, OrderRefunded
+from vendrail.api.support import ComplaintMoved, ComplaintState
 from vendrail.api.webhooks import (
     DeliveryName,
     DeliveryState,
@@ -22,9 +23,10 @@ from vendrail.api.webhooks import (
     Redelivery,
 )
 from vendrail.app.audit import audit
+from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import new_id, to_serial
-from vendrail.webhooks.decide import DISABLED, LADDER_S, TOO_OLD
+from vendrail.webhooks.decide import DISABLED, LADDER_S, TOO_OLD, of_complaint, of_order
 
 PEER = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 MORE = 1.21  # What a delay is at most, for its jitter.
@@ -103,6 +105,28 @@ async def test_a_wait_and_a_refund_are_told(town, program):
     assert ["order.refunded"] == program.kinds[4:]
     assert {"order": to_serial(placed.order), "reason": "restock"} == held
     assert {"order": to_serial(bought.order), "refund": to_serial(refund.id)} == back
+
+
+def test_a_refund_says_paid_only_where_nothing_before_it_did(clock):
+    """Long after the sale a program is not told again, or first of all, that it was paid."""
+    now = clock.now()
+    back = OrderRefunded(new_id(now), new_id(now), new_id(now), 500, 3, now)
+
+    assert ["order.refunded"] == [each.kind for each in of_order(back)]
+    assert ["order.paid", "order.refunded"] == [
+        each.kind for each in of_order(replace(back, is_unfilled=True))
+    ]
+
+
+def test_an_offer_after_an_offer_is_told_too(clock):
+    """A complaint answered twice is two happenings; the same answer read again is one."""
+    now, later = clock.now(), clock.now() + timedelta(seconds=1)
+    said = ComplaintMoved(
+        new_id(now), new_id(now), new_id(now), ComplaintState.ANSWERED, "", 0, now
+    )
+    ids = {of_complaint(each)[0].id for each in (said, said, replace(said, at=later))}
+
+    assert 2 == len(ids)
 
 
 async def test_a_changed_secret_signs_beside_the_new_one_for_a_day(town, program):

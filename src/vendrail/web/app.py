@@ -137,7 +137,7 @@ def build_routes(
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit, gate).handlers(),
         *Tracking(front, live, files, support).handlers(),
-        *BuyersReceipts(front).handlers(),
+        *BuyersReceipts(front, place_limit).handlers(),
         *(Helping(front, live, support, place_limit).handlers() if support is not None else ()),
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),

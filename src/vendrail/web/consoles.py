@@ -85,7 +85,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         CouponsDesk(desk, files),
         RoutingDesk(desk, deeds, files),
         People(desk),
-        AuditLog(desk, files),
+        AuditLog(desk, files, deeds),
         System(desk),
     ]
 

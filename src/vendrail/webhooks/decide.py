@@ -105,7 +105,8 @@ def happening(
 def of_order(event: OrderEvent) -> list[Happening]:
     """Give what an event of an order means; whatever it is, the order was paid before.
 
-    That it was paid has one id, so of the several events that say so the first one counts.
+    That it was paid has one id, so of the several events that say so the first one counts. A refund
+    says so only where nothing before it did: it may come after that first one is forgotten.
     """
     order, merchant, at = event.order, event.merchant, event.at
     data: dict[str, str | int] = {"order": to_serial(order)}
@@ -123,6 +124,8 @@ def of_order(event: OrderEvent) -> list[Happening]:
     else:
         kind, subject = EventKind.ORDER_REFUNDED, event.refund
         data["refund"] = to_serial(event.refund)
+        if not event.is_unfilled:
+            return [happening(subject, kind, merchant, at, data)]
     return [paid, happening(subject, kind, merchant, at, data)]
 
 
@@ -147,14 +150,14 @@ def of_dispute(event: DisputeMoved) -> list[Happening]:
 
 
 def of_complaint(event: ComplaintMoved) -> list[Happening]:
-    """Give what the move of a complaint means; one that is decided again may end again."""
+    """Give what the move of a complaint means; each is told, also into the state it was in."""
     kind = _COMPLAINTS.get(event.state)
     if kind is None:
         return []
     data = {"complaint": to_serial(event.complaint), "order": to_serial(event.order)}
     if event.outcome:
         data["outcome"] = event.outcome
-    subject = derive(event.complaint, f"turn:{event.turn}")
+    subject = derive(event.complaint, f"turn:{event.turn}|{event.at.isoformat()}")
     return [happening(subject, kind, event.merchant, event.at, data)]
 
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 from tests.payouts.rows import write_rows
 
-from vendrail.api.identity import Role
+from vendrail.api.identity import ActQuery, Role
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.exports import export
 
@@ -61,6 +61,11 @@ async def test_payouts_and_the_log_are_saved_whole(town):
     auditor = await town.world.join("ann@rail.example", Role.OPERATOR_ADMIN)
     acts = await table(auditor, "/operator/log.csv?actor=finance@north.example")
 
+    taken = [each.act for each in await town.acts(town.north, "payout.exported")]
+    [logged] = await town.world.identity.list_acts([ActQuery(None, 9, act="log.exported")])
+
+    assert ["payout.exported"] == taken
+    assert [{"actor": "finance@north.example"}] == [each.after for each in logged]
     assert len(payouts) > 3
     assert [] == theirs
     assert {"finance@north.example"} == {each["who"] for each in acts}

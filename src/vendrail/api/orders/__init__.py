@@ -242,6 +242,7 @@ class OrderRefunded(Record, frozen=True, tag="order.refunded"):
     at: datetime
     trace_id: str = ""
     currency: str = ""  # … in this other currency.
+    is_unfilled: bool = False  # Its payment went back whole, before anything was delivered.
 
 
 class OrderItemsReplaced(Record, frozen=True, tag="order.replaced"):

@@ -123,6 +123,7 @@ class Undoing:
                     now,
                     order["trace_id"],
                     _foreign(purchase),
+                    is_unfilled=True,
                 )
                 for purchase in held
                 if (order := purchase.order)["id"] in marked

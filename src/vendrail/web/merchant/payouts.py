@@ -143,7 +143,8 @@ class MerchantPayouts:
         )
 
     async def export(self, caller: Caller) -> Page:
-        """Give all payouts as CSV."""
+        """Give all payouts as CSV; who took them is kept."""
+        await log(self._desk, caller, "payout.exported", "payouts")
 
         async def read(before: PayoutId | None) -> tuple[Rows, PayoutId | None]:
             query = PayoutQuery(caller.merchant, [], before, PAYOUTS_AT_ONCE)

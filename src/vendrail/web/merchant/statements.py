@@ -4,6 +4,7 @@ A file is written while the lines are read, so that a month of any size takes no
 """
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import NamedTuple
 
 from litestar import Response
@@ -18,7 +19,7 @@ from vendrail.api.ledger import (
     StatementPlace,
     StatementQuery,
 )
-from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http import as_attachment
 from vendrail.web.amounts import time_zone
@@ -44,6 +45,7 @@ from vendrail.web.storefront.front import Page
 _ROOT = "/merchant/statements"
 _PAGE = 50
 _MONTHS = 12
+_STILL = timedelta(minutes=1)
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _SHEET_NAME = message("Statement")
 _MERCHANT = message("Merchant")
@@ -175,14 +177,19 @@ class Statements:
 
     async def _whole(self, caller: Caller) -> tuple[StatementQuery, Month, Statement, Teller]:
         _, currency, month = await self._asked(caller)
-        query = query_of(caller.merchant, currency, month, self._zone)
+        query = self._settled(query_of(caller.merchant, currency, month, self._zone))
         [statement] = await self._desk.apis.ledger.read_statements([query])
         return query, month, statement, self._teller(caller, statement, currency)
+
+    def _settled(self, query: StatementQuery) -> StatementQuery:
+        """End a running month where nothing is added any more: sums and lines are read apart."""
+        end = max(self._desk.clock.now() - _STILL, query.since + timedelta(seconds=1))
+        return replace(query, until=min(query.until, end))
 
     async def seal(self, caller: Caller) -> Page:
         """Give the month signed by the ledger, as a file to be kept beside the lines."""
         _, currency, month = await self._asked(caller)
-        query = query_of(caller.merchant, currency, month, self._zone)
+        query = self._settled(query_of(caller.merchant, currency, month, self._zone))
         [seal] = await self._desk.apis.ledger.sign_statements([query])
         headers = _headers(f"statement-{month.name}-{currency}.json")
         return Response(encode(seal), media_type="application/json", headers=headers)

@@ -12,6 +12,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import ACT_COLUMNS, ACTS_AT_ONCE, act_row, export
 from vendrail.web.languages import message
+from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files, read_id
 from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
@@ -32,8 +33,8 @@ class AuditLog:
 
     entries = (Entry(_PATH, message("Log"), "book", Permission.AUDIT_READ),)
 
-    def __init__(self, desk: Desk, files: Files) -> None:
-        self._desk, self._files = desk, files
+    def __init__(self, desk: Desk, files: Files, deeds: Deeds) -> None:
+        self._desk, self._files, self._deeds = desk, files, deeds
         self._identity = desk.apis.identity
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -91,7 +92,8 @@ class AuditLog:
         )
 
     async def export(self, caller: Caller) -> Page:
-        """Give all acts that the filters let through as CSV."""
+        """Give all acts that the filters let through as CSV; who took them is kept."""
+        await self._deeds.log(caller, "log.exported", "log", after=_asked(caller))
 
         async def read(after: UUID | None) -> tuple[Rows, UUID | None]:
             [acts] = await self._identity.list_acts([self._query(caller, after, ACTS_AT_ONCE)])

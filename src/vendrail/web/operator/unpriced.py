@@ -83,7 +83,7 @@ class Unpriced:
         )
 
     async def price(self, caller: Caller) -> Page:
-        """Count the money as what is said; much of it, or for another address, with a second person."""
+        """Count the money as what is said; much, or for another address, with a second person."""
         arrival = await self._find(caller)
         if arrival is None:
             return back_to(_DESK, Said.NOT_FOUND)

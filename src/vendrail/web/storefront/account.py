@@ -259,6 +259,10 @@ class Account:
 
     async def _leave(self, visitor: Visitor, session: BuyerSession) -> Page:
         """Lead out of the account, and take back what opens its orders in this browser."""
+        return self._out(visitor, await self._opened(session))
+
+    async def _opened(self, session: BuyerSession) -> list[str]:
+        """Give the account's orders, as far as this browser may open them."""
         buyer = session.buyer
         serials: list[str] = []
         try:
@@ -267,6 +271,9 @@ class Account:
             serials = [each.serial for each in orders]
         except Unavailable as error:  # Nobody is kept in for that: the last ones are known here.
             _log.warning("web.orders_away", error=str(error))
+        return serials
+
+    def _out(self, visitor: Visitor, serials: list[str]) -> Page:
         closed = self._front.visitors.leaving(visitor, serials)
         return onward(LEFT, [self._signed_in.cookie(""), *closed])
 
@@ -316,7 +323,7 @@ class Account:
 
     async def delete(self, request: Asked) -> Page:
         """Delete the account, after a fresh proof; the orders stay, and open by their links."""
-        _, form, session, instead = await self.own(request)
+        visitor, form, session, instead = await self.own(request)
         if session is None:
             return instead or onward(SIGN_IN)
         if not self._signed_in.is_fresh(session):
@@ -326,6 +333,7 @@ class Account:
         has_money = wallets is not None and await wallets.holds_money(id)
         if form.get("sure", "") != "yes" or has_money:
             return onward(HOME)
+        serials = await self._opened(session)  # Before they are nobody's.
         try:
             [is_cut_loose] = await self._front.calls.orders.forget_buyers([id])
             if not is_cut_loose:
@@ -334,7 +342,7 @@ class Account:
             await self._signed_in.buyers.forget_buyers([id])
         except Unavailable as error:
             return self._front.problem(request, 503, error.retry_after_s)
-        return onward("/", [self._signed_in.cookie("")])
+        return self._out(visitor, serials)
 
 
 def onto_page(path: str) -> str:

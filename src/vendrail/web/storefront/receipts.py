@@ -12,11 +12,11 @@ from litestar.params import FromPath
 from vendrail.api.catalog import Shop
 from vendrail.api.orders import OrderQuery, OrderView, WalletPartState
 from vendrail.api.payments import Capture
-from vendrail.kernel.http import as_attachment
+from vendrail.kernel.http import as_attachment, limit_key
 from vendrail.web import amounts
 from vendrail.web.languages import message
 from vendrail.web.pages import guards, onward
-from vendrail.web.storefront.front import Asked, Front, Page
+from vendrail.web.storefront.front import Asked, Front, Limit, Page
 from vendrail.web.storefront.tracking import read_serial
 from vendrail.web.visitor import Visitor
 
@@ -144,8 +144,8 @@ class Receipts:
 class BuyersReceipts:
     """The address of the file, on the order's page and in letters."""
 
-    def __init__(self, front: Front) -> None:
-        self._front = front
+    def __init__(self, front: Front, limit: Limit | None) -> None:
+        self._front, self._limit = front, limit
         self._receipts = Receipts(front)
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -166,6 +166,11 @@ class BuyersReceipts:
                 front.visitors.recent_cookie(visitor, view.serial),
             ]
             return onward(f"/orders/{view.serial}/receipt.pdf", cookies)
+        if view is not None and self._limit is not None:  # Printing costs, and looking does not.
+            address = limit_key(front.address_of(request.scope))
+            wait_s = await self._limit(f"receipt {address}")
+            if wait_s > 0:
+                return front.problem(request, 429, wait_s)
         paper = await self._receipts.give(visitor, view) if view is not None else None
         if paper is None:
             return front.page(
