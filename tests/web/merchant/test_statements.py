@@ -52,6 +52,7 @@ def number(text) -> Decimal:
 async def test_page_and_files_tell_the_same_and_add_up(town, tmp_path):
     """CSV and XLSX hold the same lines; from opening by every line to closing; the page sums so."""
     held = await trade(town)
+    town.clock.advance(61)
     browser = await town.join(Role.FINANCE)
     await browser.go("/merchant/statements?month=2026-11")
     page = browser.text
@@ -96,6 +97,16 @@ async def test_page_and_files_tell_the_same_and_add_up(town, tmp_path):
     assert "The lines are as they were signed.\n" == verified.stdout
     assert "The lines are not those that were signed.\n" == forged.stderr
     assert len(lines) == seal["count"]
+
+
+async def test_the_files_of_a_running_month_end_where_nothing_moves_any_more(town):
+    """Sums and lines are read one after the other: what is added in between is in neither."""
+    await trade(town)
+    browser = await town.join(Role.FINANCE)
+    answer = await browser.http.get("/merchant/statements/statement.json?month=2026-11")
+    until_us = int(json.loads(answer.content)["says"].split("\n")[4])
+
+    assert until_us <= (town.clock.now().timestamp() - 60) * 1_000_000
 
 
 async def test_each_page_goes_on_where_the_last_one_ended(town):
