@@ -396,6 +396,69 @@ async def test_a_new_page_has_no_removed_agreement_forgotten(till):
         till.act(number, status="NORMAL")
 
 
+async def test_the_page_names_the_account_it_is_for(till):
+    """Whoever opens it, or is sent it, reads whose account their wallet would pay for."""
+    ann = new_id(till.clock.now())
+    action, _ = await till.page(ann, shown_name="an***@shop.example")
+    till.alipay.open(action.text)
+    page = till.alipay._client.get(action.text, follow_redirects=True).text
+
+    assert "an***@shop.example" in page
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_what_is_signed_long_after_its_page_was_opened_is_ended(till, is_told):
+    """Told of or looked for, it is no way to pay, and the provider is told to end it."""
+    ann = new_id(till.clock.now())
+    till.clock.advance(-1_200)  # The provider's clock stays: it signs 20 minutes later.
+    action, number = await till.page(ann)
+    till.alipay.open(action.text)
+    till.clock.advance(1_200)
+    till.act(number, status="NORMAL")
+    if is_told:
+        await till.tell(number)
+        await till.service.look_saved()
+    listed = await till.payments.list_saved([SavedQuery(ann, is_fresh=True)])
+    _, another = await till.page(ann)
+    await till.service.forget_ways()
+
+    assert [[]] == listed
+    assert number != another
+    assert [] == await till.rows("saved")
+    with pytest.raises(AssertionError, match="is UNSIGN"):
+        till.act(number, status="NORMAL")
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_a_stale_number_is_given_up_for_a_new_one(till, is_early):
+    """A page opened again later has a new number; the old one is ended, signed before or after."""
+    ann = new_id(till.clock.now())
+    action, number = await till.page(ann)
+    till.alipay.open(action.text)
+    till.clock.advance(6)
+    await till.payments.list_saved([SavedQuery(ann, is_fresh=True)])
+    till.clock.advance(599)
+    await till.payments.list_saved([SavedQuery(ann, is_fresh=True)])
+    if is_early:  # Just after the provider was asked.
+        till.act(number, status="NORMAL")
+    opened, another = await till.page(ann)
+    await till.service.forget_ways()
+    if not is_early:
+        till.act(number, status="NORMAL")
+        await till.tell(number)
+        await till.service.forget_ways()
+    with pytest.raises(AssertionError, match="is UNSIGN"):
+        till.act(number, status="NORMAL")
+    till.alipay.open(opened.text)
+    till.act(another, status="NORMAL")
+    till.clock.advance(6)
+    [[way]] = await till.payments.list_saved([SavedQuery(ann, is_fresh=True)])
+
+    assert number != another
+    assert [another] == [row["customer"] for row in await till.rows("saved")]
+    assert "paid" == (await till.pay(await till.open(), way, ann)).status
+
+
 async def test_who_has_agreed_is_not_asked_again(till):
     """Opened again, the page says that the way is there."""
     ann = new_id(till.clock.now())

@@ -2,7 +2,8 @@
 
 Our number of an agreement is written before its page is given, one for a buyer and account at a
 time: however often the page is opened, one agreement comes of it. Whether it was signed is asked of
-the provider, and nothing else counts.
+the provider, and nothing else counts. A number soon goes stale: nobody signs today a page that was
+opened for another account yesterday.
 """
 
 from collections.abc import Sequence
@@ -21,12 +22,13 @@ from vendrail.kernel.ids import new_id
 from vendrail.payments.accounts import Accounts
 from vendrail.payments.channels.saving import AgreeingChannel, AgreementAsk
 from vendrail.payments.hearing import LOOK_UNTIL
-from vendrail.payments.saving import SavedWays
+from vendrail.payments.saving import SIGNED_WITHIN, SavedWays
 from vendrail.payments.settings import PaymentsSettings
 from vendrail.payments.store import saved as ways
 from vendrail.payments.store.base import Store
 
 _FIRST_LOOK = timedelta(seconds=5)
+_HANDED_OUT = SIGNED_WITHIN - timedelta(minutes=5)  # Who opens a page has time to sign.
 
 
 class Agreements:
@@ -91,6 +93,7 @@ class Agreements:
                 now,
                 now + _FIRST_LOOK,
                 now + LOOK_UNTIL,
+                now - _HANDED_OUT,
             )
         if number is None:  # The buyer is being forgotten.
             return AgreementOpened(AgreementStatus.NOT_OFFERED)
@@ -99,6 +102,7 @@ class Agreements:
             f"{self._settings.public_url.rstrip('/')}/callbacks/{account.row.id}",
             opening.return_url,
             opening.device,
+            opening.shown_name,
         )
         action = await account.channel.open_agreement(ask, account.account, now)
         is_there = action.kind is not ActionKind.NONE

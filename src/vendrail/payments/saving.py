@@ -47,6 +47,7 @@ FORGET_TOPIC = "payments.forget_saved"
 _LOOKS_S = (10, 20, 60, 300, 1_800, 3_600)
 _FORGETS_S = (5, 30, 120, 600, 3_600)
 _FIRST_LOOK = timedelta(seconds=5)
+SIGNED_WITHIN = timedelta(minutes=15)  # What is signed longer after its page was opened is ended.
 _LOOK_EVERY = timedelta(seconds=5)  # However often pages are loaded.
 _LOOK_AFTER = timedelta(minutes=30)  # So long after an attempt has expired news may come.
 _ROWS_MAX = 32
@@ -128,11 +129,17 @@ class SavedWays:
         remembered = next((each.method for each in account.offers if each.is_saving), "")
         method = account.agreed_method or remembered
         rows_ = [(new_id(now), method, each.reference, each.label, each.expires) for each in found]
+        until = customer["made_at"] + SIGNED_WITHIN
+        late = [each.reference for each in found if (each.agreed_at or now) > until]
+        is_ended = customer["ending_at"] is not None
         async with self._store.transaction() as tx:
-            await ways.put_saved(tx, customer, rows_, now)
+            new = await ways.put_saved(tx, customer, rows_, now)
+            if customer["is_agreement"] and new:
+                unheard = [each for each in late if each in new]
+                is_ended |= await ways.end_unexpected(tx, customer, unheard, now)
             if customer["ending_at"] is not None:
                 await ways.end_customer(tx, customer, now)
-        if customer["ending_at"] is not None:
+        if is_ended:
             self._wakeups.wake(FORGET_TOPIC)
 
     async def list_ways(self, queries: Sequence[SavedQuery]) -> list[list[SavedWay]]:

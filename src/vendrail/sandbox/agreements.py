@@ -61,6 +61,7 @@ def page_sign(store: Store, call: Call) -> Outcome:
             channel=str(channel),
             notify_url=call.notify_url,
             return_url=call.return_url,
+            logon_id=text_of(content, "external_logon_id"),
         )
         store.save(known)
     elif known.status == "OPEN":

@@ -105,6 +105,7 @@ class Agreement(msgspec.Struct, tag="agreement"):
     funds_minor: int = 100_000_000  # What the buyer has to pay with.
     is_watched: bool = False  # The provider wants to see the buyer: no charge without them.
     is_slow: bool = False  # Charges are under way until they are paid or closed.
+    logon_id: str = ""  # Whose account at the merchant it is for, as the page shows it.
 
 
 class Notice(msgspec.Struct, tag="notice"):

@@ -84,6 +84,7 @@ class AgreementOpening(Record, frozen=True):
     method: str
     device: Device = Device.DESKTOP
     return_url: str = ""  # Where the provider leads them back to, in the browser where they agree.
+    shown_name: str = ""  # Whose account it is for, masked, as the provider's page shows it.
 
 
 class AgreementStatus(StrEnum):
@@ -110,7 +111,10 @@ class Saving(Protocol):
         ...
 
     async def open_agreements(self, openings: Sequence[AgreementOpening]) -> list[AgreementOpened]:
-        """Say where buyers agree; asked again, it is the same agreement, signed once at most."""
+        """Say where buyers agree; asked again, it is the same agreement, signed once at most.
+
+        What is signed long after its page was opened counts for nothing, and is ended.
+        """
         ...
 
     async def list_saved(self, queries: Sequence[SavedQuery]) -> list[list[SavedWay]]:

@@ -35,6 +35,7 @@ PRODUCT = "GENERAL_WITHHOLDING"
 # Opens an address in the Alipay app, from any other browser of the phone.
 _APP = "alipays://platformapi/startapp?appId=20000067&url="
 _NOWHERE = frozenset({"USER_AGREEMENT_NOT_EXIST", "ACQ.USER_AGREEMENT_NOT_EXIST"})
+_NAME_MAX = 100
 _FOR_EVER = 2100  # Alipay writes 2115 where an agreement has no end.
 
 # The agreement has ended, or will not be good again: another has to be signed.
@@ -66,11 +67,13 @@ _DECLINED = frozenset(
 def sign_address(settings: AlipaySettings, ask: AgreementAsk, now: datetime) -> str:
     """Sign the address of the page on which a buyer agrees."""
     channel = "QRCODE" if ask.device is Device.DESKTOP else "ALIPAYAPP"
-    business = {
+    business: dict[str, object] = {
         **_named(settings, ask.number),
         "product_code": PRODUCT,
         "access_params": {"channel": channel},
     }
+    if ask.shown_name:  # The page names the account: nobody signs for another's unknowingly.
+        business["external_logon_id"] = ask.shown_name[:_NAME_MAX]
     params = build_request(
         settings,
         "alipay.user.agreement.page.sign",
@@ -101,7 +104,8 @@ def read_agreement(reply: Reply, number: str) -> list[SavedMethod] | None:
     label = reply.text("alipay_logon_id") or f"•••• {agreement[-4:]}"
     ends_at = read_time(reply.text("invalid_time"))
     is_ending = ends_at is not None and ends_at.year < _FOR_EVER
-    return [SavedMethod(agreement, label, f"{ends_at:%Y-%m}" if is_ending else "")]
+    expires = f"{ends_at:%Y-%m}" if ends_at is not None and is_ending else ""
+    return [SavedMethod(agreement, label, expires, read_time(reply.text("sign_time")))]
 
 
 def read_charge(reply: Reply, ask: Ask) -> SavedAnswer:
@@ -185,7 +189,11 @@ class AlipayAgreements:
         self, customer: str, saved: str, account: Account[AlipaySettings], now: datetime
     ) -> bool:
         """End an agreement: it charges nothing from then on."""
-        business = {"agreement_no": saved, **_named(account.settings, customer)}
+        business = dict(_named(account.settings, customer))
+        if saved != customer:
+            business["agreement_no"] = saved
+        elif not business:  # Agreements are switched off: it cannot be ended by our number.
+            return False
         try:
             reply = await call(account, "alipay.user.agreement.unsign", business, now)
         except (ProviderAway, Unclear):

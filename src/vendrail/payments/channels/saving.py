@@ -17,6 +17,7 @@ class SavedMethod(Record, frozen=True):
     reference: str
     label: str  # As `visa •••• 4242`.
     expires: str = ""  # As `2030-12`; then it pays no more.
+    agreed_at: datetime | None = None  # When an agreement was signed, where the provider says so.
 
 
 class SavedOutcome(StrEnum):
@@ -62,7 +63,10 @@ class SavingChannel(Protocol[Settings]):
     async def forget_saved(
         self, customer: str, saved: str, account: Account[Settings], now: datetime
     ) -> bool:
-        """Have a customer's saved way forgotten for good; true when it is."""
+        """Have a customer's saved way forgotten for good; true when it is.
+
+        An agreement may be known by our number alone: then `saved` is the customer's name.
+        """
         ...
 
 
@@ -82,6 +86,7 @@ class AgreementAsk(Record, frozen=True):
     notify_url: str
     return_url: str = ""
     device: Device = Device.DESKTOP
+    shown_name: str = ""  # Whose account it is for, masked: shown where it is signed.
 
 
 @runtime_checkable

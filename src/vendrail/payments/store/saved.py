@@ -81,11 +81,12 @@ async def put_saved(
     customer: Row,
     saved: Sequence[tuple[UUID, str, str, str, str]],
     now: datetime,
-) -> None:
+) -> set[str]:
     """Keep what a provider remembers for a customer: (id, method, reference, label, expires).
 
     What the buyer wants forgotten stays so; what the provider has forgotten goes. Nothing is said
-    of other customers that are the same buyer's: each agreement is one.
+    of other customers that are the same buyer's: each agreement is one. Gives the provider's names
+    of those that are new.
     """
     await tx.execute(
         "with gone as (delete from payments.saved where buyer = $1 and channel = $2"
@@ -97,7 +98,7 @@ async def put_saved(
         customer["reference"],
         [each[2] for each in saved],
     )
-    await tx.execute(
+    rows = await tx.fetch(
         "insert into payments.saved"
         " (id, buyer, channel, customer, used_at, method, reference, label, expires)"
         " select u.id, $1, $2, $3, $4, u.method, u.reference, u.label, u.expires"
@@ -105,13 +106,38 @@ async def put_saved(
         "  as u (id, method, reference, label, expires) order by u.reference"
         " on conflict (channel, reference) do update"
         "  set label = excluded.label, expires = excluded.expires"
-        " where payments.saved.buyer = excluded.buyer",
+        " where payments.saved.buyer = excluded.buyer returning id, reference",
         customer["buyer"],
         customer["channel"],
         customer["reference"],
         now,
         *columns(saved, 5),
     )
+    made = {each[0] for each in saved}
+    return {row["reference"] for row in rows if row["id"] in made}
+
+
+async def end_unexpected(
+    tx: Transaction, customer: Row, late: Sequence[str], now: datetime
+) -> bool:
+    """End new agreements that were signed too late, or under a number given up since."""
+    row = await tx.fetch_row(
+        "with stands as (select from payments.customer where buyer = $1 and channel = $2"
+        "  and reference = $3 for update),"
+        " ended as (update payments.saved set forgotten_at = greatest($5, used_at), due_at = $5"
+        "  where channel = $2 and customer = $3 and buyer = $1 and forgotten_at is null"
+        "   and (reference = any($4::text[]) or not exists (select from stands))"
+        "  returning channel, customer),"
+        " gone as (delete from payments.customer c using ended e"
+        "  where c.is_agreement and c.channel = e.channel and c.reference = e.customer)"
+        " select from ended",
+        customer["buyer"],
+        customer["channel"],
+        customer["reference"],
+        list(late),
+        now,
+    )
+    return row is not None
 
 
 async def end_customer(tx: Transaction, customer: Row, now: datetime) -> None:
@@ -254,11 +280,27 @@ async def keep_agreement(
     now: datetime,
     due_at: datetime,
     until: datetime,
+    made_after: datetime,
 ) -> str | None:
     """Keep our number of an agreement that a buyer is about to sign, and give the one kept.
 
-    Its provider is asked soon. None: the buyer is being forgotten.
+    Its provider is asked soon. A number made before is given up, and what was signed under it ended
+    by that number, unless it is in force. None: the buyer is being forgotten.
     """
+    await tx.execute(
+        "with stale as (delete from payments.customer c where c.buyer = $1 and c.channel = $2"
+        "  and c.is_agreement and c.ending_at is null and c.made_at <= $4 and not exists"
+        "   (select from payments.saved s where s.channel = $2 and s.customer = c.reference"
+        "    and s.buyer = $1 and s.forgotten_at is null) returning c.reference)"
+        " insert into payments.saved (id, buyer, channel, method, reference, customer, label,"
+        "  expires, used_at, forgotten_at, due_at)"
+        " select gen_random_uuid(), '00000000-0000-0000-0000-000000000000', $2, '', reference,"
+        "  reference, '', '', $3, $3, $3 from stale on conflict (channel, reference) do nothing",
+        buyer,
+        channel,
+        now,
+        made_after,
+    )
     row = await tx.fetch_row(
         "insert into payments.customer"
         " (buyer, channel, reference, made_at, look_due_at, look_until, is_agreement)"

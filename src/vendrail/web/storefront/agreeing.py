@@ -43,7 +43,8 @@ class Agreeing:
         device = device_kind(request)
         # Only inside the provider's app the browser that agrees is the one that is signed in.
         back = f"{front.public_url}{here}" if device is Device.ALIPAY else ""
-        asked = AgreementOpening(session.buyer.id, method[:64], device, back)
+        shown = _shown(session.buyer.email)
+        asked = AgreementOpening(session.buyer.id, method[:64], device, back, shown)
         try:
             [opened] = await front.calls.payments.open_agreements([asked])
         except Unavailable as error:
@@ -95,6 +96,12 @@ class Agreeing:
             return Page(b"", status_code=204, media_type="text/plain")
         headers = {"hx-redirect": _onto(request), "cache-control": "no-store"}
         return Page(b"", status_code=200, media_type="text/plain", headers=headers)
+
+
+def _shown(email: str) -> str:
+    """Name an account so that its owner knows it, on a page that others may open."""
+    local, _, domain = email.partition("@")
+    return f"{local[:2]}***@{domain}"
 
 
 def _onto(request: Asked) -> str:
