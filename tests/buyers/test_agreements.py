@@ -120,11 +120,12 @@ async def test_an_agreement_is_shown_and_ended_on_the_account(agreed):
     """It is there under its account's name, removed it is on no page, and unsigned there."""
     browser = agreed.browser()
     number = await agree(agreed, browser)
-    shown = browser.text
+    shown, signed = browser.text, agreed.act(number)
     await browser.send("/account/saved", saved=browser.field("saved"))
     await agreed.market.house.services["payments"].forget_ways()
     await look(browser)
 
+    assert "an***@example.com" == signed["logon_id"]
     assert "Alipay san***@vendrail.test" in shown
     assert "Agree once with Alipay" in browser.text
     assert [] == buttons(browser)
