@@ -1,10 +1,15 @@
 """The door for merchants who come by themselves, and the operator's switch of it."""
 
+import html
+import json
 import re
 
-from tests.web.console.conftest import PASSWORD
+from tests.app.test_x22_enforced import solve
+from tests.web.console.conftest import PASSWORD, make_app
 
 from vendrail.api.identity import Role
+from vendrail.kernel.limits.gate import Gate
+from vendrail.kernel.limits.proofs import Proofs
 
 
 async def _open(world, mode="open"):
@@ -107,3 +112,24 @@ async def test_only_administrators_turn_the_switch(world):
 
     assert 403 == sent.status_code
     assert 403 == bare.status_code
+
+
+async def test_x22_the_door_costs_a_proof_of_work_under_pressure(world):
+    """No code is sent before the work is done; what was written stays in the form."""
+    await _open(world)
+    house = world.house
+    proofs = Proofs(house.limits_database(), house.vault, house.clock, numbers_max=50)
+    gate = Gate(proofs, house.clock, free_per_minute=0, is_strained=lambda: True)
+    app = make_app(house, house.platform.home, lambda _: gate)
+    guest = world.browser(app=app)
+    await guest.go("/console/register")
+    form = {"shop": "South Keys", "email": "ow@south.example", "terms_version": "1"}
+    asked = await guest.send("/console/register", **form, accepted="yes")
+    challenge = json.loads(html.unescape(re.search(r'data-challenge="([^"]+)"', asked.text)[1]))
+    letters = await world.letters("ow@south.example")
+    await guest.send("/console/register", **form, accepted="yes", altcha=solve(challenge))
+
+    assert 428 == asked.status_code
+    assert 'value="South Keys"' in asked.text
+    assert [] == letters
+    assert 1 == len(await world.letters("ow@south.example"))
