@@ -6,11 +6,12 @@ from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payments.rows import write_arrivals
 from tests.payouts.rows import write_rows
+from tests.web.console.conftest import CLI
 from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import SalesStop
-from vendrail.api.identity import Merchant, Role
+from vendrail.api.identity import Merchant, RegistrationChange, RegistrationMode, Role
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.api.settlement import HoldTerms, RiskTier, Settlement
 from vendrail.kernel.http import Edge
@@ -32,6 +33,8 @@ async def addresses(world, place) -> list[str]:
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     strange = await write_arrivals(world.house, watched)
     await world.identity.put_merchants([Merchant(world.market.merchant, "North " * 10)])
+    opened = RegistrationChange(RegistrationMode.OPEN, "# Terms\n\nBe honest. " * 30, CLI)
+    await world.identity.change_registration([opened])
     await world.market.catalog.stop_sales([SalesStop(world.market.merchant, "stolen keys " * 20)])
     payouts = await write_rows(world.house, world.market.merchant)
     return [
@@ -59,6 +62,9 @@ async def addresses(world, place) -> list[str]:
         "/operator/settlement",
         f"/operator/merchants/{to_serial(world.market.merchant)}",
         f"/operator/merchants/{to_serial(world.market.merchant)}/holding",
+        "/operator/registration",
+        "/console/register",
+        "/console/register/terms",
         "/operator/system",
         "/operator/currencies",
         "/operator/payouts?view=all",
