@@ -193,6 +193,19 @@ async def refund_not_told(owner: Any, orders: dict[str, UUID]) -> str:
     return str(orders["part"])
 
 
+@plants("suspended_merchants_sell_nothing")
+async def sold_while_suspended(owner: Any, orders: dict[str, UUID]) -> str:
+    """An order was placed more than a minute after its merchant's sales were stopped."""
+    last = await owner.fetchrow('select * from orders."order" order by placed_at desc limit 1')
+    await owner.execute(
+        "insert into catalog.suspension values ($1, 'stolen keys', $2::timestamptz"
+        " - interval '1 minute 1 microsecond')",
+        last["merchant"],
+        last["placed_at"],
+    )
+    return str(last["id"])
+
+
 @plants("clearing_is_explained")
 async def stale_clearing_account(owner: Any, orders: dict[str, UUID]) -> str:
     """Money lies in clearing, and no refund is under way."""

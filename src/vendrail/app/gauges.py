@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from vendrail.api.catalog import Catalog
 from vendrail.api.ledger import Chart, EntryQuery, Ledger
 from vendrail.api.support import Support
 from vendrail.app.clearing import ENTRIES_MAX, since
@@ -48,6 +49,9 @@ class Gauges:
         webhooks = self._house.services.get("webhooks")
         if webhooks is not None:
             await self._put_webhooks(webhooks)
+        if "catalog" in self._house.services:
+            suspensions = await self._house.api(Catalog).list_suspensions()
+            self._metrics.put("vendrail_merchants_suspended", len(suspensions))
         if "support" in self._house.services:
             for each in await self._house.api(Support).count_complaints():
                 self._metrics.put("vendrail_complaints", each.count, str(each.state))

@@ -16,6 +16,7 @@ from vendrail.app.audit import (
     promotions,
     saved,
     shares,
+    standing,
     telling,
     wallets,
 )
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     *saved.CHECKS,
     *telling.CHECKS,
     *promotions.CHECKS,
+    *standing.CHECKS,
 )
 
 _PENDING_EVENTS_MAX = 20_000
