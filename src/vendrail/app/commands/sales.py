@@ -1,12 +1,12 @@
 """`vendrail sales`: merchants who may not sell, stopped and let go on at the command line."""
 
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from vendrail.api.catalog import Catalog, MerchantId, SalesStop, Suspension
 from vendrail.api.identity import Act, Identity
-from vendrail.app.commands.epay_keys import Merchant
 from vendrail.app.commands.people import actor
 from vendrail.app.opened import opened_house, run
 from vendrail.app.serials import read_serial
@@ -16,6 +16,8 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, to_serial
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+Merchant = Annotated[str, typer.Option(help="Whose sales they are: the merchant's id.")]
 
 
 @app.callback()
