@@ -18,7 +18,7 @@ AXE = ROOT / "node_modules/axe-core/axe.min.js"
 WIDTHS = (320, 768, 1440, 3840)
 # What is the same in every language: names of ours and of the web's.
 NAMES = re.compile(
-    r"Vendrail|REST|API|USDT|USDC|English|简体中文|繁體中文|日本語|한국어|Español|[\w.-]+@[\w.-]+|zzzz"
+    r"Vendrail|REST|API|CSV|USDT|USDC|English|简体中文|繁體中文|日本語|한국어|Español|[\w.-]+@[\w.-]+|zzzz"
     r"|\b(?:CNY|USD|EUR|GBP|HKD|JPY|KRW|SGD|MYR|THB|AUD|CAD)\b"
     r"|(?:订单|訂單|注文|주문|Order|Pedido) ?[0-9A-Z]{6}"
     r"|…[0-9A-Z]{6}\b"  # Ends of numbers.

@@ -23,6 +23,12 @@ from vendrail.notify.notices import LIVES_S
 TAKEN, EXISTS = MessageStatus.TAKEN, MessageStatus.EXISTS
 
 # A letter that each language has and its neighbours do not, or a word that every letter has.
+SHOWN = {  # What a letter is for, where that is no link.
+    "lookup_code": "code",
+    "sign_in_code": "code",
+    "registration_code": "code",
+    "application_refused": "reason",
+}
 SCRIPTS = {
     "zh-Hans": re.compile("[单链请时]"),
     "zh-Hant": re.compile("[單連請時]"),
@@ -239,7 +245,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
             "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
             "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
             "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
-            "receipt", "url", "days",
+            "receipt", "url", "days", "name",
         )
     }  # fmt: skip
     written = {}
@@ -255,7 +261,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
             at=datetime(2026, 11, 23, tzinfo=UTC),
         )
         text, page = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
-        shown = "code" if template in ("lookup_code", "sign_in_code") else "link"
+        shown = SHOWN.get(template, "link")
         assert f"<{shown}>" in text
         assert f"&lt;{shown}&gt;" in page
         assert mail["Subject"].strip()

@@ -112,7 +112,7 @@ def test_a_file_of_countries_that_is_none_is_told_at_the_start(tmp_path):
     "minor, currency, english, chinese",
     [
         (1_234, "JPY", "¥1,234", "JP¥1,234"),
-        (1_234_500, "KWD", "KWD1,234.500", "KWD1,234.500"),
+        (1_234_500, "KWD", "KWD\u00a01,234.500", "KWD\u00a01,234.500"),
         (123_450, "USD", "$1,234.50", "US$1,234.50"),
         (123_450, "CNY", "CN¥1,234.50", "¥1,234.50"),
     ],

@@ -155,7 +155,7 @@ async def test_quantity_prices_are_set_shown_and_taken_off(town, read_field):
     steps = {"step_0_from": "10", "step_0_CNY": "15.00", "step_1_from": "5", "step_1_CNY": "18.00"}
     await browser.send(f"{path}/variants", **fields, **steps)
     [found] = await goods(town)
-    acts = await town.acts(town.north)
+    acts = await town.acts(town.north, "variant.changed")
     shown = await town.world.browser().go(f"/products/{path[-26:]}")
     kept = browser.text
     await browser.send(f"{path}/variants", **fields, step_0_from="5", step_0_CNY="19.90")
