@@ -11,7 +11,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.web import app as web
 from vendrail.web.merchant.shop import ACCENTS
 
-CSS = (Path(web.__file__).parent / "assets/app.css").read_text("utf-8")
+CSS = (Path(web.__file__).parent / "assets/design.css").read_text("utf-8")
 PNG = b"\x89PNG\r\n\x1a\n" + b"a small picture"
 FIELDS = {"name": "North", "contact": "", "notice": "", "is_open": "yes"}
 
