@@ -92,6 +92,20 @@ def test_missing_or_old_python_is_named(clone: Path, bare_path: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
+def test_a_shared_venv_is_left_alone(clone: Path, bare_path: Path, tmp_path: Path) -> None:
+    """Where .venv is a link, what it leads to belongs to another clone: said, and not touched."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").write_text("theirs")
+    (clone / ".venv").symlink_to(other)
+
+    result = run_setup(clone, bare_path, sys.executable)
+
+    assert 0 != result.returncode
+    assert ".venv is a link" in result.stderr
+    assert ["kept"] == [each.name for each in other.iterdir()]
+
+
 def test_missing_venv_package_is_named(clone: Path, bare_path: Path) -> None:
     """Where Debian has left out python3-venv, it says so before it makes anything."""
     write_program(

@@ -17,32 +17,16 @@ _ROUNDS_MAX = 60
 Work = Callable[[House], Awaitable[object]]
 
 
-async def _consume(house: House) -> object:
-    runner = house.services["orders"].runner
-    more = await runner.consume_captures()
-    await runner.drain()
-    return more
+def _running(name: str) -> Work:
+    """Let the runner of sagas do a work of its own, and wait for what it has launched."""
 
+    async def work(house: House) -> object:
+        runner = house.services["orders"].runner
+        more = await getattr(runner, name)()
+        await runner.drain()
+        return more
 
-async def _quick(house: House) -> object:
-    runner = house.services["orders"].runner
-    more = await runner.claim_quick()
-    await runner.drain()
-    return more
-
-
-async def _slow(house: House) -> object:
-    runner = house.services["orders"].runner
-    more = await runner.claim_slow()
-    await runner.drain()
-    return more
-
-
-async def _unpaid(house: House) -> object:
-    runner = house.services["orders"].runner
-    more = await runner.walk_unpaid()
-    await runner.drain()
-    return more
+    return work
 
 
 async def _count(house: House) -> object:
@@ -54,10 +38,10 @@ async def _count(house: House) -> object:
 LOOPS: dict[str, Work] = {
     "payments.ask": lambda house: house.services["payments"].ask_presented(),
     "payments.confirm": lambda house: house.services["payments"].confirm_captures(),
-    "orders.captures": _consume,
-    "orders.due": _quick,
-    "orders.returns": _slow,
-    "orders.expiry": _unpaid,
+    "orders.captures": _running("consume_captures"),
+    "orders.due": _running("claim_quick"),
+    "orders.returns": _running("claim_slow"),
+    "orders.expiry": _running("walk_unpaid"),
     "orders.deliveries": lambda house: house.services["orders"].runner.settle_deliveries(),
     "orders.wallet_parts": lambda house: house.services["orders"].runner.free_wallet_parts(),
     "catalog.holds": lambda house: house.services["catalog"].end_expired_holds(),

@@ -14,7 +14,7 @@ from vendrail.web.console.signing import refusal
 from vendrail.web.languages import LANGUAGES, message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Page
-from vendrail.web.visitor import LANGUAGE, Visitor, read_form
+from vendrail.web.visitor import LANGUAGE, Visitor
 
 _CODE_REFUSED = message("That code does not fit. Check the clock of your phone, and try the next.")
 _PASSWORD_REFUSED = message("That is not the password you have now.")
@@ -178,9 +178,8 @@ class Account:
         """Take the second factor into use by its first code; show the recovery codes, once."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await read_form(request)
-        form_token = form.get("form_token", "")
-        if not desk.front.visitors.is_own_form(visitor, request.headers, form_token):
+        form = await desk.own_form(request, visitor)
+        if form is None:
             return desk.problem(request, 403)
         found = await self._enrolling(request, visitor)
         if isinstance(found, Response):

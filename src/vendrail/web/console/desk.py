@@ -212,6 +212,13 @@ class Desk:
         origin = replace(query.origin, device="")
         return replace(session, origin=origin), session.token or token
 
+    async def own_form(self, request: Asked, visitor: Visitor) -> dict[str, str] | None:
+        """Read a form that one of our pages sent, of somebody not signed in; None: it did not."""
+        form = await read_form(request)
+        token = form.get("form_token", "")
+        is_ours = self.front.visitors.is_own_form(visitor, request.headers, token)
+        return form if is_ours else None
+
     def origin(self, request: Asked, visitor: Visitor) -> Origin:
         """Give from where a request comes."""
         agent = request.headers.get("user-agent", "")[:300]

@@ -9,7 +9,7 @@ from vendrail.web.console.signing import LIMITED
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Page
-from vendrail.web.visitor import Visitor, read_form
+from vendrail.web.visitor import Visitor
 
 _UNLIKE = message("The two passwords are not the same.")
 _WHY = {
@@ -82,9 +82,8 @@ class Joining:
         """Follow the link with a password; it opens a session."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await read_form(request)
-        token = form.get("form_token", "")
-        if not desk.front.visitors.is_own_form(visitor, request.headers, token):
+        form = await desk.own_form(request, visitor)
+        if form is None:
             return desk.problem(request, 403)
         link = await self._link(request)
         if link is None:

@@ -19,7 +19,7 @@ from vendrail.web.console.signing import LIMITED
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Page
-from vendrail.web.visitor import Visitor, read_form
+from vendrail.web.visitor import Visitor
 
 _PATH = "/console/register"
 _UNLIKE = message("The two passwords are not the same.")
@@ -101,17 +101,11 @@ class Registering:
             request, visitor, "console/terms.html", here=f"{_PATH}/terms", policy=policy
         )
 
-    async def _own_form(self, request: Asked, visitor: Visitor) -> dict[str, str] | None:
-        form = await read_form(request)
-        token = form.get("form_token", "")
-        is_ours = self._desk.front.visitors.is_own_form(visitor, request.headers, token)
-        return form if is_ours else None
-
     async def ask(self, request: Asked) -> Page:
         """Send a code to an address; the answer is the same whether or not it is known here."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await self._own_form(request, visitor)
+        form = await self._desk.own_form(request, visitor)
         if form is None:
             return desk.problem(request, 403)
         policy = await self._identity.read_registration_policy()
@@ -147,7 +141,7 @@ class Registering:
         """Take the code: the owner is in, or an operator decides."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await self._own_form(request, visitor)
+        form = await self._desk.own_form(request, visitor)
         if form is None:
             return desk.problem(request, 403)
         password = form.get("password", "")[:1_000]

@@ -20,7 +20,7 @@ from vendrail.web.console.desk import CODE, CONFIRM, FACTOR, SIGN_IN, Desk, Entr
 from vendrail.web.languages import LANGUAGES, message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Page
-from vendrail.web.visitor import LANGUAGE, Visitor, read_form
+from vendrail.web.visitor import LANGUAGE, Visitor
 
 _REFUSED = message("The e-mail address or the password is wrong, or the account is locked.")
 _CODE_REFUSED = message("That code is wrong or was used before. Wait for the next one.")
@@ -89,18 +89,11 @@ class Signing:
             problem=desk.front.pages.translate(visitor, problem) if problem else "",
         )
 
-    async def _own_form(self, request: Asked, visitor: Visitor) -> dict[str, str] | None:
-        """Read a form that one of our pages sent; None: it did not."""
-        form = await read_form(request)
-        token = form.get("form_token", "")
-        is_ours = self._desk.front.visitors.is_own_form(visitor, request.headers, token)
-        return form if is_ours else None
-
     async def sign_in(self, request: Asked) -> Page:
         """Check a password. Whatever session the browser came with is not gone on with."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await self._own_form(request, visitor)
+        form = await self._desk.own_form(request, visitor)
         if form is None:
             return desk.problem(request, 403)
         email, onto = form.get("email", "").strip()[:254], safe_next(form.get("next", ""))
@@ -174,7 +167,7 @@ class Signing:
         """Check a code of either kind; the session gets another token with it."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await self._own_form(request, visitor)
+        form = await self._desk.own_form(request, visitor)
         if form is None:
             return desk.problem(request, 403)
         session, token = await desk.session(request, visitor)
@@ -218,7 +211,7 @@ class Signing:
         """Send a link by mail; the answer is the same whether or not there is such a person."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        form = await self._own_form(request, visitor)
+        form = await self._desk.own_form(request, visitor)
         if form is None:
             return desk.problem(request, 403)
         email = form.get("email", "").strip()[:254]
@@ -235,7 +228,7 @@ class Signing:
         """End the session."""
         desk = self._desk
         visitor = desk.front.visitor(request)
-        if await self._own_form(request, visitor) is None:
+        if await self._desk.own_form(request, visitor) is None:
             return desk.problem(request, 403)
         session, _ = await desk.session(request, visitor)
         if session is not None:
