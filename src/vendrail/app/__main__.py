@@ -53,7 +53,11 @@ COMMANDS = (
         "Invite an operator who may do everything, by a link that is good once.",
     ),
     Row("people", "people", "Who works here, who is invited, who is locked out."),
-    Row("sales", "sales", "Merchants who may not sell."),
+    Row(
+        "sales",
+        "sales",
+        "Merchants who may not sell: nothing of theirs is found, ordered or paid.",
+    ),
     Row("letters", "letters", "What is told to people by mail, and what became of it."),
     Row("api-keys", "api_keys", "Keys for merchants' programs: made, listed, revoked."),
     Row("epay-keys", "epay_keys", "Numbers and keys for card sites that charge by Epay."),
