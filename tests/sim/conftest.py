@@ -17,6 +17,7 @@ from simkit.servers import Forge  # noqa: E402
 from simkit.world import World  # noqa: E402
 
 IS_WHOLE = os.environ.get("VENDRAIL_SIM") == "whole"
+_TO_REPEAT: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +45,14 @@ def pytest_runtest_makereport(item, call):
         picked = f'ARGS="-k {item.originalname}"'
         told = f"make sim SEED={seed} {picked}   at commit {commit or 'unknown'}"
         report.sections.append(("repeat this run", told))
+        _TO_REPEAT.append(told)
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The last lines of a run say it once more: a long log is often kept by its end only."""
+    for told in _TO_REPEAT:
+        terminalreporter.write_line(told)
 
 
 @pytest.fixture
