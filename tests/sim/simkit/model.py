@@ -46,6 +46,7 @@ class Known:
     refunds: dict[UUID, int] = field(default_factory=dict)  # That may be asked; 0: the rest.
     sure_refunds: set[UUID] = field(default_factory=set)
     is_presented: bool = False
+    may_have_been_short: bool = False  # At some time when its money may have been there.
 
     @property
     def may_be_paid(self) -> bool:
@@ -113,6 +114,21 @@ class Model:
         )
 
     def may_be_short(self, order: Known) -> bool:
-        """Whether there may have been no key for an order."""
+        """Whether there may be, or may have been, no key for an order."""
+        if order.may_have_been_short:
+            return True
         taken = self.may_be_taken(order.product, order.id)
         return self.stock[order.product].sure - taken < order.quantity
+
+    def short(self) -> list[Known]:
+        """List orders without keys for which there may be none now."""
+        return [
+            order
+            for order in self.orders.values()
+            if not order.was_delivered and self.may_be_short(order)
+        ]
+
+    def note_short(self, before: list[Known]) -> None:
+        """Keep for which paid orders there may have been no key: holds end, and keys come later."""
+        for order in [*before, *self.short()]:
+            order.may_have_been_short |= order.may_be_paid

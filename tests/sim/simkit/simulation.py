@@ -146,6 +146,7 @@ async def _live(step: Step, actors: Actors, shift: Shift) -> None:
         kind, _, after = step.provider_fault.partition(" ")
         actors.tally[f"fault: provider {step.provider_fault}"] += 1
         await actors.provider.order_fault(kind, is_after=bool(after))
+    short = actors.model.short()
     work = [actors.bring_letters(), *(actors.play(act) for act in step.acts)]
     tasks = [asyncio.create_task(each, name=f"{OURS} act") for each in work]
     try:
@@ -154,6 +155,7 @@ async def _live(step: Step, actors: Actors, shift: Shift) -> None:
     finally:
         await end_tasks(tasks)
     await asyncio.sleep(0.005)
+    actors.model.note_short(short)
     shift.add_s(step.advance_s)
     actors.say(f"{step.advance_s} s pass")
     actors.residence.wake()
@@ -165,7 +167,9 @@ async def _come_to_rest(actors: Actors, shift: Shift, dsn: str) -> None:
     await actors.provider.forgive()
     for _ in range(_REST_HOURS_MAX):
         actors.step += 10
+        short = actors.model.short()
         await actors.bring_letters()
+        actors.model.note_short(short)
         shift.add_s(3_600)
         for _ in range(10):
             actors.residence.wake()
