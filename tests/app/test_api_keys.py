@@ -11,8 +11,11 @@ def test_a_key_is_told_once_and_can_be_revoked(place) -> None:
     merchant = _merchant(place)
     words = ["--merchant", merchant, "--scope", "orders:read", "--scope", "balance:read"]
     made = place.json("api-keys", "create", *words, "--name", "robot")
-    listed = place.cli("api-keys", "list", "--merchant", merchant, "--json").stdout
     [row] = place.sql("select id from identity.api_key")
+    there = ["api-keys", "allow", row["id"], "--merchant", merchant, "--network"]
+    place.cli(*there, "203.0.113.0/24")
+    place.cli(*there, "nowhere", exit_code=2)
+    listed = place.cli("api-keys", "list", "--merchant", merchant, "--json").stdout
     place.cli("api-keys", "revoke", row["id"], "--merchant", merchant)
     place.cli("api-keys", "revoke", row["id"], "--merchant", merchant, exit_code=2)
     acts = place.sql("select act from identity.act order by id")
@@ -20,7 +23,8 @@ def test_a_key_is_told_once_and_can_be_revoked(place) -> None:
     assert made["key"].startswith("vrk_")
     assert made["key"] not in listed
     assert made["prefix"] in listed
-    assert ["api_key.made", "api_key.revoked"] == [each["act"] for each in acts]
+    assert "203.0.113.0/24" in listed
+    assert ["api_key.made", "api_key.changed", "api_key.revoked"] == [each["act"] for each in acts]
 
 
 def test_nothing_is_made_for_nobody_or_for_no_scope(place) -> None:

@@ -26,6 +26,7 @@ from vendrail.api.identity import (
     ActorKind,
     ActQuery,
     ApiKey,
+    ApiKeyChange,
     Identity,
     NewApiKey,
     Permission,
@@ -33,7 +34,7 @@ from vendrail.api.identity import (
 from vendrail.app.faces import Faces
 from vendrail.gateway import http
 from vendrail.gateway.openapi import describe
-from vendrail.kernel.codec import decode
+from vendrail.kernel.codec import decode, replace
 from vendrail.kernel.ids import new_id, to_serial
 
 __all__ = ["market"]
@@ -117,6 +118,31 @@ def product(**changes):
 def once(name: str) -> dict[str, str]:
     """Name a write."""
     return {"idempotency-key": f"{name}-{'x' * 16}"}
+
+
+async def test_a_key_is_refused_from_elsewhere(programs, market):
+    """Outside its networks a key gets 403 with the address seen; the rate is kept, the log told."""
+    new = ApiKey(
+        new_id(market.clock.now()), market.merchant, "a test", list(KEY_SCOPES),
+        networks=["127.0.0.0/8", "2001:db8::/32"],
+    )  # fmt: skip
+    (made,) = await programs.identity.make_api_keys([NewApiKey(new, CLI)])
+    async with programs.client(made.secret) as client:
+        inside = await client.get("shops")
+        change = ApiKeyChange(market.merchant, new.id, ["2001:db8::/32"], CLI)
+        changed = await programs.identity.change_api_keys([change, change])
+        outside = [await client.get("shops") for _ in range(3)]
+        await programs.identity.change_api_keys([replace(change, networks=[])])
+        anywhere = await client.get("shops")
+    acts = await programs.acts(market.merchant, "api_key.refused")
+
+    assert ["changed", "unchanged"] == changed
+    assert [200, 403, 403, 403, 200] == [each.status_code for each in (inside, *outside, anywhere)]
+    assert "network_not_allowed" == outside[0].json()["code"]
+    assert "127.0.0.1" in outside[0].json()["detail"]
+    left = [int(each.headers["ratelimit-remaining"]) for each in (inside, anywhere)]
+    assert left[0] - 1 == left[1]
+    assert ["127.0.0.1"] == [act.after["address"] for act in acts]
 
 
 async def test_a_program_switches_ways_to_pay(mine, market, programs):

@@ -8,6 +8,7 @@ from vendrail.api.identity import (
     ActorKind,
     ActQuery,
     ApiKey,
+    ApiKeyChange,
     ChangeStatus,
     InviteStatus,
     MemberChange,
@@ -26,6 +27,7 @@ from vendrail.api.identity import (
     SessionStage,
 )
 from vendrail.api.identity import NewApiKey as New
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
 
 CLI = Actor(ActorKind.COMMAND_LINE, None, "root (command line)")
@@ -323,6 +325,28 @@ async def test_an_api_key_opens_what_its_scopes_say(world):
     assert [kept.id, None] == [each and each.id for each in later]
     assert [ChangeStatus.CHANGED] == revoked
     assert none is None
+
+
+async def test_networks_of_a_key_are_changed_by_its_own_merchants_owner(world):
+    """Another merchant's owner finds no such key, a seller may not, and a revoked one stays."""
+    owner = world.actor(await world.session(await world.join("ann@north.example")))
+    seller = world.actor(await world.session(await world.join("bo@north.example", Role.SELLER)))
+    key = ApiKey(new_id(world.clock.now()), world.merchant, "k", [Permission.KEYS_WRITE])
+    await world.identity.make_api_keys([New(key, owner)])
+    there = ApiKeyChange(world.merchant, key.id, ["10.0.0.0/8"], owner)
+    elsewhere = replace(there, merchant=new_id(world.clock.now()))
+    malformed = [["10.0.0.5/8"], ["here"], ["fe80::1%eth0"], [f"10.0.0.{n}" for n in range(51)]]
+    statuses = await world.identity.change_api_keys(
+        [elsewhere, replace(there, by=seller)]
+        + [replace(there, networks=each) for each in malformed]
+    )
+    [[kept]] = await world.identity.list_api_keys([world.merchant])
+    await world.identity.revoke_api_keys([(world.merchant, key.id)], owner)
+    revoked = await world.identity.change_api_keys([there])
+
+    assert ["not_allowed"] * 2 + ["networks_malformed"] * 4 == statuses
+    assert [] == kept.networks
+    assert ["not_found"] == revoked
 
 
 async def test_the_log_is_read_by_pages(world):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from vendrail.api.identity import (
     ActorKind,
@@ -25,6 +26,8 @@ from vendrail.kernel.codec import replace
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+")
 _EMAIL_LENGTH_MAX = 254
 NAME_LENGTH_MAX = 80
+NETWORKS_MAX = 50
+_MAPPED_BITS = 96  # Before an IPv4 address inside an IPv6 one.
 
 _SELLER = {
     Permission.OVERVIEW_READ,
@@ -124,6 +127,28 @@ def clean_name(text: str, email: str) -> str:
     """Give a person's name on one line; without one, what their address begins with."""
     cleaned = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return cleaned[:NAME_LENGTH_MAX] or email.partition("@")[0]
+
+
+def clean_networks(texts: Iterable[str]) -> list[str] | None:
+    """Give networks as they are kept, each once; None: one is none, or they are too many.
+
+    An address is a network of one. Bits behind the mask are refused: 10.0.0.5/8 was meant narrower.
+    """
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            network = ip_network(text.strip())
+        except ValueError:
+            return None
+        if "%" in text:
+            return None  # A zone is a name of one machine's own.
+        if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+            inside = network.network_address.ipv4_mapped  # As whoever comes from there is seen.
+            network = IPv4Network((inside, network.prefixlen - _MAPPED_BITS)) if inside else network
+        found[str(network)] = None
+        if len(found) > NETWORKS_MAX:
+            return None
+    return list(found)
 
 
 def with_permissions(person: Person) -> Person:

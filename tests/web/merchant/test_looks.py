@@ -64,6 +64,8 @@ async def addresses(town) -> list[str]:
     await town.north.orders.refund_orders([refund])
     for name in ("robot", "a-long-name-of-a-program-that-reads-orders" * 2):
         key = ApiKey(new_id(town.clock.now()), town.north.merchant, name[:80], list(KEY_SCOPES))
+        if name != "robot":
+            key = replace(key, networks=["203.0.113.7/32", "2001:db8:1234:5678::/64"])
         await town.world.identity.make_api_keys([NewApiKey(key, town.cli)])
     [made] = await town.epay.make_epay_keys([town.north.merchant])
     site = [asked(made.account.pid, made.key, number) for number in ("A" * 64, "N-2")]

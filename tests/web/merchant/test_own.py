@@ -41,6 +41,7 @@ FOREIGN |= {
     for path in ("", "/answer", "/events", "/files/{file}", "/messages", "/part")
 }
 FOREIGN |= {
+    "/merchant/api-keys/{serial}/networks": "program",
     "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/balance/{transfer}/proof": "sealed transfer",
     "/merchant/card-sites/notices/{serial}": "notice",

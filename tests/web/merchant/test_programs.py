@@ -50,6 +50,36 @@ async def test_a_key_is_shown_once_and_opens_what_was_ticked(town, read_field):
     assert secret not in str(act)
 
 
+async def test_a_key_is_good_from_where_the_owner_says(town, read_field):
+    """Networks are given with a key and changed later, with a fresh proof and a line in the log."""
+    owner = await town.join(Role.OWNER)
+    await make(
+        owner,
+        read_field,
+        networks="203.0.113.7\n::ffff:10.0.0.0/104",
+        **{"scope_orders:read": "yes"},
+    )
+    [key] = await keys_of(town)
+    there = f"{PATH}/{to_serial(key.id)}/networks"
+    town.clock.advance(1)
+    await owner.send(there, networks=" 2001:db8::/48 ")
+    [changed] = await keys_of(town)
+    await owner.send(there, networks="10.0.0.5/8")
+    refused = owner.page
+    town.clock.advance(3_000)
+    await owner.go(PATH)
+    await owner.send(there, networks="")
+    [kept] = await keys_of(town)
+    made, act = await town.acts(town.north, "api_key.")
+
+    assert ["203.0.113.7/32", "10.0.0.0/8"] == key.networks
+    assert ["2001:db8::/48"] == changed.networks == kept.networks
+    assert (422, True) == (refused.status_code, "10.0.0.5/8" in refused.text)
+    assert "/console/confirm" == owner.path
+    assert "203.0.113.7/32 10.0.0.0/8" == made.after["networks"] == act.before["networks"]
+    assert "2001:db8::/48" == act.after["networks"]
+
+
 async def test_the_same_form_twice_is_one_key(town, read_field):
     """A form that is sent again makes no second key, and shows none."""
     owner = await town.join(Role.OWNER)

@@ -33,7 +33,14 @@ from vendrail.api.identity.people import (
     PersonChange,
     PersonState,
 )
-from vendrail.api.identity.programs import ApiKey, ApiKeyResult, ApiKeyStatus, NewApiKey
+from vendrail.api.identity.programs import (
+    ApiKey,
+    ApiKeyChange,
+    ApiKeyChangeStatus,
+    ApiKeyResult,
+    ApiKeyStatus,
+    NewApiKey,
+)
 from vendrail.api.identity.registrations import (
     Application,
     ApplicationQuery,
@@ -216,6 +223,10 @@ class Identity(Protocol):
         """End keys, each (merchant, key)."""
         ...
 
+    async def change_api_keys(self, changes: Sequence[ApiKeyChange]) -> list[ApiKeyChangeStatus]:
+        """Say from which networks keys may come; known everywhere seconds later."""
+        ...
+
     async def check_api_keys(self, secrets: Sequence[str]) -> list[ApiKey | None]:
         """Give the key that each secret is, as it was seconds ago; None: no such key any more."""
         ...
@@ -257,6 +268,8 @@ __all__ = [
     "Actor",
     "ActorKind",
     "ApiKey",
+    "ApiKeyChange",
+    "ApiKeyChangeStatus",
     "ApiKeyResult",
     "ApiKeyStatus",
     "Application",

@@ -22,6 +22,7 @@ class ApiKey(Record, frozen=True):
     ends_at: datetime | None = None
     used_at: datetime | None = None
     revoked_at: datetime | None = None
+    networks: list[str] = []  # From where it opens anything, as CIDR; empty: from anywhere.
 
 
 class NewApiKey(Record, frozen=True):
@@ -38,6 +39,7 @@ class ApiKeyStatus(StrEnum):
     EXISTS = "exists"
     NAME_MALFORMED = "name_malformed"
     SCOPES_MALFORMED = "scopes_malformed"
+    NETWORKS_MALFORMED = "networks_malformed"
     TOO_MANY = "too_many"
     NOT_ALLOWED = "not_allowed"
 
@@ -48,3 +50,22 @@ class ApiKeyResult(Record, frozen=True):
     status: ApiKeyStatus
     secret: str = ""
     prefix: str = ""
+
+
+class ApiKeyChange(Record, frozen=True):
+    """Says anew from which networks a key may come."""
+
+    merchant: UUID
+    key: UUID
+    networks: list[str]
+    by: Actor
+
+
+class ApiKeyChangeStatus(StrEnum):
+    """How changing a key ended."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    NETWORKS_MALFORMED = "networks_malformed"
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"

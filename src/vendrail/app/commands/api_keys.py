@@ -10,6 +10,8 @@ from vendrail.api.catalog import Catalog, MerchantId
 from vendrail.api.identity import (
     KEY_SCOPES,
     ApiKey,
+    ApiKeyChange,
+    ApiKeyChangeStatus,
     ApiKeyResult,
     ApiKeyStatus,
     ChangeStatus,
@@ -27,10 +29,16 @@ from vendrail.kernel.ids import new_id, to_serial
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Merchant = Annotated[str, typer.Option(help="Whose part of the API it opens: the merchant's id.")]
+Network = Annotated[
+    list[str] | None,
+    typer.Option(help="An address or network it is good from, once each; none: anywhere."),
+]
 _SCOPES = ", ".join(KEY_SCOPES)
+_NETWORKS = "A network is such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/48; at most 50."
 _REFUSALS = {
     ApiKeyStatus.NAME_MALFORMED: "Give the key a name of one short line, with --name.",
     ApiKeyStatus.SCOPES_MALFORMED: f"A scope is one of {_SCOPES}.",
+    ApiKeyStatus.NETWORKS_MALFORMED: _NETWORKS,
     ApiKeyStatus.TOO_MANY: "The merchant has as many keys as it may; revoke one first.",
 }
 
@@ -43,7 +51,9 @@ def api_keys() -> None:
     """
 
 
-async def _create(merchant: UUID, name: str, scopes: list[Permission], days: int) -> ApiKeyResult:
+async def _create(
+    merchant: UUID, name: str, scopes: list[Permission], days: int, networks: list[str]
+) -> ApiKeyResult:
     async with opened_house() as house:
         catalog: Catalog = house.api(Catalog)
         identity: Identity = house.api(Identity)
@@ -53,7 +63,7 @@ async def _create(merchant: UUID, name: str, scopes: list[Permission], days: int
             raise Malformed(f"There is no merchant {to_serial(merchant)}.")
         now = house.clock.now()
         ends_at = now + timedelta(days=days) if days else None
-        key = ApiKey(new_id(now), merchant, name, scopes, ends_at=ends_at)
+        key = ApiKey(new_id(now), merchant, name, scopes, ends_at=ends_at, networks=networks)
         (result,) = await identity.make_api_keys([NewApiKey(key, actor())])
         return result
 
@@ -64,6 +74,7 @@ def create(
     scope: Annotated[list[str], typer.Option(help=f"What it may do, once each: {_SCOPES}.")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
     days: Annotated[int, typer.Option(min=0, help="How long it is good; 0: until revoked.")] = 0,
+    network: Network = None,
     *,
     json: Json = False,
 ) -> None:
@@ -76,7 +87,7 @@ def create(
             f"No such scope: {', '.join(sorted(unknown))}. A scope is one of {_SCOPES}."
         )
     scopes = [Permission(each) for each in scope]
-    result = run(_create(read_serial(merchant), name, scopes, days))
+    result = run(_create(read_serial(merchant), name, scopes, days, network or []))
     if result.status is not ApiKeyStatus.MADE:
         raise Malformed(_REFUSALS.get(result.status, f"No key was made: {result.status}."))
     if json:
@@ -105,13 +116,14 @@ def list_(merchant: Merchant, *, json: Json = False) -> None:
         return
     show_table(
         "",
-        ("id", "begins", "name", "scopes", "made by", "last used", "ends", "revoked"),
+        ("id", "begins", "name", "scopes", "networks", "made by", "last used", "ends", "revoked"),
         [
             (
                 to_serial(each.id),
                 each.prefix,
                 each.name,
                 " ".join(each.scopes),
+                " ".join(each.networks) or "any",
                 each.made_by,
                 each.used_at or "never",
                 each.ends_at or "never",
@@ -120,6 +132,36 @@ def list_(merchant: Merchant, *, json: Json = False) -> None:
             for each in found
         ],
     )
+
+
+async def _allow(merchant: UUID, key: UUID, networks: list[str]) -> ApiKeyChangeStatus:
+    async with opened_house() as house:
+        identity: Identity = house.api(Identity)
+        (status,) = await identity.change_api_keys([ApiKeyChange(merchant, key, networks, actor())])
+        return status
+
+
+@app.command()
+def allow(
+    key: Annotated[str, typer.Argument(help="The key's id, as `api-keys list` shows it.")],
+    merchant: Merchant,
+    network: Network = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say from which networks a key is good; without --network: from anywhere.
+
+    Example: [bold]vendrail api-keys allow 01KB2M9A… --merchant 01KB2M8Z… --network 203.0.113.7[/]
+    """
+    status = run(_allow(read_serial(merchant), read_serial(key), network or []))
+    if status is ApiKeyChangeStatus.NETWORKS_MALFORMED:
+        raise Malformed(_NETWORKS)
+    if status not in (ApiKeyChangeStatus.CHANGED, ApiKeyChangeStatus.UNCHANGED):
+        raise Malformed("That merchant has no such key, or it was revoked before.")
+    if json:
+        write_json({"key": key, "status": status, "networks": network or []})
+    else:
+        out().print(f"Key {key} is good from {', '.join(network or []) or 'anywhere'}.")
 
 
 async def _revoke(merchant: UUID, key: UUID) -> ChangeStatus:

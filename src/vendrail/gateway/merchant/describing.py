@@ -38,7 +38,11 @@ def operation(
 ) -> dict[str, Any]:
     """Describe one operation, with what any of them may refuse."""
     refusing = refusals(
-        problems.API_KEY_MISSING, problems.SCOPE_MISSING, *refused, common.RATE_LIMITED
+        problems.API_KEY_MISSING,
+        problems.NETWORK_NOT_ALLOWED,
+        problems.SCOPE_MISSING,
+        *refused,
+        common.RATE_LIMITED,
     )
     return {
         "operationId": id,

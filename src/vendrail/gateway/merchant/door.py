@@ -61,7 +61,7 @@ class MerchantDoor:
         metrics: Metrics | None = None,
     ) -> None:
         capacity = settings.requests_per_key_per_minute_max
-        self._keyring = keyring = Keyring(apis.identity, limit, capacity, metrics)
+        self._keyring = keyring = Keyring(apis.identity, clock, limit, capacity, metrics)
         products = ProductRoom(apis.catalog, keyring, clock)
         keys = KeyRoom(apis.catalog, keyring, settings.key_file_bytes_max)
         orders = OrderRoom(apis.orders, keyring)

@@ -9,11 +9,14 @@ from vendrail.gateway import problems as common
 from vendrail.gateway.exchange import Exchange, Pairs, Refusal
 from vendrail.gateway.merchant import problems
 from vendrail.kernel.batcher import Batcher
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.http import is_within
 from vendrail.kernel.ids import derive
 from vendrail.kernel.limits import SharedLimit
 from vendrail.kernel.telemetry import Metrics
 
 _KEY_LENGTH_MAX = 200
+_TOLD_MAX = 10_000
 
 
 class Program(NamedTuple):
@@ -32,8 +35,15 @@ class Keyring:
     """Checks keys, scopes and rates, and writes what programs do to the log."""
 
     def __init__(
-        self, identity: Identity, limit: SharedLimit | None, capacity: int, metrics: Metrics | None
+        self,
+        identity: Identity,
+        clock: Clock,
+        limit: SharedLimit | None,
+        capacity: int,
+        metrics: Metrics | None,
     ) -> None:
+        self._clock = clock
+        self._told: dict[UUID, str] = {}  # In which hour keys were last refused a network.
         self._identity = identity
         self._limit = limit
         self._capacity = capacity
@@ -53,7 +63,24 @@ class Keyring:
             challenge = [("www-authenticate", "Bearer")]
             raise Refusal(problems.API_KEY_MISSING, headers=challenge)
         origin = Origin(address, exchange.header(b"user-agent")[:200])
-        return Program(key, Actor(ActorKind.API_KEY, key.id, key.prefix, origin))
+        program = Program(key, Actor(ActorKind.API_KEY, key.id, key.prefix, origin))
+        if key.networks and not is_within(address, key.networks):
+            await self._tell_refused(program)
+            detail = f"This key is not good from {address or 'here'}; its owner can allow that."
+            raise Refusal(problems.NETWORK_NOT_ALLOWED, detail)
+        return program
+
+    async def _tell_refused(self, program: Program) -> None:
+        """Write to the log that a key came from elsewhere: once an hour, however often it comes."""
+        hour = self._clock.now().strftime("%Y%m%d%H")
+        if self._told.get(program.key.id) == hour:
+            return
+        if len(self._told) >= _TOLD_MAX:
+            self._told.clear()
+        self._told[program.key.id] = hour
+        subject = f"api_key:{program.key.prefix}"
+        after = {"address": program.actor.origin.address}
+        await self.record(program, "api_key.refused", subject, once=hour, after=after)
 
     async def count(self, program: Program) -> Pairs:
         """Count one request of a key; give the headers that say how it stands."""

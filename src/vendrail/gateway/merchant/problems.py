@@ -11,6 +11,12 @@ API_KEY_MISSING = Problem(
     "API key missing",
     "Send `Authorization: Bearer vrk_…`: a key that stands and has not ended.",
 )
+NETWORK_NOT_ALLOWED = Problem(
+    "network_not_allowed",
+    403,
+    "Not from this network",
+    "The key is good from some networks alone, and this address is in none of them.",
+)
 SCOPE_MISSING = Problem(
     "scope_missing", 403, "Not with this key", "Make a key that has the scope, and use that."
 )

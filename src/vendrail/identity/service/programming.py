@@ -10,6 +10,8 @@ from vendrail.api.identity import (
     KEY_SCOPES,
     Actor,
     ApiKey,
+    ApiKeyChange,
+    ApiKeyChangeStatus,
     ApiKeyResult,
     ApiKeyStatus,
     ChangeStatus,
@@ -48,10 +50,19 @@ class ProgramsService:
         scopes = sorted(set(asked.scopes))
         if not scopes or not set(scopes) <= set(KEY_SCOPES):
             return ApiKeyResult(ApiKeyStatus.SCOPES_MALFORMED)
+        networks = decide.clean_networks(asked.networks)
+        if networks is None:
+            return ApiKeyResult(ApiKeyStatus.NETWORKS_MALFORMED)
         prefix = f"{_FORM}_{_letters(5)}"
         secret = f"{prefix}_{_letters(20)}"
         key = replace(
-            asked, name=name, scopes=scopes, prefix=prefix, made_by=new.by.name, made_at=now
+            asked,
+            name=name,
+            scopes=scopes,
+            networks=networks,
+            prefix=prefix,
+            made_by=new.by.name,
+            made_at=now,
         )
         async with ground.db.transaction() as tx:
             if not await self._may(tx, new.by, asked.merchant):
@@ -62,6 +73,8 @@ class ProgramsService:
             if not await programs.add_key(tx, key, ground.hash("api_key", secret)):
                 return ApiKeyResult(ApiKeyStatus.EXISTS)
             after = {"name": name, "scopes": " ".join(scopes), "ends_at": _day(key.ends_at)}
+            if networks:
+                after["networks"] = " ".join(networks)
             act = ground.act(
                 new.by, "api_key.made", f"api_key:{prefix}", asked.merchant, after=after
             )
@@ -105,6 +118,36 @@ class ProgramsService:
                 statuses.append(ChangeStatus.CHANGED)
         self._checked.clear()
         return statuses
+
+    async def change_api_keys(self, changes: Sequence[ApiKeyChange]) -> list[ApiKeyChangeStatus]:
+        """Say from which networks keys may come; known everywhere seconds later."""
+        async with self._ground.db.transaction() as tx:
+            statuses = [await self._set_networks(tx, change) for change in changes]
+        self._checked.clear()
+        return statuses
+
+    async def _set_networks(self, tx: Transaction, change: ApiKeyChange) -> ApiKeyChangeStatus:
+        networks = decide.clean_networks(change.networks)
+        if networks is None:
+            return ApiKeyChangeStatus.NETWORKS_MALFORMED
+        if not await self._may(tx, change.by, change.merchant):
+            return ApiKeyChangeStatus.NOT_ALLOWED
+        key = await programs.lock_key(tx, change.merchant, change.key)
+        if key is None:
+            return ApiKeyChangeStatus.NOT_FOUND
+        if key.networks == networks:
+            return ApiKeyChangeStatus.UNCHANGED
+        await programs.set_networks(tx, key.id, networks)
+        act = self._ground.act(
+            change.by,
+            "api_key.changed",
+            f"api_key:{key.prefix}",
+            change.merchant,
+            before={"networks": " ".join(key.networks)},
+            after={"networks": " ".join(networks)},
+        )
+        await self._ground.write_acts(tx, [act])
+        return ApiKeyChangeStatus.CHANGED
 
     async def check_api_keys(self, given: Sequence[str]) -> list[ApiKey | None]:
         """Give the key that each secret is, as it was seconds ago; None: no such key any more."""

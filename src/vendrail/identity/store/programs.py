@@ -9,7 +9,7 @@ from vendrail.kernel.db import Row, Transaction
 
 _KEY = (
     "select id, merchant, name, scopes, prefix, secret_hash, made_by, made_at, ends_at, used_at,"
-    " revoked_at from identity.api_key"
+    " revoked_at, networks from identity.api_key"
 )
 
 
@@ -25,6 +25,7 @@ def _key(row: Row) -> ApiKey:
         row["ends_at"],
         row["used_at"],
         row["revoked_at"],
+        row["networks"],
     )
 
 
@@ -33,8 +34,9 @@ async def add_key(tx: Transaction, key: ApiKey, secret_hash: bytes) -> bool:
     return (
         await tx.execute(
             "insert into identity.api_key"
-            " (id, merchant, name, scopes, prefix, secret_hash, made_by, made_at, ends_at)"
-            " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing",
+            " (id, merchant, name, scopes, prefix, secret_hash, made_by, made_at, ends_at,"
+            " networks) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+            " on conflict (id) do nothing",
             key.id,
             key.merchant,
             key.name,
@@ -44,6 +46,7 @@ async def add_key(tx: Transaction, key: ApiKey, secret_hash: bytes) -> bool:
             key.made_by,
             key.made_at,
             key.ends_at,
+            key.networks,
         )
         == 1
     )
@@ -89,9 +92,22 @@ async def revoke(tx: Transaction, merchant: UUID, key: UUID, now: datetime) -> A
     row = await tx.fetch_row(
         "update identity.api_key set revoked_at = $3 where id = $2 and merchant = $1"
         " and revoked_at is null returning id, merchant, name, scopes, prefix, secret_hash,"
-        " made_by, made_at, ends_at, used_at, revoked_at",
+        " made_by, made_at, ends_at, used_at, revoked_at, networks",
         merchant,
         key,
         now,
     )
     return _key(row) if row else None
+
+
+async def lock_key(tx: Transaction, merchant: UUID, key: UUID) -> ApiKey | None:
+    """Load a merchant's key that was not revoked, and keep others from changing it."""
+    row = await tx.fetch_row(
+        _KEY + " where id = $2 and merchant = $1 and revoked_at is null for update", merchant, key
+    )
+    return _key(row) if row else None
+
+
+async def set_networks(tx: Transaction, key: UUID, networks: Sequence[str]) -> None:
+    """Say from where a key may come."""
+    await tx.execute("update identity.api_key set networks = $2 where id = $1", key, list(networks))

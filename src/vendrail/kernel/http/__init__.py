@@ -1,6 +1,6 @@
 """The edge of HTTP: problems instead of tracebacks, safe headers, honest addresses, safe forms."""
 
-from vendrail.kernel.http.addresses import Proxies, key_domain, limit_key
+from vendrail.kernel.http.addresses import Proxies, is_within, key_domain, limit_key
 from vendrail.kernel.http.cardwatch import leave_to_page
 from vendrail.kernel.http.edge import Edge
 from vendrail.kernel.http.files import as_attachment, find_below
@@ -24,6 +24,7 @@ __all__ = [
     "as_attachment",
     "find_below",
     "is_hang_up",
+    "is_within",
     "key_domain",
     "leave_to_page",
     "limit_key",

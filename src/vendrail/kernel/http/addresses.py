@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from urllib.parse import urlsplit
 
 
@@ -53,6 +60,20 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def is_within(address: str, networks: Sequence[str]) -> bool:
+    """Tell whether an address is in one of some networks; what is no address is in none."""
+    found = _parse(address)
+    if found is None:
+        return False
+    known = map(_network, networks)
+    return any(found in network for network in known if network.version == found.version)
+
+
+@lru_cache(4_096)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
 
 
 @lru_cache(4_096)

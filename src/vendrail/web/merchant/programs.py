@@ -1,12 +1,15 @@
 """API keys: with which a merchant's own programs come in, made, shown once, revoked."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
     KEY_SCOPES,
     ApiKey,
+    ApiKeyChange,
+    ApiKeyChangeStatus,
     ApiKeyResult,
     ApiKeyStatus,
     ChangeStatus,
@@ -23,9 +26,14 @@ from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/api-keys"
 _DAYS = (0, 30, 90, 365)  # How long a key may be good; 0: until it is revoked.
+_NETWORKS_LENGTH_MAX = 8_000
+_NETWORKS = message(
+    "Write addresses or networks, one a line, such as 203.0.113.7 or 2001:db8::/48; at most 50."
+)
 _REFUSALS = {
     ApiKeyStatus.NAME_MALFORMED: message("Give the key a name of one short line."),
     ApiKeyStatus.SCOPES_MALFORMED: message("Choose at least one thing that the key may do."),
+    ApiKeyStatus.NETWORKS_MALFORMED: _NETWORKS,
     ApiKeyStatus.TOO_MANY: message("There are as many keys as there may be: revoke one first."),
     ApiKeyStatus.NOT_ALLOWED: message("Your role does not include this."),
 }
@@ -46,6 +54,7 @@ class Programs:
         return [
             desk.get(_ROOT, self.keys, write),
             desk.post(_ROOT, self.make, write, is_grave=True),
+            desk.post(f"{_ROOT}/{{serial:str}}/networks", self.change, write, is_grave=True),
             desk.post(f"{_ROOT}/{{serial:str}}/revoke", self.revoke, write),
         ]
 
@@ -54,7 +63,13 @@ class Programs:
         return await self._keys(caller)
 
     async def _keys(
-        self, caller: Caller, *, problem: str = "", secret: str = "", status: int = 200
+        self,
+        caller: Caller,
+        *,
+        problem: str = "",
+        secret: str = "",
+        status: int = 200,
+        changed: UUID | None = None,
     ) -> Page:
         now = self._desk.clock.now()
         [keys] = await self._identity.list_api_keys([caller.merchant])
@@ -70,6 +85,9 @@ class Programs:
             days=_DAYS,
             days_chosen=caller.written("days"),
             name=caller.written("name") if problem else "",
+            networks=caller.written("networks", _NETWORKS_LENGTH_MAX) if problem else "",
+            changed=changed,
+            address=self._desk.front.address_of(caller.request.scope),
             nonce=to_serial(new_id(now)),
             secret=secret,
             problem=self._desk.say(caller, problem) if problem else "",
@@ -88,6 +106,7 @@ class Programs:
             caller.written("name"),
             [scope for scope in KEY_SCOPES if _field(scope) in caller.form],
             ends_at=now + timedelta(days=int(days)) if int(days) else None,
+            networks=caller.written("networks", _NETWORKS_LENGTH_MAX).split(),
         )
         result: ApiKeyResult
         [result] = await self._identity.make_api_keys([NewApiKey(key, caller.actor)])
@@ -96,6 +115,21 @@ class Programs:
         if not result.secret:  # The form was sent twice: the key was shown the first time.
             return onward(_ROOT)
         return await self._keys(caller, secret=result.secret)
+
+    async def change(self, caller: Caller) -> Page:
+        """Say from which networks a key may come."""
+        key = read_id(caller.part("serial"))
+        if key is None:
+            return self._desk.problem(caller.request, 404, caller)
+        networks = caller.written("networks", _NETWORKS_LENGTH_MAX).split()
+        change = ApiKeyChange(caller.merchant, key, networks, caller.actor)
+        status: ApiKeyChangeStatus
+        [status] = await self._identity.change_api_keys([change])
+        if status is ApiKeyChangeStatus.NETWORKS_MALFORMED:
+            return await self._keys(caller, problem=_NETWORKS, status=422, changed=key)
+        if status is ApiKeyChangeStatus.NOT_FOUND:
+            return self._desk.problem(caller.request, 404, caller)
+        return onward(_ROOT)
 
     async def revoke(self, caller: Caller) -> Page:
         """End a key: within seconds it opens nothing any more."""
