@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from vendrail.api.catalog import Product, ProductId, PutStatus, Shop, Variant
+from vendrail.api.catalog import (
+    MerchantId,
+    Product,
+    ProductId,
+    PutStatus,
+    SalesLimit,
+    Shop,
+    Variant,
+)
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
 LOW_STOCK_MAX = 100_000
@@ -135,6 +143,25 @@ def put_shop(book: ShopBook, new: Shop) -> PutStatus:
     book.shops[new.id] = book.written_shops[new.id] = new
     book.shop_slugs[new.slug] = new.id
     return PutStatus.CHANGED if known else PutStatus.CREATED
+
+
+def put_limit(known: dict[MerchantId, SalesLimit], new: SalesLimit) -> PutStatus:
+    """Write one limit into what is known, or leave that untouched and say why."""
+    before = known.get(new.merchant)
+    bounds = (new.order_minor_max, new.month_minor_max)
+    if not new.currency:
+        if before is None or any(each is not None for each in bounds):
+            return PutStatus.UNCHANGED if before is None else PutStatus.FIELD_MALFORMED
+        del known[new.merchant]
+        return PutStatus.CHANGED
+    if new.currency not in EXPONENTS or any(
+        each is not None and not 0 < each <= AMOUNT_MINOR_MAX for each in bounds
+    ):
+        return PutStatus.FIELD_MALFORMED
+    if before == new:
+        return PutStatus.UNCHANGED
+    known[new.merchant] = new
+    return PutStatus.CHANGED if before else PutStatus.CREATED
 
 
 def sorted_variants(product: Product) -> list[Variant]:

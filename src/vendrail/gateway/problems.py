@@ -100,6 +100,12 @@ PLACE: dict[PlaceStatus, Problem] = {
     PlaceStatus.NOT_ON_SALE: Problem(
         "not_on_sale", 409, "Not on sale", "The product is paused or withdrawn; choose another."
     ),
+    PlaceStatus.LIMIT_REACHED: Problem(
+        "limit_reached",
+        409,
+        "More than the merchant may sell",
+        "The merchant may not sell so much yet: order less, or come back later.",
+    ),
     PlaceStatus.QUANTITY_OUT_OF_RANGE: Problem(
         "quantity_out_of_range",
         422,

@@ -1,10 +1,11 @@
 """Merchants in the operator's console: invited, and what they pay."""
 
 import re
+from uuid import UUID
 
 from tests.web.console.conftest import make_app
 
-from vendrail.api.identity import ActQuery, Role
+from vendrail.api.identity import ActQuery, Merchant, Role
 from vendrail.api.notify import LetterQuery
 from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
@@ -186,6 +187,48 @@ async def test_a_merchants_sales_are_stopped_by_one_and_begun_again_by_two(world
     await risk.send(f"{path}/sales", state="stopped", reason="stolen keys again")
     await risk.send(f"{path}/sales", state="going", reason="it was a mistake")
     assert "A second person must approve it" in risk.text
+
+
+async def test_how_much_a_merchant_may_sell_is_written_with_a_reason(world):
+    """Its own limit, or everybody's: the merchant reads it, the buyer is told, the log has both."""
+    catalog, merchant = world.market.catalog, world.market.merchant
+    await world.identity.put_merchants([Merchant(merchant, "North")])
+    path, everybody = (f"/operator/merchants/{to_serial(id)}" for id in (merchant, UUID(int=0)))
+    risk = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    await risk.go(path)
+    for wrong in ({"order_max": ""}, {"order_max": "-1"}, {"month_max": "lots"}, {"kind": "odd"}):
+        await risk.send(f"{path}/limit", **{"kind": "bounds", "reason": "new", **wrong})
+        assert 422 == risk.page.status_code, wrong
+    await risk.send(f"{path}/limit", kind="bounds", order_max="10.00", month_max="500", reason="")
+    assert "Say why" in risk.text
+    await risk.send(
+        f"{path}/limit", kind="bounds", order_max="10.00", month_max="500", reason="new"
+    )
+    assert 'value="10.00"' in risk.page.text
+    await risk.go(everybody)
+    await risk.send(f"{everybody}/limit", kind="bounds", month_max="99.00", reason="strangers")
+    owner = await world.join("ow@north.example", Role.OWNER, merchant=merchant)
+    await owner.go("/merchant")
+    told = owner.text
+    [offer] = await catalog.read_offers(["S2"])
+    buyer = world.browser()
+    await buyer.go(f"/products/{to_serial(offer.product)}")
+    await buyer.send("/orders", sku="S2", currency="CNY", quantity="1", contact="b@e.example",
+                     product=to_serial(offer.product), nonce="n" * 24, method="alipay")  # fmt: skip
+    refused = buyer.text
+    await risk.go(path)
+    await risk.send(f"{path}/limit", kind="as_everybody", reason="like all")
+    [acts] = await world.identity.list_acts([ActQuery(None, 10, act="sales.limited")])
+
+    assert "CN¥10.00 an order · CN¥500.00 in thirty days" in told
+    assert "cannot take an order of this size" in refused
+    assert [(UUID(int=0), None, 9_900)] == [
+        (each.merchant, each.order_minor_max, each.month_minor_max)
+        for each in await catalog.list_limits()
+    ]
+    assert [("bounds", "as_everybody"), ("as_everybody", "bounds"), ("as_everybody", "bounds")] == [
+        (each.before["limit"], each.after["limit"]) for each in acts
+    ]
 
 
 async def test_only_risk_and_administrators_stop_sales(world):

@@ -18,6 +18,8 @@ from vendrail.api.catalog.keys import KeyState as KeyState
 from vendrail.api.catalog.keys import KeyVoid as KeyVoid
 from vendrail.api.catalog.keys import KeyVoidResult as KeyVoidResult
 from vendrail.api.catalog.keys import ReplacedKey as ReplacedKey
+from vendrail.api.catalog.limits import EVERYBODY as EVERYBODY
+from vendrail.api.catalog.limits import SalesLimit as SalesLimit
 from vendrail.api.catalog.names import AllocationId as AllocationId
 from vendrail.api.catalog.names import KeyId as KeyId
 from vendrail.api.catalog.names import MerchantId as MerchantId
@@ -353,6 +355,14 @@ class Catalog(Protocol):
 
     async def list_suspensions(self) -> list[Suspension]:
         """List all that are in force, the newest first."""
+        ...
+
+    async def put_limits(self, limits: Sequence[SalesLimit]) -> list[PutStatus]:
+        """Write how much merchants may sell; the orders refuse what is more."""
+        ...
+
+    async def list_limits(self) -> list[SalesLimit]:
+        """List all limits, everybody's first."""
         ...
 
     async def put_contents(self, contents: Sequence[tuple[str, str]]) -> list[PutStatus]:

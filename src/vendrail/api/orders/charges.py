@@ -46,6 +46,7 @@ class ChargeStatus(StrEnum):
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
     SALES_STOPPED = "sales_stopped"  # Its merchant is suspended.
     PROOF_WANTED = "proof_wanted"
+    LIMIT_REACHED = "limit_reached"  # Its merchant may not sell so much yet.
     RISK_REFUSED = "risk_refused"
     METHOD_NOT_OFFERED = "method_not_offered"
 

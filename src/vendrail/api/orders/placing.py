@@ -57,6 +57,7 @@ class PlaceStatus(StrEnum):
     QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
     CURRENCY_NOT_OFFERED = "currency_not_offered"
     COUPON_REFUSED = "coupon_refused"  # `coupon_problem` says why.
+    LIMIT_REACHED = "limit_reached"  # Its merchant may not sell so much yet.
     PROOF_WANTED = "proof_wanted"  # Under pressure, each new order costs a proof of work.
     METHOD_NOT_OFFERED = "method_not_offered"
     AMOUNT_NOT_OFFERED = "amount_not_offered"  # The method takes no such amount.

@@ -15,6 +15,7 @@ from vendrail.api.catalog import (
     ProductState,
     ProductView,
     PutStatus,
+    SalesLimit,
     SalesStop,
     Shop,
     ShopProductQuery,
@@ -24,6 +25,7 @@ from vendrail.api.catalog import (
 from vendrail.catalog import shelves
 from vendrail.catalog.markup import to_html
 from vendrail.catalog.settings import CatalogSettings
+from vendrail.catalog.store import limits as limit_store
 from vendrail.catalog.store import shelves as store
 from vendrail.catalog.store import suspensions
 from vendrail.kernel.clock import Clock
@@ -155,6 +157,24 @@ class ShelfService:
         """List all suspensions, the newest first."""
         async with self._db.reading() as tx:
             return await suspensions.list_suspensions(tx)
+
+    async def put_limits(self, limits: Sequence[SalesLimit]) -> list[PutStatus]:
+        """Write how much merchants may sell; an empty currency takes a limit away."""
+        statuses = []
+        async with self._db.transaction() as tx:
+            await store.lock(tx)
+            known = {each.merchant: each for each in await limit_store.list_limits(tx)}
+            for limit in limits:
+                status = shelves.put_limit(known, limit)
+                if status in (PutStatus.CREATED, PutStatus.CHANGED):
+                    await limit_store.put_limit(tx, limit)
+                statuses.append(status)
+        return statuses
+
+    async def list_limits(self) -> list[SalesLimit]:
+        """List all limits, everybody's first."""
+        async with self._db.reading() as tx:
+            return await limit_store.list_limits(tx)
 
     async def read_offers(self, skus: Sequence[str]) -> list[Offer | None]:
         """Read what placing an order must know; cached for at most a second."""

@@ -30,6 +30,7 @@ _STATUSES = {
     ChargeStatus.TITLE_MALFORMED: EpayStatus.TEXT_TOO_LONG,
     ChargeStatus.AMOUNT_OUT_OF_RANGE: EpayStatus.MONEY_OUT_OF_RANGE,
     ChargeStatus.SALES_STOPPED: EpayStatus.SUSPENDED,
+    ChargeStatus.LIMIT_REACHED: EpayStatus.MONEY_OUT_OF_RANGE,
     ChargeStatus.PROOF_WANTED: EpayStatus.PROOF_WANTED,
     ChargeStatus.RISK_REFUSED: EpayStatus.REFUSED,
     ChargeStatus.METHOD_NOT_OFFERED: EpayStatus.METHOD_NOT_OFFERED,

@@ -76,6 +76,7 @@ from vendrail.orders.service.charging import Charging
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.funding import Funding
+from vendrail.orders.service.limiting import Limiting
 from vendrail.orders.service.listing import Listing
 from vendrail.orders.service.placing import Placing, agreed_of, attempt_of
 from vendrail.orders.service.refunding import Refunding
@@ -124,10 +125,15 @@ class OrdersService:
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self.standing = standing = Standing(db, log, clock, wakeups, settings, catalog)
-        self._placing = Placing(db, seals, clock, settings, catalog, payments, risk, fx, promotions)
+        limiting = Limiting(db, clock, catalog)
+        self._placing = Placing(
+            db, seals, clock, settings, catalog, payments, risk, fx, promotions, limiting
+        )
         self._asking = Asking(db, log, clock, wakeups, payments, wallets, settlement)
         self._funding = Funding(db, seals, log, clock, wakeups, wallets, standing)
-        self._charging = Charging(db, seals, clock, settings, payments, risk, wallets, standing)
+        self._charging = Charging(
+            db, seals, clock, settings, payments, risk, wallets, standing, limiting
+        )
         self._tracking = Tracking(db, seals, log, clock, settings, catalog, notify)
         self._saved = PayingSaved(db, seals, log, clock, settings, payments, risk, standing)
         self._listing = Listing(db, seals, log, clock, settings, payments)

@@ -23,6 +23,7 @@ from vendrail.kernel.db import Database, Row, plain_first
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
+from vendrail.orders.service.limiting import Limiting, Wanted
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.standing import Standing
 from vendrail.orders.settings import OrdersSettings
@@ -44,7 +45,9 @@ class Charging:
         risk: Risk,
         wallets: Wallets,
         standing: Standing,
+        limiting: Limiting,
     ) -> None:
+        self._limiting = limiting
         self._standing = standing
         self._wallets = wallets
         self._db = db
@@ -104,6 +107,7 @@ class Charging:
             else ChargeStatus.ID_NOT_OF_NOW
             for key, charge in fresh.items()
         }
+        await self._limit(fresh, statuses, buyers)
         await self._screen(fresh, statuses)
         live = {key: each for key, each in fresh.items() if statuses[key] is ChargeStatus.PLACED}
         written = await self._write(live, buyers, now) if live else {}
@@ -134,6 +138,26 @@ class Charging:
             row["expires_at"],
             derive(id, "attempt:1") if charge.method else None,
         )
+
+    async def _limit(
+        self,
+        fresh: dict[bytes, PlaceCharge],
+        statuses: dict[bytes, ChargeStatus],
+        buyers: dict[UUID, UUID],
+    ) -> None:
+        """Refuse what is more than a merchant may sell; top-ups are nobody's sales."""
+        live = [
+            key
+            for key, charge in fresh.items()
+            if statuses[key] is ChargeStatus.PLACED and charge.id not in buyers
+        ]
+        wanted = [
+            Wanted(fresh[key].merchant, fresh[key].amount_minor, fresh[key].currency)
+            for key in live
+        ]
+        for key, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
+            if not is_within:
+                statuses[key] = ChargeStatus.LIMIT_REACHED
 
     async def _screen(
         self, fresh: dict[bytes, PlaceCharge], statuses: dict[bytes, ChargeStatus]

@@ -27,6 +27,7 @@ from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
 from vendrail.orders.service.choices import Choice
 from vendrail.orders.service.discounting import Discounting
+from vendrail.orders.service.limiting import Limiting, Wanted
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.settings import OrdersSettings
 
@@ -47,8 +48,10 @@ class Placing:
         risk: Risk,
         fx: Fx,
         promotions: Promotions,
+        limiting: Limiting,
     ) -> None:
         self._discounting = Discounting(seals, promotions)
+        self._limiting = limiting
         self._db = db
         self._seals = seals
         self._clock = clock
@@ -124,6 +127,7 @@ class Placing:
         )
 
     async def _place(self, choices: list[Choice], now: datetime) -> list[Placement]:
+        await self._limit(choices)
         await self._discounting.hold(choices)
         await self._screen(choices)
         await self._use_quotes(choices)
@@ -169,6 +173,18 @@ class Placing:
             for order in refused
         }
         return {id: row for id, row in found.items() if row is not None}
+
+    async def _limit(self, choices: list[Choice]) -> None:
+        """Refuse what is more than a merchant may sell."""
+        live = [each for each in choices if each.offer and each.status is PlaceStatus.PLACED]
+        wanted = [
+            Wanted(each.offer.merchant, each.amount_minor, each.order.currency)
+            for each in live
+            if each.offer is not None
+        ]
+        for choice, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
+            if not is_within:
+                choice.status = PlaceStatus.LIMIT_REACHED
 
     async def _screen(self, choices: list[Choice]) -> None:
         live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]

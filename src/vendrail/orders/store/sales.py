@@ -1,5 +1,7 @@
 """Sales summed and counted, and in little."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from vendrail.api.orders import MerchantSalesQuery, PastSaleQuery, SalesQuery
@@ -54,3 +56,19 @@ async def count_sales(
         query.since,
         query.until,
     )
+
+
+SUM_STANDING = (
+    "select m.merchant, s.minor from unnest($1::uuid[], $2::text[]) as m (merchant, currency)"
+    " cross join lateral (select coalesce(sum(amount_minor - refunded_minor), 0)::bigint as minor"
+    '  from orders."order" where merchant = m.merchant and id >= $3 and currency = m.currency'
+    "   and (delivered_at is not null or state = 'placed' and expires_at > $4)) s"
+)
+
+
+async def sum_standing(
+    tx: Transaction, merchants: Mapping[UUID, str], first: UUID, now: datetime
+) -> dict[UUID, int]:
+    """Sum what merchants have sold in their currencies since an id, and what may still be paid."""
+    rows = await tx.fetch(SUM_STANDING, list(merchants), list(merchants.values()), first, now)
+    return {row["merchant"]: row["minor"] for row in rows}

@@ -9,10 +9,12 @@ from typing import Any, Literal, NamedTuple
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.catalog import (
+    EVERYBODY,
     LowStock,
     LowStockQuery,
     MerchantId,
     ProductState,
+    SalesLimit,
     ShopProductQuery,
 )
 from vendrail.api.identity import Permission
@@ -146,6 +148,7 @@ class Overview:
             low_max=_LOW,
             begun=begun,
             sales_stop=stop,
+            limit=await self._limit(caller),
             may_begin=caller.may(Permission.PRODUCTS_WRITE),
             may_open=caller.may(Permission.SHOP_WRITE),
         )
@@ -219,6 +222,12 @@ class Overview:
         sold, made = await catalog.list_products([on_sale, any_state])
         [shops] = await catalog.list_shops([merchant]) if not sold else [[]]
         return Begun(bool(sold or shops), bool(made), bool(sold))
+
+    async def _limit(self, caller: Caller) -> SalesLimit | None:
+        """Give how much the merchant may sell; None: any amount."""
+        limits = {each.merchant: each for each in await self._desk.apis.catalog.list_limits()}
+        found = limits.get(MerchantId(caller.merchant)) or limits.get(EVERYBODY)
+        return found if found is not None and found.is_bounded else None
 
     async def _recent(self, caller: Caller) -> list[SoldOrder]:
         if not caller.may(Permission.ORDERS_READ):

@@ -16,6 +16,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, TEXTS, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
+from vendrail.web.operator.saleslimits import SalesLimits, as_written
 from vendrail.web.operator.salesstops import SalesStops
 from vendrail.web.storefront.front import Page
 
@@ -50,6 +51,7 @@ class Merchants:
         self._identity, self._settlement = desk.apis.identity, desk.apis.settlement
         self._payouts, self._catalog = desk.apis.payouts, desk.apis.catalog
         self._stops = SalesStops(desk, deeds)
+        self._limits = SalesLimits(desk, deeds)
         self._currency = desk.front.settings.default_currency
         deeds.add(Deed(_CHANGED, Permission.MERCHANTS_WRITE, self._put_terms))
         deeds.add(Deed(_TIER_CHANGED, Permission.MERCHANTS_WRITE, self._put_tier))
@@ -65,6 +67,7 @@ class Merchants:
             desk.get(one, self.show, read),
             desk.post(f"{one}/terms", self.change_terms, write, is_grave=True),
             desk.post(f"{one}/tier", self.change_tier, write, is_grave=True),
+            desk.post(f"{one}/limit", self.limit, Permission.COMPLIANCE_WRITE, is_grave=True),
             desk.post(f"{one}/sales", self.stop_sales, Permission.COMPLIANCE_WRITE, is_grave=True),
             desk.post(f"{one}/payouts", self.suspend, Permission.PAYOUTS_WRITE, is_grave=True),
         ]
@@ -156,6 +159,8 @@ class Merchants:
             suspended=(await self._payouts.read_suspensions([merchant]))[0],
             can_suspend=not is_platform and caller.may(Permission.PAYOUTS_WRITE),
             sales_stop=(await self._catalog.read_suspensions([MerchantId(merchant)]))[0],
+            limit=as_written(await self._limits.find(merchant)) | dict(caller.form),
+            can_limit=caller.may(Permission.COMPLIANCE_WRITE),
             can_stop_sales=not is_platform and caller.may(Permission.COMPLIANCE_WRITE),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
@@ -204,6 +209,16 @@ class Merchants:
             before={"tier": str(before)},
             merchant=merchant,
         )
+        path = f"{_PATH}/{to_serial(merchant)}"
+        return back_to(path, said) if said in GOOD else await self._show(caller, said)
+
+    async def limit(self, caller: Caller) -> Page:
+        """Write how much a merchant may sell, or everybody without a limit of their own."""
+        merchant = read_id(caller.part("merchant"))
+        is_known = merchant == _PLATFORM or merchant in await self._files.merchant_names()
+        if merchant is None or not is_known:
+            return self._desk.problem(caller.request, 404, caller)
+        said = await self._limits.change(caller, merchant)
         path = f"{_PATH}/{to_serial(merchant)}"
         return back_to(path, said) if said in GOOD else await self._show(caller, said)
 

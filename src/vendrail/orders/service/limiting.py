@@ -1,0 +1,105 @@
+"""Limiting: what a merchant who is hardly known sells stays small, an order and a month."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.catalog import EVERYBODY, Catalog, MerchantId, SalesLimit
+from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Database
+from vendrail.kernel.errors import Unavailable
+from vendrail.kernel.ids import first_id_at
+from vendrail.orders.store import sales
+
+_log = structlog.get_logger(__name__)
+
+_LIMITS_KNOWN = timedelta(seconds=10)
+_SUMS_KNOWN = timedelta(seconds=30)
+_MONTH = timedelta(days=30)
+_SUMS_MAX = 10_000
+
+
+class Wanted(NamedTuple):
+    """An order that somebody wants to place."""
+
+    merchant: UUID
+    amount_minor: int
+    currency: str
+
+
+class Limiting:
+    """Knows how much merchants may sell. Nothing is asked for whom nothing is too much.
+
+    Limits are looked up every ten seconds, and what thirty days brought every half minute; between
+    that what this process places is counted on.
+    """
+
+    def __init__(self, db: Database, clock: Clock, catalog: Catalog) -> None:
+        self._db = db
+        self._clock = clock
+        self._catalog = catalog
+        self._limits: dict[UUID, SalesLimit] = {}
+        self._until = clock.now() - _LIMITS_KNOWN
+        self._sums: dict[UUID, tuple[datetime, int]] = {}  # Until when it is known, and how much.
+
+    async def judge(self, wanted: Sequence[Wanted]) -> list[bool]:
+        """Say of each order whether it is within its merchant's limit; if so it counts."""
+        limits = await self._read()
+        bounded = [self._limit_of(each, limits) for each in wanted]
+        await self._sum([each for each in bounded if each is not None])
+        return [
+            limit is None or self._count(each, limit)
+            for each, limit in zip(wanted, bounded, strict=True)
+        ]
+
+    def _limit_of(self, wanted: Wanted, limits: dict[UUID, SalesLimit]) -> SalesLimit | None:
+        limit = limits.get(wanted.merchant) or limits.get(EVERYBODY)
+        if limit is None or not limit.is_bounded:
+            return None
+        return replace(limit, merchant=MerchantId(wanted.merchant))
+
+    def _count(self, wanted: Wanted, limit: SalesLimit) -> bool:
+        if wanted.currency != limit.currency:
+            return False
+        if limit.order_minor_max is not None and wanted.amount_minor > limit.order_minor_max:
+            return False
+        if limit.month_minor_max is not None:
+            until, sold_minor = self._sums[wanted.merchant]
+            if sold_minor + wanted.amount_minor > limit.month_minor_max:
+                return False
+            self._sums[wanted.merchant] = (until, sold_minor + wanted.amount_minor)
+        return True
+
+    async def _read(self) -> dict[UUID, SalesLimit]:
+        now = self._clock.now()
+        if now >= self._until:
+            try:
+                found = await self._catalog.list_limits()
+            except Unavailable as error:
+                _log.warning("orders.limits_away", error=str(error))
+            else:
+                self._limits = {each.merchant: each for each in found}
+            self._until = now + _LIMITS_KNOWN
+        return self._limits
+
+    async def _sum(self, limits: Sequence[SalesLimit]) -> None:
+        """Read what bounded merchants have sold, where it was not known a moment ago."""
+        now = self._clock.now()
+        stale: dict[UUID, str] = {
+            each.merchant: each.currency
+            for each in limits
+            if each.month_minor_max is not None
+            and (each.merchant not in self._sums or self._sums[each.merchant][0] <= now)
+        }
+        if not stale:
+            return
+        async with self._db.reading() as tx:
+            found = await sales.sum_standing(tx, stale, first_id_at(now - _MONTH), now)
+        if len(self._sums) + len(stale) > _SUMS_MAX:
+            self._sums = {id: known for id, known in self._sums.items() if known[0] > now}
+        until = now + _SUMS_KNOWN
+        self._sums.update((merchant, (until, found.get(merchant, 0))) for merchant in stale)

@@ -1,0 +1,99 @@
+"""Sales limits: how much a merchant may sell until an operator knows them better."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from vendrail.api.catalog import EVERYBODY, MerchantId, PutStatus, SalesLimit
+from vendrail.api.identity import Permission
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.money import from_text, to_text
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk
+from vendrail.web.operator.deeds import Deed, Deeds, Said
+from vendrail.web.operator.files import read_id
+
+_LIMITED = "sales.limited"
+_KINDS = ("as_everybody", "none", "bounds")
+_SAID = {
+    PutStatus.CREATED: Said.DONE,
+    PutStatus.CHANGED: Said.DONE,
+    PutStatus.UNCHANGED: Said.EXISTS,
+}
+
+
+class SalesLimits:
+    """Writes limits, for a merchant or for everybody without one."""
+
+    def __init__(self, desk: Desk, deeds: Deeds) -> None:
+        self._deeds = deeds
+        self._catalog = desk.apis.catalog
+        self._currency = desk.front.settings.default_currency
+        deeds.add(Deed(_LIMITED, Permission.COMPLIANCE_WRITE, self._run))
+
+    async def find(self, merchant: UUID) -> SalesLimit | None:
+        """Give a merchant's own limit, or (all zeros) everybody's."""
+        return next((e for e in await self._catalog.list_limits() if e.merchant == merchant), None)
+
+    async def change(self, caller: Caller, merchant: UUID) -> Said:
+        """Write what the form says."""
+        kind = caller.written("kind", 20)
+        if kind not in _KINDS:
+            return Said.NO_AMOUNT
+        try:
+            bounds = {
+                name: str(from_text(text, self._currency))
+                for name in ("order", "month")
+                if kind == "bounds" and (text := caller.written(f"{name}_max", 20))
+            }
+        except Malformed:
+            return Said.NO_AMOUNT
+        if kind == "bounds" and (not bounds or any(int(each) <= 0 for each in bounds.values())):
+            return Said.NO_AMOUNT
+        before = await self.find(merchant)
+        told = {
+            "merchant": to_serial(merchant),
+            "limit": kind,
+            "limit_currency": self._currency,
+            **bounds,
+        }
+        return await self._deeds.do(
+            caller,
+            _LIMITED,
+            f"merchant:{to_serial(merchant)}",
+            told,
+            before=_as_told(before),
+            merchant=merchant if merchant != EVERYBODY else None,
+        )
+
+    async def _run(self, told: Mapping[str, str], _person: str) -> Said:
+        merchant = read_id(told["merchant"])
+        if merchant is None:
+            return Said.NOT_FOUND
+        limit = SalesLimit(
+            MerchantId(merchant),
+            told["limit_currency"] if told["limit"] != "as_everybody" else "",
+            int(told["order"]) if "order" in told else None,
+            int(told["month"]) if "month" in told else None,
+        )
+        [status] = await self._catalog.put_limits([limit])
+        return _SAID.get(status, Said.NO_AMOUNT)
+
+
+def as_written(limit: SalesLimit | None) -> dict[str, str]:
+    """Give a limit as the form's fields hold it."""
+    if limit is None:
+        return {"kind": "as_everybody", "order_max": "", "month_max": ""}
+    bounds = {"order_max": limit.order_minor_max, "month_max": limit.month_minor_max}
+    return {
+        "kind": "bounds" if limit.is_bounded else "none",
+        **{name: to_text(n, limit.currency) if n else "" for name, n in bounds.items()},
+    }
+
+
+def _as_told(limit: SalesLimit | None) -> dict[str, str]:
+    if limit is None:
+        return {"limit": "as_everybody"}
+    bounds = {"order": limit.order_minor_max, "month": limit.month_minor_max}
+    kind = "bounds" if limit.is_bounded else "none"
+    return {"limit": kind, **{name: str(n) for name, n in bounds.items() if n is not None}}

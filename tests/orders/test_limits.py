@@ -1,0 +1,92 @@
+"""What a merchant may sell: so much an order, so much in thirty days, and no more."""
+
+from tests.orders.conftest import PRICE_MINOR
+
+from vendrail.api.catalog import EVERYBODY, SalesLimit
+from vendrail.api.orders import OrderId, PlaceCharge
+from vendrail.kernel.ids import new_id
+
+
+async def _limit(market, merchant=None, **bounds):
+    limit = SalesLimit(merchant or market.merchant, bounds.pop("currency", "CNY"), **bounds)
+    [status] = await market.catalog.put_limits([limit])
+    market.clock.advance(10)  # What was known is asked again.
+    return status
+
+
+def _charge(market, amount_minor, number="A1"):
+    id = OrderId(new_id(market.clock.now()))
+    return PlaceCharge(id, market.merchant, number, "A game", amount_minor, "CNY", "alipay")
+
+
+async def test_an_order_above_the_limit_is_refused(market):
+    """Neither a product nor a charge costs more than the merchant's orders may."""
+    await market.offer("S1", keys=5)
+    await _limit(market, order_minor_max=PRICE_MINOR)
+    one, two = await market.place("S1"), await market.place("S1", quantity=2)
+    charges = [_charge(market, PRICE_MINOR, "A1"), _charge(market, PRICE_MINOR + 1, "A2")]
+    charged = await market.orders.place_charges(charges)
+
+    assert ["placed", "limit_reached"] == [one.status, two.status]
+    assert ["placed", "limit_reached"] == [each.status for each in charged]
+
+
+async def test_a_month_brings_no_more_than_the_limit(market):
+    """Unpaid orders count while they can be paid; a month later, or expired, they do not."""
+    await market.offer("S1", keys=9)
+    await _limit(market, month_minor_max=2 * PRICE_MINOR)
+    first, second = await market.place("S1"), await market.place("S1")
+    third = await market.place("S1")
+    await market.pay(first.order)
+    await market.run()
+    market.clock.advance(2_000)  # The second expires.
+    await market.run()
+    fourth, fifth = await market.place("S1"), await market.place("S1")
+    market.clock.advance(31 * 86_400)
+    sixth = await market.place("S1")
+
+    assert ["placed", "placed", "limit_reached"] == [first.status, second.status, third.status]
+    assert ["placed", "limit_reached"] == [fourth.status, fifth.status]
+    assert "placed" == sixth.status
+
+
+async def test_one_batch_does_not_pass_the_limit(market):
+    """Orders that are placed together see each other."""
+    await market.offer("S1", keys=9)
+    await _limit(market, month_minor_max=2 * PRICE_MINOR)
+    placed = await market.orders.place_orders([market.choose("S1") for _ in range(4)])
+
+    assert ["limit_reached"] * 2 + ["placed"] * 2 == sorted(each.status for each in placed)
+
+
+async def test_a_limit_is_of_one_currency(market):
+    """Nobody evades a limit in CNY by a price in another currency."""
+    await market.offer("S1", keys=5)
+    await _limit(market, currency="USD", order_minor_max=10**9)
+
+    assert "limit_reached" == (await market.place("S1")).status
+
+
+async def test_everybodys_limit_counts_for_whoever_has_none(market):
+    """A merchant's own goes before it, one without bounds too; taken away, it counts again."""
+    await market.offer("S1", keys=5)
+    statuses = [await _limit(market, EVERYBODY, order_minor_max=1)]
+    before = await market.place("S1")
+    statuses.append(await _limit(market))
+    own = await market.place("S1")
+    statuses += [await _limit(market, currency=""), await _limit(market, currency="")]
+    after = await market.place("S1")
+    statuses += [await _limit(market, currency="XXX"), await _limit(market, order_minor_max=0)]
+
+    assert ["limit_reached", "placed", "limit_reached"] == [
+        each.status for each in (before, own, after)
+    ]
+    assert [
+        "created",
+        "created",
+        "changed",
+        "unchanged",
+        "field_malformed",
+        "field_malformed",
+    ] == statuses
+    assert [EVERYBODY] == [each.merchant for each in await market.catalog.list_limits()]
