@@ -1,11 +1,12 @@
 """The catalog: what is for sale, how much of it is left, and the keys themselves."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from vendrail.api.catalog.holds import Hold as Hold
+from vendrail.api.catalog.holds import HoldStatus as HoldStatus
 from vendrail.api.catalog.keys import BatchQuery as BatchQuery
 from vendrail.api.catalog.keys import KeyBatch as KeyBatch
 from vendrail.api.catalog.keys import KeyIntake as KeyIntake
@@ -189,32 +190,6 @@ class Offer(Record, frozen=True):
     def total_minor(self, quantity: int, currency: str) -> int:
         """Give what so many cost; 0: they are not sold in that currency."""
         return quantity * price_of_one(self.prices_minor, self.quantity_prices, quantity, currency)
-
-
-class Hold(Record, frozen=True):
-    """Stock set aside for one order; ends by itself."""
-
-    order: UUID
-    variant: VariantId
-    quantity: int
-    until: datetime
-    buyer: str = ""  # Keyed hash of the contact, for the caps; empty: no cap.
-    address: str = ""  # Keyed hash of the network address.
-    device: str = ""  # Keyed hash of the device cookie.
-
-
-class HoldStatus(StrEnum):
-    """How one hold ended. Where several would fit, the first listed is given."""
-
-    HELD = "held"
-    EXISTS = "exists"
-    NOT_NEEDED = "not_needed"  # Stock without end, or the product allocates at payment.
-    VARIANT_NOT_FOUND = "variant_not_found"
-    BUYER_CAP_REACHED = "buyer_cap_reached"
-    ADDRESS_CAP_REACHED = "address_cap_reached"
-    DEVICE_CAP_REACHED = "device_cap_reached"
-    SOLD_OUT = "sold_out"
-    SHARE_REACHED = "share_reached"  # Enough is set aside: this one is allocated when paid.
 
 
 class Allocation(Record, frozen=True):
