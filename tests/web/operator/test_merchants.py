@@ -221,7 +221,7 @@ async def test_how_much_a_merchant_may_sell_is_written_with_a_reason(world):
     [acts] = await world.identity.list_acts([ActQuery(None, 10, act="sales.limited")])
 
     assert "CN¥10.00 an order · CN¥500.00 in thirty days" in told
-    assert "cannot take an order of this size" in refused
+    assert "Too much for this shop now" in refused
     assert [(UUID(int=0), None, 9_900)] == [
         (each.merchant, each.order_minor_max, each.month_minor_max)
         for each in await catalog.list_limits()

@@ -54,10 +54,7 @@ _SAYS = {
         "method",
         message("This way to pay does not take such an amount. Choose another, or less."),
     ),
-    PlaceStatus.LIMIT_REACHED: (
-        "quantity",
-        message("This shop cannot take an order of this size just now. Order less, or later."),
-    ),
+    PlaceStatus.LIMIT_REACHED: ("quantity", message("Too much for this shop now. Order less.")),
     PlaceStatus.RISK_REFUSED: (
         "",
         message("This order cannot be taken. The shop's support can tell you more."),
