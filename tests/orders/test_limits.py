@@ -2,7 +2,7 @@
 
 from tests.orders.conftest import PRICE_MINOR
 
-from vendrail.api.catalog import EVERYBODY, SalesLimit
+from vendrail.api.catalog import EVERYBODY, HoldPolicy, SalesLimit
 from vendrail.api.orders import OrderId, PlaceCharge
 from vendrail.kernel.ids import new_id
 
@@ -48,6 +48,21 @@ async def test_a_month_brings_no_more_than_the_limit(market):
     assert ["placed", "placed", "limit_reached"] == [first.status, second.status, third.status]
     assert ["placed", "limit_reached"] == [fourth.status, fifth.status]
     assert "placed" == sixth.status
+
+
+async def test_what_was_paid_counts_while_it_waits_for_stock(market):
+    """The money was taken, so it counts: an order that waits for keys, after its time to pay too."""
+    await market.offer("S1", keys=0, restock_wait_s=86_400, hold_policy=HoldPolicy.AT_PAYMENT)
+    await _limit(market, month_minor_max=PRICE_MINOR)
+    first = await market.place("S1")
+    await market.pay(first.order)
+    await market.run()
+    market.clock.advance(7_200)
+    await market.run()
+    state = (await market.read(first)).state
+    second = await market.place("S1")
+
+    assert ("paid", "limit_reached") == (state, second.status)
 
 
 async def test_one_batch_does_not_pass_the_limit(market):

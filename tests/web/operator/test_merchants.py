@@ -5,6 +5,7 @@ from uuid import UUID
 
 from tests.web.console.conftest import make_app
 
+from vendrail.api.catalog import EVERYBODY, SalesLimit
 from vendrail.api.identity import ActQuery, Merchant, Role
 from vendrail.api.notify import LetterQuery
 from vendrail.api.payouts import Payouts
@@ -217,18 +218,61 @@ async def test_how_much_a_merchant_may_sell_is_written_with_a_reason(world):
                      product=to_serial(offer.product), nonce="n" * 24, method="alipay")  # fmt: skip
     refused = buyer.text
     await risk.go(path)
+    await risk.send(f"{path}/limit", kind="bounds", order_max="9", month_max="99", reason="less")
     await risk.send(f"{path}/limit", kind="as_everybody", reason="like all")
+    put_up = risk.text
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/approvals")
+    proposal = re.search(r"/operator/approvals/\w{26}", head.page.text)[0]
+    await head.send(proposal, decision="approve")
     [acts] = await world.identity.list_acts([ActQuery(None, 10, act="sales.limited")])
+    written = [each for each in acts if "limit" in each.after]
 
     assert "CN¥10.00 an order · CN¥500.00 in thirty days" in told
     assert "Too much for this shop now" in refused
+    assert "A second person must approve it" in put_up
     assert [(UUID(int=0), None, 9_900)] == [
         (each.merchant, each.order_minor_max, each.month_minor_max)
         for each in await catalog.list_limits()
     ]
-    assert [("bounds", "as_everybody"), ("as_everybody", "bounds"), ("as_everybody", "bounds")] == [
-        (each.before["limit"], each.after["limit"]) for each in acts
-    ]
+    assert [
+        ("bounds", "as_everybody"),
+        ("bounds", "bounds"),
+        ("as_everybody", "bounds"),
+        ("as_everybody", "bounds"),
+    ] == [(each.before["limit"], each.after["limit"]) for each in written]
+
+
+async def test_one_person_makes_no_limit_wider(world):
+    """More, another bound away, none, or everybody's taken away: each waits for a second person."""
+    catalog, merchant = world.market.catalog, world.market.merchant
+    await world.identity.put_merchants([Merchant(merchant, "North")])
+    await catalog.put_limits([SalesLimit(merchant, "CNY", 1_000, 50_000)])
+    await catalog.put_limits([SalesLimit(EVERYBODY, "CNY", 1_000, None)])
+    before = await catalog.list_limits()
+    path, everybody = (f"/operator/merchants/{to_serial(id)}" for id in (merchant, EVERYBODY))
+    risk = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    bounds = {"kind": "bounds", "order_max": "10.00", "month_max": "500"}
+    for where, wider in (
+        (path, bounds | {"order_max": "10.01"}),
+        (path, bounds | {"order_max": "1", "month_max": ""}),
+        (path, {"kind": "none"}),
+        (path, {"kind": "as_everybody"}),
+        (everybody, {"kind": "as_everybody"}),
+    ):
+        await risk.go(where)
+        await risk.send(f"{where}/limit", reason="trusted", **wider)
+        assert "A second person must approve it" in risk.text, wider
+        assert before == await catalog.list_limits()
+    await risk.go(path)
+    await risk.send(f"{path}/limit", reason="less", **(bounds | {"order_max": "9"}))
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/approvals")
+    for proposal in set(re.findall(r"/operator/approvals/\w{26}", head.page.text)):
+        await head.send(proposal, decision="approve")
+
+    # What was put up before the limit became another is not what anybody wants to approve now.
+    assert SalesLimit(merchant, "CNY", 900, 50_000) in await catalog.list_limits()
 
 
 async def test_only_risk_and_administrators_stop_sales(world):

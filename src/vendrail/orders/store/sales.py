@@ -62,13 +62,15 @@ SUM_STANDING = (
     "select m.merchant, s.minor from unnest($1::uuid[], $2::text[]) as m (merchant, currency)"
     " cross join lateral (select coalesce(sum(amount_minor - refunded_minor), 0)::bigint as minor"
     '  from orders."order" where merchant = m.merchant and id >= $3 and currency = m.currency'
-    "   and (delivered_at is not null or state = 'placed' and expires_at > $4)) s"
+    "   and (delivered_at is not null or state = 'placed' and expires_at > $4"
+    "    or state in ('placed', 'expired', 'cancelled') and id in"  # Paid: their sagas are few.
+    "     (select subject from orders.saga where kind = 'purchase' and not is_turned))) s"
 )
 
 
 async def sum_standing(
     tx: Transaction, merchants: Mapping[UUID, str], first: UUID, now: datetime
 ) -> dict[UUID, int]:
-    """Sum what merchants have sold in their currencies since an id, and what may still be paid."""
+    """Sum what merchants have sold in their currencies since an id, or what may still be sold."""
     rows = await tx.fetch(SUM_STANDING, list(merchants), list(merchants.values()), first, now)
     return {row["merchant"]: row["minor"] for row in rows}

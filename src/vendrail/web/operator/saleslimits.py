@@ -15,6 +15,7 @@ from vendrail.web.operator.files import read_id
 
 _LIMITED = "sales.limited"
 _KINDS = ("as_everybody", "none", "bounds")
+_BOUNDS = ("order_minor_max", "month_minor_max")
 _SAID = {
     PutStatus.CREATED: Said.DONE,
     PutStatus.CHANGED: Said.DONE,
@@ -23,7 +24,7 @@ _SAID = {
 
 
 class SalesLimits:
-    """Writes limits, for a merchant or for everybody without one."""
+    """Writes limits, for a merchant or for everybody: one narrows them, two people widen them."""
 
     def __init__(self, desk: Desk, deeds: Deeds) -> None:
         self._deeds = deeds
@@ -42,7 +43,7 @@ class SalesLimits:
             return Said.NO_AMOUNT
         try:
             bounds = {
-                name: str(from_text(text, self._currency))
+                f"{name}_minor_max": str(from_text(text, self._currency))
                 for name in ("order", "month")
                 if kind == "bounds" and (text := caller.written(f"{name}_max", 20))
             }
@@ -50,18 +51,21 @@ class SalesLimits:
             return Said.NO_AMOUNT
         if kind == "bounds" and (not bounds or any(int(each) <= 0 for each in bounds.values())):
             return Said.NO_AMOUNT
-        before = await self.find(merchant)
+        before, everybodys = await self.find(merchant), await self.find(EVERYBODY)
         told = {
             "merchant": to_serial(merchant),
             "limit": kind,
             "limit_currency": self._currency,
             **bounds,
         }
+        after = _as_limit(MerchantId(merchant), told)
+        fallback = everybodys if merchant != EVERYBODY else None
         return await self._deeds.do(
             caller,
             _LIMITED,
             f"merchant:{to_serial(merchant)}",
-            told,
+            {**told, "was": _as_word(before), "everybodys": _as_word(everybodys)},
+            is_joint=_is_wider(before or fallback, after if after.currency else fallback),
             before=_as_told(before),
             merchant=merchant if merchant != EVERYBODY else None,
         )
@@ -70,13 +74,10 @@ class SalesLimits:
         merchant = read_id(told["merchant"])
         if merchant is None:
             return Said.NOT_FOUND
-        limit = SalesLimit(
-            MerchantId(merchant),
-            told["limit_currency"] if told["limit"] != "as_everybody" else "",
-            int(told["order"]) if "order" in told else None,
-            int(told["month"]) if "month" in told else None,
-        )
-        [status] = await self._catalog.put_limits([limit])
+        standing = (await self.find(merchant), await self.find(EVERYBODY))
+        if tuple(map(_as_word, standing)) != (told["was"], told["everybodys"]):
+            return Said.OTHERWISE  # Whoever approves has read of another limit.
+        [status] = await self._catalog.put_limits([_as_limit(MerchantId(merchant), told)])
         return _SAID.get(status, Said.NO_AMOUNT)
 
 
@@ -91,9 +92,38 @@ def as_written(limit: SalesLimit | None) -> dict[str, str]:
     }
 
 
+def _as_limit(merchant: MerchantId, told: Mapping[str, str]) -> SalesLimit:
+    return SalesLimit(
+        merchant,
+        told["limit_currency"] if told["limit"] != "as_everybody" else "",
+        *(int(told[name]) if name in told else None for name in _BOUNDS),
+    )
+
+
+def _is_wider(before: SalesLimit | None, after: SalesLimit | None) -> bool:
+    """Tell whether anything may be sold that could not before; another currency always may."""
+    if before is None or not before.is_bounded:
+        return False
+    if after is None or not after.is_bounded or before.currency != after.currency:
+        return True
+    pairs = (
+        (before.order_minor_max, after.order_minor_max),
+        (before.month_minor_max, after.month_minor_max),
+    )
+    return any(old is not None and (new is None or new > old) for old, new in pairs)
+
+
 def _as_told(limit: SalesLimit | None) -> dict[str, str]:
     if limit is None:
         return {"limit": "as_everybody"}
-    bounds = {"order": limit.order_minor_max, "month": limit.month_minor_max}
+    bounds = zip(_BOUNDS, (limit.order_minor_max, limit.month_minor_max), strict=True)
     kind = "bounds" if limit.is_bounded else "none"
-    return {"limit": kind, **{name: str(n) for name, n in bounds.items() if n is not None}}
+    return {"limit": kind, **{name: str(n) for name, n in bounds if n is not None}}
+
+
+def _as_word(limit: SalesLimit | None) -> str:
+    """Give a limit as one word, so that what stood can be compared with what stands."""
+    if limit is None or not limit.is_bounded:
+        return "none" if limit else "as_everybody"
+    bounds = (limit.order_minor_max, limit.month_minor_max)
+    return "/".join([limit.currency, *("any" if n is None else str(n) for n in bounds)])
