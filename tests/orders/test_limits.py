@@ -51,7 +51,7 @@ async def test_a_month_brings_no_more_than_the_limit(market):
 
 
 async def test_what_was_paid_counts_while_it_waits_for_stock(market):
-    """The money was taken, so it counts: an order that waits for keys, after its time to pay too."""
+    """The money was taken: an order that waits for keys counts, after its time to pay too."""
     await market.offer("S1", keys=0, restock_wait_s=86_400, hold_policy=HoldPolicy.AT_PAYMENT)
     await _limit(market, month_minor_max=PRICE_MINOR)
     first = await market.place("S1")
