@@ -9,7 +9,7 @@ from vendrail.kernel.ids import derive, first_id_at
 from vendrail.payments import decide
 from vendrail.payments.accounts import OpenAccount
 from vendrail.payments.channels.base import CallbackFacts
-from vendrail.payments.channels.keys import HeaderSigningChannel
+from vendrail.payments.channels.keys import signed_headers
 from vendrail.payments.decide import Asked
 from vendrail.payments.store.base import Row
 
@@ -106,11 +106,11 @@ def inbox_row(letter: Letter, outcome: str, now: datetime) -> InboxRow:
 
 def _signed_headers(letter: Letter) -> bytes | None:
     """Give the headers that the signature is in, a line each; None where it is in the body."""
-    channel = letter.account.channel
-    if not isinstance(channel, HeaderSigningChannel):
+    names = signed_headers(letter.account.channel)
+    if names is None:
         return None
     came = {name.lower(): value for name, value in letter.raw.headers.items()}
-    lines = [f"{name}: {came[name]}" for name in channel.signed_headers if name in came]
+    lines = [f"{name}: {came[name]}" for name in names if name in came]
     return "\n".join(lines).encode()
 
 

@@ -35,7 +35,7 @@ SHANGHAI = timezone(timedelta(hours=8))  # Alipay's clock, whatever this machine
 _SUBJECT_FORBIDDEN = str.maketrans("/=&", "   ")
 _TIME = "%Y-%m-%d %H:%M:%S"
 _CODE = re.compile(rb'"sub_code"\s*:\s*"([\w.-]{1,64})"')
-_PLAIN_NAME = re.compile(rb"[A-Za-z0-9_]+")
+_PLAIN_NAMES = re.compile(rb"[A-Za-z0-9_]+")
 AGREEMENT_NEWS = frozenset({"dut_user_sign", "dut_user_unsign"})
 _MONEY = frozenset({CallbackKind.CAPTURED, CallbackKind.CLAIMED})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
@@ -370,7 +370,9 @@ def _is_cut_one_way(fields: Mapping[bytes, bytes]) -> bool:
 
     Our subjects hold neither & nor =; those of others who sell by the same application may.
     """
-    return all(_PLAIN_NAME.fullmatch(name) and b"&" not in value for name, value in fields.items())
+    if b"" in fields or not _PLAIN_NAMES.fullmatch(b"".join(fields)):
+        return False
+    return b"&" not in b"".join(fields.values())
 
 
 # Ways to pay.

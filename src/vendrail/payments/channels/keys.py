@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
+from vendrail.payments.channels.abilities import is_able
 from vendrail.payments.channels.base import Account
 
 Settings = TypeVar("Settings")
@@ -23,3 +24,10 @@ class HeaderSigningChannel(Protocol):
     """A channel whose provider signs in headers: without them a kept callback proves nothing."""
 
     signed_headers: Sequence[str]  # In small letters.
+
+
+def signed_headers(channel: object) -> Sequence[str] | None:
+    """Give the headers that a channel's provider signs in; None: it signs in what it sends."""
+    if not is_able(channel, HeaderSigningChannel):
+        return None
+    return cast("HeaderSigningChannel", channel).signed_headers

@@ -6,10 +6,11 @@ transfers count, when they are final and what becomes of them is the business of
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from vendrail.api.payments.deposits import PlannedTransaction, Published
 from vendrail.kernel.codec import Record
+from vendrail.payments.channels.abilities import is_able
 from vendrail.payments.channels.base import Account, Ask, Channel
 from vendrail.payments.channels.deposit import Deposit
 
@@ -172,7 +173,7 @@ class WatchingChannel(Channel[Settings], Protocol[Settings]):
 
 def watching(channel: Channel[Any]) -> WatchingChannel[Any] | None:
     """Give a channel that is watched as such; None: its provider calls us, or is asked."""
-    return channel if isinstance(channel, WatchingChannel) else None
+    return cast("WatchingChannel[Any]", channel) if is_able(channel, WatchingChannel) else None
 
 
 def amount_text(units: int, decimals: int) -> str:
