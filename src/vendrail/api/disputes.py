@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 from vendrail.kernel.outbox import Cursor, EventPage
 
 
@@ -94,7 +95,7 @@ class DisputeFigures(Record, frozen=True):
     count_by_currency: dict[str, int] = {}  # Of all, by the currencies of what was sold.
 
 
-class Disputes(Protocol):
+class Disputes(Numbered, Protocol):
     """Act on disputes, list and answer them."""
 
     async def list_disputes(self, queries: Sequence[DisputeQuery]) -> list[list[DisputeView]]:

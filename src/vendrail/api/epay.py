@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 
 
 class EpayAccount(Record, frozen=True):
@@ -173,7 +174,7 @@ class EpayNotice(Record, frozen=True):
     problem: str
 
 
-class Epay(Protocol):
+class Epay(Numbered, Protocol):
     """Accounts, charges, questions and notices of card sites that speak Epay, in batches."""
 
     async def make_epay_keys(self, merchants: Sequence[UUID]) -> list[EpayKey]:

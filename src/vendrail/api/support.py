@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 from vendrail.kernel.outbox import Cursor, EventPage
 
 
@@ -327,7 +328,7 @@ class ComplaintFigures(Record, frozen=True):
     rejected: int
 
 
-class Support(Protocol):
+class Support(Numbered, Protocol):
     """Complaints, rulings and conversations, in batches."""
 
     async def open_complaints(self, complaints: Sequence[OpenComplaint]) -> list[OpenStatus]:

@@ -7,6 +7,7 @@ from typing import NewType, Protocol
 from uuid import UUID
 
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 
 EndpointId = NewType("EndpointId", UUID)
 DeliveryId = NewType("DeliveryId", UUID)
@@ -195,7 +196,7 @@ class EventQuery(Record, frozen=True):
     events_max: int = 50
 
 
-class Webhooks(Protocol):
+class Webhooks(Numbered, Protocol):
     """Endpoints, what happened, and how telling them of it went, in batches."""
 
     async def make_endpoints(self, endpoints: Sequence[NewEndpoint]) -> list[EndpointMade]:

@@ -173,6 +173,20 @@ async def read_disputes(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Row]
     return {row["id"]: row for row in rows}
 
 
+FIND_DISPUTES = (
+    "select id, case_number, order_id, merchant, opened_at from disputes.dispute"
+    " where id = any($1::uuid[])"
+    " union all"
+    " select id, case_number, order_id, merchant, opened_at from disputes.dispute"
+    " where case_number = any($2::text[])"
+)
+
+
+async def find_disputes(tx: Transaction, ids: Sequence[UUID], numbers: Sequence[str]) -> list[Row]:
+    """Find disputes by their ids, or by the providers' case numbers."""
+    return await tx.fetch(FIND_DISPUTES, ids, numbers)
+
+
 async def read_of_orders(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
     """Read orders' disputes, first to last."""
     return await tx.fetch(

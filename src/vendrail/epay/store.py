@@ -79,6 +79,19 @@ async def find_charges(
     return {(row["pid"], row["number"]): row for row in rows}
 
 
+# Sites number as they like, so each is asked about each number: as many looks as there are sites.
+FIND_NUMBERS = (
+    'select c."order", c.number, c.made_at, a.merchant'
+    " from epay.account a cross join unnest($1::text[]) as u (number)"
+    " join epay.charge c on c.pid = a.pid and c.number = u.number limit 64"
+)
+
+
+async def find_numbers(tx: Transaction, numbers: Sequence[str]) -> list[Row]:
+    """Find charges by the numbers that their sites gave them, whichever site it was."""
+    return await tx.fetch(FIND_NUMBERS, numbers)
+
+
 async def add_charges(
     tx: Transaction, charges: Sequence[tuple[UUID, int, Wish]], now: datetime
 ) -> None:

@@ -75,6 +75,7 @@ from vendrail.api.payments.saved import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
+from vendrail.kernel.numbers import Found
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -90,6 +91,7 @@ from vendrail.payments.desk import Desk
 from vendrail.payments.disputing import send_evidence
 from vendrail.payments.health import Health
 from vendrail.payments.learning import Learning
+from vendrail.payments.numbers import Numbers
 from vendrail.payments.paying import Paying
 from vendrail.payments.presenting import Presenting
 from vendrail.payments.probing import Probing
@@ -156,6 +158,7 @@ class PaymentsService:
         self._claiming = Claiming(store, self._accounts, self._capturing, clock, counts)
         self._unpriced = Unpriced(store, self._accounts, self._watching, clock)
         self._desk = Desk(store, self._accounts, clock, wakeups, counts)
+        self._numbers = Numbers(store, self._accounts)
 
     async def close(self) -> None:
         """Let go of connections to providers, and of threads."""
@@ -308,6 +311,10 @@ class PaymentsService:
     async def find_captures(self, provider_numbers: Sequence[str]) -> list[list[Capture]]:
         """Find captures by their number at the provider, of whatever channel."""
         return await self._capturing.find(provider_numbers)
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find attempts, captures, refunds and what was seen on chains, by any number."""
+        return await self._numbers.find(numbers)
 
     # Money that is seen on a chain.
 

@@ -40,6 +40,8 @@ from vendrail.api.payouts import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -128,6 +130,14 @@ class PayoutsService:
         async with self._db.reading() as tx:
             rows = await payouts_store.load_payouts(tx, ids)
         return [_view(rows[each]) if each in rows else None for each in ids]
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find payouts by their numbers or the provider's."""
+        check(numbers)
+        async with self._db.reading() as tx:
+            rows = await payouts_store.find_payouts(tx, list(ids_in(numbers).values()), numbers)
+        found = [(key, _found(row)) for row in rows for key in (row["id"], row["provider_number"])]
+        return by_number(numbers, found)
 
     async def list_payouts(self, queries: Sequence[PayoutQuery]) -> list[list[PayoutView]]:
         """List payouts, the newest first."""
@@ -256,6 +266,13 @@ class PayoutsService:
     async def tell_due(self) -> bool:
         """Tell merchants' people of new payees."""
         return await self._payees.tell_due()
+
+
+def _found(row: Row) -> Found:
+    serial = to_serial(row["id"])
+    return Found(
+        FoundKind.PAYOUT, row["id"], serial, row["asked_at"], row["id"], (row["merchant"],)
+    )
 
 
 def _view(row: Row) -> PayoutView:

@@ -22,6 +22,7 @@ from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.fees import OwnFees
 from vendrail.web.merchant.keys import Keys
 from vendrail.web.merchant.methods import Methods
+from vendrail.web.merchant.numbers import Search as MerchantSearch
 from vendrail.web.merchant.orders import Orders
 from vendrail.web.merchant.overview import Overview
 from vendrail.web.merchant.payouts import MerchantPayouts
@@ -44,6 +45,7 @@ from vendrail.web.operator.files import Files
 from vendrail.web.operator.holding import HoldingDesk
 from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
+from vendrail.web.operator.numbers import Search
 from vendrail.web.operator.orders import OrdersDesk
 from vendrail.web.operator.payouts import PayoutsDesk
 from vendrail.web.operator.payoutterms import PayoutTermsDesk
@@ -66,6 +68,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
     return [
         Home(desk),
         OrdersDesk(desk, deeds, files),
+        Search(desk, deeds, files),
         ComplaintsDesk(desk, deeds, files, live),
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),
@@ -95,6 +98,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     return [
         Overview(desk),
         Orders(desk),
+        MerchantSearch(desk),
         Complaints(desk, live),
         Disputes(desk),
         Products(desk),

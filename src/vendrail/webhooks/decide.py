@@ -18,7 +18,7 @@ from vendrail.api.orders import (
 from vendrail.api.payouts import PayoutMoved, PayoutState
 from vendrail.api.support import ComplaintMoved, ComplaintState
 from vendrail.api.webhooks import DeliveryState, EndpointStatus, EventKind
-from vendrail.kernel.codec import encode
+from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.http.targets import Network, UrlFault, url_fault
 from vendrail.kernel.ids import derive, to_serial
 
@@ -100,6 +100,15 @@ def happening(
     moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = encode({"type": str(kind), "timestamp": moment, "data": dict(data)}).decode()
     return Happening(derive(subject, f"webhook:{kind}"), merchant, kind, at, body)
+
+
+class _Body(Record, frozen=True):
+    data: dict[str, str | int]
+
+
+def told_in(body: str) -> dict[str, str | int]:
+    """Read what a body tells of: names of things, with their numbers."""
+    return decode(body.encode(), _Body).data
 
 
 def of_order(event: OrderEvent) -> list[Happening]:

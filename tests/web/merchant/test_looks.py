@@ -154,6 +154,8 @@ async def addresses(town) -> list[str]:
         f"/merchant/orders/{to_serial(placed)}",
         f"/merchant/orders/{to_serial(kept)}",
         "/merchant/orders/nothing",
+        "/merchant/search",
+        f"/merchant/search?q={to_serial(order)}",
     ]
 
 

@@ -20,6 +20,7 @@ from vendrail.api.ledger.statements import StatementSeal as StatementSeal
 from vendrail.api.ledger.statements import StatementSum as StatementSum
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import named_id
+from vendrail.kernel.numbers import Numbered
 
 AccountId = NewType("AccountId", UUID)
 TransferId = NewType("TransferId", UUID)
@@ -380,7 +381,7 @@ class BlockCheck(StrEnum):
     SIGNATURE_WRONG = "signature_wrong"
 
 
-class Ledger(Protocol):
+class Ledger(Numbered, Protocol):
     """Double entry in batches."""
 
     async def open_accounts(self, accounts: Sequence[Account]) -> list[AccountStatus]:

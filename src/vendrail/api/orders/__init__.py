@@ -50,6 +50,7 @@ from vendrail.api.orders.wallets import WalletPartState as WalletPartState
 from vendrail.api.orders.wallets import WalletPartView as WalletPartView
 from vendrail.api.orders.wallets import WalletPayStatus as WalletPayStatus
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 from vendrail.kernel.outbox import Cursor, EventPage
 from vendrail.kernel.saga import SagaState
 
@@ -260,7 +261,7 @@ class OrderItemsReplaced(Record, frozen=True, tag="order.replaced"):
 OrderEvent = OrderHeld | OrderDelivered | OrderRefunded | OrderItemsReplaced
 
 
-class Orders(Protocol):
+class Orders(Numbered, Protocol):
     """Place, pay, deliver, refund, in batches."""
 
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Placement]:

@@ -81,6 +81,7 @@ from vendrail.api.payments.saved import (
     Saving,
 )
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 from vendrail.kernel.outbox import Cursor, EventPage
 
 AttemptId = NewType("AttemptId", UUID)
@@ -298,7 +299,7 @@ class UnmatchedStatus(StrEnum):
     PROVIDER_DISAGREES = "provider_disagrees"  # Disputed money: asked again, still not there.
 
 
-class Payments(Routing, Saving, Contests, OnChain, Protocol):
+class Payments(Routing, Saving, Contests, OnChain, Numbered, Protocol):
     """Attempts, captures and refunds, in batches."""
 
     async def put_channels(self, channels: Sequence[ChannelAccount]) -> list[ChannelStatus]:

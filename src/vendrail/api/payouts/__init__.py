@@ -19,6 +19,7 @@ from vendrail.api.payouts.schedules import (
 )
 from vendrail.api.payouts.traces import PaidOut, PaidOutQuery, Taken, TakenCode, Traces
 from vendrail.kernel.codec import Record
+from vendrail.kernel.numbers import Numbered
 from vendrail.kernel.outbox import Cursor, EventPage
 
 # Where money goes.
@@ -301,7 +302,7 @@ class Reserve(Record, frozen=True):
         return self.there_minor - self.reserved_minor
 
 
-class Payouts(Schedules, Traces, Protocol):
+class Payouts(Schedules, Traces, Numbered, Protocol):
     """Payees, payouts and the reserves that they are paid from."""
 
     async def add_payees(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:

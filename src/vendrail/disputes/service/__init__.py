@@ -25,6 +25,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import derive
+from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.vault import Vault
 
@@ -78,6 +79,14 @@ class DisputesService:
         async with self._db.reading() as tx:
             rows = await store.read_disputes(tx, ids)
         return [self._whole(rows[id]) if id in rows else None for id in ids]
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find disputes by their ids or the providers' case numbers."""
+        check(numbers)
+        async with self._db.reading() as tx:
+            rows = await store.find_disputes(tx, list(ids_in(numbers).values()), numbers)
+        found = [(key, _found(row)) for row in rows for key in (row["id"], row["case_number"])]
+        return by_number(numbers, found)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read what became of disputes, after a cursor."""
@@ -135,6 +144,12 @@ class DisputesService:
         key = self._vault.load_data_key(row["key_id"], row["key_sealed"])
         text = self._vault.unseal(key, _ANSWER, row["id"], row["answer_sealed"])
         return replace(view, answer=text.decode())
+
+
+def _found(row: Row) -> Found:
+    merchants = (row["merchant"],) if row["merchant"] else ()
+    number, at = row["case_number"], row["opened_at"]
+    return Found(FoundKind.DISPUTE, row["id"], number, at, row["order_id"], merchants)
 
 
 def _view(row: Row) -> DisputeView:

@@ -31,6 +31,7 @@ from vendrail.epay.settings import EpaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.limits import Limits
+from vendrail.kernel.numbers import Found, FoundKind, by_number, check
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -126,6 +127,24 @@ class EpayService:
             )
             for row in rows
         ]
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find charges of whatever card site by the site's own numbers."""
+        check(numbers)
+        async with self._db.reading() as tx:
+            rows = await store.find_numbers(tx, numbers)
+        found = [
+            Found(
+                FoundKind.CHARGE,
+                row["order"],
+                row["number"],
+                row["made_at"],
+                row["order"],
+                (row["merchant"],),
+            )
+            for row in rows
+        ]
+        return by_number(numbers, [(each.number, each) for each in found])
 
     async def retry_epay_notices(self, orders: Sequence[UUID]) -> list[bool]:
         """Tell sites again now, from the first step."""

@@ -37,6 +37,7 @@ from vendrail.kernel.db import Database, Retry, is_duplicate
 from vendrail.kernel.errors import Broken, Malformed
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
+from vendrail.kernel.numbers import Found, by_number, check, ids_in
 from vendrail.kernel.vault import Vault
 from vendrail.ledger import decide, plain
 from vendrail.ledger.books import Books, Terms
@@ -228,6 +229,16 @@ class LedgerService:
         async with self._db.reading() as tx:
             found = await reading.read_transfers(tx, subjects)
         return [found.get(subject, []) for subject in subjects]
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find transfers by their ids: whose they are stands in their accounts' names."""
+        check(numbers)
+        ids = ids_in(numbers)
+        if not ids:
+            return [[] for _ in numbers]
+        async with self._db.reading() as tx:
+            found = await reading.find_transfers(tx, list(ids.values()))
+        return by_number(numbers, [(each.id, each) for each in found])
 
     async def read_head(self) -> ChainHead:
         """Read the newest block of the sealed journal."""

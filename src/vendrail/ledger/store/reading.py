@@ -1,5 +1,6 @@
 """Reading the books: balances, an account's entries, the transfers of a serial number."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,10 +21,18 @@ from vendrail.api.ledger import (
     TransferKind,
 )
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.numbers import Found, FoundKind
 from vendrail.ledger.books import Terms
 
 _LAST_ID = UUID(int=2**128 - 1)
 _CLOCKS_APART_MAX = timedelta(days=1)
+_OF_MERCHANT = re.compile(r"(?:merchant|held):([0-9a-f-]{36})(?::|$)")
+FIND_TRANSFERS = (
+    "select t.id, t.at, t.subject, array(select name from ledger.account"
+    " where number in (t.debit, t.credit)) as names"
+    " from ledger.transfer t where t.id = any($1::uuid[])"
+)
 
 
 async def read_balances(tx: Transaction, accounts: Sequence[UUID]) -> dict[UUID, Balance]:
@@ -185,6 +194,22 @@ async def read_unlisted(
         )
         start, end, width = begin, begin, width * 8
     return [_entry(row, account.id) for row in rows]
+
+
+async def find_transfers(tx: Transaction, ids: Sequence[UUID]) -> list[Found]:
+    """Find transfers by their ids, with the merchants that their accounts' names hold."""
+    rows = await tx.fetch(FIND_TRANSFERS, ids)
+    return [
+        Found(
+            FoundKind.TRANSFER,
+            row["id"],
+            to_serial(row["id"]),
+            row["at"],
+            row["subject"],
+            tuple(sorted({UUID(m[1]) for name in row["names"] if (m := _OF_MERCHANT.match(name))})),
+        )
+        for row in rows
+    ]
 
 
 def transfer_of(row: Row) -> Transfer:

@@ -66,6 +66,7 @@ from vendrail.api.wallets import Wallets
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, new_id
+from vendrail.kernel.numbers import Found
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.saga import SagaLog, SagaState
 from vendrail.kernel.telemetry import Metrics
@@ -221,6 +222,10 @@ class OrdersService:
     async def find_orders(self, searches: Sequence[OrderSearch]) -> list[list[SoldOrder]]:
         """Find merchants' orders by what a person may have at hand, newest first."""
         return await self._listing.find_orders(searches)
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find orders, refunds and replacements by their numbers."""
+        return await self._listing.find_numbers(numbers)
 
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""

@@ -22,7 +22,8 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Malformed
-from vendrail.kernel.ids import derive, first_id_at, from_serial
+from vendrail.kernel.ids import derive, first_id_at, from_serial, to_serial
+from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
 from vendrail.kernel.saga import SagaLog
 from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
@@ -105,6 +106,27 @@ class Listing:
                 rows |= {row["id"]: row for row in of_contact}
         mine = [row for row in rows.values() if search.merchant in (None, row["merchant"])]
         return await self._show(sorted(mine, key=lambda row: row["id"], reverse=True))
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find what ids name: orders, what was given back of them, and what was replaced."""
+        check(numbers)
+        ids = ids_in(numbers)
+        if not ids:
+            return [[] for _ in numbers]
+        async with self._db.reading() as tx:
+            rows = await store.find_numbers(tx, list(ids.values()))
+        found = [
+            Found(
+                FoundKind(row["kind"]),
+                row["id"],
+                to_serial(row["id"]),
+                row["at"],
+                row["order"],
+                (row["merchant"],),
+            )
+            for row in rows
+        ]
+        return by_number(numbers, [(each.id, each) for each in found])
 
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum by hours or days of the zone."""

@@ -245,6 +245,25 @@ async def settle_refunds(
     return rows
 
 
+FIND_NUMBERS = (
+    "select 'order' as kind, o.id, o.id as \"order\", o.merchant, o.placed_at as at"
+    ' from orders."order" o where o.id = any($1::uuid[])'
+    " union all"
+    " select 'refund', r.id, o.id, o.merchant, r.asked_at"
+    ' from orders.refund r join orders."order" o on o.id = r."order"'
+    " where r.id = any($1::uuid[])"
+    " union all"
+    " select 'replacement', p.id, o.id, o.merchant, p.asked_at"
+    ' from orders.replacement p join orders."order" o on o.id = p."order"'
+    " where p.id = any($1::uuid[])"
+)
+
+
+async def find_numbers(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
+    """Find orders, refunds and replacements by their ids."""
+    return await tx.fetch(FIND_NUMBERS, ids)
+
+
 async def find_by_contact(
     tx: Transaction, contact_hash: bytes, since: date, rows_max: int, before: UUID = LAST
 ) -> list[Row]:

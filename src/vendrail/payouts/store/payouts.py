@@ -41,6 +41,20 @@ async def load_payouts(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Row
     return {row["id"]: row for row in rows}
 
 
+FIND_PAYOUTS = (
+    "select id, merchant, provider_number, asked_at from payouts.payout"
+    " where id = any($1::uuid[])"
+    " union all"
+    " select id, merchant, provider_number, asked_at from payouts.payout"
+    " where provider_number = any($2::text[]) and provider_number <> ''"
+)
+
+
+async def find_payouts(tx: Transaction, ids: Sequence[UUID], numbers: Sequence[str]) -> list[Row]:
+    """Find payouts by their ids, or by the providers' numbers."""
+    return await tx.fetch(FIND_PAYOUTS, ids, numbers)
+
+
 async def list_payouts(tx: Transaction, query: PayoutQuery, payouts_max: int) -> list[Row]:
     """Read a page of payouts, the newest first, by an index."""
     wheres: list[str] = []

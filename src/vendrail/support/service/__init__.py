@@ -32,6 +32,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import new_id
+from vendrail.kernel.numbers import Found
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -87,6 +88,10 @@ class SupportService:
     async def read_complaints(self, complaints: Sequence[UUID]) -> list[ComplaintView | None]:
         """Read complaints; None where there is none."""
         return await self.complaining.read_complaints(complaints)
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find complaints by their numbers."""
+        return await self.complaining.find_numbers(numbers)
 
     async def list_complaints(self, queries: Sequence[ComplaintQuery]) -> list[list[ComplaintView]]:
         """List complaints, newest first; a short page is the last."""

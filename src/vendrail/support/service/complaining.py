@@ -17,6 +17,8 @@ from vendrail.api.support import (
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
 from vendrail.support import decide
 from vendrail.support.decide import COMPLAINT, Move, Standing
 from vendrail.support.service.carrying import Carrying
@@ -201,6 +203,25 @@ class Complaining:
         async with self._db.reading() as tx:
             rows = await complaints.load(tx, ids)
         return [complaints.view_of(rows[id]) if id in rows else None for id in ids]
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find complaints by their ids."""
+        check(numbers)
+        ids = ids_in(numbers)
+        async with self._db.reading() as tx:
+            rows = await complaints.load(tx, list(ids.values()))
+        found = [
+            Found(
+                FoundKind.COMPLAINT,
+                id,
+                to_serial(id),
+                row["opened_at"],
+                row["order"],
+                (row["merchant"],),
+            )
+            for id, row in rows.items()
+        ]
+        return by_number(numbers, [(each.id, each) for each in found])
 
     async def list_complaints(self, queries: Sequence[ComplaintQuery]) -> list[list[ComplaintView]]:
         """List complaints, newest first."""

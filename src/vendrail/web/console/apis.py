@@ -19,6 +19,7 @@ from vendrail.api.settlement import Settlement
 from vendrail.api.support import Support
 from vendrail.api.wallets import Wallets
 from vendrail.api.webhooks import Webhooks
+from vendrail.kernel.numbers import Numbered
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,17 @@ class Apis:
     webhooks: Webhooks
     promotions: Promotions
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
+
+    @property
+    def numbered(self) -> tuple[Numbered, ...]:
+        """Give all services that find what they have by numbers."""
+        return (
+            self.orders,
+            self.epay,
+            self.payments,
+            self.payouts,
+            self.disputes,
+            self.support,
+            self.webhooks,
+            self.ledger,
+        )

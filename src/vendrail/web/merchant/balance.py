@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
@@ -16,10 +15,10 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.movements import proof_file
 from vendrail.web.console.shares import terms_now
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import midnight, read_id
-from vendrail.web.pages import guards
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/balance"
@@ -151,13 +150,7 @@ class Balance:
         [proof] = await self._desk.apis.ledger.prove_transfers([TransferId(id)])
         if proof is None or own.isdisjoint(proof.accounts):
             return self._desk.problem(caller.request, 404, caller)
-        name = f"proof-{to_serial(id)}.json"
-        headers = {
-            "content-disposition": f'attachment; filename="{name}"',
-            "cache-control": "no-store",
-            **guards(),
-        }
-        return Response(encode(proof), media_type="application/json", headers=headers)
+        return proof_file(proof)
 
     async def _fees(self, movements: Sequence[Movement]) -> dict[str, FeeTold]:
         """Say by their memos what was taken of the sales among movements."""

@@ -1,11 +1,9 @@
 """All that is known of an order, as its file: what was bought, paid, and given back."""
 
 import asyncio
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.ledger import TransferCode, TransferId
 from vendrail.api.orders import (
     OrderId,
     OrderQuery,
@@ -19,6 +17,7 @@ from vendrail.api.payments import AttemptView, Capture, Route
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial
 from vendrail.web.console.desk import Desk
+from vendrail.web.console.movements import Movement, read_movements
 from vendrail.web.split import OrderSplit, read_split
 
 _MERCHANTS_MAX = 1_000
@@ -41,19 +40,6 @@ class OrderFile(NamedTuple):
         """Give what could still be given back."""
         gone = sum(each.amount_minor for each in self.refunds if each.state != "failed")
         return self.view.amount_minor - gone
-
-
-class Movement(NamedTuple):
-    """One transfer of an order in the books, and the block that it is sealed in: 0, not yet."""
-
-    id: TransferId
-    code: TransferCode
-    debit: str
-    credit: str
-    amount_minor: int
-    currency: str
-    at: datetime
-    block: int
 
 
 def read_id(text: str) -> UUID | None:
@@ -97,31 +83,8 @@ class Files:
 
     async def movements(self, file: OrderFile) -> list[Movement]:
         """Read what an order and its refunds have moved in the books, oldest first."""
-        ledger = self._desk.apis.ledger
         subjects = [file.view.id, *(each.id for each in file.refunds)]
-        posted = [each for found in await ledger.read_transfers(subjects) for each in found]
-        # What happened in one moment is told in the order of the money's way.
-        way = list(TransferCode)
-        posted.sort(key=lambda each: (each.at, way.index(each.transfer.code)))
-        transfers = [each.transfer for each in posted]
-        accounts = list({id for each in transfers for id in (each.debit, each.credit)})
-        balances, proofs = await asyncio.gather(
-            ledger.read_balances(accounts), ledger.prove_transfers([each.id for each in transfers])
-        )
-        known = {each.account: each for each in balances if each is not None}
-        return [
-            Movement(
-                each.transfer.id,
-                each.transfer.code,
-                known[each.transfer.debit].name,
-                known[each.transfer.credit].name,
-                each.transfer.amount_minor,
-                known[each.transfer.debit].currency,
-                each.at,
-                proof.block.number if proof is not None else 0,
-            )
-            for each, proof in zip(posted, proofs, strict=True)
-        ]
+        return await read_movements(self._desk.apis.ledger, subjects)
 
     async def split(self, file: OrderFile) -> OrderSplit | None:
         """Read how an order's money was split, and by what."""

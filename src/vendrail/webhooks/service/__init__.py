@@ -25,6 +25,7 @@ from vendrail.api.webhooks import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
+from vendrail.kernel.numbers import Found
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -106,6 +107,10 @@ class WebhooksService:
     async def read_deliveries(self, names: Sequence[DeliveryName]) -> list[DeliveryView | None]:
         """Read deliveries with what was sent and every try."""
         return await self._log.read_deliveries(names)
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find messages by the numbers they carry, or those of a telling."""
+        return await self._log.find_numbers(numbers)
 
     async def retry_deliveries(self, names: Sequence[DeliveryName]) -> list[bool]:
         """Tell again now, from the first step, under the same id."""

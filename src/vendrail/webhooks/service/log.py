@@ -19,6 +19,8 @@ from vendrail.api.webhooks import (
     WebhookEvent,
 )
 from vendrail.kernel.db import Row
+from vendrail.kernel.ids import to_serial
+from vendrail.kernel.numbers import Found, FoundKind, by_number, check, id_in, ids_in
 from vendrail.webhooks import decide
 from vendrail.webhooks.service.ground import TOPIC, Ground
 from vendrail.webhooks.service.reading import delivery_id
@@ -41,6 +43,14 @@ class Log:
         async with self._db.reading() as tx:
             rows = await log.list_deliveries(tx, query, _bound(query.deliveries_max))
         return [_view(row) for row in rows]
+
+    async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
+        """Find messages by their ids or those of their tellings."""
+        check(numbers)
+        ids = ids_in(numbers)
+        async with self._db.reading() as tx:
+            rows = await log.find_events(tx, list(ids.values()))
+        return by_number(numbers, [(row["key"], _found(row)) for row in rows])
 
     async def read_deliveries(self, names: Sequence[DeliveryName]) -> list[DeliveryView | None]:
         """Read merchants' deliveries with what was sent and every try."""
@@ -127,6 +137,20 @@ def _try(row: Row) -> DeliveryTry:
         row["problem"],
         row["request"],
         row["response"],
+    )
+
+
+def _found(row: Row) -> Found:
+    """Tell of a message, and of what it speaks: an order, or else a payout or a dispute."""
+    data = decide.told_in(row["body"])
+    named = next((data[each] for each in ("order", "payout", "dispute") if each in data), "")
+    return Found(
+        FoundKind.WEBHOOK,
+        row["id"],
+        to_serial(row["id"]),
+        row["at"],
+        id_in(str(named)),
+        (row["merchant"],),
     )
 
 

@@ -35,6 +35,20 @@ async def load_deliveries(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Ro
     return {row["id"]: row for row in rows}
 
 
+FIND_EVENTS = (
+    "select v.id as key, v.id, v.merchant, v.at, v.body from webhooks.event v"
+    " where v.id = any($1::uuid[])"
+    " union all"
+    " select d.id, v.id, v.merchant, v.at, v.body from webhooks.delivery d"
+    " join webhooks.event v on v.id = d.event where d.id = any($1::uuid[])"
+)
+
+
+async def find_events(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
+    """Find what happened by its id, or by that of its telling."""
+    return await tx.fetch(FIND_EVENTS, ids)
+
+
 async def load_tries(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
     """Read every try of deliveries, first to last."""
     return await tx.fetch(

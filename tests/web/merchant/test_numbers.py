@@ -1,0 +1,36 @@
+"""Merchants find what their own numbers name; what is others' is nowhere."""
+
+from vendrail.api.identity import Role
+from vendrail.api.ledger import Ledger
+from vendrail.api.payments import Payments
+from vendrail.kernel.ids import to_serial
+
+PATH = "/merchant/search"
+
+
+async def numbers_of(town, order) -> list[str]:
+    """Give numbers that lead to an order: its own, the provider's, those of what moved."""
+    [[capture]] = await town.house.api(Payments).read_captures([order])
+    [posted] = await town.house.api(Ledger).read_transfers([order])
+    moved = [to_serial(each.transfer.id) for each in posted]
+    return [to_serial(order), capture.provider_number, *moved]
+
+
+async def test_own_numbers_are_found_and_others_are_nowhere(town):
+    """Each number of a sale leads its merchant to it; to another merchant it does not exist."""
+    await town.north.offer("SKU", keys=3)
+    order = await town.sell(town.north, "SKU")
+    own, other = await town.join(Role.OWNER), await town.join(Role.OWNER, town.south)
+    numbers = await numbers_of(town, order)
+
+    for number in numbers[:2]:
+        await own.go(f"{PATH}?q={number}")
+        assert 200 == own.page.status_code
+        assert f'href="/merchant/orders/{to_serial(order)}"' in own.page.text
+        assert "In the books" in own.page.text
+    for number in numbers:
+        await other.go(f"{PATH}?q={number}")
+        assert 404 == other.page.status_code
+        assert f"Searched for: {number}" in other.page.text
+        assert to_serial(order) not in other.page.text.replace(number, "")
+    assert f"number:{numbers[0]}" in [each.subject for each in await town.acts(town.north)]
