@@ -10,7 +10,7 @@ from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.api.settlement import SaleStatus, Settlement
 from vendrail.api.wallets import WALLET_DESK, TopUpQuestion, TopUpStatus, Wallets
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import Record, decode, encode, replace
+from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.outbox import Wakeups, append_events
@@ -24,14 +24,6 @@ from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.settings import OrdersSettings
 
 _RESTOCK_LOOK_S = 15.0
-
-
-class _Traces(Record, frozen=True):
-    """Of an order's facts, what risk asks for."""
-
-    address_hash: str
-    device_hash: str
-    wallet: UUID | None = None  # Of a top-up.
 
 
 class Filling:
@@ -117,11 +109,11 @@ class Filling:
         forgotten: set[UUID] = set()  # Top-ups of accounts that are deleted: that money goes back.
         for purchase in purchases:
             order = purchase.order
-            facts = decode(order["facts"], _Traces)
-            if facts.wallet is not None and order["buyer"] is None:
+            traits = purchase.traits
+            if traits.wallet is not None and order["buyer"] is None:
                 forgotten.add(order["id"])
-            elif facts.wallet is not None:
-                top_ups.append(_top_up(order, facts.wallet))
+            elif traits.wallet is not None:
+                top_ups.append(_top_up(order, traits.wallet))
             questions.append(
                 RiskQuestion(
                     order["id"],
@@ -129,8 +121,8 @@ class Filling:
                     order["amount_minor"],
                     order["currency"],
                     order["contact_hash"].hex(),
-                    facts.address_hash,
-                    facts.device_hash,
+                    traits.address_hash,
+                    traits.device_hash,
                 )
             )
         events = []
@@ -202,7 +194,7 @@ class Filling:
                 purchase.problem = f"The split answered {result.status}; look at the books."
                 events.append(Event.NOT_HELD)
         top_ups = [
-            _top_up(each.order, decode(each.order["facts"], _Traces).wallet)
+            _top_up(each.order, each.traits.wallet)
             for each, event in zip(purchases, events, strict=True)
             if event is Event.SPLIT_DONE and each.order["merchant"] == WALLET_DESK
         ]

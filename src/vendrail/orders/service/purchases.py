@@ -18,9 +18,11 @@ from vendrail.orders.purchase import Step
 from vendrail.orders.service.returning import GiveBack
 
 
-class _Sort(Record, frozen=True):
-    """What of an order's facts fees go by, and whose wallet a top-up is paid into."""
+class Traits(Record, frozen=True):
+    """Of an order's facts: what risk asks for, what fees go by, whose wallet a top-up fills."""
 
+    address_hash: str = ""
+    device_hash: str = ""
     category: str = ""
     wallet: UUID | None = None
 
@@ -28,7 +30,17 @@ class _Sort(Record, frozen=True):
 class Purchase:
     """One purchase on its way: its saga, its order as it was loaded, its money, its next step."""
 
-    __slots__ = ("_allocation", "capture", "order", "problem", "reason", "saga", "step", "trace_id")
+    __slots__ = (
+        "_allocation",
+        "_traits",
+        "capture",
+        "order",
+        "problem",
+        "reason",
+        "saga",
+        "step",
+        "trace_id",
+    )
 
     def __init__(self, saga: Saga, order: Row, capture: CaptureFacts | None = None) -> None:
         self.saga = saga
@@ -38,7 +50,15 @@ class Purchase:
         self.reason = saga.reason
         self.problem = ""
         self._allocation: tuple[int, AllocationId] | None = None
+        self._traits: Traits | None = None
         self.trace_id = saga.trace_id if is_sampled(saga.trace_id) else ""  # Where it is kept.
+
+    @property
+    def traits(self) -> Traits:
+        """What of its order's facts the steps ask for, read once."""
+        if self._traits is None:
+            self._traits = decode(self.order["facts"], Traits)
+        return self._traits
 
     @property
     def is_charge(self) -> bool:
@@ -76,7 +96,7 @@ class Purchase:
     def sale(self) -> Sale:
         """The sale, as settlement splits it, its booking in the same chain."""
         order, capture = self.order, self.capture
-        sort, paid = decode(order["facts"], _Sort), None
+        traits, paid = self.traits, None
         if capture.currency != order["currency"]:
             paid = Money(capture.amount_minor, capture.currency)
         return Sale(
@@ -87,10 +107,10 @@ class Purchase:
             order["placed_at"],
             self.booking(),
             paid,
-            wallet=sort.wallet,
+            wallet=traits.wallet,
             paid_at=capture.paid_at,
             method=capture.method,
-            category=sort.category,
+            category=traits.category,
         )
 
     def give_back(self) -> list[GiveBack]:
