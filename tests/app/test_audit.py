@@ -491,6 +491,33 @@ async def coupon_of_an_order_that_paid_its_price(owner: Any, orders: dict[str, U
     return str(orders["sold"])
 
 
+@plants("warranties_keep_their_limits")
+async def claim_beyond_a_warranty(owner: Any, orders: dict[str, UUID]) -> str:
+    """Two keys were replaced without asking where one may be."""
+    order = uuid4()
+    await owner.execute(
+        'insert into support.claim (complaint, "order", merchant, buyer, keys, keys_max, at)'
+        " values ($1, $2, $3, 'b', 1, 1, now()), ($3, $2, $3, 'b', 1, 1, now())",
+        uuid4(),
+        order,
+        uuid4(),
+    )
+    return str(order)
+
+
+@plants("warranties_keep_their_limits")
+async def key_replaced_without_a_claim(owner: Any, orders: dict[str, UUID]) -> str:
+    """A key was replaced in a warranty's name that nobody has claimed."""
+    order = uuid4()
+    await owner.execute(
+        'insert into orders.replacement (id, "order", positions, reason, person, asked_at,'
+        " settled_at) values ($1, $2, '{1}', 'complaint', 'the warranty', now(), now())",
+        uuid4(),
+        order,
+    )
+    return str(order)
+
+
 @plants("ended_complaints_let_go")
 async def freeze_of_an_ended_complaint(owner: Any, orders: dict[str, UUID]) -> str:
     """A complaint has ended, and what it froze was forgotten."""

@@ -23,6 +23,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.api.orders import OrderEvent, OrderId, OrderQuery, Orders, OrderView, RefundOrder
 from vendrail.api.payments import ChannelAccount, ChannelId, Payments
 from vendrail.api.settlement import FeeTerms, Settlement
@@ -241,7 +242,8 @@ async def furnish(market: Market) -> None:
     await house.api(Settlement).put_fee_terms([FeeTerms(merchant, "CNY", 150, 10, 20)])
     await house.api(Payments).put_channels([market.alipay.channel()])
     variant = Variant(VariantId(derive(product, "v")), "TOLD", "One", {"CNY": PRICE_MINOR})
-    await house.api(Catalog).put_products([Product(product, shop, "told", "Told", [variant])])
+    told = Product(product, shop, "told", "Told", [variant], warranty=ProductWarranty(24, "", 1, 1))
+    await house.api(Catalog).put_products([told])
     lines = [KeyLine(number, f"PLAIN-KEY-{number:04}") for number in range(1, 9)]
     await house.api(Catalog).add_keys([KeyIntake("TOLD", new_id(now), lines)])
     await asyncio.sleep(1.1)  # Fee terms hold from a moment on, and channels are read anew.

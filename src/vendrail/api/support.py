@@ -21,6 +21,7 @@ class Side(StrEnum):
     MERCHANT = "merchant"
     OPERATOR = "operator"
     LIMIT = "limit"  # Nobody: the time of a step was over.
+    WARRANTY = "warranty"  # Nobody: the product's warranty says so.
 
 
 class Party(Record, frozen=True):

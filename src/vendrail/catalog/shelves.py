@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from uuid import UUID
 
 from vendrail.api.catalog import (
+    DeliveryKind,
     MerchantId,
     Product,
     ProductId,
@@ -15,6 +16,7 @@ from vendrail.api.catalog import (
     Shop,
     Variant,
 )
+from vendrail.api.catalog.warranties import BUYER_KEYS_MAX, COVERS_MAX, HOURS_MAX, KEYS_MAX
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
 LOW_STOCK_MAX = 100_000
@@ -98,6 +100,24 @@ def is_file_path(path: str) -> bool:
     return _FILE_PATH.fullmatch(path) is not None and ".." not in PurePosixPath(path).parts
 
 
+def _is_sound_warranty(product: Product) -> bool:
+    warranty = product.warranty
+    if warranty is None:
+        return True
+    is_unique = product.delivery is DeliveryKind.UNIQUE_KEY
+    return (
+        (is_unique or product.delivery is DeliveryKind.REUSABLE_KEY)
+        and 1 <= warranty.hours <= HOURS_MAX
+        and len(warranty.covers) <= COVERS_MAX
+        and is_prose(warranty.covers)
+        and 0 <= warranty.keys_max <= (KEYS_MAX if is_unique else 0)
+        # Who replaces without asking says how often it is done for one buyer.
+        and (warranty.buyer_keys_max == 0) == (warranty.keys_max == 0)
+        and warranty.keys_max <= warranty.buyer_keys_max <= BUYER_KEYS_MAX
+        and not (warranty.is_refunded_when_out and warranty.keys_max == 0)
+    )
+
+
 def _is_sound_product(product: Product) -> bool:
     variants = product.variants
     return (
@@ -107,6 +127,7 @@ def _is_sound_product(product: Product) -> bool:
         and is_prose(product.description)
         and is_prose(product.instructions)
         and (product.picture == "" or is_path_below(product.picture))
+        and _is_sound_warranty(product)
         and 0 <= product.restock_wait_s <= RESTOCK_WAIT_S_MAX
         and 1 <= len(variants) <= VARIANTS_MAX
         and len({variant.id for variant in variants}) == len(variants)

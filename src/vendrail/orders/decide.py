@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.catalog import HoldStatus, Offer
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.api.fx import Quote
 from vendrail.api.orders import (
     CHARGE,
@@ -25,6 +26,7 @@ from vendrail.api.orders import (
     RefundOrderStatus,
     ReplaceItems,
     ReplaceStatus,
+    Warranty,
 )
 from vendrail.api.payments import Capture, CaptureFit, Device
 from vendrail.api.settlement import WalletPart
@@ -69,6 +71,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     category: str = ""  # Of the product: rules of fees ask for it.
     wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
     discount: Discount | None = None  # What a coupon has taken off.
+    warranty: Warranty | None = None  # What was promised of its keys.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -149,6 +152,19 @@ def exchange(order: PlaceOrder, amount_minor: int, quote: Quote | None) -> Excha
         quote.spread_minor,
         quote.rate.mid,
         quote.rate.rated_at,
+    )
+
+
+def warranty(promised: ProductWarranty | None) -> Warranty | None:
+    """Keep what is promised of a product's keys with the order."""
+    if promised is None:
+        return None
+    return Warranty(
+        promised.hours,
+        promised.covers,
+        promised.keys_max,
+        promised.buyer_keys_max,
+        promised.is_refunded_when_out,
     )
 
 

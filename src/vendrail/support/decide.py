@@ -53,6 +53,8 @@ class Event(StrEnum):
     DENIED = "denied"
     DONE = "done"
     FAILED = "failed"  # What was decided cannot be done.
+    ASKED = "asked"  # The warranty's key is not there: the merchant is asked after all.
+    REPAID = "repaid"  # The warranty's key is not there: its price goes back.
 
 
 _OPEN, _ANSWERED, _ESCALATED, _CARRYING, _CLOSED = ComplaintState
@@ -86,7 +88,12 @@ COMPLAINT = Machine(
             Event.RULED: _CARRYING,
             Event.DENIED: _CLOSED,
         },
-        _CARRYING: {Event.DONE: _CLOSED, Event.FAILED: _ESCALATED},
+        _CARRYING: {
+            Event.DONE: _CLOSED,
+            Event.FAILED: _ESCALATED,
+            Event.ASKED: _OPEN,
+            Event.REPAID: _CARRYING,
+        },
         _CLOSED: {},
     },
     otherwise=IMPOSSIBLE,
@@ -182,15 +189,73 @@ def complain(
     if positions_of(asked, order) is None:
         return OpenStatus.POSITIONS_MALFORMED
     is_claim = asked.kind is ComplaintKind.DEAD_KEY
-    window = limits.warranty if is_claim else limits.complaint
+    window = max(limits.warranty, _promised(order)) if is_claim else limits.complaint
     return OpenStatus.TOO_LATE if now > order.delivered_at + window else OpenStatus.OPENED
 
 
-def again(earlier: Sequence[ComplaintView], now: datetime) -> OpenStatus:
+def _promised(order: OrderView) -> timedelta:
+    return timedelta(hours=order.warranty.hours if order.warranty else 0)
+
+
+class Claim(NamedTuple):
+    """Keys that a warranty replaces without asking, as far as its limits go."""
+
+    keys: int
+    keys_max: int  # Of the order.
+    buyer_keys_max: int  # Of the buyer's at the merchant, in thirty days.
+    refund_minor: int | None  # What goes back where no key is free; None: the merchant is asked.
+
+
+def claim(
+    asked: OpenComplaint, order: OrderView, refunds: Sequence[RefundView], now: datetime
+) -> Claim | None:
+    """Say what a warranty does at once about a complaint; None: the merchant is asked.
+
+    An order of which money has gone back, for whatever reason, is looked at by a person.
+    """
+    promised, positions = order.warranty, positions_of(asked, order)
+    if promised is None or order.delivered_at is None or not positions:
+        return None
+    is_whole = left_minor(order, refunds) == order.amount_minor
+    if not is_whole or order.delivery != "unique_key" or now > promised.ends_at(order.delivered_at):
+        return None
+    if not promised.keys_max:
+        return None
+    count = len(positions)
+    part_minor = order.amount_minor * count // order.quantity
+    refund_minor = part_minor if promised.is_refunded_when_out and part_minor else None
+    return Claim(count, promised.keys_max, promised.buyer_keys_max, refund_minor)
+
+
+class Claimed(NamedTuple):
+    """What was replaced without asking before: of the order, and of its buyer lately."""
+
+    of_order: int
+    of_buyer: int
+
+
+def is_within(claim: Claim, before: Claimed) -> bool:
+    """Tell whether a claim keeps to what the warranty replaces without asking."""
+    of_order, of_buyer = before.of_order + claim.keys, before.of_buyer + claim.keys
+    return of_order <= claim.keys_max and of_buyer <= claim.buyer_keys_max
+
+
+def instead(refund_minor: int | None, amount_minor: int) -> Move:
+    """Say what is done where a warranty's key is not there."""
+    if refund_minor is None:
+        return Move(Event.ASKED, None, 0, Side.WARRANTY)
+    is_all = refund_minor >= amount_minor
+    remedy = Remedy.REFUND if is_all else Remedy.PART
+    return Move(Event.REPAID, remedy, min(refund_minor, amount_minor), Side.WARRANTY)
+
+
+def again(
+    asked: OpenComplaint, positions: Sequence[int], earlier: Sequence[ComplaintView], now: datetime
+) -> OpenStatus:
     """Say whether an order can be complained of after the complaints that it has had."""
     if any(each.state is not _CLOSED for each in earlier):
         return OpenStatus.ONE_IS_OPEN
-    if any(_is_final(each) for each in earlier):
+    if any(_is_final(each) or _is_agreed(each, asked, positions) for each in earlier):
         return OpenStatus.DECIDED
     if len(earlier) >= COMPLAINTS_MAX:
         return OpenStatus.TOO_MANY
@@ -203,6 +268,13 @@ def _is_final(ended: ComplaintView) -> bool:
     """Whether the matter is decided: but keys that took the place of others may be dead, too."""
     is_ruled = ended.decided_by is Side.OPERATOR and ended.outcome is not Outcome.REPLACED
     return is_ruled or ended.outcome is Outcome.REJECTED
+
+
+def _is_agreed(ended: ComplaintView, asked: OpenComplaint, positions: Sequence[int]) -> bool:
+    """Whether a part was taken for the same: of keys, for one of the same keys."""
+    if ended.outcome is not Outcome.PART_REFUNDED or ended.kind is not asked.kind:
+        return False
+    return not positions or not ended.positions or bool(set(positions) & set(ended.positions))
 
 
 def is_id_sound(id: UUID, order: UUID, now: datetime) -> bool:

@@ -31,6 +31,7 @@ from vendrail.api.catalog.prices import QuantityPrice as QuantityPrice
 from vendrail.api.catalog.prices import are_sound, price_of_one, span_minor
 from vendrail.api.catalog.suspensions import SalesStop as SalesStop
 from vendrail.api.catalog.suspensions import Suspension as Suspension
+from vendrail.api.catalog.warranties import ProductWarranty as ProductWarranty
 from vendrail.kernel.codec import Record
 
 
@@ -142,6 +143,7 @@ class Product(Record, frozen=True):
     hold_policy: HoldPolicy = HoldPolicy.AT_ORDER
     restock_wait_s: int = 0  # How long a paid order waits for stock before it is refunded.
     instructions: str = ""  # Markdown, shown with the key: how to redeem it.
+    warranty: ProductWarranty | None = None  # None: what holds on the platform.
 
 
 class ProductView(Record, frozen=True):
@@ -184,6 +186,7 @@ class Offer(Record, frozen=True):
     is_on_sale: bool
     picture: str = ""
     category: str = ""
+    warranty: ProductWarranty | None = None
     is_pressed: bool = False  # So much is set aside for unpaid orders that they are watched.
     quantity_prices: list[QuantityPrice] = []
 

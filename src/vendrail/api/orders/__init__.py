@@ -49,6 +49,7 @@ from vendrail.api.orders.wallets import TopUpPlaceStatus as TopUpPlaceStatus
 from vendrail.api.orders.wallets import WalletPartState as WalletPartState
 from vendrail.api.orders.wallets import WalletPartView as WalletPartView
 from vendrail.api.orders.wallets import WalletPayStatus as WalletPayStatus
+from vendrail.api.orders.warranties import Warranty as Warranty
 from vendrail.kernel.codec import Record
 from vendrail.kernel.numbers import Numbered
 from vendrail.kernel.outbox import Cursor, EventPage
@@ -96,6 +97,7 @@ class OrderView(Record, frozen=True):
     buyer: UUID | None = None  # Who was signed in when it was placed.
     wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
     discount: Discount | None = None  # What a coupon has taken off its price.
+    warranty: Warranty | None = None  # What was promised of its keys; None: as on the platform.
 
     @property
     def due_minor(self) -> int:

@@ -90,6 +90,21 @@ CHECKS = (
         """,
     ),
     Check(
+        "warranties_keep_their_limits",
+        "No more keys of an order were replaced without asking than its warranty says.",
+        'select count(*) from orders."order" where delivered_at is not null',
+        """
+        select c."order"::text from support.claim c where c.missed_at is null
+         group by c."order" having sum(c.keys) > max(c.keys_max)
+        union
+        select r."order"::text from orders.replacement r
+         where r.person = 'the warranty' and r.settled_at is not null
+         group by r."order" having sum(cardinality(r.positions)) > coalesce((
+             select sum(c.keys) from support.claim c
+              where c."order" = r."order" and c.missed_at is null), 0)
+        """,
+    ),
+    Check(
         "stock_is_counted",
         "Every variant's counters are what its keys and holds add up to.",
         "select count(*) from catalog.stock",

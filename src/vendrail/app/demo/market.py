@@ -18,6 +18,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.api.settlement import FeeTerms
 from vendrail.api.wallets import WalletTerms
 from vendrail.kernel.codec import Record
@@ -73,6 +74,7 @@ class _ProductRow(Record, frozen=True):
     keys: str = ""
     delivery: DeliveryKind = DeliveryKind.UNIQUE_KEY
     content: str = ""
+    warranty: ProductWarranty | None = None
 
 
 class _Rows(Record, frozen=True):
@@ -135,6 +137,7 @@ def _product(row: _ProductRow) -> Product:
         category=row.category,
         delivery=row.delivery,
         instructions=prose(row.instructions),
+        warranty=row.warranty,
     )
 
 

@@ -103,9 +103,10 @@ async def put_products(tx: Transaction, products: Sequence[Product], search: Seq
     variant_ids = [variant.id for variant, _ in variants]
     await tx.execute(
         "insert into catalog.product (id, shop, slug, title, description, picture, category, state,"
-        "  delivery, hold_policy, restock_wait_s, instructions, search)"
+        "  delivery, hold_policy, restock_wait_s, instructions, warranty, search)"
         " select r.id, r.shop, r.slug, r.title, r.description, r.picture, r.category, r.state,"
-        "  r.delivery, r.hold_policy, r.restock_wait_s, r.instructions, w.search"
+        "  r.delivery, r.hold_policy, r.restock_wait_s, r.instructions,"
+        "  r.warranty, w.search"
         " from unnest($2::uuid[], $3::text[]) with ordinality as w (id, search, number)"
         " join jsonb_populate_recordset(null::catalog.product, $1::text::jsonb) r on r.id = w.id"
         " order by w.number"
@@ -113,7 +114,8 @@ async def put_products(tx: Transaction, products: Sequence[Product], search: Seq
         "  title = excluded.title, description = excluded.description, picture = excluded.picture,"
         "  category = excluded.category, state = excluded.state, delivery = excluded.delivery,"
         "  hold_policy = excluded.hold_policy, restock_wait_s = excluded.restock_wait_s,"
-        "  instructions = excluded.instructions, search = excluded.search",
+        "  instructions = excluded.instructions, warranty = excluded.warranty,"
+        "  search = excluded.search",
         encode(products).decode(),
         ids,
         search,
@@ -284,7 +286,7 @@ async def read_offers(
         "  'quantity_max', v.quantity_max, 'quantity_prices', v.quantity_prices,"
         "  'delivery', p.delivery, 'hold_policy', p.hold_policy,"
         "  'restock_wait_s', p.restock_wait_s, 'picture', p.picture,"
-        "  'category', p.category,"
+        "  'category', p.category, 'warranty', p.warranty,"
         "  'is_on_sale', p.state = 'on_sale' and s.is_open"
         "   and s.merchant not in (select merchant from catalog.suspension),"
         "  'is_pressed', t.held >= $2::bigint and t.held * 100 > (t.free + t.held) * $3::bigint"

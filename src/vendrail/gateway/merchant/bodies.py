@@ -86,6 +86,30 @@ class PutVariantBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class PutWarrantyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a dead key can be claimed, and how many are replaced without asking you."""
+
+    hours: Annotated[int, Meta(ge=0, le=8784, description="0: none.", examples=[168])]
+    covers: Annotated[str, Meta(max_length=500)] = ""
+    keys_max: Annotated[int, Meta(ge=0, le=100, description="Of one order.")] = 0
+    buyer_keys_max: Annotated[
+        int, Meta(ge=0, le=1000, description="Of one buyer's in thirty days.")
+    ] = 0
+    is_refunded_when_out: Annotated[
+        bool, Meta(description="No key is free: its price goes back, or (false) you answer.")
+    ] = False
+
+
+class WarrantyBody(Record, frozen=True):
+    """How long a dead key can be claimed, and how many are replaced without asking you."""
+
+    hours: Annotated[int, Meta(examples=[168])]
+    covers: str
+    keys_max: int
+    buyer_keys_max: int
+    is_refunded_when_out: bool
+
+
 class PutProductBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A product, whole: what is left out has its default, variants left out are withdrawn."""
 
@@ -106,6 +130,9 @@ class PutProductBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instructions: Annotated[
         str, Meta(description="Markdown, shown with the key.", max_length=20_000)
     ] = ""
+    warranty: Annotated[PutWarrantyBody | None, Meta(description="Null or left out: as it is.")] = (
+        None
+    )
 
 
 class StockBody(Record, frozen=True):
@@ -145,6 +172,7 @@ class MerchantProductBody(Record, frozen=True):
     restock_wait_s: int
     instructions: str
     variants: list[MerchantVariantBody]
+    warranty: Annotated[WarrantyBody | None, Meta(description="Null: what holds on the platform.")]
 
 
 class MerchantProductListBody(Record, frozen=True):

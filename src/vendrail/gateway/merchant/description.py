@@ -91,6 +91,13 @@ _PRODUCT = {
             "stock": _STOCK,
         }
     ],
+    "warranty": {
+        "hours": 168,
+        "covers": "Keys that the maker refuses.",
+        "keys_max": 1,
+        "buyer_keys_max": 3,
+        "is_refunded_when_out": True,
+    },
 }
 _ORDER = {
     "id": SERIAL,

@@ -16,6 +16,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.gateway.bodies import QuantityPriceBody
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, said
 from vendrail.gateway.merchant import asked, problems
@@ -28,7 +29,9 @@ from vendrail.gateway.merchant.bodies import (
     PutBody,
     PutProductBody,
     PutVariantBody,
+    PutWarrantyBody,
     StockBody,
+    WarrantyBody,
 )
 from vendrail.gateway.merchant.keyring import Keyring, Program
 from vendrail.gateway.problems import QUERY_MALFORMED
@@ -177,6 +180,21 @@ def _written(id: ProductId, shop: Shop, body: PutProductBody, known: Product | N
         body.hold_policy,
         body.restock_wait_s,
         body.instructions,
+        _warranty(body.warranty, known),
+    )
+
+
+def _warranty(body: PutWarrantyBody | None, known: Product | None) -> ProductWarranty | None:
+    if body is None:
+        return known.warranty if known else None
+    if not body.hours:
+        return None
+    return ProductWarranty(
+        body.hours,
+        body.covers,
+        body.keys_max,
+        body.buyer_keys_max,
+        body.is_refunded_when_out,
     )
 
 
@@ -203,7 +221,12 @@ def _told(product: Product) -> dict[str, str]:
         for step in variant.quantity_prices
         for currency, price in step.prices_minor.items()
     ]
-    return {"title": product.title, "state": product.state, "prices_minor": ", ".join(prices)}
+    told = {"title": product.title, "state": product.state, "prices_minor": ", ".join(prices)}
+    promised = product.warranty
+    if promised is None:
+        return told
+    at_once = f", {promised.keys_max}/{promised.buyer_keys_max} keys at once"
+    return told | {"warranty": f"{promised.hours} h{at_once if promised.keys_max else ''}"}
 
 
 def _product(product: Product, shop: Shop, counts: dict[str, StockCount]) -> MerchantProductBody:
@@ -234,6 +257,15 @@ def _product(product: Product, shop: Shop, counts: dict[str, StockCount]) -> Mer
             )
             for variant in product.variants
         ],
+        WarrantyBody(
+            product.warranty.hours,
+            product.warranty.covers,
+            product.warranty.keys_max,
+            product.warranty.buyer_keys_max,
+            product.warranty.is_refunded_when_out,
+        )
+        if product.warranty
+        else None,
     )
 
 

@@ -189,6 +189,12 @@ METRICS = (
         ("step",),
         "What was done about complaints: opened, offered, escalated, ruled, done, limit_open, ….",
     ),
+    Metric(
+        "vendrail_warranty_claims_total",
+        "counter",
+        ("outcome",),
+        "Dead keys under a warranty: taken at once, over_limit; of those taken: repaid, unstocked.",
+    ),
     Metric("vendrail_complaints", "gauge", ("state",), "Complaints that have not ended."),
     Metric(
         "vendrail_complaints_overdue",

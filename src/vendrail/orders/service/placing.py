@@ -285,6 +285,7 @@ class Placing:
                 exchange=choice.exchange,
                 category=offer.category,
                 discount=choice.discount,
+                warranty=decide.warranty(offer.warranty),
             )
             rows.append(
                 (

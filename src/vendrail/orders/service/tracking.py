@@ -267,6 +267,7 @@ def view_of(
         buyer=row["buyer"],
         wallet=facts.wallet,
         discount=facts.discount,
+        warranty=facts.warranty,
         replaced=[
             ReplacedItem(each.position, each.text, each.at)
             for each in (delivery.replaced if delivery else ())

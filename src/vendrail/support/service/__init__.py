@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from vendrail.api.disputes import Disputes
 from vendrail.api.identity import Identity
 from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
@@ -61,13 +62,14 @@ class SupportService:
         settings: SupportSettings,
         orders: Orders,
         settlement: Settlement,
+        disputes: Disputes,
     ) -> None:
         self._db = db
         self.clock = clock
         self.wakeups = wakeups
         keys = DataKeys(db, vault, clock, life=_KEY_LIFE)
         self._ground = Ground(
-            db, clock, wakeups, metrics, vault, keys, settings, orders, settlement
+            db, clock, wakeups, metrics, vault, keys, settings, orders, settlement, disputes
         )
         self.carrying = Carrying(self._ground)
         self.complaining = Complaining(self._ground, self.carrying)

@@ -24,12 +24,13 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Row
 from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import derive, to_serial
-from vendrail.support.decide import COMPLAINT, Event
+from vendrail.support.decide import COMPLAINT, Event, instead
 from vendrail.support.service.ground import Ground, LetterFacts, Told
-from vendrail.support.store import complaints
+from vendrail.support.store import claims, complaints
 
 _log = structlog.get_logger(__name__)
 
+WARRANTY = "the warranty"  # Who replaced a key that nobody was asked for.
 _OPERATOR = Party(Side.OPERATOR)
 _LOST = timedelta(seconds=60)
 _AGAIN = timedelta(seconds=2)
@@ -100,7 +101,7 @@ class Carrying:
         id = derive(row["id"], f"refund:{row['turn']}")
         amount_minor = row["offer_minor"] if row["remedy"] == Remedy.PART else 0
         reason = f"complaint {to_serial(row['id'])}"
-        asked = RefundOrder(id, order, amount_minor, reason, row["person"] or "a limit of time")
+        asked = RefundOrder(id, order, amount_minor, reason, _by(row))
         [status] = await orders.refund_orders([asked])
         [refunds] = await orders.read_refunds([order])
         mine = next((each for each in refunds if each.id == id), None)
@@ -121,10 +122,11 @@ class Carrying:
         id = derive(row["id"], f"replace:{row['turn']}")
         if any(each.id == id for each in before):
             return ""
-        reason, person = f"complaint {to_serial(row['id'])}", row["person"] or "a limit of time"
+        by = _by(row)
+        reason = f"complaint {to_serial(row['id'])}"
         positions = list(row["positions"]) or [1]
         [status] = await orders.replace_items(
-            [ReplaceItems(id, order, positions, reason, person, len(before))]
+            [ReplaceItems(id, order, positions, reason, by, len(before))]
         )
         if status is ReplaceStatus.CHANGED_SINCE:
             return None
@@ -133,6 +135,9 @@ class Carrying:
     async def _end(self, row: Row, problem: str) -> None:
         """Close what was done; what cannot be done is the operator's turn."""
         ground = self._ground
+        if problem and (row["decided_by"], row["remedy"]) == (Side.WARRANTY, Remedy.REPLACE):
+            await self._miss(row)
+            return
         now, event = ground.clock.now(), Event.FAILED if problem else Event.DONE
         step = "failed" if problem else "done"
         remedy = Remedy(row["remedy"])
@@ -163,6 +168,43 @@ class Carrying:
                 await ground.tell(tx, line.id, view.order, side, facts)
         ground.metrics.count("vendrail_complaint_steps_total", step)
         ground.wake(row["order"])
+
+    async def _miss(self, row: Row) -> None:
+        """Give the price of a warranty's key that is not there back, or ask the merchant."""
+        ground = self._ground
+        now = ground.clock.now()
+        line = await ground.sealed_note(row["order"], Told("", Side.WARRANTY), now)
+        async with self._db.transaction() as tx:
+            held = await complaints.lock(tx, row["id"])
+            if held is None or (held["state"], held["turn"]) != (row["state"], row["turn"]):
+                return  # Another process has moved it on.
+            claim = await claims.miss(tx, row["id"], now)
+            move = instead(claim["refund_minor"], held["amount_minor"])
+            state = COMPLAINT.next(ComplaintState.CARRYING, move.event)
+            is_asked = state is ComplaintState.OPEN
+            view = replace(
+                complaints.view_of(held),
+                state=state,
+                due_at=ground.limits.due_at(state, now),
+                remedy=move.remedy,
+                offer_minor=move.offer_minor,
+                decided_by=None if is_asked else move.by,
+            )
+            turn = held["turn"] + (not is_asked)
+            await complaints.move(tx, view, person="", turn=turn, work_at=now, at=now)
+            step = "unstocked" if is_asked else "repaid"
+            told = line._replace(step=step, remedy=move.remedy, amount_minor=move.offer_minor)
+            await ground.note(tx, view.merchant, told)
+            if is_asked:
+                facts = LetterFacts("opened", hours=ground.settings.answer_hours)
+                await ground.tell(tx, line.id, view.order, Side.MERCHANT, facts)
+        ground.metrics.count("vendrail_warranty_claims_total", step)
+        ground.wake(row["order"])
+
+
+def _by(row: Row) -> str:
+    is_promised = row["decided_by"] == Side.WARRANTY
+    return WARRANTY if is_promised else row["person"] or "a limit of time"
 
 
 def _freeze(row: Row) -> Freeze:

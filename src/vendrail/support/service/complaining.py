@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from vendrail.api.disputes import DisputeState
 from vendrail.api.orders import OrderId, OrderView, RefundView
 from vendrail.api.support import (
     ComplaintQuery,
@@ -12,6 +13,7 @@ from vendrail.api.support import (
     OpenComplaint,
     OpenStatus,
     Party,
+    Remedy,
     Side,
     StepStatus,
 )
@@ -20,10 +22,10 @@ from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
 from vendrail.support import decide
-from vendrail.support.decide import COMPLAINT, Move, Standing
+from vendrail.support.decide import COMPLAINT, Claim, Event, Move, Standing
 from vendrail.support.service.carrying import Carrying
 from vendrail.support.service.ground import Ground, LetterFacts, Told
-from vendrail.support.store import complaints
+from vendrail.support.store import claims, complaints
 from vendrail.support.store.talks import NewMessage
 
 _PAGE_MAX = 200
@@ -38,6 +40,8 @@ _STEPS = {
     decide.Event.RULED: "ruled",
     decide.Event.DENIED: "denied",
 }
+_AT_ONCE = Move(Event.GRANTED, Remedy.REPLACE, 0, Side.WARRANTY)
+_BUYER = "support.claim"
 
 
 class Complaining:
@@ -90,22 +94,65 @@ class Complaining:
         )
         told = Told("opened", Side.BUYER, text=asked.text)
         line = await ground.sealed_note(order.id, told, now)
+        at_once = await ground.sealed_note(order.id, Told("", Side.WARRANTY), now)
+        claim, buyer = await self._claim(asked, order, refunds)
         facts = LetterFacts("opened", hours=ground.settings.answer_hours)
+        is_claimed = False
         async with self._db.transaction() as tx:
             can_replace = order.delivery == "unique_key"
             rows = (await complaints.load_of_orders(tx, [order.id])).get(order.id, [])
             if all(row["id"] != asked.id for row in rows):
-                status = decide.again([complaints.view_of(row) for row in rows], now)
+                status = decide.again(
+                    asked, view.positions, [complaints.view_of(row) for row in rows], now
+                )
                 if status is not OpenStatus.OPENED:
                     return status
             if not await complaints.add(tx, asked, view, can_replace=can_replace):
                 known = (await complaints.load(tx, [asked.id])).get(asked.id)
                 return _is_same(known, asked) if known is not None else OpenStatus.ONE_IS_OPEN
             await ground.note(tx, order.merchant, line)
-            await ground.tell(tx, asked.id, order.id, Side.MERCHANT, facts)
+            if claim is not None and await self._take_claim(tx, view, claim, buyer):
+                row = await complaints.lock(tx, asked.id)
+                assert row is not None  # It was written above.
+                await self._move(tx, row, _AT_ONCE, at_once, "")
+                is_claimed = True
+            else:
+                await ground.tell(tx, asked.id, order.id, Side.MERCHANT, facts)
+        if claim is not None:
+            outcome = "taken" if is_claimed else "over_limit"
+            ground.metrics.count("vendrail_warranty_claims_total", outcome)
         ground.metrics.count("vendrail_complaint_steps_total", "opened")
         ground.wake(order.id)
         return OpenStatus.OPENED
+
+    async def _claim(
+        self, asked: OpenComplaint, order: OrderView, refunds: Sequence[RefundView]
+    ) -> tuple[Claim | None, bytes]:
+        """Say what the order's warranty replaces without asking, and whose it is.
+
+        Whoever has the payer's bank take the money back, or had it, is answered by the merchant.
+        """
+        ground = self._ground
+        claim = decide.claim(asked, order, refunds, ground.clock.now())
+        if claim is None:
+            return None, b""
+        [disputed] = await ground.disputes.read_order_disputes([order.id])
+        [addressee] = await ground.orders.read_addressees([order.id])
+        if addressee is None or any(each.state is not DisputeState.WON for each in disputed):
+            return None, b""
+        return claim, ground.vault.keyed_hash(_BUYER, addressee.contact.encode())[:16]
+
+    async def _take_claim(
+        self, tx: Transaction, view: ComplaintView, claim: Claim, buyer: bytes
+    ) -> bool:
+        """Write a claim down, if it keeps to its limits."""
+        now = view.opened_at
+        await claims.lock_buyer(tx, view.merchant, buyer)
+        before = await claims.sum_before(tx, view.order, view.merchant, buyer, now)
+        if not decide.is_within(claim, before):
+            return False
+        await claims.add(tx, view.id, claim, (view.order, view.merchant, buyer), now)
+        return True
 
     async def take_steps(self, steps: Sequence[ComplaintStep]) -> list[StepStatus]:
         """Take what people do; what is decided is carried out by itself."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from vendrail.api.disputes import Disputes
 from vendrail.api.orders import OrderId, OrderQuery, Orders, OrderView
 from vendrail.api.settlement import Settlement
 from vendrail.api.support import Party, Remedy, Side
@@ -59,6 +60,7 @@ class Ground:
     settings: SupportSettings
     orders: Orders
     settlement: Settlement
+    disputes: Disputes
 
     @property
     def limits(self) -> Limits:
@@ -133,4 +135,4 @@ class Ground:
 def _is_theirs(view: OrderView, by: Party) -> bool:
     if by.side is Side.MERCHANT:
         return view.merchant == by.merchant
-    return by.side is not Side.LIMIT
+    return by.side in (Side.BUYER, Side.OPERATOR)

@@ -71,7 +71,7 @@ async def add(tx: Transaction, new: NewMessage, number: int) -> None:
         new.data_key,
         new.at,
     )
-    seen = f", {new.side}_seen = $2" if new.side is not Side.LIMIT else ""
+    seen = f", {new.side}_seen = $2" if new.side not in (Side.LIMIT, Side.WARRANTY) else ""
     await tx.execute(
         f'update support.talk set count = $2{seen} where "order" = $1',  # noqa: S608 - a constant
         new.order,

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from vendrail.api.catalog import (
@@ -25,6 +24,7 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import read_id
+from vendrail.web.merchant.warranties import Wrong, read_count, read_warranty, told_warranty
 
 DONE = (PutStatus.CREATED, PutStatus.CHANGED, PutStatus.UNCHANGED)
 REFUSALS = {
@@ -44,13 +44,6 @@ STEPS_WRONG = message(
 )
 _STEPS = range(10)  # As many as the catalog takes.
 _HOURS_MAX = 720
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """What does not fit, in words to be translated."""
-
-    text: str
 
 
 async def find_product(catalog: Catalog, caller: Caller, serial: str) -> StockedProduct | None:
@@ -141,17 +134,14 @@ def _read_steps(
     return sorted(steps, key=lambda each: each.quantity_min)
 
 
-def read_count(text: str) -> int | None:
-    """Read a whole number of at most five digits; None: it is none."""
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
-
-
 def read_details(form: Mapping[str, str], product: Product) -> Product | Wrong:
     """Read what a product's own form says of it."""
     hours = read_count(form.get("restock_hours", "0"))
     if hours is None or hours > _HOURS_MAX:
         return Wrong(COUNT_WRONG)
+    warranty = read_warranty(form, product)
+    if isinstance(warranty, Wrong):
+        return warranty
     policies = {each.value: each for each in HoldPolicy}
     return replace(
         product,
@@ -161,6 +151,7 @@ def read_details(form: Mapping[str, str], product: Product) -> Product | Wrong:
         instructions=_prose(form.get("instructions", "")),
         hold_policy=policies.get(form.get("hold_policy", ""), product.hold_policy),
         restock_wait_s=hours * 3_600,
+        warranty=warranty,
     )
 
 
@@ -179,6 +170,7 @@ def told(product: Product) -> dict[str, str]:
         "state": product.state.value,
         "hold_policy": product.hold_policy.value,
         "restock_wait_s": str(product.restock_wait_s),
+        "warranty": told_warranty(product.warranty),
     }
 
 

@@ -29,8 +29,10 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant import goods
 from vendrail.web.merchant.acting import changes, log, read_id
-from vendrail.web.merchant.goods import Wrong, find_product
+from vendrail.web.merchant.goods import find_product
 from vendrail.web.merchant.pictures import WRONG, take_picture
+from vendrail.web.merchant.warranties import Wrong
+from vendrail.web.merchant.warranties import fields_of as warranty_fields
 from vendrail.web.pages import onward
 from vendrail.web.storefront.coupons import NOTHING
 from vendrail.web.storefront.front import Page
@@ -216,6 +218,7 @@ class Products:
             may_keys=caller.may(Permission.KEYS_READ),
             written=defaultdict(str, written or {}),
             place=place,
+            warranty=warranty_fields(product.warranty),
             restock_hours=product.restock_wait_s // 3_600,
             known=[to_serial(each.id) for each in product.variants],
             new_variant=to_serial(new_id(self._desk.clock.now())),

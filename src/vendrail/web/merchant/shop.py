@@ -14,8 +14,9 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, read_id
-from vendrail.web.merchant.goods import COUNT_WRONG, DONE, read_count, slug_of
+from vendrail.web.merchant.goods import COUNT_WRONG, DONE, slug_of
 from vendrail.web.merchant.pictures import WRONG, take_picture
+from vendrail.web.merchant.warranties import read_count
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 

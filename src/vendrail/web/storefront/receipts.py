@@ -38,6 +38,8 @@ _EXCHANGE = message("Exchange")
 _PAID = message("Amount paid")
 _REFUNDED = message("Refunded")
 _LEFT = message("Paid after refunds")
+_WARRANTY = message("Warranty")
+_UNTIL = message("until %(time)s")
 _NOTE = message("This receipt shows what was paid. It opens no order and holds no key.")
 _MADE = message("Made on %(time)s by %(site)s for the seller.")
 _TOPPED_UP = message("Made on %(time)s by %(site)s.")
@@ -119,6 +121,8 @@ class Receipts:
         price = amounts.amount(price_minor, order.currency, locale)
         each_minor, rest = divmod(price_minor, order.quantity or 1)
         each = "" if rest else amounts.amount(each_minor, order.currency, locale)
+        promised = order.warranty
+        until = promised.ends_at(order.delivered_at) if promised and order.delivered_at else None
         made = say(_MADE if seller else _TOPPED_UP, time=moment(now), site=told["site"])
         return {
             "site": told["site"],
@@ -130,6 +134,11 @@ class Receipts:
                 [say(_PAID_AT), moment(paid_at), ""],
                 [say(_SELLER), name, under],
                 [say(_PAID_BY), ", ".join(dict.fromkeys(means)), ""],
+                *(
+                    [[say(_WARRANTY), say(_UNTIL, time=moment(until)), promised.covers]]
+                    if promised and until
+                    else []
+                ),
             ],
             "head": [say(_ITEM), say(_QUANTITY), say(_EACH), say(_AMOUNT)],
             "lines": [[order.title, amounts.count(order.quantity, locale), each, price]],
