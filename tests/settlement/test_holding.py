@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,12 +23,14 @@ from vendrail.api.settlement import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.ids import new_id
-from vendrail.settlement.holding import HoldVersion, divide, hold
+from vendrail.settlement.holding import Bucket, HoldVersion, divide, hold
 from vendrail.settlement.service import SettlementService
 from vendrail.settlement.settings import SettlementSettings
+from vendrail.settlement.store import holding
 
 POSTED, EXISTS = RefundPostingStatus.POSTED, RefundPostingStatus.EXISTS
 HOUR, DAY = 3_600, 86_400
+OF_OPEN = {"bucket_due", "bucket_of_merchant"}  # Indexes without what is released.
 
 
 async def hold_back(world, **terms):
@@ -524,6 +528,86 @@ async def test_every_account_ends_exact_whatever_happens(make_world, steps, figu
             balances.get("held", 0),
             balances.get("clearing", 0),
         )
+
+
+async def test_currencies_that_fall_due_together_are_released_together(world):
+    """What one merchant earned in two currencies in one hour is theirs at one moment."""
+    await world.settlement.put_fee_terms(
+        [FeeTerms(world.merchant, each, 0) for each in ("CNY", "USD")]
+    )
+    await hold_back(world, pending_hours=2, reserve_basis_points=1_000, reserve_days=1)
+    for currency in ("CNY", "USD"):
+        world.currency = currency
+        await sell(world, 1_000)
+    world.clock.advance(3 * HOUR)
+    await world.service.release_due()
+    stands = {}
+    for currency in ("CNY", "USD"):
+        world.currency = currency
+        stands[currency] = await standing(world)
+    world.clock.advance(2 * DAY)
+    await world.service.release_due()
+
+    assert {"CNY": (900, 0, 100, 0), "USD": (900, 0, 100, 0)} == stands
+    for currency in ("CNY", "USD"):
+        world.currency = currency
+        assert (1_000, 0, 0, 0) == await standing(world)
+
+
+async def plan_of(tx, statement, *arguments):
+    """Give how a plan reads the buckets."""
+    (row,) = await tx.fetch(f"explain (format json) {statement}", *arguments)
+    nodes, found = [json.loads(row[0])[0]["Plan"]], []
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node.get("Relation Name") == "bucket":
+            found.append((node["Node Type"], node.get("Index Name", "")))
+    return found
+
+
+async def test_what_is_released_is_not_read_again(world):
+    """With 60 000 released buckets and 300 others, each statement goes by what is open alone."""
+    now = world.clock.now()
+    none = UUID(int=0)
+    async with world.db.transaction() as tx:
+        await tx.execute(
+            "insert into settlement.bucket (account, merchant, currency, part, due_at, is_open)"
+            " select md5(n::text)::uuid, md5((n % 500)::text)::uuid, 'CNY', 'pending',"
+            " $1::timestamptz + n * interval '1 minute', n % 200 = 0"
+            " from generate_series(1, 60300) n",
+            now - timedelta(days=40),
+        )
+        await tx.execute("analyze settlement.bucket")
+        plans = [
+            *await plan_of(tx, holding.LIST_OPEN, none, "", now, "pending", 4_096),
+            *await plan_of(tx, holding.CLAIM_DUE, now, now, 2_048),
+            *await plan_of(tx, holding.COUNT_OPEN, now),
+        ]
+    read = [index for node, index in plans if node != "ModifyTable"]
+
+    assert 4 == len(read)
+    assert ["bucket_pkey"] == [index for index in read if index not in OF_OPEN]
+
+
+async def test_pages_of_open_buckets_lose_none(world):
+    """Read a few at a time, of merchants and moments that tie, each open bucket comes once."""
+    midnight = world.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    buckets = [
+        Bucket(UUID(int=merchant), currency, part, midnight + timedelta(days=day))
+        for merchant in (1, 2)
+        for currency in ("CNY", "USD")
+        for part in ("pending", "reserve")
+        for day in range(3)
+    ]
+    store = holding.HoldingStore(world.db, world.clock)
+    await store.mark_buckets(buckets)
+    found, last = [], None
+    while page := await store.load_open_after(last, 5):
+        found += page
+        last = page[-1]
+
+    assert sorted(buckets) == sorted(found)
 
 
 @pytest.fixture

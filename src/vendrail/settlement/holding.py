@@ -62,9 +62,12 @@ class Bucket(NamedTuple):
 
     @property
     def id(self) -> UUID:
-        """What its releases are booked under: in the time order of the moment it falls due."""
+        """What its releases are booked under: in the time order of the moment it falls due.
+
+        By the account, not by its name: that is the same in every currency.
+        """
         head = first_id_at(self.due_at).int | (7 << 12 | shard_of(self.merchant)) << 64
-        return derive(UUID(int=head), self.ledger_account.name)
+        return derive(UUID(int=head), str(self.account))
 
 
 class Held(NamedTuple):

@@ -76,14 +76,14 @@ class Shares:
     async def sum_held(self) -> list[HeldSum]:
         """Sum what is not due yet, of all merchants, a page of buckets at a time."""
         sums: dict[tuple[str, Literal["pending", "reserve"]], tuple[int, int]] = {}
-        last = UUID(int=0)
+        last: Bucket | None = None
         while page := await self._store.load_open_after(last, _PAGE):
             left = await self._read_left(page)
             for bucket in page:
                 key = (bucket.currency, bucket.part)
                 minor, count = sums.get(key, (0, 0))
                 sums[key] = (minor + left[bucket.account], count + 1)
-            last = page[-1].account
+            last = page[-1]
         return [HeldSum(*key, *sums[key]) for key in sorted(sums)]
 
     async def _read_left(self, buckets: Sequence[Bucket]) -> dict[AccountId, int]:

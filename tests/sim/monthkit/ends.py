@@ -122,19 +122,27 @@ async def count_events(dsn: str, tally: Counter[str]) -> Counter[str]:
     return counted
 
 
-async def is_at_rest(dsn: str) -> bool:
-    """Tell whether nothing waits any more: no bucket, complaint, dispute or payout."""
+_WAITS = """
+    select 'bucket of ' || merchant || ' due ' || due_at from settlement.bucket where is_open
+    union all
+    select 'complaint ' || id || ' ' || state from support.complaint where state <> 'closed'
+    union all
+    select 'dispute ' || id || ' ' || step from disputes.dispute where step <> 'ended'
+    union all
+    select 'payout ' || id || ' ' || state || ' due ' || coalesce(due_at::text, 'never')
+      from payouts.payout where due_at is not null or state = 'review'
+"""
+
+
+async def read_waits(dsn: str) -> list[str]:
+    """Say what still waits: each bucket, complaint, dispute or payout, and what is under way."""
     connection = await connect_once(dsn)
     try:
-        waits: bool = await connection.fetchval(
-            "select exists (select 1 from settlement.bucket where is_open)"
-            " or exists (select 1 from support.complaint where state <> 'closed')"
-            " or exists (select 1 from disputes.dispute where step <> 'ended')"
-            " or exists (select 1 from payouts.payout where due_at is not null or state = 'review')"
-        )
+        waits = [row[0] for row in await connection.fetch(_WAITS)]
     finally:
         await connection.close()
-    return not waits and not await read_unrest(dsn)
+    unrest = await read_unrest(dsn)
+    return [*waits, *([unrest] if unrest else [])]
 
 
 async def examine(month: "Month", dsn: str) -> None:

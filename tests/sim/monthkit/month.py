@@ -12,13 +12,13 @@ from simkit.actors import Violation
 from simkit.residence import OURS, Residence
 from simkit.shift import Shift, StandingClock
 from simkit.trouble import FaultPlan
-from simkit.world import broken_promises, read_unrest
+from simkit.world import broken_promises
 from structlog.testing import capture_logs
 
 from monthkit.asking import Asking
 from monthkit.banks import Banks
 from monthkit.buyers import Agenda, Buyers
-from monthkit.ends import count_events, examine, is_at_rest
+from monthkit.ends import count_events, examine, read_waits
 from monthkit.market import open_market
 from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
 from monthkit.quarrels import Quarrels
@@ -26,6 +26,7 @@ from monthkit.staff import Staff
 
 _REST_DAYS_MAX = 60
 _AUDITED = 4  # Of the days of rest, each so many.
+_PAID_DAYS = 10  # Of them, on so many merchants still take what they have; the rest in the end.
 _QUIET = {
     "VENDRAIL_LOG_LEVEL": "error",
     "VENDRAIL_PUBLIC_URL": "http://127.0.0.1:9",  # Callbacks are brought by the simulation.
@@ -101,12 +102,12 @@ class Month:
         """Live through a day on which nobody buys; true when nothing is left to do."""
         for slot in range(TICKS_PER_DAY):
             if slot % 4 == 3 or self.agenda.is_due:
-                await self._turn_and_act(slot)
+                await self._turn_and_act(slot, are_paid=day < _PAID_DAYS)
             else:
                 self._pass_tick()
         if day % _AUDITED == _AUDITED - 1:
             await self.audit(f"rest {day}")
-        return self.agenda.is_empty and await is_at_rest(self._dsn)
+        return self.agenda.is_empty and not await read_waits(self._dsn)
 
     def _plan_trouble(self, day: int, slot: int) -> None:
         """Let the house die soon, a provider be away, or an operation be broken for a while."""
@@ -121,13 +122,14 @@ class Month:
             self.tally["act: provider's answer unproven"] += 1
         self._faults.broken = {dice.choice(_BROKEN)} if dice.random() < 0.06 else set()
 
-    async def _turn_and_act(self, slot: int) -> None:
+    async def _turn_and_act(self, slot: int, *, are_paid: bool = True) -> None:
         """Let what was begun go on, people do what they meant to do now, and hours pass."""
         await self.turn(3 if not self._faults.broken else 6)
         self._faults.broken = set()
         for act in self.agenda.take():
             await act()
-        await self.staff.pay_out()
+        if are_paid:
+            await self.staff.pay_out()
         if slot % 2:
             await self.staff.work()
             await self.quarrels.rule()
@@ -187,7 +189,7 @@ async def _live_through(
             if await month.rest(day):
                 break
         else:
-            raise Violation(f"No rest after {_REST_DAYS_MAX} days: {await read_unrest(dsn)}")
+            raise Violation(f"No rest after {_REST_DAYS_MAX} days: {(await read_waits(dsn))[:8]}")
         when = "the end"
         await examine(month, dsn)
         return await count_events(dsn, month.tally)

@@ -1,7 +1,7 @@
 """The SQL of what falls due later: versions of hold terms, and buckets."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -18,6 +18,26 @@ _VERSION = (
 )
 _BUCKET = "merchant, currency, part, due_at"
 _OVERDUE = timedelta(minutes=1)
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+# Each goes by an index of open buckets alone: what is released costs nothing, however much it is.
+CLAIM_DUE = f"""
+    update settlement.bucket b set turn = b.turn + 1, claimed_until = $2
+      from (select account from settlement.bucket
+             where is_open and due_at <= $1 and (claimed_until is null or claimed_until <= $1)
+             order by due_at limit $3 for update skip locked) due
+     where b.account = due.account returning {_BUCKET}, turn
+"""  # noqa: S608 - constants of this file
+LIST_OPEN = f"""
+    select {_BUCKET} from settlement.bucket
+     where is_open and (merchant, currency, due_at) >= ($1, $2, $3)
+       and (merchant, currency, due_at, part) > ($1, $2, $3, $4)
+     order by merchant, currency, due_at, part limit $5
+"""  # noqa: S608 - constants of this file
+COUNT_OPEN = """
+    select count(*), count(*) filter (where due_at <= $1), min(due_at) filter (where due_at <= $1)
+      from settlement.bucket where is_open
+"""
 
 
 class Claim(NamedTuple):
@@ -82,17 +102,8 @@ class HoldingStore:
     async def claim_due(self, now: datetime, lease_s: float, buckets_max: int) -> list[Claim]:
         """Take buckets that are due, the oldest first; another process takes others."""
         async with self._db.transaction() as tx:
-            rows = await tx.fetch(
-                f"update settlement.bucket b set turn = b.turn + 1, claimed_until = $2"  # noqa: S608
-                "  from (select account from settlement.bucket"
-                "         where is_open and due_at <= $1"
-                "           and (claimed_until is null or claimed_until <= $1)"
-                "         order by due_at limit $3 for update skip locked) due"
-                f" where b.account = due.account returning {_BUCKET}, turn",
-                now,
-                now + timedelta(seconds=lease_s),
-                buckets_max,
-            )
+            until = now + timedelta(seconds=lease_s)
+            rows = await tx.fetch(CLAIM_DUE, now, until, buckets_max)
         return [Claim(_bucket(row), row[4]) for row in rows]
 
     async def end_claims(
@@ -121,22 +132,16 @@ class HoldingStore:
     async def read_health(self, now: datetime) -> SettlementHealth:
         """Count what waits, and what waits beyond its moment."""
         async with self._db.reading() as tx:
-            row = await tx.fetch_row(
-                "select count(*), count(*) filter (where due_at <= $1),"
-                " min(due_at) filter (where due_at <= $1) from settlement.bucket where is_open",
-                now - _OVERDUE,
-            )
+            row = await tx.fetch_row(COUNT_OPEN, now - _OVERDUE)
         assert row is not None
         return SettlementHealth(*row)
 
-    async def load_open_after(self, account: UUID, buckets_max: int) -> list[Bucket]:
-        """Load a page of all buckets that are not released, in the order of their accounts."""
+    async def load_open_after(self, last: Bucket | None, buckets_max: int) -> list[Bucket]:
+        """Load a page of all buckets that are not released, a merchant's together."""
+        behind = last or Bucket(UUID(int=0), "", "pending", _EVER)
         async with self._db.reading() as tx:
             rows = await tx.fetch(
-                f"select {_BUCKET} from settlement.bucket"  # noqa: S608
-                " where is_open and account > $1 order by account limit $2",
-                account,
-                buckets_max,
+                LIST_OPEN, behind.merchant, behind.currency, behind.due_at, behind.part, buckets_max
             )
         return [_bucket(row) for row in rows]
 
