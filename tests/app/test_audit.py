@@ -697,6 +697,18 @@ async def payout_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await owner.fetchval("select subject from ledger.transfer where id = $1", id))
 
 
+@plants("deposits_fit_their_moves")
+async def deposit_never_paid(owner: Any, orders: dict[str, UUID]) -> str:
+    """A return is written down as done, and the books know nothing of it."""
+    return str(
+        await owner.fetchval(
+            "insert into settlement.deposit_move (id, merchant, currency, kind, asked_minor,"
+            " amount_minor, moved_minor, state, asked_at, due_at) values (gen_random_uuid(),"
+            " gen_random_uuid(), 'CNY', 'paid', 5, 5, 0, 'done', now(), now()) returning id"
+        )
+    )
+
+
 @plants("payout_marks_fit")
 async def mark_of_nothing(owner: Any, orders: dict[str, UUID]) -> str:
     """A mark says how much was earned before a transfer that is not in the books."""

@@ -38,8 +38,18 @@ def jobs(
         wake = asyncio.Event()
         await poll(counting.look, service.clock, wake, name="settlement.counting", delay_s_max=60.0)
 
+    async def give_back() -> None:
+        await poll(
+            service.move_due_deposits,
+            service.clock,
+            asyncio.Event(),
+            name="settlement.deposits",
+            delay_s_max=60.0,
+        )
+
     return [
         Job("settlement.debts", recover),
         Job("settlement.release", release),
         Job("settlement.counting", count),
+        Job("settlement.deposits", give_back),
     ]

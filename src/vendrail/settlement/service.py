@@ -50,6 +50,7 @@ from vendrail.settlement.buckets import Buckets, decide_holds
 from vendrail.settlement.chargebacks import Disputed
 from vendrail.settlement.counting import Counting
 from vendrail.settlement.debts import Debts
+from vendrail.settlement.deposits import Deposited
 from vendrail.settlement.exchange import PairKey, Sides
 from vendrail.settlement.fees import PLATFORM, is_wellformed
 from vendrail.settlement.freezing import Freezing
@@ -76,7 +77,7 @@ class Doubt(NamedTuple):
     is_barred: bool
 
 
-class SettlementService(Priced, Disputed):
+class SettlementService(Priced, Disputed, Deposited):
     """Fulfils `api.settlement.Settlement`."""
 
     def __init__(

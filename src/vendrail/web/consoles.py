@@ -17,6 +17,7 @@ from vendrail.web.live import LivePages
 from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.complaints import Complaints
 from vendrail.web.merchant.coupons import Coupons
+from vendrail.web.merchant.deposit import DepositPage
 from vendrail.web.merchant.disputes import Disputes
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.fees import OwnFees
@@ -39,6 +40,7 @@ from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.coupons import CouponsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.deeds import Deeds
+from vendrail.web.operator.deposits import DepositsDesk
 from vendrail.web.operator.disputes import DisputesDesk
 from vendrail.web.operator.fees import Fees
 from vendrail.web.operator.files import Files
@@ -81,6 +83,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Merchants(desk, deeds, files),
         RegistrationDesk(desk),
         HoldingDesk(desk, deeds, files),
+        DepositsDesk(desk, deeds, files),
         Fees(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
@@ -108,6 +111,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Statements(desk),
         MerchantPayouts(desk),
         PayoutSchedules(desk),
+        DepositPage(desk),
         OwnFees(desk),
         ShopSettings(desk),
         Methods(desk),

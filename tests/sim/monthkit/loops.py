@@ -53,6 +53,7 @@ LOOPS: dict[str, Work] = {
     "settlement.release": lambda house: house.services["settlement"].release_due(),
     "settlement.debts": lambda house: house.services["settlement"].recover_debts(),
     "settlement.counting": _count,
+    "settlement.deposits": lambda house: house.services["settlement"].move_due_deposits(),
     "payouts.advance": lambda house: house.services["payouts"].advance_due(),
     "payouts.tell": lambda house: house.services["payouts"].tell_due(),
     "ledger.roll_up": lambda house: house.services["ledger"].roll_up(),

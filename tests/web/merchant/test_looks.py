@@ -14,7 +14,13 @@ from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
 from vendrail.api.promotions import Coupon, CouponId, MakeCouponCodes, Promotions
-from vendrail.api.settlement import HoldTerms
+from vendrail.api.settlement import (
+    DepositKind,
+    DepositMove,
+    DepositTerms,
+    HoldTerms,
+    Settlement,
+)
 from vendrail.app.wiring import House
 from vendrail.kernel import config
 from vendrail.kernel.codec import replace
@@ -55,6 +61,7 @@ async def addresses(town) -> list[str]:
         town.north, "STEAM-50", 2, contact="a.rather.long.name@mail.example.com"
     )
     kept = await town.sell(town.north, "STEAM-50", 3)
+    await put_deposit(town)
     bad = ReplaceItems(
         new_id(town.clock.now()), kept, [1, 3], "dud " * 40, "a.long.name@mail.example"
     )
@@ -103,6 +110,7 @@ async def addresses(town) -> list[str]:
     dispute = await add_dispute(url, now, town.north.merchant, order)
     lost = await add_dispute(url, now, town.north.merchant, order, "lost")
     return [
+        "/merchant/deposit",
         "/merchant/payouts",
         "/merchant/payouts/schedule",
         *(f"/merchant/payouts/{to_serial(each)}" for each in payouts[:6:5]),
@@ -157,6 +165,17 @@ async def addresses(town) -> list[str]:
         "/merchant/search",
         f"/merchant/search?q={to_serial(order)}",
     ]
+
+
+async def put_deposit(town):
+    """Ask for a deposit, half paid in, of which some is on its way back."""
+    settlement, merchant = town.house.api(Settlement), town.north.merchant
+    for amount_minor in (100_000, 50):
+        await settlement.put_deposit_terms([DepositTerms(merchant, "CNY", amount_minor)])
+        move = DepositMove(new_id(town.clock.now()), merchant, "CNY", DepositKind.PAID, 100)
+        back = replace(move, id=new_id(town.clock.now()), kind=DepositKind.RETURNED)
+        await settlement.move_deposits([move, back])
+    await settlement.put_deposit_terms([DepositTerms(merchant, "CNY", 100_000)])
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ async def addresses(world, place) -> list[str]:
         "/operator/settlement",
         f"/operator/merchants/{to_serial(world.market.merchant)}",
         f"/operator/merchants/{to_serial(world.market.merchant)}/holding",
+        f"/operator/merchants/{to_serial(world.market.merchant)}/deposit",
         "/operator/registration",
         "/console/register",
         "/console/register/terms",

@@ -183,6 +183,9 @@ class TransferCode(StrEnum):
     EXCHANGE = "exchange"  # into the platform's position in one currency, and out of another's
     RELEASE = "release"  # pending | reserve -> available, when it is due
     DEBT_RECOVERY = "debt_recovery"  # available -> debt
+    DEPOSIT = "deposit"  # available -> deposit
+    DEPOSIT_TAKEN = "deposit_taken"  # deposit -> debt
+    DEPOSIT_RETURNED = "deposit_returned"  # deposit -> available
     FREEZE = "freeze"  # available -> frozen, while an order is disputed
     UNFREEZE = "unfreeze"  # frozen -> available, when it has ended or a refund takes it
     TOP_UP = "top_up"  # held -> a buyer's wallet

@@ -6,6 +6,14 @@ from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
 
+from vendrail.api.settlement.deposits import Deposit as Deposit
+from vendrail.api.settlement.deposits import DepositKind as DepositKind
+from vendrail.api.settlement.deposits import DepositMove as DepositMove
+from vendrail.api.settlement.deposits import DepositQuery as DepositQuery
+from vendrail.api.settlement.deposits import DepositState as DepositState
+from vendrail.api.settlement.deposits import DepositStatus as DepositStatus
+from vendrail.api.settlement.deposits import DepositTerms as DepositTerms
+from vendrail.api.settlement.deposits import DepositTermsStatus as DepositTermsStatus
 from vendrail.api.settlement.fees import ChannelCost as ChannelCost
 from vendrail.api.settlement.fees import FeeFacts as FeeFacts
 from vendrail.api.settlement.fees import FeeRule as FeeRule
@@ -412,6 +420,26 @@ class Settlement(Protocol):
 
     async def list_debts(self) -> list[MerchantDebt]:
         """List who owes, the oldest debt first."""
+        ...
+
+    async def put_deposit_terms(self, terms: Sequence[DepositTerms]) -> list[DepositTermsStatus]:
+        """Ask merchants for deposits, of another amount or none any more."""
+        ...
+
+    async def read_deposits(self, merchants: Sequence[tuple[UUID, str]]) -> list[Deposit]:
+        """Read how merchants' deposits stand, by (merchant, currency)."""
+        ...
+
+    async def list_deposits(self) -> list[Deposit]:
+        """List the deposits that were asked for last; the first two hundred."""
+        ...
+
+    async def list_deposit_moves(self, queries: Sequence[DepositQuery]) -> list[list[DepositMove]]:
+        """List movements of deposits, the newest first."""
+        ...
+
+    async def move_deposits(self, moves: Sequence[DepositMove]) -> list[DepositStatus]:
+        """Pay in, take for what is owed, or ask for a return."""
         ...
 
     async def read_order_shares(self, queries: Sequence[ShareQuery]) -> list[OrderShare]:

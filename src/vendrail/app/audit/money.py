@@ -159,6 +159,39 @@ CHECKS = (
         """,  # noqa: S608 - constants only
     ),
     Check(
+        "deposits_fit_their_moves",
+        "Each merchant's deposit is what was paid in, less what was taken and given back.",
+        "select count(*) from ledger.account where name like 'merchant:%'",
+        f"""
+        with posted as (
+            select t.subject, t.code, t.amount_minor from ledger.transfer t
+             where t.code in ('deposit', 'deposit_taken', 'deposit_returned')
+               and t.refusal is null),
+        written as (
+            select m.*, case m.kind when 'paid' then 'deposit' when 'taken' then 'deposit_taken'
+                        else 'deposit_returned' end as code from settlement.deposit_move m),
+        sums as (
+            select merchant, currency,
+                   sum(case when state = 'moving' then 0 when kind = 'paid' then moved_minor
+                            else -moved_minor end) as minor,
+                   coalesce(sum(amount_minor) filter (where state = 'moving'), 0) as moving_minor
+              from settlement.deposit_move group by merchant, currency),
+        standing as (
+            select split_part(b.name, ':', 2)::uuid as merchant, b.currency, b.credit_minor
+              from {CREDIT} b where b.name like 'merchant:%:deposit')
+        select coalesce(w.id, p.subject)::text
+          from written w full join posted p on p.subject = w.id and p.code = w.code
+         where w.id is null or (w.state = 'done' and p.amount_minor is distinct from w.moved_minor)
+            or (w.state in ('asked', 'refused') and p.subject is not null)
+        union all
+        select coalesce(d.merchant, s.merchant)::text
+          from sums d full join standing s
+            on s.merchant = d.merchant and s.currency = d.currency
+         where abs(coalesce(s.credit_minor, 0) - coalesce(d.minor, 0))
+               > coalesce(d.moving_minor, 0)
+        """,  # noqa: S608 - a constant
+    ),
+    Check(
         "frozen_is_disputed",
         "What is frozen of merchants' money is frozen for disputes that stand, to the minor unit.",
         "select count(*) from ledger.account where name like 'merchant:%'",

@@ -10,6 +10,7 @@ from vendrail.kernel.db import Database, Retry, Row, Transaction
 from vendrail.settlement.freezes import KeptFreeze, Thaw
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundSource, RefundState
 from vendrail.settlement.store import freezes
+from vendrail.settlement.store.deposits import DepositStore
 from vendrail.settlement.store.fees import FeeKey as FeeKey
 from vendrail.settlement.store.freezes import FreezeDecision
 
@@ -42,6 +43,7 @@ class Store:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
+        self.deposits = DepositStore(db)
 
     # Refunds.
 

@@ -77,6 +77,7 @@ class Balance:
         query = EntryQuery(parts[part].id, TransferId(before) if before else None, _PAGE + 1)
         [found] = await apis.ledger.read_entries([query])
         [balance] = await apis.settlement.read_merchant_balances([(caller.merchant, currency)])
+        [deposit] = await apis.settlement.read_deposits([(caller.merchant, currency)])
         due = await self._due(caller, currency)
         now = self._desk.clock.now()
         shown = found[:_PAGE]
@@ -91,6 +92,7 @@ class Balance:
             part=part,
             parts=list(parts),
             balance=balance,
+            deposit=deposit,
             terms=await terms_now(apis.settlement, caller.merchant, now),
             days=[each for each in due.days if each.pending_minor or each.reserve_minor],
             later_minor=due.later_minor,

@@ -63,6 +63,9 @@ class Said(StrEnum):
     NOT_FINAL = "not_final"
     NO_WORTH = "no_worth"
     NO_ADDRESS = "no_address"
+    NO_DEPOSIT_TERMS = "no_deposit_terms"
+    NO_DEPOSIT = "no_deposit"
+    NOTHING_OWED = "nothing_owed"
 
 
 TEXTS = {
@@ -127,6 +130,11 @@ TEXTS = {
     Said.NO_ADDRESS: message(
         "That is no address that money can go back to. Look at every letter of it."
     ),
+    Said.NO_DEPOSIT_TERMS: message(
+        "An amount is written as 500.00, and not below zero; days are 0 to 365."
+    ),
+    Said.NO_DEPOSIT: message("There is no deposit to take from."),
+    Said.NOTHING_OWED: message("The merchant owes nothing in this currency."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS})

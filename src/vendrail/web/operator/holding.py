@@ -72,6 +72,7 @@ class HoldingDesk:
             health=await self._settlement.read_health(),
             sums=await self._settlement.sum_held(),
             debts=debts,
+            deposits=await self._settlement.list_deposits(),
             aged=_aged(debts, self._desk.clock.now()),
             names=await self._files.merchant_names(),
             tiers=await self._tiers(),
