@@ -30,8 +30,10 @@ def test_a_month_ends_with_every_account_explained(platform_url, tmp_path, seed,
     gc.collect()  # Here, where it is known why sockets are still open.
     tell(f"seed {seed}: {size}, {size.orders} orders")
     if is_whole:
+        missed = [name for name in MUST if not counted[name]]
         tell(*(f"  {name:52} {count}" for name, count in sorted(counted.items())))
-        assert [] == [name for name in MUST if not counted[name]]
+        tell(f"  never happened: {', '.join(missed) or 'none'}")
+        assert [] == missed or size.days < WHOLE.days
 
 
 def test_a_seed_is_a_month():

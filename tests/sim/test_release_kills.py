@@ -29,7 +29,7 @@ from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import derive, new_id
 
 _PATIENCE_S = 60.0
-_SIDE_BY_SIDE = 2
+_SIDE_BY_SIDE = 3
 _LEASES_S = 100.0  # Longer than a release is claimed, and than what was left is left.
 _LEASES_AFTER_S = 2.0  # It looks each second: by then it would have released all it may.
 _LATE_MAX = timedelta(seconds=20 * _LEASES_S)

@@ -22,6 +22,7 @@ from vendrail.api.orders import (
     OrderView,
     PayFromWallet,
     PayOrder,
+    Placement,
     PlaceOrder,
     PlaceTopUp,
     RefundOrder,
@@ -46,6 +47,7 @@ class Life:
     plan: Plan
     merchant: Merchant
     order: OrderId
+    has_coupon: bool = False
     secret: str = ""
     amount_minor: int = 0
     numbers: list[tuple[str, int]] = field(default_factory=list)  # Paid at Alipay.
@@ -57,6 +59,11 @@ class Life:
     complaint: UUID | None = None
 
     @property
+    def coupon(self) -> str:
+        """The code that they place with."""
+        return self.merchant.word if self.has_coupon else ""
+
+    @property
     def number(self) -> str:
         """Under which the provider knows its first attempt."""
         return out_trade_no(self.order, 1)
@@ -65,6 +72,15 @@ class Life:
     def rest_minor(self) -> int:
         """What of a part stays to be paid over the channel."""
         return max(1, self.amount_minor - int(self.amount_minor * self.plan.share))
+
+
+def _check_price(life: Life, placed: Placement) -> None:
+    """Hold a price against quantity and coupon."""
+    price_minor = life.merchant.price(life.plan.quantity)
+    off_minor = price_minor - placed.amount_minor
+    least, most = life.merchant.discount(price_minor) if life.coupon else (0, 0)
+    if not least <= off_minor <= most:
+        raise Violation(f"Placed for {placed.amount_minor}, {price_minor} without coupon: {life}")
 
 
 class Agenda:
@@ -116,9 +132,14 @@ class Buyers:
 
     async def come(self, plans: Sequence[Plan]) -> None:
         """Let a tick's buyers place, and do what they planned to do at once."""
-        lives = [Life(plan, self._market[plan.merchant], self._order_id(plan)) for plan in plans]
-        await self._place([life for life in lives if life.plan.way is not Way.TOP_UP])
-        await self._place_top_ups([life for life in lives if life.plan.way is Way.TOP_UP])
+        lives = [
+            Life(plan, self._market[plan.merchant], self._order_id(plan), plan.has_coupon)
+            for plan in plans
+        ]
+        top_ups = [life for life in lives if life.plan.way is Way.TOP_UP]
+        lives = await self._place([life for life in lives if life.plan.way is not Way.TOP_UP])
+        await self._place_top_ups(top_ups)
+        lives += top_ups
         self.lives |= {life.order: life for life in lives}
         self._asking.pass_s(20)
         ways = {Way.CANCELS: self._cancel, Way.TWICE: self._otherwise, Way.UNHEARD: self._unheard,
@@ -140,14 +161,26 @@ class Buyers:
         owner = WALLET_DESK if is_top_up else self._market[plan.merchant].id
         return OrderId(new_id(self._asking.now(), shard_of(owner)))
 
-    async def _place(self, lives: Sequence[Life]) -> None:
+    async def _place(self, lives: Sequence[Life]) -> list[Life]:
+        """Place; whose coupon is used up place without it. Give those who could."""
+        again = []
         wanted = [self._order(life) for life in lives]
         placed = await self._asking.ask(Orders, "place_orders", wanted)
-        for life, each in zip(lives, placed, strict=True):
-            self._asking.check("place", each.status, {"placed", "exists"}, life.plan)
-            life.secret, life.amount_minor = each.secret, each.amount_minor
-            if each.amount_minor != life.merchant.price_minor * life.plan.quantity:
-                raise Violation(f"Placed for {each.amount_minor}: {life}")
+        for life, each, order in zip(lives, placed, wanted, strict=True):
+            if life.merchant.is_stopped:
+                self._asking.check("place while stopped", each.status, {"not_on_sale"}, life.plan)
+            elif order.coupon and each.status == "coupon_refused":
+                may = {"used_up"} if life.merchant.number == 1 else set()
+                self._asking.check("coupon", each.coupon_problem, may, life.plan)
+                life.order, life.has_coupon = self._order_id(life.plan), False
+                again.append(life)
+            else:
+                self._asking.check("place", each.status, {"placed", "exists"}, life.plan)
+                life.secret, life.amount_minor = each.secret, each.amount_minor
+                _check_price(life, each)
+        if again:
+            await self._place(again)
+        return [life for life in lives if not life.merchant.is_stopped]
 
     def _order(self, life: Life) -> PlaceOrder:
         plan = life.plan
@@ -160,8 +193,9 @@ class Buyers:
             REVIEWED if plan.way is Way.REVIEWED else f"buyer{plan.number}@example.com",
             method="" if plan.way in _IN_WALLETS else "card" if plan.way is Way.CARD else "alipay",
             address=f"10.{plan.number >> 16 & 255}.{plan.number >> 8 & 255}.{plan.number & 255}",
-            idempotency_key=f"month-buyer-{plan.number:012}",
+            idempotency_key=f"month-buyer-{plan.number:012}-{life.has_coupon}",
             buyer=life.merchant.wallets[plan.wallet] if is_known else None,
+            coupon=life.coupon,
         )
 
     async def _place_top_ups(self, lives: Sequence[Life]) -> None:

@@ -70,6 +70,15 @@ _COUNTED = """
     union all
     select 'payouts: waited for the reserve', count(*) from payouts.payout where reserve_tries > 1
     union all
+    select 'coupons: ' || state, count(*) from promotions.use group by 1
+    union all
+    select 'webhooks: ' || state, count(*) from webhooks.delivery group by 1
+    union all
+    select 'webhooks: endpoints given up', count(*) from webhooks.endpoint
+     where reason = 'not_heard'
+    union all
+    select 'letters: ' || state, count(*) from notify.message group by 1
+    union all
     select 'transfers: ' || code, count(*) from ledger.transfer where refusal is null group by 1
     union all
     select 'buckets: ' || part || ' released', count(*) from settlement.bucket
@@ -100,6 +109,12 @@ MUST = (
     "transfers: release", "transfers: debt_recovery", "transfers: freeze", "transfers: chargeback",
     "transfers: chargeback_fee", "transfers: payout_returned",
     "buckets: pending released", "buckets: reserve released",
+    "payouts: scheduled succeeded", "payouts: instant succeeded",
+    "coupons: used", "coupons: returned", "answer: coupon used_up",
+    "act: sales stopped", "act: sales let go on", "answer: place while stopped not_on_sale",
+    "webhooks: heard", "webhooks: given_up", "webhooks: dropped", "programs: were away",
+    "webhooks: endpoints given up", "letters: sent", "letters: stale",
+    "letters: sent back for now", "letters: arrived",
     "versions: fees of all", "versions: fees of merchants", "versions: holds",
     "act: provider away", "act: payout bounced", "act: paid late", "act: paid unheard",
     "act: payouts stopped", "callback repeated", "answer: none", "answer: give up given_up",
@@ -131,6 +146,11 @@ _WAITS = """
     union all
     select 'payout ' || id || ' ' || state || ' due ' || coalesce(due_at::text, 'never')
       from payouts.payout where due_at is not null or state = 'review'
+    union all
+    select 'delivery ' || id || ' due ' || due_at from webhooks.delivery where state = 'waiting'
+    union all
+    select 'letter ' || id || ' ' || state || ' due ' || due_at from notify.message
+     where state in ('waiting', 'sending')
 """
 
 
@@ -150,7 +170,7 @@ async def examine(month: "Month", dsn: str) -> None:
     await _check_rest(dsn, "before the last payouts", has_wealth=True)
     for _ in range(4):
         await month.staff.take_everything()
-        await month.staff.work()
+        await month.staff.work(is_last=True)
         await month.turn(2)
         month.asking.pass_s(3_700)
         await month.turn(2)
@@ -158,6 +178,7 @@ async def examine(month: "Month", dsn: str) -> None:
     await _check_rest(dsn, "the end", has_wealth=False)
     await _check_orders(month)
     await _check_banks(month, dsn)
+    await _check_told(month, dsn)
 
 
 async def _check_rest(dsn: str, when: str, *, has_wealth: bool) -> None:
@@ -219,7 +240,14 @@ async def _check_orders(month: "Month") -> None:
 
 
 def _ends(life: Life) -> set[OrderState]:
-    """Say how an order may have ended, by what its buyer did."""
+    """Say how an order may have ended, by what its buyer did, and by what its merchant may do."""
+    ends = _ends_of(life)
+    if life.merchant.was_stopped and (OrderState.EXPIRED in ends or life.plan.way is Way.LATE):
+        ends.add(OrderState.CANCELLED)  # What was not paid when its merchant was stopped.
+    return ends
+
+
+def _ends_of(life: Life) -> set[OrderState]:
     delivered, refunded = OrderState.DELIVERED, OrderState.REFUNDED
     match life.plan.way:
         case Way.NEVER | Way.WRONG:
@@ -301,3 +329,30 @@ async def _check_banks(month: "Month", dsn: str) -> None:
               if minor > shares.get(who, 0)}  # fmt: skip
     if beyond:
         raise Violation(f"Paid out beyond what was earned: {beyond}")
+
+
+async def _check_told(month: "Month", dsn: str) -> None:
+    """What is written down as heard was heard, and the other way round; so it is with letters."""
+    numbers = {each.listener: each.number for each in month.market if each.listener}
+    connection = await connect_once(dsn)
+    try:
+        deliveries = await connection.fetch(
+            "select endpoint, event from webhooks.delivery where state = 'heard'"
+        )
+        letters = await connection.fetch(
+            "select id, state from notify.message where state in ('sent', 'unknown')"
+        )
+    finally:
+        await connection.close()
+    heard = {(numbers[row["endpoint"]], to_serial(row["event"])) for row in deliveries}
+    taken = month.hearers.programs.taken
+    if heard != taken:
+        raise Violation(
+            f"Heard, as is written: {len(heard)}; {len(taken)}: {list(heard ^ taken)[:5]}"
+        )
+    sent = {str(row["id"]) for row in letters if row["state"] == "sent"}
+    left = {str(row["id"]) for row in letters}
+    arrived = {id.strip("<>").split("@")[0] for id in month.hearers.post.taken}
+    if not sent <= arrived <= left:
+        odd = [*(sent - arrived), *(arrived - left)]
+        raise Violation(f"{len(odd)} letters are not where they are said to be: {odd[:5]}")

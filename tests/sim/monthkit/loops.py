@@ -1,15 +1,21 @@
-"""The house's background loops, turned by hand: each in its turn, until nothing is due."""
+"""The house's background loops, turned by hand until nothing is due."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from simkit.actors import Violation
-from simkit.residence import Lost, Residence
+from simkit.residence import OURS, Lost, Residence
 
+from vendrail.api.catalog import Catalog
 from vendrail.api.disputes import Disputes
+from vendrail.api.identity import Identity
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.api.payouts import Payouts
+from vendrail.api.support import Support
 from vendrail.app.wiring import House
 from vendrail.kernel.errors import Error
+from vendrail.webhooks.service.sources import sources
 
 _TURNS_MAX = 400
 _ROUNDS_MAX = 60
@@ -35,6 +41,42 @@ async def _count(house: House) -> object:
     return await settlement.counting(*given).look()
 
 
+def _hearing(number: int) -> Work:
+    """Let webhooks read what one of its sources has told."""
+
+    async def work(house: House) -> object:
+        apis = (house.api(each) for each in (Orders, Payouts, Disputes, Support))
+        return await house.services["webhooks"].reading.consume(sources(*apis)[number])
+
+    return work
+
+
+async def _bring(house: House) -> object:
+    """Bring programs what is due, and wait for their answers."""
+    telling = house.services["webhooks"].telling
+    await telling.send_due()
+    is_more = bool(telling._flights)
+    await telling.drain()
+    return is_more
+
+
+def _writing(name: str) -> Work:
+    """Let notify read what happened, look at what people are to be told, or send what is due."""
+
+    async def work(house: House) -> object:
+        notify = house.services["notify"]
+        news = notify.news(house.api(Orders), house.api(Catalog))
+        if name == "consume":
+            return await news.consume()
+        given = (house.api(each) for each in (Orders, Catalog, Identity, Payments))
+        watching = notify.watching(*given)
+        if name == "look":
+            return await watching.look()
+        return await notify.sending(news, watching).send_due()
+
+    return work
+
+
 LOOPS: dict[str, Work] = {
     "payments.ask": lambda house: house.services["payments"].ask_presented(),
     "payments.confirm": lambda house: house.services["payments"].confirm_captures(),
@@ -54,12 +96,25 @@ LOOPS: dict[str, Work] = {
     "settlement.debts": lambda house: house.services["settlement"].recover_debts(),
     "settlement.counting": _count,
     "settlement.deposits": lambda house: house.services["settlement"].move_due_deposits(),
+    "orders.suspended": lambda house: house.services["orders"].standing.sweep(),
+    "promotions.look": lambda house: house.services["promotions"].look_at_due(house.api(Orders)),
+    "payouts.schedules": lambda house: house.services["payouts"].look_due(),
+    "payouts.marks": lambda house: house.services["payouts"].mark_due(),
     "payouts.advance": lambda house: house.services["payouts"].advance_due(),
     "payouts.tell": lambda house: house.services["payouts"].tell_due(),
     "ledger.roll_up": lambda house: house.services["ledger"].roll_up(),
     "ledger.expire": lambda house: house.services["ledger"].expire_transfers(),
     "ledger.seal": lambda house: house.services["ledger"].seal(),
     "risk.forget": lambda house: house.services["risk"].forget(),
+    "webhooks.orders": _hearing(0),
+    "webhooks.payouts": _hearing(1),
+    "webhooks.disputes": _hearing(2),
+    "webhooks.support": _hearing(3),
+    "webhooks.tell": _bring,
+    "webhooks.letters": lambda house: house.services["webhooks"].telling.write_letters(),
+    "notify.orders": _writing("consume"),
+    "notify.watch": _writing("look"),
+    "notify.send": _writing("send"),
 }
 # Whose work may make work for the others: these are turned until none of them has any.
 _CIRCLE = (
@@ -70,20 +125,29 @@ _CIRCLE = (
 
 
 async def turn_all(residence: Residence, tally: dict[str, int]) -> None:
-    """Turn every loop, then those that make work for one another until there is none."""
-    for name, work in LOOPS.items():
-        if name not in _CIRCLE:
-            await _turn(residence, name, work, tally)
+    """Turn every loop, side by side, then those that make work for one another until none has."""
+    await _turn_each(residence, [name for name in LOOPS if name not in _CIRCLE], tally)
     await turn_circle(residence, tally)
 
 
 async def turn_circle(residence: Residence, tally: dict[str, int]) -> None:
     """Turn the loops that make work for one another until there is none."""
     for _ in range(_ROUNDS_MAX):
-        busy = [await _turn(residence, name, LOOPS[name], tally) for name in _CIRCLE]
+        busy = await _turn_each(residence, _CIRCLE, tally)
         if not any(busy):
             return
     raise Violation(f"The loops do not come to rest: {dict(zip(_CIRCLE, busy, strict=True))}")
+
+
+async def _turn_each(
+    residence: Residence, names: Sequence[str], tally: dict[str, int]
+) -> list[bool]:
+    """Turn loops side by side, as the house's own are; true where there was something."""
+    turns = [
+        asyncio.create_task(_turn(residence, name, LOOPS[name], tally), name=f"{OURS} {name}")
+        for name in names
+    ]
+    return await asyncio.gather(*turns)
 
 
 async def _turn(residence: Residence, name: str, work: Work, tally: dict[str, int]) -> bool:

@@ -1,5 +1,6 @@
 """The marketplace of the month: its merchants, what they sell, and the terms they have."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from vendrail.api.catalog import (
     MerchantId,
     Product,
     ProductId,
+    QuantityPrice,
     Shop,
     ShopId,
     Variant,
@@ -25,10 +27,13 @@ from vendrail.api.payouts import (
     PayeeTest,
     PayoutId,
     Payouts,
+    PayoutSchedule,
     PayoutTerms,
     ReserveChange,
     ReserveSource,
+    ScheduleKind,
 )
+from vendrail.api.promotions import Coupon, CouponId, Promotions
 from vendrail.api.risk import ListEntry, ListKind, Risk, RiskLimits
 from vendrail.api.settlement import (
     FeeRule,
@@ -39,11 +44,16 @@ from vendrail.api.settlement import (
     Settlement,
 )
 from vendrail.api.wallets import Wallets, WalletTerms
+from vendrail.api.webhooks import EndpointId, NewEndpoint, Webhooks
 from vendrail.kernel.ids import derive, new_id, to_serial
 
 REVIEWED = "reviewed@example.com"
 PAYOUT_FEE = 30
+REVIEW_ABOVE = 120_000
 _KEYS_AT_ONCE = 5_000
+_COUPON_MINOR, _COUPON_PERMYRIAD = 120, 1_500
+_COUPON_USES_MAX = 12  # Of one merchant's: more want it.
+_LISTENERS = 6  # Merchants whose programs are told.
 # Hours pending, basis points and days of the reserve: of a merchant's own.
 _HOLDS = ((0, 0, 0), (24, 0, 0), (72, 0, 0), (0, 1_000, 7), (12, 500, 14), (48, 2_000, 3))
 
@@ -59,6 +69,26 @@ class Merchant:
     payee: PayeeId
     wallets: tuple[UUID, ...]  # Its buyers who have an account.
     payouts: list[PayoutId] = field(default_factory=list)
+    is_stopped: bool = False  # It may not sell now.
+    was_stopped: bool = False  # What was not paid then was cancelled.
+    listener: EndpointId | None = None
+
+    @property
+    def word(self) -> str:
+        """The code of its coupon; empty: it has none."""
+        return f"SPRING{self.number}" if self.number % 3 else ""
+
+    def price(self, quantity: int) -> int:
+        """Give what so many cost: some merchants sell several for less."""
+        percent = 100 if self.number % 4 != 2 else {1: 100, 2: 90}.get(quantity, 80)
+        return quantity * (self.price_minor * percent // 100)
+
+    def discount(self, minor: int) -> tuple[int, int]:
+        """Give what its coupon takes off at least, and at most."""
+        if self.number % 3 == 1:
+            return _COUPON_MINOR, _COUPON_MINOR
+        share = minor * _COUPON_PERMYRIAD // 10_000
+        return share, share + 1
 
 
 async def open_house(asking: Asking, banks: Banks) -> None:
@@ -76,7 +106,7 @@ async def open_house(asking: Asking, banks: Banks) -> None:
     await asking.ask(
         Wallets, "put_wallet_terms", [WalletTerms("CNY", True, 100, 10_000_000, 1_000_000_000)]
     )
-    await asking.ask(Payouts, "put_terms", [PayoutTerms("CNY", 100, PAYOUT_FEE, 400_000)])
+    await asking.ask(Payouts, "put_terms", [PayoutTerms("CNY", 100, PAYOUT_FEE, REVIEW_ABOVE)])
     await change_reserve(asking, 2_000_000, ReserveSource.OWNER)
 
 
@@ -101,7 +131,52 @@ async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -
     asking.pass_s(15)  # Terms hold from a moment on.
     for merchant in opened:
         await prove_payee(asking, banks, merchant)
+        await _offer_coupon(asking, merchant)
+    await put_schedules(asking, opened)
     return opened
+
+
+async def listen(asking: Asking, market: list[Merchant], url: Callable[[int], str]) -> None:
+    """Let some merchants' programs be told of everything; every other one in its order."""
+    for merchant in market[:_LISTENERS]:
+        id = EndpointId(new_id(asking.now()))
+        new = NewEndpoint(id, merchant.id, url(merchant.number), is_ordered=merchant.number % 2 > 0)
+        [made] = await asking.ask(Webhooks, "make_endpoints", [new])
+        asking.check("endpoint", made.status, {"done", "exists"})
+        merchant.listener = id
+
+
+async def _offer_coupon(asking: Asking, merchant: Merchant) -> None:
+    """Take something off for whoever knows the word; of one merchant's for the first ones alone."""
+    if not merchant.word:
+        return
+    is_fixed = merchant.number % 3 == 1
+    coupon = Coupon(
+        CouponId(new_id(asking.now())), merchant.id, "Spring", "CNY",
+        amount_minor=_COUPON_MINOR if is_fixed else 0,
+        permyriad=0 if is_fixed else _COUPON_PERMYRIAD,
+        uses_max=_COUPON_USES_MAX if merchant.number == 1 else None,
+        uses_per_code=1_000_000, word=merchant.word,
+    )  # fmt: skip
+    [status] = await asking.ask(Promotions, "put_coupons", [coupon])
+    asking.check("coupon", status, {"created", "unchanged"})
+
+
+async def put_schedules(asking: Asking, market: list[Merchant], *, are_over: bool = False) -> None:
+    """Let some merchants be paid by themselves: each day, from a sum on, at once; or no more."""
+    kinds = {1: ScheduleKind.DAILY, 2: ScheduleKind.THRESHOLD, 3: ScheduleKind.INSTANT}
+    schedules = [
+        PayoutSchedule(
+            merchant.id, "CNY", ScheduleKind.MANUAL if are_over else kinds[merchant.number % 6],
+            None if are_over else merchant.payee,
+            hour=merchant.number, threshold_minor=0 if are_over or merchant.number % 6 != 2
+            else 20_000, by="owner@example.com",
+        )
+        for merchant in market
+        if merchant.number % 6 in kinds
+    ]  # fmt: skip
+    for status in await asking.ask(Payouts, "put_schedules", schedules):
+        asking.check("schedule", status, {"changed", "unchanged"})
 
 
 async def write_schedule(asking: Asking, version: int) -> None:
@@ -135,7 +210,15 @@ async def open_merchant(asking: Asking, number: int, price_minor: int, keys: int
     await asking.ask(
         Catalog, "put_shops", [Shop(shop, MerchantId(id), name, f"shop-{number}", name)]
     )
-    variant = Variant(VariantId(derive(product, "variant")), sku, "One", {"CNY": price_minor})
+    steps = [
+        QuantityPrice(many, {"CNY": price_minor * percent // 100})
+        for many, percent in ((2, 90), (3, 80))
+        if number % 4 == 2
+    ]
+    variant = Variant(
+        VariantId(derive(product, "variant")), sku, "One", {"CNY": price_minor},
+        quantity_prices=steps,
+    )  # fmt: skip
     await asking.ask(
         Catalog, "put_products", [Product(product, shop, f"product-{number}", name, [variant])]
     )

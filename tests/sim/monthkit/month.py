@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,16 @@ from structlog.testing import capture_logs
 
 from monthkit.asking import Asking
 from monthkit.banks import Banks
-from monthkit.buyers import Agenda, Buyers
+from monthkit.buyers import Act, Agenda, Buyers
 from monthkit.ends import count_events, examine, read_waits
-from monthkit.market import open_market
+from monthkit.hearers import Hearers
+from monthkit.market import listen, open_market, put_schedules
 from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
 from monthkit.quarrels import Quarrels
 from monthkit.staff import Staff
 
 _REST_DAYS_MAX = 60
+_SIDE_BY_SIDE = 6  # People who act at one moment.
 _AUDITED = 4  # Of the days of rest, each so many.
 _PAID_DAYS = 10  # Of them, on so many merchants still take what they have; the rest in the end.
 _QUIET = {
@@ -66,12 +68,14 @@ class Month:
         shift.add_s(time.time())
         clock = StandingClock(shift)
         self.banks = Banks(folder / "banks", shift.file)
+        self.hearers = Hearers(clock.now, self.tally)
         (folder / "home").mkdir()
         self._faults = FaultPlan(seed, self.tally)
         self._faults.is_on = False
         self.residence = Residence(
-            folder / "home", dsn, clock, self._faults, self.tally, _QUIET, is_driven=True
-        )
+            folder / "home", dsn, clock, self._faults, self.tally,
+            {**_QUIET, **self.hearers.settings}, is_driven=True,
+        )  # fmt: skip
         self.asking = Asking(self.residence, clock, shift, self.tally)
         self.agenda = Agenda()
 
@@ -80,6 +84,7 @@ class Month:
         await self.residence.open()
         keys = self.size.orders * 3 // self.size.merchants + 500
         self.market = await open_market(self.asking, self.banks, self.size.merchants, keys)
+        await listen(self.asking, self.market, self.hearers.programs.url)
         self.buyers = Buyers(self._seed, self.asking, self.banks, self.market, self.agenda)
         self.quarrels = Quarrels(self.asking, self.banks, self.buyers, self.agenda)
         self.staff = Staff(
@@ -93,6 +98,8 @@ class Month:
         await self.staff.change_terms(day)
         for slot in range(TICKS_PER_DAY):
             self._plan_trouble(day, slot)
+            self._plan_silence(day, slot)
+            await self.staff.stop_sales(day, slot)
             await self.buyers.come(next(self._plans))
             await self._turn_and_act(slot)
         self.residence.calm()
@@ -100,6 +107,12 @@ class Month:
 
     async def rest(self, day: int) -> bool:
         """Live through a day on which nobody buys; true when nothing is left to do."""
+        if day == 0:
+            self.hearers.programs.away.clear()
+            self.hearers.post.is_away = False
+            await self.staff.let_all_go_on()
+        if day == _PAID_DAYS:
+            await put_schedules(self.asking, self.market, are_over=True)
         for slot in range(TICKS_PER_DAY):
             if slot % 4 == 3 or self.agenda.is_due:
                 await self._turn_and_act(slot, are_paid=day < _PAID_DAYS)
@@ -122,12 +135,24 @@ class Month:
             self.tally["act: provider's answer unproven"] += 1
         self._faults.broken = {dice.choice(_BROKEN)} if dice.random() < 0.06 else set()
 
+    def _plan_silence(self, day: int, slot: int) -> None:
+        """Let programs and the mail be away: for hours, for days, one until it is given up."""
+        dice = random.Random(f"silence {self._seed} {day} {slot}")
+        programs, post = self.hearers.programs, self.hearers.post
+        post.is_away = (day % 3 == 1 and slot in (2, 3, 4)) or day % 15 in (9, 10, 11, 12)
+        programs.away = {number for number in range(2) if dice.random() < 0.2}
+        if day % 3 == 0 and slot >= 3:
+            programs.away.add(2)
+        if day % 12 in (2, 3, 4, 5):
+            programs.away.add(3)  # Longer than anything is of use.
+        if day % 20 >= 9:
+            programs.away.add(4)  # Longer than it is waited for.
+
     async def _turn_and_act(self, slot: int, *, are_paid: bool = True) -> None:
         """Let what was begun go on, people do what they meant to do now, and hours pass."""
         await self.turn(3 if not self._faults.broken else 6)
         self._faults.broken = set()
-        for act in self.agenda.take():
-            await act()
+        await self._act(self.agenda.take())
         if are_paid:
             await self.staff.pay_out()
         if slot % 2:
@@ -137,6 +162,17 @@ class Month:
         self.banks.forgive()
         self._pass_tick()
 
+    async def _act(self, acts: Sequence[Act]) -> None:
+        """Let people do what they meant to do now, several at a time."""
+        places = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+        async def do(act: Act) -> None:
+            async with places:
+                await act()
+
+        doing = [asyncio.create_task(do(act), name=f"{OURS} act") for act in acts]
+        await asyncio.gather(*doing)
+
     def _pass_tick(self) -> None:
         self.asking.pass_s(3_600 * HOURS_PER_TICK - 1_000)
         self.agenda.tick += 1
@@ -144,7 +180,11 @@ class Month:
     async def turn(self, rounds: int) -> None:
         """Let the house work, and a little time pass, so many times."""
         for number in range(rounds):
+            deaths = self.residence.deaths
             await self.asking.turn(is_whole=number == 0)
+            if number == 0 and deaths == self.residence.deaths:
+                self.hearers.programs.settle()
+            self.hearers.check()
             await self.quarrels.bring_webhooks()
             self.asking.pass_s(75)  # Longer than a lease, shorter than an order waits.
 
@@ -159,6 +199,7 @@ class Month:
         self.residence.calm()
         await self.residence.close()
         await asyncio.to_thread(self.banks.close)
+        await asyncio.to_thread(self.hearers.close)
 
 
 async def live_through(
@@ -181,9 +222,8 @@ async def _live_through(
         for day in range(size.days):
             when = f"day {day}"
             await month.live(day)
-            progress(
-                f"  {when}: {len(month.buyers.lives)} orders, {time.monotonic() - began:.0f} s"
-            )
+            spent_s = time.monotonic() - began
+            progress(f"  {when}: {len(month.buyers.lives)} orders, audit clean, {spent_s:.0f} s")
         for day in range(_REST_DAYS_MAX):
             when = f"rest {day}"
             if await month.rest(day):

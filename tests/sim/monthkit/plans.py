@@ -97,6 +97,7 @@ class Plan:
     complaint: Complaint
     chargeback: Chargeback
     is_good: bool  # A toss of a coin, for whatever wants one.
+    has_coupon: bool  # They know their merchant's word, if it has one.
 
     def __repr__(self) -> str:
         """Say who it is, and what they want."""
@@ -159,4 +160,5 @@ def _plan(seed: int, number: int, merchants: int) -> Plan:
         complaint,
         chargeback,
         dice.random() < 0.5,
+        dice.random() < 0.2,
     )

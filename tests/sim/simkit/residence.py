@@ -149,6 +149,7 @@ class Residence:
         self._apis: dict[Any, Any] = {}
         self._watching: asyncio.Task[None] | None = None
         self.broken: list[BaseException] = []
+        self.deaths = 0
 
     async def open(self) -> None:
         """Build the first house, and watch over it."""
@@ -178,6 +179,7 @@ class Residence:
     async def _watch(self) -> None:
         while True:
             await self._pulse.has_stopped.wait()
+            self.deaths += 1
             self._is_open.clear()
             await self._bury()
             await self._move_in()
