@@ -729,6 +729,38 @@ async def transit_kept_something(owner: Any, orders: dict[str, UUID]) -> str:
     return str(id)
 
 
+async def _close(owner: Any, day: str) -> None:
+    """Write the close of a day as the ledger would that has booked nothing."""
+    await owner.execute(
+        "insert into ledger.close values ($1::text::date, 'UTC', null, now() - interval '9 days',"
+        " 0, 0, '', '', '', '', 'nobody', now())",
+        day,
+    )
+
+
+@plants("closed_days_stand")
+async def booked_in_a_closed_day(owner: Any, orders: dict[str, UUID]) -> str:
+    """A transfer is dated before the cut of a day, and was not there when it was closed."""
+    await _close(owner, "2026-01-01")
+    fee, clearing = await _account(owner, "platform:fee"), await _account(owner, "refund:clearing")
+    moved = await _move(owner, fee["number"], clearing["number"], 100, "refund_fee")
+    await owner.execute(
+        "update ledger.transfer set at = now() - interval '10 days' where id = $1::text::uuid",
+        str(moved),
+    )
+    return "2026-01-01"
+
+
+@plants("closed_days_stand")
+async def closed_with_other_figures(owner: Any, orders: dict[str, UUID]) -> str:
+    """A trial balance says what the journal never said."""
+    await _close(owner, "2026-01-01")
+    await owner.execute(
+        "insert into ledger.close_sum values ('2026-01-01', 'CNY', 'platform:fee', 0, 0, 0, 7)"
+    )
+    return "2026-01-01"
+
+
 @plants("reserves_are_explained")
 async def reserve_filled_by_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     """A reserve has grown, and nobody has written down why."""

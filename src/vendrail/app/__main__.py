@@ -34,6 +34,7 @@ COMMANDS = (
     Row("doctor", "doctor", "Check this machine and this installation."),
     Row("audit", "audit", "Prove the books: every promise about money and keys."),
     Row("ledger", "ledger", "The sealed journal, and what it proves."),
+    Row("close", "close", "The books of each day: cut, summed, sealed, and never written again."),
     Row("backup", "backup", "Write the platform into one file, while it runs."),
     Row("restore", "restore", "Bring a backup back, here or elsewhere."),
     Row("keys", "keys", "Take key files in, and keys out."),

@@ -60,7 +60,11 @@ class Gauges:
         if settlement is not None:
             await self._put_settlement(settlement)
         if "ledger" in self._house.services:
-            await self._put_clearing(self._house.api(Ledger))
+            ledger = self._house.api(Ledger)
+            await self._put_clearing(ledger)
+            due_at = (await ledger.read_closing()).due_at
+            late_s = (self._house.clock.now() - due_at).total_seconds() if due_at else 0.0
+            self._metrics.put("vendrail_close_late_seconds", max(0.0, late_s))
 
     async def _put_database(self) -> None:
         """Tell of the database that this process has; its size is asked for once a minute."""

@@ -1,4 +1,4 @@
-"""The ledger's loops: adding up busy accounts, ending what is due, sealing what is old."""
+"""The ledger's loops: adding up busy accounts, ending what is due, sealing and closing."""
 
 import asyncio
 
@@ -19,8 +19,12 @@ def jobs(service: LedgerService) -> list[Job]:
     async def seal() -> None:
         await poll(service.seal, service.clock, asyncio.Event(), name="ledger.seal")
 
+    async def close() -> None:
+        await poll(service.close_due, service.clock, asyncio.Event(), name="ledger.close")
+
     return [
         Job("ledger.roll_up", roll_up),
         Job("ledger.expire", expire),
         Job("ledger.seal", seal),
+        Job("ledger.close", close),
     ]

@@ -22,3 +22,12 @@ class LedgerSettings(Record, frozen=True):
         Meta(gt=0, le=1),
         Help("How much of its time the sealer may work while the journal runs ahead of it."),
     ] = 0.2
+    close: Annotated[bool, Help("Close each day's books by themselves, once the day is over.")] = (
+        True
+    )
+    close_zone: Annotated[
+        str, Help("The time zone whose days are closed: the same as that of times on pages.")
+    ] = "Asia/Shanghai"
+    close_after_s: Annotated[
+        float, Meta(ge=0), Help("How long after its end a day is closed by itself.")
+    ] = 1_800.0

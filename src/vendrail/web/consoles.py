@@ -36,6 +36,7 @@ from vendrail.web.merchant.statements import Statements
 from vendrail.web.merchant.webhooks import Webhooks
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.channels import Channels
+from vendrail.web.operator.closes import ClosesDesk
 from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.coupons import CouponsDesk
 from vendrail.web.operator.currencies import Currencies
@@ -85,6 +86,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         HoldingDesk(desk, deeds, files),
         DepositsDesk(desk, deeds, files),
         Fees(desk, deeds, files),
+        ClosesDesk(desk, deeds),
         Channels(desk, deeds),
         Currencies(desk),
         WalletDesk(desk, deeds),

@@ -7,6 +7,7 @@ from tests.e2e.walk import AXE, GRAVE
 from tests.payments.rows import write_arrivals
 from tests.payouts.rows import write_rows
 from tests.web.console.conftest import CLI
+from tests.web.operator.test_closes import close_days
 from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
@@ -37,6 +38,7 @@ async def addresses(world, place) -> list[str]:
     await world.identity.change_registration([opened])
     await world.market.catalog.stop_sales([SalesStop(world.market.merchant, "stolen keys " * 20)])
     payouts = await write_rows(world.house, world.market.merchant)
+    closed = await close_days(world)
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
@@ -53,6 +55,8 @@ async def addresses(world, place) -> list[str]:
         f"/operator/orders/{to_serial(watched)}",
         "/operator/log",
         "/operator/search",
+        "/operator/closes",
+        *closed,
         f"/operator/search?q={to_serial(watched)}",
         f"/operator/search?q={to_serial(payouts[2])}",
         "/operator/channels",

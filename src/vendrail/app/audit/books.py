@@ -1,6 +1,7 @@
 """Checks of the ledger: two sides, one currency, balances that are sums, fees to the unit."""
 
 from vendrail.app.audit.check import Check
+from vendrail.ledger.store.closes import KIND
 
 # Where each account stands: its balance and what is not rolled up yet.
 STANDING = """
@@ -86,6 +87,51 @@ CHECKS = (
             is distinct from
                (coalesce(e.debits_pending, 0), coalesce(e.debits_posted, 0),
                 coalesce(e.credits_pending, 0), coalesce(e.credits_posted, 0))
+        """,  # noqa: S608 - constants only
+    ),
+    Check(
+        "closed_days_stand",
+        "What was told of each closed day is still what the journal says of it.",
+        "select count(*) from ledger.account",
+        f"""
+        with cut as (select day, row_number() over (order by until) - 1 as number
+                       from ledger.close),
+        moved as (
+            select e.account,
+                   width_bucket(e.at, (select coalesce(array_agg(until order by until),
+                       array['infinity'::timestamptz]) from ledger.close)) as number,
+                   sum(e.debits_pending) as debits_pending, sum(e.debits_posted) as debits_posted,
+                   sum(e.credits_pending) as credits_pending,
+                   sum(e.credits_posted) as credits_posted
+              from ledger.entry e group by 1, 2),
+        found as (
+            select c.day, a.currency, {KIND} as kind, sum(m.debits_pending) as debits_pending,
+                   sum(m.debits_posted) as debits_posted,
+                   sum(m.credits_pending) as credits_pending,
+                   sum(m.credits_posted) as credits_posted
+              from moved m join cut c on c.number = m.number
+              join ledger.account a on a.number = m.account group by 1, 2, 3),
+        told as (
+            select day, currency, kind,
+                   debits_pending - coalesce(lag(debits_pending) over w, 0) as debits_pending,
+                   debits_posted - coalesce(lag(debits_posted) over w, 0) as debits_posted,
+                   credits_pending - coalesce(lag(credits_pending) over w, 0) as credits_pending,
+                   credits_posted - coalesce(lag(credits_posted) over w, 0) as credits_posted
+              from ledger.close_sum window w as (partition by currency, kind order by day))
+        select distinct day::text from found full join told using (day, currency, kind)
+         where (coalesce(found.debits_pending, 0), coalesce(found.debits_posted, 0),
+                coalesce(found.credits_pending, 0), coalesce(found.credits_posted, 0))
+            is distinct from
+               (coalesce(told.debits_pending, 0), coalesce(told.debits_posted, 0),
+                coalesce(told.credits_pending, 0), coalesce(told.credits_posted, 0))
+        union
+        select i.day::text
+          from (select i.day, i.account, sum(i.amount_minor) as minor
+                  from ledger.close_item i group by 1, 2) i
+          join ledger.account a on a.number = i.account
+          left join ledger.close_sum s on s.day = i.day and s.currency = a.currency
+               and s.kind = a.name
+         where i.minor is distinct from s.credits_posted - s.debits_posted
         """,  # noqa: S608 - constants only
     ),
     Check(

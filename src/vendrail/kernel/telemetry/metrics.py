@@ -129,6 +129,12 @@ METRICS = (
         "What a clearing account holds now, in minor units.",
     ),
     Metric(
+        "vendrail_close_late_seconds",
+        "gauge",
+        (),
+        "How long the next day to be closed could have been closed, and is not.",
+    ),
+    Metric(
         "vendrail_quotes_total",
         "counter",
         ("outcome",),

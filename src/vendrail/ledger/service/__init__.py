@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from vendrail.api.ledger import (
@@ -14,9 +14,17 @@ from vendrail.api.ledger import (
     Block,
     BlockCheck,
     ChainHead,
+    Close,
+    CloseDay,
+    CloseItem,
+    CloseItemQuery,
+    CloseQuery,
+    CloseSheet,
+    ClosingStatus,
     Entry,
     EntryQuery,
     EntrySum,
+    NextClose,
     PostedTransfer,
     Statement,
     StatementLinesQuery,
@@ -41,6 +49,7 @@ from vendrail.kernel.numbers import Found, by_number, check, ids_in
 from vendrail.kernel.vault import Vault
 from vendrail.ledger import decide, plain
 from vendrail.ledger.books import Books, Terms
+from vendrail.ledger.service.closes import Closing
 from vendrail.ledger.service.sealing import Sealing
 from vendrail.ledger.service.statements import Statements
 from vendrail.ledger.settings import LedgerSettings
@@ -65,6 +74,7 @@ class LedgerService:
         self.clock = clock
         self._sealing = Sealing(db, clock, vault, settings)
         self._statements = Statements(db, self._sealing)
+        self._closing = Closing(db, clock, self._sealing, settings)
         self._accounts: dict[int, Terms] = {}  # Immutable, so kept; by the id's integer.
 
     async def open_accounts(self, accounts: Sequence[Account]) -> list[AccountStatus]:
@@ -137,8 +147,8 @@ class LedgerService:
                     refused = {row.transfer.id: row.refusal for row in rows if row.refusal}
                     await posting.settle(tx, rows)
                     sums = plain.add_up_kept(transfers, accounts, refused)
-                await posting.insert_deltas(tx, sums.others)
-                await posting.move_balances(tx, sums.limited)
+                await posting.insert_deltas(tx, sums.others, now)
+                await posting.move_balances(tx, sums.limited, now)
         except Exception as error:
             if not is_duplicate(error):
                 raise
@@ -271,6 +281,30 @@ class LedgerService:
     async def sign_statements(self, queries: Sequence[StatementQuery]) -> list[StatementSeal]:
         """Sign statements over all their lines."""
         return [await self._statements.sign(query) for query in queries]
+
+    async def close_days(self, days: Sequence[CloseDay]) -> list[ClosingStatus]:
+        """Close days, in the order in which they are asked for."""
+        return [await self._closing.close(each) for each in days]
+
+    async def read_closing(self) -> NextClose:
+        """Say which day is next."""
+        return await self._closing.read()
+
+    async def list_closes(self, queries: Sequence[CloseQuery]) -> list[list[Close]]:
+        """List closed days, the newest first; few queries at once, so one by one."""
+        return [await self._closing.page(query) for query in queries]
+
+    async def read_closes(self, days: Sequence[date]) -> list[CloseSheet | None]:
+        """Read closed days with their trial balances."""
+        return await self._closing.sheets(days) if days else []
+
+    async def list_close_items(self, queries: Sequence[CloseItemQuery]) -> list[list[CloseItem]]:
+        """List what lay in clearing accounts; few queries at once, so one by one."""
+        return [await self._closing.items(query) for query in queries]
+
+    async def close_due(self) -> bool:
+        """Close the next day, if it is over; true where more may be waiting."""
+        return await self._closing.close_due()
 
     async def seal(self) -> bool:
         """Add the next block to the sealed journal; true where more may be waiting."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from vendrail.api.ledger import Block, BlockCheck, ChainHead, TransferId, TransferProof
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.db import Database
+from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.vault import Vault
 from vendrail.ledger import merkle
 from vendrail.ledger.settings import LedgerSettings
@@ -104,6 +104,11 @@ class Sealing:
                 return False
             await store.add_block(tx, self._make(last, after, leaves))
         return is_whole
+
+    async def is_settled(self, tx: Transaction, until: datetime) -> bool:
+        """Tell whether nothing can be written before a moment any more, as far as is known."""
+        safe = self._behind(*await store.read_progress(tx))
+        return safe is not None and safe >= until
 
     def _behind(self, oldest: int, own: int) -> datetime | None:
         """Give the moment behind which nothing can be written any more, as far as is known."""

@@ -11,6 +11,11 @@ from vendrail.ledger.books import Books, Counters, Made, Outcome, digest
 from vendrail.ledger.plain import COLUMNS, Move, Plain
 from vendrail.ledger.store.reading import transfer_of
 
+# Asked in the statements that move balances anyway: no look of its own, and one for each batch.
+_IS_OPEN = "not exists (select from ledger.close where until > $6::timestamptz)"
+_CLOSED = "The day that this would be booked in is closed: the clock of this machine is behind."
+_NO_COUNTERS = "A limited account has no counters; `vendrail audit` names it."
+
 
 async def insert_plain(tx: Transaction, plain: Plain) -> None:
     """Write a plain batch into the journal, a third cheaper by COPY; a known id is an error.
@@ -47,18 +52,22 @@ async def lock_short(tx: Transaction, sums: Sequence[Move]) -> dict[int, Counter
     return {account: Counters(*counters) for account, *counters in rows}
 
 
-async def insert_deltas(tx: Transaction, deltas: Sequence[Move]) -> None:
-    """Note what a batch did to accounts without limits."""
+async def insert_deltas(tx: Transaction, deltas: Sequence[Move], at: datetime) -> None:
+    """Note what a batch did to accounts without limits; nothing in a day that is closed."""
     if not deltas:
         return
-    await tx.execute(
-        """
+    count = await tx.execute(
+        f"""
         insert into ledger.delta
                (account, debits_pending, debits_posted, credits_pending, credits_posted)
         select * from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-        """,
+         where {_IS_OPEN}
+        """,  # noqa: S608 - a constant of this file
         *zip(*deltas, strict=True),
+        at,
     )
+    if count != len(deltas):
+        raise Broken(_CLOSED)
 
 
 async def claim(tx: Transaction, firsts: Sequence[Transfer], at: datetime) -> set[UUID]:
@@ -180,12 +189,12 @@ async def settle(tx: Transaction, made: Collection[Made]) -> int:
     )
 
 
-async def move_balances(tx: Transaction, moves: Sequence[Move]) -> None:
-    """Add to the balances of accounts that are locked."""
+async def move_balances(tx: Transaction, moves: Sequence[Move], at: datetime) -> None:
+    """Add to the balances of accounts that are locked; nothing in a day that is closed."""
     if not moves:
         return
     count = await tx.execute(
-        """
+        f"""
         update ledger.balance b
            set debits_pending = b.debits_pending + new.debits_pending,
                debits_posted = b.debits_posted + new.debits_posted,
@@ -193,12 +202,14 @@ async def move_balances(tx: Transaction, moves: Sequence[Move]) -> None:
                credits_posted = b.credits_posted + new.credits_posted
           from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
                as new (account, debits_pending, debits_posted, credits_pending, credits_posted)
-         where b.account = new.account
-        """,
+         where b.account = new.account and {_IS_OPEN}
+        """,  # noqa: S608 - a constant of this file
         *zip(*moves, strict=True),
+        at,
     )
     if count != len(moves):
-        raise Broken("A limited account has no counters; `vendrail audit` names it.")
+        is_closed = not await tx.fetch_value(f"select {_IS_OPEN.replace('$6', '$1')}", at)
+        raise Broken(_CLOSED if is_closed else _NO_COUNTERS)
 
 
 async def save(tx: Transaction, books: Books) -> int:
@@ -217,8 +228,8 @@ async def save(tx: Transaction, books: Books) -> int:
         for number, change in sorted(books.changes.items())
         if change != Counters()
     ]
-    await move_balances(tx, [move for move in moves if move[0] in books.counters])
-    await insert_deltas(tx, [move for move in moves if move[0] not in books.counters])
+    await move_balances(tx, [move for move in moves if move[0] in books.counters], books.now)
+    await insert_deltas(tx, [move for move in moves if move[0] not in books.counters], books.now)
     standing = [made.transfer for made in books.made.values() if made.refusal is None]
     timed = [transfer for transfer in standing if transfer.timeout_s]
     if timed:

@@ -25,6 +25,7 @@ _KINDS = (
     "session", "password", "factor", "member", "person", "invitation", "api_key", "card_site",
     "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys", "shop",
     "fee_terms", "fee_schedule", "hold_terms", "deposit", "channel", "wallets", "webhook", "number",
+    "books",
 )  # fmt: skip
 
 
