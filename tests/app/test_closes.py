@@ -28,7 +28,9 @@ def test_a_day_is_closed_and_shown(place, provider):
     again = place.json("close", "run", done["day"])
     listed = place.json("close", "list")
     shown = place.json("close", "show", done["day"])
-    acts = place.sql("select act, subject from identity.act where act like 'books.%' order by id")
+    acts = place.sql(
+        "select document ->> 'subject' as subject from identity.act where act like 'books.%' order by id"
+    )
 
     assert {"day": day, "status": "not_over"} == early
     assert "not closed" in unknown.output

@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger.test_sealing import seal_all
 
-from vendrail.api.ledger import (
-    Chart,
-    CloseDay,
-    CloseItemQuery,
-    CloseQuery,
-    Transfer,
-    TransferCode,
-    TransferId,
-)
+from vendrail.api.ledger import Chart, Transfer, TransferCode, TransferId
+from vendrail.api.ledger.closes import CloseDay, CloseItemQuery, CloseQuery
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id

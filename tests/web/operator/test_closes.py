@@ -5,7 +5,8 @@ from datetime import timedelta
 from tests.web.console.conftest import CLI
 
 from vendrail.api.identity import Role
-from vendrail.api.ledger import Chart, CloseDay, Ledger, Transfer, TransferCode, TransferId
+from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode, TransferId
+from vendrail.api.ledger.closes import CloseDay
 from vendrail.kernel.ids import new_id, to_serial
 
 PATH = "/operator/closes"

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from vendrail.api.identity import NOT_DONE, Act, Identity
-from vendrail.api.ledger import (
+from vendrail.api.ledger import Ledger
+from vendrail.api.ledger.closes import (
     Close,
     CloseDay,
     CloseItem,
@@ -14,7 +15,6 @@ from vendrail.api.ledger import (
     CloseQuery,
     CloseSheet,
     ClosingStatus,
-    Ledger,
 )
 from vendrail.app.commands.people import actor
 from vendrail.app.opened import opened_house, run

@@ -14,17 +14,9 @@ from vendrail.api.ledger import (
     Block,
     BlockCheck,
     ChainHead,
-    Close,
-    CloseDay,
-    CloseItem,
-    CloseItemQuery,
-    CloseQuery,
-    CloseSheet,
-    ClosingStatus,
     Entry,
     EntryQuery,
     EntrySum,
-    NextClose,
     PostedTransfer,
     Statement,
     StatementLinesQuery,
@@ -38,6 +30,16 @@ from vendrail.api.ledger import (
     TransferProof,
     TransferResult,
     TransferStatus,
+)
+from vendrail.api.ledger.closes import (
+    Close,
+    CloseDay,
+    CloseItem,
+    CloseItemQuery,
+    CloseQuery,
+    CloseSheet,
+    ClosingStatus,
+    NextClose,
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace

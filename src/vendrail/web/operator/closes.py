@@ -6,7 +6,8 @@ from typing import NamedTuple
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.ledger import (
+from vendrail.api.ledger import account_id
+from vendrail.api.ledger.closes import (
     Close,
     CloseDay,
     CloseItem,
@@ -15,7 +16,6 @@ from vendrail.api.ledger import (
     CloseSheet,
     CloseSum,
     ClosingStatus,
-    account_id,
 )
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial, to_serial
