@@ -29,7 +29,8 @@ def test_a_day_is_closed_and_shown(place, provider):
     listed = place.json("close", "list")
     shown = place.json("close", "show", done["day"])
     acts = place.sql(
-        "select document ->> 'subject' as subject from identity.act where act like 'books.%' order by id"
+        "select document ->> 'subject' as subject from identity.act"
+        " where act like 'books.%' order by id"
     )
 
     assert {"day": day, "status": "not_over"} == early

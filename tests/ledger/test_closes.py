@@ -148,6 +148,7 @@ async def test_what_did_not_leave_a_clearing_account_is_listed_with_its_age(book
     """An item stays on the list, from when it came, until it has left; then it is gone."""
     stuck = await books.post(HELD, CLEARING, 300)
     came = clock.now()
+    clock.advance(1)
     quick = await books.post(HELD, CLEARING, 40)
     await books.post(CLEARING, PROVIDER, 40, quick)
     other = await books.post(HELD, CLEARING, 9)
