@@ -7,6 +7,7 @@ from tests.web.console.conftest import CLI
 from vendrail.api.identity import Role
 from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode, TransferId
 from vendrail.api.ledger.closes import CloseDay
+from vendrail.app.audit import audit
 from vendrail.kernel.ids import new_id, to_serial
 
 PATH = "/operator/closes"
@@ -49,7 +50,7 @@ async def close_days(world) -> list[str]:
     return [f"{PATH}/{day}"]
 
 
-async def test_a_closed_day_is_seen_down_to_its_items(world):
+async def test_a_closed_day_is_seen_down_to_its_items(world, place):
     """The list tells what lies there; the day's page tells which, since when, and where it is."""
     stuck = await get_stuck(world)
     await go_on(world, 2)
@@ -71,6 +72,8 @@ async def test_a_closed_day_is_seen_down_to_its_items(world):
         assert row in saved.text
         assert "12.34" in saved.text
     assert ["books.exported"] * 2 == await world.acts(act="books.exported")
+    found = {each.name: each.count for each in (await audit(place.url)).outcomes}
+    assert 0 == found["closed_days_stand"]
 
 
 async def test_what_cannot_be_closed_says_why(world):
