@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from vendrail.api.ledger.closes import *  # noqa: F403 - the nouns of closing are this api's too
 from vendrail.api.ledger.closes import Closes
 from vendrail.api.ledger.statements import Statement as Statement
 from vendrail.api.ledger.statements import StatementLine as StatementLine
