@@ -68,7 +68,7 @@ _COUNTED = """
     union all
     select 'payouts: told more than once', count(*) from payouts.payout where tries > 1
     union all
-    select 'payouts: waited for the reserve', count(*) from payouts.payout where reserve_tries > 1
+    select 'payouts: waited for the reserve', count(*) from payouts.payout where reserve_tries > 0
     union all
     select 'coupons: ' || state, count(*) from promotions.use group by 1
     union all

@@ -100,6 +100,7 @@ class Month:
             self._plan_trouble(day, slot)
             self._plan_silence(day, slot)
             await self.staff.stop_sales(day, slot)
+            await self.staff.take_reserve(day, slot)
             await self.buyers.come(next(self._plans))
             await self._turn_and_act(slot)
         self.residence.calm()

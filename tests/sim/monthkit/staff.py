@@ -30,6 +30,7 @@ from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.saga import SagaState
 
 _PAYOUT_MIN = 100
+_PAYOUT_WAITING = 5_000
 _RESERVE_LOW = 60_000
 _REFILL = 1_000_000
 _PAGE = 200
@@ -190,6 +191,20 @@ class Staff:
         holds = hold_terms(merchant.number + day, merchant.id)
         for status in await self._asking.ask(Settlement, "put_hold_terms", holds):
             self._asking.check("own holds", status, {"created", "unchanged"})
+
+    async def take_reserve(self, day: int, slot: int) -> None:
+        """Take out, at times, all that is free of the reserve: payouts wait until it is filled."""
+        if day % 4 != 1 or slot not in (0, 4):
+            return
+        for reserve in await self._asking.ask(Payouts, "list_reserves"):
+            if reserve.channel_name == "alipay" and reserve.free_minor > 0:
+                await change_reserve(self._asking, -reserve.free_minor, ReserveSource.OWNER)
+                self._asking.tally["act: reserve taken out"] += 1
+        for merchant in self._market:
+            there = (await self.balance(merchant)).available_minor
+            minor = min(there - PAYOUT_FEE, _PAYOUT_WAITING)
+            if minor >= _PAYOUT_MIN and await self.ask_payout(merchant, minor, "paid") == "taken":
+                return
 
     async def stop_sales(self, day: int, slot: int) -> None:
         """Stop some merchants' sales for a part of a day, and let them go on."""
