@@ -1,6 +1,7 @@
 """The merchants' part of the API over a real platform: scopes, ownership, idempotency, rates."""
 
 import asyncio
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -31,10 +32,11 @@ from vendrail.api.identity import (
     NewApiKey,
     Permission,
 )
+from vendrail.api.settlement import FeeRule, FeeSchedule, FeeTerms, Settlement
 from vendrail.app.faces import Faces
 from vendrail.gateway import http
 from vendrail.gateway.openapi import describe
-from vendrail.kernel.codec import decode, replace
+from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.ids import new_id, to_serial
 
 __all__ = ["market"]
@@ -166,6 +168,27 @@ async def test_a_program_switches_ways_to_pay(mine, market, programs):
     assert "method_unknown" == unknown.json()["code"]
     assert "method_not_offered" == refused.status
     assert [({"off": ""}, {"off": "alipay_qr"})] == [(act.before, act.after) for act in acts]
+
+
+async def test_a_program_reads_what_a_sale_costs(mine, market):
+    """The default at first, then the rules that count, and own terms that will."""
+    settlement = market.house.api(Settlement)
+    first = (await mine.get("fees")).json()
+    rules = [FeeRule(50, currency="CNY", amount_minor_min=500, title="large"), FeeRule(150)]
+    now = market.clock.now()
+    made = FeeSchedule(new_id(now), rules, valid_from=now + timedelta(seconds=11))
+    assert ["created"] == await settlement.put_fee_schedules([made])
+    own = FeeTerms(market.merchant, "USD", 300, valid_from=now + timedelta(days=1))
+    assert ["created"] == await settlement.put_fee_terms([own])
+    market.clock.advance(12)
+    then = (await mine.get("fees")).json()
+
+    assert (0, None, 0) == (first["version"], first["valid_from"], first["tier"])
+    assert first["rules"]
+    assert decode(encode(then["rules"]), list[FeeRule]) == rules
+    assert 1 == then["version"]
+    assert ("USD", 300) in [(each["currency"], each["basis_points"]) for each in then["own"]]
+    assert not any("merchant" in each for each in then["own"])
 
 
 async def test_a_program_runs_a_shop(mine, market, programs):
@@ -333,6 +356,7 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
         ("GET", f"orders/{order}/refunds"): Permission.ORDERS_READ,
         ("POST", f"orders/{order}/refunds"): Permission.REFUNDS_WRITE,
         ("GET", "balance"): Permission.BALANCE_READ,
+        ("GET", "fees"): Permission.BALANCE_READ,
         ("GET", "entries"): Permission.BALANCE_READ,
         ("GET", f"entries/{order}/proof"): Permission.BALANCE_READ,
         ("GET", f"orders/{order}/payouts"): Permission.BALANCE_READ,

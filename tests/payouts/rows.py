@@ -22,6 +22,34 @@ _PAYOUT = (
 )
 
 
+_REMITTANCE = (
+    "insert into payouts.remittance (id, channel_name, number, currency, gross_minor, fee_minor,"
+    " target, paid_on, reason, by, at, booked_at)"
+    " values ($1, 'alipay', $2, 'CNY', 123456789000, 740740734, $3, $4, $5, $6, $7, $8)"
+)
+
+
+async def write_remittances(house: House) -> None:
+    """Write settlements of a provider, one of them with a long number and not booked yet."""
+    now = house.clock.now()
+    async with house.databases["payouts"].transaction() as tx:
+        for number, target, booked_at in (
+            ("20261128-1", "reserve", now),
+            ("20261128" * 10, "bank", None),
+        ):
+            await tx.execute(
+                _REMITTANCE,
+                new_id(now),
+                number,
+                target,
+                now.date(),
+                "statement of Monday " * 10,
+                "somebody-with-a-long-address@operators.example.com, approved by another",
+                now,
+                booked_at,
+            )
+
+
 async def write_rows(house: House, merchant: UUID) -> list[UUID]:
     """Give a merchant two payees and a payout in each state; give the payouts' ids."""
     now = house.clock.now()

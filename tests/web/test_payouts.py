@@ -1,5 +1,6 @@
 """Payouts in both consoles: an account is proven, money goes out, and large sums wait for two."""
 
+import html
 import re
 
 import pytest
@@ -13,6 +14,7 @@ from vendrail.api.payouts import (
     PayoutQuery,
     PayoutState,
     PayoutTerms,
+    RemittanceQuery,
     ScheduleKind,
 )
 from vendrail.app.wiring import House
@@ -230,3 +232,97 @@ async def test_terms_are_changed_by_two(place: Place) -> None:
     assert 0 == before.fee_minor
     wanted = PayoutTerms("CNY", 1_000, 50, 0, [ScheduleKind.MANUAL, ScheduleKind.DAILY], 30)
     assert wanted == after
+
+
+async def test_a_reserve_is_looked_ahead_for(place: Place) -> None:
+    """With too little history it says so; after weeks what is missing, and fills the form."""
+    browser, money = await place.world.join("own@a.example", Role.OWNER), place.money
+    await prove(place, browser)
+    await money.top_up(200_000)
+    desk = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    path = "/operator/reserves/alipay/CNY"
+    await desk.go(path)
+    assert "too little history" in desk.text
+    [[payee]] = await money.payouts.list_payees([money.merchant])
+    money.payee = payee.id
+    for _ in range(4):
+        await money.earn(30_000)
+        await money.request(money.ask(30_000))
+        await money.run()
+        await money.later(7 * 86_400)
+    [reserve] = await money.payouts.list_reserves()
+    await money.top_up(10_000 - reserve.free_minor)
+
+    again = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
+    await again.go(path)
+    assert "Read from 4 weeks" in again.text
+    assert "It may not be enough any more from" in again.text
+    [ahead] = await money.payouts.forecast_reserves()
+    assert 20_000 <= ahead.suggested_minor <= 21_000
+    link = re.search(r'href="(/operator/reserves\?[^"]+)"', again.page.text)[1]
+    await again.go(html.unescape(link))
+    assert f'value="{ahead.suggested_minor // 100}.00"' in again.page.text
+    assert "Runs low soon" in again.text
+    missing = await again.go("/operator/reserves/alipay/USD")
+    assert 404 == missing.status_code
+
+
+async def test_a_settlement_is_booked_by_two(place: Place) -> None:
+    """By hand or by a file: one person puts it up, another approves, and it is booked once."""
+    await place.money.earn(30_000)
+    first = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    path = "/operator/remittances"
+    await first.go(path)
+    day = place.world.clock.now().date().isoformat()
+    fields = {
+        "way": "alipay|CNY", "number": "S-1", "paid_on": day, "gross": "100.00", "fee": "0.60",
+        "target": "reserve", "reason": "statement of Monday", "nonce": place.nonce(first),
+    }  # fmt: skip
+    await first.send(path, **(fields | {"gross": "300.01"}))
+    assert "The provider owes less" in first.text
+    await first.send(path, **fields)
+    assert "second person" in first.text
+    second = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
+    await approve(second)
+    await first.go(path)
+    assert "¥99.40" in first.text
+    await first.send(path, **(fields | {"nonce": place.nonce(first)}))
+    assert "decided so before" in first.text
+    await first.send(path, **(fields | {"nonce": place.nonce(first), "fee": "0.50"}))
+    assert "booked before, with another amount" in first.text
+
+    head = "channel,number,paid_on,currency,gross,fee,target\n"
+    lines = f"alipay,S-1,{day},CNY,100,0.6,\nalipay,S-2,{day},CNY,100,0,bank\n"
+    for content, said in (
+        (head + lines.replace("0.6", "0.5"), "Settlement 1: That number"),
+        (head + lines + "alipay,S-3,then,CNY,1,0,\n", "Line 4 of the file"),
+        ("\0", "cannot be read"),
+        (head + lines, "second person"),
+    ):
+        await first.go(path)
+        token = re.search(r'file\?form_token=([^"]+)"', first.page.text)[1]
+        told = {"reason": "Tuesday", "nonce": place.nonce(first)}
+        first.page = await first.http.post(
+            f"{path}/file?form_token={token}",
+            data=told,
+            files={"file": ("s.csv", content.encode())},
+            follow_redirects=True,
+        )
+        assert said in first.text, content
+    await approve(second)
+
+    found = await place.money.payouts.list_remittances(RemittanceQuery())
+    assert [("S-2", 10_000), ("S-1", 9_940)] == [
+        (each.remittance.number, each.remittance.net_minor) for each in found
+    ]
+    assert "approved by boss@rail.example" in found[0].remittance.by
+    assert {"remittance.booked.proposed", "remittance.booked.approved"} <= set(
+        await place.world.acts()
+    )
+
+
+async def approve(browser) -> None:
+    """Approve what waits."""
+    await browser.go("/operator/approvals")
+    address = re.search(r'action="(/operator/approvals/[^"]+)"', browser.page.text)[1]
+    await browser.send(address, decision="approve")

@@ -34,6 +34,10 @@ FORMS: Mapping[str, Form] = {
     "invitation": Form(frozenset({"link", "place", "by", "hours"}), 3_600 * 24 * 30),
     "reset": Form(frozenset({"link", "minutes"}), 3_600 * 24),
     "payee_added": Form(frozenset({"account", "link", "by", "usable"}), 3_600 * 24 * 7),
+    "reserve_low": Form(
+        frozenset({"channel", "free", "waiting", "suggested", "dry", "link"}), 3_600 * 24
+    ),
+    "debt_owed": Form(frozenset({"amount", "since", "link"}), 3_600 * 24 * 7),
     "payee_doubted": Form(frozenset({"account", "link"}), 3_600 * 24 * 7),
     "webhook_disabled": Form(
         frozenset({"url", "days", "reason", "link"}), 3_600 * 24 * 7, is_news=True

@@ -16,7 +16,7 @@ from vendrail.api.ledger import (
     TransferKind,
 )
 from vendrail.api.payments import PayoutFate
-from vendrail.api.payouts import PayoutOrigin, PayoutState
+from vendrail.api.payouts import PayoutOrigin, PayoutState, ReserveSource
 from vendrail.kernel.ids import derive
 from vendrail.kernel.machine import IMPOSSIBLE, STAYS, Machine
 
@@ -232,11 +232,17 @@ def return_transfers(kept: Kept) -> list[Transfer]:
     return _linked(legs)
 
 
-def top_up_accounts(channel_name: str, currency: str, *, is_own: bool) -> tuple[Account, Account]:
+def top_up_accounts(
+    channel_name: str, currency: str, source: ReserveSource
+) -> tuple[Account, Account]:
     """Name the reserve, and where its money comes from."""
     chart = Chart(currency)
-    source = chart.capital("owner") if is_own else chart.provider(channel_name)
-    return chart.payout_reserve(channel_name), source
+    sources = {
+        ReserveSource.OWNER: chart.capital("owner"),
+        ReserveSource.SETTLEMENT: chart.provider(channel_name),
+        ReserveSource.BANK: chart.bank(),
+    }
+    return chart.payout_reserve(channel_name), sources[source]
 
 
 def _pending(

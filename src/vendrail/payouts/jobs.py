@@ -35,8 +35,28 @@ def jobs(service: PayoutsService) -> list[Job]:
             service.mark_due, service.clock, asyncio.Event(), name="payouts.marks", delay_s_max=15.0
         )
 
+    async def book() -> None:
+        await poll(
+            service.book_due,
+            service.clock,
+            asyncio.Event(),
+            name="payouts.remittances",
+            delay_s_max=60.0,
+        )
+
+    async def forecast() -> None:
+        await poll(
+            service.look_ahead,
+            service.clock,
+            asyncio.Event(),
+            name="payouts.forecast",
+            delay_s_max=60.0,
+        )
+
     return [
         Job("payouts.advance", advance),
+        Job("payouts.forecast", forecast),
+        Job("payouts.remittances", book),
         Job("payouts.tell", tell),
         Job("payouts.schedules", look),
         Job("payouts.marks", mark),

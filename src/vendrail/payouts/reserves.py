@@ -12,7 +12,7 @@ from vendrail.api.ledger import (
     TransferStatus,
 )
 from vendrail.api.payments import Payments
-from vendrail.api.payouts import Reserve, ReserveChange, ReserveSource, ReserveStatus
+from vendrail.api.payouts import Reserve, ReserveChange, ReserveStatus
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
@@ -55,15 +55,15 @@ class Reserves:
             return ReserveStatus.EXISTS_DIFFERENT
         result = await self._post(change)
         if result is TransferStatus.BALANCE_TOO_LOW:
-            return ReserveStatus.RESERVE_TOO_LOW
+            is_put_in = change.amount_minor > 0
+            return ReserveStatus.BANK_TOO_LOW if is_put_in else ReserveStatus.RESERVE_TOO_LOW
         async with self._db.transaction() as tx:
             await payouts_store.hasten_channel(tx, change.channel_name, change.currency, now)
         return ReserveStatus.DONE if result is TransferStatus.CREATED else ReserveStatus.EXISTS
 
     async def _post(self, change: ReserveChange) -> TransferStatus:
-        is_own = change.source is ReserveSource.OWNER
         reserve, source = decide.top_up_accounts(
-            change.channel_name, change.currency, is_own=is_own
+            change.channel_name, change.currency, change.source
         )
         await self._posting.open([reserve, source])
         is_put_in = change.amount_minor > 0

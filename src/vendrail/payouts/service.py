@@ -29,8 +29,13 @@ from vendrail.api.payouts import (
     PayoutVerdict,
     PayoutVerdictStatus,
     PayoutView,
+    Remittance,
+    RemittanceQuery,
+    RemittanceStatus,
+    RemittanceView,
     Reserve,
     ReserveChange,
+    ReserveForecast,
     ReserveStatus,
     SchedulePutStatus,
     ScheduleView,
@@ -48,7 +53,9 @@ from vendrail.kernel.vault import Vault
 from vendrail.payouts import decide
 from vendrail.payouts.advancing import Advancing
 from vendrail.payouts.books import Posting
+from vendrail.payouts.forecasting import Forecasting
 from vendrail.payouts.payees import Payees
+from vendrail.payouts.remitting import Remitting
 from vendrail.payouts.requesting import Requesting
 from vendrail.payouts.reserves import Reserves
 from vendrail.payouts.scheduling import Scheduling
@@ -92,6 +99,10 @@ class PayoutsService:
         )
         self._requesting = Requesting(db, clock, ledger, self._payees, self._terms, self._advancing)
         self._reserves = Reserves(db, clock, posting, payments)
+        self._forecasting = Forecasting(
+            db, clock, metrics, settings, self._reserves, identity, notify
+        )
+        self._remitting = Remitting(db, clock, posting, payments)
         self._tracing = Tracing(db, clock, ledger)
         self._scheduling = Scheduling(db, clock, ledger, self._terms, self._requesting)
 
@@ -246,6 +257,24 @@ class PayoutsService:
         """List the reserves of all channels that pay out, by name and currency."""
         return await self._reserves.list_all()
 
+    async def book_remittances(self, remittances: Sequence[Remittance]) -> list[RemittanceStatus]:
+        """Book what providers have settled; payouts that waited for the reserve go on."""
+        statuses = await self._remitting.book(remittances)
+        self.wakeups.wake(TOPIC)
+        return statuses
+
+    async def check_remittances(self, remittances: Sequence[Remittance]) -> list[RemittanceStatus]:
+        """Say how booking them, one after the other, would end."""
+        return await self._remitting.check(remittances)
+
+    async def list_remittances(self, query: RemittanceQuery) -> list[RemittanceView]:
+        """List what was booked, the newest first."""
+        return await self._remitting.list_all(query)
+
+    async def forecast_reserves(self) -> list[ReserveForecast]:
+        """Forecast the reserves of all channels that pay out, by name and currency."""
+        return await self._forecasting.list_all()
+
     # Jobs.
 
     async def advance_due(self) -> bool:
@@ -266,6 +295,14 @@ class PayoutsService:
     async def tell_due(self) -> bool:
         """Tell merchants' people of new payees."""
         return await self._payees.tell_due()
+
+    async def look_ahead(self) -> bool:
+        """Look ahead for reserves, and tell who fills them; never more to do at once."""
+        return await self._forecasting.look()
+
+    async def book_due(self) -> bool:
+        """Book what providers have settled where that broke off; true: there may be more."""
+        return await self._remitting.book_due()
 
 
 def _found(row: Row) -> Found:

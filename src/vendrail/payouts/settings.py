@@ -37,3 +37,11 @@ class PayoutsSettings(Record, frozen=True):
         Help("How many days after a payout its provider is asked whether the money came back."),
     ] = 7
     payees_max: Annotated[int, Meta(ge=1), Help("How many open accounts a merchant may have.")] = 5
+    reserve_warn_hours: Annotated[
+        int,
+        Meta(ge=1, le=168),
+        Help("How many hours before a reserve may be used up its people are told."),
+    ] = 24
+    reserve_cover_days: Annotated[
+        int, Meta(ge=1, le=7), Help("For how many days a suggested top-up is enough.")
+    ] = 3

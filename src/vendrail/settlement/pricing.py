@@ -6,9 +6,13 @@ from uuid import UUID
 
 from vendrail.api.settlement import (
     ChannelCost,
+    FeeBounds,
+    FeeBoundsStatus,
     FeeFacts,
     FeeSchedule,
     FeeScheduleStatus,
+    FeeSuggestion,
+    FeeSuggestionQuery,
     FeeTerms,
     FeeTermsStatus,
     FeeTold,
@@ -17,6 +21,7 @@ from vendrail.api.settlement import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.money import EXPONENTS
+from vendrail.settlement import suggestions
 from vendrail.settlement.fees import BASIS_POINTS_MAX, PLATFORM, FeeVersion, read_memo
 from vendrail.settlement.rules import TIER_MAX, problem
 from vendrail.settlement.store.fees import FeeKey, FeeStore
@@ -143,6 +148,37 @@ class Priced:
     async def tell_fees(self, memos: Sequence[str]) -> list[FeeTold | None]:
         """Say where fees come from, by the memos of their transfers; None: that is none of fees."""
         return await self._pricing.tell(memos)
+
+    async def put_fee_bounds(self, bounds: Sequence[FeeBounds]) -> list[FeeBoundsStatus]:
+        """Write how fees are suggested; few and each its own, so one by one."""
+        statuses = []
+        for new in bounds:
+            if not suggestions.is_wellformed(new):
+                statuses.append(FeeBoundsStatus.FIELD_MALFORMED)
+            elif new in await self._fees.load_bounds():
+                statuses.append(FeeBoundsStatus.UNCHANGED)
+            else:
+                await self._fees.put_bounds(new)
+                statuses.append(FeeBoundsStatus.CHANGED)
+        return statuses
+
+    async def list_fee_bounds(self) -> list[FeeBounds]:
+        """List the bounds of all currencies that have any, by currency."""
+        return await self._fees.load_bounds()
+
+    async def suggest_fees(
+        self, queries: Sequence[FeeSuggestionQuery]
+    ) -> list[list[FeeSuggestion]]:
+        """Suggest by what the last night has counted; too few sales or no bounds: nothing."""
+        bounds = {each.currency: each for each in await self._fees.load_bounds()}
+        cost = suggestions.average_cost(await self._fees.load_channel_costs())
+        pages = []
+        for query in queries:
+            own = bounds.get(query.currency)
+            facts = await self._fees.load_sellers(query, suggestions.SALES_MIN) if own else []
+            found = [suggestions.suggest(each, cost, own) for each in facts if own]
+            pages.append([each for each in found if each is not None])
+        return pages
 
     async def try_fees(self, trials: Sequence[FeeTrial]) -> list[FeeTrialResult]:
         """Price sales that were by other rules, beside what counted then; nothing is written."""

@@ -40,11 +40,13 @@ from vendrail.web.operator.closes import ClosesDesk
 from vendrail.web.operator.complaints import ComplaintsDesk
 from vendrail.web.operator.coupons import CouponsDesk
 from vendrail.web.operator.currencies import Currencies
+from vendrail.web.operator.debts import DebtsDesk
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.deposits import DepositsDesk
 from vendrail.web.operator.disputes import DisputesDesk
 from vendrail.web.operator.fees import Fees
 from vendrail.web.operator.files import Files
+from vendrail.web.operator.forecasts import ForecastDesk
 from vendrail.web.operator.holding import HoldingDesk
 from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
@@ -55,9 +57,11 @@ from vendrail.web.operator.payoutterms import PayoutTermsDesk
 from vendrail.web.operator.people import People
 from vendrail.web.operator.proposals import Proposals
 from vendrail.web.operator.registration import RegistrationDesk
+from vendrail.web.operator.remittances import RemittancesDesk
 from vendrail.web.operator.reviews import Reviews
 from vendrail.web.operator.routing import RoutingDesk
 from vendrail.web.operator.sagas import Sagas
+from vendrail.web.operator.suggestions import SuggestionsDesk
 from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
 from vendrail.web.operator.unpriced import Unpriced
@@ -68,6 +72,7 @@ from vendrail.web.storefront.front import Front
 def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
     """Give the rooms of the operator's console."""
     deeds, files = Deeds(desk), Files(desk)
+    holding = HoldingDesk(desk, deeds, files)
     return [
         Home(desk),
         OrdersDesk(desk, deeds, files),
@@ -78,15 +83,19 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Unpriced(desk, deeds),
         DisputesDesk(desk, files),
         Sagas(desk, deeds, files),
-        Proposals(desk, deeds),
+        Proposals(desk, deeds, files),
         PayoutsDesk(desk, deeds),
+        ForecastDesk(desk),
+        RemittancesDesk(desk, deeds),
         PayoutTermsDesk(desk, deeds),
         Merchants(desk, deeds, files),
         RegistrationDesk(desk),
-        HoldingDesk(desk, deeds, files),
+        holding,
+        DebtsDesk(desk, deeds, files, holding),
         DepositsDesk(desk, deeds, files),
         Fees(desk, deeds, files),
         ClosesDesk(desk, deeds),
+        SuggestionsDesk(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
         WalletDesk(desk, deeds),

@@ -9,7 +9,8 @@ from tests.app.conftest import execute
 from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
-from vendrail.api.settlement import FeeRule, Settlement
+from vendrail.api.settlement import FeeFacts, FeeRule, Settlement
+from vendrail.kernel.ids import to_serial
 
 CARDS = {
     "title": "digital cards",
@@ -144,3 +145,50 @@ async def test_who_only_reads_changes_nothing(world):
     assert "What counts now" in shown
     assert "Change the rules" not in shown
     assert 403 == reader.page.status_code
+
+
+async def test_suggested_fees_are_put_up_by_one_and_applied_by_two(world):
+    """Bounds, then what is suggested in words, then own terms: each with a second person."""
+    settlement, merchant = world.market.house.api(Settlement), world.market.merchant
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    second = await world.join("second@rail.example", Role.OPERATOR_ADMIN)
+    path = "/operator/suggestions"
+    fields = {"currency": "CNY", "least": "1", "most": "4", "margin": "1", "reason": "as agreed"}
+    more = {"above": "1000", "volume": "0.15", "refunds": "0.10", "disputes": "0.20"}
+    await head.go(path)
+    await head.send(path, **(fields | {"least": "5"}), **more)
+    assert "the lower bound not above" in head.text
+    await head.send(path, **fields, **more)
+    await approve(second)
+    facts = FeeFacts(merchant, "CNY", 450_000, 100, 3, 1)
+    assert [True] == await settlement.put_fee_facts([facts])
+    world.clock.advance(60)
+    await head.go(path)
+    assert "1.00 % margin, −0.30 % for the volume, +0.30 % for refunds" in head.text
+    points = re.search(r'name="basis_points" value="([0-9]+)"', head.page.text)[1]
+    told = {"currency": "CNY", "merchant": to_serial(merchant)}
+    await head.send(f"{path}/apply", **told, basis_points="1")
+    assert "not suggested any more" in head.text
+    await head.send(f"{path}/apply", **told, basis_points=points)
+    assert "second person" in head.text
+    [[before, *_]] = await settlement.read_fee_terms([merchant])
+    assert 250 == before.basis_points
+    await approve(second)
+
+    [[newest, *_]] = await settlement.read_fee_terms([merchant])
+    assert int(points) == newest.basis_points
+    assert before.is_fee_refunded == newest.is_fee_refunded
+    finance = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    await finance.go(path)
+    assert "for the volume" in finance.text
+    assert "Put it up" not in finance.text
+    await finance.go("/console/account")
+    assert 403 == (await finance.send(f"{path}/apply", raw=True, **told)).status_code
+
+
+async def approve(browser) -> None:
+    """Approve what waits."""
+    await browser.go("/operator/approvals")
+    address = re.search(r'action="(/operator/approvals/[^"]+)"', browser.page.text)[1]
+    await browser.send(address, decision="approve")
+    assert "Approved, and done" in browser.text

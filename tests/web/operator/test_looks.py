@@ -5,7 +5,7 @@ from playwright.async_api import async_playwright
 from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payments.rows import write_arrivals
-from tests.payouts.rows import write_rows
+from tests.payouts.rows import write_remittances, write_rows
 from tests.web.console.conftest import CLI
 from tests.web.operator.test_closes import close_days
 from tests.web.operator.test_desks import stick
@@ -39,6 +39,7 @@ async def addresses(world, place) -> list[str]:
     await world.market.catalog.stop_sales([SalesStop(world.market.merchant, "stolen keys " * 20)])
     payouts = await write_rows(world.house, world.market.merchant)
     closed = await close_days(world)
+    await write_remittances(world.house)
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
@@ -79,6 +80,7 @@ async def addresses(world, place) -> list[str]:
         "/operator/payouts?view=review",
         *(f"/operator/payouts/{to_serial(each)}" for each in payouts[2:6:3]),
         "/operator/reserves",
+        "/operator/remittances",
         "/operator/coupons",
         "/operator/payout-terms",
         "/operator/wallets",
@@ -87,6 +89,7 @@ async def addresses(world, place) -> list[str]:
         "/operator/disputes?state=won",
         "/operator/fees",
         "/operator/fees/edit",
+        "/operator/suggestions",
     ]
 
 

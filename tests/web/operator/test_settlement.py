@@ -1,12 +1,14 @@
 """Settlement in the operator's console: hold terms by two people, who owes, where a share is."""
 
 import re
+from datetime import timedelta
 
 from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
+from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode
 from vendrail.api.settlement import HoldTerms, RiskTier, Settlement
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import new_id, to_serial
 
 
 async def newest_of(world):
@@ -89,3 +91,56 @@ async def test_an_order_tells_where_its_share_is(world):
 
     assert "The merchant's share Split" in head.text
     assert "At once, with the delivery." in head.text
+
+
+async def owe(world, amount_minor: int) -> None:
+    """Let the merchant owe the platform, since the day before."""
+    house, merchant = world.market.house, world.market.merchant
+    chart, id = Chart("CNY"), new_id(house.clock.now())
+    debt = chart.merchant(merchant, "debt")
+    await house.api(Ledger).open_accounts([debt, chart.platform_channel_cost()])
+    moved = Transfer(
+        id, debt.id, chart.platform_channel_cost().id, amount_minor, TransferCode.ADJUSTMENT, id
+    )
+    [result] = await house.api(Ledger).post_transfers([moved])
+    assert result.is_done
+    since = house.clock.now() - timedelta(days=40)
+    async with house.databases["settlement"].transaction() as tx:
+        await tx.execute(
+            "insert into settlement.debtor (merchant, currency, since) values ($1, 'CNY', $2)",
+            merchant,
+            since,
+        )
+
+
+async def test_a_debt_is_told_and_saved(world):
+    """Finance saves what is owed, and writes to who owes it: once a day, and never of nothing."""
+    finance = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    merchant = world.market.merchant
+    path, fields = "/operator/settlement", {"merchant": to_serial(merchant), "currency": "CNY"}
+    await finance.go(path)
+    await finance.send(f"{path}/debts/letters", **fields)
+    assert 422 == finance.page.status_code
+    await owe(world, 12_345)
+    await finance.go(path)
+    await finance.send(f"{path}/debts/letters", **fields)
+    assert "Nobody works there who could be written to." in finance.text
+    await world.join("own@a.example", Role.OWNER, merchant=merchant)
+    for said in ("The letter is on its way", "decided so before"):
+        await finance.go(path)
+        await finance.send(f"{path}/debts/letters", **fields)
+        assert said in finance.text
+    saved = await finance.http.get(f"{path}/debts.csv")
+    letters = [each for each in await world.letters("own@a.example") if "owes" in each["subject"]]
+
+    assert ["Your shop owes CN¥123.45"] == [each["subject"] for each in letters]
+    [_, row, *rest] = saved.text.splitlines()
+    assert [] == rest
+    assert "CNY,123.45," in row
+    assert row.endswith(",40")
+    acts = await world.acts()
+    assert (2, 1) == (acts.count("debt.told"), acts.count("debt.exported"))
+    support = await world.join("su@rail.example", Role.OPERATOR_SUPPORT)
+    await support.go("/console/account")
+    assert (await support.send(f"{path}/debts/letters", **fields)).status_code in (403, 404)
+    assert (await support.go(f"{path}/debts.csv")).status_code in (403, 404)

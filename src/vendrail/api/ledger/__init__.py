@@ -114,6 +114,10 @@ class Chart(Record, frozen=True):
         limit = AccountLimit.CREDITS_WITHIN_DEBITS
         return _account("payout_reserve:{}", channel, self.currency, limit)
 
+    def bank(self) -> Account:
+        """What lies in the platform's own bank account; never overdrawn."""
+        return _account("bank", "", self.currency, AccountLimit.CREDITS_WITHIN_DEBITS)
+
     def payout_in_transit(self, channel: str) -> Account:
         """Payouts asked of a channel and not confirmed; must return to zero."""
         return self._free("payout:in_transit:{}", channel)
@@ -199,7 +203,9 @@ class TransferCode(StrEnum):
     PAYOUT = "payout"  # available -> in transit -> reserve
     PAYOUT_FEE = "payout_fee"
     PAYOUT_RETURNED = "payout_returned"  # What came back, the same way and the fee too
-    RESERVE = "reserve"  # owner's capital | provider receivable -> payout reserve, or back
+    RESERVE = "reserve"  # owner's capital | provider | bank -> payout reserve, or back
+    REMITTANCE = "remittance"  # provider receivable -> payout reserve | bank, as it settles
+    REMITTANCE_FEE = "remittance_fee"  # provider receivable -> channel cost: what it has kept
     ADJUSTMENT = "adjustment"
 
 

@@ -8,7 +8,16 @@ from uuid import UUID
 
 from msgspec import field
 
+from vendrail.api.payouts.forecasts import Forecasts, ReserveForecast
 from vendrail.api.payouts.names import PayeeId, PayoutId
+from vendrail.api.payouts.remittances import (
+    Remittance,
+    RemittanceQuery,
+    Remittances,
+    RemittanceStatus,
+    RemittanceTarget,
+    RemittanceView,
+)
 from vendrail.api.payouts.schedules import (
     PayoutSchedule,
     ScheduleKind,
@@ -260,6 +269,7 @@ class ReserveSource(StrEnum):
 
     OWNER = "owner"  # The platform's own money.
     SETTLEMENT = "settlement"  # What the provider owed us and has paid into the account.
+    BANK = "bank"  # What providers have paid into the platform's bank account.
 
 
 class ReserveChange(Record, frozen=True):
@@ -283,6 +293,7 @@ class ReserveStatus(StrEnum):
     CHANNEL_UNKNOWN = "channel_unknown"
     AMOUNT_MALFORMED = "amount_malformed"
     RESERVE_TOO_LOW = "reserve_too_low"
+    BANK_TOO_LOW = "bank_too_low"  # So much has not been paid into the bank account.
 
 
 class Reserve(Record, frozen=True):
@@ -302,7 +313,7 @@ class Reserve(Record, frozen=True):
         return self.there_minor - self.reserved_minor
 
 
-class Payouts(Schedules, Traces, Numbered, Protocol):
+class Payouts(Schedules, Traces, Remittances, Forecasts, Numbered, Protocol):
     """Payees, payouts and the reserves that they are paid from."""
 
     async def add_payees(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
@@ -382,6 +393,7 @@ class Payouts(Schedules, Traces, Numbered, Protocol):
 
 
 __all__ = [
+    "Forecasts",
     "NewPayee",
     "NewPayout",
     "PaidOut",
@@ -405,8 +417,15 @@ __all__ = [
     "PayoutVerdictStatus",
     "PayoutView",
     "Payouts",
+    "Remittance",
+    "RemittanceQuery",
+    "RemittanceStatus",
+    "RemittanceTarget",
+    "RemittanceView",
+    "Remittances",
     "Reserve",
     "ReserveChange",
+    "ReserveForecast",
     "ReserveSource",
     "ReserveStatus",
     "ScheduleKind",

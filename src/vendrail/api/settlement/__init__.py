@@ -26,6 +26,13 @@ from vendrail.api.settlement.fees import FeeTrial as FeeTrial
 from vendrail.api.settlement.fees import FeeTrialResult as FeeTrialResult
 from vendrail.api.settlement.fees import PastSale as PastSale
 from vendrail.api.settlement.fees import TriedFee as TriedFee
+from vendrail.api.settlement.suggestions import FeeBounds as FeeBounds
+from vendrail.api.settlement.suggestions import FeeBoundsStatus as FeeBoundsStatus
+from vendrail.api.settlement.suggestions import FeeCause as FeeCause
+from vendrail.api.settlement.suggestions import FeePart as FeePart
+from vendrail.api.settlement.suggestions import FeeSuggestion as FeeSuggestion
+from vendrail.api.settlement.suggestions import FeeSuggestionQuery as FeeSuggestionQuery
+from vendrail.api.settlement.suggestions import Suggesting as Suggesting
 from vendrail.kernel.codec import Record
 from vendrail.kernel.money import Money
 
@@ -297,7 +304,7 @@ class OrderShare(Record, frozen=True):
     is_reversed: bool = False
 
 
-class Settlement(Protocol):
+class Settlement(Suggesting, Protocol):
     """Move the money of sales and refunds through the ledger."""
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:

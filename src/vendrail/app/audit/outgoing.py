@@ -106,10 +106,41 @@ CHECKS = (
           left join payouts.reserve_change u on u.id = t.subject
          where t.refusal is null and t.code not in ('payout', 'payout_returned')
            and (d.name like 'payout_reserve:%' or c.name like 'payout_reserve:%')
+           and t.code <> 'remittance'
            and (t.code <> 'reserve' or u.id is null or u.reason = ''
                 or u.amount_minor <> case when d.name like 'payout_reserve:%'
                                           then t.amount_minor else -t.amount_minor end
                 or 'payout_reserve:' || u.channel_name not in (d.name, c.name))
+        """,
+    ),
+    Check(
+        "remittances_are_booked",
+        "Every settlement of a provider is in the books once, with what it kept, and no other is.",
+        "select count(*) from ledger.account",
+        """
+        with booked as (
+            select t.subject, d.currency, min(c.name) as source, max(c.name) as other_source,
+                   min(d.name) filter (where t.code = 'remittance') as target,
+                   coalesce(sum(t.amount_minor) filter (where t.code = 'remittance'), 0) as net,
+                   coalesce(sum(t.amount_minor) filter (where t.code = 'remittance_fee'
+                            and d.name = 'platform:channel_cost'), 0) as fee,
+                   sum(t.amount_minor) as gross
+              from ledger.transfer t
+              join ledger.account d on d.number = t.debit
+              join ledger.account c on c.number = t.credit
+             where t.code in ('remittance', 'remittance_fee') and t.refusal is null
+             group by t.subject, d.currency)
+        select coalesce(r.id, b.subject)::text
+          from payouts.remittance r full join booked b on b.subject = r.id
+         where r.id is null
+            -- Between a remittance and its booking the books may be either way.
+            or (b.subject is null and r.booked_at is not null)
+            or (b.subject is not null and (
+                b.currency <> r.currency or b.gross <> r.gross_minor or b.fee <> r.fee_minor
+                or b.net <> r.gross_minor - r.fee_minor
+                or b.source <> 'provider:' || r.channel_name or b.source <> b.other_source
+                or b.target <> case r.target when 'bank' then 'bank'
+                                    else 'payout_reserve:' || r.channel_name end))
         """,
     ),
 )

@@ -1,5 +1,6 @@
 """`vendrail payouts`: money that goes to merchants, and the reserves it comes from."""
 
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -13,8 +14,11 @@ from vendrail.api.payouts import (
     PayoutVerdict,
     PayoutVerdictStatus,
     PayoutView,
+    Remittance,
+    RemittanceStatus,
     Reserve,
     ReserveChange,
+    ReserveForecast,
     ReserveSource,
     ReserveStatus,
 )
@@ -31,9 +35,11 @@ from vendrail.app.terminal import (
     show_table,
     write_json,
 )
+from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
+from vendrail.web.remittances import read_bytes, write_line
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -182,10 +188,46 @@ def reserves(*, json: Json = False) -> None:
     )
 
 
+async def _forecast() -> list[ReserveForecast]:
+    async with opened_house() as house:
+        service: Payouts = house.api(Payouts)
+        return await service.forecast_reserves()
+
+
+@app.command()
+def forecast(*, json: Json = False) -> None:
+    """Say how long each reserve may last, by the weeks before, and what to put in.
+
+    Example: [bold]vendrail payouts forecast[/]
+    """
+    found = run(_forecast())
+    if json:
+        write_json(found)
+        return
+    show_table(
+        "",
+        ("channel", "currency", "weeks", "free", "waited for", "in a day", "lasts until", "put in"),
+        [
+            (
+                each.channel_name,
+                each.currency,
+                each.weeks_count,
+                to_text(each.free_minor, each.currency),
+                to_text(each.waiting_minor, each.currency),
+                to_text(each.careful_minor[23], each.currency) if each.careful_minor else "?",
+                each.dry_at or ("a week" if each.careful_minor else "?"),
+                to_text(each.suggested_minor, each.currency),
+            )
+            for each in found
+        ],
+    )
+
+
 _TOP_UP_ADVICE = {
     ReserveStatus.CHANNEL_UNKNOWN: "no active channel of that name pays out in that currency.",
     ReserveStatus.AMOUNT_MALFORMED: "the amount must not be zero.",
     ReserveStatus.RESERVE_TOO_LOW: "the reserve does not have so much that is free.",
+    ReserveStatus.BANK_TOO_LOW: "the bank account does not have so much.",
 }
 
 
@@ -233,3 +275,56 @@ def top_up(
         write_json({"channel": channel, "currency": currency, "status": status})
     else:
         out().print(f"Reserve of {channel}: {status}.")
+
+
+async def _settle(
+    content: bytes, reason: str, *, is_dry: bool
+) -> list[tuple[Remittance, RemittanceStatus]]:
+    lines = [replace(each, by=person(), reason=reason) for each in read_bytes(content)]
+    async with opened_house() as house:
+        service: Payouts = house.api(Payouts)
+        statuses = await service.check_remittances(lines)
+        if all(each in _BOOKABLE for each in statuses) and not is_dry:
+            for each in lines:
+                record_act(house.platform.home, "remittance.book", write_line(each), reason)
+            statuses = await service.book_remittances(lines)
+        return list(zip(lines, statuses, strict=True))
+
+
+_BOOKABLE = (RemittanceStatus.BOOKED, RemittanceStatus.EXISTS)
+
+
+@app.command()
+def settle(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")],
+    reason: Reason,
+    *,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say how it would end.")] = False,
+    json: Json = False,
+) -> None:
+    """Book what providers have settled, from a CSV file; all of it, or nothing.
+
+    Its first line names the columns: channel, number, paid_on, currency, gross, fee, target.
+
+    Example: [bold]vendrail payouts settle monday.csv --reason "statement of Monday"[/]
+    """
+    found = run(_settle(file.read_bytes(), need_reason(reason), is_dry=dry))
+    if json:
+        write_json([{"settlement": each, "status": status} for each, status in found])
+    else:
+        show_table(
+            "",
+            ("channel", "number", "settled", "fee", "status"),
+            [
+                (
+                    each.channel_name,
+                    each.number,
+                    f"{to_text(each.gross_minor, each.currency)} {each.currency}",
+                    to_text(each.fee_minor, each.currency),
+                    status,
+                )
+                for each, status in found
+            ],
+        )
+    if any(status not in _BOOKABLE for _, status in found):
+        raise Malformed("Nothing was booked: look at the lines above.")

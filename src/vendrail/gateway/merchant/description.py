@@ -33,6 +33,7 @@ from vendrail.gateway.merchant.describing import (
     operation,
     page,
 )
+from vendrail.gateway.merchant.fees import FeesBody
 from vendrail.gateway.merchant.money import PARTS
 from vendrail.gateway.parts import SERIAL, given, path_id, query, sent
 
@@ -40,6 +41,7 @@ SHAPES = (
     AskRefundBody,
     BalanceListBody,
     EntryListBody,
+    FeesBody,
     IntakeBody,
     MerchantMethodListBody,
     MerchantOrderBody,
@@ -98,6 +100,25 @@ _PRODUCT = {
         "buyer_keys_max": 3,
         "is_refunded_when_out": True,
     },
+}
+_FEES = {
+    "own": [],
+    "rules": [
+        {"title": "digital cards", "basis_points": 250, "fixed_minor": 30, "currency": "CNY"},
+        {"basis_points": 150},
+    ],
+    "version": 3,
+    "valid_from": _AT,
+    "tier": 0,
+    "facts": [
+        {
+            "currency": "CNY",
+            "volume_minor": 1_250_000,
+            "sold_count": 258,
+            "refund_permyriad": 77,
+            "dispute_permyriad": 0,
+        }
+    ],
 }
 _ORDER = {
     "id": SERIAL,
@@ -284,6 +305,18 @@ def _money_paths() -> dict[str, Any]:
                 "Read your balance in each currency",
                 Permission.BALANCE_READ,
                 given("The balance", "BalanceListBody", {"items": [_BALANCE]}),
+            )
+        },
+        "/merchant/fees": {
+            "get": operation(
+                "readMerchantFees",
+                "Read what a sale costs you",
+                Permission.BALANCE_READ,
+                given("The fees", "FeesBody", _FEES),
+                description=(
+                    "Terms of your own count for sales in their currency; for all others the "
+                    "first rule that fits. The memo of an entry names the version and the rule."
+                ),
             )
         },
         "/merchant/entries": {

@@ -13,6 +13,7 @@ from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
 from vendrail.gateway import problems as common
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused
+from vendrail.gateway.merchant.fees import FeesRoom
 from vendrail.gateway.merchant.keyring import Keyring, Program
 from vendrail.gateway.merchant.keys import KeyRoom
 from vendrail.gateway.merchant.methods import MethodRoom
@@ -67,6 +68,7 @@ class MerchantDoor:
         orders = OrderRoom(apis.orders, keyring)
         methods = MethodRoom(apis.payments, keyring, clock)
         money = MoneyRoom(apis.settlement, apis.ledger, settings.default_currency)
+        fees = FeesRoom(apis.settlement, clock)
         payouts = PayoutRoom(
             apis.payouts, apis.orders, apis.settlement, keyring, clock, settings.default_currency
         )
@@ -107,6 +109,7 @@ class MerchantDoor:
             },
             ("releases",): {"GET": _Route(Permission.BALANCE_READ, payouts.list_releases)},
             ("balance",): {"GET": _Route(Permission.BALANCE_READ, money.read_balance)},
+            ("fees",): {"GET": _Route(Permission.BALANCE_READ, fees.read_fees)},
             ("entries",): {"GET": _Route(Permission.BALANCE_READ, money.list_entries)},
             ("entries", "{id}", "proof"): {
                 "GET": _Route(Permission.BALANCE_READ, money.prove_entry)

@@ -186,6 +186,7 @@ METRICS = (
         ("currency", "days"),
         "What merchants owe, by how many days it is old at least.",
     ),
+    Metric("vendrail_reserves_low", "gauge", (), "Payout reserves that may not last much longer."),
     Metric("vendrail_merchants_suspended", "gauge", (), "Merchants whose sales are stopped."),
     Metric("vendrail_letters_waiting", "gauge", (), "Letters that have not left yet."),
     Metric("vendrail_letter_age_seconds", "gauge", (), "Age of the oldest letter that waits."),

@@ -337,3 +337,21 @@ async def count_tests(tx: Transaction, merchant: UUID, since: datetime) -> int:
         since,
     )
     return int(count)
+
+
+async def sum_hours(
+    tx: Transaction, since: datetime, until: datetime
+) -> dict[tuple[str, str], dict[int, int]]:
+    """Sum what reserves were asked for, by channel, currency and hour since 1970."""
+    rows = await tx.fetch(
+        "select channel_name, currency, floor(extract(epoch from asked_at) / 3600)::bigint as hour,"
+        " sum(amount_minor)::bigint as minor from payouts.payout"
+        " where asked_at >= $1 and asked_at < $2 and state not in ('refused', 'declined', 'failed')"
+        " group by 1, 2, 3",
+        since,
+        until,
+    )
+    found: dict[tuple[str, str], dict[int, int]] = {}
+    for row in rows:
+        found.setdefault((row["channel_name"], row["currency"]), {})[row["hour"]] = row["minor"]
+    return found

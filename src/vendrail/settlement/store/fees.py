@@ -13,6 +13,7 @@ from vendrail.kernel.db import Database, Retry, Transaction
 from vendrail.settlement.fees import ANY_CURRENCY, PLATFORM, FeeVersion
 from vendrail.settlement.rules import asks_facts
 from vendrail.settlement.settings import SettlementSettings
+from vendrail.settlement.store.bounds import BoundsStore
 
 FeeKey = tuple[UUID, str]  # A merchant (or the platform) and a currency (or any).
 FeeName = tuple[int, int]  # A version of the schedule and a rule of it, or of terms and 0.
@@ -50,7 +51,7 @@ def begins(each: FeeSchedule | FeeFacts) -> datetime:
     return each.valid_from
 
 
-class FeeStore:
+class FeeStore(BoundsStore):
     """Each method is one transaction; whoever writes versions holds their table alone."""
 
     def __init__(self, db: Database, clock: Clock, settings: SettlementSettings) -> None:

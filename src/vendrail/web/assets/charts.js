@@ -15,6 +15,34 @@ function tone(name) {
   return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
 }
 
+/** Two bars for each moment. */
+function barred(place, told) {
+  const [first, second] = told.bars || [told.sales, told.refunds];
+  const shape = { type: "bar", barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } };
+  return {
+    series: [
+      { name: place.dataset.sales, data: first, ...shape },
+      { name: place.dataset.refunds, data: second, ...shape },
+    ],
+  };
+}
+
+/** Curves, the last one dashed: what the others are held against. */
+function lined(place, told, text) {
+  const names = place.dataset.lines.split("|");
+  return {
+    legend: { bottom: 0, textStyle: { color: text }, itemWidth: 18 },
+    grid: { left: 8, right: 8, top: 16, bottom: 32, containLabel: true },
+    series: told.lines.map((data, number) => ({
+      name: names[number],
+      type: "line",
+      data,
+      showSymbol: false,
+      lineStyle: { width: 2, type: number === told.lines.length - 1 ? "dashed" : "solid" },
+    })),
+  };
+}
+
 function options(place, told) {
   const money = new Intl.NumberFormat(place.dataset.locale, {
     style: "currency",
@@ -23,12 +51,11 @@ function options(place, told) {
   const short = new Intl.NumberFormat(place.dataset.locale, { notation: "compact" });
   const text = tone("quiet");
   const line = tone("text-base-300");
-  const [first, second] = told.bars || [told.sales, told.refunds];
   const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   return {
     animation: !isCalm,
     animationDuration: 250,
-    color: [tone("text-primary"), tone("text-accent")],
+    color: [tone("text-primary"), tone("text-accent"), text],
     grid: { left: 8, right: 8, top: 16, bottom: 4, containLabel: true },
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     tooltip: {
@@ -53,10 +80,7 @@ function options(place, told) {
       splitLine: { lineStyle: { color: line } },
       axisLabel: { color: text, formatter: (value) => short.format(value) },
     },
-    series: [
-      { name: place.dataset.sales, type: "bar", data: first, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
-      { name: place.dataset.refunds, type: "bar", data: second, barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
-    ],
+    ...(told.lines ? lined(place, told, text) : barred(place, told)),
   };
 }
 

@@ -58,6 +58,14 @@ class Said(StrEnum):
     NO_PURCHASE = "no_purchase"
     DELIVERED = "delivered"
     RESERVE_TOO_LOW = "reserve_too_low"
+    BANK_TOO_LOW = "bank_too_low"
+    NO_REMITTANCE = "no_remittance"
+    WRITTEN = "written"
+    NO_BOUNDS = "no_bounds"
+    NOT_SUGGESTED = "not_suggested"
+    NOBODY = "nobody"
+    MORE_THAN_OWED = "more_than_owed"
+    REMITTED_OTHERWISE = "remitted_otherwise"
     NOT_PAYABLE = "not_payable"
     RATE_KNOWN = "rate_known"
     NOT_FINAL = "not_final"
@@ -104,6 +112,22 @@ TEXTS = {
         "Its account is closed or not proven, or the merchant's payouts are stopped. Decline it."
     ),
     Said.RESERVE_TOO_LOW: message("The reserve does not have so much that is free."),
+    Said.BANK_TOO_LOW: message("So much has not been paid into the bank account."),
+    Said.NO_BOUNDS: message(
+        "Percentages are 0 to 100, written as 2.50, the lower bound not above the upper one."
+    ),
+    Said.NOT_SUGGESTED: message("That is not suggested any more: look at what is now."),
+    Said.WRITTEN: message("The letter is on its way to everybody who works there."),
+    Said.NOBODY: message("Nobody works there who could be written to."),
+    Said.NO_REMITTANCE: message(
+        "A settlement has a number, an amount above its fee, a day that has come, and a channel"
+        " that takes that currency; into a reserve only where that channel pays out."
+    ),
+    Said.MORE_THAN_OWED: message(
+        "The provider owes less than that. Look at the amount, or for payments that are not known"
+        " here yet."
+    ),
+    Said.REMITTED_OTHERWISE: message("That number was booked before, with another amount."),
     Said.NO_FEE: message("The fee is written as 2.50 percent, amounts as 0.30; none below zero."),
     Said.NO_HOLD: message(
         "Hours are 0 to 2160, percent 0 to 100, days 1 to 365; a percentage and days go together."
@@ -137,7 +161,7 @@ TEXTS = {
     Said.NOTHING_OWED: message("The merchant owes nothing in this currency."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
-GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS})
+GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})
 
 Run = Callable[[Mapping[str, str], str], Awaitable[Said]]  # Given what to do, and who does it.
 

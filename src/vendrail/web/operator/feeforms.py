@@ -57,6 +57,20 @@ def read_told_rule(name: str, value: str) -> FeeRule | None:
     return decode(value, FeeRule) if name.startswith("rule ") else None
 
 
+def read_told_terms(told: Mapping[str, str]) -> FeeRule | None:
+    """Read the terms of one merchant out of a proposal, where it is about such."""
+    try:
+        return FeeRule(
+            int(told["basis_points"]),
+            int(told["fixed_minor"]),
+            int(told["fee_minor_min"]),
+            is_fee_refunded=told["is_fee_refunded"] == "yes",
+            currency=told["currency"],
+        )
+    except (KeyError, ValueError):
+        return None
+
+
 def read_rule(form: Mapping[str, str], *, is_last: bool) -> FeeRule:
     """Read one rule; the last one has no condition, and so names no currency and no amount."""
     text = {name: value.strip() for name, value in form.items()}

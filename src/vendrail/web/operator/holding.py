@@ -60,9 +60,10 @@ class HoldingDesk:
 
     async def show(self, caller: Caller) -> Page:
         """Show what is due, what is to come, what is owed, and the tiers' terms."""
-        return await self._show(caller)
+        return await self.answer(caller)
 
-    async def _show(self, caller: Caller, said: Said | None = None) -> Page:
+    async def answer(self, caller: Caller, said: Said | None = None) -> Page:
+        """Show the page, with what could not be done."""
         debts = await self._settlement.list_debts()
         return self._desk.page(
             caller,
@@ -80,6 +81,7 @@ class HoldingDesk:
             written=_written(caller),
             reason=caller.written("reason"),
             can_change=caller.may(Permission.MERCHANTS_WRITE),
+            can_write=caller.may(Permission.PAYOUTS_WRITE),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
@@ -124,7 +126,7 @@ class HoldingDesk:
         tier = caller.written("tier", 20)
         told = _read_terms(caller)
         if told is None or tier not in {each.value for each in RiskTier}:
-            return await self._show(caller, Said.NO_HOLD)
+            return await self.answer(caller, Said.NO_HOLD)
         before = (await self._tiers())[RiskTier(tier)]
         said = await self._deeds.do(
             caller,
@@ -134,7 +136,7 @@ class HoldingDesk:
             before=_as_told(before),
             is_joint=True,
         )
-        return back_to(_PATH, said) if said in GOOD else await self._show(caller, said)
+        return back_to(_PATH, said) if said in GOOD else await self.answer(caller, said)
 
     async def change_merchant(self, caller: Caller) -> Page:
         """Put a merchant in a tier, or give it terms of its own; with a second person."""

@@ -26,6 +26,7 @@ _CHANGED = "fee_terms.changed"
 _TIER_CHANGED = "fee_terms.tier_changed"
 _SUSPENDED = "payouts.suspended"
 _TIERS = range(10)
+_WHOLE = 10_000  # Hundredths of a percent.
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 _REFUSALS = {
     InviteStatus.EMAIL_MALFORMED: message("Enter a whole e-mail address."),
@@ -167,7 +168,7 @@ class Merchants:
         )
 
     async def change_terms(self, caller: Caller) -> Page:
-        """Write new terms: they begin in a moment, for orders that are placed from then on."""
+        """Put new terms up: approved, they begin in a moment, for orders placed from then on."""
         merchant = read_id(caller.part("merchant"))
         if merchant is None:
             return self._desk.problem(caller.request, 404, caller)
@@ -182,6 +183,9 @@ class Merchants:
             }
         except Malformed:
             return await self._show(caller, Said.NO_FEE)
+        amounts = (int(told["fixed_minor"]), int(told["fee_minor_min"]))
+        if not 0 <= int(told["basis_points"]) <= _WHOLE or min(amounts) < 0:
+            return await self._show(caller, Said.NO_FEE)
         [versions] = await self._settlement.read_fee_terms([merchant])
         before = self._newest(versions)
         said = await self._deeds.do(
@@ -191,12 +195,13 @@ class Merchants:
             told,
             before=_as_told(before) if before else {},
             merchant=merchant if merchant != _PLATFORM else None,
+            is_joint=True,
         )
         path = f"{_PATH}/{to_serial(merchant)}"
         return back_to(path, said) if said in GOOD else await self._show(caller, said)
 
     async def change_tier(self, caller: Caller) -> Page:
-        """Write a merchant's tier: rules of fees may ask for it."""
+        """Put a merchant's tier up for a second person: rules of fees may ask for it."""
         merchant, tier = read_id(caller.part("merchant")), caller.written("tier", 2)
         if merchant is None or merchant == _PLATFORM or tier not in map(str, _TIERS):
             return self._desk.problem(caller.request, 404, caller)
@@ -208,6 +213,7 @@ class Merchants:
             {"merchant": to_serial(merchant), "tier": tier},
             before={"tier": str(before)},
             merchant=merchant,
+            is_joint=True,
         )
         path = f"{_PATH}/{to_serial(merchant)}"
         return back_to(path, said) if said in GOOD else await self._show(caller, said)

@@ -51,6 +51,7 @@ _RESERVE_SAID = {
     ReserveStatus.CHANNEL_UNKNOWN: Said.NOT_FOUND,
     ReserveStatus.AMOUNT_MALFORMED: Said.NO_AMOUNT,
     ReserveStatus.RESERVE_TOO_LOW: Said.RESERVE_TOO_LOW,
+    ReserveStatus.BANK_TOO_LOW: Said.BANK_TOO_LOW,
 }
 
 
@@ -182,15 +183,17 @@ class PayoutsDesk:
     async def _reserves(self, caller: Caller, said: Said | None = None) -> Page:
         found = await self._payouts.list_reserves()
         standing = [e for e in found if e.there_minor or e.waiting_minor or e.receivable_minor]
+        ahead = await self._payouts.forecast_reserves() if standing else []
         return self._desk.page(
             caller,
             "operator/reserves.html",
             path=_RESERVES,
             status=200 if said is None else 422,
             reserves=standing,
+            ahead={(each.channel_name, each.currency): each for each in ahead},
             choices=found,
-            chosen=caller.written("reserve", 60),
-            amount=caller.written("amount", 30),
+            chosen=caller.written("reserve", 60) or caller.asked("reserve", 60),
+            amount=caller.written("amount", 30) or caller.asked("amount", 30),
             source=caller.written("source", 20) or ReserveSource.OWNER.value,
             reason=caller.written("reason"),
             nonce=to_serial(new_id(self._desk.clock.now())),

@@ -1,18 +1,22 @@
 """Approvals: what one person has put up and a second must say yes to."""
 
+from uuid import UUID
+
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import ProposalState, ProposalView
+from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deeds, Said, back_to
-from vendrail.web.operator.feeforms import read_told_rule
-from vendrail.web.operator.files import read_id
+from vendrail.web.operator.feeforms import read_told_rule, read_told_terms
+from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/approvals"
 _SHOWN_MAX = 100
+_PLATFORM = UUID(int=0)  # Its terms are for merchants without their own.
 
 
 class Proposals:
@@ -20,8 +24,8 @@ class Proposals:
 
     entries = (Entry(_PATH, message("Approvals"), "check"),)
 
-    def __init__(self, desk: Desk, deeds: Deeds) -> None:
-        self._desk, self._deeds = desk, deeds
+    def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
+        self._desk, self._deeds, self._files = desk, deeds, files
         self._identity = desk.apis.identity
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -37,6 +41,7 @@ class Proposals:
 
     async def _list(self, caller: Caller, said: Said | None = None) -> Page:
         views = await self._identity.list_proposals(None, _SHOWN_MAX)
+        names = await self._files.merchant_names()
         return self._desk.page(
             caller,
             "operator/approvals.html",
@@ -45,6 +50,9 @@ class Proposals:
             waiting=[each for each in views if each.state in _LIVE],
             ended=[each for each in views if each.state not in _LIVE],
             rule_of=read_told_rule,
+            terms_of=read_told_terms,
+            names={to_serial(id): name for id, name in names.items()},
+            platform=to_serial(_PLATFORM),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
