@@ -20,6 +20,8 @@ from vendrail.api.ledger.statements import StatementPlace as StatementPlace
 from vendrail.api.ledger.statements import StatementQuery as StatementQuery
 from vendrail.api.ledger.statements import StatementSeal as StatementSeal
 from vendrail.api.ledger.statements import StatementSum as StatementSum
+from vendrail.api.ledger.sums import AccountSum as AccountSum
+from vendrail.api.ledger.sums import EntrySum as EntrySum
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import named_id
 from vendrail.kernel.numbers import Numbered
@@ -284,14 +286,6 @@ class Balance(Record, frozen=True):
         return self.credits_posted - self.debits_posted
 
 
-class AccountSum(Record, frozen=True):
-    """What accounts of one kind and currency hold together."""
-
-    currency: str
-    accounts_count: int
-    credit_minor: int
-
-
 class Entry(Record, frozen=True):
     """One transfer as one account saw it; `amount_minor` is above zero where it was credited."""
 
@@ -320,13 +314,6 @@ class SumQuery(Record, frozen=True):
     account: AccountId
     before: TransferId
     after: TransferId | None = None  # None: since the account was opened.
-
-
-class EntrySum(Record, frozen=True):
-    """What entries posted together."""
-
-    debits_minor: int = 0
-    credits_minor: int = 0
 
 
 class PostedTransfer(Record, frozen=True):

@@ -26,6 +26,9 @@ from vendrail.api.settlement.fees import FeeTrial as FeeTrial
 from vendrail.api.settlement.fees import FeeTrialResult as FeeTrialResult
 from vendrail.api.settlement.fees import PastSale as PastSale
 from vendrail.api.settlement.fees import TriedFee as TriedFee
+from vendrail.api.settlement.standing import HeldSum as HeldSum
+from vendrail.api.settlement.standing import MerchantDebt as MerchantDebt
+from vendrail.api.settlement.standing import SettlementHealth as SettlementHealth
 from vendrail.api.settlement.suggestions import FeeBounds as FeeBounds
 from vendrail.api.settlement.suggestions import FeeBoundsStatus as FeeBoundsStatus
 from vendrail.api.settlement.suggestions import FeeCause as FeeCause
@@ -244,32 +247,6 @@ class DueShare(Record, frozen=True):
     part: Literal["pending", "reserve"]
     due_at: datetime
     amount_minor: int
-
-
-class MerchantDebt(Record, frozen=True):
-    """What a merchant owes the platform, and since when."""
-
-    merchant: UUID
-    currency: str
-    debt_minor: int
-    since: datetime
-
-
-class HeldSum(Record, frozen=True):
-    """How much of all merchants' money is not due yet, and in how many buckets."""
-
-    currency: str
-    part: Literal["pending", "reserve"]
-    amount_minor: int
-    bucket_count: int
-
-
-class SettlementHealth(Record, frozen=True):
-    """Whether what is due is released, and what is still to come."""
-
-    open_count: int  # Buckets that are not released.
-    overdue_count: int  # Those whose moment is more than a minute ago.
-    oldest_due_at: datetime | None  # Of those.
 
 
 class ShareQuery(Record, frozen=True):
