@@ -83,7 +83,7 @@ async def test_new_terms_follow_the_old(world):
     assert "second person" in head.text
     [[newest, *_]] = await world.market.house.api(Settlement).read_fee_terms([merchant])
     assert 250 == newest.basis_points
-    await approve(world, "3.25 % + ¥0.30")
+    await approve(world, "3.25 % + CN¥0.30")
     await head.go(path)
     [[newest, before, *_]] = await world.market.house.api(Settlement).read_fee_terms([merchant])
     [acts] = await world.identity.list_acts([ActQuery(None, 9, act="fee_terms.")])
@@ -122,7 +122,7 @@ async def test_a_merchants_tier_is_set_with_a_reason(world):
     await approve(world, "long known")
     tiers = await world.house.api(Settlement).read_merchant_tiers([merchant])
     [acts] = await world.house.services["identity"].list_acts(
-        [ActQuery(merchant, 10, act="fee_terms.tier_changed")]
+        [ActQuery(None, 10, act="fee_terms.tier_changed")]
     )
 
     assert [2] == tiers
