@@ -245,7 +245,8 @@ def test_every_letter_can_be_written_in_every_language(locale):
             "code", "minutes", "link", "place", "by", "hours", "title", "quantity", "serial",
             "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
             "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
-            "receipt", "url", "days", "name",
+            "receipt", "url", "days", "name", "channel", "free", "waiting", "suggested", "dry",
+            "since",
         )
     }  # fmt: skip
     written = {}
