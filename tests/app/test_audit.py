@@ -697,6 +697,17 @@ async def payout_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await owner.fetchval("select subject from ledger.transfer where id = $1", id))
 
 
+@plants("blocked_goods_have_reasons")
+async def blocked_for_nothing(owner: Any, orders: dict[str, UUID]) -> str:
+    """A product is blocked, and no case says why."""
+    return str(
+        await owner.fetchval(
+            "update catalog.product set is_blocked = true where id = (select id"
+            " from catalog.product order by id limit 1) returning id"
+        )
+    )
+
+
 @plants("deposits_fit_their_moves")
 async def deposit_never_paid(owner: Any, orders: dict[str, UUID]) -> str:
     """A return is written down as done, and the books know nothing of it."""

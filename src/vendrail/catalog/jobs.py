@@ -1,4 +1,4 @@
-"""Background: what expired holds keep goes back to the stock."""
+"""Background: what expired holds keep goes back; new rules look through the shelves."""
 
 from vendrail.catalog.service import CatalogService
 from vendrail.kernel.jobs import Job
@@ -15,4 +15,8 @@ def jobs(service: CatalogService) -> list[Job]:
         wake = service.wakeups.subscribe("catalog.holds")
         await poll(end_holds, service.clock, wake, name="catalog.holds")
 
-    return [Job("catalog.holds", run)]
+    async def sweep() -> None:
+        wake = service.wakeups.subscribe("catalog.goods")
+        await poll(service.sweep_goods, service.clock, wake, name="catalog.goods", delay_s_max=30.0)
+
+    return [Job("catalog.holds", run), Job("catalog.goods", sweep)]

@@ -17,6 +17,7 @@ from vendrail.api.catalog import (
     Variant,
 )
 from vendrail.api.catalog.warranties import BUYER_KEYS_MAX, COVERS_MAX, HOURS_MAX, KEYS_MAX
+from vendrail.catalog.screening import texts_of_shop
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
 LOW_STOCK_MAX = 100_000
@@ -150,7 +151,7 @@ class ShopBook:
     written_products: dict[ProductId, Product] = field(default_factory=dict)
 
 
-def put_shop(book: ShopBook, new: Shop) -> PutStatus:
+def put_shop(book: ShopBook, new: Shop, *, is_forbidden: bool = False) -> PutStatus:
     """Write one shop into the book, or leave it untouched and say why."""
     known = book.shops.get(new.id)
     if known == new:
@@ -159,6 +160,9 @@ def put_shop(book: ShopBook, new: Shop) -> PutStatus:
         return PutStatus.SLUG_TAKEN
     if not _is_sound_shop(new):
         return PutStatus.FIELD_MALFORMED
+    # What stands there already may be closed, and is for a person to look at.
+    if is_forbidden and (known is None or texts_of_shop(known) != texts_of_shop(new)):
+        return PutStatus.TEXT_FORBIDDEN
     if known:
         book.shop_slugs.pop(known.slug, None)
     book.shops[new.id] = book.written_shops[new.id] = new

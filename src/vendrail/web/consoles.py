@@ -47,6 +47,7 @@ from vendrail.web.operator.disputes import DisputesDesk
 from vendrail.web.operator.fees import Fees
 from vendrail.web.operator.files import Files
 from vendrail.web.operator.forecasts import ForecastDesk
+from vendrail.web.operator.goods import GoodsDesk
 from vendrail.web.operator.holding import HoldingDesk
 from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
@@ -93,6 +94,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         holding,
         DebtsDesk(desk, deeds, files, holding),
         DepositsDesk(desk, deeds, files),
+        GoodsDesk(desk, deeds, files),
         Fees(desk, deeds, files),
         ClosesDesk(desk, deeds),
         SuggestionsDesk(desk, deeds, files),

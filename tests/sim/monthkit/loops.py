@@ -87,6 +87,7 @@ LOOPS: dict[str, Work] = {
     "orders.deliveries": lambda house: house.services["orders"].runner.settle_deliveries(),
     "orders.wallet_parts": lambda house: house.services["orders"].runner.free_wallet_parts(),
     "catalog.holds": lambda house: house.services["catalog"].end_expired_holds(),
+    "catalog.goods": lambda house: house.services["catalog"].sweep_goods(),
     "payments.refund": lambda house: house.services["payments"].ask_refunds(),
     "disputes.told": lambda house: house.services["disputes"].carrying.consume(),
     "disputes.advance": lambda house: house.services["disputes"].carrying.advance(),

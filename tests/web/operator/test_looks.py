@@ -11,14 +11,37 @@ from tests.web.operator.test_closes import close_days
 from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
-from vendrail.api.catalog import SalesStop
+from vendrail.api.catalog import (
+    GoodsDecision,
+    GoodsRule,
+    GoodsRules,
+    GoodsVerdict,
+    MerchantId,
+    SalesStop,
+    ShopProductQuery,
+)
 from vendrail.api.identity import Merchant, RegistrationChange, RegistrationMode, Role
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.api.settlement import HoldTerms, RiskTier, Settlement
+from vendrail.kernel.codec import replace
 from vendrail.kernel.http import Edge
 from vendrail.kernel.ids import to_serial
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+
+async def forbid_goods(world) -> None:
+    """Write rules that find the shop's text, and take a product down."""
+    catalog, merchant = world.market.catalog, MerchantId(world.market.merchant)
+    rules = [GoodsRule(f"word {number}", GoodsVerdict.REVIEW) for number in range(30)]
+    await catalog.put_goods_rules([GoodsRules([*rules, GoodsRule("a-long-word-" * 5)])])
+    [[shop, *_]] = await catalog.list_shops([merchant])
+    await catalog.put_shops([replace(shop, notice="word 1, word 12, word 25 " * 9)])
+    [[found, *_]] = await catalog.list_products([ShopProductQuery(merchant)])
+    down = GoodsDecision(
+        found.product.id, is_allowed=False, by="ad@rail.example", reason="no " * 90
+    )
+    await catalog.decide_goods([down])
 
 
 async def addresses(world, place) -> list[str]:
@@ -40,6 +63,7 @@ async def addresses(world, place) -> list[str]:
     payouts = await write_rows(world.house, world.market.merchant)
     closed = await close_days(world)
     await write_remittances(world.house)
+    await forbid_goods(world)
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
@@ -71,6 +95,9 @@ async def addresses(world, place) -> list[str]:
         f"/operator/merchants/{to_serial(world.market.merchant)}",
         f"/operator/merchants/{to_serial(world.market.merchant)}/holding",
         f"/operator/merchants/{to_serial(world.market.merchant)}/deposit",
+        "/operator/goods",
+        "/operator/goods?state=taken_down",
+        "/operator/goods/rules",
         "/operator/registration",
         "/console/register",
         "/console/register/terms",

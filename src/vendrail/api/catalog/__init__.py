@@ -5,6 +5,16 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from vendrail.api.catalog.goods import GoodsCase as GoodsCase
+from vendrail.api.catalog.goods import GoodsDecision as GoodsDecision
+from vendrail.api.catalog.goods import GoodsDecisionStatus as GoodsDecisionStatus
+from vendrail.api.catalog.goods import GoodsQuery as GoodsQuery
+from vendrail.api.catalog.goods import GoodsRule as GoodsRule
+from vendrail.api.catalog.goods import GoodsRules as GoodsRules
+from vendrail.api.catalog.goods import GoodsRulesStatus as GoodsRulesStatus
+from vendrail.api.catalog.goods import GoodsState as GoodsState
+from vendrail.api.catalog.goods import GoodsVerdict as GoodsVerdict
+from vendrail.api.catalog.goods import GoodsWatch as GoodsWatch
 from vendrail.api.catalog.holds import Hold as Hold
 from vendrail.api.catalog.holds import HoldStatus as HoldStatus
 from vendrail.api.catalog.keys import BatchQuery as BatchQuery
@@ -45,6 +55,7 @@ class PutStatus(StrEnum):
     SLUG_TAKEN = "slug_taken"
     SKU_TAKEN = "sku_taken"
     FIELD_MALFORMED = "field_malformed"
+    TEXT_FORBIDDEN = "text_forbidden"  # A shop's: rules of forbidden goods find something in it.
 
 
 class Shop(Record, frozen=True):
@@ -290,7 +301,7 @@ class LowStock(Record, frozen=True):
     bound: int = 0  # With so few free it is low.
 
 
-class Catalog(Protocol):
+class Catalog(GoodsWatch, Protocol):
     """Shops, products, stock and keys, in batches."""
 
     async def put_shops(self, shops: Sequence[Shop]) -> list[PutStatus]:

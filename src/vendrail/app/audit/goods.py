@@ -4,6 +4,16 @@ from vendrail.app.audit.check import Check
 
 CHECKS = (
     Check(
+        "blocked_goods_have_reasons",
+        "A product is blocked where a case of forbidden goods says so, and nowhere else.",
+        "select count(*) from catalog.product",
+        """
+        select p.id::text from catalog.product p
+          left join catalog.goods_case c on c.subject = p.id
+         where p.is_blocked <> coalesce(c.is_blocked, false)
+        """,
+    ),
+    Check(
         "keys_are_sold_once",
         "No key is allocated twice, and none that is allocated is still in the free pool.",
         "select count(*) from catalog.allocation where key is not null",

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from vendrail.api.catalog import (
     DeliveryKind,
+    GoodsRules,
     LowStock,
     LowStockQuery,
     MerchantId,
@@ -24,10 +25,11 @@ from vendrail.api.catalog import (
 )
 from vendrail.catalog import shelves
 from vendrail.catalog.markup import to_html
+from vendrail.catalog.service.goods import GoodsService
 from vendrail.catalog.settings import CatalogSettings
+from vendrail.catalog.store import goods, suspensions
 from vendrail.catalog.store import limits as limit_store
 from vendrail.catalog.store import shelves as store
-from vendrail.catalog.store import suspensions
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database
@@ -49,7 +51,7 @@ def _view(row: store.ViewRow) -> ProductView:
     return ProductView(product, row.shop, html, stock, row.sold_count, row.is_on_sale)
 
 
-class ShelfService:
+class ShelfService(GoodsService):
     """What is for sale."""
 
     def __init__(self, db: Database, clock: Clock, settings: CatalogSettings) -> None:
@@ -58,28 +60,58 @@ class ShelfService:
         self._settings = settings
         self._offers: dict[str, tuple[datetime, Offer | None]] = {}
 
+    def forget_offers(self) -> None:
+        """Have offers read anew: something is sold no more, or again."""
+        self._offers.clear()
+
     async def put_shops(self, shops: Sequence[Shop]) -> list[PutStatus]:
         """Write shops whole, by id."""
+        statuses = None
+        while statuses is None:  # Again where the rules have changed meanwhile.
+            statuses = await self._put_shops(shops, await self.newest_rules())
+        self._offers.clear()
+        return statuses
+
+    async def _put_shops(self, shops: Sequence[Shop], rules: GoodsRules) -> list[PutStatus] | None:
+        looked = await self.look_at_shops(shops, rules)
         async with self._db.transaction() as tx:
             await store.lock(tx)
+            if await goods.newest_version(tx) != rules.version:
+                return None
             book = await store.load(tx, [shop.id for shop in shops], [shop.slug for shop in shops])
-            statuses = [shelves.put_shop(book, shop) for shop in shops]
+            statuses = [
+                shelves.put_shop(book, shop, is_forbidden=shop in looked.refused) for shop in shops
+            ]
             if book.written_shops:
                 await store.put_shops(tx, list(book.written_shops.values()))
-        self._offers.clear()
+                owners = {shop.id: shop.merchant for shop in book.written_shops.values()}
+                await self.judge(tx, looked.cases, owners)
         return statuses
 
     async def put_products(self, products: Sequence[Product]) -> list[PutStatus]:
         """Write products whole, by id, with their variants (a variant left out is withdrawn)."""
+        statuses = None
+        while statuses is None:  # Again where the rules have changed meanwhile.
+            statuses = await self._put_products(products, await self.newest_rules())
+        self._offers.clear()
+        return statuses
+
+    async def _put_products(
+        self, products: Sequence[Product], rules: GoodsRules
+    ) -> list[PutStatus] | None:
+        looked = await self.look_at(products, rules)
         async with self._db.transaction() as tx:
             await store.lock(tx)
+            if await goods.newest_version(tx) != rules.version:
+                return None
             book = await store.load_products(tx, products)
             statuses = [shelves.put_product(book, product) for product in products]
             written = list(book.written_products.values())
             if written:
                 search = [shelves.search_text(product) for product in written]
                 await store.put_products(tx, written, search)
-        self._offers.clear()
+                owners = {each.id: book.shops[each.shop].merchant for each in written}
+                await self.judge(tx, looked, owners)
         return statuses
 
     async def read_shops(self, slugs: Sequence[str]) -> list[Shop | None]:

@@ -202,9 +202,11 @@ class Products:
         status: int = 200,
     ) -> Page:
         product = found.product
+        [case] = await self._catalog.read_goods_cases([product.id])
         return self._desk.page(
             caller,
             "merchant/product.html",
+            case=case,
             path=_ROOT,
             status=status,
             found=found,

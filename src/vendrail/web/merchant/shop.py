@@ -27,6 +27,12 @@ _LETTERS = "/merchant/letters"
 _WRONG = message("The name is one line of at most 100 characters, the contact of at most 200.")
 _ADDRESS_WRONG = message("The address is made of the letters a to z, digits and hyphens.")
 _ADDRESS_TAKEN = message("Another shop has this address: choose another.")
+_REFUSED = {
+    PutStatus.SLUG_TAKEN: _ADDRESS_TAKEN,
+    PutStatus.TEXT_FORBIDDEN: message(
+        "The name, notice or contact has a word that the platform does not allow."
+    ),
+}
 
 
 class ShopSettings:
@@ -106,7 +112,7 @@ class ShopSettings:
         await log(self._desk, caller, "shop.opened", f"shop:{to_serial(new.id)}", after=after)
         [status] = await self._catalog.put_shops([new])
         if status not in DONE:
-            problem = _ADDRESS_TAKEN if status is PutStatus.SLUG_TAKEN else _WRONG
+            problem = _REFUSED.get(status, _WRONG)
             return await self._shops(caller, problem=problem, status=422)
         return onward(f"{_ROOT}?done={to_serial(new.id)}")
 
@@ -141,7 +147,7 @@ class ShopSettings:
             await log(self._desk, caller, "shop.changed", subject, before=was, after=now)
         [status] = await self._catalog.put_shops([wanted])
         if status not in DONE:
-            problem = _WRONG if status is PutStatus.FIELD_MALFORMED else ""
+            problem = "" if status in DONE else _REFUSED.get(status, _WRONG)
             return await self._shops(caller, wrong=shop, problem=problem, status=422)
         return onward(f"{_ROOT}?done={to_serial(shop.id)}")
 

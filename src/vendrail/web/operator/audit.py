@@ -24,8 +24,8 @@ _ROUNDS_MAX = 500  # A million acts; longer chains are checked from the command 
 _KINDS = (
     "session", "password", "factor", "member", "person", "invitation", "api_key", "card_site",
     "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys", "shop",
-    "fee_terms", "fee_schedule", "hold_terms", "deposit", "channel", "wallets", "webhook", "number",
-    "books",
+    "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets", "webhook",
+    "number", "books",
 )  # fmt: skip
 
 

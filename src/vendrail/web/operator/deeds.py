@@ -74,6 +74,8 @@ class Said(StrEnum):
     NO_DEPOSIT_TERMS = "no_deposit_terms"
     NO_DEPOSIT = "no_deposit"
     NOTHING_OWED = "nothing_owed"
+    NO_SKU = "no_sku"
+    NO_GOODS_RULES = "no_goods_rules"
 
 
 TEXTS = {
@@ -159,6 +161,8 @@ TEXTS = {
     ),
     Said.NO_DEPOSIT: message("There is no deposit to take from."),
     Said.NOTHING_OWED: message("The merchant owes nothing in this currency."),
+    Said.NO_SKU: message("No product on the shelves has this SKU."),
+    Said.NO_GOODS_RULES: message("A rule is one line of at most 60 letters; at most 500 of them."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})
