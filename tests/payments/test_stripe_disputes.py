@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from tests.payments.conftest import Shop, number_of
 from tests.payments.stripe_bench import settings_of, signed
 from tests.payments.test_stripe import DISPUTE, INTENT, NOW, lines, opened, paid_in, stripe
@@ -16,11 +17,17 @@ from vendrail.api.payments import (
     UnmatchedQuery,
     UnmatchedVerdict,
 )
-from vendrail.api.payments.disputes import DisputeEvidence, DisputeOutcome, EvidenceStatus
+from vendrail.api.payments.disputes import (
+    DisputeEvidence,
+    DisputeOutcome,
+    EvidencePaper,
+    EvidenceStatus,
+)
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
 from vendrail.payments.channels.disputing import DisputingChannel
 from vendrail.payments.channels.stripe import StripeChannel
+from vendrail.payments.channels.stripe_line import files_url
 
 __all__ = ["lines", "opened", "stripe"]
 
@@ -152,3 +159,63 @@ async def test_a_provider_that_is_away_leaves_it_unknown(opened, stripe):
     second = await StripeChannel().send_evidence(said, account, NOW)
 
     assert (EvidenceStatus.UNKNOWN, EvidenceStatus.SENT) == (first, second)
+
+
+async def test_files_are_uploaded_once_and_named_by_the_evidence(opened, stripe):
+    """Sent again, also after no answer, each file is there once, as it was, under its kind."""
+    registered, account = opened
+    ask, _number = await paid_in(opened, stripe)
+    order = {"account": registered["account"], "out_trade_no": ask.out_trade_no}
+    told = stripe.post("disputes", order)
+    stripe.fault("gateway_down", params={"is_after": True}, match={"method": "disputes.update"})
+    papers = [
+        EvidencePaper("receipt", "收据.pdf", "application/pdf", b"%PDF-1.7 paid"),
+        EvidencePaper("delivery", "seen.png", "image/png", b"\x89PNG\r\n\x1a\n seen"),
+    ]
+    said = DisputeEvidence(new_id(NOW), account.id, told["id"], "Shown at 12:00.", papers)
+    results = [await StripeChannel().send_evidence(said, account, NOW) for _ in range(2)]
+    key = {"authorization": f"Bearer {registered['secret_key']}"}
+
+    def get(path):
+        return stripe._client.get(f"/stripe/v1/{path}", headers=key)
+
+    evidence = get(f"disputes/{told['id']}").json()["evidence"]
+    receipt = get(f"files/{evidence['receipt']}").json()
+    contents = get(f"files/{evidence['service_documentation']}/contents").content
+
+    assert [EvidenceStatus.UNKNOWN, EvidenceStatus.SENT] == results
+    assert ("收据.pdf", "pdf", "dispute_evidence") == (
+        receipt["filename"],
+        receipt["type"],
+        receipt["purpose"],
+    )
+    assert papers[1].content == contents
+    assert evidence["uncategorized_file"] is None
+
+
+@pytest.mark.parametrize(
+    "paper, problem",
+    [
+        (EvidencePaper("receipt", "a.pdf", "application/pdf", b"plain words"), "file type"),
+        (EvidencePaper("receipt", "a.pdf", "application/pdf", b"%PDF-" + b"x" * 5_000_000), "5 MB"),
+    ],
+)
+async def test_files_that_stripe_does_not_take_are_refused(opened, stripe, paper, problem):
+    """What is of no kind it takes, or too large, is refused, and nothing is submitted."""
+    registered, account = opened
+    ask, _number = await paid_in(opened, stripe)
+    order = {"account": registered["account"], "out_trade_no": ask.out_trade_no}
+    told = stripe.post("disputes", order)
+    said = DisputeEvidence(new_id(NOW), account.id, told["id"], "Shown at 12:00.", [paper])
+    result = await StripeChannel().send_evidence(said, account, NOW)
+    key = {"authorization": f"Bearer {registered['secret_key']}"}
+    found = stripe._client.get(f"/stripe/v1/disputes/{told['id']}", headers=key).json()
+
+    assert EvidenceStatus.REFUSED is result
+    assert "needs_response" == found["status"], problem
+
+
+def test_stripe_itself_takes_files_at_a_host_of_their_own():
+    """Files go to files.stripe.com where the API is Stripe's, and beside the API elsewhere."""
+    assert "https://files.stripe.com" == files_url("https://api.stripe.com")
+    assert "http://127.0.0.1:9/stripe" == files_url("http://127.0.0.1:9/stripe")

@@ -20,6 +20,27 @@ class DisputeState(StrEnum):
     LOST = "lost"
 
 
+class EvidenceKind(StrEnum):
+    """What a file shows; of each kind a provider takes one."""
+
+    RECEIPT = "receipt"  # What was paid, and for what.
+    DELIVERY = "delivery"  # That the key was shown, and used.
+    TALK = "talk"  # What was written with the buyer.
+    OTHER = "other"
+
+
+class EvidenceView(Record, frozen=True):
+    """A file that goes with an answer, as pages name it."""
+
+    id: UUID
+    kind: EvidenceKind
+    name: str
+    media_type: str
+    size: int
+    person: str  # Who gave it.
+    at: datetime
+
+
 class DisputeView(Record, frozen=True):
     """A dispute as merchant and operator may see it."""
 
@@ -41,6 +62,7 @@ class DisputeView(Record, frozen=True):
     ended_at: datetime | None
     answer: str = ""  # What the merchant said; only where one dispute is read.
     problem: str = ""  # Why a person must look.
+    evidence: list[EvidenceView] = []  # Only where one dispute is read.
 
 
 class DisputeMoved(Record, frozen=True, tag="dispute.moved"):
@@ -66,7 +88,7 @@ class DisputeAnswer(Record, frozen=True):
     """What a merchant says against a dispute; sent once, for good."""
 
     dispute: UUID
-    merchant: UUID
+    merchant: UUID | None  # Whose it must be; None: an operator answers.
     text: str
     person: str
 
@@ -83,6 +105,65 @@ class AnswerStatus(StrEnum):
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_AWAY = "provider_away"  # Nothing is known; answer again with the same words.
     UNSUPPORTED = "unsupported"  # This provider takes it on its own site.
+
+
+class PutEvidence(Record, frozen=True):
+    """A file against a dispute; one of its kind that was there before makes room for it."""
+
+    id: UUID  # Chosen by the caller: sending it again changes nothing.
+    dispute: UUID
+    merchant: UUID | None  # Whose it must be; None: an operator gives it.
+    kind: EvidenceKind
+    name: str
+    content: bytes  # Its kind is told by what it holds, never by its name.
+    person: str
+
+
+class DropEvidence(Record, frozen=True):
+    """Take a file away before it was sent."""
+
+    id: UUID
+    dispute: UUID
+    merchant: UUID | None
+
+
+class PutEvidenceStatus(StrEnum):
+    """How keeping or dropping one file ended. Where several would fit, the first is given."""
+
+    KEPT = "kept"
+    EXISTS = "exists"
+    DROPPED = "dropped"
+    DISPUTE_NOT_FOUND = "dispute_not_found"
+    ALREADY_SENT = "already_sent"  # The answer is with the provider, or on its way there.
+    DISPUTE_ENDED = "dispute_ended"
+    TOO_LATE = "too_late"
+    FILE_REFUSED = "file_refused"  # Too large, or of no kind that banks take.
+    TOO_MUCH = "too_much"  # All files together are larger than banks take.
+    EVIDENCE_NOT_FOUND = "evidence_not_found"
+
+
+class EvidenceQuery(Record, frozen=True):
+    """Read one file against a dispute."""
+
+    id: UUID
+    dispute: UUID
+    merchant: UUID | None  # Whose it must be; None: an operator asks.
+
+
+class EvidenceFile(Record, frozen=True):
+    """Such a file, opened."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+class DisputesDue(Record, frozen=True):
+    """What of a merchant waits to be answered."""
+
+    merchant: UUID
+    count: int
+    answer_by: datetime | None  # The nearest limit.
 
 
 class DisputeFigures(Record, frozen=True):
@@ -116,6 +197,22 @@ class Disputes(Numbered, Protocol):
 
     async def answer_disputes(self, answers: Sequence[DisputeAnswer]) -> list[AnswerStatus]:
         """Keep what merchants say, sealed, and send it to the provider, once."""
+        ...
+
+    async def put_evidence(self, files: Sequence[PutEvidence]) -> list[PutEvidenceStatus]:
+        """Keep files against disputes, sealed; they are sent with the answer."""
+        ...
+
+    async def drop_evidence(self, files: Sequence[DropEvidence]) -> list[PutEvidenceStatus]:
+        """Take files away that were not sent."""
+        ...
+
+    async def read_evidence(self, queries: Sequence[EvidenceQuery]) -> list[EvidenceFile | None]:
+        """Open files; None where they are not there, or not theirs."""
+        ...
+
+    async def find_due(self, merchants: Sequence[UUID]) -> list[DisputesDue]:
+        """Say how many of merchants' disputes wait to be answered, and until when."""
         ...
 
     async def count_disputes(

@@ -1,10 +1,11 @@
 """What follows from a dispute: parts of prices, and who bears what. Pure."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.disputes import AnswerStatus, DisputeState
+from vendrail.api.disputes import AnswerStatus, DisputeState, PutEvidence, PutEvidenceStatus
 from vendrail.api.orders import OrderState, OrderView
 from vendrail.api.payments.disputes import DisputeOutcome
 from vendrail.api.settlement import ChargebackPosting, ChargebackStep, Freeze, RefundPosting
@@ -13,6 +14,15 @@ from vendrail.kernel.ids import derive, made_at
 from vendrail.kernel.money import Money
 
 TEXT_LENGTH_MAX = 10_000
+FILE_BYTES_MAX = 2_000_000
+FILES_BYTES_MAX = 4_500_000  # Of one dispute in all: banks take no more.
+_NAME_LENGTH_MAX = 80
+_MAGIC = {
+    b"%PDF-": "application/pdf",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+}
+_ENDINGS = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg"}
 _ENDED = (OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUNDED)
 
 
@@ -200,3 +210,69 @@ def may_answer(
     if not 1 <= len(text.strip()) <= TEXT_LENGTH_MAX:
         return AnswerStatus.TEXT_MALFORMED
     return None
+
+
+def media_type(content: bytes) -> str:
+    """Tell what a file is by what it holds; empty: nothing that banks take."""
+    return next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), "")
+
+
+def clean_name(name: str, kind: str) -> str:
+    """Give a file's name as it travels: its last part in plain letters, and the right ending."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    stem = last.rpartition(".")[0] or last
+    kept = "".join(each for each in stem if each.isalnum() or each in " -_()").strip()
+    return f"{kept[:_NAME_LENGTH_MAX].strip() or 'file'}.{_ENDINGS[kind]}"
+
+
+class Paper(NamedTuple):
+    """What of a dispute's file the next one depends on."""
+
+    id: UUID
+    kind: str
+    size: int
+
+
+def may_change(
+    state: DisputeState, answer_by: datetime | None, now: datetime, *, is_answering: bool
+) -> PutEvidenceStatus | None:
+    """Say why files of a dispute cannot be changed any more, or nothing."""
+    if state is DisputeState.ANSWERED or (state is DisputeState.OPEN and is_answering):
+        return PutEvidenceStatus.ALREADY_SENT
+    if state is not DisputeState.OPEN:
+        return PutEvidenceStatus.DISPUTE_ENDED
+    is_late = answer_by is not None and now > answer_by
+    return PutEvidenceStatus.TOO_LATE if is_late else None
+
+
+def may_keep(file: PutEvidence, known: Sequence[Paper]) -> PutEvidenceStatus:
+    """Say whether a file can be kept beside those that are there."""
+    if any(each.id == file.id for each in known):
+        return PutEvidenceStatus.EXISTS
+    if not 0 < len(file.content) <= FILE_BYTES_MAX or not media_type(file.content):
+        return PutEvidenceStatus.FILE_REFUSED
+    others = sum(each.size for each in known if each.kind != file.kind)
+    is_much = others + len(file.content) > FILES_BYTES_MAX
+    return PutEvidenceStatus.TOO_MUCH if is_much else PutEvidenceStatus.KEPT
+
+
+class Telling(NamedTuple):
+    """What letters about a dispute depend on."""
+
+    outcome: str
+    told: str  # The last that was told: empty, `opened`, `soon`, `last`, or how it ended.
+    is_answered: bool
+    answer_by: datetime | None
+
+
+def letter(dispute: Telling, now: datetime, soon: timedelta, last: timedelta) -> str:
+    """Say which letter about a dispute is due; empty: none. What was missed is not told late."""
+    if dispute.outcome != DisputeOutcome.OPEN:
+        return "" if dispute.told == dispute.outcome else dispute.outcome
+    if not dispute.told:
+        return "opened"
+    if dispute.is_answered or dispute.answer_by is None or now > dispute.answer_by:
+        return ""
+    if now >= dispute.answer_by - last:
+        return "" if dispute.told == "last" else "last"
+    return "soon" if now >= dispute.answer_by - soon and dispute.told == "opened" else ""

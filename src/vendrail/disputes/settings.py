@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from msgspec import Meta
+
 from vendrail.kernel.codec import Record
 from vendrail.kernel.config import Help
 
@@ -12,3 +14,10 @@ class DisputesSettings(Record, frozen=True):
     is_fee_merchants: Annotated[
         bool, Help("Does the merchant bear the provider's fee of a lost dispute?")
     ] = True
+    remind_hours: Annotated[
+        int, Meta(ge=1), Help("How long before its limit an unanswered dispute is told of again.")
+    ] = 72
+    remind_last_hours: Annotated[
+        int, Meta(ge=1), Help("How long before its limit it is told of for the last time.")
+    ] = 24
+    public_url: Annotated[str, Help("What links in letters begin with.")] = "http://127.0.0.1:8000"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from vendrail.api.disputes import DisputeFigures, DisputeQuery, DisputeState
+from vendrail.api.disputes import DisputeFigures, DisputeQuery, DisputeState, PutEvidence
 from vendrail.api.payments import (
     DisputeTold,
 )
 from vendrail.api.payments.disputes import DisputeOutcome
+from vendrail.disputes import decide
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.vault import DataKey
@@ -251,3 +252,115 @@ async def count(
             count_by_currency=before.count_by_currency | {row["currency"]: row["whole"]},
         )
     return found
+
+
+async def lock_dispute(tx: Transaction, id: UUID) -> Row | None:
+    """Load a dispute and hold it: its files and its answer go one after the other."""
+    return await tx.fetch_row("select * from disputes.dispute where id = $1 for update", id)
+
+
+async def begin_answer(tx: Transaction, id: UUID) -> None:
+    """Write that a dispute's files are on their way, and stay as they are."""
+    await tx.execute("update disputes.dispute set is_answering = true where id = $1", id)
+
+
+async def end_answer(tx: Transaction, id: UUID) -> None:
+    """Write that the provider took nothing: files may be changed again."""
+    await tx.execute(
+        "update disputes.dispute set is_answering = false where id = $1 and answered_at is null", id
+    )
+
+
+async def list_evidence(tx: Transaction, disputes: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """List disputes' files, in the order of their kinds, without what is in them."""
+    rows = await tx.fetch(
+        "select id, dispute, kind, name, media_type, size, person, at from disputes.evidence"
+        " where dispute = any($1::uuid[]) order by kind",
+        disputes,
+    )
+    found: dict[UUID, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["dispute"], []).append(row)
+    return found
+
+
+async def read_evidence(tx: Transaction, dispute: UUID, id: UUID | None) -> list[Row]:
+    """Read a dispute's files, or one of them, as they are sealed."""
+    return await tx.fetch(
+        "select e.*, k.sealed as key_sealed, k.id as key_id, d.merchant from disputes.evidence e"
+        " join disputes.data_key k on k.id = e.data_key"
+        " join disputes.dispute d on d.id = e.dispute"
+        " where e.dispute = $1 and ($2::uuid is null or e.id = $2) order by e.kind",
+        dispute,
+        id,
+    )
+
+
+async def put_evidence(
+    tx: Transaction, file: PutEvidence, kind: str, sealed: bytes, key: DataKey, now: datetime
+) -> None:
+    """Keep a file in place of the one of its kind; `kind` is what it holds, as a media type."""
+    await tx.execute(
+        "insert into disputes.data_key (id, sealed, made_at) values ($1, $2, $3)",
+        key.id,
+        key.sealed,
+        now,
+    )
+    await tx.execute(
+        "insert into disputes.evidence (id, dispute, kind, name, media_type, size, sealed,"
+        " data_key, person, at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        " on conflict (dispute, kind) do update set id = excluded.id, name = excluded.name,"
+        "  media_type = excluded.media_type, size = excluded.size, sealed = excluded.sealed,"
+        "  data_key = excluded.data_key, person = excluded.person, at = excluded.at",
+        file.id,
+        file.dispute,
+        file.kind.value,
+        decide.clean_name(file.name, kind),
+        kind,
+        len(file.content),
+        sealed,
+        key.id,
+        file.person,
+        now,
+    )
+
+
+async def drop_evidence(tx: Transaction, dispute: UUID, id: UUID) -> bool:
+    """Take a file away; false: it is not there."""
+    count = await tx.execute(
+        "delete from disputes.evidence where dispute = $1 and id = $2", dispute, id
+    )
+    return count == 1
+
+
+async def find_due(tx: Transaction, merchants: Sequence[UUID], now: datetime) -> list[Row]:
+    """Count merchants' disputes that wait to be answered, with their nearest limits."""
+    return await tx.fetch(
+        "select merchant, count(*)::int as due, min(answer_by) as answer_by from disputes.dispute"
+        " where outcome = 'open' and merchant = any($1::uuid[]) and answered_at is null"
+        "  and (answer_by is null or answer_by >= $2) group by merchant",
+        merchants,
+        now,
+    )
+
+
+async def load_untold(tx: Transaction, after: UUID | None, rows_max: int) -> list[Row]:
+    """Load a page of disputes of which a letter may be due."""
+    return await tx.fetch(
+        "select id, order_id, merchant, channel_name, reason, amount_minor, currency, outcome,"
+        " told, answered_at, answer_by, fee_minor from disputes.dispute"
+        " where (outcome = 'open' or told <> outcome) and ($1::uuid is null or id > $1)"
+        " order by id limit $2",
+        after,
+        rows_max,
+    )
+
+
+async def mark_told(tx: Transaction, ids: Sequence[UUID], steps: Sequence[str]) -> None:
+    """Write which letters were the last of disputes."""
+    await tx.execute(
+        "update disputes.dispute d set told = t.step"
+        " from unnest($1::uuid[], $2::text[]) as t (id, step) where d.id = t.id",
+        ids,
+        steps,
+    )

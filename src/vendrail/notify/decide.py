@@ -49,6 +49,7 @@ FORMS: Mapping[str, Form] = {
     "sales_resumed": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
     "complaint_buyer": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
     "complaint_staff": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
+    "dispute_staff": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
     "message_unread": Form(
         frozenset({"link", "title", "serial", "count"}), 3_600 * 24, is_news=True
     ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from vendrail.sandbox import stripe_files
 from vendrail.sandbox.faults import Params
 from vendrail.sandbox.stripe_acts import Act, Form
 from vendrail.sandbox.stripe_forms import Refused, parse, read
@@ -150,7 +151,10 @@ def find_replay(store: StripeStore, ask: Ask, seller: Seller, act: Act) -> Repla
 
 def digest_of(ask: Ask) -> str:
     """Sum up what is asked."""
-    text = f"{ask.method} {ask.path}\n".encode() + ask.body
+    kind = ask.headers.get("content-type", "")
+    is_parts = kind.startswith(stripe_files.MULTIPART)
+    body = stripe_files.digest(kind, ask.body) if is_parts else ask.body
+    text = f"{ask.method} {ask.path}\n".encode() + body
     return sha256(text).hexdigest()
 
 
@@ -169,6 +173,12 @@ def find_operation(ask: Ask) -> tuple[Operation, str]:
 
 def read_fields(operation: Operation, id: str, ask: Ask) -> Form:
     """Read what is asked, by a form or by the query."""
+    if operation.name == "files.create":
+        kind = ask.headers.get("content-type", "")
+        if not kind.startswith(stripe_files.MULTIPART):
+            words = "Invalid request: files are uploaded as multipart/form-data."
+            raise Refused("", words, is_early=True)
+        return {**stripe_files.read_upload(kind, ask.body), "id": id}
     if ask.method == "POST" and ask.body:
         kind = ask.headers.get("content-type", "").partition(";")[0].strip()
         if kind != "application/x-www-form-urlencoded":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -279,4 +280,7 @@ class StripeEmulation:
         file = self.store.thing(seller.id, id, "file")
         if file is None or ask.method != "GET":
             raise Refused("resource_missing", f"No such file: '{id[:80]}'", status=404)
+        if "content" in file.hidden:
+            content = b64decode(file.hidden["content"])
+            return Answer(200, content, {}, "application/octet-stream")
         return Answer(200, file.hidden["text"].encode(), {}, "text/csv")

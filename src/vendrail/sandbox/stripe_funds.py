@@ -3,6 +3,7 @@
 import copy
 from datetime import timedelta
 
+from vendrail.sandbox import stripe_files
 from vendrail.sandbox.stripe_acts import PLACES, Act, Form, check_money, write_money
 from vendrail.sandbox.stripe_forms import (
     Choice,
@@ -17,6 +18,12 @@ from vendrail.sandbox.stripe_forms import (
 )
 from vendrail.sandbox.stripe_records import Thing
 
+EVIDENCE_FILES = (
+    "receipt",
+    "customer_communication",
+    "service_documentation",
+    "uncategorized_file",
+)
 REFUND: dict[str, Kind] = {
     "payment_intent": Text(),
     "charge": Text(),
@@ -37,7 +44,9 @@ TRANSFER: dict[str, Kind] = {
     "expand": Many(Text()),
 }
 EVIDENCE: dict[str, Kind] = {
-    "evidence": Group({"uncategorized_text": Text(20_000)}),
+    "evidence": Group(
+        {"uncategorized_text": Text(20_000), **dict.fromkeys(EVIDENCE_FILES, Text(255))}
+    ),
     "metadata": Metadata(),
     "submit": Flag(),
     "expand": Many(Text()),
@@ -234,7 +243,7 @@ def dispute(act: Act, charge: Thing, reason: str) -> Thing:
             "charge": charge.id,
             "balance_transactions": [],
             "currency": shown["currency"],
-            "evidence": {"uncategorized_text": None},
+            "evidence": {"uncategorized_text": None, **dict.fromkeys(EVIDENCE_FILES)},
             "evidence_details": {
                 "due_by": int((act.now + _ANSWER_TIME).timestamp()),
                 "has_evidence": False,
@@ -266,9 +275,12 @@ def answer_dispute(act: Act, found: Thing, form: Form) -> Thing:
         raise Refused("", words)
     if act.now.timestamp() > details["due_by"]:
         raise Refused("", "The time to submit evidence for this dispute is over.")
-    text = form.get("evidence", {}).get("uncategorized_text")
-    if text is not None:
-        found.shown["evidence"] = {"uncategorized_text": text}
+    given = form.get("evidence", {})
+    evidence = found.shown["evidence"] | given
+    files = {name: evidence[name] for name in EVIDENCE_FILES if evidence.get(name)}
+    stripe_files.check_evidence(act, files)
+    if given:
+        found.shown["evidence"] = evidence
         details["has_evidence"] = True
     found.shown["metadata"] |= form.get("metadata", {})
     if form.get("submit", True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from vendrail.sandbox import stripe, stripe_funds, stripe_intents, stripe_reports
+from vendrail.sandbox import stripe, stripe_files, stripe_funds, stripe_intents, stripe_reports
 from vendrail.sandbox.stripe_acts import Act, Form
 from vendrail.sandbox.stripe_forms import Choice, Kind, Many, Metadata, Refused, Text, Url, Whole
 from vendrail.sandbox.stripe_records import Endpoint, Thing, make_token
@@ -247,6 +247,9 @@ OPERATIONS = (
                lambda act, form: stripe_funds.answer_dispute(
                    act, act.find(form["id"], "dispute", "dispute"), form).shown,
                stripe_funds.EVIDENCE),
+    _operation("files.create", "POST", "files",
+               lambda act, form: stripe_files.create_file(act, form).shown, {}),
+    _operation("files.get", "GET", "files/{id}", _getter("file", "file upload"), _EXPAND),
     _operation("disputes.list", "GET", "disputes",
                _lister("dispute", "/v1/disputes", "payment_intent", "charge"),
                {"payment_intent": Text(), "charge": Text(), **_LIST}),

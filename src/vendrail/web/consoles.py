@@ -82,7 +82,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Reviews(desk, deeds, files),
         Unmatched(desk, deeds, files),
         Unpriced(desk, deeds),
-        DisputesDesk(desk, files),
+        DisputesDesk(desk, deeds, files),
         Sagas(desk, deeds, files),
         Proposals(desk, deeds, files),
         PayoutsDesk(desk, deeds),

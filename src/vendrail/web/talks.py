@@ -9,7 +9,6 @@ from litestar import Response
 
 from vendrail.api.support import (
     Attachment,
-    AttachmentFile,
     AttachmentQuery,
     OpenStatus,
     Party,
@@ -146,19 +145,20 @@ async def open_file(support: Support, id: UUID | None, order: UUID, by: Party) -
     if id is None:
         return None
     [found] = await support.read_attachments([AttachmentQuery(id, order, by)])
-    return _file(found) if found is not None else None
+    return as_file(found.name, found.media_type, found.content) if found is not None else None
 
 
-def _file(found: AttachmentFile) -> Page:
+def as_file(name: str, media_type: str, content: bytes) -> Page:
+    """Give a file to be kept: whatever it holds, it runs nothing."""
     headers = {
         "cache-control": "private, max-age=3600",
-        "content-disposition": as_attachment(found.name),
+        "content-disposition": as_attachment(name),
         **guards(),
         "content-security-policy": _FILE_POLICY,
     }
-    is_text = found.media_type == "text/plain"
-    media_type = "text/plain; charset=utf-8" if is_text else found.media_type
-    return Page(found.content, media_type=media_type, headers=headers)
+    is_text = media_type == "text/plain"
+    shown = "text/plain; charset=utf-8" if is_text else media_type
+    return Page(content, media_type=shown, headers=headers)
 
 
 class Follow(NamedTuple):

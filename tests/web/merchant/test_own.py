@@ -51,6 +51,9 @@ FOREIGN |= {
         for path in ("", "/codes", "/export", "/state")
     },
     "/merchant/disputes/{serial}": "dispute",
+    "/merchant/disputes/{serial}/evidence": "dispute",
+    "/merchant/disputes/{serial}/evidence/drop": "dispute",
+    "/merchant/disputes/{serial}/evidence/{file}": "dispute",
     "/merchant/payouts/{serial}": "payout",
     "/merchant/webhooks/{serial}": "webhook",
     "/merchant/webhooks/{serial}/again": "webhook",
@@ -67,6 +70,7 @@ FOREIGN |= {
 }
 STREAMED = (
     "/merchant/complaints/{serial}/messages",
+    "/merchant/disputes/{serial}/evidence",
     "/merchant/files/{serial}",
     "/merchant/intake/{serial}",
     "/merchant/products/{serial}/picture",

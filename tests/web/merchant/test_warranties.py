@@ -1,5 +1,7 @@
 """Warranties on pages: promised in the product's form, kept by the order, claimed by its buyer."""
 
+import re
+
 import pytest
 from tests.web.merchant.test_complaints import Buyer
 from tests.web.merchant.test_goods import goods
@@ -54,6 +56,11 @@ async def test_a_warranty_is_promised_shown_and_kept(town):
     [found, *_] = await goods(town)
 
     assert ProductWarranty(72, FIELDS["warranty_covers"], 1, 2, True) == found.product.warranty
+    form = browser.page.text
+    assert ["3", "1", "2"] == [
+        re.search(rf'name="{name}"[^>]* value="([^"]*)"', form)[1]
+        for name in ("warranty_term", "warranty_keys", "warranty_buyer_keys")
+    ]
     for shown in (product.text, page.text):
         assert "Codes that Steam &lt;refuses&gt;." in shown
         assert "1 key of an order is replaced at once" in shown

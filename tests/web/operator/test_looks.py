@@ -52,7 +52,7 @@ async def addresses(world, place) -> list[str]:
     own = HoldTerms(world.market.merchant, RiskTier.WATCHED)
     await world.market.house.api(Settlement).put_hold_terms([terms, own])
     now, merchant = world.house.clock.now(), world.market.merchant
-    await add_dispute(place.url, now, merchant, watched)
+    disputed = await add_dispute(place.url, now, merchant, watched)
     await add_dispute(place.url, now, merchant, None, "lost", problem="refunded_before")
     [[money]] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     strange = await write_arrivals(world.house, watched)
@@ -114,6 +114,7 @@ async def addresses(world, place) -> list[str]:
         "/operator/wallets/CNY",
         "/operator/disputes",
         "/operator/disputes?state=won",
+        f"/operator/disputes/{to_serial(disputed)}",
         "/operator/fees",
         "/operator/fees/edit",
         "/operator/suggestions",

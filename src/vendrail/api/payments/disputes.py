@@ -45,6 +45,15 @@ class DisputeTold(Record, frozen=True, tag="payment.dispute_told"):
     has_taken: bool = True  # False: an end that may be of what never took any money.
 
 
+class EvidencePaper(Record, frozen=True):
+    """A file that goes with evidence."""
+
+    kind: str  # `receipt`, `delivery`, `talk`, `other`.
+    name: str
+    media_type: str
+    content: bytes
+
+
 class DisputeEvidence(Record, frozen=True):
     """What is sent to a provider against a dispute, once; `id` is its idempotency key."""
 
@@ -52,6 +61,7 @@ class DisputeEvidence(Record, frozen=True):
     channel: UUID
     case_number: str
     text: str
+    papers: list[EvidencePaper] = []
 
 
 class EvidenceStatus(StrEnum):

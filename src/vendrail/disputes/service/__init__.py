@@ -9,8 +9,16 @@ from vendrail.api.disputes import (
     DisputeAnswer,
     DisputeFigures,
     DisputeQuery,
+    DisputesDue,
     DisputeView,
+    DropEvidence,
+    EvidenceFile,
+    EvidenceQuery,
+    PutEvidence,
+    PutEvidenceStatus,
 )
+from vendrail.api.identity import Identity
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import (
     Payments,
@@ -20,6 +28,8 @@ from vendrail.api.settlement import Settlement
 from vendrail.api.wallets import Wallets
 from vendrail.disputes import decide, store
 from vendrail.disputes.service.carrying import Carrying
+from vendrail.disputes.service.filing import Filing, evidence_view
+from vendrail.disputes.service.telling import Telling
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
@@ -57,6 +67,9 @@ class DisputesService:
         self._db = db
         self._vault = vault
         self._payments = payments
+        self._orders = orders
+        self._settings = settings
+        self.filing = Filing(db, vault, clock)
         self.clock = clock
         self.wakeups = wakeups
         self.carrying = Carrying(
@@ -78,7 +91,8 @@ class DisputesService:
         """Read disputes with what was said against them."""
         async with self._db.reading() as tx:
             rows = await store.read_disputes(tx, ids)
-        return [self._whole(rows[id]) if id in rows else None for id in ids]
+            files = await store.list_evidence(tx, ids)
+        return [self._whole(rows[id], files.get(id, [])) if id in rows else None for id in ids]
 
     async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
         """Find disputes by their ids or the providers' case numbers."""
@@ -110,7 +124,7 @@ class DisputesService:
         now = self.clock.now()
         async with self._db.reading() as tx:
             row = (await store.read_disputes(tx, [answer.dispute])).get(answer.dispute)
-        if row is None or row["merchant"] != answer.merchant:
+        if row is None or answer.merchant not in (None, row["merchant"]):
             return AnswerStatus.DISPUTE_NOT_FOUND
         refusal = decide.may_answer(_view(row).state, row["answer_by"], answer.text, now)
         if refusal is not None:
@@ -118,16 +132,44 @@ class DisputesService:
         text = answer.text.strip()
         key = self._vault.new_data_key()
         async with self._db.transaction() as tx:
+            await store.lock_dispute(tx, answer.dispute)
+            await store.begin_answer(tx, answer.dispute)  # From here on its files stay.
             sealed = self._vault.seal(key, _ANSWER, answer.dispute, text.encode())
             await store.keep_answer(tx, answer.dispute, sealed, key, answer.person, now)
+        papers = await self.filing.papers(answer.dispute)
         evidence = DisputeEvidence(
-            derive(answer.dispute, "answer"), row["channel"], row["case_number"], text
+            derive(answer.dispute, "answer"), row["channel"], row["case_number"], text, papers
         )
         status = _ENDS[(await self._payments.send_evidence([evidence]))[0]]
-        if status is AnswerStatus.SENT:
-            async with self._db.reading() as tx:
+        async with self._db.reading() as tx:
+            if status is AnswerStatus.SENT:
                 await store.mark_answered(tx, answer.dispute, now)
+            elif status is not AnswerStatus.PROVIDER_AWAY:
+                await store.end_answer(tx, answer.dispute)
         return status
+
+    async def put_evidence(self, files: Sequence[PutEvidence]) -> list[PutEvidenceStatus]:
+        """Keep files against disputes, sealed; they are sent with the answer."""
+        return await self.filing.put_evidence(files)
+
+    async def drop_evidence(self, files: Sequence[DropEvidence]) -> list[PutEvidenceStatus]:
+        """Take files away that were not sent."""
+        return await self.filing.drop_evidence(files)
+
+    async def read_evidence(self, queries: Sequence[EvidenceQuery]) -> list[EvidenceFile | None]:
+        """Open files; None where they are not there, or not theirs."""
+        return await self.filing.read_evidence(queries)
+
+    async def find_due(self, merchants: Sequence[UUID]) -> list[DisputesDue]:
+        """Say how many of merchants' disputes wait to be answered, and until when."""
+        async with self._db.reading() as tx:
+            rows = await store.find_due(tx, merchants, self.clock.now())
+        found = {row["merchant"]: DisputesDue(*row) for row in rows}
+        return [found.get(each) or DisputesDue(each, 0, None) for each in merchants]
+
+    def telling(self, notify: Notify, identity: Identity) -> Telling:
+        """Give the room that hands letters on."""
+        return Telling(self._db, self.clock, self._settings, self._orders, notify, identity)
 
     async def count_disputes(
         self, merchants: Sequence[UUID], since: datetime
@@ -137,8 +179,8 @@ class DisputesService:
             counts = await store.count(tx, merchants, since)
         return [counts[each] for each in merchants]
 
-    def _whole(self, row: Row) -> DisputeView:
-        view = _view(row)
+    def _whole(self, row: Row, files: Sequence[Row]) -> DisputeView:
+        view = replace(_view(row), evidence=[evidence_view(each) for each in files])
         if row["answer_sealed"] is None:
             return view
         key = self._vault.load_data_key(row["key_id"], row["key_sealed"])

@@ -10,6 +10,8 @@ from vendrail.payments.channels.stripe_messages import StripeSettings
 
 stripe.enable_telemetry = False  # Nothing about this machine leaves it.
 
+_API, _FILES = "https://api.stripe.com", "https://files.stripe.com"
+
 # What is sent of the headers that the library writes: none that tells of the machine.
 _HEADERS = ("Authorization", "Stripe-Version", "Idempotency-Key", "Stripe-Account", "Content-Type")
 
@@ -49,10 +51,15 @@ def client_of(settings: StripeSettings, line: Line) -> stripe.StripeClient:
     return stripe.StripeClient(
         settings.secret_key,
         stripe_account=settings.connected_account or None,
-        base_addresses={"api": settings.api_url, "files": settings.api_url},
+        base_addresses={"api": settings.api_url, "files": files_url(settings.api_url)},
         max_network_retries=0,
         http_client=LineClient(line),
     )
+
+
+def files_url(api_url: str) -> str:
+    """Say where files are sent to: Stripe itself takes them at a host of their own."""
+    return _FILES if api_url.rstrip("/") == _API else api_url
 
 
 def fields_of(thing: stripe.StripeObject) -> dict[str, Any]:

@@ -238,6 +238,7 @@ class Orders:
         [attempts] = await self._desk.apis.payments.read_attempts([id])
         [captures] = await self._desk.apis.payments.read_captures([id])
         [replacements] = await self._orders.read_replacements([id])
+        [disputes] = await self._desk.apis.disputes.read_order_disputes([id])
         taken_minor = sum(each.amount_minor for each in refunds if each.state != "failed")
         left_minor = sold.view.amount_minor - taken_minor
         may_help, done = caller.may(Permission.ORDERS_WRITE), redelivery.told(caller.asked("done"))
@@ -262,6 +263,8 @@ class Orders:
                 sold.view.currency,
             ),
             refunds=refunds,
+            disputes=disputes,
+            now=self._desk.clock.now(),
             attempts=attempts,
             captures=_own_captures(captures, caller.merchant),
             left_minor=left_minor,

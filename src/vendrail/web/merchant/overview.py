@@ -132,6 +132,7 @@ class Overview:
         )
         before = await self._until_now_yesterday(caller, currency)
         [stop] = await self._desk.apis.catalog.read_suspensions([MerchantId(caller.merchant)])
+        [disputes] = await self._desk.apis.disputes.find_due([caller.merchant])
         return self._desk.page(
             caller,
             "merchant/overview.html",
@@ -148,6 +149,7 @@ class Overview:
             low_max=_LOW,
             begun=begun,
             sales_stop=stop,
+            disputes=disputes if caller.may(Permission.ORDERS_READ) else None,
             limit=await self._limit(caller),
             may_begin=caller.may(Permission.PRODUCTS_WRITE),
             may_open=caller.may(Permission.SHOP_WRITE),

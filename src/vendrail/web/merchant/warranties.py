@@ -64,13 +64,20 @@ def read_warranty(form: Mapping[str, str], product: Product) -> ProductWarranty 
 def fields_of(warranty: ProductWarranty | None) -> dict[str, str]:
     """Give a warranty as its form has it."""
     if warranty is None:
-        return {"term": "", "unit": "days", "covers": "", "keys": "0", "buyer_keys": "3", "out": ""}
+        return {
+            "term": "",
+            "unit": "days",
+            "covers": "",
+            "at_once": "0",
+            "buyer_keys": "3",
+            "out": "",
+        }
     is_days = warranty.hours % 24 == 0
     return {
         "term": str(warranty.hours // 24 if is_days else warranty.hours),
         "unit": "days" if is_days else "hours",
         "covers": warranty.covers,
-        "keys": str(warranty.keys_max),
+        "at_once": str(warranty.keys_max),
         "buyer_keys": str(warranty.buyer_keys_max or 3),
         "out": "refund" if warranty.is_refunded_when_out else "merchant",
     }
