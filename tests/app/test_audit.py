@@ -697,6 +697,19 @@ async def payout_of_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     return str(await owner.fetchval("select subject from ledger.transfer where id = $1", id))
 
 
+@plants("remittances_are_booked")
+async def settlement_never_booked(owner: Any, orders: dict[str, UUID]) -> str:
+    """A provider's settlement says that it is booked, and nothing came into the reserve."""
+    return str(
+        await owner.fetchval(
+            "insert into payouts.remittance (id, channel_name, number, currency, gross_minor,"
+            " fee_minor, target, paid_on, reason, by, at, booked_at) values (gen_random_uuid(),"
+            " 'alipay', 'S1', 'CNY', 500, 3, 'reserve', '2026-11-29', '', '', now(), now())"
+            " returning id"
+        )
+    )
+
+
 @plants("blocked_goods_have_reasons")
 async def blocked_for_nothing(owner: Any, orders: dict[str, UUID]) -> str:
     """A product is blocked, and no case says why."""
