@@ -783,6 +783,26 @@ async def closed_with_other_figures(owner: Any, orders: dict[str, UUID]) -> str:
     return "2026-01-01"
 
 
+@plants("bank_files_fit")
+async def file_of_nothing(owner: Any, orders: dict[str, UUID]) -> str:
+    """A file for a bank tells of a payout that does not lie in it."""
+    id = uuid4()
+    await owner.execute(
+        "insert into payouts.bank_file (id, bank, currency, lines, sum_minor, holder, account,"
+        " bic, made_at, made_by) values ($1, $1, 'CNY', 1, 100, '', '', '', now(), '')",
+        id,
+    )
+    return str(id)
+
+
+@plants("bank_files_fit")
+async def payout_in_no_file(owner: Any, orders: dict[str, UUID]) -> str:
+    """A payout is said to have left for a bank, and no file has it."""
+    id = await _payout(owner, "failed")
+    await owner.execute("update payouts.payout set is_filed = true where id = $1", id)
+    return str(id)
+
+
 @plants("reserves_are_explained")
 async def reserve_filled_by_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     """A reserve has grown, and nobody has written down why."""

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from vendrail.api.payouts import PayoutState
 from vendrail.app.wiring import House
-from vendrail.kernel.ids import new_id
+from vendrail.kernel.ids import new_id, to_serial
 
 _KEY = "insert into payouts.data_key (id, sealed, made_at) values ($1, $2, $3)"
 _PAYEE = (
@@ -88,3 +88,62 @@ async def write_rows(house: House, merchant: UUID) -> list[UUID]:
                 "somebody-with-a-long-address@operators.example.com",
             )
     return made
+
+
+_BANK = (
+    "insert into payouts.bank (id, name, title, kind, currencies, holder, account, bic, is_open,"
+    " made_at, made_by) values ($1, $2, $3, $4, '{CNY,EUR}', $5, $6, $7, $8, $9, 'ops@a.example')"
+)
+_FILE = (
+    "insert into payouts.bank_file (id, bank, currency, lines, sum_minor, holder, account, bic,"
+    " made_at, made_by, carried_at, carried_by)"
+    " values ($1, $2, 'CNY', $3, 123456789000, '', '', '', $4, $5, $6, $5)"
+)
+_ANSWER = (
+    "insert into payouts.bank_answer (id, file, read_at, read_by, noted_at, noted_by)"
+    " values ($1, $2, $3, $4, $5, $4)"
+)
+_ANSWERED = (
+    "insert into payouts.bank_answer_line (answer, line, number, result, problem, amount,"
+    " currency, status) values ($1, $2, $3, $4, $5, $6, 'CNY', $7)"
+)
+
+
+async def write_files(house: House, payouts: list[UUID]) -> tuple[UUID, UUID, UUID]:
+    """Lay payouts into a bank's file that is answered in every way; give file, answers, bank."""
+    now = house.clock.now()
+    bank, file, noted, fresh = (new_id(now) for _ in range(4))
+    long = "somebody-with-a-long-address@operators.example.com"
+    async with house.databases["payouts"].transaction() as tx:
+        title, holder = "The Bank of All Accounts That Are Long " * 2, "Vendrail " * 12
+        for id, kind, account in (
+            (bank, "iban", "DE89370400440532013000"),
+            (new_id(now), "cn_bank", "1" * 30),
+        ):
+            is_open, name = id == bank, f"bank.{kind.replace('_', '-')}"
+            await tx.execute(_BANK, id, name, title, kind, holder, account, "", is_open, now)
+        await tx.execute(_FILE, file, bank, len(payouts), now, long, None)
+        await tx.execute(_FILE, new_id(now), bank, 1, now, long, now)
+        for place, id in enumerate(payouts):
+            result = ("", "succeeded", "failed", "returned")[place % 4]
+            await tx.execute(
+                "insert into payouts.bank_line (payout, file, line, result) values ($1, $2, $3,"
+                " $4)", id, file, place + 1, result,
+            )  # fmt: skip
+        await tx.execute(
+            "update payouts.payout set is_filed = true, channel = $2, channel_name = 'bank.iban'"
+            " where id = any($1::uuid[]) and state in ('reserved', 'sent')",
+            payouts,
+            bank,
+        )
+        statuses = ("noted", "known", "unknown", "not_in_file", "amount_wrong", "different")
+        for answer, noted_at in ((noted, now), (fresh, None)):
+            await tx.execute(_ANSWER, answer, file, now, long, noted_at)
+            for place, status in enumerate(statuses):
+                number = to_serial(payouts[place]) if place != 3 else "no number at all " * 3
+                problem = "AC04 the account that is named was closed a long time ago " * 2
+                told = status if noted_at else ""
+                await tx.execute(
+                    _ANSWERED, answer, place + 1, number, "failed", problem, "1234567.89", told
+                )
+    return file, fresh, bank

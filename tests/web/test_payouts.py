@@ -174,6 +174,40 @@ async def test_a_large_payout_waits_for_an_operator(place: Place) -> None:
     assert "payout.asked" in await place.world.acts()
 
 
+async def test_many_that_wait_are_decided_by_two(place: Place) -> None:
+    """One puts all of the list up, another approves: they go out, and the page says how far."""
+    await place.money.payouts.put_terms([PayoutTerms("CNY", 100, 0, 5_000)])
+    owner = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, owner)
+    for amount in ("60", "70", "80"):
+        await ask(place, owner, amount)
+    await place.money.run()
+    desk = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    await desk.go(f"/operator/payouts?merchant={to_serial(place.money.merchant)}")
+    assert "¥210.00" in desk.text
+    merchant = to_serial(place.money.merchant)
+    fields = {"nonce": place.nonce(desk), "currency": "CNY", "merchant": merchant}
+    await desk.send("/operator/payout-batches", **fields)
+    path = desk.path
+    await desk.send("/operator/payout-batches", **fields)
+    assert (path, True) == (desk.path, "Not decided yet" in desk.text)
+    await desk.send(path, decision="allow", reason="")
+    assert "Say why" in desk.text
+    await desk.send(path, decision="allow", reason="known shops")
+    assert "second person" in desk.text
+    assert 3 == len(await place.payouts(PayoutState.REVIEW))
+    second = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
+    await second.go("/operator/approvals")
+    address = re.search(r'action="(/operator/approvals/[^"]+)"', second.page.text)[1]
+    await second.send(address, decision="approve")
+    await place.money.run()
+
+    await desk.go(path)
+    assert "3 of 3" in desk.text
+    assert [] == await place.payouts(PayoutState.REVIEW)
+    assert "payout_batch.allowed.proposed" in await place.world.acts()
+
+
 async def test_a_reserve_is_written_down(place: Place) -> None:
     """What is put in is shown, with whose money it was; what is not there is not taken out."""
     desk = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)

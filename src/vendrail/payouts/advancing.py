@@ -144,7 +144,9 @@ class Advancing:
         for kept, chain in zip(payouts, results, strict=True):
             if _is_done(chain):
                 state = PAYOUT.next(kept.state, PayoutEvent.RESERVED)
-                changes.append(Change(kept, state, now, reserve_tries=kept.reserve_tries))
+                # What leaves in a file waits for one; a person makes it.
+                due_at = None if kept.is_filed else now
+                changes.append(Change(kept, state, due_at, reserve_tries=kept.reserve_tries))
                 continue
             changes.append(
                 Change(
@@ -268,7 +270,8 @@ class Advancing:
                 kept.reserve_tries,
             )  # fmt: skip
         state = PAYOUT.next(kept.state, decide.EVENTS[kept.verdict])
-        delay = self._watch(0) if state is PayoutState.SUCCEEDED else None
+        is_watched = state is PayoutState.SUCCEEDED and not kept.is_filed
+        delay = self._watch(0) if is_watched else None
         due_at = now + delay if delay is not None else None
         problem = "" if state is PayoutState.SUCCEEDED else kept.problem
         return Change(kept, state, due_at, problem=problem, reserve_tries=kept.reserve_tries)

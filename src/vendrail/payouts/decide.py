@@ -19,6 +19,7 @@ from vendrail.api.payments import PayoutFate
 from vendrail.api.payouts import PayoutOrigin, PayoutState, ReserveSource
 from vendrail.kernel.ids import derive
 from vendrail.kernel.machine import IMPOSSIBLE, STAYS, Machine
+from vendrail.payouts.bankfiles import is_cn_account, is_iban
 
 S = PayoutState
 
@@ -102,12 +103,15 @@ class Kept(NamedTuple):
     asks: int
     reserve_tries: int
     problem: str
+    is_filed: bool = False  # Leaves in a file: nobody is told or asked by itself.
 
     @property
     def task(self) -> Task:
         """Say what it wants next."""
         if self.verdict:
             return Task.SETTLE
+        if self.is_filed and self.state not in (S.REQUESTED, S.READY):
+            return Task.NOTHING  # A person carries it, and tells what came of it.
         return _TASKS.get(self.state, Task.NOTHING)
 
 
@@ -290,9 +294,11 @@ _SHAPES: Mapping[str, Callable[[str], bool]] = {
     "logon_id": lambda text: bool(_EMAIL.fullmatch(text) or _PHONE.fullmatch(text)),
     "open_id": lambda text: bool(re.fullmatch(r"[0-9A-Za-z_-]{20,64}", text)),
     "openid": lambda text: bool(re.fullmatch(r"[0-9A-Za-z_-]{20,64}", text)),
+    "iban": is_iban,
+    "cn_bank": is_cn_account,
     "connected_account": lambda text: bool(re.fullmatch(r"acct_[0-9A-Za-z]{6,40}", text)),
 }
-NAMED = frozenset({"logon_id", "alipay", "bank"})  # Kinds whose provider compares names.
+NAMED = frozenset({"logon_id", "alipay", "bank", "iban", "cn_bank"})  # There, names are compared.
 
 
 def is_account(kind: str, account: str) -> bool:
@@ -303,11 +309,21 @@ def is_account(kind: str, account: str) -> bool:
     return bool(re.fullmatch(r"\S{3,64}", account))
 
 
-def mask(account: str) -> str:
+def tidy(kind: str, account: str) -> str:
+    """Write an account in the one form that it has: two are the same only if they are equal."""
+    if kind == "iban":
+        return "".join(account.split()).upper()
+    return " ".join(account.split()) if kind == "cn_bank" else account.strip()
+
+
+def mask(kind: str, account: str) -> str:
     """Show an account so that its owner knows it again and nobody else learns it."""
     local, at, domain = account.partition("@")
     if at:
         return f"{local[:2]}***@{domain}"
+    if kind == "cn_bank":
+        account, _, bank = account.partition(" ")
+        return f"{mask('', account)} {bank}".strip()
     return f"{account[:3]}***{account[-4:]}" if len(account) > 9 else f"***{account[-2:]}"
 
 

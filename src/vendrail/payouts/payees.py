@@ -8,7 +8,6 @@ from uuid import UUID
 from vendrail.api.identity import Identity, PeopleQuery, PersonState
 from vendrail.api.ledger import Chart, Ledger
 from vendrail.api.notify import Message, MessageStatus, Notify
-from vendrail.api.payments import Payments, PayoutWay
 from vendrail.api.payouts import (
     NewPayee,
     Payee,
@@ -16,6 +15,7 @@ from vendrail.api.payouts import (
     PayeeProof,
     PayeeState,
     PayeeStatus,
+    PayoutChannel,
     PayoutId,
     PayoutState,
     VerifyStatus,
@@ -30,6 +30,7 @@ from vendrail.payouts.store import Database, Row
 from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store.payees import PayeeRow
+from vendrail.payouts.ways import Ways
 
 _PURPOSE = "payouts.payee"
 _DIGEST = "payouts.payee.digest"
@@ -64,7 +65,7 @@ class Payees:
         clock: Clock,
         settings: PayoutsSettings,
         ledger: Ledger,
-        payments: Payments,
+        ways: Ways,
         identity: Identity,
         notify: Notify,
     ) -> None:
@@ -73,19 +74,17 @@ class Payees:
         self._clock = clock
         self._settings = settings
         self._ledger = ledger
-        self._payments = payments
+        self._ways = ways
         self._identity = identity
         self._notify = notify
 
     async def add(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
         """Add payees; few and each its own, so one by one."""
-        ways: dict[UUID, PayoutWay] = {
-            way.channel: way for way in await self._payments.list_payout_ways()
-        }
+        ways: dict[UUID, PayoutChannel] = {way.channel: way for way in await self._ways.list_all()}
         return [await self._add(each, ways.get(each.channel)) for each in payees]
 
-    async def _add(self, new: NewPayee, way: PayoutWay | None) -> PayeeStatus:
-        account, name = new.account.strip(), " ".join(new.name.split())
+    async def _add(self, new: NewPayee, way: PayoutChannel | None) -> PayeeStatus:
+        account, name = decide.tidy(new.kind, new.account), " ".join(new.name.split())
         if way is None or new.kind not in way.payee_kinds:
             return PayeeStatus.WAY_UNKNOWN
         if not decide.is_account(new.kind, account):
@@ -117,7 +116,7 @@ class Payees:
                 new.channel,
                 way.channel_name,
                 new.kind,
-                decide.mask(account),
+                decide.mask(new.kind, account),
                 decide.mask_name(name),
                 digest,
                 self._vault.seal(key, _PURPOSE, new.id, content),

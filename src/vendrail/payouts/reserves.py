@@ -11,7 +11,6 @@ from vendrail.api.ledger import (
     TransferId,
     TransferStatus,
 )
-from vendrail.api.payments import Payments
 from vendrail.api.payouts import Reserve, ReserveChange, ReserveStatus
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.ids import derive
@@ -21,20 +20,21 @@ from vendrail.payouts.books import Posting
 from vendrail.payouts.store import Database
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store import terms as terms_store
+from vendrail.payouts.ways import Ways
 
 
 class Reserves:
     """Changes reserves and tells of them."""
 
-    def __init__(self, db: Database, clock: Clock, posting: Posting, payments: Payments) -> None:
+    def __init__(self, db: Database, clock: Clock, posting: Posting, ways: Ways) -> None:
         self._db = db
         self._clock = clock
         self._posting = posting
-        self._payments = payments
+        self._ways = ways
 
     async def change(self, changes: Sequence[ReserveChange]) -> list[ReserveStatus]:
         """Put money in or take it out; few and each its own, so one by one."""
-        ways = await self._payments.list_payout_ways()
+        ways = await self._ways.list_all(has_closed=True)
         known = {(way.channel_name, currency) for way in ways for currency in way.currencies}
         return [
             await self._change(each, is_known=(each.channel_name, each.currency) in known)
@@ -83,7 +83,7 @@ class Reserves:
 
     async def list_all(self) -> list[Reserve]:
         """List reserves, by name and currency."""
-        ways = await self._payments.list_payout_ways()
+        ways = await self._ways.list_all(has_closed=True)
         keys: list[tuple[UUID, str, str]] = sorted(
             (
                 (way.channel, way.channel_name, currency)

@@ -8,6 +8,21 @@ from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import (
+    Bank,
+    BankAnswer,
+    BankFile,
+    BankFileContent,
+    BankFileQuery,
+    BankFileRequest,
+    BankLine,
+    BankLineQuery,
+    BankStatus,
+    BankWaiting,
+    Batch,
+    BatchVerdict,
+    BatchVerdictStatus,
+    NewBankAnswer,
+    NewBatch,
     NewPayee,
     NewPayout,
     PaidOut,
@@ -18,6 +33,7 @@ from vendrail.api.payouts import (
     PayeeState,
     PayeeStatus,
     PayeeTest,
+    PayoutChannel,
     PayoutId,
     PayoutOrigin,
     PayoutQuery,
@@ -37,9 +53,11 @@ from vendrail.api.payouts import (
     ReserveChange,
     ReserveForecast,
     ReserveStatus,
+    ReviewSum,
     SchedulePutStatus,
     ScheduleView,
     Taken,
+    TakenAnswer,
     TermsPutStatus,
     VerifyStatus,
 )
@@ -52,12 +70,15 @@ from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payouts import decide
 from vendrail.payouts.advancing import Advancing
+from vendrail.payouts.answers import Answers
+from vendrail.payouts.banks import Banks
 from vendrail.payouts.books import Posting
 from vendrail.payouts.forecasting import Forecasting
 from vendrail.payouts.payees import Payees
 from vendrail.payouts.remitting import Remitting
 from vendrail.payouts.requesting import Requesting
 from vendrail.payouts.reserves import Reserves
+from vendrail.payouts.reviewing import Reviewing
 from vendrail.payouts.scheduling import Scheduling
 from vendrail.payouts.settings import PayoutsSettings
 from vendrail.payouts.store import payees as payees_store
@@ -65,6 +86,7 @@ from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store import terms as terms_store
 from vendrail.payouts.terms import Terms
 from vendrail.payouts.tracing import Tracing
+from vendrail.payouts.ways import Ways
 
 TOPIC = "payouts"
 _LISTED_MAX = 200
@@ -93,12 +115,16 @@ class PayoutsService:
             metrics.count("vendrail_payouts_total", state, by=0)
         posting = Posting(ledger)
         self._terms = Terms(db, settings)
-        self._payees = Payees(db, vault, clock, settings, ledger, payments, identity, notify)
+        self._ways = Ways(db, payments)
+        self._payees = Payees(db, vault, clock, settings, ledger, self._ways, identity, notify)
+        self._banks = Banks(db, clock, self._payees)
+        self._answers = Answers(db, clock)
+        self._reviewing = Reviewing(db, clock)
         self._advancing = Advancing(
             db, clock, metrics, settings, posting, payments, self._payees, self._terms
         )
         self._requesting = Requesting(db, clock, ledger, self._payees, self._terms, self._advancing)
-        self._reserves = Reserves(db, clock, posting, payments)
+        self._reserves = Reserves(db, clock, posting, self._ways)
         self._forecasting = Forecasting(
             db, clock, metrics, settings, self._reserves, identity, notify
         )
@@ -174,28 +200,27 @@ class PayoutsService:
 
     async def review_payouts(self, verdicts: Sequence[PayoutVerdict]) -> list[PayoutVerdictStatus]:
         """Say yes or no to payouts that wait for a person; a no also to what is not sent yet."""
-        statuses = [await self._review(each) for each in verdicts]
+        statuses = await self._reviewing.review(verdicts)
         self.wakeups.wake(TOPIC)
         return statuses
 
-    async def _review(self, verdict: PayoutVerdict) -> PayoutVerdictStatus:
-        now = self.clock.now()
-        async with self._db.transaction() as tx:
-            kept = await payouts_store.lock_payout(tx, verdict.payout)
-            if kept is None:
-                return PayoutVerdictStatus.PAYOUT_NOT_FOUND
-            can_be = (PayoutState.REVIEW,) if verdict.is_approved else decide.DECLINABLE
-            if kept.verdict or kept.state not in can_be:
-                return PayoutVerdictStatus.NOT_WAITING
-            if verdict.is_approved and await payouts_store.load_stopped(tx, [kept.id]):
-                return PayoutVerdictStatus.NOT_PAYABLE
-            state = PayoutState.READY if verdict.is_approved else kept.state
-            decided = "" if verdict.is_approved else "declined"
-            await payouts_store.decide_payout(tx, kept, state, decided, now)
-            told = PayoutState.READY if verdict.is_approved else PayoutState.DECLINED
-            note = (kept.id, told, verdict.reason[:300], verdict.by[:200])
-            await payouts_store.insert_steps(tx, [note], now)
-        return PayoutVerdictStatus.DONE
+    async def sum_reviews(self, merchants: Sequence[UUID | None]) -> list[list[ReviewSum]]:
+        """Sum what waits for a person, by currency; None: of all merchants."""
+        return await self._reviewing.sum_up(merchants)
+
+    async def make_batches(self, batches: Sequence[NewBatch]) -> list[Batch | None]:
+        """Put together what waits, a thousand at most; the same id is the same. None: nothing."""
+        return await self._reviewing.make(batches)
+
+    async def read_batches(self, batches: Sequence[UUID]) -> list[Batch | None]:
+        """Read batches as they stand."""
+        return await self._reviewing.read(batches)
+
+    async def decide_batches(self, verdicts: Sequence[BatchVerdict]) -> list[BatchVerdictStatus]:
+        """Say yes or no to batches, once; their payouts follow one by one."""
+        statuses = await self._reviewing.decide(verdicts)
+        self.wakeups.wake(TOPIC)
+        return statuses
 
     async def ask_payouts(self, ids: Sequence[PayoutId]) -> list[bool]:
         """Let the provider be asked at once about payouts that are out; false: there is no such."""
@@ -247,6 +272,64 @@ class PayoutsService:
         """Find what payouts were made of, the newest hundred first; after a minute as well."""
         return await self._tracing.find_taken(payouts)
 
+    async def list_ways(self) -> list[PayoutChannel]:
+        """List all that pays out now: channels, then banks."""
+        return await self._ways.list_all()
+
+    async def put_banks(self, banks: Sequence[Bank]) -> list[BankStatus]:
+        """Write banks; closed ones take no new payees."""
+        return await self._banks.put(banks)
+
+    async def list_banks(self) -> list[Bank]:
+        """List banks by name, closed ones too."""
+        return await self._banks.list_all()
+
+    async def list_waiting(self) -> list[BankWaiting]:
+        """List what waits for a file."""
+        return await self._banks.list_waiting()
+
+    async def make_files(self, requests: Sequence[BankFileRequest]) -> list[BankFile | None]:
+        """Put what is reserved into files: it counts as sent. None: nothing was there."""
+        return await self._banks.make(requests)
+
+    async def carry_files(self, files: Sequence[tuple[UUID, str]]) -> list[bool]:
+        """Note that banks have files, each (file, by); false: it was known, or there is no such."""
+        return await self._banks.carry(files)
+
+    async def list_files(self, queries: Sequence[BankFileQuery]) -> list[list[BankFile]]:
+        """List files, the newest first."""
+        return await self._banks.list_files(queries)
+
+    async def read_files(self, files: Sequence[UUID]) -> list[BankFile | None]:
+        """Read files as they stand."""
+        return await self._banks.read_files(files)
+
+    async def list_lines(self, queries: Sequence[BankLineQuery]) -> list[list[BankLine]]:
+        """List what lies in files, in its order."""
+        return await self._banks.list_lines(queries)
+
+    async def read_contents(self, files: Sequence[UUID]) -> list[BankFileContent | None]:
+        """Read files' contents: accounts are told whole here. The same to the byte, always."""
+        return await self._banks.read_contents(files)
+
+    async def take_answers(self, answers: Sequence[NewBankAnswer]) -> list[TakenAnswer]:
+        """Read what banks say and keep it; the same content is the same answer."""
+        return await self._answers.take(answers)
+
+    async def read_answers(self, answers: Sequence[UUID]) -> list[BankAnswer | None]:
+        """Read answers: before they are noted, what would become of each line just now."""
+        return await self._answers.read(answers)
+
+    async def list_answers(self, files: Sequence[UUID]) -> list[list[BankAnswer]]:
+        """List files' answers, the newest first, without their lines."""
+        return await self._answers.list_of(files)
+
+    async def note_answers(self, answers: Sequence[tuple[UUID, str]]) -> list[BankAnswer | None]:
+        """Note answers, each (answer, by), and let the books follow; twice changes nothing."""
+        noted = await self._answers.note(answers)
+        self.wakeups.wake(TOPIC)
+        return noted
+
     async def change_reserves(self, changes: Sequence[ReserveChange]) -> list[ReserveStatus]:
         """Put money into reserves or take it out; payouts that waited for it go on."""
         statuses = await self._reserves.change(changes)
@@ -279,7 +362,8 @@ class PayoutsService:
 
     async def advance_due(self) -> bool:
         """Carry on what is due; true: there may be more at once."""
-        return await self._advancing.advance_due()
+        is_more = await self._reviewing.advance_due()
+        return await self._advancing.advance_due() or is_more
 
     async def look_due(self) -> bool:
         """Ask for payouts that schedules want now; true: there may be more at once."""
@@ -338,4 +422,5 @@ def _view(row: Row) -> PayoutView:
         row["problem"],
         row["confirm_url"] if is_out else "",
         row["confirm_package"] if is_out else "",
+        row["is_filed"],
     )

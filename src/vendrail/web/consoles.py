@@ -35,6 +35,7 @@ from vendrail.web.merchant.staff import Staff
 from vendrail.web.merchant.statements import Statements
 from vendrail.web.merchant.webhooks import Webhooks
 from vendrail.web.operator.audit import AuditLog
+from vendrail.web.operator.bankfiles import BankFilesDesk
 from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.closes import ClosesDesk
 from vendrail.web.operator.complaints import ComplaintsDesk
@@ -53,6 +54,7 @@ from vendrail.web.operator.home import Home
 from vendrail.web.operator.merchants import Merchants
 from vendrail.web.operator.numbers import Search
 from vendrail.web.operator.orders import OrdersDesk
+from vendrail.web.operator.payoutbatches import PayoutBatchesDesk
 from vendrail.web.operator.payouts import PayoutsDesk
 from vendrail.web.operator.payoutterms import PayoutTermsDesk
 from vendrail.web.operator.people import People
@@ -88,6 +90,8 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         PayoutsDesk(desk, deeds),
         ForecastDesk(desk),
         RemittancesDesk(desk, deeds),
+        PayoutBatchesDesk(desk, deeds),
+        BankFilesDesk(desk, deeds),
         PayoutTermsDesk(desk, deeds),
         Merchants(desk, deeds, files),
         RegistrationDesk(desk),

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import async_playwright
 from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
-from tests.payouts.rows import write_rows
+from tests.payouts.rows import write_files, write_rows
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
 from tests.web.merchant.test_webhooks import listen, tell
@@ -103,6 +103,7 @@ async def addresses(town) -> list[str]:
     await promotions.make_codes([MakeCouponCodes(coupon.id, coupon.merchant, 40)])
     discounted = (await town.north.place("STEAM-50", coupon=coupon.word)).order
     payouts = await write_rows(town.house, town.north.merchant)
+    await write_files(town.house, payouts)
     hooked = await listen(town, url=f"https://hooks.example/{'long' * 30}")
     await town.sell(town.north, "STEAM-50")
     failed = await tell(town, hooked)

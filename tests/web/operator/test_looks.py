@@ -5,7 +5,7 @@ from playwright.async_api import async_playwright
 from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payments.rows import write_arrivals
-from tests.payouts.rows import write_remittances, write_rows
+from tests.payouts.rows import write_files, write_remittances, write_rows
 from tests.web.console.conftest import CLI
 from tests.web.operator.test_closes import close_days
 from tests.web.operator.test_desks import stick
@@ -22,10 +22,11 @@ from vendrail.api.catalog import (
 )
 from vendrail.api.identity import Merchant, RegistrationChange, RegistrationMode, Role
 from vendrail.api.payments import UnmatchedQuery
+from vendrail.api.payouts import NewBatch, Payouts
 from vendrail.api.settlement import HoldTerms, RiskTier, Settlement
 from vendrail.kernel.codec import replace
 from vendrail.kernel.http import Edge
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import new_id, to_serial
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -64,6 +65,10 @@ async def addresses(world, place) -> list[str]:
     closed = await close_days(world)
     await write_remittances(world.house)
     await forbid_goods(world)
+    await write_rows(world.house, new_id(world.house.clock.now()))
+    batch = NewBatch(new_id(world.house.clock.now()), "CNY", None, "ops@a.example")
+    await world.house.api(Payouts).make_batches([batch])
+    file, answer, bank = map(to_serial, await write_files(world.house, payouts))
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
@@ -108,6 +113,11 @@ async def addresses(world, place) -> list[str]:
         *(f"/operator/payouts/{to_serial(each)}" for each in payouts[2:6:3]),
         "/operator/reserves",
         "/operator/remittances",
+        f"/operator/payout-batches/{to_serial(batch.id)}",
+        "/operator/bank-files",
+        f"/operator/bank-files/{file}?answer={answer}",
+        "/operator/banks",
+        f"/operator/banks?bank={bank}",
         "/operator/coupons",
         "/operator/payout-terms",
         "/operator/wallets",

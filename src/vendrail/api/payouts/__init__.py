@@ -6,8 +6,26 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from msgspec import field
-
+from vendrail.api.payouts.banks import (
+    Bank,
+    BankAnswer,
+    BankAnswerLine,
+    BankAnswerStatus,
+    BankFile,
+    BankFileContent,
+    BankFileQuery,
+    BankFileRequest,
+    BankKind,
+    BankLine,
+    BankLineQuery,
+    BankResultStatus,
+    Banks,
+    BankStatus,
+    BankWaiting,
+    NewBankAnswer,
+    PayoutChannel,
+    TakenAnswer,
+)
 from vendrail.api.payouts.forecasts import Forecasts, ReserveForecast
 from vendrail.api.payouts.names import PayeeId, PayoutId
 from vendrail.api.payouts.remittances import (
@@ -18,6 +36,17 @@ from vendrail.api.payouts.remittances import (
     RemittanceTarget,
     RemittanceView,
 )
+from vendrail.api.payouts.reserves import Reserve, ReserveChange, ReserveSource, ReserveStatus
+from vendrail.api.payouts.reviews import (
+    Batch,
+    Batches,
+    BatchVerdict,
+    BatchVerdictStatus,
+    NewBatch,
+    PayoutVerdict,
+    PayoutVerdictStatus,
+    ReviewSum,
+)
 from vendrail.api.payouts.schedules import (
     PayoutSchedule,
     ScheduleKind,
@@ -26,6 +55,7 @@ from vendrail.api.payouts.schedules import (
     Schedules,
     ScheduleView,
 )
+from vendrail.api.payouts.terms import PayoutTerms, TermsPutStatus
 from vendrail.api.payouts.traces import PaidOut, PaidOutQuery, Taken, TakenCode, Traces
 from vendrail.kernel.codec import Record
 from vendrail.kernel.numbers import Numbered
@@ -195,6 +225,7 @@ class PayoutView(Record, frozen=True):
     problem: str = ""
     confirm_url: str = ""  # Where the payee confirms, while the provider waits for it.
     confirm_package: str = ""
+    is_filed: bool = False  # It leaves in a file that somebody carries to a bank.
 
 
 class PayoutStep(Record, frozen=True):
@@ -222,98 +253,11 @@ class PayoutQuery(Record, frozen=True):
     states: list[PayoutState] = []
     before: PayoutId | None = None
     payouts_max: int = 50
+    currency: str = ""  # Empty: whatever it is.
+    batch: UUID | None = None  # Those that are decided together.
 
 
-class PayoutVerdict(Record, frozen=True):
-    """What a person says of a payout that waits for one."""
-
-    payout: PayoutId
-    is_approved: bool
-    by: str
-    reason: str = ""
-
-
-class PayoutVerdictStatus(StrEnum):
-    """How deciding one payout ended. Where several would fit, the first listed is given."""
-
-    DONE = "done"
-    PAYOUT_NOT_FOUND = "payout_not_found"
-    NOT_WAITING = "not_waiting"  # It was decided, or is out already.
-    NOT_PAYABLE = "not_payable"  # Its payee is closed or unproven, or its merchant is suspended.
-
-
-class PayoutTerms(Record, frozen=True):
-    """What payouts in one currency cost, when they may be had, and when a person looks at them."""
-
-    currency: str
-    amount_minor_min: int
-    fee_minor: int
-    review_above_minor: int  # 0: a person looks at none.
-    kinds: list[ScheduleKind] = field(default_factory=lambda: list(ScheduleKind))  # To choose from.
-    look_minutes: int = 10  # How often balances are looked at that wait for a threshold, or any.
-
-
-class TermsPutStatus(StrEnum):
-    """How writing one currency's terms ended."""
-
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    FIELD_MALFORMED = "field_malformed"
-
-
-# What it is paid from.
-
-
-class ReserveSource(StrEnum):
-    """Where money of a reserve comes from, or goes back to."""
-
-    OWNER = "owner"  # The platform's own money.
-    SETTLEMENT = "settlement"  # What the provider owed us and has paid into the account.
-    BANK = "bank"  # What providers have paid into the platform's bank account.
-
-
-class ReserveChange(Record, frozen=True):
-    """Money put into a channel's reserve; below zero: taken out of it."""
-
-    id: UUID
-    channel_name: str
-    currency: str
-    amount_minor: int
-    source: ReserveSource
-    reason: str
-    by: str
-
-
-class ReserveStatus(StrEnum):
-    """How one change of a reserve ended. Where several would fit, the first listed is given."""
-
-    DONE = "done"
-    EXISTS = "exists"
-    EXISTS_DIFFERENT = "exists_different"
-    CHANNEL_UNKNOWN = "channel_unknown"
-    AMOUNT_MALFORMED = "amount_malformed"
-    RESERVE_TOO_LOW = "reserve_too_low"
-    BANK_TOO_LOW = "bank_too_low"  # So much has not been paid into the bank account.
-
-
-class Reserve(Record, frozen=True):
-    """One channel's reserve in one currency."""
-
-    channel: UUID
-    channel_name: str
-    currency: str
-    there_minor: int  # What was put in and not paid out.
-    reserved_minor: int  # Of that, for payouts that are under way.
-    waiting_minor: int  # Asked of it by payouts that wait: it does not have it, or not yet.
-    receivable_minor: int  # What the provider owes us beside it.
-
-    @property
-    def free_minor(self) -> int:
-        """Give what the next payouts may take."""
-        return self.there_minor - self.reserved_minor
-
-
-class Payouts(Schedules, Traces, Remittances, Forecasts, Numbered, Protocol):
+class Payouts(Schedules, Traces, Remittances, Forecasts, Numbered, Banks, Batches, Protocol):
     """Payees, payouts and the reserves that they are paid from."""
 
     async def add_payees(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
@@ -393,7 +337,26 @@ class Payouts(Schedules, Traces, Remittances, Forecasts, Numbered, Protocol):
 
 
 __all__ = [
+    "Bank",
+    "BankAnswer",
+    "BankAnswerLine",
+    "BankAnswerStatus",
+    "BankFile",
+    "BankFileContent",
+    "BankFileQuery",
+    "BankFileRequest",
+    "BankKind",
+    "BankLine",
+    "BankLineQuery",
+    "BankResultStatus",
+    "BankStatus",
+    "BankWaiting",
+    "Batch",
+    "BatchVerdict",
+    "BatchVerdictStatus",
     "Forecasts",
+    "NewBankAnswer",
+    "NewBatch",
     "NewPayee",
     "NewPayout",
     "PaidOut",
@@ -404,6 +367,7 @@ __all__ = [
     "PayeeState",
     "PayeeStatus",
     "PayeeTest",
+    "PayoutChannel",
     "PayoutId",
     "PayoutMoved",
     "PayoutOrigin",
@@ -428,11 +392,13 @@ __all__ = [
     "ReserveForecast",
     "ReserveSource",
     "ReserveStatus",
+    "ReviewSum",
     "ScheduleKind",
     "ScheduleOutcome",
     "SchedulePutStatus",
     "ScheduleView",
     "Taken",
+    "TakenAnswer",
     "TakenCode",
     "TermsPutStatus",
     "VerifyStatus",

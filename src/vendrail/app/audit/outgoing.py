@@ -95,6 +95,32 @@ CHECKS = (
         """,
     ),
     Check(
+        "bank_files_fit",
+        "What left for a bank lies in one file; files' sums are their payouts', ends the bank's.",
+        "select count(*) from ledger.account",
+        """
+        select p.id::text from payouts.payout p left join payouts.bank_line l on l.payout = p.id
+         where p.is_filed and p.state in ('sent', 'succeeded', 'failed', 'returned')
+           and (l.payout is null
+                or p.verdict = '' and l.result
+                   <> case when p.state = 'sent' then '' else p.state end)
+        union all
+        select l.payout::text from payouts.bank_line l left join payouts.payout p on p.id = l.payout
+         where p.id is null or not p.is_filed
+            or p.state not in ('sent', 'succeeded', 'failed', 'returned')
+        union all
+        select f.id::text from payouts.bank_file f
+          left join (select l.file, count(*) as lines, sum(p.amount_minor) as minor,
+                            count(distinct (p.channel, p.currency)) as kinds,
+                            min(p.currency) as currency, min(p.channel::text) as channel
+                       from payouts.bank_line l join payouts.payout p on p.id = l.payout
+                      group by l.file) s on s.file = f.id
+         where (s.lines, s.minor, s.kinds, s.currency, s.channel)
+               is distinct from (f.lines::bigint, f.sum_minor::numeric, 1::bigint, f.currency,
+                                 f.bank::text)
+        """,
+    ),
+    Check(
         "reserves_are_explained",
         "Every change of a reserve that no payout made was written down by who made it, and why.",
         "select count(*) from ledger.account",

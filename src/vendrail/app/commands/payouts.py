@@ -23,6 +23,7 @@ from vendrail.api.payouts import (
     ReserveStatus,
 )
 from vendrail.app.acts import record_act
+from vendrail.app.commands import bankfiles
 from vendrail.app.opened import opened_house, run
 from vendrail.app.paging import read_pages
 from vendrail.app.serials import read_serial
@@ -42,6 +43,7 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web.remittances import read_bytes, write_line
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+app.add_typer(bankfiles.app)
 
 PayoutArgument = Annotated[
     str, typer.Argument(metavar="PAYOUT", help="The payout's number, as the list shows it.")

@@ -21,7 +21,7 @@ from vendrail.payouts.decide import Kept
 
 _KEPT = (
     "id, merchant, payee, channel, channel_name, currency, amount_minor, fee_minor, origin, state,"
-    " verdict, turn, tries, asks, reserve_tries, problem"
+    " verdict, turn, tries, asks, reserve_tries, problem, is_filed"
 )
 _VIEW = (
     "select o.*, p.kind as payee_kind, p.shown, p.state as payee_state from payouts.payout o"
@@ -63,6 +63,8 @@ async def list_payouts(tx: Transaction, query: PayoutQuery, payouts_max: int) ->
         ("o.merchant = $%d", query.merchant),
         ("o.state = any($%d::text[])", [str(each) for each in query.states] or None),
         ("o.id < $%d", query.before),
+        ("o.currency = $%d", query.currency or None),
+        ("o.id in (select payout from payouts.batch_payout where batch = $%d)", query.batch),
     ):
         if value is not None:
             values.append(value)
@@ -78,9 +80,12 @@ async def insert_payouts(
     ordered = sorted(payouts, key=lambda each: each[0].id)
     rows = await tx.fetch(
         "insert into payouts.payout (id, merchant, payee, channel, channel_name, currency,"  # noqa: S608 - constants only
-        " amount_minor, fee_minor, origin, asked_by, state, asked_at, due_at)"
-        " select *, 'requested', $11, $12 from unnest($1::uuid[], $2::uuid[], $3::uuid[],"
-        "  $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[])"
+        " amount_minor, fee_minor, origin, asked_by, state, asked_at, due_at, is_filed)"
+        " select *, 'requested', $11, $12, u.channel in (select id from payouts.bank)"
+        " from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[],"
+        "  $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[])"
+        "  as u (id, merchant, payee, channel, channel_name, currency, amount_minor, fee_minor,"
+        "   origin, asked_by)"
         f" on conflict (id) do nothing returning {_KEPT}",
         [new.id for new, _, _ in ordered],
         [new.merchant for new, _, _ in ordered],
@@ -310,7 +315,8 @@ async def hasten(tx: Transaction, ids: Sequence[UUID], now: datetime) -> set[UUI
     """Let payouts that are out be asked about at once."""
     rows = await tx.fetch(
         "update payouts.payout set due_at = $2 where id = any($1::uuid[])"
-        " and state in ('ready', 'sent', 'succeeded') and verdict = '' returning id",
+        " and (state = 'ready' or state in ('sent', 'succeeded') and not is_filed)"
+        " and verdict = '' returning id",
         list(ids),
         now,
     )

@@ -117,6 +117,7 @@ class MerchantPayouts:
         waiting = balance.debits_pending if balance is not None else 0
         done = caller.asked("done")
         is_more = len(found) > _PAGE
+        ways = await self._payouts.list_ways()
         return self._desk.page(
             caller,
             "merchant/payouts.html",
@@ -125,7 +126,8 @@ class MerchantPayouts:
             payouts=found[:_PAGE],
             payees=payees,
             usable=[each for each in payees if self._is_usable(each, currency)],
-            ways=await self._desk.apis.payments.list_payout_ways(),
+            ways=ways,
+            has_banks=any(way.channel_name.startswith("bank.") for way in ways),
             currencies=currencies,
             currency=currency,
             free_minor=there - waiting,

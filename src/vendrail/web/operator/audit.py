@@ -26,6 +26,7 @@ _KINDS = (
     "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys", "shop",
     "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets", "webhook",
     "number", "books",
+    "bank", "bank_file", "bank_answer",
 )  # fmt: skip
 
 

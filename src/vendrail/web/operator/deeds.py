@@ -76,6 +76,8 @@ class Said(StrEnum):
     NOTHING_OWED = "nothing_owed"
     NO_SKU = "no_sku"
     NO_GOODS_RULES = "no_goods_rules"
+    NO_BANK = "no_bank"
+    NAME_TAKEN = "name_taken"
 
 
 TEXTS = {
@@ -163,6 +165,11 @@ TEXTS = {
     Said.NOTHING_OWED: message("The merchant owes nothing in this currency."),
     Said.NO_SKU: message("No product on the shelves has this SKU."),
     Said.NO_GOODS_RULES: message("A rule is one line of at most 60 letters; at most 500 of them."),
+    Said.NO_BANK: message(
+        "Look at every field: a short name in small letters, currencies such as EUR, an account"
+        " whose check digits are right."
+    ),
+    Said.NAME_TAKEN: message("Another bank has that name."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})

@@ -89,19 +89,27 @@ class PayoutsDesk:
     async def table(self, caller: Caller) -> Page:
         """List payouts, those that wait for a person first."""
         shown = view if (view := caller.asked("view", 10)) in _VIEWS else "review"
-        before = read_id(caller.asked("before"))
-        query = PayoutQuery(None, _VIEWS[shown], PayoutId(before) if before else None, _PAGE + 1)
+        before, merchant = read_id(caller.asked("before")), read_id(caller.asked("merchant", 40))
+        query = PayoutQuery(
+            merchant, _VIEWS[shown], PayoutId(before) if before else None, _PAGE + 1
+        )
         [found] = await self._payouts.list_payouts([query])
         next_page = ""
         if len(found) > _PAGE:
             found = found[:_PAGE]
-            next_page = f"{_PATH}?{urlencode({'view': shown, 'before': to_serial(found[-1].id)})}"
+            told = {"view": shown, "before": to_serial(found[-1].id)}
+            told |= {"merchant": to_serial(merchant)} if merchant else {}
+            next_page = f"{_PATH}?{urlencode(told)}"
+        [sums] = await self._payouts.sum_reviews([merchant]) if shown == "review" else [[]]
         return self._desk.page(
             caller,
             "operator/payouts.html",
             payouts=found,
             names=await self._names(),
             view=shown,
+            merchant=merchant,
+            sums=[each for each in sums if each.payouts > 1],
+            nonce=to_serial(new_id(self._desk.clock.now())),
             next_page=next_page,
             done=self._deeds.said(caller),
         )

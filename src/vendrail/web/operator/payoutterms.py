@@ -46,7 +46,7 @@ class PayoutTermsDesk:
         return await self._show(caller)
 
     async def _show(self, caller: Caller, said: Said | None = None) -> Page:
-        ways = await self._desk.apis.payments.list_payout_ways()
+        ways = await self._payouts.list_ways()
         own = self._desk.front.settings.default_currency
         found = {currency for way in ways for currency in way.currencies}
         currencies = [own, *sorted(found - {own})]
