@@ -518,6 +518,41 @@ async def key_replaced_without_a_claim(owner: Any, orders: dict[str, UUID]) -> s
     return str(order)
 
 
+@plants("known_merchants_are_paid")
+async def payout_of_nobody_known(owner: Any, orders: dict[str, UUID]) -> str:
+    """Merchants are asked who they are, and one who never said it was paid out."""
+    await owner.execute(
+        "insert into compliance.terms values (1, true, 'CNY', '[{},{},{}]',"
+        " now() - interval '1 hour', 'op', 'why')"
+    )
+    id = uuid4()
+    await owner.execute(
+        "insert into payouts.payout (id, merchant, payee, channel, channel_name, currency,"
+        " amount_minor, fee_minor, origin, state, asked_at, asked_by)"
+        " values ($1, $1, $1, $1, 'c', 'CNY', 1, 0, 'manual', 'declined', now(), 'lin')",
+        id,
+    )
+    await owner.execute("update payouts.payout set state = 'failed' where id = $1", id)
+    return str(id)
+
+
+@plants("dossiers_are_erased")
+async def document_of_an_erased_dossier(owner: Any, orders: dict[str, UUID]) -> str:
+    """A dossier's content was deleted, and a document of it stayed."""
+    id = uuid4()
+    await owner.execute(
+        "insert into compliance.dossier (id, merchant, tier, country, state, made_at, touched_at)"
+        " values ($1, $1, 1, 'CN', 'refused', now(), now())",
+        id,
+    )
+    await owner.execute(
+        "insert into compliance.document values"
+        " ($1, $1, 'identity', 'image/png', 1, '', $1, now())",
+        id,
+    )
+    return str(id)
+
+
 @plants("ended_complaints_let_go")
 async def freeze_of_an_ended_complaint(owner: Any, orders: dict[str, UUID]) -> str:
     """A complaint has ended, and what it froze was forgotten."""

@@ -36,6 +36,7 @@ SPLIT = {
             "disputes",
             "webhooks",
             "promotions",
+            "compliance",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),

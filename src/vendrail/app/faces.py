@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -136,6 +137,7 @@ class Faces:
             api(Disputes),
             api(Webhooks),
             api(Promotions),
+            api(Compliance),
             self._render_metrics,
         )
 

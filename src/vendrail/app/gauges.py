@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.compliance import COMPANY, PERSON
 from vendrail.api.ledger import Chart, EntryQuery, Ledger
 from vendrail.api.support import Support
 from vendrail.app.clearing import ENTRIES_MAX, since
 from vendrail.app.wiring import House
+from vendrail.compliance.service import ComplianceService
 from vendrail.kernel.db import Database
 from vendrail.kernel.money import EXPONENTS
 from vendrail.notify.service import NotifyService
@@ -52,6 +54,9 @@ class Gauges:
         if "catalog" in self._house.services:
             suspensions = await self._house.api(Catalog).list_suspensions()
             self._metrics.put("vendrail_merchants_suspended", len(suspensions))
+        compliance = self._house.services.get("compliance")
+        if compliance is not None:
+            await self._put_dossiers(compliance)
         if "support" in self._house.services:
             for each in await self._house.api(Support).count_complaints():
                 self._metrics.put("vendrail_complaints", each.count, str(each.state))
@@ -102,6 +107,14 @@ class Gauges:
         self._metrics.put("vendrail_webhook_late_seconds", found["late_s"])
         for state in ("hearing", "failing", "disabled"):
             self._metrics.put("vendrail_webhook_endpoints", found[state], state)
+
+    async def _put_dossiers(self, compliance: ComplianceService) -> None:
+        count, since_, tiers = await compliance.measure()
+        age_s = (self._house.clock.now() - since_).total_seconds() if since_ is not None else 0.0
+        self._metrics.put("vendrail_dossiers_waiting", count)
+        self._metrics.put("vendrail_dossier_age_seconds", max(0.0, age_s))
+        for tier in (PERSON, COMPANY):
+            self._metrics.put("vendrail_merchants_verified", tiers.get(tier, 0), str(tier))
 
     async def _put_settlement(self, settlement: SettlementService) -> None:
         health, debts = await settlement.read_health(), await settlement.list_debts()

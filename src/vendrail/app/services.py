@@ -10,6 +10,7 @@ from typing import Any
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -29,6 +30,8 @@ from vendrail.buyers.jobs import jobs as buyers_jobs
 from vendrail.buyers.service import BuyersService
 from vendrail.catalog.jobs import jobs as catalog_jobs
 from vendrail.catalog.service import CatalogService
+from vendrail.compliance.jobs import jobs as compliance_jobs
+from vendrail.compliance.service import ComplianceService
 from vendrail.disputes.jobs import jobs as disputes_jobs
 from vendrail.disputes.service import DisputesService
 from vendrail.epay.jobs import jobs as epay_jobs
@@ -80,6 +83,7 @@ SERVICES = (
     ServiceEntry("notify", Notify, NotifyService, notify_jobs, connections_max=2),
     ServiceEntry("identity", Identity, IdentityService, identity_jobs, connections_max=2),
     ServiceEntry("buyers", Buyers, BuyersService, buyers_jobs, connections_max=2),
+    ServiceEntry("compliance", Compliance, ComplianceService, compliance_jobs, connections_max=1),
     ServiceEntry("settlement", Settlement, SettlementService, settlement_jobs, connections_max=2),
     ServiceEntry("wallets", Wallets, WalletsService, connections_max=1),
     ServiceEntry("promotions", Promotions, PromotionsService, promotions_jobs, connections_max=1),

@@ -45,6 +45,7 @@ _TOPICS = (
     "payouts",
     "disputes",
     "webhooks",
+    "compliance",
 )
 
 

@@ -89,6 +89,7 @@ _OWNER = {
     *_MERCHANT_FINANCE,
     Permission.KEYS_EXPORT,
     Permission.SHOP_WRITE,
+    Permission.VERIFICATION_WRITE,
     Permission.STAFF_READ,
     Permission.STAFF_WRITE,
     Permission.API_KEYS_WRITE,

@@ -9,6 +9,9 @@ from vendrail.kernel.money import to_decimal
 
 TAGS = ("zh-Hans", "zh-Hant", "en", "ja", "ko", "es")
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}
+COUNTRIES = frozenset(
+    str(code) for code in Locale("en").territories if re.fullmatch("[A-Z]{2}", str(code))
+) - {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}  # Regions that are no countries.
 _CODE_BEFORE_DIGIT = re.compile(r"(?<=[A-Z]{3})(?=[0-9])")
 
 
@@ -21,6 +24,13 @@ def nearest(tag: str) -> str:
         is_traditional = "hans" not in parts and not _TRADITIONAL.isdisjoint(parts)
         return "zh-Hant" if is_traditional else "zh-Hans"
     return language if language in TAGS else ""
+
+
+def country_names(locale: Locale | str) -> dict[str, str]:
+    """Name the countries as people of a locale do, in the order of their names."""
+    found = Locale.parse(str(locale).replace("-", "_")).territories
+    names = {code: found.get(code, code) for code in COUNTRIES}
+    return dict(sorted(names.items(), key=lambda each: each[1].casefold()))
 
 
 def amount_text(amount_minor: int, currency: str, locale: Locale | str) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from vendrail.api.compliance import Compliance
 from vendrail.api.ledger import Chart, Ledger
 from vendrail.api.payouts import (
     NewPayout,
@@ -34,6 +35,7 @@ class Known(NamedTuple):
     payees: Mapping[UUID, Row]
     terms: Mapping[str, PayoutTerms]
     suspended: Mapping[UUID, str]
+    unknown: set[UUID]  # Merchants whose tier has no payouts.
     owing: set[tuple[UUID, str]]
     now: datetime
 
@@ -51,6 +53,8 @@ class Known(NamedTuple):
             return PayoutStatus.SUSPENDED
         if is_test:
             return PayoutStatus.TAKEN
+        if new.merchant in self.unknown:
+            return PayoutStatus.MERCHANT_UNVERIFIED
         if payee["state"] != PayeeState.VERIFIED:
             return PayoutStatus.PAYEE_UNVERIFIED
         if payee["usable_at"] > self.now:
@@ -72,6 +76,7 @@ class Requesting:
         db: Database,
         clock: Clock,
         ledger: Ledger,
+        compliance: Compliance,
         payees: Payees,
         terms: Terms,
         advancing: Advancing,
@@ -79,6 +84,7 @@ class Requesting:
         self._db = db
         self._clock = clock
         self._ledger = ledger
+        self._compliance = compliance
         self._payees = payees
         self._terms = terms
         self._advancing = advancing
@@ -160,6 +166,8 @@ class Requesting:
         async with self._db.reading() as tx:
             payees = await payees_store.load_payees(tx, {each.payee for each in payouts})
             suspended = await terms_store.load_suspensions(tx, merchants)
+        standings = await self._compliance.read_standings(sorted(merchants))
+        unknown = {each.merchant for each in standings if not each.has_payouts}
         pairs = sorted({(each.merchant, each.currency) for each in payouts})
         debts = await self._ledger.read_balances(
             [Chart(currency).merchant(merchant, "debt").id for merchant, currency in pairs]
@@ -168,7 +176,7 @@ class Requesting:
             pair for pair, debt in zip(pairs, debts, strict=True) if debt and debt.credit_minor < 0
         }
         by_currency = {each.currency: each for each in terms}
-        return Known(payees, by_currency, suspended, owing, self._clock.now())
+        return Known(payees, by_currency, suspended, unknown, owing, self._clock.now())
 
     async def test(self, tests: Sequence[PayeeTest]) -> list[PayoutStatus]:
         """Send small secret amounts; so often, and no oftener."""

@@ -48,6 +48,7 @@ _OUTCOMES: Mapping[PayoutStatus, ScheduleOutcome] = {
     PayoutStatus.PAYEE_UNVERIFIED: ScheduleOutcome.PAYEE_UNVERIFIED,
     PayoutStatus.PAYEE_COOLING: ScheduleOutcome.PAYEE_COOLING,
     PayoutStatus.SUSPENDED: ScheduleOutcome.SUSPENDED,
+    PayoutStatus.MERCHANT_UNVERIFIED: ScheduleOutcome.MERCHANT_UNVERIFIED,
     PayoutStatus.IN_DEBT: ScheduleOutcome.IN_DEBT,
     PayoutStatus.AMOUNT_TOO_SMALL: ScheduleOutcome.TOO_LITTLE,
     PayoutStatus.BALANCE_TOO_LOW: ScheduleOutcome.BALANCE_TOO_LOW,

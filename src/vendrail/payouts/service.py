@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from vendrail.api.compliance import Compliance
 from vendrail.api.identity import Identity
 from vendrail.api.ledger import Ledger
 from vendrail.api.notify import Notify
@@ -107,6 +108,7 @@ class PayoutsService:
         payments: Payments,
         identity: Identity,
         notify: Notify,
+        compliance: Compliance,
     ) -> None:
         self._db = db
         self.clock = clock
@@ -123,7 +125,9 @@ class PayoutsService:
         self._advancing = Advancing(
             db, clock, metrics, settings, posting, payments, self._payees, self._terms
         )
-        self._requesting = Requesting(db, clock, ledger, self._payees, self._terms, self._advancing)
+        self._requesting = Requesting(
+            db, clock, ledger, compliance, self._payees, self._terms, self._advancing
+        )
         self._reserves = Reserves(db, clock, posting, self._ways)
         self._forecasting = Forecasting(
             db, clock, metrics, settings, self._reserves, identity, notify

@@ -22,6 +22,7 @@ from vendrail.api.support import (
     StepKind,
     StepStatus,
 )
+from vendrail.kernel import media
 from vendrail.kernel.ids import made_at, shard_in
 from vendrail.kernel.machine import IMPOSSIBLE, Machine
 
@@ -37,7 +38,6 @@ CANNED_MAX = 50
 COMPLAINTS_MAX = 3  # Of one order, however they ended.
 _ID_AGE_MAX = timedelta(days=1)  # A form may be open for a while before it is sent.
 _REST = timedelta(days=1)  # Between a complaint that was withdrawn and the next.
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 class Event(StrEnum):
@@ -339,13 +339,8 @@ def outcome(move: Move, state: ComplaintState) -> Outcome | None:
 
 def media_type(content: bytes) -> str:
     """Tell what a file is by what it holds; empty: nothing that is taken."""
-    for magic, kind in _PICTURES.items():
-        if content.startswith(magic):
-            return kind
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    if content.startswith(b"%PDF-"):
-        return "application/pdf"
+    if kind := media.media_type(content):
+        return kind
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

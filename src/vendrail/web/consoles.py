@@ -33,6 +33,7 @@ from vendrail.web.merchant.schedules import PayoutSchedules
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.merchant.statements import Statements
+from vendrail.web.merchant.verification import Verification
 from vendrail.web.merchant.webhooks import Webhooks
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.bankfiles import BankFilesDesk
@@ -68,6 +69,7 @@ from vendrail.web.operator.suggestions import SuggestionsDesk
 from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
 from vendrail.web.operator.unpriced import Unpriced
+from vendrail.web.operator.verifications import Verifications
 from vendrail.web.operator.wallets import WalletDesk
 from vendrail.web.storefront.front import Front
 
@@ -94,6 +96,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         BankFilesDesk(desk, deeds),
         PayoutTermsDesk(desk, deeds),
         Merchants(desk, deeds, files),
+        Verifications(desk, deeds, files),
         RegistrationDesk(desk),
         holding,
         DebtsDesk(desk, deeds, files, holding),
@@ -130,6 +133,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         PayoutSchedules(desk),
         DepositPage(desk),
         OwnFees(desk),
+        Verification(desk),
         ShopSettings(desk),
         Methods(desk),
         Staff(desk),

@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -198,6 +199,7 @@ def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -
         Disputes,
         Webhooks,
         Promotions,
+        Compliance,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render)

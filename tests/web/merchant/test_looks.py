@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.async_api import async_playwright
+from tests.compliance.conftest import Office
 from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payouts.rows import write_files, write_rows
@@ -11,6 +12,7 @@ from tests.web.merchant.test_webhooks import listen, tell
 from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
+from vendrail.api.compliance import DossierDecision
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
 from vendrail.api.promotions import Coupon, CouponId, MakeCouponCodes, Promotions
@@ -110,8 +112,14 @@ async def addresses(town) -> list[str]:
     now, url = town.clock.now(), town.house.platform.database_url
     dispute = await add_dispute(url, now, town.north.merchant, order)
     lost = await add_dispute(url, now, town.north.merchant, order, "lost")
+    office = Office(town.north)
+    await office.ask(10_000_000)
+    dossier = await office.draft(full_name="A person with a rather long name " * 6)
+    await office.submit(dossier)
+    await office.decide(dossier, DossierDecision.ASK_MORE, note="It is dark. " * 30)
     return [
         "/merchant/deposit",
+        "/merchant/verification",
         "/merchant/payouts",
         "/merchant/payouts/schedule",
         *(f"/merchant/payouts/{to_serial(each)}" for each in payouts[:6:5]),

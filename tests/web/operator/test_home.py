@@ -28,9 +28,15 @@ async def test_each_sees_what_waits_at_their_own_desks(world):
     await world.market.run()
     await risk.go("/operator")
 
-    assert {"reviews": 1, "unmatched": 1, "sagas": 0, "approvals": 0} == before
-    assert {"reviews": 1, "approvals": 0} == own
-    assert {"reviews": 0, "approvals": 0} == counts(risk)
+    assert {
+        "reviews": 1,
+        "unmatched": 1,
+        "sagas": 0,
+        "verifications": 0,
+        "approvals": 0,
+    } == before
+    assert {"reviews": 1, "verifications": 0, "approvals": 0} == own
+    assert {"reviews": 0, "verifications": 0, "approvals": 0} == counts(risk)
 
 
 async def test_the_storefront_leads_merchants_to_their_door(world):

@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.async_api import async_playwright
+from tests.compliance.conftest import Office
 from tests.disputes.rows import add_dispute
 from tests.e2e.walk import AXE, GRAVE
 from tests.payments.rows import write_arrivals
@@ -20,6 +21,7 @@ from vendrail.api.catalog import (
     SalesStop,
     ShopProductQuery,
 )
+from vendrail.api.compliance import COMPANY
 from vendrail.api.identity import Merchant, RegistrationChange, RegistrationMode, Role
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.api.payouts import NewBatch, Payouts
@@ -69,6 +71,10 @@ async def addresses(world, place) -> list[str]:
     batch = NewBatch(new_id(world.house.clock.now()), "CNY", None, "ops@a.example")
     await world.house.api(Payouts).make_batches([batch])
     file, answer, bank = map(to_serial, await write_files(world.house, payouts))
+    office = Office(world.market)
+    await office.ask(100_000, 1_000_000)
+    dossier = await office.draft(COMPANY, company_name="North Trading and Sons " * 8)
+    await office.submit(dossier)
     return [
         "/operator/reviews",
         f"/operator/reviews/{to_serial(watched)}",
@@ -104,6 +110,9 @@ async def addresses(world, place) -> list[str]:
         "/operator/goods?state=taken_down",
         "/operator/goods/rules",
         "/operator/registration",
+        "/operator/verifications",
+        "/operator/verifications/terms",
+        f"/operator/verifications/{to_serial(dossier)}",
         "/console/register",
         "/console/register/terms",
         "/operator/system",

@@ -34,6 +34,7 @@ class Permission(StrEnum):
     BALANCE_READ = "balance:read"
     PAYOUTS_WRITE = "payouts:write"  # Ask for them, review them, fill their reserves.
     SHOP_WRITE = "shop:write"
+    VERIFICATION_WRITE = "verification:write"  # Say who the merchant is: personal data.
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     API_KEYS_WRITE = "api_keys:write"

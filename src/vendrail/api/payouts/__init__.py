@@ -195,6 +195,7 @@ class PayoutStatus(StrEnum):
     PAYEE_COOLING = "payee_cooling"  # Added a short while ago.
     TESTED_TOO_OFTEN = "tested_too_often"
     SUSPENDED = "suspended"  # An operator has stopped this merchant's payouts.
+    MERCHANT_UNVERIFIED = "merchant_unverified"  # Nobody knows yet who the merchant is.
     IN_DEBT = "in_debt"
     AMOUNT_TOO_SMALL = "amount_too_small"
     BALANCE_TOO_LOW = "balance_too_low"

@@ -57,6 +57,7 @@ class ScheduleOutcome(StrEnum):
     PAYEE_UNVERIFIED = "payee_unverified"
     PAYEE_COOLING = "payee_cooling"
     SUSPENDED = "suspended"
+    MERCHANT_UNVERIFIED = "merchant_unverified"
     IN_DEBT = "in_debt"
     BALANCE_TOO_LOW = "balance_too_low"  # It was taken elsewhere in the same moment.
 

@@ -18,6 +18,7 @@ from vendrail.app.audit import (
     shares,
     standing,
     telling,
+    verification,
     wallets,
 )
 from vendrail.app.audit.check import Check, Outcome, Report
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     *saved.CHECKS,
     *telling.CHECKS,
     *promotions.CHECKS,
+    *verification.CHECKS,
     *standing.CHECKS,
 )
 

@@ -157,6 +157,12 @@ PAYOUT: dict[PayoutStatus, Problem] = {
     PayoutStatus.SUSPENDED: Problem(
         "payouts_suspended", 409, "Payouts stopped", "The platform has stopped your payouts."
     ),
+    PayoutStatus.MERCHANT_UNVERIFIED: Problem(
+        "merchant_unverified",
+        409,
+        "Say who you are first",
+        "Payouts begin when the platform has looked at your documents.",
+    ),
     PayoutStatus.IN_DEBT: Problem(
         "in_debt", 409, "You owe the platform", "Payouts go on when that is settled."
     ),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.compliance import Compliance
 from vendrail.api.fx import Fx
 from vendrail.api.notify import Notify
 from vendrail.api.orders import (
@@ -117,6 +118,7 @@ class OrdersService:
         fx: Fx,
         wallets: Wallets,
         promotions: Promotions,
+        compliance: Compliance,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -126,7 +128,7 @@ class OrdersService:
         self._seals = seals = Seals(db, vault, clock)
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self.standing = standing = Standing(db, log, clock, wakeups, settings, catalog)
-        limiting = Limiting(db, clock, catalog)
+        limiting = Limiting(db, clock, catalog, compliance)
         self._placing = Placing(
             db, seals, clock, settings, catalog, payments, risk, fx, promotions, limiting
         )

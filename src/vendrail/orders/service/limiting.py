@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from vendrail.api.catalog import EVERYBODY, Catalog, MerchantId, SalesLimit
+from vendrail.api.compliance import Compliance
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database
@@ -34,30 +35,40 @@ class Wanted(NamedTuple):
 class Limiting:
     """Knows how much merchants may sell. Nothing is asked for whom nothing is too much.
 
-    Limits are looked up every ten seconds, and what thirty days brought every half minute; between
-    that what this process places is counted on.
+    A merchant's own limit goes before that of its tier, and where merchants have tiers, nobody is
+    like everybody else. Limits are looked up every ten seconds, and what thirty days brought every
+    half minute; between that what this process places is counted on.
     """
 
-    def __init__(self, db: Database, clock: Clock, catalog: Catalog) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, catalog: Catalog, compliance: Compliance
+    ) -> None:
         self._db = db
         self._clock = clock
         self._catalog = catalog
-        self._limits: dict[UUID, SalesLimit] = {}
+        self._compliance = compliance
+        self._limits: dict[UUID, SalesLimit] = {}  # What operators have written …
+        self._tiers: dict[UUID, SalesLimit] = {}  # … and what tiers may sell, where there are any.
         self._until = clock.now() - _LIMITS_KNOWN
         self._sums: dict[UUID, tuple[datetime, int]] = {}  # Until when it is known, and how much.
 
     async def judge(self, wanted: Sequence[Wanted]) -> list[bool]:
         """Say of each order whether it is within its merchant's limit; if so it counts."""
-        limits = await self._read()
-        bounded = [self._limit_of(each, limits) for each in wanted]
+        await self._read()
+        bounded = [self._limit_of(each) for each in wanted]
         await self._sum([each for each in bounded if each is not None])
         return [
             limit is None or self._count(each, limit)
             for each, limit in zip(wanted, bounded, strict=True)
         ]
 
-    def _limit_of(self, wanted: Wanted, limits: dict[UUID, SalesLimit]) -> SalesLimit | None:
-        limit = limits.get(wanted.merchant) or limits.get(EVERYBODY)
+    def _limit_of(self, wanted: Wanted) -> SalesLimit | None:
+        others = self._tiers or self._limits
+        limit = (
+            self._limits.get(wanted.merchant)
+            or others.get(wanted.merchant)
+            or others.get(EVERYBODY)
+        )
         if limit is None or not limit.is_bounded:
             return None
         return replace(limit, merchant=MerchantId(wanted.merchant))
@@ -74,17 +85,25 @@ class Limiting:
             self._sums[wanted.merchant] = (until, sold_minor + wanted.amount_minor)
         return True
 
-    async def _read(self) -> dict[UUID, SalesLimit]:
+    async def _read(self) -> None:
+        """Look limits up; while nobody answers, those known before count."""
         now = self._clock.now()
-        if now >= self._until:
-            try:
-                found = await self._catalog.list_limits()
-            except Unavailable as error:
-                _log.warning("orders.limits_away", error=str(error))
-            else:
-                self._limits = {each.merchant: each for each in found}
-            self._until = now + _LIMITS_KNOWN
-        return self._limits
+        if now < self._until:
+            return
+        try:
+            self._limits = {each.merchant: each for each in await self._catalog.list_limits()}
+            self._tiers = {
+                each.merchant: SalesLimit(
+                    MerchantId(each.merchant),
+                    each.currency,
+                    each.order_minor_max,
+                    each.month_minor_max,
+                )
+                for each in await self._compliance.list_bounds()
+            }
+        except Unavailable as error:
+            _log.warning("orders.limits_away", error=str(error))
+        self._until = now + _LIMITS_KNOWN
 
     async def _sum(self, limits: Sequence[SalesLimit]) -> None:
         """Read what bounded merchants have sold, where it was not known a moment ago."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vendrail.api.catalog import Catalog
+from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
@@ -42,6 +43,7 @@ class Apis:
     disputes: Disputes
     webhooks: Webhooks
     promotions: Promotions
+    compliance: Compliance
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
 
     @property

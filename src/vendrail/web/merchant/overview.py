@@ -17,8 +17,10 @@ from vendrail.api.catalog import (
     SalesLimit,
     ShopProductQuery,
 )
+from vendrail.api.compliance import UNKNOWN
 from vendrail.api.identity import Permission
 from vendrail.api.orders import SalesQuery, SalesSum, SoldOrder, SoldOrderQuery
+from vendrail.api.payouts import PayeeState
 from vendrail.api.settlement import MerchantBalance
 from vendrail.kernel.codec import encode
 from vendrail.kernel.money import to_text
@@ -72,6 +74,19 @@ class Begun:
     has_shop: bool
     has_product: bool
     sells: bool
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What a merchant does before the first payout, and which of it is done; None: not asked."""
+
+    is_known: bool | None
+    has_account: bool | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is left to do."""
+        return self.is_known is False or self.has_account is False
 
 
 class MoneyPart(NamedTuple):
@@ -148,6 +163,7 @@ class Overview:
             recent=recent,
             low_max=_LOW,
             begun=begun,
+            paid=await self._paid(caller),
             sales_stop=stop,
             disputes=disputes if caller.may(Permission.ORDERS_READ) else None,
             limit=await self._limit(caller),
@@ -227,9 +243,29 @@ class Overview:
 
     async def _limit(self, caller: Caller) -> SalesLimit | None:
         """Give how much the merchant may sell; None: any amount."""
-        limits = {each.merchant: each for each in await self._desk.apis.catalog.list_limits()}
-        found = limits.get(MerchantId(caller.merchant)) or limits.get(EVERYBODY)
+        apis, merchant = self._desk.apis, MerchantId(caller.merchant)
+        limits = {each.merchant: each for each in await apis.catalog.list_limits()}
+        tiers = {each.merchant: each for each in await apis.compliance.list_bounds()}
+        found = limits.get(merchant)
+        if found is None and tiers:
+            tier = tiers.get(merchant) or tiers[EVERYBODY]
+            found = SalesLimit(merchant, tier.currency, tier.order_minor_max, tier.month_minor_max)
+        found = found or limits.get(EVERYBODY)
         return found if found is not None and found.is_bounded else None
+
+    async def _paid(self, caller: Caller) -> Paid | None:
+        """Say what is left to do before money goes out, to who can do it."""
+        if not caller.may(Permission.VERIFICATION_WRITE):
+            return None
+        apis, merchant = self._desk.apis, caller.merchant
+        [standing] = await apis.compliance.read_standings([merchant])
+        [payees] = await apis.payouts.list_payees([merchant])
+        ways = await apis.payments.list_payout_ways() if not payees else []
+        has_account = any(each.state is PayeeState.VERIFIED for each in payees)
+        return Paid(
+            standing.tier > UNKNOWN if standing.is_asked else None,
+            has_account if payees or ways else None,
+        )
 
     async def _recent(self, caller: Caller) -> list[SoldOrder]:
         if not caller.may(Permission.ORDERS_READ):

@@ -78,6 +78,9 @@ class Said(StrEnum):
     NO_GOODS_RULES = "no_goods_rules"
     NO_BANK = "no_bank"
     NAME_TAKEN = "name_taken"
+    NOT_CHECKED = "not_checked"
+    NO_DAY = "no_day"
+    NO_BOUND = "no_bound"
 
 
 TEXTS = {
@@ -170,6 +173,9 @@ TEXTS = {
         " whose check digits are right."
     ),
     Said.NAME_TAKEN: message("Another bank has that name."),
+    Said.NOT_CHECKED: message("Look at everything on the list, and tick it, before you accept."),
+    Said.NO_DAY: message("The day is to come, and within ten years."),
+    Said.NO_BOUND: message("Amounts are written as 12.30 and above zero; an empty one is any."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from litestar.handlers import HTTPRouteHandler
 
+from vendrail.api.compliance import DossierQuery
 from vendrail.api.identity import Permission, ProposalState
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.api.payments.deposits import UnpricedQuery
@@ -39,6 +40,7 @@ class Home:
             ("reviews", Permission.REVIEWS_WRITE, self._reviews),
             ("unmatched", Permission.UNMATCHED_WRITE, self._unmatched),
             ("sagas", Permission.SAGAS_WRITE, self._stuck),
+            ("verifications", Permission.COMPLIANCE_WRITE, self._dossiers),
             ("approvals", None, self._proposals),
         ]
         own = [(name, count) for name, needed, count in desks if not needed or caller.may(needed)]
@@ -67,6 +69,12 @@ class Home:
     async def _stuck(self) -> int:
         [count] = await self._apis.orders.count_sagas([SagaState.STUCK])
         return count
+
+    async def _dossiers(self) -> int:
+        [found] = await self._apis.compliance.list_dossiers(
+            [DossierQuery(dossiers_max=_COUNTED_MAX)]
+        )
+        return len(found)
 
     async def _proposals(self) -> int:
         views = await self._apis.identity.list_proposals(None, _COUNTED_MAX)

@@ -28,13 +28,25 @@ class SalesLimits:
 
     def __init__(self, desk: Desk, deeds: Deeds) -> None:
         self._deeds = deeds
-        self._catalog = desk.apis.catalog
+        self._catalog, self._compliance = desk.apis.catalog, desk.apis.compliance
         self._currency = desk.front.settings.default_currency
         deeds.add(Deed(_LIMITED, Permission.COMPLIANCE_WRITE, self._run))
 
     async def find(self, merchant: UUID) -> SalesLimit | None:
         """Give a merchant's own limit, or (all zeros) everybody's."""
         return next((e for e in await self._catalog.list_limits() if e.merchant == merchant), None)
+
+    async def _fallback(self, merchant: UUID) -> SalesLimit | None:
+        """Give what counts for a merchant without a limit: its tier's, or everybody's."""
+        if merchant == EVERYBODY:
+            return None
+        tiers = {each.merchant: each for each in await self._compliance.list_bounds()}
+        if not tiers:
+            return await self.find(EVERYBODY)
+        found = tiers.get(merchant) or tiers[EVERYBODY]
+        return SalesLimit(
+            MerchantId(merchant), found.currency, found.order_minor_max, found.month_minor_max
+        )
 
     async def change(self, caller: Caller, merchant: UUID) -> Said:
         """Write what the form says."""
@@ -51,7 +63,7 @@ class SalesLimits:
             return Said.NO_AMOUNT
         if kind == "bounds" and (not bounds or any(int(each) <= 0 for each in bounds.values())):
             return Said.NO_AMOUNT
-        before, everybodys = await self.find(merchant), await self.find(EVERYBODY)
+        before, fallback = await self.find(merchant), await self._fallback(merchant)
         told = {
             "merchant": to_serial(merchant),
             "limit": kind,
@@ -59,12 +71,11 @@ class SalesLimits:
             **bounds,
         }
         after = _as_limit(MerchantId(merchant), told)
-        fallback = everybodys if merchant != EVERYBODY else None
         return await self._deeds.do(
             caller,
             _LIMITED,
             f"merchant:{to_serial(merchant)}",
-            {**told, "was": _as_word(before), "everybodys": _as_word(everybodys)},
+            {**told, "was": _as_word(before), "otherwise": _as_word(fallback)},
             is_joint=_is_wider(before or fallback, after if after.currency else fallback),
             before=_as_told(before),
             merchant=merchant if merchant != EVERYBODY else None,
@@ -74,8 +85,8 @@ class SalesLimits:
         merchant = read_id(told["merchant"])
         if merchant is None:
             return Said.NOT_FOUND
-        standing = (await self.find(merchant), await self.find(EVERYBODY))
-        if tuple(map(_as_word, standing)) != (told["was"], told["everybodys"]):
+        standing = (await self.find(merchant), await self._fallback(merchant))
+        if tuple(map(_as_word, standing)) != (told["was"], told["otherwise"]):
             return Said.OTHERWISE  # Whoever approves has read of another limit.
         [status] = await self._catalog.put_limits([_as_limit(MerchantId(merchant), told)])
         return _SAID.get(status, Said.NO_AMOUNT)
