@@ -80,14 +80,14 @@ async def one_sided_transfer(owner: Any, orders: dict[str, UUID]) -> str:
     """Value appears from nowhere."""
     await owner.execute("alter table ledger.transfer drop constraint transfer_has_two_sides")
     fee = await _account(owner, "platform:fee")
-    return str(await _write(owner, None, fee["number"], 100, "adjustment"))
+    return str(await _write(owner, None, fee["number"], 100, "release"))
 
 
 @plants("transfers_have_two_sides")
 async def transfer_to_nobody(owner: Any, orders: dict[str, UUID]) -> str:
     """Value goes to an account that is not there."""
     fee = await _account(owner, "platform:fee")
-    return str(await _write(owner, fee["number"], 999_999, 100, "adjustment"))
+    return str(await _write(owner, fee["number"], 999_999, 100, "release"))
 
 
 @plants("keys_are_sold_once")
@@ -219,7 +219,7 @@ async def suspense_without_a_case(owner: Any, orders: dict[str, UUID]) -> str:
     """Money lies in suspense, and nothing on the desk speaks of it."""
     fee = await _account(owner, "platform:fee")
     suspense = await _account(owner, "suspense:unmatched")
-    await _move(owner, fee["number"], suspense["number"], 100, "adjustment")
+    await _move(owner, fee["number"], suspense["number"], 100, "release")
     return str(suspense["id"])
 
 
@@ -236,7 +236,7 @@ async def share_in_a_closed_bucket(owner: Any, orders: dict[str, UUID]) -> str:
         id,
         f"merchant:{merchant}:pending:20261124T10",
     )
-    await _move(owner, fee["number"], -999_999, 100, "adjustment")
+    await _move(owner, fee["number"], -999_999, 100, "release")
     return str(id)
 
 
@@ -323,7 +323,7 @@ async def currency_mixed(owner: Any, orders: dict[str, UUID]) -> str:
         "insert into ledger.account values (gen_random_uuid(), 99, 'platform:fee', 'USD', 'none',"
         " now())"
     )
-    return str(await _write(owner, fee["number"], 99, 100, "adjustment"))
+    return str(await _write(owner, fee["number"], 99, 100, "release"))
 
 
 @plants("frozen_is_disputed")
@@ -377,7 +377,7 @@ async def gift_to_a_wallet(owner: Any, orders: dict[str, UUID]) -> str:
     """A wallet grows, and nobody has paid into it."""
     fee = await _account(owner, "platform:fee")
     await _open_wallet(owner, 97)
-    return str(await _move(owner, fee["number"], 97, 100, "adjustment"))
+    return str(await _move(owner, fee["number"], 97, 100, "release"))
 
 
 @plants("reservations_have_an_order")
@@ -784,7 +784,7 @@ async def mark_of_nothing(owner: Any, orders: dict[str, UUID]) -> str:
 async def transit_kept_something(owner: Any, orders: dict[str, UUID]) -> str:
     """Money lies in transit, and no payout is under way."""
     id, number, fee = await _reserve(owner, "payout:in_transit:alipay")
-    await _move(owner, fee, number, 100, "adjustment")
+    await _move(owner, fee, number, 100, "release")
     return str(id)
 
 
@@ -795,6 +795,14 @@ async def _close(owner: Any, day: str) -> None:
         " 0, 0, '', '', '', '', 'nobody', now())",
         day,
     )
+
+
+@plants("corrections_are_told")
+async def corrected_by_nobody(owner: Any, orders: dict[str, UUID]) -> str:
+    """Somebody has moved the platform's money, and nobody was told."""
+    fee = await _account(owner, "platform:fee")
+    provider = await _account(owner, "provider:alipay")
+    return str(await _move(owner, fee["number"], provider["number"], 100, "adjustment"))
 
 
 @plants("closed_days_stand")

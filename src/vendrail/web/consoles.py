@@ -40,6 +40,7 @@ from vendrail.web.operator.bankfiles import BankFilesDesk
 from vendrail.web.operator.channels import Channels
 from vendrail.web.operator.closes import ClosesDesk
 from vendrail.web.operator.complaints import ComplaintsDesk
+from vendrail.web.operator.corrections import Corrections
 from vendrail.web.operator.coupons import CouponsDesk
 from vendrail.web.operator.currencies import Currencies
 from vendrail.web.operator.debts import DebtsDesk
@@ -104,6 +105,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         GoodsDesk(desk, deeds, files),
         Fees(desk, deeds, files),
         ClosesDesk(desk, deeds),
+        Corrections(desk, deeds, files),
         SuggestionsDesk(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),

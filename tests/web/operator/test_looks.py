@@ -92,6 +92,7 @@ async def addresses(world, place) -> list[str]:
         "/operator/log",
         "/operator/search",
         "/operator/closes",
+        "/operator/corrections",
         *closed,
         f"/operator/search?q={to_serial(watched)}",
         f"/operator/search?q={to_serial(payouts[2])}",

@@ -90,6 +90,17 @@ CHECKS = (
         """,  # noqa: S608 - constants only
     ),
     Check(
+        "corrections_are_told",
+        "Every correction of the books is in the log, with who put it up and who approved it.",
+        "select count(*) from ledger.account",
+        "select t.id::text from ledger.transfer t"
+        " where t.code = 'adjustment' and t.refusal is null and not exists ("
+        "  select from identity.act a where a.document::text like '%' || t.id::text || '%'"
+        "   and (a.act = 'correction.posted' or a.act = 'correction.posted.proposed'"
+        "        and exists (select from identity.act y where y.act = 'correction.posted.approved'"
+        "                    and y.document ->> 'subject' = a.document ->> 'subject')))",
+    ),
+    Check(
         "closed_days_stand",
         "What was told of each closed day is still what the journal says of it.",
         "select count(*) from ledger.account",

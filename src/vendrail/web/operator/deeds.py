@@ -50,6 +50,9 @@ class Said(StrEnum):
     NO_WALLET = "no_wallet"
     DISPUTED = "disputed"
     NO_AMOUNT = "no_amount"
+    NO_ACCOUNT = "no_account"
+    NO_REFERENCE = "no_reference"
+    BALANCE_TOO_LOW = "balance_too_low"
     NO_FEE = "no_fee"
     NO_HOLD = "no_hold"
     NO_PAYOUT_TERMS = "no_payout_terms"
@@ -176,6 +179,9 @@ TEXTS = {
     Said.NOT_CHECKED: message("Look at everything on the list, and tick it, before you accept."),
     Said.NO_DAY: message("The day is to come, and within ten years."),
     Said.NO_BOUND: message("Amounts are written as 12.30 and above zero; an empty one is any."),
+    Said.NO_ACCOUNT: message("Choose two different accounts, and whose they are."),
+    Said.NO_REFERENCE: message("Say what it corrects: its number, or the day."),
+    Said.BALANCE_TOO_LOW: message("There is not so much in that account."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
 GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})
