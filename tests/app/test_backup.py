@@ -93,10 +93,16 @@ def test_backup_from_before_a_service_was_there_is_restored(
     place.sql("drop schema epay cascade")
     place.sql("delete from vendrail.migration where service = 'epay'")
     # Nor did payouts tell anything then, nor was anybody there to read it.
-    place.sql("drop table payouts.event, payouts.schedule, payouts.mark")
+    place.sql(
+        "drop table payouts.event, payouts.schedule, payouts.mark, payouts.remittance,"
+        " payouts.bank, payouts.bank_file, payouts.bank_line, payouts.bank_answer,"
+        " payouts.bank_answer_line, payouts.batch, payouts.batch_payout"
+    )
     place.sql("alter table payouts.terms drop column kinds, drop column look_minutes")
-    place.sql("alter table payouts.payout drop column is_marked")
-    place.sql("drop index payouts.payout_returned")
+    place.sql("alter table payouts.payout drop column is_marked, drop column is_filed")
+    place.sql(
+        "drop index payouts.payout_returned, payouts.payout_provider_number, payouts.payout_asked"
+    )
     place.sql("alter table payouts.payee drop column doubt")
     place.sql("delete from vendrail.migration where service = 'payouts' and number >= 2")
     place.sql("delete from webhooks.cursor where source <> 'orders'")

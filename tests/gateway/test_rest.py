@@ -298,6 +298,7 @@ async def test_description_is_complete(api):
         "/merchant/releases",
         "/merchant/schedules/{currency}",
         "/merchant/balance",
+        "/merchant/fees",
         "/merchant/entries",
         "/merchant/entries/{id}/proof",
     } == set(document["paths"])
