@@ -242,6 +242,8 @@ async def _check_orders(month: "Month") -> None:
 def _ends(life: Life) -> set[OrderState]:
     """Say how an order may have ended, by what its buyer did, and by what its merchant may do."""
     ends = _ends_of(life)
+    if life.plan.way is Way.LATE and life.has_coupon:
+        ends.add(OrderState.EXPIRED)  # Its coupon was given back: late money is for people.
     if life.merchant.was_stopped and (OrderState.EXPIRED in ends or life.plan.way is Way.LATE):
         ends.add(OrderState.CANCELLED)  # What was not paid when its merchant was stopped.
     return ends
