@@ -191,7 +191,7 @@ METRICS = (
         "vendrail_dossiers_total",
         "counter",
         ("step",),
-        "Dossiers of merchants: submitted, accepted, more_asked, refused, revoked, expired and so on.",
+        "Dossiers: submitted, accepted, more_asked, refused, revoked, expired and so on.",
     ),
     Metric("vendrail_dossiers_waiting", "gauge", (), "Dossiers that wait for a person."),
     Metric("vendrail_dossier_age_seconds", "gauge", (), "Age of the dossier that waits longest."),
