@@ -10,8 +10,16 @@ from functools import lru_cache
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
-from vendrail.api.ledger.closes import *  # noqa: F403 - the nouns of closing are this api's too
+from vendrail.api.ledger.closes import Close as Close
+from vendrail.api.ledger.closes import CloseDay as CloseDay
+from vendrail.api.ledger.closes import CloseItem as CloseItem
+from vendrail.api.ledger.closes import CloseItemQuery as CloseItemQuery
+from vendrail.api.ledger.closes import CloseQuery as CloseQuery
 from vendrail.api.ledger.closes import Closes
+from vendrail.api.ledger.closes import CloseSheet as CloseSheet
+from vendrail.api.ledger.closes import CloseSum as CloseSum
+from vendrail.api.ledger.closes import ClosingStatus as ClosingStatus
+from vendrail.api.ledger.closes import NextClose as NextClose
 from vendrail.api.ledger.statements import Statement as Statement
 from vendrail.api.ledger.statements import StatementLine as StatementLine
 from vendrail.api.ledger.statements import StatementLinesQuery as StatementLinesQuery
