@@ -17,6 +17,7 @@ from schemathesis.checks import (
 )
 from tests.orders.conftest import PRICE_MINOR, market
 from tests.payouts.rows import write_rows
+from tests.webhooks.conftest import sources_of
 
 from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
 from vendrail.api.identity import (
@@ -368,6 +369,16 @@ async def test_each_scope_opens_its_own_and_no_more(programs, market, scope):
         ("GET", "schedules/CNY"): Permission.BALANCE_READ,
         ("PUT", "schedules/CNY"): Permission.PAYOUTS_WRITE,
         ("GET", "releases"): Permission.BALANCE_READ,
+        ("GET", "events"): Permission.WEBHOOKS_READ,
+        ("GET", "webhook-endpoints"): Permission.WEBHOOKS_READ,
+        ("POST", "webhook-endpoints"): Permission.WEBHOOKS_WRITE,
+        ("GET", f"webhook-endpoints/{id}"): Permission.WEBHOOKS_READ,
+        ("PUT", f"webhook-endpoints/{id}"): Permission.WEBHOOKS_WRITE,
+        ("DELETE", f"webhook-endpoints/{id}"): Permission.WEBHOOKS_WRITE,
+        ("POST", f"webhook-endpoints/{id}/secret"): Permission.WEBHOOKS_WRITE,
+        ("POST", f"webhook-endpoints/{id}/test"): Permission.WEBHOOKS_WRITE,
+        ("POST", f"webhook-endpoints/{id}/redeliveries"): Permission.WEBHOOKS_WRITE,
+        ("GET", f"webhook-endpoints/{id}/deliveries"): Permission.WEBHOOKS_READ,
     }
     async with programs.client(await programs.key(market.merchant, [scope])) as client:
         opened = {
@@ -531,3 +542,81 @@ async def test_merchants_api_answers_as_described(programs, market, method, path
             except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeEncodeError, ValueError):
                 continue  # What no client can send.
             case.validate_response(response, checks=CHECKS)
+
+
+async def test_a_program_is_told_by_its_own_endpoint(mine, other, market, programs):
+    """Made, told once of its secret, changed, tested within its bound, deleted; never another's."""
+    body = {"url": "https://hooks.example/a", "kinds": ["order.delivered"], "note": "robot"}
+    made = await mine.post("webhook-endpoints", json=body, headers=once("hook"))
+    again = await mine.post("webhook-endpoints", json=body, headers=once("hook"))
+    one = f"webhook-endpoints/{made.json()['id']}"
+    keyed = await mine.post(f"{one}/secret", headers=once("secret"))
+    keyed_again = await mine.post(f"{one}/secret", headers=once("secret"))
+    listed = await mine.get("webhook-endpoints")
+    put = await mine.put(one, json={"url": "https://hooks.example/b", "is_ordered": True})
+    own = await mine.put(one, json={"url": "http://127.0.0.1/x"})
+    foreign = [
+        await other.request(method, path, json=body, headers=once("x"))
+        for method, path in (
+            ("GET", one), ("PUT", one), ("DELETE", one), ("POST", f"{one}/test"),
+            ("POST", f"{one}/secret"), ("GET", f"{one}/deliveries"),
+        )
+    ]  # fmt: skip
+    tests = [await mine.post(f"{one}/test") for _ in range(11)]
+    deliveries = (await mine.get(f"{one}/deliveries?limit=4")).json()
+    rest = (await mine.get(f"{one}/deliveries?before={deliveries['next']}")).json()
+    late = await mine.post(f"{one}/redeliveries", json={"since": "2026-11-01T00:00:00Z"})
+    off = await mine.put(one, json={"url": "https://hooks.example/b", "is_enabled": False})
+    unheard = await mine.post(f"{one}/test")
+    deleted = await mine.delete(one)
+    gone = await mine.delete(one)
+    acts = {act.act for act in await programs.acts(market.merchant, "webhook.")}
+
+    assert (201, 201) == (made.status_code, again.status_code)
+    assert made.json()["secret"].startswith("whsec_")
+    assert ("", "true") == (again.json()["secret"], again.headers["idempotency-replayed"])
+    assert keyed.json()["secret"] not in ("", made.json()["secret"])
+    assert "" == keyed_again.json()["secret"]
+    assert [("robot", "")] == [(each["note"], each["secret"]) for each in listed.json()["items"]]
+    assert ("https://hooks.example/b", [], True, "") == tuple(
+        put.json()[name] for name in ("url", "kinds", "is_ordered", "note")
+    )
+    assert "url_private" == own.json()["code"]
+    assert {404} == {each.status_code for each in foreign}
+    assert [200] * 10 + [429] == [each.status_code for each in tests]
+    assert int(tests[-1].headers["retry-after"]) >= 1
+    assert (4, 6) == (len(deliveries["items"]), len(rest["items"]))
+    assert "told_too_often" == late.json()["code"]
+    assert ("disabled", "by_hand") == (off.json()["state"], off.json()["reason"])
+    assert "endpoint_disabled" == unheard.json()["code"]
+    assert (200, 404) == (deleted.status_code, gone.status_code)
+    assert {"webhook.made", "webhook.changed", "webhook.keyed", "webhook.deleted"} <= acts
+
+
+async def test_a_program_reads_what_happened(mine, other, market):
+    """Newest first, of the kinds and from the moment it asks for, page by page; never another's."""
+    await mine.post(
+        "webhook-endpoints", json={"url": "https://hooks.example/a"}, headers=once("hook")
+    )
+    await market.offer("STEAM-50", keys=2)
+    placed = await market.place("STEAM-50")
+    await market.pay(placed.order)
+    await market.run()
+    webhooks = market.house.services["webhooks"]
+    for source in sources_of(market.house):
+        while await webhooks.reading.consume(source):
+            pass
+    everything = (await mine.get("events")).json()
+    first = (await mine.get("events?limit=1")).json()
+    second = (await mine.get(f"events?limit=1&before={first['next']}")).json()
+    paid = (await mine.get("events?kinds=order.paid,stock.low")).json()
+    none = (await mine.get("events?since=2999-01-01T00:00:00Z")).json()
+    unknown = await mine.get("events?kinds=order.eaten")
+    foreign = (await other.get("events")).json()
+
+    assert ["order.delivered", "order.paid"] == [each["type"] for each in everything["items"]]
+    assert {to_serial(placed.order)} == {each["data"]["order"] for each in everything["items"]}
+    assert everything["items"] == first["items"] + second["items"]
+    assert ["order.paid"] == [each["type"] for each in paid["items"]]
+    assert ([], []) == (none["items"], foreign["items"])
+    assert "query_malformed" == unknown.json()["code"]

@@ -56,6 +56,7 @@ class EndpointStatus(StrEnum):
     ENDPOINT_NOT_FOUND = "endpoint_not_found"
     URL_MALFORMED = "url_malformed"
     URL_PRIVATE = "url_private"
+    URL_OWN = "url_own"  # It leads to the platform itself.
     NOTE_TOO_LONG = "note_too_long"
     TOO_MANY = "too_many"
 
@@ -111,6 +112,14 @@ class EndpointName(Record, frozen=True):
 
     id: EndpointId
     merchant: UUID
+
+
+class NewSecret(Record, frozen=True):
+    """Another secret for one endpoint; `once` names the wish, and its repeats make none."""
+
+    id: EndpointId
+    merchant: UUID
+    once: UUID | None = None
 
 
 class DeliveryState(StrEnum):
@@ -178,6 +187,26 @@ class Redelivery(Record, frozen=True):
     is_unheard_only: bool = True
 
 
+class AgainStatus(StrEnum):
+    """How telling by a person's or a program's word ended; the first that fits is given."""
+
+    BEGUN = "begun"
+    NOT_FOUND = "not_found"
+    DISABLED = "disabled"
+    TOO_OFTEN = "too_often"  # `wait_s` says when it may be asked again; nothing is lost by it.
+    UNDER_WAY = "under_way"  # It is being told just now.
+
+
+class Again(Record, frozen=True):
+    """What came of it."""
+
+    status: AgainStatus
+    count: int = 0  # How many deliveries are begun.
+    is_more: bool = False  # There was more than is begun at once: ask again.
+    delivery: DeliveryId | None = None
+    wait_s: int = 0
+
+
 class WebhookEvent(Record, frozen=True):
     """Something that happened, as programs are told of it."""
 
@@ -194,6 +223,7 @@ class EventQuery(Record, frozen=True):
     kinds: list[EventKind] = []
     before: UUID | None = None
     events_max: int = 50
+    since: datetime | None = None
 
 
 class Webhooks(Numbered, Protocol):
@@ -207,8 +237,8 @@ class Webhooks(Numbered, Protocol):
         """Change endpoints; what waits for one that is disabled is dropped."""
         ...
 
-    async def rotate_secrets(self, endpoints: Sequence[EndpointName]) -> list[EndpointMade]:
-        """Make other secrets; for a day the ones before sign too."""
+    async def rotate_secrets(self, secrets: Sequence[NewSecret]) -> list[EndpointMade]:
+        """Make other secrets; for a day the ones before sign too, and a repeat makes none."""
         ...
 
     async def close_endpoints(self, endpoints: Sequence[EndpointName]) -> list[EndpointStatus]:
@@ -223,8 +253,8 @@ class Webhooks(Numbered, Protocol):
         """List endpoints of all merchants that do not hear, the longest first."""
         ...
 
-    async def test_endpoints(self, endpoints: Sequence[EndpointName]) -> list[DeliveryId | None]:
-        """Send each endpoint a test event; None: there is no such one, or it is disabled."""
+    async def test_endpoints(self, endpoints: Sequence[EndpointName]) -> list[Again]:
+        """Send each endpoint a test event, within the bound of each."""
         ...
 
     async def list_deliveries(self, queries: Sequence[DeliveryQuery]) -> list[list[DeliveryView]]:
@@ -235,12 +265,12 @@ class Webhooks(Numbered, Protocol):
         """Read deliveries with what was sent and every try."""
         ...
 
-    async def retry_deliveries(self, names: Sequence[DeliveryName]) -> list[bool]:
-        """Tell again now, from the first step, under the same id; true: it is begun."""
+    async def retry_deliveries(self, names: Sequence[DeliveryName]) -> list[Again]:
+        """Tell again now, from the first step, under the same id, within an endpoint's bound."""
         ...
 
-    async def redeliver_events(self, redeliveries: Sequence[Redelivery]) -> list[int]:
-        """Tell endpoints again of what happened within a time; give how much is begun."""
+    async def redeliver_events(self, redeliveries: Sequence[Redelivery]) -> list[Again]:
+        """Tell endpoints again of what happened within a time, within the bound of each."""
         ...
 
     async def list_webhook_events(self, queries: Sequence[EventQuery]) -> list[list[WebhookEvent]]:

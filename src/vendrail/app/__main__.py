@@ -60,6 +60,7 @@ COMMANDS = (
         "Merchants who may not sell: nothing of theirs is found, ordered or paid.",
     ),
     Row("letters", "letters", "What is told to people by mail, and what became of it."),
+    Row("webhooks", "webhooks", "Merchants' programs that do not hear, and telling them again."),
     Row("api-keys", "api_keys", "Keys for merchants' programs: made, listed, revoked."),
     Row("epay-keys", "epay_keys", "Numbers and keys for card sites that charge by Epay."),
     Row("channels", "channels", "Accounts with payment providers."),

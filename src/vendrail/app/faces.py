@@ -80,6 +80,7 @@ class Faces:
             api(Settlement),
             api(Ledger),
             api(Payouts),
+            api(Webhooks),
         )
         capacity = settings.requests_per_key_per_minute_max
         limit = None

@@ -93,6 +93,8 @@ _OWNER = {
     Permission.STAFF_READ,
     Permission.STAFF_WRITE,
     Permission.API_KEYS_WRITE,
+    Permission.WEBHOOKS_READ,
+    Permission.WEBHOOKS_WRITE,
 }
 _OPERATOR_ADMIN = {
     *_OPERATOR_SUPPORT,

@@ -2,8 +2,9 @@
 
 import hashlib
 import hmac
+import math
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -19,7 +20,7 @@ from vendrail.api.payouts import PayoutMoved, PayoutState
 from vendrail.api.support import ComplaintMoved, ComplaintState
 from vendrail.api.webhooks import DeliveryState, EndpointStatus, EventKind
 from vendrail.kernel.codec import Record, decode, encode
-from vendrail.kernel.http.targets import Network, UrlFault, url_fault
+from vendrail.kernel.http.targets import Network, UrlFault, is_named, url_fault
 from vendrail.kernel.ids import derive, to_serial
 
 _PAYOUTS = {
@@ -91,6 +92,24 @@ class Fate(NamedTuple):
     due_at: datetime
     problem: str
     ends_as: str = ""  # Why its endpoint is disabled with it; empty: it is not.
+
+
+class Turn(NamedTuple):
+    """Whether an endpoint may be asked for now: until when its turns are used up, and the wait."""
+
+    free_at: datetime
+    wait_s: int  # 0: it may be.
+
+
+def take_turn(free_at: datetime | None, now: datetime, per_minute_max: int) -> Turn:
+    """Take one of an endpoint's turns of a minute, or say how long to wait for the next."""
+    minute = timedelta(seconds=60)
+    step = minute / max(1, per_minute_max)
+    began = max(free_at or now, now)
+    over = began + step - now - minute
+    if over > timedelta(0):
+        return Turn(began, max(1, math.ceil(over.total_seconds())))
+    return Turn(began + step, 0)
 
 
 def happening(
@@ -175,9 +194,13 @@ def is_wanted(kind: EventKind, kinds: Sequence[str]) -> bool:
     return kind is not EventKind.TEST and (not kinds or kind in kinds)
 
 
-def endpoint_fault(url: str, note: str, allowed: Sequence[Network]) -> EndpointStatus | None:
+def endpoint_fault(
+    url: str, note: str, allowed: Sequence[Network], own_hosts: Collection[str] = ()
+) -> EndpointStatus | None:
     """Say what is wrong with an endpoint; None: nothing."""
     fault = url_fault(url, allowed)
+    if fault is None and is_named(url, own_hosts, allowed):
+        return EndpointStatus.URL_OWN
     if fault is not None:
         is_private = fault is UrlFault.PRIVATE
         return EndpointStatus.URL_PRIVATE if is_private else EndpointStatus.URL_MALFORMED

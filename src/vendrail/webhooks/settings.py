@@ -18,6 +18,9 @@ class WebhooksSettings(Record, frozen=True):
         int, Help("With so few free keys of a variant its merchant's programs are told, once.")
     ] = 10
     endpoints_max: Annotated[int, Help("How many endpoints a merchant may have.")] = 10
+    asks_per_minute_max: Annotated[
+        int, Help("Tests and tellings again that may be asked of one endpoint in a minute.")
+    ] = 10
     timeout_s: Annotated[float, Help("How long an endpoint may take to answer.")] = 10.0
     in_flight_max: Annotated[int, Help("Deliveries under way at once, in one process.")] = 64
     endpoint_in_flight_max: Annotated[

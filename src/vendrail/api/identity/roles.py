@@ -38,6 +38,8 @@ class Permission(StrEnum):
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     API_KEYS_WRITE = "api_keys:write"
+    WEBHOOKS_READ = "webhooks:read"  # Where programs are told, and what happened.
+    WEBHOOKS_WRITE = "webhooks:write"
     AUDIT_READ = "audit:read"
     SAGAS_WRITE = "sagas:write"
     REVIEWS_WRITE = "reviews:write"
@@ -61,4 +63,6 @@ KEY_SCOPES = (
     Permission.BALANCE_READ,
     Permission.PAYOUTS_WRITE,
     Permission.SHOP_WRITE,
+    Permission.WEBHOOKS_READ,
+    Permission.WEBHOOKS_WRITE,
 )

@@ -7,7 +7,7 @@ from vendrail.api.identity import Permission
 from vendrail.api.ledger import TransferProof
 from vendrail.api.orders import OrderState
 from vendrail.gateway import problems as common
-from vendrail.gateway.merchant import payoutdescription, problems
+from vendrail.gateway.merchant import payoutdescription, problems, webhookdescription
 from vendrail.gateway.merchant.bodies import (
     AskRefundBody,
     BalanceListBody,
@@ -56,6 +56,7 @@ SHAPES = (
     RefundListBody,
     TransferProof,
     *payoutdescription.SHAPES,
+    *webhookdescription.SHAPES,
 )
 _AT = "2026-11-23T08:00:00Z"
 _METHODS = {
@@ -201,6 +202,7 @@ def paths() -> dict[str, Any]:
         **_order_paths(),
         **_money_paths(),
         **payoutdescription.paths(),
+        **webhookdescription.paths(),
     }
 
 

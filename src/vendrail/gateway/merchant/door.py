@@ -11,6 +11,7 @@ from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
+from vendrail.api.webhooks import Webhooks
 from vendrail.gateway import problems as common
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused
 from vendrail.gateway.merchant.fees import FeesRoom
@@ -21,6 +22,7 @@ from vendrail.gateway.merchant.money import MoneyRoom
 from vendrail.gateway.merchant.orders import OrderRoom
 from vendrail.gateway.merchant.payouts import PayoutRoom
 from vendrail.gateway.merchant.products import ProductRoom
+from vendrail.gateway.merchant.webhooks import WebhookRoom
 from vendrail.gateway.settings import GatewaySettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Malformed, Unavailable
@@ -43,6 +45,7 @@ class MerchantApis:
     settlement: Settlement
     ledger: Ledger
     payouts: Payouts
+    webhooks: Webhooks
 
 
 class _Route(NamedTuple):
@@ -114,6 +117,7 @@ class MerchantDoor:
             ("entries", "{id}", "proof"): {
                 "GET": _Route(Permission.BALANCE_READ, money.prove_entry)
             },
+            **_webhook_routes(WebhookRoom(apis.webhooks, keyring, clock)),
         }
 
     async def answer(self, exchange: Exchange, parts: list[str], address: str) -> Answer:
@@ -143,3 +147,24 @@ class MerchantDoor:
             answer = refused(common.UNAVAILABLE, headers=[(b"retry-after", seconds)])
         answer.headers += standing
         return answer
+
+
+def _webhook_routes(room: WebhookRoom) -> dict[tuple[str, ...], dict[str, _Route]]:
+    """Name what can be asked about webhooks and events."""
+    read, write, root = Permission.WEBHOOKS_READ, Permission.WEBHOOKS_WRITE, "webhook-endpoints"
+    return {
+        (root,): {
+            "GET": _Route(read, room.list_endpoints),
+            "POST": _Route(write, room.make_endpoint),
+        },
+        (root, "{id}"): {
+            "GET": _Route(read, room.read_endpoint),
+            "PUT": _Route(write, room.put_endpoint),
+            "DELETE": _Route(write, room.delete_endpoint),
+        },
+        (root, "{id}", "secret"): {"POST": _Route(write, room.make_secret)},
+        (root, "{id}", "test"): {"POST": _Route(write, room.test)},
+        (root, "{id}", "redeliveries"): {"POST": _Route(write, room.redeliver)},
+        (root, "{id}", "deliveries"): {"GET": _Route(read, room.list_deliveries)},
+        ("events",): {"GET": _Route(read, room.list_events)},
+    }

@@ -3,6 +3,7 @@
 from vendrail.api.catalog import PutStatus
 from vendrail.api.orders import RefundOrderStatus
 from vendrail.api.payouts import PayoutStatus, SchedulePutStatus
+from vendrail.api.webhooks import AgainStatus, EndpointStatus
 from vendrail.gateway.problems import Problem
 
 API_KEY_MISSING = Problem(
@@ -187,4 +188,45 @@ SCHEDULE: dict[SchedulePutStatus, Problem] = {
     SchedulePutStatus.PAYEE_NOT_FOUND: _PAYEE_NOT_FOUND,
     SchedulePutStatus.CURRENCY_NOT_OFFERED: _CURRENCY_NOT_OFFERED,
     SchedulePutStatus.PAYEE_UNVERIFIED: _PAYEE_UNVERIFIED,
+}
+
+ENDPOINT_NOT_FOUND = Problem(
+    "endpoint_not_found",
+    404,
+    "Endpoint not found",
+    "See GET /api/v1/merchant/webhook-endpoints for your endpoints.",
+)
+ENDPOINT: dict[EndpointStatus, Problem] = {
+    EndpointStatus.ENDPOINT_NOT_FOUND: ENDPOINT_NOT_FOUND,
+    EndpointStatus.URL_MALFORMED: Problem(
+        "url_malformed",
+        422,
+        "Address malformed",
+        "Send an address that begins with https://, with a name and nothing secret in it.",
+    ),
+    EndpointStatus.URL_PRIVATE: Problem(
+        "url_private", 422, "Private address", "It lies in a network where not everybody may go."
+    ),
+    EndpointStatus.URL_OWN: Problem(
+        "url_own", 422, "The platform's own address", "The platform tells itself nothing."
+    ),
+    EndpointStatus.NOTE_TOO_LONG: Problem(
+        "note_too_long", 422, "Note too long", "Send at most 200 characters."
+    ),
+    EndpointStatus.TOO_MANY: Problem(
+        "too_many_endpoints", 409, "Too many endpoints", "Delete one first."
+    ),
+}
+
+AGAIN: dict[AgainStatus, Problem] = {
+    AgainStatus.NOT_FOUND: ENDPOINT_NOT_FOUND,
+    AgainStatus.DISABLED: Problem(
+        "endpoint_disabled", 409, "Switched off", "Switch the endpoint on first."
+    ),
+    AgainStatus.TOO_OFTEN: Problem(
+        "told_too_often",
+        429,
+        "Asked too often",
+        "Nothing is lost: ask this endpoint again after the seconds of Retry-After.",
+    ),
 }

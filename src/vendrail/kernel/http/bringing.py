@@ -2,9 +2,13 @@
 
 A name is looked up once, judged, and the call goes to the address that was judged, so that nobody
 can lead the name elsewhere in between. No redirects, a bound on the answer, and a bound on time.
+Nor does it lead back to ourselves, by whatever name: not to an address of this machine, and not to
+one by which the world reaches us.
 """
 
 import asyncio
+import socket
+import time
 from collections.abc import Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NamedTuple
@@ -13,9 +17,10 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from vendrail.kernel.http.outgoing import lost_lines
-from vendrail.kernel.http.targets import Network, is_public
+from vendrail.kernel.http.targets import Network, is_allowed, is_public
 
 _ANSWER_BYTES_MAX = 4_096
+_OWN_KNOWN_S = 60.0
 _OWN = {"user-agent": "Vendrail", "accept-encoding": "identity"}
 
 
@@ -31,11 +36,27 @@ class Answered(NamedTuple):
     body: bytes
 
 
+def is_here(address: str) -> bool:
+    """Tell whether an address is one of this machine's: nobody else can listen at it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 class Bringer:
     """Calls addresses of others, each where its name leads just now."""
 
-    def __init__(self, allowed: Sequence[Network], timeout_s: float) -> None:
+    def __init__(
+        self, allowed: Sequence[Network], timeout_s: float, own_hosts: Sequence[str] = ()
+    ) -> None:
         self._allowed = allowed
+        self._own_hosts = own_hosts
+        self._own: frozenset[str] = frozenset()  # Where these names lead.
+        self._own_until = 0.0
         self._timeout_s = timeout_s
         self._client: httpx.AsyncClient | None = None
 
@@ -70,7 +91,30 @@ class Bringer:
         places = list(dict.fromkeys(str(each[4][0]) for each in found))
         if not places or not all(is_public(each, self._allowed) for each in places):
             raise Unheard("its address is a private one")
+        if self._own_hosts and await self._is_own(places):
+            raise Unheard("its address is our own")
         return places[0]
+
+    async def _is_own(self, places: Sequence[str]) -> bool:
+        """Tell whether any of these leads back to us, and is not allowed by name."""
+        judged = {each for each in places if not is_allowed(each, self._allowed)}
+        if not judged:
+            return False
+        if time.monotonic() >= self._own_until:
+            self._own_until = time.monotonic() + _OWN_KNOWN_S
+            self._own = await self._look_up_own()
+        return any(each in self._own or is_here(each) for each in judged)
+
+    async def _look_up_own(self) -> frozenset[str]:
+        """Look our own names up; where that fails, they lead to where they led before."""
+        found: set[str] = set()
+        try:
+            for host in self._own_hosts:
+                known = await asyncio.get_running_loop().getaddrinfo(host, None, type=1)
+                found |= {str(each[4][0]) for each in known}
+        except OSError:
+            return self._own | found
+        return frozenset(found)
 
     async def _call(
         self, method: str, url: str, headers: Mapping[str, str], host: str, content: bytes | None

@@ -1,7 +1,7 @@
 """Addresses that others give us to call: what is wrong with one, and where it lies. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -78,3 +78,26 @@ def url_fault(text: str, allowed: Sequence[Network]) -> UrlFault | None:
         return UrlFault.MALFORMED
     is_local = len(labels) == 1 or any(name.endswith(f".{each}") for each in _LOCAL_NAMES)
     return UrlFault.PRIVATE if is_local or name in _LOCAL_NAMES else None
+
+
+def host_of(url: str) -> str:
+    """Give the name that an address leads to, as names are compared; empty: it has none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".").lower()
+    except ValueError:
+        return ""
+
+
+def is_allowed(text: str, allowed: Sequence[Network]) -> bool:
+    """Tell whether an address lies in a network that the operator allows by name."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return any(address in network for network in allowed if network.version == address.version)
+
+
+def is_named(url: str, hosts: Collection[str], allowed: Sequence[Network]) -> bool:
+    """Tell whether an address leads to one of these hosts by name, and no setting allows that."""
+    host = host_of(url)
+    return host in {each.rstrip(".").lower() for each in hosts} and not is_allowed(host, allowed)

@@ -9,6 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.webhooks import (
+    Again,
+    AgainStatus,
     DeliveryId,
     DeliveryName,
     DeliveryQuery,
@@ -22,6 +24,7 @@ from vendrail.api.webhooks import (
     EndpointView,
     EventKind,
     NewEndpoint,
+    NewSecret,
     Redelivery,
 )
 from vendrail.kernel.ids import derive, new_id, to_serial
@@ -44,6 +47,7 @@ _REFUSALS = {
     EndpointStatus.URL_PRIVATE: message(
         "This address lies in a private network: nobody can be told there."
     ),
+    EndpointStatus.URL_OWN: message("This address is the platform's own: it tells itself nothing."),
     EndpointStatus.NOTE_TOO_LONG: message("Write at most 200 characters."),
     EndpointStatus.TOO_MANY: message("There are as many as there may be: delete one first."),
 }
@@ -214,7 +218,7 @@ class Webhooks:
         if endpoint is None:
             return self._desk.problem(caller.request, 404, caller)
         [sent] = await self._webhooks.test_endpoints([_name(endpoint)])
-        return _back(endpoint, "tested" if sent else "off")
+        return _back(endpoint, _ended(sent, "tested"))
 
     async def rotate(self, caller: Caller) -> Page:
         """Make another secret; it is on this one answer, and nowhere else."""
@@ -224,7 +228,11 @@ class Webhooks:
         if caller.written("standing") != endpoint.keyed_at.isoformat():  # The form was sent twice.
             return _back(endpoint)
         await log(self._desk, caller, "webhook.keyed", _subject(endpoint.id))
-        [made] = await self._webhooks.rotate_secrets([_name(endpoint)])
+        once = derive(endpoint.id, f"secret:{endpoint.keyed_at.isoformat()}")
+        new = NewSecret(endpoint.id, caller.merchant, once)
+        [made] = await self._webhooks.rotate_secrets([new])
+        if not made.secret:  # The form was sent twice, both at once.
+            return _back(endpoint)
         return await self._show(caller, made.endpoint, secret=made.secret)
 
     async def delete(self, caller: Caller) -> Page:
@@ -254,8 +262,8 @@ class Webhooks:
         asked = Redelivery(
             endpoint.id, caller.merchant, since, until, is_unheard_only=is_unheard_only
         )
-        [count] = await self._webhooks.redeliver_events([asked])
-        return _back(endpoint, "again", count)
+        [told] = await self._webhooks.redeliver_events([asked])
+        return _back(endpoint, _ended(told, "again"), told.count)
 
     def _span(self, days: int) -> tuple[datetime, datetime]:
         now = self._desk.clock.now()
@@ -288,10 +296,16 @@ class Webhooks:
             return self._desk.problem(caller.request, 404, caller)
         await log(self._desk, caller, "webhook.told_again", _subject(delivery.endpoint))
         name = DeliveryName(delivery.id, caller.merchant)
-        [is_begun] = await self._webhooks.retry_deliveries([name])
-        end = "again" if is_begun else "off"
+        [told] = await self._webhooks.retry_deliveries([name])
+        end = _ended(told, "again")
         there = f"{ROOT}/{to_serial(delivery.endpoint)}/deliveries/{to_serial(delivery.id)}"
         return onward(f"{there}?done={end}")
+
+
+def _ended(told: Again, begun: str) -> str:
+    """Name the message that says how telling by a person's word ended."""
+    ends = {AgainStatus.BEGUN: begun, AgainStatus.TOO_OFTEN: "often", AgainStatus.UNDER_WAY: "busy"}
+    return ends.get(told.status, "off")
 
 
 def _chosen(caller: Caller) -> list[EventKind]:

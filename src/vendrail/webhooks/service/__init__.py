@@ -8,7 +8,7 @@ from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.notify import Notify
 from vendrail.api.webhooks import (
-    DeliveryId,
+    Again,
     DeliveryName,
     DeliveryQuery,
     DeliveryState,
@@ -20,6 +20,7 @@ from vendrail.api.webhooks import (
     EndpointView,
     EventQuery,
     NewEndpoint,
+    NewSecret,
     Redelivery,
     WebhookEvent,
 )
@@ -80,9 +81,9 @@ class WebhooksService:
         """Change endpoints; few at once, so one by one."""
         return [await self._endpoints.change(each) for each in changes]
 
-    async def rotate_secrets(self, endpoints: Sequence[EndpointName]) -> list[EndpointMade]:
+    async def rotate_secrets(self, secrets: Sequence[NewSecret]) -> list[EndpointMade]:
         """Make other secrets; few at once, so one by one."""
-        return [await self._endpoints.rotate(each) for each in endpoints]
+        return [await self._endpoints.rotate(each) for each in secrets]
 
     async def close_endpoints(self, endpoints: Sequence[EndpointName]) -> list[EndpointStatus]:
         """Delete endpoints; few at once, so one by one."""
@@ -96,7 +97,7 @@ class WebhooksService:
         """List endpoints of all merchants that do not hear, the longest first."""
         return await self._endpoints.list_failing(endpoints_max)
 
-    async def test_endpoints(self, endpoints: Sequence[EndpointName]) -> list[DeliveryId | None]:
+    async def test_endpoints(self, endpoints: Sequence[EndpointName]) -> list[Again]:
         """Send test events; few at once, so one by one."""
         return [await self.reading.test(each) for each in endpoints]
 
@@ -112,11 +113,11 @@ class WebhooksService:
         """Find messages by the numbers they carry, or those of a telling."""
         return await self._log.find_numbers(numbers)
 
-    async def retry_deliveries(self, names: Sequence[DeliveryName]) -> list[bool]:
+    async def retry_deliveries(self, names: Sequence[DeliveryName]) -> list[Again]:
         """Tell again now, from the first step, under the same id."""
         return await self._log.retry(names)
 
-    async def redeliver_events(self, redeliveries: Sequence[Redelivery]) -> list[int]:
+    async def redeliver_events(self, redeliveries: Sequence[Redelivery]) -> list[Again]:
         """Tell endpoints again of what happened within a time; few at once, so one by one."""
         return [await self._log.redeliver(each) for each in redeliveries]
 

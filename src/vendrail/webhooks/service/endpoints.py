@@ -16,6 +16,7 @@ from vendrail.api.webhooks import (
     EndpointView,
     EventKind,
     NewEndpoint,
+    NewSecret,
 )
 from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Row
@@ -50,7 +51,7 @@ class Endpoints:
 
     async def make(self, new: NewEndpoint) -> EndpointMade:
         """Make one endpoint with its secret."""
-        fault = decide.endpoint_fault(new.url, new.note, self._allowed)
+        fault = self._fault(new.url, new.note)
         if fault is not None:
             return EndpointMade(fault)
         made, now = await self._new_secret(), self._ground.clock.now()
@@ -79,7 +80,7 @@ class Endpoints:
             is_ordered = row["is_ordered"] if change.is_ordered is None else change.is_ordered
             # Where it leads is judged only as it is given: settings may have changed since.
             judged = url if change.url is not None else "https://example.com/"
-            fault = decide.endpoint_fault(judged, note, self._allowed)
+            fault = self._fault(judged, note)
             if fault is not None:
                 return fault
             now = self._ground.clock.now()
@@ -94,13 +95,20 @@ class Endpoints:
         self._ground.wakeups.wake(TOPIC)
         return EndpointStatus.DONE
 
-    async def rotate(self, name: EndpointName) -> EndpointMade:
+    def _fault(self, url: str, note: str) -> EndpointStatus | None:
+        return decide.endpoint_fault(url, note, self._allowed, self._ground.own_hosts)
+
+    async def rotate(self, name: NewSecret) -> EndpointMade:
         """Give one endpoint another secret; the one before signs for a while too."""
-        made, now = await self._new_secret(), self._ground.clock.now()
+        made, now = await self._new_secret(name.once), self._ground.clock.now()
         until = now + timedelta(seconds=self._ground.settings.old_secret_s)
         async with self._db.transaction() as tx:
-            if await endpoints.lock_endpoint(tx, name.id, name.merchant) is None:
+            standing = await endpoints.lock_endpoint(tx, name.id, name.merchant)
+            if standing is None:
                 return EndpointMade(EndpointStatus.ENDPOINT_NOT_FOUND)
+            if made.key_id in (standing["key_id"], standing["old_key_id"]):
+                known = (await endpoints.load_endpoints(tx, [name.id]))[name.id]
+                return EndpointMade(EndpointStatus.EXISTS, view(known))
             await endpoints.rotate(tx, name.id, made.key_id, made.data_key, made.sealed, now, until)
             row = (await endpoints.load_endpoints(tx, [name.id]))[name.id]
         return EndpointMade(EndpointStatus.DONE, view(row), made.text)
@@ -123,9 +131,10 @@ class Endpoints:
             rows = await endpoints.list_failing(tx, max(0, min(endpoints_max, _FAILING_MAX)))
         return [view(row) for row in rows]
 
-    async def _new_secret(self) -> Sealed:
+    async def _new_secret(self, key_id: UUID | None = None) -> Sealed:
         data_key = await self._data_keys.newest()
-        key_id, secret = new_id(self._ground.clock.now()), secrets.token_bytes(decide.SECRET_BYTES)
+        key_id = key_id or new_id(self._ground.clock.now())
+        secret = secrets.token_bytes(decide.SECRET_BYTES)
         sealed = self._ground.vault.seal(data_key, PURPOSE, key_id, secret)
         return Sealed(decide.write_secret(secret), key_id, data_key.id, sealed)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
+from vendrail.kernel.http.targets import host_of
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
@@ -23,3 +24,9 @@ class Ground:
     wakeups: Wakeups
     metrics: Metrics
     settings: WebhooksSettings
+
+    @property
+    def own_hosts(self) -> list[str]:
+        """Name the hosts by which the world reaches the platform: nobody else is told there."""
+        host = host_of(self.settings.public_url)
+        return [host] if host else []

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from vendrail.api.webhooks import (
+    Again,
+    AgainStatus,
     DeliveryId,
     DeliveryName,
     DeliveryQuery,
@@ -12,7 +14,6 @@ from vendrail.api.webhooks import (
     DeliveryTry,
     DeliveryView,
     EndpointId,
-    EndpointState,
     EventKind,
     EventQuery,
     Redelivery,
@@ -23,7 +24,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.numbers import Found, FoundKind, by_number, check, id_in, ids_in
 from vendrail.webhooks import decide
 from vendrail.webhooks.service.ground import TOPIC, Ground
-from vendrail.webhooks.service.reading import delivery_id
+from vendrail.webhooks.service.reading import delivery_id, take_turn
 from vendrail.webhooks.store import deliveries, endpoints, log
 from vendrail.webhooks.store.deliveries import NewDelivery
 
@@ -68,26 +69,36 @@ class Log:
             for name in names
         ]
 
-    async def retry(self, names: Sequence[DeliveryName]) -> list[bool]:
+    async def retry(self, names: Sequence[DeliveryName]) -> list[Again]:
         """Tell again now, from the first step; a person has decided that."""
-        now = self._ground.clock.now()
-        async with self._db.transaction() as tx:
-            rows = await log.load_deliveries(tx, [name.id for name in names])
-            own = [rows[name.id] for name in names if _is_own(rows, name)]
-            begun = await log.retry(
-                tx, [row["id"] for row in own], [_life(row["kind"], now) for row in own], now
-            )
-        if begun:
-            self._ground.wakeups.wake(TOPIC)
-        return [_is_own(rows, name) and name.id in begun for name in names]
+        return [await self._retry(name) for name in names]
 
-    async def redeliver(self, asked: Redelivery) -> int:
+    async def _retry(self, name: DeliveryName) -> Again:
+        now = self._ground.clock.now()
+        # The turn is taken for itself: a try that ends holds its delivery, then its endpoint.
+        async with self._db.transaction() as tx:
+            row = (await log.load_deliveries(tx, [name.id])).get(name.id)
+            if row is None or row["merchant"] != name.merchant:
+                return Again(AgainStatus.NOT_FOUND)
+            endpoint = await endpoints.lock_endpoint(tx, row["endpoint"], name.merchant)
+            refused = await take_turn(tx, self._ground, endpoint)
+            if refused is not None:
+                return refused
+        async with self._db.transaction() as tx:
+            begun = await log.retry(tx, [name.id], [_life(row["kind"], now)], now)
+        if not begun:
+            return Again(AgainStatus.UNDER_WAY)
+        self._ground.wakeups.wake(TOPIC)
+        return Again(AgainStatus.BEGUN, 1, delivery=name.id)
+
+    async def redeliver(self, asked: Redelivery) -> Again:
         """Tell one endpoint again of what happened within a time; also of what it was not told."""
         now = self._ground.clock.now()
         async with self._db.transaction() as tx:
             endpoint = await endpoints.lock_endpoint(tx, asked.endpoint, asked.merchant)
-            if endpoint is None or endpoint["state"] != EndpointState.ENABLED:
-                return 0
+            refused = await take_turn(tx, self._ground, endpoint)
+            if endpoint is None or refused is not None:
+                return refused or Again(AgainStatus.NOT_FOUND)
             told = await log.find_told(tx, asked, _AGAIN_MAX)
             begun = await log.retry(
                 tx, [row["id"] for row in told], [_life(row["kind"], now) for row in told], now
@@ -105,7 +116,8 @@ class Log:
             count = len(begun) + (await deliveries.add_deliveries(tx, new, now) if new else 0)
         if count:
             self._ground.wakeups.wake(TOPIC)
-        return count
+        is_more = len(told) == _AGAIN_MAX or len(begun) + len(untold) == _AGAIN_MAX
+        return Again(AgainStatus.BEGUN, count, is_more=is_more)
 
     async def list_events(self, query: EventQuery) -> list[WebhookEvent]:
         """List a page of what happened to a merchant, newest first."""

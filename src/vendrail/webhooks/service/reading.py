@@ -5,7 +5,14 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from vendrail.api.webhooks import DeliveryId, EndpointName, EndpointState, EventKind
+from vendrail.api.webhooks import (
+    Again,
+    AgainStatus,
+    DeliveryId,
+    EndpointName,
+    EndpointState,
+    EventKind,
+)
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.outbox import Cursor, EventPage, move_cursor, read_cursor
@@ -82,20 +89,35 @@ class Reading:
             await deliveries.add_deliveries(tx, new, now)
         return any(not each.problem for each in new)
 
-    async def test(self, name: EndpointName) -> DeliveryId | None:
-        """Send one endpoint a test event; None: there is no such one, or it is disabled."""
+    async def test(self, name: EndpointName) -> Again:
+        """Send one endpoint a test event, if it has a turn left."""
         now = self._ground.clock.now()
         async with self._db.transaction() as tx:
             row = await endpoints.lock_endpoint(tx, name.id, name.merchant)
-            if row is None or row["state"] != EndpointState.ENABLED:
-                return None
+            refused = await take_turn(tx, self._ground, row)
+            if row is None or refused is not None:
+                return refused or Again(AgainStatus.NOT_FOUND)
             data = {"endpoint": to_serial(name.id)}
             event = decide.happening(new_id(now), EventKind.TEST, name.merchant, now, data)
             await deliveries.add_events(tx, [event], now)
             delivery = _delivery(event, row, now)
             await deliveries.add_deliveries(tx, [delivery], now)
         self._ground.wakeups.wake(TOPIC)
-        return DeliveryId(delivery.id)
+        return Again(AgainStatus.BEGUN, 1, delivery=DeliveryId(delivery.id))
+
+
+async def take_turn(tx: Transaction, ground: Ground, endpoint: Row | None) -> Again | None:
+    """Take one of the turns of an endpoint that is held; why not, where that is so."""
+    if endpoint is None:
+        return Again(AgainStatus.NOT_FOUND)
+    if endpoint["state"] != EndpointState.ENABLED:
+        return Again(AgainStatus.DISABLED)
+    most = ground.settings.asks_per_minute_max
+    turn = decide.take_turn(endpoint["free_at"], ground.clock.now(), most)
+    if turn.wait_s:
+        return Again(AgainStatus.TOO_OFTEN, wait_s=turn.wait_s)
+    await endpoints.take_turn(tx, endpoint["id"], turn.free_at)
+    return None
 
 
 def delivery_id(event: UUID, endpoint: UUID) -> UUID:

@@ -44,7 +44,7 @@ class Telling:
         self._notify = notify
         self._identity = identity
         allowed = networks(settings.networks_allowed, "VENDRAIL_WEBHOOKS_NETWORKS_ALLOWED")
-        self._bringer = Bringer(allowed, settings.timeout_s)
+        self._bringer = Bringer(allowed, settings.timeout_s, ground.own_hosts)
         self._disable_after = timedelta(days=settings.disable_after_days)
         self._flights: dict[asyncio.Task[None], bool] = {}  # And whether to one that fails.
 

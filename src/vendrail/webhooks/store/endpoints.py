@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from vendrail.api.webhooks import NewEndpoint
+from vendrail.api.webhooks import EventKind, NewEndpoint
 from vendrail.kernel.db import Row, Transaction
 from vendrail.webhooks.decide import DISABLED
 
@@ -83,6 +83,11 @@ async def change_endpoint(
     )
 
 
+async def take_turn(tx: Transaction, id: UUID, free_at: datetime) -> None:
+    """Write that one of an endpoint's turns of a minute is used."""
+    await tx.execute("update webhooks.endpoint set free_at = $2 where id = $1", id, free_at)
+
+
 async def enable(tx: Transaction, id: UUID) -> None:
     """Let an endpoint be told again, as if it had never failed."""
     await tx.execute(
@@ -141,7 +146,14 @@ async def forget_old_secrets(tx: Transaction, now: datetime) -> int:
 
 
 async def delete_endpoint(tx: Transaction, id: UUID, merchant: UUID) -> bool:
-    """Delete an endpoint with what it was told; false: there was none."""
+    """Delete an endpoint with what it was told and its tests; false: there was none."""
+    await tx.execute(
+        "delete from webhooks.event where merchant = $2 and kind = $3 and id in"
+        " (select event from webhooks.delivery where endpoint = $1)",
+        id,
+        merchant,
+        EventKind.TEST.value,
+    )
     count = await tx.execute(
         "delete from webhooks.endpoint where id = $1 and merchant = $2", id, merchant
     )
