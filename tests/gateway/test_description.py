@@ -95,6 +95,7 @@ def test_every_problem_is_documented():
     every = {*single, *problems.PLACE.values(), *problems.PAY.values(), *problems.QUOTE.values()}
     every |= {*merchant.PUT.values(), *merchant.REFUND.values()}
     every |= {*merchant.PAYOUT.values(), *merchant.SCHEDULE.values()}
+    every |= {*merchant.ENDPOINT.values(), *merchant.AGAIN.values()}
 
     assert listed == {(problem.code, problem.status) for problem in every}
 
