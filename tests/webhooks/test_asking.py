@@ -80,7 +80,7 @@ async def test_others_endpoints_and_those_switched_off_take_no_turn(town, progra
 
 
 @given(
-    st.lists(st.floats(0, 90), max_size=60),
+    st.lists(st.integers(0, 90), max_size=30),
     st.integers(1, 30),
 )
 def test_no_minute_has_more_than_its_turns(waits, most):

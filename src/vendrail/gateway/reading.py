@@ -4,7 +4,7 @@ import json
 from html import escape
 from typing import Any
 
-_METHODS = ("get", "post", "put")
+_METHODS = ("get", "post", "put", "delete")
 _STYLE = """
 :root { color-scheme: light dark; --line: #d5dad8; --quiet: #55605c; --tone: #0f6b58;
   --back: #f5f6f5; --panel: #fff; }
