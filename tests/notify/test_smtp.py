@@ -1,6 +1,11 @@
 """Over a real mail server: what is refused, what is tried again, what must not be."""
 
+import asyncio
+import socket
+
 import pytest
+
+from vendrail.notify.senders import SmtpSender
 
 
 async def test_a_mail_arrives_whole(post, mail_server):
@@ -83,3 +88,14 @@ async def test_an_outage_of_the_server_loses_nothing_fresh(post, mail_server):
         problem = await tx.fetch_value("select problem from notify.message")
     assert "cannot be reached" in problem
     assert "buyer" not in problem
+
+
+async def test_the_last_line_leaves_at_once(post):
+    """The line that makes it a mail is not kept back until the server has acknowledged the rest."""
+    server = await asyncio.to_thread(SmtpSender(post.service.settings)._connect)
+    try:
+        is_at_once = server.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        await asyncio.to_thread(server.close)
+
+    assert is_at_once

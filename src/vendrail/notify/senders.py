@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
@@ -152,6 +153,8 @@ class SmtpSender:
         else:
             server = smtplib.SMTP(*where, timeout=timeout)
         try:
+            # The last line must not wait for the server's word of what came before it.
+            server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if settings.smtp_security == "starttls":
                 server.starttls(context=ssl.create_default_context())
             if settings.smtp_user:

@@ -169,6 +169,8 @@ class Buyers:
         for life, each, order in zip(lives, placed, wanted, strict=True):
             if life.merchant.is_stopped:
                 self._asking.check("place while stopped", each.status, {"not_on_sale"}, life.plan)
+            elif life.merchant.is_doubtful and each.status == "limit_reached":
+                self._asking.check("place beyond a tier", each.status, {"limit_reached"}, life.plan)
             elif order.coupon and each.status == "coupon_refused":
                 may = {"used_up"} if life.merchant.number == 1 else set()
                 self._asking.check("coupon", each.coupon_problem, may, life.plan)
@@ -180,7 +182,7 @@ class Buyers:
                 _check_price(life, each)
         if again:
             await self._place(again)
-        return [life for life in lives if not life.merchant.is_stopped]
+        return [life for life in lives if life.secret]
 
     def _order(self, life: Life) -> PlaceOrder:
         plan = life.plan

@@ -9,6 +9,7 @@ from simkit.residence import OURS, Lost, Residence
 from vendrail.api.catalog import Catalog
 from vendrail.api.disputes import Disputes
 from vendrail.api.identity import Identity
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
@@ -77,6 +78,15 @@ def _writing(name: str) -> Work:
     return work
 
 
+def _telling(name: str) -> Work:
+    """Let a service tell people by letter what concerns them."""
+
+    async def work(house: House) -> object:
+        return await house.services[name].telling(house.api(Notify), house.api(Identity)).tell()
+
+    return work
+
+
 LOOPS: dict[str, Work] = {
     "payments.ask": lambda house: house.services["payments"].ask_presented(),
     "payments.confirm": lambda house: house.services["payments"].confirm_captures(),
@@ -101,11 +111,21 @@ LOOPS: dict[str, Work] = {
     "promotions.look": lambda house: house.services["promotions"].look_at_due(house.api(Orders)),
     "payouts.schedules": lambda house: house.services["payouts"].look_due(),
     "payouts.marks": lambda house: house.services["payouts"].mark_due(),
+    "payouts.remittances": lambda house: house.services["payouts"].book_due(),
+    "payouts.forecast": lambda house: house.services["payouts"].look_ahead(),
     "payouts.advance": lambda house: house.services["payouts"].advance_due(),
     "payouts.tell": lambda house: house.services["payouts"].tell_due(),
     "ledger.roll_up": lambda house: house.services["ledger"].roll_up(),
     "ledger.expire": lambda house: house.services["ledger"].expire_transfers(),
     "ledger.seal": lambda house: house.services["ledger"].seal(),
+    "ledger.close": lambda house: house.services["ledger"].close_due(),
+    "identity.seal": lambda house: house.services["identity"].seal_acts(),
+    "compliance.look": lambda house: house.services["compliance"].ending.look(),
+    "compliance.tell": _telling("compliance"),
+    "disputes.tell": _telling("disputes"),
+    "support.tell": _telling("support"),
+    "payments.health": lambda house: house.services["payments"].note_health(),
+    "payments.forget": lambda house: house.services["payments"].forget_callbacks(),
     "risk.forget": lambda house: house.services["risk"].forget(),
     "webhooks.orders": _hearing(0),
     "webhooks.payouts": _hearing(1),

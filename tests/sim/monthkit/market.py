@@ -19,6 +19,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import (
     NewPayee,
@@ -53,6 +54,7 @@ REVIEW_ABOVE = 120_000
 _KEYS_AT_ONCE = 5_000
 _COUPON_MINOR, _COUPON_PERMYRIAD = 120, 1_500
 _COUPON_USES_MAX = 12  # Of one merchant's: more want it.
+_WARRANTY = ProductWarranty(400, "Keys that the maker refuses.", 1, 1)
 _LISTENERS = 6  # Merchants whose programs are told.
 # Hours pending, basis points and days of the reserve: of a merchant's own.
 _HOLDS = ((0, 0, 0), (24, 0, 0), (72, 0, 0), (0, 1_000, 7), (12, 500, 14), (48, 2_000, 3))
@@ -72,6 +74,11 @@ class Merchant:
     is_stopped: bool = False  # It may not sell now.
     was_stopped: bool = False  # What was not paid then was cancelled.
     listener: EndpointId | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether nobody knows it at times: it may sell little then, and is not paid out."""
+        return self.number % 12 == 4
 
     @property
     def word(self) -> str:
@@ -122,7 +129,8 @@ async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -
     await asking.ask(Settlement, "put_hold_terms", tiers)
     opened = []
     for number in range(merchants):
-        merchant = await open_merchant(asking, number, 990 + 730 * (number % 17), keys)
+        warranty = _WARRANTY if number % 4 == 1 else None
+        merchant = await open_merchant(asking, number, 990 + 730 * (number % 17), keys, warranty)
         if number % 3 == 0:
             terms = FeeTerms(merchant.id, "CNY", 100 + 10 * number, number, 20, number % 2 == 0)
             await asking.ask(Settlement, "put_fee_terms", [terms])
@@ -201,7 +209,13 @@ async def change_reserve(asking: Asking, amount_minor: int, source: ReserveSourc
     return status
 
 
-async def open_merchant(asking: Asking, number: int, price_minor: int, keys: int) -> Merchant:
+async def open_merchant(
+    asking: Asking,
+    number: int,
+    price_minor: int,
+    keys: int,
+    warranty: ProductWarranty | None = None,
+) -> Merchant:
     """Open one merchant's shop, with one product and its keys, and say where it is paid."""
     now = asking.now()
     id, sku = new_id(now), f"MONTH-{number:02}"
@@ -219,9 +233,8 @@ async def open_merchant(asking: Asking, number: int, price_minor: int, keys: int
         VariantId(derive(product, "variant")), sku, "One", {"CNY": price_minor},
         quantity_prices=steps,
     )  # fmt: skip
-    await asking.ask(
-        Catalog, "put_products", [Product(product, shop, f"product-{number}", name, [variant])]
-    )
+    made = Product(product, shop, f"product-{number}", name, [variant], warranty=warranty)
+    await asking.ask(Catalog, "put_products", [made])
     for begin in range(0, keys, _KEYS_AT_ONCE):
         count = min(_KEYS_AT_ONCE, keys - begin)
         lines = [KeyLine(n + 1, f"{sku}-{begin + n:06}") for n in range(count)]

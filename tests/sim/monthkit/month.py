@@ -21,9 +21,11 @@ from monthkit.buyers import Act, Agenda, Buyers
 from monthkit.ends import count_events, examine, read_waits
 from monthkit.hearers import Hearers
 from monthkit.market import listen, open_market, put_schedules
+from monthkit.office import Office
 from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
 from monthkit.quarrels import Quarrels
 from monthkit.staff import Staff
+from monthkit.treasury import Treasury
 
 _REST_DAYS_MAX = 60
 _SIDE_BY_SIDE = 6  # People who act at one moment.
@@ -90,18 +92,28 @@ class Month:
         self.staff = Staff(
             self._seed, self.asking, self.banks, self.buyers, self.market, self.agenda
         )
+        self.office = Office(self.asking, self.market)
+        self.treasury = Treasury(self._seed, self.asking, self.market, self.agenda)
+        await self.office.open()
+        await self.treasury.open()
         self._plans = write(self._seed, self.size.merchants, self.size.orders_per_tick)
 
     async def live(self, day: int) -> None:
         """Live through one day, and audit it."""
         self._faults.is_on = True
         await self.staff.change_terms(day)
+        await self.office.look(day)
         for slot in range(TICKS_PER_DAY):
             self._plan_trouble(day, slot)
             self._plan_silence(day, slot)
             await self.staff.stop_sales(day, slot)
             await self.staff.take_reserve(day, slot)
             await self.buyers.come(next(self._plans))
+            await self.treasury.work(slot, are_paid=True)
+            await self.office.move_deposits(day)
+            if slot == 6:
+                await self.treasury.book(day)
+                await self.office.correct(day)
             await self._turn_and_act(slot)
         self.residence.calm()
         await self.audit(f"day {day}")
@@ -112,10 +124,13 @@ class Month:
             self.hearers.programs.away.clear()
             self.hearers.post.is_away = False
             await self.staff.let_all_go_on()
+            await self.office.know_all()
         if day == _PAID_DAYS:
             await put_schedules(self.asking, self.market, are_over=True)
         for slot in range(TICKS_PER_DAY):
             if slot % 4 == 3 or self.agenda.is_due:
+                await self.treasury.work(1, are_paid=False)
+                await self.office.move_deposits(day, is_end=True)
                 await self._turn_and_act(slot, are_paid=day < _PAID_DAYS)
             else:
                 self._pass_tick()
@@ -191,6 +206,7 @@ class Month:
 
     async def audit(self, when: str) -> None:
         """Hold every promise of the books."""
+        await self.office.check_closes()
         if promises := await broken_promises(self._dsn):
             raise Violation(f"The audit of {when} is not clean: {promises}")
         self.tally["audits that were clean"] += 1
