@@ -41,6 +41,19 @@ def test_the_audit_hashes_the_sealed_journal_anew(place, provider):
     assert ["1: root_differs"] == found["findings"]["blocks_are_whole"]
 
 
+def test_the_audit_hashes_closed_days_anew(place, provider):
+    """With `--proofs` it proves closed days too, where there are any; a changed sum is found."""
+    seal(place, provider)
+    place.sql("update ledger.account set opened_at = opened_at - interval '2 days'")
+    day = place.json("close", "run")["day"]
+    whole = place.json("audit", "--proofs")
+    place.sql("update ledger.close set signature = sha512('x')")
+    found = place.json("audit", "--proofs", exit_code=1)
+
+    assert (True, 1) == (whole["ok"], whole["counts"]["closes_are_whole"])
+    assert {"closes_are_whole": [f"{day}: signature_wrong"]} == found["findings"]
+
+
 def test_proofs_of_an_order_are_written(place, provider):
     """Each transfer of an order has its proof, by the block that the head tells; before, none."""
     serial = to_serial(place.orders["sold"])

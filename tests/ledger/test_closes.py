@@ -239,3 +239,34 @@ def _sum(moved) -> dict[tuple[int, int], int]:
     for account, subject, minor in moved:
         summed[account, subject] = summed.get((account, subject), 0) + minor
     return {key: minor for key, minor in summed.items() if minor}
+
+
+@pytest.mark.parametrize(
+    "spoiled, found",
+    [
+        ("update ledger.close_sum set debits_posted = debits_posted + 1", "digest_differs"),
+        ("update ledger.close_item set amount_minor = amount_minor + 1", "digest_differs"),
+        ("update ledger.close set closed_by = closed_by, head = sha256('x')", "digest_differs"),
+        ("update ledger.close set since = since - interval '1 day'", "link_broken"),
+        ("update ledger.block set hash = sha256('x')", "link_broken"),
+        ("update ledger.close set signature = sha512('x')", "signature_wrong"),
+    ],
+)
+async def test_a_close_that_was_changed_is_found(
+    books, ledger, clock, database_url, spoiled, found
+):
+    """Hashed anew, a close says what it said when it was signed; whatever was changed is told."""
+    await books.post(PROVIDER, HELD, 500)
+    await books.post(HELD, CLEARING, 300)
+    first = await over(books, clock)
+    await books.post(CLEARING, PROVIDER, 40)
+    second = await over(books, clock)
+    assert ["closed"] * 2 == await close(books, first, second)
+    whole = await ledger.check_closes([first, second, second + timedelta(1)])
+    owner = await connect_once(database_url)
+    await owner.execute("set session_replication_role = replica")  # Past the locks of the tables.
+    await owner.execute(spoiled)
+    await owner.close()
+
+    assert ["whole", "whole", "not_found"] == whole
+    assert [found] == await ledger.check_closes([second])

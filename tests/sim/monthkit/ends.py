@@ -114,7 +114,8 @@ MUST = (
     "refunds: paid", "refunds: into wallets", "refunds: of a part", "keys that were replaced",
     "complaints: refunded", "complaints: part_refunded", "complaints: replaced",
     "complaints: rejected", "complaints: withdrawn", "complaints: decided by limit",
-    "complaints: decided by operator", "complaints: decided by warranty", "complaints: escalate", "complaints: rule",
+    "complaints: decided by operator", "complaints: decided by warranty", "complaints: escalate",
+    "complaints: rule",
     "chargebacks: won", "chargebacks: lost", "chargebacks: contested",
     "payouts: manual succeeded", "payouts: manual failed", "payouts: manual returned",
     "payouts: manual refused", "payouts: manual declined", "payouts: test succeeded",
@@ -166,7 +167,8 @@ _WAITS = """
     select 'dispute ' || id || ' ' || step from disputes.dispute where step <> 'ended'
     union all
     select 'payout ' || id || ' ' || state || ' due ' || coalesce(due_at::text, 'never')
-      from payouts.payout where due_at is not null or state in ('review', 'ready', 'reserved', 'sent')
+      from payouts.payout
+     where due_at is not null or state in ('review', 'ready', 'reserved', 'sent')
     union all
     select 'delivery ' || id || ' due ' || due_at from webhooks.delivery where state = 'waiting'
     union all
@@ -325,7 +327,8 @@ async def _check_banks(month: "Month", dsn: str) -> None:
             " where state = 'succeeded'"
         )
         returned = await connection.fetch(
-            "select id, is_filed from payouts.payout where state in ('returned', 'failed', 'declined')"
+            "select id, is_filed from payouts.payout"
+            " where state in ('returned', 'failed', 'declined')"
         )
         settled = await connection.fetchval(
             "select coalesce(sum(case when channel_name = 'alipay' then -fee_minor"
@@ -334,7 +337,8 @@ async def _check_banks(month: "Month", dsn: str) -> None:
         earned = await connection.fetch(
             "select split_part(a.name, ':', 2)::uuid, sum(t.amount_minor)::bigint"
             " from ledger.transfer t join ledger.account a on a.number = t.credit"
-            " where t.code in ('sale', 'adjustment') and t.refusal is null and a.name like 'merchant:%' group by 1"
+            " where t.code in ('sale', 'adjustment') and t.refusal is null"
+            "   and a.name like 'merchant:%' group by 1"
         )
     finally:
         await connection.close()

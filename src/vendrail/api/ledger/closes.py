@@ -28,6 +28,16 @@ class ClosingStatus(StrEnum):
     BOOKS_UNEVEN = "books_uneven"  # Debits are not credits: a person must look.
 
 
+class CloseCheck(StrEnum):
+    """What came of hashing a close anew. Where several would fit, the first listed is given."""
+
+    WHOLE = "whole"
+    NOT_FOUND = "not_found"
+    DIGEST_DIFFERS = "digest_differs"  # It says something else than when the day was closed.
+    LINK_BROKEN = "link_broken"  # The day or the block before it is not the one it followed.
+    SIGNATURE_WRONG = "signature_wrong"
+
+
 class Close(Record, frozen=True):
     """A closed day."""
 
@@ -120,6 +130,10 @@ class Closes(Protocol):
 
     async def read_closes(self, days: Sequence[date]) -> list[CloseSheet | None]:
         """Read closed days with their trial balances; None: it is open."""
+        ...
+
+    async def check_closes(self, days: Sequence[date]) -> list[CloseCheck]:
+        """Hash closes anew, and compare with what was signed; at most 64 in one batch."""
         ...
 
     async def list_close_items(self, queries: Sequence[CloseItemQuery]) -> list[list[CloseItem]]:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from vendrail.api.ledger import BlockCheck, Ledger
+from vendrail.api.ledger import BlockCheck, CloseQuery, Ledger
+from vendrail.api.ledger.closes import CloseCheck
 from vendrail.app.audit import Outcome, Report
 from vendrail.app.audit import audit as prove
 from vendrail.app.checks import leave_report
@@ -25,6 +26,7 @@ app = typer.Typer(add_completion=False)
 
 _SHOWN_MAX = 20
 _BLOCKS = 16  # Checked at once.
+_CLOSES = 50  # Read, and checked, at once.
 _FINDINGS_MAX = 1_000
 
 
@@ -54,14 +56,45 @@ async def _check_blocks(told: Told) -> Outcome:
     )
 
 
+async def _check_closes(told: Told) -> Outcome:
+    """Hash closed days anew, the newest first."""
+    findings: list[str] = []
+    count, before = 0, None
+    async with opened_house() as house:
+        ledger: Ledger = house.api(Ledger)
+        while True:
+            told("closed days", count, count + 1)
+            [page] = await ledger.list_closes([CloseQuery(before, _CLOSES)])
+            days = [close.day for close in page]
+            checks = await ledger.check_closes(days) if days else []
+            findings += [
+                f"{day}: {check}"
+                for day, check in zip(days, checks, strict=True)
+                if check is not CloseCheck.WHOLE
+            ]
+            count += len(days)
+            if len(days) < _CLOSES:
+                break
+            before = days[-1]
+    return Outcome(
+        "closes_are_whole",
+        "Closed days say what they said when they were closed, chained and signed.",
+        count,
+        findings[:_FINDINGS_MAX],
+        len(findings),
+    )
+
+
 async def _prove(told: Told, *, with_blocks: bool) -> Report:
     async with opened_platform() as platform:
         await require_schemas(platform.database_url)
         report = await prove(platform.database_url, told)
         if with_blocks:
-            blocks = await _check_blocks(told)
-            outcomes = [*report.outcomes, blocks]
-            report = Report(report.ok and blocks.is_ok, outcomes, report.totals)
+            sealed = [await _check_blocks(told)]
+            if (closes := await _check_closes(told)).examined:  # The first day may not be over.
+                sealed.append(closes)
+            is_ok = report.ok and all(each.is_ok for each in sealed)
+            report = Report(is_ok, [*report.outcomes, *sealed], report.totals)
         found = {each.name: each.count for each in report.outcomes if each.count}
         await leave_report("audit", is_good=not found, findings=found)
     return report
@@ -71,7 +104,10 @@ async def _prove(told: Told, *, with_blocks: bool) -> Report:
 def audit(
     *,
     proofs: Annotated[
-        bool, typer.Option("--proofs", help="Also hash the whole sealed journal anew.")
+        bool,
+        typer.Option(
+            "--proofs", help="Also hash the whole sealed journal and all closed days anew."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

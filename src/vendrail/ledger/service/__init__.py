@@ -33,6 +33,7 @@ from vendrail.api.ledger import (
 )
 from vendrail.api.ledger.closes import (
     Close,
+    CloseCheck,
     CloseDay,
     CloseItem,
     CloseItemQuery,
@@ -303,6 +304,12 @@ class LedgerService:
     async def list_close_items(self, queries: Sequence[CloseItemQuery]) -> list[list[CloseItem]]:
         """List what lay in clearing accounts; few queries at once, so one by one."""
         return [await self._closing.items(query) for query in queries]
+
+    async def check_closes(self, days: Sequence[date]) -> list[CloseCheck]:
+        """Hash closes anew, and compare with what was signed."""
+        if len(days) > _BLOCKS_MAX:
+            raise Malformed(f"At most {_BLOCKS_MAX} closes are checked at once; send several.")
+        return await self._closing.check(days) if days else []
 
     async def close_due(self) -> bool:
         """Close the next day, if it is over; true where more may be waiting."""

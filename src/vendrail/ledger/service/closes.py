@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from vendrail.api.ledger.closes import (
     Close,
+    CloseCheck,
     CloseDay,
     CloseItem,
     CloseItemQuery,
@@ -21,10 +22,12 @@ from vendrail.ledger.service.sealing import Sealing
 from vendrail.ledger.settings import LedgerSettings
 from vendrail.ledger.store import closes as store
 from vendrail.ledger.store import sealing as seals
+from vendrail.ledger.store.sealing import BlockRow
 
 _CLOSES_MAX = 400
 _ITEMS_MAX = 1_000
 _NOTHING = bytes(32)
+_DAY = timedelta(days=1)
 _PLATFORM = "the platform"
 
 
@@ -99,8 +102,7 @@ class Closing:
             self._clock.now(),
         )
         digest = closing.digest_of(new, sums, items)
-        said = b"vendrail ledger close\n" + digest.hex().encode()
-        signed = new._replace(digest=digest, signature=self._sealing.sign(said))
+        signed = new._replace(digest=digest, signature=self._sealing.sign(_said(digest)))
         await store.add_close(tx, signed, sums, items)
         return ClosingStatus.CLOSED
 
@@ -143,10 +145,52 @@ class Closing:
                 for day in days
             ]
 
+    async def check(self, days: Sequence[date]) -> list[CloseCheck]:
+        """Hash closes anew, and compare with what was signed."""
+        checks = []
+        async with self._db.reading() as tx:
+            rows = await store.load_closes(tx, [*days, *(day - _DAY for day in days)])
+            blocks = await seals.load_blocks(tx, [row["block"] for row in rows.values()])
+            for day in days:
+                row, before = rows.get(day), rows.get(day - _DAY)
+                if row is None:
+                    checks.append(CloseCheck.NOT_FOUND)
+                    continue
+                sums, items = await store.load_sums(tx, day), await store.load_items(tx, day)
+                digest = closing.digest_of(
+                    _close_of(row), closing.add_sums([], sums), closing.still_open(items, [])
+                )
+                block = blocks.get(row["block"])
+                checks.append(self._judge(row, before, block, digest))
+        return checks
+
+    def _judge(
+        self, row: Row, before: Row | None, block: BlockRow | None, digest: bytes
+    ) -> CloseCheck:
+        if digest != row["digest"]:
+            return CloseCheck.DIGEST_DIFFERS
+        head = block.hash if block is not None else _NOTHING
+        previous = (before["digest"], before["until"]) if before is not None else (_NOTHING, None)
+        if (row["head"], row["previous"], row["since"]) != (head, *previous):
+            return CloseCheck.LINK_BROKEN
+        is_ours = self._sealing.is_signed(row["signature"], _said(digest))
+        return CloseCheck.WHOLE if is_ours else CloseCheck.SIGNATURE_WRONG
+
     async def items(self, query: CloseItemQuery) -> list[CloseItem]:
         """List what lay in clearing accounts."""
         async with self._db.reading() as tx:
             return await store.list_items(tx, query, max(0, min(query.items_max, _ITEMS_MAX)))
+
+
+def _said(digest: bytes) -> bytes:
+    """Give what is signed of a close."""
+    return b"vendrail ledger close\n" + digest.hex().encode()
+
+
+def _close_of(row: Row) -> NewClose:
+    names = ("day", "zone", "since", "until", "count", "block", "head", "previous", "digest",
+             "signature", "closed_by", "closed_at")  # fmt: skip
+    return NewClose(*(row[name] for name in names))
 
 
 def _told(row: Row) -> Close:

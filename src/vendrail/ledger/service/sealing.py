@@ -61,6 +61,14 @@ class Sealing:
         """Sign what the ledger says of its books; its first line tells it from a block's hash."""
         return self._key.sign(said)
 
+    def is_signed(self, signature: bytes, said: bytes) -> bool:
+        """Tell whether the ledger has signed that."""
+        try:
+            self._key.public_key().verify(signature, said)
+        except InvalidSignature:
+            return False
+        return True
+
     async def seal(self) -> bool:
         """Add the next block, if a whole one is there or a begun one is old; true: go on."""
         if not self._is_on:
@@ -195,11 +203,8 @@ class Sealing:
         if (block.previous, block.after) != follows or (before is None) != (block.number == 1):
             return BlockCheck.LINK_BROKEN
         header = _header_hash(*block[:6])
-        try:
-            self._key.public_key().verify(block.signature, header)
-        except InvalidSignature:
-            return BlockCheck.SIGNATURE_WRONG
-        return BlockCheck.WHOLE if header == block.hash else BlockCheck.SIGNATURE_WRONG
+        is_whole = self.is_signed(block.signature, header) and header == block.hash
+        return BlockCheck.WHOLE if is_whole else BlockCheck.SIGNATURE_WRONG
 
 
 def _moment(at: datetime) -> int:
