@@ -153,8 +153,8 @@ class SmtpSender:
         else:
             server = smtplib.SMTP(*where, timeout=timeout)
         try:
-            # The last line must not wait for the server's word of what came before it.
-            server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if server.sock is not None:  # The last line must not wait for word of the rest.
+                server.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if settings.smtp_security == "starttls":
                 server.starttls(context=ssl.create_default_context())
             if settings.smtp_user:
