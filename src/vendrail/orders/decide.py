@@ -118,9 +118,9 @@ def request_hash(order: PlaceOrder) -> bytes:
     return blake2b("\x1f".join(chosen).encode(), digest_size=8).digest()
 
 
-def placement(order: PlaceOrder, offer: Offer | None) -> PlaceStatus:
-    """Say whether an order may be placed, as far as the order and its offer tell."""
-    if contact(order.contact) is None:
+def placement(order: PlaceOrder, offer: Offer | None, cleaned: str | None) -> PlaceStatus:
+    """Say whether an order may be placed, as far as it, its cleaned contact and its offer tell."""
+    if cleaned is None:
         return PlaceStatus.CONTACT_MALFORMED
     if order.idempotency_key and not 16 <= len(order.idempotency_key) <= 255:
         return PlaceStatus.IDEMPOTENCY_KEY_MALFORMED

@@ -98,7 +98,7 @@ def attempt(new: Attempt, offered: Sequence[Method]) -> AttemptStatus:
         return AttemptStatus.CURRENCY_NOT_OFFERED
     if new.amount_minor <= 0:
         return AttemptStatus.AMOUNT_NOT_POSITIVE
-    if not any(offer.takes(new.amount_minor) for offer in offered):
+    if not [offer for offer in offered if offer.takes(new.amount_minor)]:
         return AttemptStatus.AMOUNT_NOT_OFFERED
     return AttemptStatus.OPENED
 

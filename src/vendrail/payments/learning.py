@@ -48,13 +48,24 @@ class Learning:
 
     def note_captures(self, captures: Sequence[Capture], countries: Mapping[UUID, str]) -> None:
         """Note payments that have succeeded; countries by attempt, where they are known."""
-        won: Counter[Segment] = Counter()
+        # Most of a batch are alike: what each is part of is found once for all that are.
+        alike: dict[tuple[UUID, str, str, str, int, datetime], int] = {}
         for each in captures:
             if each.fit is CaptureFit.FITS and each.attempt is not None:
                 country = countries.get(each.attempt, "") if countries else ""
-                band = band_of(each.amount_minor)
-                won[Segment(str(each.channel), each.method, country, band)] += 1
-                self._volumes[each.channel, each.currency, each.at.date()] += each.amount_minor
+                key = (
+                    each.channel,
+                    each.method,
+                    country,
+                    each.currency,
+                    each.amount_minor,
+                    each.at,
+                )
+                alike[key] = alike.get(key, 0) + 1
+        won: Counter[Segment] = Counter()
+        for (channel, method, country, currency, amount_minor, at), count in alike.items():
+            won[Segment(str(channel), method, country, band_of(amount_minor))] += count
+            self._volumes[channel, currency, at.date()] += count * amount_minor
         for segment, count in won.items():
             self._note(segment, count, is_won=True)
 

@@ -142,7 +142,8 @@ class Steering:
 
         What its merchant does not take is refused, unless it moves on: then it was taken once.
         """
-        if attempt.method in self._off.get(attempt.merchant, _NONE) and not tried:
+        off = self._off
+        if off and attempt.method in off.get(attempt.merchant, _NONE) and not tried:
             return Steered(AttemptStatus.METHOD_NOT_OFFERED)
         offered = offers.get(attempt.method, ())
         if attempt.channel is not None:

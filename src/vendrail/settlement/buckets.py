@@ -55,9 +55,9 @@ class HoldBook:
 
     async def find(self, sales: Sequence[Sale]) -> dict[UUID, HoldVersion]:
         """Give by order the terms that it was placed under, where these keep anything back."""
-        newest = max((sale.placed_at for sale in sales), default=None)
-        if newest is None:
+        if not sales:
             return {}
+        newest = max([sale.placed_at for sale in sales])
         if self._trusted_until is None or newest > self._trusted_until:
             await self._read()
         if not self._number:

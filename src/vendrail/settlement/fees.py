@@ -79,7 +79,10 @@ def cost_minor(
 
 def find_version(versions: Sequence[FeeVersion], moment: datetime) -> FeeVersion | None:
     """Choose from versions, newest first, the newest that was valid at the moment."""
-    return next((version for version in versions if version.valid_from <= moment), None)
+    for version in versions:
+        if version.valid_from <= moment:
+            return version
+    return None
 
 
 def returned_fee_minor(

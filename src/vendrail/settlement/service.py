@@ -171,11 +171,11 @@ class SettlementService(Priced, Disputed, Deposited):
         transfers: list[Transfer] = []
         priced: list[tuple[Sale, SaleResult, int]] = []  # … and how many transfers.
         for sale, fee in zip(good, fees, strict=True):
-            if sale.order in short:
+            if short and sale.order in short:
                 priced.append((sale, _NOT_HELD, 0))
                 continue
             result = split.price(sale, fee.version, fee.cost)
-            chain = self._chain(sale, result, plans.get(sale.order))
+            chain = self._chain(sale, result, plans.get(sale.order) if plans else None)
             transfers += chain
             priced.append((sale, result, len(chain)))
         outcomes = await self._post(transfers)

@@ -151,12 +151,14 @@ def sale_transfers(
     """
     gained = TransferCode.TOP_UP if sale.wallet else TransferCode.SALE
     memo = fee_memo(result.fee_version, result.fee_rule)
-    shares = parts or ((accounts.available, result.share_minor),)
-    legs = (
-        *((step, *part, gained) for step, part in zip(_SHARE_STEPS, shares, strict=False)),
+    legs = [
         (FEE_STEP, accounts.fee, result.fee_minor, TransferCode.FEE),
         (COST_STEP, accounts.cost, result.cost_minor, TransferCode.CHANNEL_COST),
-    )
+    ]
+    if parts:
+        legs[:0] = [(step, *part, gained) for step, part in zip(_SHARE_STEPS, parts, strict=False)]
+    else:
+        legs.insert(0, (SHARE_STEP, accounts.available, result.share_minor, gained))
     left = sale.amount_minor
     chain = []
     for step, account, amount_minor, code in legs:

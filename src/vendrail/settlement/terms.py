@@ -24,6 +24,7 @@ from vendrail.api.settlement import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
+from vendrail.kernel.errors import Broken
 from vendrail.settlement.fees import (
     ANY_CURRENCY,
     PLATFORM,
@@ -62,17 +63,20 @@ class Knowledge(NamedTuple):
 
     def find(self, sale: PricedSale) -> SaleFee:
         """Give what counts for a sale: own terms, else the schedule, else the defaults."""
-        moment = sale.placed_at
-        own = find_version(self.terms.get((sale.merchant, sale.currency), ()), moment)
-        if own is not None:
-            return SaleFee(own)
-        schedule = next((each for each in self.schedules if each.valid_from <= moment), None)
-        if schedule is not None:
-            return self.decide(schedule, sale)
-        defaults = ((PLATFORM, sale.currency), (PLATFORM, ANY_CURRENCY))
-        found = (find_version(self.terms.get(key, ()), moment) for key in defaults)
-        # The first default has been valid from 1970 on: there is always one.
-        return SaleFee(next(version for version in found if version is not None))
+        moment, currency = sale.placed_at, sale.currency
+        own = self.terms.get((sale.merchant, currency))
+        if own:
+            version = find_version(own, moment)
+            if version is not None:
+                return SaleFee(version)
+        for schedule in self.schedules:
+            if schedule.valid_from <= moment:
+                return self.decide(schedule, sale)
+        for key in ((PLATFORM, currency), (PLATFORM, ANY_CURRENCY)):
+            version = find_version(self.terms.get(key, ()), moment)
+            if version is not None:
+                return SaleFee(version)
+        raise Broken("The first default has been valid from 1970 on: there is always one.")
 
     def decide(self, schedule: Schedule, sale: PricedSale) -> SaleFee:
         """Give what a schedule says of a sale, by what was known when it was placed."""

@@ -24,11 +24,12 @@ class Choice:
         "status",
     )
 
-    def __init__(self, order: PlaceOrder, offer: Offer | None, status: PlaceStatus) -> None:
+    def __init__(self, order: PlaceOrder, offer: Offer | None) -> None:
+        cleaned = decide.contact(order.contact)
         self.order = order
         self.offer = offer
-        self.status = status
-        self.contact = decide.contact(order.contact) or ""
+        self.status = status = decide.placement(order, offer, cleaned)
+        self.contact = cleaned or ""
         self.request_hash = decide.request_hash(order)
         self.attempt = AttemptId(derive(order.id, "attempt:1")) if order.method else None
         self.exchange: Exchange | None = None

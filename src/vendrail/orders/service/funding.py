@@ -236,8 +236,10 @@ async def lock_parts(
 ) -> dict[UUID, Part]:
     """Lock what wallets pay of the orders that less came for: nobody else takes or frees it."""
     short = [
-        capture.order
+        id
         for capture in captures
-        if capture.order in orders and is_short(capture, orders[capture.order])
+        if (id := capture.order) is not None
+        and (order := orders.get(id)) is not None
+        and is_short(capture, order)
     ]
     return await part_rows.load_parts(tx, short, is_locked=True) if short else {}

@@ -52,6 +52,11 @@ class Limiting:
         self._until = clock.now() - _LIMITS_KNOWN
         self._sums: dict[UUID, tuple[datetime, int]] = {}  # Until when it is known, and how much.
 
+    async def has_limits(self) -> bool:
+        """Tell whether anybody is limited at all, as it was known ten seconds ago."""
+        await self._read()
+        return bool(self._limits or self._tiers)
+
     async def judge(self, wanted: Sequence[Wanted]) -> list[bool]:
         """Say of each order whether it is within its merchant's limit; if so it counts."""
         await self._read()

@@ -78,7 +78,9 @@ class Placing:
         placements: list[Placement | None] = []
         repeats: list[tuple[PlaceOrder, Row]] = []
         for order in orders:
-            row = known.get(order.id) or known.get(self._seals.idempotency_hash(order))
+            row = None
+            if known:
+                row = known.get(order.id) or known.get(self._seals.idempotency_hash(order))
             if row is not None:
                 placements.append(self._repeat(order, row))
                 repeats.append((order, row))
@@ -86,9 +88,7 @@ class Placing:
             if order.id in late:
                 placements.append(Placement(PlaceStatus.ID_NOT_OF_NOW))
                 continue
-            offer = offers[order.sku]
-            status = decide.placement(order, offer)
-            choices.append(Choice(order, offer, status))
+            choices.append(Choice(order, offers[order.sku]))
             placements.append(None)
         placed = iter(await self._place(choices, now) if choices else ())
         await self._reopen_attempts(repeats)
@@ -140,7 +140,7 @@ class Placing:
         placements = []
         for choice in choices:
             order = choice.order
-            rival = rivals.get(order.id)
+            rival = rivals.get(order.id) if rivals else None
             if rival is not None:
                 placements.append(self._repeat(order, rival))
             elif choice.status is not PlaceStatus.PLACED:
@@ -176,6 +176,8 @@ class Placing:
 
     async def _limit(self, choices: list[Choice]) -> None:
         """Refuse what is more than a merchant may sell."""
+        if not await self._limiting.has_limits():
+            return
         live = [each for each in choices if each.offer and each.status is PlaceStatus.PLACED]
         wanted = [
             Wanted(each.offer.merchant, each.amount_minor, each.order.currency)

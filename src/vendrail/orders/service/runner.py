@@ -33,7 +33,7 @@ from vendrail.orders.parts import Part
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.funding import Funding, is_short, lock_parts
-from vendrail.orders.service.late import is_coupon_gone, rate_ends_at
+from vendrail.orders.service.late import lapsed
 from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
@@ -225,9 +225,10 @@ class Runner:
         others: list[Saga] = []
         for capture in captures:
             order = orders.get(capture.order) if capture.order else None
-            rival = wanted.get(derive(order["id"], "purchase")) if order else None
+            purchase = derive(order["id"], "purchase") if order else None
+            rival = wanted.get(purchase) if purchase else None
             running = rival[1].capture if rival else None
-            self._sort(capture, order, running, wanted, others, parts)
+            self._sort(capture, order, purchase, running, wanted, others, parts)
         new: set[UUID] = set()
         if wanted:
             sagas = [saga for saga, _ in wanted.values()]
@@ -262,10 +263,11 @@ class Runner:
         for capture in again:
             assert capture.order is not None
             order = orders[capture.order]
-            rival = running.get(derive(order["id"], "purchase"))
+            purchase = derive(order["id"], "purchase")
+            rival = running.get(purchase)
             filler = decode(rival.data, CaptureFacts).capture if rival else None
             unwanted: dict[UUID, tuple[Saga, CaptureFacts]] = {}
-            self._sort(capture, order, filler, unwanted, others)
+            self._sort(capture, order, purchase, filler, unwanted, others)
             if unwanted:
                 raise Unavailable("A purchase ended while it was begun again; the page is reread.")
         return others
@@ -274,6 +276,7 @@ class Runner:
         self,
         capture: Capture,
         order: Row | None,
+        purchase: UUID | None,
         running: UUID | None,
         purchases: dict[UUID, tuple[Saga, CaptureFacts]],
         others: list[Saga],
@@ -281,8 +284,10 @@ class Runner:
     ) -> None:
         state = OrderState(order["state"]) if order else None
         filled_by = order["capture"] if order else None
-        ends_at, is_gone = rate_ends_at(capture, order), is_coupon_gone(order)
-        begun = decide.start(capture, state, filled_by, running, ends_at, is_coupon_gone=is_gone)
+        rate_ends_at, is_gone = lapsed(capture, order)
+        begun = decide.start(
+            capture, state, filled_by, running, rate_ends_at, is_coupon_gone=is_gone
+        )
         if begun is Start.NOTHING:
             return
         facts = _facts(capture)
@@ -295,7 +300,8 @@ class Runner:
                 begun = Start.SURPLUS
         if begun is Start.PURCHASE:
             assert order is not None
-            saga = _saga(derive(order["id"], "purchase"), "purchase", order["id"], facts, capture)
+            assert purchase is not None
+            saga = _saga(purchase, "purchase", order["id"], facts, capture)
             purchases[saga.id] = (saga, facts)
         elif begun is Start.SURPLUS:
             assert order is not None
