@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger.test_sealing import seal_all
 
-from vendrail.api.ledger import Chart, Transfer, TransferCode, TransferId
+from vendrail.api.ledger import BlockCheck, Chart, Transfer, TransferCode, TransferId, TransferKind
 from vendrail.api.ledger.closes import CloseDay, CloseItemQuery, CloseQuery
+from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
@@ -132,6 +133,32 @@ async def test_nothing_is_booked_in_a_closed_day(books, clock, books_database, v
 
     assert balances == await books.read_balances([PROVIDER.id, HELD.id, OWN.id])
     await books.post(PROVIDER, HELD, 1)
+
+
+async def test_a_closed_day_gains_no_transfer_that_moves_nothing(
+    books, clock, books_database, vault
+):
+    """A batch refused whole, or one that undoes itself, is not booked there: blocks stay whole."""
+    await books.post(PROVIDER, OWN, 500)
+    before = clock.now()
+    assert ["closed"] == await close(books, await over(books, clock))
+    behind = LedgerService(books_database, _Still(before), vault, LedgerSettings())
+    short = Transfer(
+        TransferId(new_id(before)), OWN.id, HELD.id, 10_000, TransferCode.ADJUSTMENT, uuid4()
+    )
+    unplain = replace(short, id=TransferId(new_id(before)), kind=TransferKind.PENDING)
+    held = replace(unplain, id=TransferId(new_id(before)), amount_minor=5)
+    let_go = replace(
+        held, id=TransferId(new_id(before)), kind=TransferKind.VOID, pending=held.id, amount_minor=0
+    )
+    for batch in ([short], [unplain], [held, let_go]):
+        with pytest.raises(Broken, match="closed"):
+            await behind.post_transfers(batch)
+
+    async with books_database.reading() as tx:
+        count = await tx.fetch_value("select count(*) from ledger.transfer")
+    assert 1 == count
+    assert [BlockCheck.WHOLE] == await books.check_blocks([1])
 
 
 class _Still:

@@ -150,6 +150,8 @@ class LedgerService:
                     refused = {row.transfer.id: row.refusal for row in rows if row.refusal}
                     await posting.settle(tx, rows)
                     sums = plain.add_up_kept(transfers, accounts, refused)
+                    if not (sums.limited or sums.others):
+                        await posting.expect_open(tx, now)
                 await posting.insert_deltas(tx, sums.others, now)
                 await posting.move_balances(tx, sums.limited, now)
         except Exception as error:

@@ -208,8 +208,17 @@ async def move_balances(tx: Transaction, moves: Sequence[Move], at: datetime) ->
         at,
     )
     if count != len(moves):
-        is_closed = not await tx.fetch_value(f"select {_IS_OPEN.replace('$6', '$1')}", at)
-        raise Broken(_CLOSED if is_closed else _NO_COUNTERS)
+        raise Broken(_NO_COUNTERS if await _is_open(tx, at) else _CLOSED)
+
+
+async def expect_open(tx: Transaction, at: datetime) -> None:
+    """Refuse to write into a closed day what moves nothing: no statement that moves asks it."""
+    if not await _is_open(tx, at):
+        raise Broken(_CLOSED)
+
+
+async def _is_open(tx: Transaction, at: datetime) -> bool:
+    return bool(await tx.fetch_value(f"select {_IS_OPEN.replace('$6', '$1')}", at))
 
 
 async def save(tx: Transaction, books: Books) -> int:
@@ -228,6 +237,8 @@ async def save(tx: Transaction, books: Books) -> int:
         for number, change in sorted(books.changes.items())
         if change != Counters()
     ]
+    if not moves:  # All was refused, or came and went within the batch.
+        await expect_open(tx, books.now)
     await move_balances(tx, [move for move in moves if move[0] in books.counters], books.now)
     await insert_deltas(tx, [move for move in moves if move[0] not in books.counters], books.now)
     standing = [made.transfer for made in books.made.values() if made.refusal is None]
