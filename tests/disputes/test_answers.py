@@ -1,5 +1,6 @@
 """Disputes are listed and counted for who may see them, and answered once."""
 
+import asyncio
 from datetime import timedelta
 
 from tests.disputes.conftest import PRICE
@@ -53,6 +54,50 @@ async def test_a_provider_that_is_away_is_asked_again_under_the_same_id(world):
     assert [AnswerStatus.PROVIDER_AWAY] == first
     assert [AnswerStatus.SENT] == second
     assert 1 == len({each.id for each in world.told.sent})
+
+
+async def test_of_two_answers_at_once_one_is_sent_and_kept(world):
+    """Whoever comes while an answer is on its way sends nothing else; what is kept was sent."""
+    dispute = await opened(world)
+    said = [answer(world, dispute, text) for text in ("It was used.", "It was never sold.")]
+    first, second = [asyncio.create_task(world.disputes.answer_disputes([each])) for each in said]
+    send, meant = world.told.send_evidence, [first, second]
+
+    async def wait(evidence):
+        """Let the provider take an answer when the other has been judged."""
+        mine = first if evidence[0].text == said[0].text else second
+        others = [task for task in meant if task is not mine]
+        meant.clear()
+        if others:
+            await asyncio.wait(others)
+        return await send(evidence)
+
+    world.told.send_evidence = wait
+    statuses = [await first, await second]
+    [found] = await world.disputes.read_disputes([dispute.id])
+
+    assert ["on_its_way", "sent"] == sorted(status for [status] in statuses)
+    assert [found.answer] == [each.text for each in world.told.sent]
+
+
+async def test_what_may_have_arrived_is_not_said_in_other_words(world):
+    """While nobody knows whether it arrived, only the same words go; after a refusal, any."""
+    dispute = await opened(world)
+    first, other = answer(world, dispute), answer(world, dispute, "Other words.")
+    statuses = []
+    for end, said in [
+        (EvidenceStatus.UNKNOWN, first),
+        (EvidenceStatus.SENT, other),
+        (EvidenceStatus.REFUSED, first),
+        (EvidenceStatus.SENT, other),
+    ]:
+        world.told.answer = end
+        statuses += await world.disputes.answer_disputes([said])
+    [found] = await world.disputes.read_disputes([dispute.id])
+
+    assert ["provider_away", "on_its_way", "provider_refused", "sent"] == statuses
+    assert [first.text] * 2 + [other.text] == [each.text for each in world.told.sent]
+    assert other.text == found.answer
 
 
 async def test_who_may_not_answer_is_told_why(world):

@@ -8,7 +8,7 @@ from tests.support.conftest import PRICE_MINOR
 from vendrail.api.catalog import ProductQuery
 from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.api.disputes import DisputeState
-from vendrail.api.orders import OrderQuery, RefundOrder
+from vendrail.api.orders import OrderQuery, RefundOrder, ReplaceItems
 from vendrail.api.support import ComplaintKind, ComplaintState, Outcome, Remedy, Side, StepKind
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
@@ -64,6 +64,30 @@ async def test_a_dead_key_is_replaced_without_asking(case):
     assert (10, 1, 1) == (count.free, count.sold, count.void)
     assert ["opened", "granted", "done"] == [each.step for each in talk.messages]
     assert (SHARE_MINOR, 0) == await case.balance()
+    assert [] == await case.findings()
+
+
+async def test_a_key_that_was_replaced_after_the_claim_was_written_stays(case):
+    """What a merchant has replaced while a buyer wrote is not replaced again; the rest of it is."""
+    await promise(case, ProductWarranty(24, "Keys that the maker refuses.", 3, 6))
+    sold = [await case.sell(quantity=quantity) for quantity in (1, 2)]
+    asked = [case.complaint(order, buyer, DEAD) for order, buyer in sold]
+    case.clock.advance(1)
+    for order, _ in sold:
+        by_hand = ReplaceItems(new_id(case.clock.now()), order, [1], "dead", "lin@example.com")
+        assert ["replaced"] == await case.orders.replace_items([by_hand])
+    kept = [(await items_of(case, order))[0] for order, _ in sold]
+    assert ["opened"] * 2 == await case.support.open_complaints(asked)
+    await case.settle()
+    views = [await case.view(each.id) for each in asked]
+    [[alone], [first, second]] = [(await items_of(case, order))[0] for order, _ in sold]
+    again = await claim(case, *sold[0])
+
+    assert [Outcome.REPLACED] * 2 == [each.outcome for each in views]
+    assert (kept[0][0], kept[1][0]) == (alone, first)
+    assert kept[1][1] != second
+    assert Outcome.REPLACED is again.outcome
+    assert alone not in (await items_of(case, sold[0][0]))[0]
     assert [] == await case.findings()
 
 

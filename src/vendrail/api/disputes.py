@@ -102,6 +102,7 @@ class AnswerStatus(StrEnum):
     DISPUTE_ENDED = "dispute_ended"
     TOO_LATE = "too_late"
     TEXT_MALFORMED = "text_malformed"  # Empty, or longer than providers take.
+    ON_ITS_WAY = "on_its_way"  # Other words are, or may have arrived: only those may be sent again.
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_AWAY = "provider_away"  # Nothing is known; answer again with the same words.
     UNSUPPORTED = "unsupported"  # This provider takes it on its own site.

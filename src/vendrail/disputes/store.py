@@ -198,7 +198,7 @@ async def read_of_orders(tx: Transaction, orders: Sequence[UUID]) -> list[Row]:
 async def keep_answer(
     tx: Transaction, dispute: UUID, sealed: bytes, key: DataKey, person: str, now: datetime
 ) -> None:
-    """Keep what a merchant says; said again before it was sent, the newer words stand."""
+    """Keep what a merchant says; in place of what the provider did not take."""
     await tx.execute(
         "insert into disputes.data_key (id, sealed, made_at) values ($1, $2, $3)",
         key.id,

@@ -34,6 +34,9 @@ NOT_SENT = {
     AnswerStatus.DISPUTE_ENDED: message("The bank has decided already."),
     AnswerStatus.TOO_LATE: message("The time to answer is over."),
     AnswerStatus.TEXT_MALFORMED: message("Write what happened, in at most 10,000 characters."),
+    AnswerStatus.ON_ITS_WAY: message(
+        "An answer is on its way to the bank: only the same words can be sent again."
+    ),
     AnswerStatus.PROVIDER_REFUSED: message(
         "The provider did not take the answer. The platform's people can tell you more."
     ),
@@ -134,6 +137,8 @@ class Contests:
         [status] = await self._disputes.answer_disputes([said])
         if status in NOT_SENT:
             await self._log(caller, act, subject, {NOT_DONE: status}, dispute)
+            if status is AnswerStatus.ON_ITS_WAY:
+                dispute, text = await self._read(caller), ""  # The form shows what may be sent.
             return await self._show(caller, dispute, NOT_SENT[status], text)
         return onward(f"{self._root}/{to_serial(dispute.id)}")
 

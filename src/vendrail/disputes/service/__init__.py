@@ -121,21 +121,22 @@ class DisputesService:
         return [await self._answer(each) for each in answers]
 
     async def _answer(self, answer: DisputeAnswer) -> AnswerStatus:
-        now = self.clock.now()
-        async with self._db.reading() as tx:
-            row = (await store.read_disputes(tx, [answer.dispute])).get(answer.dispute)
-        if row is None or answer.merchant not in (None, row["merchant"]):
-            return AnswerStatus.DISPUTE_NOT_FOUND
-        refusal = decide.may_answer(_view(row).state, row["answer_by"], answer.text, now)
-        if refusal is not None:
-            return refusal
-        text = answer.text.strip()
+        now, text = self.clock.now(), answer.text.strip()
         key = self._vault.new_data_key()
         async with self._db.transaction() as tx:
-            await store.lock_dispute(tx, answer.dispute)
-            await store.begin_answer(tx, answer.dispute)  # From here on its files stay.
-            sealed = self._vault.seal(key, _ANSWER, answer.dispute, text.encode())
-            await store.keep_answer(tx, answer.dispute, sealed, key, answer.person, now)
+            # Held while it is judged: of two answers at once, only one is sent.
+            row = await store.lock_dispute(tx, answer.dispute)
+            if row is None or answer.merchant not in (None, row["merchant"]):
+                return AnswerStatus.DISPUTE_NOT_FOUND
+            refusal = decide.may_answer(_view(row).state, row["answer_by"], text, now)
+            if refusal is not None:
+                return refusal
+            if not row["is_answering"]:
+                await store.begin_answer(tx, answer.dispute)  # From here on its files stay.
+                sealed = self._vault.seal(key, _ANSWER, answer.dispute, text.encode())
+                await store.keep_answer(tx, answer.dispute, sealed, key, answer.person, now)
+            elif text != self._said((await store.read_disputes(tx, [answer.dispute]))[row["id"]]):
+                return AnswerStatus.ON_ITS_WAY
         papers = await self.filing.papers(answer.dispute)
         evidence = DisputeEvidence(
             derive(answer.dispute, "answer"), row["channel"], row["case_number"], text, papers
@@ -181,11 +182,12 @@ class DisputesService:
 
     def _whole(self, row: Row, files: Sequence[Row]) -> DisputeView:
         view = replace(_view(row), evidence=[evidence_view(each) for each in files])
-        if row["answer_sealed"] is None:
-            return view
+        return view if row["answer_sealed"] is None else replace(view, answer=self._said(row))
+
+    def _said(self, row: Row) -> str:
+        """Open what was said against a dispute."""
         key = self._vault.load_data_key(row["key_id"], row["key_sealed"])
-        text = self._vault.unseal(key, _ANSWER, row["id"], row["answer_sealed"])
-        return replace(view, answer=text.decode())
+        return self._vault.unseal(key, _ANSWER, row["id"], row["answer_sealed"]).decode()
 
 
 def _found(row: Row) -> Found:

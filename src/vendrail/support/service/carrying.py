@@ -16,6 +16,7 @@ from vendrail.api.orders import (
     RefundOrder,
     RefundOrderStatus,
     ReplaceItems,
+    ReplacementView,
     ReplaceStatus,
 )
 from vendrail.api.settlement import Freeze
@@ -23,7 +24,7 @@ from vendrail.api.support import ComplaintState, Outcome, Party, Remedy, Side
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Row
 from vendrail.kernel.errors import Error
-from vendrail.kernel.ids import derive, to_serial
+from vendrail.kernel.ids import derive, first_id_at, to_serial
 from vendrail.support.decide import COMPLAINT, Event, instead
 from vendrail.support.service.ground import Ground, LetterFacts, Told
 from vendrail.support.store import claims, complaints
@@ -43,6 +44,8 @@ _OUTCOMES = {
 }
 _UNDER_WAY = (RefundOrderStatus.ACCEPTED, RefundOrderStatus.EXISTS)
 _REPLACED = (ReplaceStatus.REPLACED, ReplaceStatus.EXISTS)
+# What is replaced has changed, maybe while an earlier try is under way: it is looked at again.
+_MOVED = (ReplaceStatus.CHANGED_SINCE, ReplaceStatus.EXISTS_DIFFERENT)
 
 
 class Carrying:
@@ -124,11 +127,13 @@ class Carrying:
             return ""
         by = _by(row)
         reason = f"complaint {to_serial(row['id'])}"
-        positions = list(row["positions"]) or [1]
+        positions = _dead(row, before)
+        if not positions:
+            return ""  # Somebody has replaced all of them since the buyer wrote.
         [status] = await orders.replace_items(
             [ReplaceItems(id, order, positions, reason, by, len(before))]
         )
-        if status is ReplaceStatus.CHANGED_SINCE:
+        if status in _MOVED:
             return None
         return "" if status in _REPLACED else f"replace_{status}"
 
@@ -173,13 +178,15 @@ class Carrying:
         """Give the price of a warranty's key that is not there back, or ask the merchant."""
         ground = self._ground
         now = ground.clock.now()
+        [before] = await ground.orders.read_replacements([OrderId(row["order"])])
+        is_whole = _dead(row, before) == _claimed(row)
         line = await ground.sealed_note(row["order"], Told("", Side.WARRANTY), now)
         async with self._db.transaction() as tx:
             held = await complaints.lock(tx, row["id"])
             if held is None or (held["state"], held["turn"]) != (row["state"], row["turn"]):
                 return  # Another process has moved it on.
             claim = await claims.miss(tx, row["id"], now)
-            move = instead(claim["refund_minor"], held["amount_minor"])
+            move = instead(claim["refund_minor"] if is_whole else None, held["amount_minor"])
             state = COMPLAINT.next(ComplaintState.CARRYING, move.event)
             is_asked = state is ComplaintState.OPEN
             view = replace(
@@ -200,6 +207,21 @@ class Carrying:
                 await ground.tell(tx, line.id, view.order, Side.MERCHANT, facts)
         ground.metrics.count("vendrail_warranty_claims_total", step)
         ground.wake(row["order"])
+
+
+def _claimed(row: Row) -> list[int]:
+    return list(row["positions"]) or [1]
+
+
+def _dead(row: Row, before: Sequence[ReplacementView]) -> list[int]:
+    """Give the positions to replace; a warranty leaves those that got a key since the claim.
+
+    Its buyer has not tried those. A claim's id is of the moment its form was shown.
+    """
+    if row["decided_by"] != Side.WARRANTY:
+        return _claimed(row)
+    newer = [each.positions for each in before if first_id_at(each.at) > row["id"]]
+    return [each for each in _claimed(row) if not any(each in known for known in newer)]
 
 
 def _by(row: Row) -> str:
