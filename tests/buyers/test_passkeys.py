@@ -12,8 +12,15 @@ from tests.buyers.authenticator import Device
 from tests.buyers.conftest import AWAY, HOME
 
 from vendrail.api.buyers import PasskeyAsk, PasskeyDrop, PasskeyEntry, PasskeyProof, PasskeyPurpose
-from vendrail.buyers.ceremonies import Site, check_made, check_proof, read_claim, read_site
-from vendrail.buyers.decide import clean_name, is_counter_good
+from vendrail.kernel.passkeys import (
+    Site,
+    check_made,
+    check_proof,
+    clean_name,
+    is_counter_good,
+    read_claim,
+    read_site,
+)
 
 SITE = "https://shop.example"
 

@@ -5,9 +5,11 @@ from datetime import datetime
 from uuid import UUID
 
 from vendrail.kernel.db import Row, Transaction
+from vendrail.kernel.passkeys import PasskeyRows
 from vendrail.kernel.sessions import SessionTokens, Shown
 
 TOKENS = SessionTokens("buyers")
+PASSKEYS = PasskeyRows("buyers", "buyer")
 _SESSION = (
     "select s.*, b.email_sealed, b.data_key, b.locale, b.made_at as buyer_made_at"
     " from buyers.session s join buyers.buyer b on b.id = s.buyer"
@@ -167,81 +169,6 @@ async def end_all(tx: Transaction, buyer: UUID) -> int:
     return await tx.execute("delete from buyers.session where buyer = $1", buyer)
 
 
-async def add_challenge(tx: Transaction, key: bytes, now: datetime) -> None:
-    """Keep a challenge that waits for its answer."""
-    await tx.execute("insert into buyers.challenge (key, made_at) values ($1, $2)", key, now)
-
-
-async def take_challenge(tx: Transaction, key: bytes) -> datetime | None:
-    """Take a challenge away, for it is good once; give when it was made."""
-    row = await tx.fetch_row("delete from buyers.challenge where key = $1 returning made_at", key)
-    return row["made_at"] if row is not None else None
-
-
-async def load_passkey(tx: Transaction, credential_id: bytes) -> Row | None:
-    """Load and lock a passkey: its counter is checked by one at a time."""
-    return await tx.fetch_row(
-        "select * from buyers.passkey where credential_id = $1 for update", credential_id
-    )
-
-
-async def use_passkey(tx: Transaction, id: UUID, sign_count: int, now: datetime) -> None:
-    """Remember a passkey's use and its counter."""
-    await tx.execute(
-        "update buyers.passkey set sign_count = $2, used_at = $3 where id = $1", id, sign_count, now
-    )
-
-
-async def count_passkeys(tx: Transaction, buyer: UUID) -> int:
-    """Count a buyer's passkeys; the buyer is locked, so that none is added meanwhile."""
-    await tx.execute("select 1 from buyers.buyer where id = $1 for update", buyer)
-    row = await tx.fetch_row("select count(*) from buyers.passkey where buyer = $1", buyer)
-    assert row is not None
-    count: int = row["count"]
-    return count
-
-
-async def add_passkey(
-    tx: Transaction,
-    id: UUID,
-    buyer: UUID,
-    credential_id: bytes,
-    public_key: bytes,
-    sign_count: int,
-    name: str,
-    now: datetime,
-) -> bool:
-    """Write a passkey; false: its credential is somebody's already."""
-    statement = (
-        "insert into buyers.passkey"
-        " (id, buyer, credential_id, public_key, sign_count, name, made_at)"
-        " values ($1, $2, $3, $4, $5, $6, $7) on conflict (credential_id) do nothing"
-    )
-    values = (id, buyer, credential_id, public_key, sign_count, name, now)
-    return await tx.execute(statement, *values) == 1
-
-
-async def list_passkeys(tx: Transaction, buyers: Sequence[UUID]) -> list[Row]:
-    """List buyers' passkeys, oldest first."""
-    return await tx.fetch(
-        "select * from buyers.passkey where buyer = any($1::uuid[]) order by made_at, id",
-        list(buyers),
-    )
-
-
-async def delete_passkeys(
-    tx: Transaction, passkeys: Sequence[UUID], buyers: Sequence[UUID]
-) -> set[UUID]:
-    """Delete passkeys, each where it is the buyer's."""
-    rows = await tx.fetch(
-        "delete from buyers.passkey p using unnest($1::uuid[], $2::uuid[]) as n (id, buyer)"
-        " where p.id = n.id and p.buyer = n.buyer returning p.id",
-        list(passkeys),
-        list(buyers),
-    )
-    return {row["id"] for row in rows}
-
-
 async def forget_proofs(
     tx: Transaction, codes_before: datetime, challenges_before: datetime, rows_max: int
 ) -> int:
@@ -252,10 +179,5 @@ async def forget_proofs(
         codes_before,
         rows_max,
     )
-    challenges = await tx.execute(
-        "delete from buyers.challenge where key in"
-        " (select key from buyers.challenge where made_at < $1 order by made_at limit $2)",
-        challenges_before,
-        rows_max,
-    )
+    challenges = await PASSKEYS.forget_challenges(tx, challenges_before, rows_max)
     return max(codes, challenges)

@@ -15,7 +15,6 @@ from vendrail.api.buyers import (
 )
 from vendrail.api.notify import Notify
 from vendrail.buyers import store
-from vendrail.buyers.ceremonies import read_site
 from vendrail.buyers.settings import BuyersSettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.datakeys import DataKeys
@@ -24,6 +23,7 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.limits import Limits
+from vendrail.kernel.passkeys import read_site
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import DataKey, Vault
 

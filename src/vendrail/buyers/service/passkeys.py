@@ -1,6 +1,5 @@
 """Passkeys: made within a session, shown to begin or to confirm one."""
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -23,16 +22,16 @@ from vendrail.api.buyers import (
     PasskeyStatus,
 )
 from vendrail.api.notify import Message
-from vendrail.buyers import ceremonies, decide, store
+from vendrail.buyers import store
 from vendrail.buyers.service.ground import Ground
 from vendrail.kernel.db import Row, Transaction
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import new_id
+from vendrail.kernel.passkeys import ceremonies
 
 _log = structlog.get_logger(__name__)
 
 _REFUSED = EntryResult(EntryStatus.REFUSED)
-_CHALLENGE_BYTES = 32
 _ADDED = "added"
 
 
@@ -49,7 +48,7 @@ class PasskeysService(Ground):
 
     async def _take(self, tx: Transaction, key: bytes, now: datetime) -> bool:
         """Use a challenge up, whatever comes of it; whether it was good."""
-        made_at = await store.take_challenge(tx, key)
+        made_at = await store.PASSKEYS.take_challenge(tx, key)
         life = timedelta(seconds=self._settings.challenge_s)
         return made_at is not None and now - made_at <= life
 
@@ -62,14 +61,16 @@ class PasskeysService(Ground):
             return PasskeyOptions(PasskeyStatus.LIMITED)
         site, now = self._site, self.clock.now()
         is_making = ask.purpose is PasskeyPurpose.MAKE
-        challenge = secrets.token_bytes(_CHALLENGE_BYTES)
+        challenge = ceremonies.new_challenge()
         async with self._db.transaction() as tx:
             session = await self._live_session(tx, ask.token, now)
             if site is None or (is_making and session is None):
                 return PasskeyOptions(PasskeyStatus.REFUSED)
             key = self._challenge_key(challenge, ask.purpose, ask.browser, session)
-            await store.add_challenge(tx, key, now)
-            rows = await store.list_passkeys(tx, [session["buyer"]]) if session is not None else []
+            await store.PASSKEYS.add_challenge(tx, key, now)
+            rows = (
+                await store.PASSKEYS.list_of(tx, [session["buyer"]]) if session is not None else []
+            )
         wait_s = self._settings.challenge_s
         if session is None or not is_making:
             options = ceremonies.prove_options(site, challenge, wait_s)
@@ -96,7 +97,7 @@ class PasskeysService(Ground):
             return PasskeyStatus.LIMITED
         site, now = self._site, self.clock.now()
         claim = ceremonies.read_claim(entry.credential, is_new=True)
-        name = decide.clean_name(entry.name)
+        name = ceremonies.clean_name(entry.name)
         if site is None or claim is None or not name:
             return PasskeyStatus.REFUSED
         async with self._db.transaction() as tx:
@@ -105,18 +106,11 @@ class PasskeysService(Ground):
             if session is None or not await self._take(tx, key, now):
                 return PasskeyStatus.REFUSED
             buyer = session["buyer"]
-            if await store.count_passkeys(tx, buyer) >= self._settings.passkeys_max:
+            if await store.PASSKEYS.lock_owner(tx, buyer) >= self._settings.passkeys_max:
                 return PasskeyStatus.FULL
             made = ceremonies.check_made(entry.credential, claim.challenge, site)
-            if made is None or not await store.add_passkey(
-                tx,
-                new_id(now),
-                buyer,
-                made.credential_id,
-                made.public_key,
-                made.sign_count,
-                name,
-                now,
+            if made is None or not await store.PASSKEYS.add(
+                tx, new_id(now), buyer, made, name, now
             ):
                 return PasskeyStatus.REFUSED
         await self._tell_of_passkey(session, name, now)
@@ -159,15 +153,15 @@ class PasskeysService(Ground):
             key = self._challenge_key(claim.challenge, PasskeyPurpose.PROVE, proof.browser, session)
             if not await self._take(tx, key, now):
                 return _REFUSED, "challenge_not_good"
-            row = await store.load_passkey(tx, claim.credential_id)
-            if row is None or not _is_owner(row["buyer"], claim.buyer, session):
+            row = await store.PASSKEYS.load(tx, claim.credential_id)
+            if row is None or not _is_owner(row["buyer"], claim.owner, session):
                 return _REFUSED, "not_theirs"
             count = ceremonies.check_proof(
                 proof.credential, claim.challenge, site, row["public_key"]
             )
             if count is None:
                 return _REFUSED, "signature_wrong"
-            if not decide.is_counter_good(row["sign_count"], count):
+            if not ceremonies.is_counter_good(row["sign_count"], count):
                 _log.warning(
                     "buyers.passkey_copied",
                     passkey=str(row["id"]),
@@ -176,7 +170,7 @@ class PasskeysService(Ground):
                     now=count,
                 )
                 return _REFUSED, "copied"
-            await store.use_passkey(tx, row["id"], count, now)
+            await store.PASSKEYS.use(tx, row["id"], count, now)
             token = await self._begin(tx, row["buyer"], proof.browser, proof.token, now)
         return EntryResult(EntryStatus.ACCEPTED, token), ""
 
@@ -184,7 +178,7 @@ class PasskeysService(Ground):
         """List buyers' passkeys, oldest first."""
         found: dict[UUID, list[Passkey]] = {id: [] for id in buyers}
         async with self._db.reading() as tx:
-            rows = await store.list_passkeys(tx, buyers)
+            rows = await store.PASSKEYS.list_of(tx, buyers)
         for row in rows:
             passkey = Passkey(PasskeyId(row["id"]), row["name"], row["made_at"], row["used_at"])
             found[row["buyer"]].append(passkey)
@@ -194,7 +188,7 @@ class PasskeysService(Ground):
         """Remove passkeys: they open nothing from now on."""
         passkeys, buyers = [each.passkey for each in drops], [each.buyer for each in drops]
         async with self._db.transaction() as tx:
-            gone = await store.delete_passkeys(tx, passkeys, buyers)
+            gone = await store.PASSKEYS.delete(tx, passkeys, buyers)
         self._metrics.count("vendrail_buyer_passkeys_total", "removed", by=len(gone))
         return [each.passkey in gone for each in drops]
 
