@@ -32,8 +32,18 @@ def jobs(service: IdentityService) -> list[Job]:
             delay_s_max=600.0,
         )
 
+    async def forget_challenges() -> None:
+        await poll(
+            service.forget_challenges,
+            service.clock,
+            asyncio.Event(),
+            name="identity.forget_challenges",
+            delay_s_max=600.0,
+        )
+
     return [
         Job("identity.seal", seal),
         Job("identity.forget", forget),
         Job("identity.forget_codes", forget_codes),
+        Job("identity.forget_challenges", forget_challenges),
     ]

@@ -12,9 +12,9 @@ class IdentitySettings(Record, frozen=True):
     """How hard passwords are to guess, how long sessions last, how many tries there are."""
 
     site_name: Annotated[str, Help("How authenticator apps name the platform.")] = "Vendrail"
-    public_url: Annotated[str, Help("Where the links in invitations lead.")] = (
-        "http://127.0.0.1:8000"
-    )
+    public_url: Annotated[
+        str, Help("Where the links in invitations lead, and what passkeys are bound to.")
+    ] = "http://127.0.0.1:8000"
     argon2_memory_kib: Annotated[
         int, Meta(ge=8, le=4_194_304), Help("Memory of one password hash (argon2id), in KiB.")
     ] = 65_536
@@ -33,6 +33,10 @@ class IdentitySettings(Record, frozen=True):
     session_rotate_minutes: Annotated[
         int, Meta(ge=1, le=1_440), Help("Minutes after which a session's token is replaced.")
     ] = 15
+    challenge_s: Annotated[
+        int, Meta(ge=1), Help("How long a passkey may take to answer what it is asked.")
+    ] = 300
+    passkeys_max: Annotated[int, Meta(ge=1), Help("Passkeys that one person may have.")] = 20
     tries_per_address_max: Annotated[
         int, Meta(ge=1), Help("Sign-ins, codes and links one network may try in five minutes.")
     ] = 40

@@ -11,6 +11,7 @@ from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.joining import Joining
+from vendrail.web.console.passkeys import Passkeys
 from vendrail.web.console.registering import Registering
 from vendrail.web.console.signing import Signing
 from vendrail.web.live import LivePages
@@ -150,7 +151,14 @@ def console_handlers(
 ) -> list[Any]:
     """Build the routes of both consoles, and of signing in to them."""
     desk = Desk(front, apis)
-    doors: list[Room] = [Signing(desk), Joining(desk), Registering(desk, gate), Account(desk)]
+    signing, account = Signing(desk), Account(desk)
+    doors: list[Room] = [
+        signing,
+        Joining(desk),
+        Registering(desk, gate),
+        account,
+        Passkeys(desk, signing, account),
+    ]
     handlers = desk.open([*doors, *operator_rooms(desk, live), *merchant_rooms(desk, files, live)])
     for handler in handlers:
         handler.exception_handlers = dict.fromkeys(

@@ -17,6 +17,17 @@ from vendrail.api.identity.acts import (
     ProposalView,
     SealCheck,
 )
+from vendrail.api.identity.passkeys import (
+    StaffPasskey,
+    StaffPasskeyAsk,
+    StaffPasskeyDrop,
+    StaffPasskeyEntry,
+    StaffPasskeyOptions,
+    StaffPasskeyProof,
+    StaffPasskeyPurpose,
+    StaffPasskeyResult,
+    StaffPasskeyStatus,
+)
 from vendrail.api.identity.people import (
     ChangeStatus,
     Invitation,
@@ -58,6 +69,7 @@ from vendrail.api.identity.registrations import (
 )
 from vendrail.api.identity.roles import KEY_SCOPES, Permission, Role
 from vendrail.api.identity.sessions import (
+    PROOF_FRESH,
     FactorDraft,
     PasswordChange,
     Proof,
@@ -119,6 +131,26 @@ class Identity(Protocol):
 
     async def renew_recovery_codes(self, tokens: Sequence[str]) -> list[list[str]]:
         """Make new recovery codes in place of the old ones, in fresh sessions; else none."""
+        ...
+
+    async def ask_passkeys(self, asks: Sequence[StaffPasskeyAsk]) -> list[StaffPasskeyOptions]:
+        """Give what browsers need to make or to show passkeys; each is good once, and there."""
+        ...
+
+    async def add_passkeys(self, entries: Sequence[StaffPasskeyEntry]) -> list[StaffPasskeyResult]:
+        """Add passkeys to people: a first factor gives recovery codes and opens the session."""
+        ...
+
+    async def show_passkeys(self, proofs: Sequence[StaffPasskeyProof]) -> list[ProofResult]:
+        """Sign in by passkeys alone, or prove by them who is in the session."""
+        ...
+
+    async def list_passkeys(self, people: Sequence[UUID]) -> list[list[StaffPasskey]]:
+        """List people's passkeys, oldest first."""
+        ...
+
+    async def remove_passkeys(self, drops: Sequence[StaffPasskeyDrop]) -> list[StaffPasskeyStatus]:
+        """Remove passkeys; all other sessions of the person end, the last second factor stays."""
         ...
 
     async def change_passwords(self, changes: Sequence[PasswordChange]) -> list[ProofResult]:
@@ -263,6 +295,7 @@ class Identity(Protocol):
 __all__ = [
     "KEY_SCOPES",
     "NOT_DONE",
+    "PROOF_FRESH",
     "Act",
     "ActQuery",
     "Actor",
@@ -319,4 +352,13 @@ __all__ = [
     "SessionQuery",
     "SessionStage",
     "SignIn",
+    "StaffPasskey",
+    "StaffPasskeyAsk",
+    "StaffPasskeyDrop",
+    "StaffPasskeyEntry",
+    "StaffPasskeyOptions",
+    "StaffPasskeyProof",
+    "StaffPasskeyPurpose",
+    "StaffPasskeyResult",
+    "StaffPasskeyStatus",
 ]

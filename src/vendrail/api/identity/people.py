@@ -45,6 +45,8 @@ class Person(Record, frozen=True):
     created_at: datetime
     signed_in_at: datetime | None
     needs_second_factor: bool = False  # They came by themselves: nothing is open without one.
+    has_app: bool = False  # An authenticator app is a second factor of theirs,
+    has_passkey: bool = False  # or a passkey is.
 
 
 class PeopleQuery(Record, frozen=True):

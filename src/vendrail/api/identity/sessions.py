@@ -1,12 +1,14 @@
 """Signing in: what a person shows, and the browser that is signed in by it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from vendrail.api.identity.acts import Origin
 from vendrail.api.identity.people import Person
 from vendrail.kernel.codec import Record
+
+PROOF_FRESH = timedelta(minutes=10)  # How old a proof may be where what proves is changed.
 
 
 class SignIn(Record, frozen=True):

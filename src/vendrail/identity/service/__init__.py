@@ -2,8 +2,8 @@
 
 from vendrail.api.notify import Notify
 from vendrail.identity.service.ground import Ground
+from vendrail.identity.service.passkeys import PasskeysService
 from vendrail.identity.service.programming import ProgramsService
-from vendrail.identity.service.proving import ProvingService
 from vendrail.identity.service.recording import LogService
 from vendrail.identity.service.registering import RegisteringService
 from vendrail.identity.service.signing import SigningService
@@ -17,7 +17,12 @@ from vendrail.kernel.vault import Vault
 
 
 class IdentityService(
-    SigningService, ProvingService, RegisteringService, StaffingService, ProgramsService, LogService
+    SigningService,
+    PasskeysService,
+    RegisteringService,
+    StaffingService,
+    ProgramsService,
+    LogService,
 ):
     """Fulfils `api.identity.Identity`: people and programs, and the log of what they did."""
 
@@ -32,6 +37,7 @@ class IdentityService(
         settings: IdentitySettings,
     ) -> None:
         ground = Ground(db, vault, clock, wakeups, limits, settings)
+        PasskeysService.__init__(self, ground, notify)
         RegisteringService.__init__(self, ground, notify)
         ProgramsService.__init__(self, ground)
         self.clock = clock

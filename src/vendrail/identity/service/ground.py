@@ -18,6 +18,7 @@ from vendrail.kernel.http.addresses import limit_key
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.limits import Limits
 from vendrail.kernel.outbox import Wakeups
+from vendrail.kernel.passkeys import read_site
 from vendrail.kernel.vault import Vault
 
 _DATA_KEY_LIFE = timedelta(hours=1)
@@ -43,6 +44,7 @@ class Ground:
         self.wakeups = wakeups
         self.settings = settings
         self.passwords = Passwords(vault, settings)
+        self.site = read_site(settings.public_url)
         self._address = limits.shared("identity_address", settings.tries_per_address_max, 300)
         self._account = limits.shared("identity_account", settings.tries_per_account_max, 900)
         self.data_keys = DataKeys(db, vault, clock, life=_DATA_KEY_LIFE)
@@ -58,8 +60,11 @@ class Ground:
 
     async def wait_for(self, origin: Origin, account: str) -> float:
         """Count a try from a network and at an account: 0, or the seconds to wait before it."""
-        wait_s = await self._address.take(limit_key(origin.address)) if origin.address else 0.0
-        return wait_s or await self._account.take(account)
+        return await self.wait_at(origin) or await self._account.take(account)
+
+    async def wait_at(self, origin: Origin) -> float:
+        """Count a try from a network: 0, or the seconds to wait before it."""
+        return await self._address.take(limit_key(origin.address)) if origin.address else 0.0
 
     async def write_acts(self, tx: Transaction, written: Sequence[Act]) -> set[UUID]:
         """Write acts with the change that they tell of."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from vendrail.api.identity import (
+    PROOF_FRESH,
     FactorDraft,
     PasswordChange,
     PersonState,
@@ -24,7 +25,6 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Transaction
 from vendrail.kernel.errors import Broken
 
-FRESH = timedelta(minutes=10)
 _PURPOSE = "identity.factor"
 
 
@@ -63,11 +63,14 @@ class ProvingService:
 
     async def _row(self, token: str) -> TokenRow | None:
         """Give the live session that a token opens; one that was replaced opens nothing here."""
+        async with self._ground.db.reading() as tx:
+            return await self._row_in(tx, token)
+
+    async def _row_in(self, tx: Transaction, token: str) -> TokenRow | None:
         ground = self._ground
         now = ground.clock.now()
         key = ground.hash("token", token)
-        async with ground.db.reading() as tx:
-            row = (await sessions.load_tokens(tx, [key])).get(key)
+        row = (await sessions.load_tokens(tx, [key])).get(key)
         if row is None or row.shown.replaced_at is not None:
             return None
         is_active = row.session.person.state is PersonState.ACTIVE
@@ -108,7 +111,7 @@ class ProvingService:
         return token
 
     def _is_fresh(self, session: Session) -> bool:
-        return self._ground.clock.now() - session.confirmed_at <= FRESH
+        return self._ground.clock.now() - session.confirmed_at <= PROOF_FRESH
 
     def _may_set(self, row: TokenRow | None) -> bool:
         """Whether a second factor may be set up here: in place of one only when fresh."""
@@ -176,7 +179,7 @@ class ProvingService:
             codes = await self._put_recovery_codes(tx, row)
             await sessions.end_all(tx, person.id, but=row.session.id)
             token = await self._renew(tx, row)
-            act = "factor.replaced" if person.has_second_factor else "factor.added"
+            act = "factor.replaced" if person.has_app else "factor.added"
             by = actor_of(row.session)
             was = {"second_factor": "on" if person.has_second_factor else "off"}
             told = ground.act(

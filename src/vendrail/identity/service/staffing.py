@@ -78,6 +78,7 @@ class StaffingService:
     async def _change_person(self, change: PersonChange) -> ChangeStatus:
         ground = self._ground
         async with ground.db.transaction() as tx:
+            await people.lock_person(tx, change.person)
             account = await people.load_account(tx, change.person)
             if account is None:
                 return ChangeStatus.NOT_FOUND
@@ -112,7 +113,7 @@ class StaffingService:
             state = PersonState.LOCKED if change.is_locked else PersonState.ACTIVE
             name = "person.locked" if change.is_locked else "person.unlocked"
             done.append((name, {"state": person.state.value}, {"state": state.value}))
-        if change.is_factor_removed and await factors.remove_factor(tx, person.id):
+        if change.is_factor_removed and await factors.remove_factors(tx, person.id):
             done.append(("factor.removed", {"second_factor": "on"}, {"second_factor": "off"}))
         return done
 

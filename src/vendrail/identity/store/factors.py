@@ -80,7 +80,8 @@ async def use_recovery_code(tx: Transaction, person: UUID, code_hash: bytes, now
     )
 
 
-async def remove_factor(tx: Transaction, person: UUID) -> bool:
-    """Take a second factor off, with its recovery codes; true where one was."""
+async def remove_factors(tx: Transaction, person: UUID) -> bool:
+    """Take app, passkeys and recovery codes off; true where one of the first two was."""
     await tx.execute("delete from identity.recovery_code where person = $1", person)
-    return await tx.execute("delete from identity.factor where person = $1", person) == 1
+    passkeys = await tx.execute("delete from identity.passkey where person = $1", person)
+    return await tx.execute("delete from identity.factor where person = $1", person) + passkeys > 0

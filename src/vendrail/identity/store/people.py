@@ -196,6 +196,11 @@ async def list_merchants(tx: Transaction, merchants_max: int) -> list[Merchant]:
     return [Merchant(row["id"], row["name"]) for row in rows]
 
 
+async def lock_person(tx: Transaction, person: UUID) -> None:
+    """Let one change to what a person signs in by through at a time."""
+    await tx.execute("select 1 from identity.person where id = $1 for update", person)
+
+
 async def knows_device(tx: Transaction, person: UUID, device_hash: bytes) -> bool:
     """Whether the person has signed in from this browser before."""
     return bool(

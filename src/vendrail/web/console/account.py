@@ -21,6 +21,8 @@ _PASSWORD_REFUSED = message("That is not the password you have now.")
 _UNLIKE = message("The two new passwords are not the same.")
 _CHANGED = message("Your password is changed. All your other sessions have ended.")
 _ENDED = message("The session has ended.")
+_PASSKEY = message("The passkey is added: it signs you in from now on.")
+ACCOUNT = "/console/account"
 
 
 class Account:
@@ -36,7 +38,7 @@ class Account:
         """Give the routes of these pages."""
         desk = self._desk
         return [
-            desk.get("/console/account", self.account, None),
+            desk.get(ACCOUNT, self.account, None),
             desk.post("/console/account/password", self.change_password, None),
             desk.post("/console/account/sessions", self.end_session, None),
             desk.post("/console/account/codes", self.renew_codes, None, is_grave=True),
@@ -48,17 +50,21 @@ class Account:
 
     async def account(self, caller: Caller) -> Page:
         """Show what a person has."""
-        return await self._account(caller)
+        is_added = caller.asked("done", 20) == "passkey"
+        return await self.show(caller, done=_PASSKEY if is_added else "")
 
-    async def _account(
+    async def show(
         self, caller: Caller, *, status: int = 200, problem: str = "", done: str = ""
     ) -> Page:
+        """Show what a person has, and what became of what they did."""
         [sessions] = await self._identity.list_sessions([caller.person.id])
+        [passkeys] = await self._identity.list_passkeys([caller.person.id])
         return self._desk.page(
             caller,
             "console/account.html",
             status=status,
-            here="/console/account",
+            here=ACCOUNT,
+            passkeys=passkeys,
             sessions=[(each, *name_agent(each.origin.agent)) for each in sessions],
             problem=self._desk.say(caller, problem) if problem else "",
             done=self._desk.say(caller, done) if done else "",
@@ -69,15 +75,15 @@ class Account:
         form = caller.form
         after = form.get("after", "")[:1_000]
         if after != form.get("again", "")[:1_000]:
-            return await self._account(caller, status=422, problem=_UNLIKE)
+            return await self.show(caller, status=422, problem=_UNLIKE)
         origin = self._desk.origin(caller.request, caller.visitor)
         change = PasswordChange(caller.token, form.get("before", "")[:1_000], after, origin)
         [result] = await self._identity.change_passwords([change])
         if result.status is not ProofStatus.ACCEPTED:
             status = 429 if result.status is ProofStatus.LIMITED else 422
             problem = why_refused(result, _PASSWORD_REFUSED)
-            return await self._account(caller, status=status, problem=problem)
-        page = await self._account(caller, done=_CHANGED)
+            return await self.show(caller, status=status, problem=problem)
+        page = await self.show(caller, done=_CHANGED)
         page.set_cookie(self._desk.cookie(result.token))
         return page
 
@@ -90,18 +96,19 @@ class Account:
         await self._identity.end_sessions(ended)
         if caller.session.id in ended:
             return onward(SIGN_IN, [self._desk.cookie("")])
-        return await self._account(caller, done=_ENDED)
+        return await self.show(caller, done=_ENDED)
 
     async def renew_codes(self, caller: Caller) -> Page:
         """Make new recovery codes in place of the old ones, and show them once."""
         [codes] = await self._identity.renew_recovery_codes([caller.token])
         if not codes:
             return onward("/console/confirm?next=/console/account")
-        return self._codes(caller.request, caller.visitor, codes, "/console/account")
+        return self.codes(caller.request, caller.visitor, codes, ACCOUNT)
 
-    def _codes(self, request: Asked, visitor: Visitor, codes: list[str], onto: str) -> Page:
+    def codes(self, request: Asked, visitor: Visitor, codes: list[str], onto: str) -> Page:
+        """Show recovery codes, once."""
         return self._desk.plain(
-            request, visitor, "console/codes.html", here="/console/account", codes=codes, onto=onto
+            request, visitor, "console/codes.html", here=ACCOUNT, codes=codes, onto=onto
         )
 
     async def choose_place(self, caller: Caller) -> Page:
@@ -192,6 +199,6 @@ class Account:
             return await self._factor(
                 request, visitor, session, token, status=status, problem=problem
             )
-        page = self._codes(request, visitor, result.recovery_codes, home_of(session))
+        page = self.codes(request, visitor, result.recovery_codes, home_of(session))
         page.set_cookie(desk.cookie(result.token))
         return page

@@ -25,6 +25,7 @@ from vendrail.api.identity import (
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed, Unavailable
+from vendrail.kernel.http import key_domain
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import CONSOLE, MERCHANT, OPERATOR, Caller, place_of
 from vendrail.web.languages import message
@@ -103,6 +104,7 @@ class Desk:
         self._entries: list[Entry] = []
         is_https = front.public_url.startswith("https://")
         self._is_secure = is_https
+        self.has_passkeys = bool(key_domain(front.public_url))
         # A name with __Host- cannot be set by a neighbour domain or over plain HTTP.
         self.cookie_name = "__Host-vendrail-session" if is_https else "vendrail-session"
 
@@ -263,6 +265,7 @@ class Desk:
             root=root,
             rows=[each for each in self._entries if _shows(each, root, caller)],
             current=self._current(here),
+            has_passkeys=self.has_passkeys,
             places=caller.person.memberships,
             **context,
         )
@@ -277,7 +280,13 @@ class Desk:
     ) -> Page:
         """Answer with a page outside of the consoles: signing in and its like."""
         return self.front.page(
-            request, visitor, template, status=status, is_private=True, **context
+            request,
+            visitor,
+            template,
+            status=status,
+            is_private=True,
+            has_passkeys=self.has_passkeys,
+            **context,
         )
 
     def problem(self, request: Asked, status: int, caller: Caller | None = None) -> Page:

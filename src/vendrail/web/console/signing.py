@@ -65,9 +65,9 @@ class Signing:
         onto = safe_next(request.query_params.get("next", ""))
         if session is not None:
             return onward(_way(session, onto))
-        return self._form(request, visitor, onto)
+        return self.form(request, visitor, onto)
 
-    def _form(
+    def form(
         self,
         request: Asked,
         visitor: Visitor,
@@ -77,6 +77,7 @@ class Signing:
         problem: str = "",
         email: str = "",
     ) -> Page:
+        """Answer with the page to sign in."""
         desk = self._desk
         return desk.plain(
             request,
@@ -102,13 +103,17 @@ class Signing:
         [result] = await self._identity.sign_in([attempt])
         if result.status is not ProofStatus.ACCEPTED:
             status, problem = refusal(result, _REFUSED)
-            return self._form(request, visitor, onto, status=status, problem=problem, email=email)
-        before, _ = await desk.session(request, visitor)
+            return self.form(request, visitor, onto, status=status, problem=problem, email=email)
+        return await self.begin(request, visitor, result.token, onto)
+
+    async def begin(self, request: Asked, visitor: Visitor, token: str, onto: str) -> Page:
+        """Begin by a new token; what session the browser came with is over."""
+        before, _ = await self._desk.session(request, visitor)
         if before is not None:
             await self._identity.end_sessions([before.id])
-        return await self._onward(request, visitor, result.token, onto)
+        return await self.go_on(request, visitor, token, onto)
 
-    async def _onward(self, request: Asked, visitor: Visitor, token: str, onto: str) -> Page:
+    async def go_on(self, request: Asked, visitor: Visitor, token: str, onto: str) -> Page:
         """Go on with a new token, to wherever it leads."""
         desk = self._desk
         visitor.cookies[desk.cookie_name] = token
@@ -136,12 +141,12 @@ class Signing:
         onto = safe_next(request.query_params.get("next", ""))
         if session is None or session.stage is not SessionStage.FACTOR:
             return onward(SIGN_IN if session is None else _way(session, onto))
-        page = self._code_form(request, visitor, session, onto)
+        page = self.code_form(request, visitor, session, onto)
         if session.token:
             page.set_cookie(desk.cookie(token))
         return page
 
-    def _code_form(
+    def code_form(
         self,
         request: Asked,
         visitor: Visitor,
@@ -151,6 +156,7 @@ class Signing:
         status: int = 200,
         problem: str = "",
     ) -> Page:
+        """Answer with the page that asks for the second factor."""
         desk = self._desk
         return desk.plain(
             request,
@@ -159,7 +165,7 @@ class Signing:
             status=status,
             here=CODE,
             onto=onto,
-            email=session.person.email,
+            who=session.person,
             problem=desk.front.pages.translate(visitor, problem) if problem else "",
         )
 
@@ -178,8 +184,8 @@ class Signing:
         [result] = await self._identity.show_proofs([proof])
         if result.status is not ProofStatus.ACCEPTED:
             status, problem = refusal(result, _CODE_REFUSED)
-            return self._code_form(request, visitor, session, onto, status=status, problem=problem)
-        return await self._onward(request, visitor, result.token, onto)
+            return self.code_form(request, visitor, session, onto, status=status, problem=problem)
+        return await self.go_on(request, visitor, result.token, onto)
 
     async def forgotten(self, request: Asked) -> Page:
         """Ask where to send a link to."""
@@ -237,9 +243,10 @@ class Signing:
 
     async def ask_again(self, caller: Caller) -> Page:
         """Ask for a proof again, before a grave act."""
-        return self._again(caller, safe_next(caller.asked("next", 500)))
+        return self.again(caller, safe_next(caller.asked("next", 500)))
 
-    def _again(self, caller: Caller, onto: str, status: int = 200, problem: str = "") -> Page:
+    def again(self, caller: Caller, onto: str, status: int = 200, problem: str = "") -> Page:
+        """Answer with the page that asks for a fresh proof."""
         return self._desk.plain(
             caller.request,
             caller.visitor,
@@ -247,7 +254,7 @@ class Signing:
             status=status,
             here=CONFIRM,
             onto=onto,
-            has_second_factor=caller.person.has_second_factor,
+            who=caller.person,
             problem=self._desk.say(caller, problem) if problem else "",
         )
 
@@ -264,7 +271,7 @@ class Signing:
         if result.status is not ProofStatus.ACCEPTED:
             has_factor = caller.person.has_second_factor
             status, problem = refusal(result, _CODE_REFUSED if has_factor else _PASSWORD_REFUSED)
-            return self._again(caller, onto, status, problem)
+            return self.again(caller, onto, status, problem)
         return onward(onto or home_of(caller.session), [self._desk.cookie(result.token)])
 
 
