@@ -1,5 +1,6 @@
 """Passkeys of the consoles' people: made and removed on their pages, shown at every door."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -227,7 +228,7 @@ class Passkeys:
         return onward(onto or home_of(caller.session), [self._desk.cookie(result.token)])
 
     async def _prove(
-        self, request: Asked, visitor: Visitor, form: dict[str, str], token: str
+        self, request: Asked, visitor: Visitor, form: Mapping[str, str], token: str
     ) -> ProofResult:
         origin = self._desk.origin(request, visitor)
         proof = StaffPasskeyProof(_credential(form), token, origin)
@@ -254,5 +255,5 @@ class Passkeys:
         return self._desk.problem(caller.request, 404, caller)
 
 
-def _credential(form: dict[str, str]) -> str:
+def _credential(form: Mapping[str, str]) -> str:
     return form.get("credential", "")[: _CREDENTIAL_LENGTH_MAX + 1]
