@@ -1,5 +1,6 @@
 // Passkeys: the page's form asks the server what for, the browser's own dialogue answers, and the
 // answer is sent as the form. Without this the forms stay hidden, and codes do all there is to do.
+// A browser that has no passkeys is told so where the page has a place for it.
 "use strict";
 
 /** Read bytes that are written as base64url. */
@@ -15,16 +16,18 @@ function textOf(buffer) {
   return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }
 
+/** Read a list of passkeys. */
+function listOf(credentials) {
+  return (credentials || []).map((each) => ({ ...each, id: bytesOf(each.id) }));
+}
+
 /** Open the browser's dialogue to make a passkey; give what was made. */
 async function makePasskey(options) {
   const publicKey = {
     ...options,
     challenge: bytesOf(options.challenge),
     user: { ...options.user, id: bytesOf(options.user.id) },
-    excludeCredentials: (options.excludeCredentials || []).map((each) => ({
-      ...each,
-      id: bytesOf(each.id),
-    })),
+    excludeCredentials: listOf(options.excludeCredentials),
   };
   const made = await navigator.credentials.create({ publicKey });
   return {
@@ -40,7 +43,11 @@ async function makePasskey(options) {
 
 /** Open the browser's dialogue to choose a passkey; give what it signed. */
 async function showPasskey(options) {
-  const publicKey = { ...options, challenge: bytesOf(options.challenge), allowCredentials: [] };
+  const publicKey = {
+    ...options,
+    challenge: bytesOf(options.challenge),
+    allowCredentials: listOf(options.allowCredentials),
+  };
   const shown = await navigator.credentials.get({ publicKey });
   return {
     id: shown.id,
@@ -94,4 +101,6 @@ function openPasskeyForm(form) {
 
 if (window.PublicKeyCredential && navigator.credentials) {
   for (const form of document.querySelectorAll("[data-passkey]")) openPasskeyForm(form);
+} else {
+  for (const note of document.querySelectorAll("[data-passkey-none]")) note.hidden = false;
 }
