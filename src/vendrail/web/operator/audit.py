@@ -22,11 +22,10 @@ _SHOWN_MAX = 50
 _CHECKED_MAX = 2_000
 _ROUNDS_MAX = 500  # A million acts; longer chains are checked from the command line.
 _KINDS = (
-    "session", "password", "factor", "passkey", "member", "person", "invitation", "api_key", "card_site",
-    "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys", "shop",
-    "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets", "webhook",
-    "number", "books", "correction",
-    "bank", "bank_file", "bank_answer",
+    "session", "password", "factor", "passkey", "member", "person", "invitation", "api_key",
+    "card_site", "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys",
+    "shop", "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets",
+    "webhook", "number", "books", "correction", "bank", "bank_file", "bank_answer",
 )  # fmt: skip
 
 
