@@ -20,6 +20,7 @@ from vendrail.api.payouts import (
     BankFileRequest,
     BankKind,
     BankLineQuery,
+    BankNote,
     NewBankAnswer,
     NewPayee,
     PayeeId,
@@ -81,7 +82,8 @@ async def say(world: World, file, payout, result: str, amount="", problem="") ->
     """Note what the bank has said of one payout, and let the books follow."""
     row = (to_serial(payout), result, amount, problem)
     answer = await take(world, file, table_of(row))
-    [noted] = await world.payouts.note_answers([(answer.id, "ops")])
+    note = BankNote(answer.id, "ops", answer.back_whole_minor)
+    [noted] = await world.payouts.note_answers([note])
     await world.run()
     [line] = noted.lines
     assert line.status is answer.lines[0].status or answer.noted_at
@@ -183,7 +185,7 @@ async def test_an_answer_is_looked_at_before_it_is_noted_and_noted_once(world: W
     assert [PayoutState.SENT] * 3 == [await world.state(e) for e in (first, second, third)]
     assert answer.id == (await take(world, file, content)).id
     made = await asyncio.gather(
-        *(world.payouts.note_answers([(answer.id, f"ops{n}")]) for n in range(5))
+        *(world.payouts.note_answers([BankNote(answer.id, f"ops{n}", 6_000)]) for n in range(5))
     )
     await world.run()
 
@@ -199,6 +201,24 @@ async def test_an_answer_is_looked_at_before_it_is_noted_and_noted_once(world: W
     ]
     [heads] = await world.payouts.list_answers([file.id])
     assert {answer.id, again.id} == {each.id for each in heads}
+
+
+async def test_answers_of_one_file_give_back_no_more_than_was_agreed_to(world: World) -> None:
+    """Told apart and noted at once, they are one sum; what goes beyond it is not noted."""
+    bank, payee = await opened(world)
+    payouts = await asked(world, payee, 3_000, 2_000, 1_000)
+    file = await file_of(world, bank)
+    answers = [await take(world, file, table_of((to_serial(e.id), "failed"))) for e in payouts]
+    notes = [BankNote(each.id, "ops", each.back_whole_minor) for each in answers]
+    noted = await asyncio.gather(*(world.payouts.note_answers([each]) for each in notes))
+    left = [each for [each] in noted if each.noted_at is None]
+    again = await world.payouts.read_answers([each.id for each in left])
+
+    assert left
+    assert 6_000 >= sum(each.back_minor for [each] in noted if each.noted_at is not None)
+    assert all(each.back_before_minor for each in again)
+    whole = [BankNote(each.id, "two", 6_000) for each in left]
+    assert all(each.noted_at for each in await world.payouts.note_answers(whole))
 
 
 async def test_what_no_file_has_or_cannot_be_read_is_no_answer(world: World) -> None:

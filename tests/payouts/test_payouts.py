@@ -431,7 +431,7 @@ async def test_lists_are_pages(world: World) -> None:
 
 
 async def test_a_reserve_is_filled_and_emptied_by_hand(world: World) -> None:
-    """Own money or the provider's settlement, each change once, and never below nothing."""
+    """Own money, each change once, and never below nothing; a settlement comes by its number."""
     there = await reserve(world)
     id = new_id(world.clock.now())
     await world.earn(2_000)
@@ -439,10 +439,11 @@ async def test_a_reserve_is_filled_and_emptied_by_hand(world: World) -> None:
     assert "done" == await world.top_up(1_000, id=id)
     assert "exists" == await world.top_up(1_000, id=id)
     assert "exists_different" == await world.top_up(2_000, id=id)
-    assert "done" == await world.top_up(2_000, ReserveSource.SETTLEMENT)
+    assert "source_closed" == await world.top_up(2_000, ReserveSource.SETTLEMENT)
+    assert "source_closed" == await world.top_up(-1, ReserveSource.SETTLEMENT)
     [found] = await world.payouts.list_reserves()
-    assert there + 3_000 == found.there_minor
-    assert 0 == found.receivable_minor
+    assert there + 1_000 == found.there_minor
+    assert 2_000 == found.receivable_minor
     assert "reserve_too_low" == await world.top_up(-found.there_minor - 1)
     assert "done" == await world.top_up(-found.there_minor)
     assert 0 == await reserve(world)

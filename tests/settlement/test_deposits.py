@@ -146,6 +146,36 @@ async def test_it_comes_back_after_the_days_of_the_terms(world):
     assert (400, 4_600, 0) == await stand(world)
 
 
+async def test_returns_at_once_leave_what_the_terms_ask_for(world):
+    """Six returns at once, each of all that is free: one moves, and what is asked for stays."""
+    await paid_in(world, days=0)
+    await ask(world, 500, days=0)
+    moves = [move(world, RETURNED, 500) for _ in range(6)]
+    await asyncio.gather(*(world.settlement.move_deposits([each]) for each in moves))
+    await world.service.move_due_deposits()
+
+    assert (500, 4_500, 0) == await stand(world)
+
+
+async def test_a_return_that_is_not_posted_yet_counts(world):
+    """While one return moves no other is taken; what is taken for a debt is waited for."""
+    await paid_in(world, days=0)
+    await ask(world, 500, days=0)
+    now, store = world.clock.now(), world.service._store.deposits
+    first = move(world, RETURNED, 500, asked_at=now, due_at=now)
+    await store.add_move(replace(first, state=DepositState.ASKED), 500)
+    await store.begin(first.id, 500)
+    again = await world.settlement.move_deposits([move(world, RETURNED, 500)])
+    await world.service.move_due_deposits()
+    taking = move(world, TAKEN, 100, asked_at=now, due_at=now)
+    await store.add_move(taking, 100)
+    await ask(world, 400, days=0)
+    last = await world.settlement.move_deposits([move(world, RETURNED, 100)])
+
+    assert ([DepositStatus.ASKED_BEFORE], [ASKED]) == (again, last)
+    assert (500, 4_500, 0) == await stand(world)
+
+
 async def test_higher_terms_keep_what_was_asked_back(world):
     """A return takes no more than is free when it is due; with nothing free it is refused."""
     await paid_in(world)

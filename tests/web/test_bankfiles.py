@@ -156,6 +156,30 @@ async def test_much_leaves_and_comes_back_by_two(place: Place, desk) -> None:  #
     assert PayoutState.FAILED == await place.money.state(new)
 
 
+async def test_much_comes_back_by_two_however_it_is_told(place: Place, desk) -> None:  # noqa: F811
+    """Answers that are small one by one are one sum: beyond the limit a second person is asked."""
+    owner = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, desk, owner)
+    await place.money.earn(2_000_000)
+    for each in ("3000.00", "1500.00", "2000.00"):
+        await ask(place, owner, each)
+    await place.money.run()
+    assert await make(place, desk) is None
+    second = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
+    await second.go("/operator/approvals")
+    address = re.search(r'action="(/operator/approvals/[^"]+)"', second.page.text)[1]
+    await second.send(address, decision="approve")
+    [[file, _]] = await place.money.payouts.list_files([BankFileQuery()])
+    path, sent = f"{FILES}/{to_serial(file.id)}", await place.payouts(PayoutState.SENT)
+    for new in sorted(sent, key=lambda each: each.amount_minor):
+        found = await hand_in(desk, path, f"number,result\n{to_serial(new.id)},failed\n".encode())
+        await desk.send(found[1], reason="as the bank says")
+    await place.money.run()
+
+    states = {each.amount_minor: await place.money.state(each) for each in sent}
+    assert {150_000: "failed", 200_000: "failed", 300_000: "sent"} == states
+
+
 async def test_who_pays_nobody_out_sees_no_file(place: Place, desk) -> None:  # noqa: F811
     """A merchant's owner finds no such page; support may neither see nor take a file."""
     owner = await place.world.join("own@a.example", Role.OWNER)

@@ -8,6 +8,7 @@ from vendrail.api.payouts import (
     BankAnswer,
     BankAnswerLine,
     BankAnswerStatus,
+    BankNote,
     BankResultStatus,
     NewBankAnswer,
     PayoutId,
@@ -62,7 +63,7 @@ class Answers:
         async with self._db.reading() as tx:
             for id in answers:
                 head = await banks_store.load_answer(tx, id)
-                found.append(_answer(head, await _judge(tx, head)) if head is not None else None)
+                found.append(await _read(tx, head) if head is not None else None)
         return found
 
     async def list_of(self, files: Sequence[UUID]) -> list[list[BankAnswer]]:
@@ -73,18 +74,24 @@ class Answers:
                 for id in files
             ]
 
-    async def note(self, answers: Sequence[tuple[UUID, str]]) -> list[BankAnswer | None]:
+    async def note(self, notes: Sequence[BankNote]) -> list[BankAnswer | None]:
         """Note answers, each by itself; the books follow."""
-        return [await self._note(id, by) for id, by in answers]
+        return [await self._note(each) for each in notes]
 
-    async def _note(self, id: UUID, by: str) -> BankAnswer | None:
-        now = self._clock.now()
+    async def _note(self, note: BankNote) -> BankAnswer | None:
+        id, by, now = note.answer, note.by, self._clock.now()
         async with self._db.transaction() as tx:
             head = await banks_store.load_answer(tx, id, is_locked=True)
             if head is None:
                 return None
+            # Answers of one file take turns: what goes back by all of them is one sum.
+            await banks_store.lock_file(tx, head["file"])
             judged = await _judge(tx, head, is_locked=True)
+            before_minor = await banks_store.sum_back(tx, head["file"])
             if head["noted_at"] is None:
+                answer = _answer(head, judged, before_minor)
+                if answer.back_whole_minor > note.back_minor_max:
+                    return answer
                 results = [result for _, result in judged if result is not None]
                 if results:
                     await banks_store.write_results(tx, results, by, now)
@@ -92,10 +99,15 @@ class Answers:
                 await banks_store.end_answer(tx, id, statuses, by, now)
                 head = await banks_store.load_answer(tx, id)
                 assert head is not None
-        return _answer(head, judged)
+        return _answer(head, judged, before_minor)
 
 
 Judged = tuple[BankAnswerLine, Result | None]
+
+
+async def _read(tx: Transaction, head: Row) -> BankAnswer:
+    before_minor = await banks_store.sum_back(tx, head["file"])
+    return _answer(head, await _judge(tx, head), before_minor)
 
 
 async def _judge(tx: Transaction, head: Row, *, is_locked: bool = False) -> list[Judged]:
@@ -166,7 +178,7 @@ def _said(row: Row, line: Row | None, status: BankResultStatus) -> BankAnswerLin
     )
 
 
-def _answer(head: Row, judged: Sequence[Judged]) -> BankAnswer:
+def _answer(head: Row, judged: Sequence[Judged], before_minor: int = 0) -> BankAnswer:
     lines = [line for line, _ in judged]
     return BankAnswer(
         head["id"],
@@ -176,4 +188,5 @@ def _answer(head: Row, judged: Sequence[Judged]) -> BankAnswer:
         lines,
         head["noted_at"],
         head["noted_by"],
+        before_minor,
     )

@@ -11,7 +11,7 @@ from vendrail.api.ledger import (
     TransferId,
     TransferStatus,
 )
-from vendrail.api.payouts import Reserve, ReserveChange, ReserveStatus
+from vendrail.api.payouts import Reserve, ReserveChange, ReserveSource, ReserveStatus
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
@@ -47,6 +47,8 @@ class Reserves:
         if not 0 < abs(change.amount_minor) <= AMOUNT_MINOR_MAX:
             return ReserveStatus.AMOUNT_MALFORMED
         now = self._clock.now()
+        if change.source is ReserveSource.SETTLEMENT and not await self._is_known(change.id):
+            return ReserveStatus.SOURCE_CLOSED
         async with self._db.transaction() as tx:
             await terms_store.insert_reserve_change(tx, change, now)
             row = (await terms_store.load_reserve_changes(tx, [change.id]))[change.id]
@@ -60,6 +62,10 @@ class Reserves:
         async with self._db.transaction() as tx:
             await payouts_store.hasten_channel(tx, change.channel_name, change.currency, now)
         return ReserveStatus.DONE if result is TransferStatus.CREATED else ReserveStatus.EXISTS
+
+    async def _is_known(self, id: UUID) -> bool:
+        async with self._db.reading() as tx:
+            return id in await terms_store.load_reserve_changes(tx, [id])
 
     async def _post(self, change: ReserveChange) -> TransferStatus:
         reserve, source = decide.top_up_accounts(

@@ -17,6 +17,7 @@ from vendrail.api.payouts import (
     BankFileRequest,
     BankLine,
     BankLineQuery,
+    BankNote,
     BankStatus,
     BankWaiting,
     Batch,
@@ -328,9 +329,9 @@ class PayoutsService:
         """List files' answers, the newest first, without their lines."""
         return await self._answers.list_of(files)
 
-    async def note_answers(self, answers: Sequence[tuple[UUID, str]]) -> list[BankAnswer | None]:
-        """Note answers, each (answer, by), and let the books follow; twice changes nothing."""
-        noted = await self._answers.note(answers)
+    async def note_answers(self, notes: Sequence[BankNote]) -> list[BankAnswer | None]:
+        """Note answers and let the books follow; twice changes nothing."""
+        noted = await self._answers.note(notes)
         self.wakeups.wake(TOPIC)
         return noted
 

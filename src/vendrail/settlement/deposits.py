@@ -169,6 +169,9 @@ class Deposits:
         if move.state is DepositState.ASKED:
             if move.due_at is not None and move.due_at > now:
                 return DepositStatus.ASKED
+            # What moves may not be in the books yet: it ends first, and then they are read.
+            if await store.is_moving(move.merchant, move.currency):
+                return DepositStatus.ASKED
             deposit, *_ = await self._look(move)
             await store.begin(move.id, movable(move, deposit, 0, 0))
         elif move.state is not DepositState.MOVING:

@@ -23,6 +23,8 @@ from vendrail.api.payouts import (
     Payouts,
     PayoutState,
     PayoutVerdict,
+    Remittance,
+    RemittanceTarget,
     ReserveSource,
 )
 from vendrail.api.settlement import FeeTerms, MerchantBalance, Settlement
@@ -54,6 +56,7 @@ class Staff:
         self._market = market
         self._agenda = agenda
         self._schedules = 0
+        self._settlements = 0
 
     # Merchants.
 
@@ -140,9 +143,19 @@ class Staff:
             if reserve.channel_name != "alipay" or is_enough:
                 continue
             if reserve.receivable_minor > _REFILL:
-                await change_reserve(self._asking, _REFILL, ReserveSource.SETTLEMENT)
+                await self._settle()
             else:
                 await change_reserve(self._asking, _REFILL, ReserveSource.OWNER)
+
+    async def _settle(self) -> None:
+        """Book what the provider has paid into the reserve of what it owed."""
+        self._settlements += 1
+        settled = Remittance(
+            "alipay", f"refill-{self._settlements}", "CNY", _REFILL, 0, RemittanceTarget.RESERVE,
+            self._asking.now().date(), "op@example.com", "simulated",
+        )  # fmt: skip
+        [status] = await self._asking.ask(Payouts, "book_remittances", [settled])
+        self._asking.check("refill", status, {"booked", "exists"}, settled)
 
     async def _look_at_money(self) -> None:
         """Match money that fits nothing, or give it back: as its buyer's life says."""

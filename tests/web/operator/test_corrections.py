@@ -8,7 +8,9 @@ from tests.web.console.conftest import make_app
 from vendrail.api.identity import Role
 from vendrail.api.ledger import Chart, Ledger
 from vendrail.app.audit import audit
+from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import to_serial
+from vendrail.web.operator.corrections import Corrections
 
 PATH = "/operator/corrections"
 CHART = Chart("CNY")
@@ -68,6 +70,26 @@ async def test_a_correction_is_booked_once_when_a_second_person_approves(world, 
     )
     found = {each.name: each.count for each in (await audit(place.url)).outcomes}
     assert 0 == found["corrections_are_told"]
+
+
+async def test_a_deed_that_breaks_off_waits_and_is_done_once(world, desk, monkeypatch):
+    """Approved while the books are away, it stays to be done again; the log tells it was not."""
+    fee, own = await desk.held()
+    await desk.send(PATH, **desk.form | {"reason": "x" * 400})
+
+    async def away(self, told):
+        raise Unavailable("The books are away.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Corrections, "_sides", away)
+        await approve(world)
+    assert (fee, own) == await desk.held()
+    await approve(world)
+    await approve(world)
+
+    assert (fee - 120, own + 120) == await desk.held()
+    told = await world.acts(act="correction.")
+    assert [f"correction.posted{end}" for end in (".proposed", ".approved", "")] == told
 
 
 @pytest.mark.parametrize(

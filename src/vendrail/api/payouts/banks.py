@@ -182,12 +182,26 @@ class BankAnswer(Record, frozen=True):
     lines: list[BankAnswerLine]
     noted_at: datetime | None = None
     noted_by: str = ""
+    back_before_minor: int = 0  # What merchants have again by this file's answers noted so far.
 
     @property
     def back_minor(self) -> int:
         """Give what merchants have again once it is noted: the failed and the returned."""
         back = (each for each in self.lines if each.result in ("failed", "returned"))
         return sum(e.amount_minor for e in back if e.status is not BankResultStatus.KNOWN)
+
+    @property
+    def back_whole_minor(self) -> int:
+        """Give what merchants have again of the whole file then; zero: this adds nothing to it."""
+        return self.back_before_minor + self.back_minor if self.back_minor else 0
+
+
+class BankNote(Record, frozen=True):
+    """An answer that is to be noted, with no more going back of its file than was agreed to."""
+
+    answer: UUID
+    by: str
+    back_minor_max: int  # Of the whole file, as `back_whole_minor`.
 
 
 class Banks(Protocol):
@@ -245,6 +259,9 @@ class Banks(Protocol):
         """List files' answers, the newest first, without their lines."""
         ...
 
-    async def note_answers(self, answers: Sequence[tuple[UUID, str]]) -> list[BankAnswer | None]:
-        """Note answers, each (answer, by), and let the books follow; twice changes nothing."""
+    async def note_answers(self, notes: Sequence[BankNote]) -> list[BankAnswer | None]:
+        """Note answers and let the books follow; twice changes nothing.
+
+        One by which more would go back than was agreed to is given as it stands: not noted.
+        """
         ...

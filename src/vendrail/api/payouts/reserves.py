@@ -10,7 +10,7 @@ class ReserveSource(StrEnum):
     """Where money of a reserve comes from, or goes back to."""
 
     OWNER = "owner"  # The platform's own money.
-    SETTLEMENT = "settlement"  # What the provider owed us and has paid into the account.
+    SETTLEMENT = "settlement"  # What a provider owed us: of old; it is booked as a remittance now.
     BANK = "bank"  # What providers have paid into the platform's bank account.
 
 
@@ -33,6 +33,7 @@ class ReserveStatus(StrEnum):
     EXISTS = "exists"
     EXISTS_DIFFERENT = "exists_different"
     CHANNEL_UNKNOWN = "channel_unknown"
+    SOURCE_CLOSED = "source_closed"  # A settlement: it has a number, and is booked by that.
     AMOUNT_MALFORMED = "amount_malformed"
     RESERVE_TOO_LOW = "reserve_too_low"
     BANK_TOO_LOW = "bank_too_low"  # So much has not been paid into the bank account.

@@ -15,6 +15,7 @@ from vendrail.api.payouts import (
     BankFileContent,
     BankFileQuery,
     BankFileRequest,
+    BankNote,
     NewBankAnswer,
     Payouts,
 )
@@ -168,10 +169,14 @@ async def _answer(file: UUID, content: bytes, reason: str, *, is_noted: bool) ->
             raise Malformed(f"File {to_serial(file)}: {_ADVICE[taken.status]}")
         if is_noted:
             record_act(house.platform.home, "bank_answer.note", to_serial(taken.answer), reason)
-            [answer] = await service.note_answers([(taken.answer, person())])
-        else:
-            [answer] = await service.read_answers([taken.answer])
+        [answer] = await service.read_answers([taken.answer])
         assert answer is not None
+        if is_noted:
+            note = BankNote(answer.id, person(), answer.back_whole_minor)
+            [answer] = await service.note_answers([note])
+            assert answer is not None
+            if answer.noted_at is None:
+                raise Malformed("Another answer of this file was noted just now: look again.")
         return answer
 
 

@@ -227,6 +227,7 @@ def forecast(*, json: Json = False) -> None:
 
 _TOP_UP_ADVICE = {
     ReserveStatus.CHANNEL_UNKNOWN: "no active channel of that name pays out in that currency.",
+    ReserveStatus.SOURCE_CLOSED: "a settlement has a number: book it by `vendrail payouts settle`.",
     ReserveStatus.AMOUNT_MALFORMED: "the amount must not be zero.",
     ReserveStatus.RESERVE_TOO_LOW: "the reserve does not have so much that is free.",
     ReserveStatus.BANK_TOO_LOW: "the bank account does not have so much.",
@@ -261,7 +262,7 @@ def top_up(
     reason: Reason,
     source: Annotated[
         ReserveSource,
-        typer.Option(help="Whose money it was: the owner's, or the provider's settlement."),
+        typer.Option(help="Whose money it was: the owner's, or of the bank account."),
     ] = ReserveSource.OWNER,
     *,
     json: Json = False,

@@ -262,6 +262,22 @@ async def insert_answer(
     )
 
 
+async def lock_file(tx: Transaction, id: UUID) -> None:
+    """Hold a file: others that note an answer of it wait."""
+    await tx.fetch("select from payouts.bank_file where id = $1 for no key update", id)
+
+
+async def sum_back(tx: Transaction, file: UUID) -> int:
+    """Sum what has come back of a file by the answers noted so far."""
+    minor: int = await tx.fetch_value(
+        "select coalesce(sum(o.amount_minor), 0)::bigint from payouts.bank_line l"
+        " join payouts.payout o on o.id = l.payout"
+        " where l.file = $1 and l.result in ('failed', 'returned')",
+        file,
+    )
+    return minor
+
+
 async def load_answer(tx: Transaction, id: UUID, *, is_locked: bool = False) -> Row | None:
     """Read an answer's head."""
     lock = " for no key update" if is_locked else ""

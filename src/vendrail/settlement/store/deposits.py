@@ -129,7 +129,7 @@ class DepositStore:
         return [_move(row) for row in rows]
 
     async def add_move(self, move: DepositMove, amount_minor: int) -> bool:
-        """Write a movement; false: its id is there, or another return waits."""
+        """Write a movement; false: its id is there, or another return waits or moves."""
         async with self._db.transaction() as tx:
             return (
                 await tx.execute(
@@ -160,6 +160,17 @@ class DepositStore:
                 _DUE_MAX,
             )
         return [_move(row) for row in rows]
+
+    async def is_moving(self, merchant: UUID, currency: str) -> bool:
+        """Tell whether something leaves a deposit that may not be posted yet."""
+        async with self._db.reading() as tx:
+            found: bool = await tx.fetch_value(
+                "select exists (select from settlement.deposit_move where merchant = $1"
+                " and currency = $2 and state = 'moving' and kind <> 'paid')",
+                merchant,
+                currency,
+            )
+        return found
 
     async def begin(self, id: UUID, amount_minor: int) -> None:
         """Write how much of a return moves; whoever is first says it."""

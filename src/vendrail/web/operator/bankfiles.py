@@ -18,6 +18,7 @@ from vendrail.api.payouts import (
     BankFileRequest,
     BankKind,
     BankLineQuery,
+    BankNote,
     BankResultStatus,
     BankStatus,
     NewBankAnswer,
@@ -286,7 +287,10 @@ class BankFilesDesk:
         return onward(f"{_PATH}/{to_serial(file.id)}?answer={to_serial(taken.answer)}#answer")
 
     async def note(self, caller: Caller) -> Page:
-        """Note an answer; where much goes back to merchants, with a second person."""
+        """Note an answer; where much goes back to merchants, with a second person.
+
+        What is asked is the sum of the whole file, however many answers it is told in.
+        """
         file = await self._find(caller)
         answer = await self._answer(caller, file) if file is not None else None
         if file is None or answer is None:
@@ -295,14 +299,14 @@ class BankFilesDesk:
             "answer": to_serial(answer.id),
             "file": str(file.number),
             "currency": file.currency,
-            "amount_minor": str(answer.back_minor),
+            "amount_minor": str(answer.back_whole_minor),
         }
         said = await self._deeds.do(
             caller,
             _NOTED,
             f"bank_file:{file.number}",
             payload,
-            amount=(answer.back_minor, file.currency),
+            amount=(answer.back_whole_minor, file.currency),
         )
         if said in GOOD:
             there = f"{_PATH}/{to_serial(file.id)}"
@@ -316,8 +320,9 @@ class BankFilesDesk:
             return Said.NOT_FOUND
         if before.noted_at is not None:
             return Said.EXISTS
-        await self._payouts.note_answers([(id, by)])
-        return Said.DONE
+        note = BankNote(id, by, int(payload["amount_minor"]))
+        [noted] = await self._payouts.note_answers([note])
+        return Said.DONE if noted is not None and noted.noted_at is not None else Said.OTHERWISE
 
     async def banks(self, caller: Caller) -> Page:
         """Show the banks, and the form of one."""

@@ -30,6 +30,7 @@ _POSTED = "correction.posted"
 _MERCHANT, _PROVIDER = "merchant", "provider:"
 _PLATFORM = ("platform_fee", "channel_cost", "promotion")
 _REFERENCE_MAX = 64
+_MEMO_MAX = 200  # As the ledger takes it.
 _SAID = {
     TransferStatus.CREATED: Said.DONE,
     TransferStatus.EXISTS: Said.EXISTS,
@@ -149,7 +150,7 @@ class Corrections:
             int(told["amount_minor"]),
             TransferCode.ADJUSTMENT,
             id,
-            memo=f"{told['reference']}: {told['reason']}",
+            memo=f"{told['reference']}: {told['reason']}"[:_MEMO_MAX],  # The log has all of it.
         )
         [result] = await self._ledger.post_transfers([new])
         return _SAID.get(result.status, Said.NO_ACCOUNT)

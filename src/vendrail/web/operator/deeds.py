@@ -309,16 +309,25 @@ class Deeds:
         return await self.finish(caller, view) if is_approved else Said.REFUSED
 
     async def finish(self, caller: Caller, view: ProposalView) -> Said:
-        """Carry out what was approved; what broke off between yes and deed is done again here."""
+        """Carry out what was approved, and then mark it done: what broke off is done again here.
+
+        A deed is known by what it is told, so one that had come to its end changes nothing twice.
+        """
         put = view.proposal
         if not caller.may(put.permission):
             return Said.NOT_ALLOWED
         deed = self._known.get(put.act)
-        [status] = await self._identity.finish_proposals([put.id])
-        if deed is None or status is not ChangeStatus.CHANGED:
+        if deed is None:
             return Said.ENDED
         approver = view.decided_by or caller.person.email
-        said = await deed.run(put.payload, f"{put.by.name}, approved by {approver}")
+        try:
+            said = await deed.run(put.payload, f"{put.by.name}, approved by {approver}")
+        except Exception:
+            await self.log_undone(caller, put.act, put.subject, "broke_off")
+            raise
+        [status] = await self._identity.finish_proposals([put.id])
+        if status is not ChangeStatus.CHANGED:  # Somebody else carried it out at the same time.
+            return Said.ENDED
         if said in GOOD:
             return Said.APPROVED
         await self.log_undone(caller, put.act, put.subject, said)

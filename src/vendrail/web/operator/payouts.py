@@ -49,6 +49,7 @@ _RESERVE_SAID = {
     ReserveStatus.EXISTS: Said.EXISTS,
     ReserveStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     ReserveStatus.CHANNEL_UNKNOWN: Said.NOT_FOUND,
+    ReserveStatus.SOURCE_CLOSED: Said.NO_REMITTANCE,
     ReserveStatus.AMOUNT_MALFORMED: Said.NO_AMOUNT,
     ReserveStatus.RESERVE_TOO_LOW: Said.RESERVE_TOO_LOW,
     ReserveStatus.BANK_TOO_LOW: Said.BANK_TOO_LOW,
@@ -219,6 +220,8 @@ class PayoutsDesk:
             amount_minor = 0
         if not amount_minor or nonce is None or source not in set(ReserveSource):
             return await self._reserves(caller, Said.NO_AMOUNT)
+        if source == ReserveSource.SETTLEMENT:  # Its number is what keeps it from being two.
+            return await self._reserves(caller, Said.NO_REMITTANCE)
         payload = {
             "id": to_serial(derive(nonce, "reserve")),
             "channel": name,
