@@ -223,6 +223,15 @@ def test_lines_are_read_as_they_were_written(currency, net, fee, number, target,
     assert new == read_written(write_line(new))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_is_read_however_its_lines_end(end: str) -> None:
+    """Also by a bare carriage return, as old spreadsheets write it."""
+    head, line = "channel,number,paid_on,currency,gross", "alipay,1,2026-11-20,CNY,1.00"
+    [found] = read_bytes(f"{head}{end}{line}{end}".encode())
+
+    assert ("1", 100) == (found.number, found.gross_minor)
+
+
 def test_a_file_names_its_columns_in_any_order() -> None:
     """Fee and target may be left out; GB 18030 and a byte order mark are read; lines are named."""
     text = "Number,channel,PAID_ON,currency,gross,备注\n7,alipay,2026-11-28,cny,12.30,早\n\n"

@@ -46,8 +46,12 @@ def read_lines(text: str) -> list[Remittance]:
     """Read a file of comma-separated values; its first line names the columns, in any order."""
     if len(text) > _TEXT_MAX:
         raise Malformed("The file is too long.")
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restval="")
-    names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    # Lines end as whoever wrote them ends them, also by a bare carriage return.
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), restval="")
+    try:
+        names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise LineMalformed(1, "It cannot be read.") from error
     missing = {"channel", "number", "paid_on", "currency", "gross"} - set(names)
     if missing:
         raise LineMalformed(1, f"It must name these columns: {', '.join(sorted(missing))}.")

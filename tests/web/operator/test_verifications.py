@@ -106,8 +106,30 @@ async def test_a_merchant_says_who_they_are_and_two_people_say_yes(world):
         "dossier.document_added",
         "dossier.submitted",
         "dossier.opened",
+        "dossier.document_opened",
         "dossier.accepted.proposed",
     } <= set(acts)
+
+
+async def test_what_is_personal_wants_a_fresh_proof(world):
+    """Half an hour after the last proof, dossiers and documents ask for another first."""
+    risk = await world.join("ri@rail.example", Role.OPERATOR_RISK)
+    owner = await world.join("ow@north.example", Role.OWNER, merchant=world.market.merchant)
+    await _ask(risk)
+    dossier = await _hand_in(owner)
+    path = f"/operator/verifications/{dossier}"
+    await risk.go(path)
+    picture = re.search(rf'src="({path}/documents/\w+)"', risk.page.text)[1]
+    own = re.search(r'src="(/merchant/verification/documents/[^"]+)"', owner.page.text)[1]
+    before = len(await world.acts(act="dossier."))
+    world.clock.advance(31 * 60)
+
+    for browser, pages in ((risk, (path, picture)), (owner, ("/merchant/verification", own))):
+        for page in pages:
+            answer = await browser.http.get(page)
+            assert 303 == answer.status_code
+            assert f"/console/confirm?next={page}" == answer.headers["location"]
+    assert before == len(await world.acts(act="dossier."))
 
 
 async def test_more_is_asked_and_the_merchant_reads_why(world):

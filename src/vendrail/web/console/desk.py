@@ -116,12 +116,23 @@ class Desk:
             handlers += room.handlers()
         return handlers
 
-    def get(self, path: str, answer: Answer, permission: Permission | None) -> HTTPRouteHandler:
-        """Register a page; `permission` None: for whoever is signed in."""
+    def get(
+        self,
+        path: str,
+        answer: Answer,
+        permission: Permission | None,
+        *,
+        is_grave: bool = False,
+    ) -> HTTPRouteHandler:
+        """Register a page; `permission` None: for whoever is signed in. Grave ones as in `post`."""
 
         async def handle(request: Asked) -> Page:
             gate = await self.who_may(request, permission)
-            return gate if isinstance(gate, Response) else self._kept(gate, await answer(gate))
+            if isinstance(gate, Response):
+                return gate
+            if is_grave and self._is_stale(gate):
+                return self._kept(gate, onward(f"{CONFIRM}?next={quote(_whole(request))}"))
+            return self._kept(gate, await answer(gate))
 
         return get(path, name=f"console.get.{path}")(handle)
 
@@ -160,9 +171,12 @@ class Desk:
         token = form.get("form_token", "")
         if not self.front.visitors.is_own_form(caller.visitor, request.headers, token):
             return self.problem(request, 403, caller)
-        if is_grave and self.clock.now() - caller.session.confirmed_at > FRESH:
+        if is_grave and self._is_stale(caller):
             return onward(f"{CONFIRM}?next={quote(self.back(request))}")
         return await answer(replace_form(caller, form))
+
+    def _is_stale(self, caller: Caller) -> bool:
+        return self.clock.now() - caller.session.confirmed_at > FRESH
 
     async def who_may(self, request: Asked, permission: Permission | None) -> Caller | Page:
         """Give who asks, if they may; else the page that says no or leads to signing in.
@@ -175,8 +189,7 @@ class Desk:
         if session is None:
             if request.method != "GET":
                 return onward(SIGN_IN)
-            whole = path + (f"?{request.url.query}" if request.url.query else "")
-            return onward(f"{SIGN_IN}?next={quote(whole)}")
+            return onward(f"{SIGN_IN}?next={quote(_whole(request))}")
         caller = Caller(request, visitor, session, token, place_of(session, path))
         if session.stage in _STAGES:
             return self._kept(caller, onward(_STAGES[session.stage]))
@@ -325,6 +338,11 @@ class Desk:
         sent_from = request.headers.get("referer", "")
         path = sent_from.partition("://")[2].partition("/")[2]
         return safe_next(f"/{path}") or "/console"
+
+
+def _whole(request: Asked) -> str:
+    """Give the address that was asked for, with its query."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def safe_next(path: str) -> str:

@@ -86,11 +86,11 @@ class Verification:
         """Give the routes of these pages; whatever is personal is below a fresh session."""
         desk, needed = self._desk, Permission.VERIFICATION_WRITE
         return [
-            desk.get(_ROOT, self.show, needed),
+            desk.get(_ROOT, self.show, needed, is_grave=True),
             desk.post(_ROOT, self.begin, needed),
             desk.post(f"{_ROOT}/fields", self.save, needed, is_streamed=True),
             desk.post(f"{SHOWN}{{serial:str}}", self.add, needed, is_streamed=True),
-            desk.get(f"{SHOWN}{{serial:str}}/{{document:str}}", self.open, needed),
+            desk.get(f"{SHOWN}{{serial:str}}/{{document:str}}", self.open, needed, is_grave=True),
             desk.post(f"{SHOWN}{{serial:str}}/{{document:str}}/remove", self.remove, needed),
             desk.post(f"{_ROOT}/submit", self.submit, needed, is_grave=True),
         ]

@@ -38,7 +38,7 @@ _ACTS = {
     DossierDecision.REFUSE: "dossier.refused",
     DossierDecision.REVOKE: "dossier.revoked",
 }
-_OPENED = "dossier.opened"
+_OPENED, _DOCUMENT_OPENED = "dossier.opened", "dossier.document_opened"
 _SAID = {
     DecideStatus.DECIDED: Said.DONE,
     DecideStatus.EXISTS: Said.EXISTS,
@@ -70,9 +70,9 @@ class Verifications:
         return [
             desk.get(_PATH, self.table, needed),
             *self._terms.handlers(),
-            desk.get(one, self.show, needed),
+            desk.get(one, self.show, needed, is_grave=True),
             desk.post(one, self.decide, needed, is_grave=True),
-            desk.get(f"{one}/documents/{{document:str}}", self.open, needed),
+            desk.get(f"{one}/documents/{{document:str}}", self.open, needed, is_grave=True),
         ]
 
     async def table(self, caller: Caller) -> Page:
@@ -136,10 +136,12 @@ class Verifications:
         )
 
     async def open(self, caller: Caller) -> Page:
-        """Show a document."""
+        """Show a document; that it was opened is in the log."""
         view, document = await self._find(caller), read_id(caller.part("document"))
         if view is None or document is None:
             return self._desk.problem(caller.request, 404, caller)
+        subject, told = f"dossier:{to_serial(view.id)}", {"document": to_serial(document)}
+        await self._deeds.log(caller, _DOCUMENT_OPENED, subject, merchant=view.merchant, after=told)
         found = await open_document(self._compliance, document, view.id, None)
         return found or self._desk.problem(caller.request, 404, caller)
 
