@@ -34,6 +34,7 @@ from vendrail.web.console.apis import Apis
 from vendrail.web.settings import WebSettings
 
 _MINUTE_S = 60
+_ACTS_PER_MINUTE_MAX = 60  # Of one merchant's person, where looking or writing down is logged.
 
 Limit = Callable[[str], Awaitable[float]]
 MakeGate = Callable[[Callable[[], bool]], Gate]
@@ -140,6 +141,7 @@ class Faces:
             api(Promotions),
             api(Compliance),
             self._render_metrics,
+            self._limit("console_act", _ACTS_PER_MINUTE_MAX),
         )
 
     def _gate(self, numbers_max: int, free_per_minute: int) -> MakeGate | None:
@@ -161,7 +163,7 @@ class Faces:
         return make
 
     def _limit(self, name: str, per_minute_max: int) -> Limit | None:
-        """Make a limit per network address and minute; 0: none."""
+        """Make a limit per network address, or person, and minute; 0: none."""
         if not per_minute_max:
             return None
         house, metrics = self._house, self._metrics

@@ -180,7 +180,9 @@ class World:
             await house.stop()
 
 
-def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -> Litestar:
+def make_app(
+    house: House, home, make_gate=None, place_limit=None, act_limit=None, **settings
+) -> Litestar:
     """Build the web face of a house."""
     kinds = (
         Identity,
@@ -202,7 +204,7 @@ def make_app(house: House, home, make_gate=None, place_limit=None, **settings) -
         Compliance,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
-    apis = Apis(*map(house.api, kinds), house.metrics.render)
+    apis = Apis(*map(house.api, kinds), house.metrics.render, act_limit)
     web = build_routes(
         apis.catalog,
         apis.orders,

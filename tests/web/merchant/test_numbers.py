@@ -1,5 +1,7 @@
 """Merchants find what their own numbers name; what is others' is nowhere."""
 
+from tests.web.console.conftest import make_app
+
 from vendrail.api.identity import Role
 from vendrail.api.ledger import Ledger
 from vendrail.api.payments import Payments
@@ -34,3 +36,24 @@ async def test_own_numbers_are_found_and_others_are_nowhere(town):
         assert f"Searched for: {number}" in other.page.text
         assert to_serial(order) not in other.page.text.replace(number, "")
     assert f"number:{numbers[0]}" in [each.subject for each in await town.acts(town.north)]
+
+
+async def test_a_person_who_asks_again_and_again_is_turned_away_before_the_log(town):
+    """Beyond the limit of one person nothing is looked up or written; another goes on."""
+    asked: dict[str, int] = {}
+
+    async def two_each(key: str) -> float:
+        asked[key] = asked.get(key, 0) + 1
+        return 0.0 if asked[key] <= 2 else 30.0
+
+    town.world.app = make_app(town.house, town.home, act_limit=two_each)
+    own, other = await town.join(Role.OWNER), await town.join(Role.OWNER, town.south)
+    codes = []
+    for number in range(4):
+        await own.go(f"{PATH}?q=nothing-{number}")
+        codes.append(own.page.status_code)
+    await other.go(f"{PATH}?q=nothing")
+    told = [each.act for each in await town.acts(town.north)]
+
+    assert ([404, 404, 429, 429], 404) == (codes, other.page.status_code)
+    assert 2 == told.count("number.searched")

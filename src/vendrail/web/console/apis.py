@@ -45,6 +45,7 @@ class Apis:
     promotions: Promotions
     compliance: Compliance
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
+    act_limit: Callable[[str], Awaitable[float]] | None = None  # Of one person; seconds to wait.
 
     @property
     def numbered(self) -> tuple[Numbered, ...]:

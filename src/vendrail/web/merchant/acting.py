@@ -10,6 +10,7 @@ from vendrail.kernel.ids import from_serial, new_id
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
+from vendrail.web.storefront.front import Page
 
 
 async def log(
@@ -29,6 +30,17 @@ async def log(
         reason,
     )  # fmt: skip
     await desk.apis.identity.record_acts([written])
+
+
+async def refusal(desk: Desk, caller: Caller) -> Page | None:
+    """Turn a person away who has the log written again and again; None: they may go on.
+
+    The log is chained and kept for good: nobody makes it grow without bound.
+    """
+    limit = desk.apis.act_limit
+    if limit is None or not await limit(str(caller.person.id)):
+        return None
+    return desk.problem(caller.request, 429, caller)
 
 
 async def log_undone(desk: Desk, caller: Caller, act: str, subject: str, why: str) -> None:
