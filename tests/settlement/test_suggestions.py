@@ -16,7 +16,13 @@ from vendrail.api.settlement import (
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
-from vendrail.settlement.suggestions import SALES_MIN, average_cost, is_wellformed, suggest
+from vendrail.settlement.suggestions import (
+    SALES_MIN,
+    average_cost,
+    average_fixed,
+    is_wellformed,
+    suggest,
+)
 
 BOUNDS = FeeBounds("CNY", 80, 400, 100, 1_000_000, 15, 10, 20)
 FACTS = FeeFacts(UUID(int=7), "CNY", 5_000_000, 1_000, 35, 3)
@@ -87,6 +93,17 @@ def test_costs_are_averaged_and_rounded_up() -> None:
     """Of channels that cost nothing known, nothing; else no less than they cost."""
     assert 0 == average_cost([])
     assert 34 == average_cost([ChannelCost("a", 60), ChannelCost("b", 30), ChannelCost("c", 11)])
+
+
+def test_what_each_payment_costs_counts_by_what_is_sold() -> None:
+    """Thirty for each of a thousand small sales is a large part of them; of large ones, little."""
+    costs = [ChannelCost("a", 60), ChannelCost("b", 60, 60, "CNY"), ChannelCost("c", 60, 9, "USD")]
+    assert (20, 3, 0) == tuple(average_fixed(costs, each) for each in ("CNY", "USD", "EUR"))
+    small = suggest(replace(FACTS, volume_minor=1_000_000), 60, BOUNDS, 30)
+    large = suggest(replace(FACTS, volume_minor=100_000_000), 60, BOUNDS, 30)
+
+    assert FeePart(FeeCause.COST, 60 + 300) == small.parts[0]
+    assert FeePart(FeeCause.COST, 60 + 3) == large.parts[0]
 
 
 async def test_bounds_are_kept_and_merchants_come_by_pages(world, clock) -> None:

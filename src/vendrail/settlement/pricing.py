@@ -171,12 +171,14 @@ class Priced:
     ) -> list[list[FeeSuggestion]]:
         """Suggest by what the last night has counted; too few sales or no bounds: nothing."""
         bounds = {each.currency: each for each in await self._fees.load_bounds()}
-        cost = suggestions.average_cost(await self._fees.load_channel_costs())
+        costs = await self._fees.load_channel_costs()
+        cost = suggestions.average_cost(costs)
         pages = []
         for query in queries:
             own = bounds.get(query.currency)
             facts = await self._fees.load_sellers(query, suggestions.SALES_MIN) if own else []
-            found = [suggestions.suggest(each, cost, own) for each in facts if own]
+            fixed_minor = suggestions.average_fixed(costs, query.currency)
+            found = [suggestions.suggest(each, cost, own, fixed_minor) for each in facts if own]
             pages.append([each for each in found if each is not None])
         return pages
 

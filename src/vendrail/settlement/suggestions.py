@@ -37,12 +37,24 @@ def average_cost(costs: Sequence[ChannelCost]) -> int:
     return -(-sum(each.cost_permyriad for each in costs) // len(costs)) if costs else 0
 
 
-def suggest(facts: FeeFacts, cost_basis_points: int, bounds: FeeBounds) -> FeeSuggestion | None:
-    """Suggest what one merchant might pay; None: too little was sold to say."""
+def average_fixed(costs: Sequence[ChannelCost], currency: str) -> int:
+    """Give what channels take of each payment in a currency beside it, on average, rounded up."""
+    fixed_minor = sum(each.cost_minor for each in costs if each.currency == currency)
+    return -(-fixed_minor // len(costs)) if costs else 0
+
+
+def suggest(
+    facts: FeeFacts, cost_basis_points: int, bounds: FeeBounds, fixed_minor: int = 0
+) -> FeeSuggestion | None:
+    """Suggest what one merchant might pay; None: too little was sold to say.
+
+    What each payment costs beside the percentage counts by what the merchant sells: many small
+    sales cost a larger part of their sum than a few large ones.
+    """
     if facts.sold_count < SALES_MIN:
         return None
     parts = [
-        FeePart(FeeCause.COST, cost_basis_points),
+        FeePart(FeeCause.COST, cost_basis_points + _fixed_part(facts, fixed_minor)),
         FeePart(FeeCause.MARGIN, bounds.margin_basis_points),
         FeePart(FeeCause.VOLUME, -bounds.volume_basis_points * _doublings(facts, bounds)),
         FeePart(FeeCause.REFUNDS, bounds.refund_basis_points * (facts.refund_permyriad // 100)),
@@ -54,6 +66,13 @@ def suggest(facts: FeeFacts, cost_basis_points: int, bounds: FeeBounds) -> FeeSu
         cause = FeeCause.LEAST if held > whole else FeeCause.MOST
         parts.append(FeePart(cause, held - whole))
     return FeeSuggestion(facts, held, [each for each in parts if each.basis_points])
+
+
+def _fixed_part(facts: FeeFacts, fixed_minor: int) -> int:
+    """Give what is fixed for each sale as a part of all that was sold, rounded up."""
+    if not facts.volume_minor:
+        return 0
+    return -(-fixed_minor * facts.sold_count * 10_000 // facts.volume_minor)
 
 
 def _doublings(facts: FeeFacts, bounds: FeeBounds) -> int:
