@@ -13,6 +13,7 @@ from vendrail.api.catalog import (
     GoodsVerdict,
     ProductQuery,
 )
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.catalog.screening import RULES_MAX, clean_rules, screen
 from vendrail.kernel.codec import replace
 
@@ -156,6 +157,37 @@ async def test_what_a_person_allows_is_sold_and_not_asked_again(catalog, scene):
     assert ["decided", "unchanged"] == statuses
     assert (True, True) == (allowed, still)
     assert not await sells(catalog, product)
+
+
+async def test_a_text_that_nobody_has_looked_at_is_not_allowed(catalog, scene):
+    """Written anew, or under other rules, since a person looked: they look again first."""
+    await forbid(catalog, GoodsRule("casino"), GoodsRule("gift card", REVIEW))
+    await scene.stock(catalog, 1, description="A gift card")
+    product = scene.product(description="A gift card")
+    looked = await case_of(catalog, product)
+    await catalog.put_products([scene.product(description="Chips for any casino")])
+    now = await case_of(catalog, product)
+    version = now.rules_version
+    allow = GoodsDecision(product.id, True, "ad", "harmless", looked.seen, looked.rules_version)
+    statuses = await catalog.decide_goods(
+        [allow, replace(allow, seen=now.seen, rules_version=version + 1)]
+    )
+    stopped = await sells(catalog, product)
+    statuses += await catalog.decide_goods([replace(allow, seen=now.seen)])
+
+    assert ["changed_since", "changed_since", "decided"] == statuses
+    assert not stopped
+    assert await sells(catalog, product)
+
+
+async def test_what_a_warranty_covers_is_looked_at(catalog, scene):
+    """Its words are found as those of the product are."""
+    await forbid(catalog, GoodsRule("casino"))
+    warranty = ProductWarranty(24, "Casino chips, write to the dealer.")
+    await scene.stock(catalog, 1, warranty=warranty)
+    found = await case_of(catalog, scene.product(warranty=warranty))
+
+    assert ([GoodsRule("casino")], True) == (found.found, found.is_blocked)
 
 
 async def test_what_a_person_takes_down_stays_down_until_one_looks_again(catalog, scene):

@@ -1,10 +1,15 @@
 """What a merchant may sell: so much an order, so much in thirty days, and no more."""
 
+from uuid import UUID
+
+import pytest
 from tests.orders.conftest import PRICE_MINOR
 
 from vendrail.api.catalog import EVERYBODY, HoldPolicy, SalesLimit
 from vendrail.api.orders import OrderId, PlaceCharge
+from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import new_id
+from vendrail.orders.service.limiting import Limiting, Wanted
 
 
 async def _limit(market, merchant=None, **bounds):
@@ -105,3 +110,39 @@ async def test_everybodys_limit_counts_for_whoever_has_none(market):
         "field_malformed",
     ] == statuses
     assert [EVERYBODY] == [each.merchant for each in await market.catalog.list_limits()]
+
+
+class _Rooms:
+    """Where limits are written, which may be away."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.limits = [SalesLimit(EVERYBODY, "CNY", 1_000)]
+
+    async def list_limits(self):
+        """Give what operators have written."""
+        return self.limits
+
+    async def list_bounds(self):
+        """Give what tiers may sell: nobody has one."""
+        if self.is_away:
+            raise Unavailable("It is away.")
+        return []
+
+
+async def test_nothing_is_sold_until_limits_are_known(clock):
+    """Who began while limits could not be read sells nothing; once read, they outlast an outage."""
+    rooms = _Rooms()
+    limiting = Limiting(None, clock, rooms, rooms)
+    wanted = [Wanted(UUID(int=1), 1_001, "CNY"), Wanted(UUID(int=1), 1_000, "CNY")]
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await limiting.judge(wanted)
+        with pytest.raises(Unavailable):
+            await limiting.has_limits()
+    rooms.is_away = False
+    known = await limiting.judge(wanted)
+    rooms.is_away, rooms.limits = True, []
+    clock.advance(60)
+
+    assert [False, True] == known == await limiting.judge(wanted)

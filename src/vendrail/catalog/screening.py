@@ -94,8 +94,10 @@ def screen(texts: Iterable[str], category: str, rules: Sequence[GoodsRule]) -> l
 
 def texts_of_product(product: Product) -> list[str]:
     """Give what buyers read of a product."""
-    variants = [variant.title for variant in product.variants]
-    return [product.title, product.description, product.instructions, product.category, *variants]
+    more = [variant.title for variant in product.variants]
+    if product.warranty is not None and product.warranty.covers:
+        more.append(product.warranty.covers)
+    return [product.title, product.description, product.instructions, product.category, *more]
 
 
 def texts_of_shop(shop: Shop) -> list[str]:
@@ -150,6 +152,14 @@ def _are_among(found: Sequence[GoodsRule], allowed: Sequence[GoodsRule]) -> bool
     return {(rule.text, rule.is_category) for rule in found} <= {
         (rule.text, rule.is_category) for rule in allowed
     }
+
+
+def is_judged(known: GoodsCase, decision: GoodsDecision) -> bool:
+    """Tell whether a person has judged what stands now, and not what stood before."""
+    return decision.seen in (None, known.seen) and decision.rules_version in (
+        None,
+        known.rules_version,
+    )
 
 
 def decide(known: GoodsCase, decision: GoodsDecision) -> GoodsCase:

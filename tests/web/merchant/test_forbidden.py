@@ -1,5 +1,7 @@
 """Forbidden goods in both consoles: rules written, a product stopped, a person decides."""
 
+import re
+
 from vendrail.api.catalog import Catalog, MerchantId, ShopProductQuery
 from vendrail.api.identity import Role
 from vendrail.kernel.ids import to_serial
@@ -33,14 +35,22 @@ async def test_a_product_is_taken_down_and_allowed_again(town):
     town.clock.advance(1)  # Acts of one moment have no order.
     await head.go(f"{DESK}?state=taken_down")
     assert product.title in head.text
-    await head.send(f"{DESK}/{to_serial(product.id)}", decision="allow", reason="invoice shown")
+    shown = dict(re.findall(r'name="(seen|rules_version)" value="([^"]*)"', head.page.text))
+    allow = {"decision": "allow", "reason": "invoice shown"}
+    await head.send(f"{DESK}/{to_serial(product.id)}", seen="", rules_version="", **allow)
+    unseen, unsaid = (await town.north.place("STEAM-50")).status, head.page.status_code
+    assert "The list has changed meanwhile" in head.text
+    town.clock.advance(1)
+    await head.send(f"{DESK}/{to_serial(product.id)}", **shown, **allow)
+    town.clock.advance(2)  # Offers are remembered for a second.
     placed = (await town.north.place("STEAM-50")).status
     acts = await town.world.acts(act="goods.")
 
     assert (422, 422, "not_on_sale", "placed") == (missing, unreasoned, refused, placed)
     assert "This product is not sold." in told
     assert "stolen keys" in told
-    assert ["goods.taken_down", "goods.allowed"] == acts
+    assert (422, "not_on_sale") == (unsaid, unseen)
+    assert ["goods.taken_down", *["goods.allowed"] * 3] == acts  # One was not done, and says so.
 
 
 async def test_rules_are_written_by_who_may_and_bound_shops(town):

@@ -84,6 +84,8 @@ class GoodsDecision(Record, frozen=True):
     is_allowed: bool
     by: str
     reason: str
+    seen: str | None = None  # The text that the person judged; None: whichever it is.
+    rules_version: int | None = None  # And by which rules it was found.
 
 
 class GoodsDecisionStatus(StrEnum):
@@ -92,6 +94,7 @@ class GoodsDecisionStatus(StrEnum):
     DECIDED = "decided"
     UNCHANGED = "unchanged"
     NOT_FOUND = "not_found"
+    CHANGED_SINCE = "changed_since"  # Its text is another than was judged, or its rules are.
 
 
 class GoodsWatch(Protocol):

@@ -111,6 +111,8 @@ class GoodsService:
         state = GoodsState.ALLOWED if decision.is_allowed else GoodsState.TAKEN_DOWN
         if known.state is state and not known.is_appealed:
             return GoodsDecisionStatus.UNCHANGED
+        if not screening.is_judged(known, decision):
+            return GoodsDecisionStatus.CHANGED_SINCE
         reason = decision.reason.strip()[:_REASON_LENGTH_MAX]
         decided = screening.decide(known, replace(decision, reason=reason))
         await store.put_cases(tx, [replace(decided, changed_at=now)])

@@ -49,6 +49,7 @@ class Limiting:
         self._compliance = compliance
         self._limits: dict[UUID, SalesLimit] = {}  # What operators have written …
         self._tiers: dict[UUID, SalesLimit] = {}  # … and what tiers may sell, where there are any.
+        self._is_known = False  # Until somebody has answered once, nobody knows who is limited.
         self._until = clock.now() - _LIMITS_KNOWN
         self._sums: dict[UUID, tuple[datetime, int]] = {}  # Until when it is known, and how much.
 
@@ -91,12 +92,18 @@ class Limiting:
         return True
 
     async def _read(self) -> None:
-        """Look limits up; while nobody answers, those known before count."""
+        """Look limits up; while nobody answers, those known before count; without any, no sale."""
         now = self._clock.now()
         if now < self._until:
             return
         try:
-            self._limits = {each.merchant: each for each in await self._catalog.list_limits()}
+            limits, bounds = await self._catalog.list_limits(), await self._compliance.list_bounds()
+        except Unavailable as error:
+            _log.warning("orders.limits_away", error=str(error))
+            if not self._is_known:
+                raise
+        else:
+            self._limits = {each.merchant: each for each in limits}
             self._tiers = {
                 each.merchant: SalesLimit(
                     MerchantId(each.merchant),
@@ -104,10 +111,9 @@ class Limiting:
                     each.order_minor_max,
                     each.month_minor_max,
                 )
-                for each in await self._compliance.list_bounds()
+                for each in bounds
             }
-        except Unavailable as error:
-            _log.warning("orders.limits_away", error=str(error))
+            self._is_known = True
         self._until = now + _LIMITS_KNOWN
 
     async def _sum(self, limits: Sequence[SalesLimit]) -> None:

@@ -84,6 +84,7 @@ class Said(StrEnum):
     NOT_CHECKED = "not_checked"
     NO_DAY = "no_day"
     NO_BOUND = "no_bound"
+    CHANGED_SINCE = "changed_since"
 
 
 TEXTS = {
@@ -179,6 +180,7 @@ TEXTS = {
     Said.NOT_CHECKED: message("Look at everything on the list, and tick it, before you accept."),
     Said.NO_DAY: message("The day is to come, and within ten years."),
     Said.NO_BOUND: message("Amounts are written as 12.30 and above zero; an empty one is any."),
+    Said.CHANGED_SINCE: message("The list has changed meanwhile. Look at it again."),
     Said.NO_ACCOUNT: message("Choose two different accounts, and whose they are."),
     Said.NO_REFERENCE: message("Say what it corrects: its number, or the day."),
     Said.BALANCE_TOO_LOW: message("There is not so much in that account."),

@@ -43,6 +43,7 @@ _SAID = {
     GoodsDecisionStatus.DECIDED: Said.DONE,
     GoodsDecisionStatus.UNCHANGED: Said.EXISTS,
     GoodsDecisionStatus.NOT_FOUND: Said.NOT_FOUND,
+    GoodsDecisionStatus.CHANGED_SINCE: Said.CHANGED_SINCE,
 }
 
 
@@ -121,11 +122,15 @@ class GoodsDesk:
     async def _do(
         self, caller: Caller, act: str, serial: str, case: GoodsCase | None = None
     ) -> Said:
+        told = {"subject": serial, "is_allowed": "yes" if act == _ALLOWED else "no"}
+        if case is not None:  # What the person was shown, not what stands now.
+            told["seen"] = caller.written("seen", 64)
+            told["rules_version"] = caller.written("rules_version", 12)
         return await self._deeds.do(
             caller,
             act,
             f"{'shop' if case is not None and case.is_shop else 'product'}:{serial}",
-            {"subject": serial, "is_allowed": "yes" if act == _ALLOWED else "no"},
+            told,
             before={
                 "state": case.state if case is not None else "",
                 "found": ", ".join(rule.text for rule in case.found) if case is not None else "",
@@ -137,8 +142,14 @@ class GoodsDesk:
         subject = read_id(told["subject"])
         if subject is None:
             return Said.NOT_FOUND
+        version = told.get("rules_version")
         decision = GoodsDecision(
-            subject, is_allowed=told["is_allowed"] == "yes", by=person, reason=told["reason"]
+            subject,
+            is_allowed=told["is_allowed"] == "yes",
+            by=person,
+            reason=told["reason"],
+            seen=told.get("seen"),
+            rules_version=version if version is None else _number(version),
         )
         [status] = await self._catalog.decide_goods([decision])
         return _SAID[status]
@@ -207,6 +218,10 @@ def _told(rules: list[GoodsRule]) -> list[str]:
     return [
         f"{rule.verdict}{' category' if rule.is_category else ''}: {rule.text}" for rule in rules
     ]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else -1  # No version is that.
 
 
 def _moment(text: str) -> datetime | None:
