@@ -222,6 +222,8 @@ async def test_no_page_reads_the_whole_table(market):
         hours = (now + timedelta(hours=9), now + timedelta(hours=10))
         bounds = (*map(first_id_at, hours), *hours, "hour", "UTC")
         plans += await plan_of(tx, sales.SUM_SALES, market.merchant, *bounds)
+        bounds = (first_id_at(now), first_id_at(far), now, far, 20_000, "UTC", "CNY")
+        plans += await plan_of(tx, sales.SUM_PARTS, market.merchant, *bounds)
 
     assert len(wanted) < len(plans)
     assert not [name for name in plans if "Seq Scan" in name]

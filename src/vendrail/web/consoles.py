@@ -9,8 +9,10 @@ from vendrail.kernel.limits.gate import Gate
 from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
+from vendrail.web.console.caller import MERCHANT, OPERATOR
 from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.joining import Joining
+from vendrail.web.console.palette import Palette
 from vendrail.web.console.passkeys import Passkeys
 from vendrail.web.console.registering import Registering
 from vendrail.web.console.signing import Signing
@@ -30,6 +32,7 @@ from vendrail.web.merchant.overview import Overview
 from vendrail.web.merchant.payouts import MerchantPayouts
 from vendrail.web.merchant.products import Products
 from vendrail.web.merchant.programs import Programs
+from vendrail.web.merchant.sales import Sales
 from vendrail.web.merchant.schedules import PayoutSchedules
 from vendrail.web.merchant.shop import ShopSettings
 from vendrail.web.merchant.staff import Staff
@@ -82,6 +85,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
     holding = HoldingDesk(desk, deeds, files)
     return [
         Home(desk),
+        Palette(desk, OPERATOR),
         OrdersDesk(desk, deeds, files),
         Search(desk, deeds, files),
         ComplaintsDesk(desk, deeds, files, live),
@@ -123,6 +127,8 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     """Give the rooms of a merchant's console."""
     return [
         Overview(desk),
+        Palette(desk, MERCHANT),
+        Sales(desk),
         Orders(desk),
         MerchantSearch(desk),
         Complaints(desk, live),

@@ -4,11 +4,13 @@ import csv
 import io
 import tracemalloc
 
+from tests.disputes.rows import add_dispute
 from tests.payouts.rows import write_rows
 
 from vendrail.api.identity import ActQuery, Role
-from vendrail.kernel.ids import to_serial
-from vendrail.web.console.exports import export
+from vendrail.api.settlement import DepositKind, DepositMove, DepositTerms, Settlement
+from vendrail.kernel.ids import new_id, to_serial
+from vendrail.web.console.exports import LISTED, export, save
 
 
 async def table(browser, path) -> list[dict[str, str]]:
@@ -69,6 +71,81 @@ async def test_payouts_and_the_log_are_saved_whole(town):
     assert len(payouts) > 3
     assert [] == theirs
     assert {"finance@north.example"} == {each["who"] for each in acts}
+
+
+async def test_what_was_paid_is_saved_with_the_filters_of_orders(town):
+    """A payment a row, of one's own orders alone; an order that was not paid gives none."""
+    await town.north.offer("GAME", keys=9)
+    town.south.numbers = 90_000
+    await town.south.offer("ELSE", keys=9)
+    sold = await town.sell(town.north, "GAME", 2)
+    unpaid = (await town.north.place("GAME")).order
+    other = await town.sell(town.south, "ELSE")
+    seller = await town.join(Role.SUPPORT)
+    own = await table(seller, "/merchant/payments.csv")
+    none = await table(seller, f"/merchant/payments.csv?q={to_serial(unpaid)}")
+    stranger = await table(seller, f"/merchant/payments.csv?q={to_serial(other)}")
+    head = await town.world.join("ann@rail.example", Role.OPERATOR_SUPPORT)
+    every = await table(head, "/operator/payments.csv")
+    found = await table(head, f"/operator/payments.csv?q={to_serial(sold)}")
+
+    assert [(to_serial(sold), "39.80", "CNY", "fits")] == [
+        (each["order"], each["amount"], each["currency"], each["fit"]) for each in own
+    ]
+    assert ([], []) == (none, stranger)
+    assert {to_serial(sold), to_serial(other)} == {each["order"] for each in every}
+    assert own == found
+
+
+async def test_each_list_of_a_merchant_is_saved_as_it_is_shown(town, platform_url):
+    """By the page's own link: disputes by state, products, movements of the deposit; all logged."""
+    now, merchant = town.clock.now(), town.north.merchant
+    mine = await add_dispute(platform_url, now, merchant)
+    lost = await add_dispute(platform_url, now, merchant, outcome="lost")
+    await add_dispute(platform_url, now, town.south.merchant)
+    await town.north.offer("GAME", keys=3)
+    await town.sell(town.north, "GAME")
+    settlement = town.house.api(Settlement)
+    await settlement.put_deposit_terms([DepositTerms(merchant, "CNY", 100)])
+    move = DepositMove(new_id(now), merchant, "CNY", DepositKind.PAID, 100)
+    await settlement.move_deposits([move])
+    owner = await town.join(Role.OWNER)
+    disputes = await table(owner, "/merchant/disputes.csv")
+    ended = await table(owner, "/merchant/disputes.csv?state=lost")
+    products = await table(owner, "/merchant/products.csv?q=GAME")
+    moves = await table(owner, "/merchant/deposit.csv?currency=CNY")
+    complaints = await table(owner, "/merchant/complaints.csv?show=all")
+    await owner.go("/merchant/disputes?state=lost")
+    acts = await town.acts(town.north, LISTED)
+
+    assert {to_serial(mine), to_serial(lost)} == {each["dispute"] for each in disputes}
+    assert [to_serial(lost)] == [each["dispute"] for each in ended]
+    assert [("2", "1")] == [(each["free"], each["sold"]) for each in products]
+    assert [(to_serial(move.id), "paid", "1.00")] == [
+        (each["movement"], each["kind"], each["amount"]) for each in moves
+    ]
+    assert [] == complaints
+    assert 'href="/merchant/disputes.csv?state=lost"' in owner.page.text
+    assert ["complaints", "deposit", "disputes", "disputes", "products"] == sorted(
+        each.subject.removeprefix("list:") for each in acts
+    )
+    assert {"state": "lost"} in [each.after for each in acts]
+
+
+async def test_a_list_is_read_page_after_page_until_nothing_is_left():
+    """Each page begins after the last thing of the one before; none comes twice, none is lost."""
+    asked: list[int | None] = []
+
+    async def read(last: int | None) -> list[int]:
+        asked.append(last)
+        begin = 0 if last is None else last + 1
+        return list(range(begin, min(begin + 3, 7)))
+
+    page = save("numbers", {"number": lambda each: each}, read)
+    told = b"".join([part async for part in page.iterator]).decode("utf-8-sig")
+
+    assert ["number", *map(str, range(7))] == told.split()
+    assert [None, 2, 5, 6] == asked
 
 
 async def test_a_file_of_any_size_holds_one_page_in_memory():

@@ -9,7 +9,7 @@ from tests.payouts.rows import write_files, write_rows
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
 from tests.web.merchant.test_webhooks import listen, tell
-from tests.web.test_browser import CHROMIUM, FLAGS, IS_FITTING, free_port, served
+from tests.web.test_browser import CHROMIUM, CUT, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
 from vendrail.api.compliance import DossierDecision
@@ -52,6 +52,9 @@ async def served_town(platform_url, clock, vault, tmp_path):
 
 async def addresses(town) -> list[str]:
     """Let something happen, and give every page where it shows."""
+    await town.north.offer("FREE", keys=3)  # Sold before anything is held: a deposit comes of it.
+    await town.sell(town.north, "FREE")
+    await put_deposit(town)
     terms = HoldTerms(
         town.north.merchant, pending_hours=72, reserve_basis_points=1_000, reserve_days=30
     )
@@ -63,7 +66,6 @@ async def addresses(town) -> list[str]:
         town.north, "STEAM-50", 2, contact="a.rather.long.name@mail.example.com"
     )
     kept = await town.sell(town.north, "STEAM-50", 3)
-    await put_deposit(town)
     bad = ReplaceItems(
         new_id(town.clock.now()), kept, [1, 3], "dud " * 40, "a.long.name@mail.example"
     )
@@ -85,7 +87,7 @@ async def addresses(town) -> list[str]:
     look = replace(town.north.record, theme="plum", notice="**Welcome**, [here](https://a.example)")
     await town.north.catalog.put_shops([look])
     query = ShopProductQuery(MerchantId(town.north.merchant))
-    ((long, short),) = await town.north.catalog.list_products([query])
+    ((long, short, *_),) = await town.north.catalog.list_products([query])
     steps = [QuantityPrice(start, {"CNY": 1_900 - start}) for start in (2, 5, 10)]
     cheap = replace(long.product.variants[0], quantity_prices=steps)
     await town.north.catalog.put_products([replace(long.product, variants=[cheap])])
@@ -164,6 +166,8 @@ async def addresses(town) -> list[str]:
         "/shops/north",
         "/merchant",
         "/merchant?span=month",
+        "/merchant/sales?days=90",
+        "/merchant/sales?currency=USD",
         "/merchant/orders",
         "/merchant/orders?state=placed",
         "/merchant/orders?q=nothing",
@@ -172,6 +176,7 @@ async def addresses(town) -> list[str]:
         f"/merchant/orders/{to_serial(kept)}",
         "/merchant/orders/nothing",
         "/merchant/search",
+        "/merchant/go?q=pro",
         f"/merchant/search?q={to_serial(order)}",
     ]
 
@@ -212,6 +217,7 @@ async def test_every_page_fits_and_axe_has_no_grave_complaint(served_town, langu
             for width in (360, 768, 1440):
                 await page.set_viewport_size({"width": width, "height": 900})
                 assert await page.evaluate(IS_FITTING), f"{address} overflows at {width}"
+                assert [] == await page.evaluate(CUT), f"{address} at {width}"
             await page.add_script_tag(path=str(AXE))
             found = await page.evaluate(GRAVE)
             assert [] == found, f"{address} in {scheme}"

@@ -33,6 +33,9 @@ from vendrail.api.orders.sales import DeliveredOrder as DeliveredOrder
 from vendrail.api.orders.sales import MerchantSales as MerchantSales
 from vendrail.api.orders.sales import MerchantSalesQuery as MerchantSalesQuery
 from vendrail.api.orders.sales import PastSaleQuery as PastSaleQuery
+from vendrail.api.orders.sales import SalePart as SalePart
+from vendrail.api.orders.sales import SaleParts as SaleParts
+from vendrail.api.orders.sales import SalePartsQuery as SalePartsQuery
 from vendrail.api.orders.sales import SalesQuery as SalesQuery
 from vendrail.api.orders.sales import SalesSum as SalesSum
 from vendrail.api.orders.saved import PaySaved as PaySaved
@@ -322,6 +325,13 @@ class Orders(Numbered, Protocol):
         """Cut orders loose from buyers whose accounts are deleted; false: wallet money moves yet.
 
         Unpaid top-ups end, what still comes goes to its source; no refund fills such a wallet.
+        """
+        ...
+
+    async def sum_sale_parts(self, queries: Sequence[SalePartsQuery]) -> list[SaleParts]:
+        """Sum merchants' delivered orders by variant, by method and by hour of the day.
+
+        Only the newest are looked at, so that a busy merchant's page costs what others' do.
         """
         ...
 

@@ -65,3 +65,35 @@ class SalesSum(Record, frozen=True):
     sold_count: int  # How many of them have been delivered …
     sold_minor: int  # … for how much …
     refunded_minor: int  # … and what of it has gone back since.
+
+
+class SalePartsQuery(Record, frozen=True):
+    """Sum a merchant's delivered orders of a stretch of time by what, how and when was sold."""
+
+    merchant: UUID
+    since: datetime  # Placed from then …
+    until: datetime  # … and before then.
+    currency: str = ""  # Empty: sold in any; then only the counts say something.
+    zone: str = "UTC"  # Whose clock tells the hour.
+    orders_max: int = 20_000  # The newest that are looked at: of a busy merchant's, not all are.
+
+
+class SalePart(Record, frozen=True):
+    """What was sold of one variant, by one method, or in one hour of the day."""
+
+    key: str  # The variant's id (empty: charges of all kinds), the method's name, or the hour.
+    sold_count: int
+    quantity: int
+    sold_minor: int
+    refunded_minor: int
+    title: str = ""  # Of a variant: as its orders call it.
+    sku: str = ""
+
+
+class SaleParts(Record, frozen=True):
+    """The sums by each of the three; at most 200 variants are told."""
+
+    begins_at: datetime  # From when on orders were looked at: later than asked of the busiest.
+    variants: list[SalePart]  # Those that brought the most first.
+    methods: list[SalePart]  # As they were first chosen; the most first.
+    hours: list[SalePart]  # From midnight on; empty ones are left out.

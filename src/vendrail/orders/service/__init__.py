@@ -46,6 +46,8 @@ from vendrail.api.orders import (
     ReplaceStatus,
     SagaQuery,
     SagaView,
+    SaleParts,
+    SalePartsQuery,
     SalesQuery,
     SalesSum,
     SoldOrder,
@@ -232,6 +234,10 @@ class OrdersService:
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""
         return await self._listing.sum_sales(queries)
+
+    async def sum_sale_parts(self, queries: Sequence[SalePartsQuery]) -> list[SaleParts]:
+        """Sum merchants' delivered orders by variant, by method and by hour of the day."""
+        return await self._listing.sum_sale_parts(queries)
 
     async def list_sales(self, queries: Sequence[PastSaleQuery]) -> list[list[DeliveredOrder]]:
         """List delivered orders of everybody in little, oldest first; a short page is the last."""

@@ -12,6 +12,9 @@ from vendrail.api.orders import (
     OrderId,
     OrderSearch,
     PastSaleQuery,
+    SalePart,
+    SaleParts,
+    SalePartsQuery,
     SalesQuery,
     SalesSum,
     SoldOrder,
@@ -34,6 +37,8 @@ from vendrail.orders.store import sales
 
 _PAGE_MAX = 200
 _SALES_MAX = 5_000
+_SUMMED_MAX = 20_000
+_PARTS_MAX = 200
 _FOUND_MAX = 50
 _WORDS_MAX = 254
 _SERIAL_LENGTH = 26
@@ -144,6 +149,23 @@ class Listing:
             sums.append([SalesSum(*row) for row in rows])
         return sums
 
+    async def sum_sale_parts(self, queries: Sequence[SalePartsQuery]) -> list[SaleParts]:
+        """Sum the newest orders of each stretch by variant, method and hour of the zone."""
+        sums = []
+        for query in queries:
+            if query.zone not in available_timezones():
+                raise Malformed("There is no such time zone; name it as in `Asia/Shanghai`.")
+            most = max(0, min(query.orders_max, _SUMMED_MAX))
+            async with self._db.reading() as tx:
+                rows = await sales.sum_parts(
+                    tx,
+                    replace(query, orders_max=most),
+                    first_id_at(query.since - self._slack),
+                    first_id_at(query.until + self._slack),
+                )
+            sums.append(_parts_of(query, most, rows))
+        return sums
+
     async def list_sales(self, queries: Sequence[PastSaleQuery]) -> list[list[DeliveredOrder]]:
         """Read pages in little: no contact is opened, nothing is read but the orders."""
         pages = []
@@ -223,3 +245,28 @@ def _ids_in(words: str) -> Iterable[OrderId]:
             yield OrderId(from_serial(text[:_SERIAL_LENGTH]))
         except Malformed:
             return
+
+
+def _parts_of(query: SalePartsQuery, orders_max: int, rows: Sequence[Row]) -> SaleParts:
+    """Sort the sums by what they are of; the row of all says from when on orders were read."""
+    told: dict[str, list[SalePart]] = {"variant": [], "method": [], "hour": []}
+    begins_at = query.since
+    for row in rows:
+        if row["part"] == "all":
+            if row["looked_at"] >= orders_max and row["begins_at"] is not None:
+                begins_at = max(query.since, row["begins_at"])
+            continue
+        is_variant = row["part"] == "variant" and bool(row["key"])
+        told[row["part"]].append(
+            SalePart(
+                row["key"],
+                row["sold_count"],
+                row["quantity"],
+                row["sold_minor"],
+                row["refunded_minor"],
+                row["title"] if is_variant else "",
+                row["sku"] if is_variant else "",
+            )
+        )
+    hours = sorted(told["hour"], key=lambda each: int(each.key))
+    return SaleParts(begins_at, told["variant"][:_PARTS_MAX], told["method"], hours)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from vendrail.api.orders import MerchantSalesQuery, PastSaleQuery, SalesQuery
+from vendrail.api.orders import MerchantSalesQuery, PastSaleQuery, SalePartsQuery, SalesQuery
 from vendrail.kernel.db import Row, Transaction
 
 SUM_SALES = (
@@ -22,6 +22,48 @@ async def sum_sales(tx: Transaction, query: SalesQuery, first: UUID, last: UUID)
     """Sum a merchant's orders whose ids lie between two, by hours or days."""
     return await tx.fetch(
         SUM_SALES, query.merchant, first, last, query.since, query.until, query.step, query.zone
+    )
+
+
+SUM_PARTS = (
+    "with newest as materialized (select id, variant, quantity, amount_minor, refunded_minor,"
+    "   currency, placed_at, delivered_at, facts"
+    '  from orders."order" where merchant = $1 and id >= $2 and id < $3'
+    "  order by id desc limit $6),"
+    " sold as (select id, variant::text, f.sku, f.title, f.method,"
+    "   extract(hour from placed_at at time zone $7)::text as hour,"
+    "   quantity, amount_minor, refunded_minor"
+    "  from newest"
+    "  cross join lateral json_to_record(convert_from(facts, 'UTF8')::json)"
+    "   as f (sku text, title text, method text)"
+    "  where placed_at >= $4 and placed_at < $5 and delivered_at is not null"
+    "   and ($8 = '' or currency = $8))"
+    " select case when grouping(variant) = 0 then 'variant' when grouping(method) = 0 then 'method'"
+    "   when grouping(hour) = 0 then 'hour' else 'all' end as part,"
+    "  coalesce(variant, method, hour, '') as key, count(*)::bigint as sold_count,"
+    "  coalesce(sum(quantity), 0)::bigint as quantity,"
+    "  coalesce(sum(amount_minor), 0)::bigint as sold_minor,"
+    "  coalesce(sum(refunded_minor), 0)::bigint as refunded_minor,"
+    "  max(title) as title, max(sku) as sku,"
+    "  (select count(*) from newest) as looked_at,"
+    "  (select min(placed_at) from newest) as begins_at"
+    " from sold group by grouping sets ((variant), (method), (hour), ())"
+    " order by sold_minor desc, key"
+)
+
+
+async def sum_parts(tx: Transaction, query: SalePartsQuery, first: UUID, last: UUID) -> list[Row]:
+    """Sum a merchant's newest orders whose ids lie between two, three ways at once."""
+    return await tx.fetch(
+        SUM_PARTS,
+        query.merchant,
+        first,
+        last,
+        query.since,
+        query.until,
+        query.orders_max,
+        query.zone,
+        query.currency,
     )
 
 

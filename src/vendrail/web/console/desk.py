@@ -283,6 +283,18 @@ class Desk:
             **context,
         )
 
+    def find_pages(self, caller: Caller, words: str) -> list[Entry]:
+        """Find pages of the navigation that the caller may see, by words of their names."""
+        root = next(e for e in (OPERATOR, MERCHANT) if caller.request.url.path.startswith(e))
+        asked = words.casefold().split()
+        shown = [each for each in self._entries if _shows(each, root, caller)]
+        names = [self.say(caller, each.title).casefold() for each in shown]
+        return [
+            each
+            for each, name in zip(shown, names, strict=True)
+            if all(word in name for word in asked)
+        ]
+
     def _current(self, here: str) -> str:
         """Give the row that a page is below: the longest that fits."""
         fitting = [e.path for e in self._entries if here == e.path or here.startswith(e.path + "/")]

@@ -1,7 +1,11 @@
 """Exports: what a list of a console shows, as CSV with its filters, page by page as it is read."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar.response import Stream
 
@@ -12,15 +16,18 @@ from vendrail.kernel.codec import encode
 from vendrail.kernel.http import as_attachment
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import to_decimal
+from vendrail.web.console.caller import Caller
 from vendrail.web.pages import guards
 from vendrail.web.papers.sheets import Cell, Rows, csv_text
 from vendrail.web.storefront.front import Page
 
 Cursor = TypeVar("Cursor")
+Item = TypeVar("Item")
 ReadPage = Callable[[Cursor | None], Awaitable[tuple[Rows, Cursor | None]]]
+Columns = Mapping[str, Callable[[Item], Any]]
 
-ORDERS_AT_ONCE = 200
-PAYOUTS_AT_ONCE = 200
+LISTED = "list.exported"  # The act of saving a list that has no act of its own.
+AT_ONCE = 200
 ACTS_AT_ONCE = 500
 
 ORDER_COLUMNS = (
@@ -47,6 +54,43 @@ def export(name: str, columns: Sequence[str], read: ReadPage[Cursor]) -> Page:
     }
     told = _written(columns, read)
     return Stream(told, media_type="text/csv", headers=headers)  # type: ignore[return-value]
+
+
+def save(
+    name: str, columns: Columns[Item], read: Callable[[Item | None], Awaitable[Sequence[Item]]]
+) -> Page:
+    """Answer with a file of things, a row each; `read` gives the page after a thing."""
+
+    async def pages(last: Item | None) -> tuple[Rows, Item | None]:
+        found = await read(last)
+        return rows_of(columns, found), found[-1] if found else None
+
+    return export(name, tuple(columns), pages)
+
+
+def saved_at(caller: Caller, path: str, filters: Sequence[str]) -> str:
+    """Give the address of the file of a list, with the filters by which it is shown."""
+    told = filters_of(caller, filters)
+    return f"{path}.csv?{urlencode(told)}" if told else f"{path}.csv"
+
+
+def filters_of(caller: Caller, filters: Sequence[str]) -> dict[str, str]:
+    """Give the filters that an address names."""
+    return {name: value for name in filters if (value := caller.asked(name))}
+
+
+def rows_of(columns: Columns[Item], items: Sequence[Item]) -> Iterator[list[Cell]]:
+    """Write things as rows, one after the other."""
+    for each in items:
+        yield [_cell(get(each)) for get in columns.values()]
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return to_serial(value)
+    return value if value is None or isinstance(value, int | Decimal) else str(value)
 
 
 async def _written(columns: Sequence[str], read: ReadPage[Cursor]) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
 """Complaints and messages: what buyers say about orders, and what the merchant answers."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from vendrail.api.support import (
     ComplaintQuery,
     ComplaintState,
     ComplaintStep,
+    ComplaintView,
     InboxQuery,
     Party,
     Remedy,
@@ -32,6 +33,8 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web import talks
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import COMPLAINTS
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
 from vendrail.web.merchant.acting import log, log_undone, read_id
@@ -71,6 +74,7 @@ class Complaints:
         read, write = Permission.ORDERS_READ, Permission.ORDERS_WRITE
         return [
             desk.get(_ROOT, self.table, read),
+            desk.get(f"{_ROOT}.csv", self.export, read),
             desk.get(_TALKS, self.inbox, read),
             desk.get(_CANNED, self.canned, read),
             desk.post(_CANNED, self.put_canned, write),
@@ -84,7 +88,7 @@ class Complaints:
 
     async def table(self, caller: Caller) -> Page:
         """List complaints, newest first."""
-        wanted = caller.asked("show") if caller.asked("show") in _FILTERS else "standing"
+        wanted = _wanted(caller)
         before = read_id(caller.asked("before"))
         query = ComplaintQuery(caller.merchant, _FILTERS[wanted], before, _PAGE + 1)
         [found] = await self._support.list_complaints([query])
@@ -99,10 +103,24 @@ class Complaints:
             path=_ROOT,
             complaints=found,
             older=older,
+            exported=saved_at(caller, _ROOT, ("show",)),
             wanted=wanted,
             figures=figures,
             now=self._desk.clock.now(),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the complaints that the page lists as CSV; who took them is kept."""
+        states = _FILTERS[_wanted(caller)]
+        told = filters_of(caller, ("show",))
+        await log(self._desk, caller, LISTED, "list:complaints", after=told)
+
+        async def read(last: ComplaintView | None) -> Sequence[ComplaintView]:
+            query = ComplaintQuery(caller.merchant, states, last.id if last else None, AT_ONCE)
+            [found] = await self._support.list_complaints([query])
+            return found
+
+        return save("complaints", COMPLAINTS, read)
 
     async def inbox(self, caller: Caller) -> Page:
         """List conversations, the last written first."""
@@ -327,3 +345,7 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo is not None else None
+
+
+def _wanted(caller: Caller) -> str:
+    return asked if (asked := caller.asked("show")) in _FILTERS else "standing"

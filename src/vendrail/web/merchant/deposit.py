@@ -1,5 +1,7 @@
 """The deposit: what the platform asks a merchant to leave with it, paid in and asked back."""
 
+from collections.abc import Sequence
+
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
@@ -9,6 +11,8 @@ from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save
+from vendrail.web.console.tables import DEPOSIT_MOVES
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, read_id
 from vendrail.web.merchant.balance import currencies_of
@@ -45,6 +49,7 @@ class DepositPage:
         desk, write = self._desk, Permission.PAYOUTS_WRITE
         return [
             desk.get(_ROOT, self.show, Permission.BALANCE_READ),
+            desk.get(f"{_ROOT}.csv", self.export, Permission.BALANCE_READ),
             desk.post(f"{_ROOT}/pay", self.pay, write, is_grave=True),
             desk.post(f"{_ROOT}/return", self.ask_back, write, is_grave=True),
         ]
@@ -74,6 +79,7 @@ class DepositPage:
             deposit=deposit,
             balance=balance,
             moves=shown,
+            exported=f"{_ROOT}.csv?currency={currency}",
             older=older if len(moves) > _PAGE else "",
             missing=to_text(deposit.missing_minor, currency) if deposit.missing_minor else "",
             free=to_text(deposit.free_minor, currency) if deposit.free_minor else "",
@@ -81,6 +87,20 @@ class DepositPage:
             can_move=caller.may(Permission.PAYOUTS_WRITE),
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all movements in one currency as CSV; who took them is kept."""
+        currencies, told = await self._currencies(caller), filters_of(caller, ("currency",))
+        await log(self._desk, caller, LISTED, "list:deposit", after=told)
+        asked = caller.asked("currency", 3)
+        currency = asked if asked in currencies else currencies[0]
+
+        async def read(last: DepositMove | None) -> Sequence[DepositMove]:
+            query = DepositQuery(caller.merchant, currency, AT_ONCE, last.id if last else None)
+            [found] = await self._settlement.list_deposit_moves([query])
+            return found
+
+        return save("deposit", DEPOSIT_MOVES, read)
 
     async def _currencies(self, caller: Caller) -> list[str]:
         """Name the currencies with money or a deposit in them; those with a deposit first."""

@@ -1,15 +1,19 @@
 """Disputes: what buyers' banks take back, and what the merchant says against it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.disputes import DisputeQuery, DisputeState, DisputeView
+from vendrail.api.disputes import Disputes as Api
 from vendrail.api.identity import Permission
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import DISPUTES
 from vendrail.web.contests import Contests
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, read_id
@@ -17,6 +21,7 @@ from vendrail.web.storefront.front import Page
 
 ROOT = "/merchant/disputes"
 _PAGE = 50
+ReadDisputes = Callable[[DisputeView | None], Awaitable[Sequence[DisputeView]]]
 
 
 class Disputes:
@@ -42,6 +47,7 @@ class Disputes:
         desk = self._desk
         return [
             desk.get(ROOT, self.table, Permission.ORDERS_READ),
+            desk.get(f"{ROOT}.csv", self.export, Permission.ORDERS_READ),
             *self._contests.handlers(),
         ]
 
@@ -57,11 +63,30 @@ class Disputes:
             "merchant/disputes.html",
             path=ROOT,
             disputes=found[:_PAGE],
+            exported=saved_at(caller, ROOT, ("state",)),
             wanted=wanted,
             states=list(DisputeState),
             older=older_of(ROOT, wanted, found, _PAGE),
             now=self._desk.clock.now(),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the disputes that the page lists as CSV; who took them is kept."""
+        told = filters_of(caller, ("state",))
+        await log(self._desk, caller, LISTED, "list:disputes", after=told)
+        return save("disputes", DISPUTES, reader(self._disputes, caller.merchant, caller))
+
+
+def reader(disputes: Api, merchant: UUID | None, caller: Caller) -> ReadDisputes:
+    """Give what reads all disputes of an address's state, page by page."""
+    wanted = read_state(caller)
+
+    async def read(last: DisputeView | None) -> Sequence[DisputeView]:
+        query = DisputeQuery(merchant, wanted, last.id if last else None, AT_ONCE)
+        [found] = await disputes.list_disputes([query])
+        return found
+
+    return read
 
 
 def read_state(caller: Caller) -> DisputeState | None:

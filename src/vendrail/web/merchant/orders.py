@@ -19,7 +19,6 @@ from vendrail.api.orders import (
     SoldOrder,
     SoldOrderQuery,
 )
-from vendrail.api.payments import Capture
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
@@ -27,8 +26,10 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import ORDER_COLUMNS, ORDERS_AT_ONCE, export, order_row
+from vendrail.web.console.exports import AT_ONCE, LISTED, ORDER_COLUMNS, export, order_row
+from vendrail.web.console.payments import ReadOrders, own_captures, read_payments
 from vendrail.web.console.shares import read_paid_out, read_way
+from vendrail.web.console.tables import CAPTURES
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
@@ -116,6 +117,7 @@ class Orders:
         return [
             desk.get(_ROOT, self.orders, Permission.ORDERS_READ),
             desk.get("/merchant/orders.csv", self.export, Permission.ORDERS_READ),
+            desk.get("/merchant/payments.csv", self.export_payments, Permission.ORDERS_READ),
             desk.get(f"{_ROOT}/{{serial:str}}", self.order, Permission.ORDERS_READ),
             desk.get(f"{_ROOT}/{{serial:str}}/receipt.pdf", self.receipt, Permission.ORDERS_READ),
             desk.post(
@@ -198,20 +200,38 @@ class Orders:
 
     async def export(self, caller: Caller) -> Page:
         """Give all orders that the filters let through as CSV; who took them is kept."""
-        wanted, products = _read_filter(caller), await self._products(caller)
+        wanted = _read_filter(caller)
         await log(self._desk, caller, "order.exported", "orders", after=wanted.told())
+        orders = await self._reader(caller, wanted)
 
         async def read(before: UUID | None) -> tuple[Rows, UUID | None]:
-            if wanted.words:
-                [found] = await self._orders.find_orders(
-                    [OrderSearch(caller.merchant, wanted.words)]
-                )
-                return map(order_row, found), None
-            query = self._query(caller, wanted, products, before, ORDERS_AT_ONCE)
-            [found] = await self._orders.list_orders([query]) if query is not None else [[]]
-            return map(order_row, found), found[-1].view.id if found else None
+            found, last = await orders(before)
+            return map(order_row, found), last
 
         return export("orders", ORDER_COLUMNS, read)
+
+    async def export_payments(self, caller: Caller) -> Page:
+        """Give what was paid for those orders as CSV, a payment each; who took them is kept."""
+        wanted = _read_filter(caller)
+        await log(self._desk, caller, LISTED, "list:payments", after=wanted.told())
+        orders = await self._reader(caller, wanted)
+        read = read_payments(self._desk.apis.payments, orders, caller.merchant)
+        return export("payments", tuple(CAPTURES), read)
+
+    async def _reader(self, caller: Caller, wanted: Filter) -> ReadOrders:
+        """Give what reads all orders that the filters let through, page by page."""
+        products = await self._products(caller)
+
+        async def read(before: UUID | None) -> tuple[Sequence[SoldOrder], UUID | None]:
+            if wanted.words:
+                search = OrderSearch(caller.merchant, wanted.words)
+                [found] = await self._orders.find_orders([search])
+                return found, None
+            query = self._query(caller, wanted, products, before, AT_ONCE)
+            [found] = await self._orders.list_orders([query]) if query is not None else [[]]
+            return found, found[-1].view.id if found else None
+
+        return read
 
     def _begin(self, day: date | None, days: int = 0) -> datetime | None:
         if day is None:
@@ -266,7 +286,7 @@ class Orders:
             disputes=disputes,
             now=self._desk.clock.now(),
             attempts=attempts,
-            captures=_own_captures(captures, caller.merchant),
+            captures=own_captures(captures, caller.merchant),
             left_minor=left_minor,
             left_text=to_text(left_minor, sold.view.currency),
             can_refund=can_refund,
@@ -392,10 +412,6 @@ class Orders:
             await log_undone(self._desk, caller, "order.refunded", subject, status)
             return await self._order(caller, status=422, problem=_REFUSALS[status])
         return onward(f"{_ROOT}/{order.serial}#refunds")
-
-
-def _own_captures(captures: Sequence[Capture], merchant: UUID) -> list[Capture]:
-    return [each for each in captures if each.merchant == merchant]
 
 
 def _read_filter(caller: Caller) -> Filter:

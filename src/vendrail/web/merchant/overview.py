@@ -10,7 +10,6 @@ from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.catalog import (
     EVERYBODY,
-    LowStock,
     LowStockQuery,
     MerchantId,
     ProductState,
@@ -20,7 +19,7 @@ from vendrail.api.catalog import (
 from vendrail.api.compliance import UNKNOWN
 from vendrail.api.identity import Permission
 from vendrail.api.orders import SalesQuery, SalesSum, SoldOrder, SoldOrderQuery
-from vendrail.api.payouts import PayeeState
+from vendrail.api.payouts import PayeeState, PayoutQuery, PayoutState
 from vendrail.api.settlement import MerchantBalance
 from vendrail.kernel.codec import encode
 from vendrail.kernel.money import to_text
@@ -29,12 +28,16 @@ from vendrail.web.console.caller import MERCHANT, Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import midnight
+from vendrail.web.merchant.forecast import Running, daily, read_sold, running
 from vendrail.web.storefront.front import Page
 
 _DAYS = 30
 _HOUR = timedelta(hours=1)  # Of which a day may have 23 or 25.
 _LOW = 10
 _RECENT = 6
+_RUNNING = 8
+_PRODUCTS = 200
+_PAID = 200
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,13 @@ class Paid:
         return self.is_known is False or self.has_account is False
 
 
+class PaidOut(NamedTuple):
+    """What has been paid out since a moment."""
+
+    amount_minor: int
+    since: datetime
+
+
 class MoneyPart(NamedTuple):
     """A part of a merchant's money on its way, and its place in the bar of all parts."""
 
@@ -137,11 +147,11 @@ class Overview:
         currencies = await self._currencies(caller)
         currency = _chosen(caller.asked("currency", 3), currencies)
         span = _span(caller)
-        hours, days, balance, low, recent, begun = await asyncio.gather(
+        hours, days, balance, runs, recent, begun = await asyncio.gather(
             self._sums(caller, "hour", currency),
             self._sums(caller, "day", currency),
             self._balance(caller, currency),
-            self._low_stock(caller),
+            self._running(caller),
             self._recent(caller),
             self._begun(caller),
         )
@@ -159,7 +169,8 @@ class Overview:
             stretches=[each for each in (hours if span == "today" else days) if each.placed],
             balance=balance,
             money_parts=money_parts(balance) if balance is not None else [],
-            low=low,
+            paid_out=await self._paid_out(caller, currency),
+            running=runs,
             recent=recent,
             low_max=_LOW,
             begun=begun,
@@ -227,10 +238,29 @@ class Overview:
         )
         return balance
 
-    async def _low_stock(self, caller: Caller) -> list[LowStock]:
-        query = LowStockQuery(MerchantId(caller.merchant), free_max=_LOW, variants_max=_RECENT)
-        [low] = await self._desk.apis.catalog.list_low_stock([query])
-        return low
+    async def _running(self, caller: Caller) -> list[Running]:
+        """List what runs out first: what is low, and what the last weeks' pace uses up soon."""
+        apis, merchant, now = self._desk.apis, MerchantId(caller.merchant), self._desk.clock.now()
+        query = LowStockQuery(merchant, free_max=_LOW, variants_max=_RECENT)
+        on_sale = ShopProductQuery(merchant, state=ProductState.ON_SALE, products_max=_PRODUCTS)
+        [low], [products], sold = await asyncio.gather(
+            apis.catalog.list_low_stock([query]),
+            apis.catalog.list_products([on_sale]),
+            read_sold(apis.orders, merchant, now),
+        )
+        return running(products, low, daily(sold, now))[:_RUNNING]
+
+    async def _paid_out(self, caller: Caller, currency: str) -> PaidOut | None:
+        """Sum what has been paid out of late: the newest payouts are looked at."""
+        if not caller.may(Permission.BALANCE_READ):
+            return None
+        since = self._desk.clock.now() - timedelta(days=_DAYS)
+        query = PayoutQuery(caller.merchant, [PayoutState.SUCCEEDED], payouts_max=_PAID)
+        [found] = await self._desk.apis.payouts.list_payouts([query])
+        if len(found) == _PAID:  # There may be more behind them.
+            since = max(since, found[-1].asked_at)
+        late = [each for each in found if each.asked_at >= since and each.currency == currency]
+        return PaidOut(sum(each.amount_minor for each in late), since)
 
     async def _begun(self, caller: Caller) -> Begun:
         """Say how far a merchant has come; whoever sells has come all the way."""

@@ -25,7 +25,7 @@ from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import from_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import PAYOUT_COLUMNS, PAYOUTS_AT_ONCE, export, payout_row
+from vendrail.web.console.exports import AT_ONCE, PAYOUT_COLUMNS, export, payout_row
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_undone, read_id
 from vendrail.web.merchant.schedules import currencies_of
@@ -151,7 +151,7 @@ class MerchantPayouts:
         await log(self._desk, caller, "payout.exported", "payouts")
 
         async def read(before: PayoutId | None) -> tuple[Rows, PayoutId | None]:
-            query = PayoutQuery(caller.merchant, [], before, PAYOUTS_AT_ONCE)
+            query = PayoutQuery(caller.merchant, [], before, AT_ONCE)
             [found] = await self._payouts.list_payouts([query])
             return map(payout_row, found), found[-1].id if found else None
 

@@ -26,9 +26,12 @@ from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import PRODUCTS
 from vendrail.web.languages import message
 from vendrail.web.merchant import goods
 from vendrail.web.merchant.acting import changes, log, read_id
+from vendrail.web.merchant.forecast import SOON_DAYS, daily, lasting, read_sold
 from vendrail.web.merchant.goods import find_product
 from vendrail.web.merchant.pictures import WRONG, take_picture
 from vendrail.web.merchant.warranties import Wrong
@@ -41,6 +44,9 @@ from vendrail.web.storefront.shopping import span_of
 _ROOT = "/merchant/products"
 _ONE = f"{_ROOT}/{{serial:str}}"
 _PAGE = 50
+
+
+_STATES = {each.value: each for each in ProductState if each is not ProductState.REMOVED}
 
 
 class Products:
@@ -58,6 +64,7 @@ class Products:
         desk, read, write = self._desk, Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         return [
             desk.get(_ROOT, self.products, read),
+            desk.get(f"{_ROOT}.csv", self.export, read),
             desk.get(f"{_ROOT}/new", self.ask_new, write),
             desk.post(f"{_ROOT}/new", self.make, write),
             desk.get(_ONE, self.product, read),
@@ -70,8 +77,7 @@ class Products:
 
     async def products(self, caller: Caller) -> Page:
         """Show a page of products."""
-        states = {each.value: each for each in ProductState if each is not ProductState.REMOVED}
-        words, state = caller.asked("q"), states.get(caller.asked("state"))
+        words, state = caller.asked("q"), _STATES.get(caller.asked("state"))
         before = read_id(caller.asked("before"))
         query = ShopProductQuery(
             MerchantId(caller.merchant),
@@ -85,20 +91,43 @@ class Products:
         fields = {"q": words, "state": state.value if state else ""}
         if len(found) > _PAGE:
             fields["before"] = to_serial(shown[-1].product.id)
+        now = self._desk.clock.now()
+        sold = await read_sold(self._desk.apis.orders, caller.merchant, now) if shown else []
+        pace = daily(sold, now)
         told = urlencode({name: value for name, value in fields.items() if value})
         return self._desk.page(
             caller,
             "merchant/products.html",
             path=_ROOT,
             products=shown,
+            lasting={
+                each.product.id: min(lasting(each, pace).values(), default=None) for each in shown
+            },
+            soon=SOON_DAYS,
             words=words,
             state=state.value if state else "",
-            states=list(states),
+            states=list(_STATES),
+            exported=saved_at(caller, _ROOT, ("q", "state")),
             older=f"{_ROOT}?{told}" if len(found) > _PAGE else "",
             may_write=caller.may(Permission.PRODUCTS_WRITE),
             is_first=not (words or state or before),
             currency=self._desk.front.settings.default_currency,
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the products that the page lists as CSV; who took them is kept."""
+        told = filters_of(caller, ("q", "state"))
+        await log(self._desk, caller, LISTED, "list:products", after=told)
+        words, state = caller.asked("q"), _STATES.get(caller.asked("state"))
+        merchant = MerchantId(caller.merchant)
+
+        async def read(last: StockedProduct | None) -> Sequence[StockedProduct]:
+            before = last.product.id if last else None
+            query = ShopProductQuery(merchant, words, state, before, AT_ONCE)
+            [found] = await self._catalog.list_products([query])
+            return found
+
+        return save("products", PRODUCTS, read)
 
     async def _shops(self, caller: Caller) -> list[Shop]:
         [shops] = await self._catalog.list_shops([MerchantId(caller.merchant)])

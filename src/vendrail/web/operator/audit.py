@@ -25,7 +25,7 @@ _KINDS = (
     "session", "password", "factor", "passkey", "member", "person", "invitation", "api_key",
     "card_site", "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys",
     "shop", "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets",
-    "webhook", "number", "books", "correction", "bank", "bank_file", "bank_answer",
+    "webhook", "number", "books", "correction", "list", "bank", "bank_file", "bank_answer",
 )  # fmt: skip
 
 

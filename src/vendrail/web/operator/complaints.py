@@ -1,6 +1,6 @@
 """Complaints that the platform decides: evidence, both sides' words, and the ruling."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,6 +13,7 @@ from vendrail.api.support import (
     ComplaintQuery,
     ComplaintState,
     ComplaintStep,
+    ComplaintView,
     Party,
     Remedy,
     Side,
@@ -27,6 +28,8 @@ from vendrail.kernel.money import from_text
 from vendrail.web import talks
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import COMPLAINTS
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
@@ -72,6 +75,7 @@ class ComplaintsDesk:
         read, write = Permission.ORDERS_READ, Permission.ORDERS_WRITE
         return [
             desk.get(_PATH, self.table, read),
+            desk.get(f"{_PATH}.csv", self.export, read),
             desk.get(one, self.show, read),
             desk.get(f"{one}/part", self.part, read),
             desk.get(f"{one}/events", self.events, read),
@@ -83,7 +87,7 @@ class ComplaintsDesk:
 
     async def table(self, caller: Caller) -> Page:
         """List complaints, newest first: those that wait for the platform, or as asked."""
-        wanted = caller.asked("show") if caller.asked("show") in _FILTERS else "mine"
+        wanted = _wanted(caller)
         query = ComplaintQuery(
             None, _FILTERS[wanted], read_id(caller.asked("before")), _SHOWN_MAX + 1
         )
@@ -97,11 +101,25 @@ class ComplaintsDesk:
             "operator/complaints.html",
             complaints=found,
             older=older,
+            exported=saved_at(caller, _PATH, ("show",)),
             wanted=wanted,
             names=await self._files.merchant_names(),
             counts=await self._support.count_complaints(),
             now=self._desk.clock.now(),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the complaints that the page lists as CSV; who took them is kept."""
+        states = _FILTERS[_wanted(caller)]
+        told = filters_of(caller, ("show",))
+        await self._deeds.log(caller, LISTED, "list:complaints", after=told)
+
+        async def read(last: ComplaintView | None) -> Sequence[ComplaintView]:
+            query = ComplaintQuery(None, states, last.id if last else None, AT_ONCE)
+            [found] = await self._support.list_complaints([query])
+            return found
+
+        return save("complaints", COMPLAINTS, read)
 
     async def show(self, caller: Caller) -> Page:
         """Show one complaint whole; without one, words are private until a reading is logged."""
@@ -302,3 +320,7 @@ def _party(caller: Caller) -> Party:
 def _context(talk: TalkView, serial: str) -> dict[str, Any]:
     root = f"{_PATH}/{serial}"
     return {"talk": talk, "base": root, "side": "operator", "complaint": talk.live}
+
+
+def _wanted(caller: Caller) -> str:
+    return asked if (asked := caller.asked("show")) in _FILTERS else "mine"

@@ -9,15 +9,18 @@ from vendrail.api.disputes import DisputeQuery, DisputeState, DisputeView
 from vendrail.api.identity import Permission
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import DISPUTES
 from vendrail.web.contests import Contests
 from vendrail.web.languages import message
-from vendrail.web.merchant.disputes import older_of, read_state
+from vendrail.web.merchant.disputes import older_of, read_state, reader
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/operator/disputes"
 _PAGE = 50
+_FILTERS = ("merchant", "state")
 _FIGURES = timedelta(days=90)
 
 
@@ -27,7 +30,7 @@ class DisputesDesk:
     entries = (Entry(_ROOT, message("Disputes"), "flag", Permission.ORDERS_READ),)
 
     def __init__(self, desk: Desk, deeds: Deeds, files: Files) -> None:
-        self._desk, self._files = desk, files
+        self._desk, self._deeds, self._files = desk, deeds, files
         self._disputes = desk.apis.disputes
 
         async def told(
@@ -39,8 +42,12 @@ class DisputesDesk:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
-        table = self._desk.get(_ROOT, self.table, Permission.ORDERS_READ)
-        return [table, *self._contests.handlers()]
+        desk, read = self._desk, Permission.ORDERS_READ
+        return [
+            desk.get(_ROOT, self.table, read),
+            desk.get(f"{_ROOT}.csv", self.export, read),
+            *self._contests.handlers(),
+        ]
 
     async def table(self, caller: Caller) -> Page:
         """List disputes, newest first, of one merchant or all."""
@@ -57,6 +64,7 @@ class DisputesDesk:
             caller,
             "operator/disputes.html",
             disputes=found[:_PAGE],
+            exported=saved_at(caller, _ROOT, _FILTERS),
             wanted=wanted,
             merchant=merchant,
             states=list(DisputeState),
@@ -66,3 +74,9 @@ class DisputesDesk:
             days=_FIGURES.days,
             now=now,
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the disputes that the page lists as CSV; who took them is kept."""
+        await self._deeds.log(caller, LISTED, "list:disputes", after=filters_of(caller, _FILTERS))
+        merchant = read_id(caller.asked("merchant"))
+        return save("disputes", DISPUTES, reader(self._disputes, merchant, caller))

@@ -1,6 +1,6 @@
 """All orders: found by any number, followed step by step, asked about and given back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,6 +14,7 @@ from vendrail.api.orders import (
     OrderState,
     RefundOrder,
     RefundOrderStatus,
+    SoldOrder,
     SoldOrderQuery,
 )
 from vendrail.api.payments import AttemptState
@@ -24,8 +25,18 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import ORDER_COLUMNS, ORDERS_AT_ONCE, export, order_row
+from vendrail.web.console.exports import (
+    AT_ONCE,
+    LISTED,
+    ORDER_COLUMNS,
+    export,
+    filters_of,
+    order_row,
+    saved_at,
+)
+from vendrail.web.console.payments import ReadOrders, read_payments
 from vendrail.web.console.shares import read_paid_out, read_way
+from vendrail.web.console.tables import CAPTURES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, OrderFile, read_id
@@ -35,6 +46,7 @@ from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/orders"
 _FILTERS = ("state", "merchant", "from", "to")
+_ASKED = ("q", *_FILTERS)
 _SHOWN_MAX = 50
 _CONFIRMED, _REFUNDED = "payment.asked", "order.refunded"
 _UNPAID = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
@@ -68,6 +80,7 @@ class OrdersDesk:
         return [
             desk.get(_PATH, self.table, Permission.ORDERS_READ),
             desk.get("/operator/orders.csv", self.export, Permission.ORDERS_READ),
+            desk.get("/operator/payments.csv", self.export_payments, Permission.ORDERS_READ),
             desk.get(one, self.show, Permission.ORDERS_READ),
             desk.post(f"{one}/ask", self.ask, Permission.ORDERS_WRITE),
             desk.post(f"{one}/letter", self.send_again, Permission.ORDERS_WRITE),
@@ -96,7 +109,8 @@ class OrdersDesk:
             "operator/orders.html",
             orders=found,
             older=older,
-            exported=_exported(caller),
+            exported=saved_at(caller, _PATH, _ASKED),
+            exported_payments=saved_at(caller, "/operator/payments", _ASKED),
             words=words,
             state=state,
             states=[each.value for each in OrderState],
@@ -122,20 +136,34 @@ class OrdersDesk:
 
     async def export(self, caller: Caller) -> Page:
         """Give all orders that the filters let through as CSV; who took them is kept."""
-        words = caller.asked("q")
-        asked = {k: v for k in ("q", *_FILTERS) if (v := caller.asked(k))}
-        await self._deeds.log(caller, "order.exported", "orders", after=asked)
+        await self._deeds.log(caller, "order.exported", "orders", after=filters_of(caller, _ASKED))
+        orders = self._reader(caller)
 
         async def read(before: UUID | None) -> tuple[Rows, UUID | None]:
-            if words:
-                search = OrderSearch(read_id(caller.asked("merchant")), words)
-                [found] = await self._orders.find_orders([search])
-                return map(order_row, found), None
-            query = self._query(caller, before, ORDERS_AT_ONCE)
-            [found] = await self._orders.list_orders([query])
-            return map(order_row, found), found[-1].view.id if found else None
+            found, last = await orders(before)
+            return map(order_row, found), last
 
         return export("orders", ORDER_COLUMNS, read)
+
+    async def export_payments(self, caller: Caller) -> Page:
+        """Give what was paid for those orders as CSV, a payment each; who took them is kept."""
+        await self._deeds.log(caller, LISTED, "list:payments", after=filters_of(caller, _ASKED))
+        read = read_payments(self._payments, self._reader(caller))
+        return export("payments", tuple(CAPTURES), read)
+
+    def _reader(self, caller: Caller) -> ReadOrders:
+        """Give what reads all orders that the filters let through, page by page."""
+
+        async def read(before: UUID | None) -> tuple[Sequence[SoldOrder], UUID | None]:
+            if words := caller.asked("q"):
+                search = OrderSearch(read_id(caller.asked("merchant")), words)
+                [found] = await self._orders.find_orders([search])
+                return found, None
+            query = self._query(caller, before, AT_ONCE)
+            [found] = await self._orders.list_orders([query])
+            return found, found[-1].view.id if found else None
+
+        return read
 
     def _midnight(self, day: date | None, days: int = 0) -> datetime | None:
         if day is None:
@@ -343,12 +371,6 @@ class OrdersDesk:
         )
         [status] = await self._orders.refund_orders([asked])
         return _SAID[status]
-
-
-def _exported(caller: Caller) -> str:
-    """Give the address of the file of what the page lists."""
-    asked = {k: v for k in ("q", *_FILTERS) if (v := caller.asked(k))}
-    return f"/operator/orders.csv?{urlencode(asked)}" if asked else "/operator/orders.csv"
 
 
 def _day(text: str) -> date | None:

@@ -22,13 +22,23 @@ from vendrail.kernel.ids import derive, from_serial, new_id, to_serial
 from vendrail.kernel.money import from_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import (
+    AT_ONCE,
+    PAYOUT_COLUMNS,
+    export,
+    filters_of,
+    payout_row,
+    saved_at,
+)
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
+from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
 
 _PATH, _RESERVES = "/operator/payouts", "/operator/reserves"
 _PAGE = 50
+_FILTERS = ("view", "merchant")
 _ALLOWED, _STOPPED, _CHANGED = "payout.allowed", "payout.stopped", "reserve.changed"
 _VIEWS: Mapping[str, list[PayoutState]] = {
     "review": [PayoutState.REVIEW],
@@ -76,6 +86,7 @@ class PayoutsDesk:
         desk, write = self._desk, Permission.PAYOUTS_WRITE
         return [
             desk.get(_PATH, self.table, write),
+            desk.get(f"{_PATH}.csv", self.export, write),
             desk.get(f"{_PATH}/{{serial:str}}", self.show, write),
             desk.post(f"{_PATH}/{{serial:str}}", self.decide, write, is_grave=True),
             desk.post(f"{_PATH}/{{serial:str}}/ask", self.ask, write),
@@ -89,7 +100,7 @@ class PayoutsDesk:
 
     async def table(self, caller: Caller) -> Page:
         """List payouts, those that wait for a person first."""
-        shown = view if (view := caller.asked("view", 10)) in _VIEWS else "review"
+        shown = _view(caller)
         before, merchant = read_id(caller.asked("before")), read_id(caller.asked("merchant", 40))
         query = PayoutQuery(
             merchant, _VIEWS[shown], PayoutId(before) if before else None, _PAGE + 1
@@ -107,6 +118,7 @@ class PayoutsDesk:
             "operator/payouts.html",
             payouts=found,
             names=await self._names(),
+            exported=saved_at(caller, _PATH, _FILTERS),
             view=shown,
             merchant=merchant,
             sums=[each for each in sums if each.payouts > 1],
@@ -114,6 +126,19 @@ class PayoutsDesk:
             next_page=next_page,
             done=self._deeds.said(caller),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the payouts that the page lists as CSV; who took them is kept."""
+        told = filters_of(caller, _FILTERS)
+        await self._deeds.log(caller, "payout.exported", "payouts", after=told)
+        states, merchant = _VIEWS[_view(caller)], read_id(caller.asked("merchant", 40))
+
+        async def read(before: PayoutId | None) -> tuple[Rows, PayoutId | None]:
+            query = PayoutQuery(merchant, states, before, AT_ONCE)
+            [found] = await self._payouts.list_payouts([query])
+            return map(payout_row, found), found[-1].id if found else None
+
+        return export("payouts", PAYOUT_COLUMNS, read)
 
     async def _find(self, caller: Caller) -> PayoutView | None:
         id = read_id(caller.part("serial"))
@@ -246,3 +271,7 @@ class PayoutsDesk:
         )
         [status] = await self._payouts.change_reserves([change])
         return _RESERVE_SAID[status]
+
+
+def _view(caller: Caller) -> str:
+    return asked if (asked := caller.asked("view", 10)) in _VIEWS else "review"

@@ -5,12 +5,20 @@ from collections.abc import Mapping, Sequence
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.payouts import Remittance, RemittanceQuery, RemittanceStatus, RemittanceTarget
+from vendrail.api.payouts import (
+    Remittance,
+    RemittanceQuery,
+    RemittanceStatus,
+    RemittanceTarget,
+    RemittanceView,
+)
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry, replace_form
+from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
+from vendrail.web.console.tables import REMITTANCES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
@@ -61,6 +69,7 @@ class RemittancesDesk:
         desk, write = self._desk, Permission.PAYOUTS_WRITE
         return [
             desk.get(_PATH, self.show, write),
+            desk.get(f"{_PATH}.csv", self.export, write),
             desk.post(_PATH, self.book, write, is_grave=True),
             desk.post(f"{_PATH}/file", self.book_file, write, is_grave=True, is_streamed=True),
         ]
@@ -87,6 +96,7 @@ class RemittancesDesk:
             path=_PATH,
             status=422 if problem else 200,
             remittances=found,
+            exported=saved_at(caller, _PATH, ()),
             next_page=next_page,
             choices=sorted((each.name, of) for each in channels for of in each.currencies),
             written=dict.fromkeys(("way", *COLUMNS), "") | (dict(caller.form) if problem else {}),
@@ -98,6 +108,16 @@ class RemittancesDesk:
             done=self._deeds.said(caller),
             problem=problem,
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all that was settled as CSV; who took it is kept."""
+        await self._deeds.log(caller, LISTED, "list:remittances")
+
+        async def read(last: RemittanceView | None) -> Sequence[RemittanceView]:
+            query = RemittanceQuery(last.place if last else None, AT_ONCE)
+            return await self._payouts.list_remittances(query)
+
+        return save("remittances", REMITTANCES, read)
 
     async def book(self, caller: Caller) -> Page:
         """Put one settlement up for a second person."""

@@ -1,16 +1,18 @@
 """Reviews: paid orders that wait for a person, who releases or refuses them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.orders import OrderId
-from vendrail.api.risk import ReviewQuery, RiskDecision, Verdict, VerdictStatus
+from vendrail.api.risk import Review, ReviewQuery, RiskDecision, Verdict, VerdictStatus
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import REVIEWS
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -44,6 +46,7 @@ class Reviews:
         desk, permission = self._desk, Permission.REVIEWS_WRITE
         return [
             desk.get(_PATH, self.table, permission),
+            desk.get(f"{_PATH}.csv", self.export, permission),
             desk.get(f"{_PATH}/{{order:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{order:str}}", self.settle, permission),
         ]
@@ -65,9 +68,23 @@ class Reviews:
             reviews=found,
             next_page=next_page,
             names=names,
+            exported=saved_at(caller, _PATH, ("merchant",)),
             wanted=wanted,
             done=self._deeds.said(caller),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the orders that the page lists as CSV; who took them is kept."""
+        told = filters_of(caller, ("merchant",))
+        await self._deeds.log(caller, LISTED, "list:reviews", after=told)
+        merchant = read_id(caller.asked("merchant"))
+
+        async def read(last: Review | None) -> Sequence[Review]:
+            query = ReviewQuery(merchant, last.order if last else None, AT_ONCE)
+            [found] = await self._risk.list_reviews([query])
+            return found
+
+        return save("reviews", REVIEWS, read)
 
     async def show(self, caller: Caller) -> Page:
         """Show one order that waits, and the decision."""

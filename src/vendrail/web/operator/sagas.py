@@ -1,6 +1,6 @@
 """Sagas that have not ended: what they wait for, what went wrong, and looking again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -10,6 +10,8 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.saga import SagaState
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import SAGAS
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -47,6 +49,7 @@ class Sagas:
         desk, permission = self._desk, Permission.SAGAS_WRITE
         return [
             desk.get(_PATH, self.table, permission),
+            desk.get(f"{_PATH}.csv", self.export, permission),
             desk.get(f"{_PATH}/{{saga:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{saga:str}}", self.act, permission),
             desk.post(f"{_PATH}/{{saga:str}}/give-up", self.give_up, permission, is_grave=True),
@@ -54,8 +57,7 @@ class Sagas:
 
     async def table(self, caller: Caller) -> Page:
         """List what is stuck, or what else has not ended, oldest first."""
-        asked = caller.asked("state") or "stuck"
-        state = SagaState(asked) if asked in {each.value for each in SagaState} else None
+        state = _state(caller)
         query = SagaQuery(state, read_id(caller.asked("after")), _SHOWN_MAX + 1)
         [found] = await self._orders.list_sagas([query])
         counts = await self._orders.count_sagas(_COUNTED)
@@ -70,9 +72,23 @@ class Sagas:
             next_page=next_page,
             counts={each.value: count for each, count in zip(_COUNTED, counts, strict=True)},
             counted_max=_COUNTED_MAX,
+            exported=saved_at(caller, _PATH, ("state",)),
             state=shown,
             done=self._deeds.said(caller),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give what the page lists as CSV; who took it is kept."""
+        told = filters_of(caller, ("state",))
+        await self._deeds.log(caller, LISTED, "list:sagas", after=told)
+        state = _state(caller)
+
+        async def read(last: SagaView | None) -> Sequence[SagaView]:
+            query = SagaQuery(state, last.id if last else None, AT_ONCE)
+            [found] = await self._orders.list_sagas([query])
+            return found
+
+        return save("sagas", SAGAS, read)
 
     async def _find(self, caller: Caller) -> SagaView | None:
         wanted = read_id(caller.part("saga"))
@@ -162,3 +178,9 @@ def _woken(saga: SagaView) -> str:
     if saga.state != SagaState.STUCK:
         return saga.state
     return SagaState.UNDOING.value if saga.is_turned else SagaState.RUNNING.value
+
+
+def _state(caller: Caller) -> SagaState | None:
+    """Read which sagas are asked for: those that are stuck, where nothing else is said."""
+    asked = caller.asked("state") or "stuck"
+    return SagaState(asked) if asked in {each.value for each in SagaState} else None

@@ -1,6 +1,6 @@
 """The unmatched desk: money that fits nothing, what it may be for, and what becomes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID
@@ -20,6 +20,8 @@ from vendrail.api.payments.deposits import UnpricedQuery
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import CAPTURES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -60,6 +62,7 @@ class Unmatched:
         desk, permission = self._desk, Permission.UNMATCHED_WRITE
         return [
             desk.get(_PATH, self.table, permission),
+            desk.get(f"{_PATH}.csv", self.export, permission),
             desk.get(f"{_PATH}/{{capture:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{capture:str}}", self.settle, permission, is_grave=True),
         ]
@@ -84,11 +87,26 @@ class Unmatched:
             "operator/unmatched.html",
             captures=found,
             unpriced=[] if after else [(path_of(each), each) for each in unpriced],
+            exported=saved_at(caller, _PATH, ("channel",)),
             channels=sorted(known),
             channel=channel,
             next_page=next_page,
             done=self._deeds.said(caller),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the money that the page lists as CSV; who took it is kept."""
+        told = filters_of(caller, ("channel",))
+        await self._deeds.log(caller, LISTED, "list:unmatched", after=told)
+        known = {each.name: each.id for each in await self._payments.list_channels()}
+        channel = known.get(caller.asked("channel"))
+
+        async def read(last: Capture | None) -> Sequence[Capture]:
+            query = UnmatchedQuery(channel, last.id if last else None, AT_ONCE)
+            [found] = await self._payments.list_unmatched([query])
+            return found
+
+        return save("unmatched", CAPTURES, read)
 
     async def _find(self, caller: Caller) -> Capture | None:
         wanted = read_id(caller.part("capture"))

@@ -1,6 +1,6 @@
 """Verifications: who merchants say they are, what they show for it, and what it is worth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ from vendrail.api.compliance import (
     REASONS,
     DecideStatus,
     DossierDecision,
+    DossierHead,
     DossierId,
     DossierQuery,
     DossierState,
@@ -23,6 +24,8 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.locales import country_names
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import DOSSIERS
 from vendrail.web.dossiers import open_document
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
@@ -69,6 +72,7 @@ class Verifications:
         one = f"{_PATH}/{{dossier:str}}"
         return [
             desk.get(_PATH, self.table, needed),
+            desk.get(f"{_PATH}.csv", self.export, needed),
             *self._terms.handlers(),
             desk.get(one, self.show, needed, is_grave=True),
             desk.post(one, self.decide, needed, is_grave=True),
@@ -92,12 +96,26 @@ class Verifications:
             "operator/verifications.html",
             dossiers=found,
             merchant=merchant,
+            exported=saved_at(caller, _PATH, ("merchant",)),
             next_page=next_page,
             names=await self._files.merchant_names(),
             countries=country_names(caller.visitor.language.tag),
             terms=terms,
             done=self._deeds.said(caller),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the dossiers that the page lists as CSV, nothing of what is in them."""
+        told = filters_of(caller, ("merchant",))
+        await self._deeds.log(caller, LISTED, "list:verifications", after=told)
+        merchant = read_id(caller.asked("merchant"))
+
+        async def read(last: DossierHead | None) -> Sequence[DossierHead]:
+            query = DossierQuery(merchant, last.id if last else None, AT_ONCE)
+            [found] = await self._compliance.list_dossiers([query])
+            return found
+
+        return save("verifications", DOSSIERS, read)
 
     async def show(self, caller: Caller) -> Page:
         """Show one dossier; that it was opened is in the log."""

@@ -1,0 +1,29 @@
+"""Go to: any page of a console by a word of its name, or whatever a number names."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from vendrail.web.console.caller import Caller
+from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.finding import WORDS_MAX
+from vendrail.web.storefront.front import Page
+
+
+class Palette:
+    """The page of one console that leads to all others; with scripts it is a window over them."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def __init__(self, desk: Desk, root: str) -> None:
+        self._desk = desk
+        self._path = f"{root}/go"
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """Give the route of the page."""
+        return [self._desk.get(self._path, self.show, None)]
+
+    async def show(self, caller: Caller) -> Page:
+        """List the pages that the caller may see and whose names have the words asked for."""
+        words = caller.asked("q", WORDS_MAX)
+        return self._desk.page(
+            caller, "console/go.html", words=words, fitting=self._desk.find_pages(caller, words)
+        )

@@ -1,0 +1,61 @@
+"""The operator's lists as files: by the link of each page, with what the page shows, in the log."""
+
+import csv
+import html
+import io
+import re
+
+from tests.web.operator.test_looks import addresses
+
+from vendrail.api.identity import ActQuery, Role
+from vendrail.web.console.exports import LISTED
+
+LISTS = {
+    "/operator/complaints?show=all": "complaint",
+    "/operator/disputes": "dispute",
+    "/operator/orders": "order",
+    "/operator/payouts?view=all": "payout",
+    "/operator/remittances": "number",
+    "/operator/reviews": "order",
+    "/operator/sagas?state=all": "saga",
+    "/operator/unmatched": "payment",
+    "/operator/verifications": "dossier",
+}
+
+
+async def test_each_list_is_saved_by_its_own_link_with_all_that_it_shows(world, place):
+    """Every number in the file is one, none twice, what the page links to is in it, it is kept."""
+    await addresses(world, place)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    counts = {}
+    for path, key in LISTS.items():
+        await head.go(path)
+        root = path.partition("?")[0]
+        [link] = re.findall(rf'href="({root}\.csv[^"]*)"', head.page.text) or [None]
+        if link is None:  # Nothing to show, nothing to save.
+            continue
+        shown = set(re.findall(rf'href="{root}/([0-9A-Z]{{26}})"', head.page.text))
+        answer = await head.http.get(html.unescape(link))
+        rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        numbers = [each[key] for each in rows]
+        named = {value for each in rows for value in each.values()}
+
+        assert len(numbers) == len(set(numbers)), path
+        assert shown <= named, path
+        counts[root] = len(rows)
+    [acts] = await world.identity.list_acts([ActQuery(None, 50, act=LISTED)])
+
+    assert {each.partition("?")[0] for each in LISTS} - {"/operator/complaints"} <= set(counts)
+    assert all(counts.values())
+    assert len(counts) - 2 == len(acts)  # Orders and payouts have acts of their own.
+
+
+async def test_who_may_not_see_a_list_may_not_save_it(world):
+    """Support has no part in payouts, and no file of them."""
+    support = await world.join("bo@rail.example", Role.OPERATOR_SUPPORT)
+    answers = [
+        (await support.http.get(f"/operator/{each}.csv")).status_code
+        for each in ("payouts", "remittances", "verifications", "disputes")
+    ]
+
+    assert [403, 403, 403, 200] == answers
