@@ -14,7 +14,7 @@ from vendrail.api.ledger.closes import CloseDay, CloseItemQuery, CloseQuery
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Broken
-from vendrail.kernel.ids import new_id
+from vendrail.kernel.ids import derive, new_id
 from vendrail.ledger import closing
 from vendrail.ledger.closing import ItemRow
 from vendrail.ledger.service import LedgerService
@@ -27,6 +27,7 @@ PROVIDER, HELD, CLEARING = (
     CHART.held(UUID(int=7)),
     CHART.refund_clearing(),
 )
+SUSPENSE = CHART.suspense_unmatched()
 OWN = CHART.merchant(UUID(int=7), "available")
 DAY_S = 86_400.0
 
@@ -198,6 +199,34 @@ async def test_what_did_not_leave_a_clearing_account_is_listed_with_its_age(book
     assert (2, came) == (closed.close.items_count, closed.close.oldest_since)
 
 
+async def test_unmatched_money_leaves_by_the_match_of_its_capture(books, ledger, clock):
+    """Of two payments of one amount the one that an order got is gone; refunds hide no refund."""
+    first, second, order = (new_id(clock.now()) for _ in range(3))
+    await books.open_accounts([SUSPENSE])
+    for capture in (first, second):
+        await books.post(PROVIDER, SUSPENSE, 1_990, capture)
+        clock.advance(1)
+    asked, failed = await books.post(HELD, CLEARING, 40), await books.post(CLEARING, HELD, 40)
+    one = await over(books, clock)
+    match = Transfer(
+        TransferId(derive(second, "match")),
+        SUSPENSE.id,
+        HELD.id,
+        1_990,
+        TransferCode.MATCHED,
+        order,
+    )
+    [result] = await books.post_transfers([match])
+    two = await over(books, clock)
+    assert ["closed"] * 2 == await close(ledger, one, two)
+    pages = await ledger.list_close_items([CloseItemQuery(each) for each in (one, two)])
+
+    assert "created" == result.status
+    assert [{first, second, asked, failed}, {first, asked, failed}] == [
+        {each.subject for each in page} for page in pages
+    ]
+
+
 async def test_days_close_by_themselves_once_they_are_over(books, clock):
     """The loop closes each day that has been over for a while, also several, and then rests."""
     await books.post(PROVIDER, HELD, 500)
@@ -244,7 +273,7 @@ rows = st.lists(st.tuples(st.integers(1, 2), st.integers(1, 5), amounts), max_si
 
 @given(rows, rows)
 def test_what_is_open_adds_up_to_what_accounts_hold(before, moved):
-    """Whatever came and left, under its own number or another: the rest is what accounts hold."""
+    """Whatever came and left: each number's rest is listed once, and no other number hides it."""
     start = datetime(2026, 11, 1, tzinfo=UTC)
     first = closing.still_open(
         [], [ItemRow(a, UUID(int=s), m, start) for (a, s), m in _sum(before).items()]
@@ -257,8 +286,8 @@ def test_what_is_open_adds_up_to_what_accounts_hold(before, moved):
     for account in (1, 2):
         held = sum(minor for each, _, minor in [*before, *moved] if each == account)
         assert held == sum(each.amount_minor for each in items if each.account == account)
-    pairs = {(each.account, each.amount_minor) for each in items}
-    assert not any((account, -minor) in pairs for account, minor in pairs)
+    rest = {key: minor for key, minor in _sum([*before, *moved]).items() if minor}
+    assert rest == {(each.account, each.subject.int): each.amount_minor for each in items}
 
 
 def _sum(moved) -> dict[tuple[int, int], int]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from vendrail.api.ledger.closes import CloseSum
+from vendrail.api.ledger.closes import MATCH_STEPS, CloseSum
+from vendrail.kernel.ids import derive
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -17,6 +18,16 @@ class ItemRow(NamedTuple):
 
     account: int
     subject: UUID
+    amount_minor: int
+    since: datetime
+
+
+class MovedRow(NamedTuple):
+    """What a stretch of the journal left in a clearing account; of a match, each for itself."""
+
+    account: int
+    subject: UUID
+    match: UUID | None  # The transfer that gave unmatched money to an order, its subject.
     amount_minor: int
     since: datetime
 
@@ -78,11 +89,26 @@ def is_even(sums: Sequence[CloseSum]) -> bool:
     return all(each == (0, 0) for each in left.values())
 
 
-def still_open(before: Sequence[ItemRow], moved: Sequence[ItemRow]) -> list[ItemRow]:
-    """Give what has not left: by serial number, or as the same amount under another one.
+def by_capture(before: Sequence[ItemRow], moved: Sequence[MovedRow]) -> list[ItemRow]:
+    """Put matches under the capture whose money they take: their ids are derived from it."""
+    own = [ItemRow(row.account, row.subject, *row[3:]) for row in moved if row.match is None]
+    matched = [row for row in moved if row.match is not None]
+    if not matched:
+        return own
+    captures = {
+        (item.account, derive(item.subject, step)): item.subject
+        for item in [*before, *own]
+        for step in MATCH_STEPS
+    }
+    for row in matched:
+        assert row.match is not None  # Those were taken out above.
+        subject = captures.get((row.account, row.match), row.subject)
+        own.append(ItemRow(row.account, subject, *row[3:]))
+    return own
 
-    Money that was matched to an order comes in under one number and leaves under another.
-    """
+
+def still_open(before: Sequence[ItemRow], moved: Sequence[ItemRow]) -> list[ItemRow]:
+    """Give what has not left, by serial number: equal amounts of others say nothing."""
     items = {(each.account, each.subject): each for each in before}
     for each in moved:
         known = items.pop((each.account, each.subject), None)
@@ -90,15 +116,7 @@ def still_open(before: Sequence[ItemRow], moved: Sequence[ItemRow]) -> list[Item
         if minor:
             since = known.since if known is not None else each.since
             items[each.account, each.subject] = ItemRow(each.account, each.subject, minor, since)
-    left: dict[tuple[int, int], list[ItemRow]] = {}  # By account and amount, the oldest first.
-    for item in sorted(items.values(), key=lambda each: (each.since, each.account, each.subject)):
-        opposites = left.get((item.account, -item.amount_minor))
-        if opposites:
-            opposites.pop(0)
-        else:
-            left.setdefault((item.account, item.amount_minor), []).append(item)
-    rows = [item for same in left.values() for item in same]
-    return sorted(rows, key=lambda each: (each.since, each.account, each.subject))
+    return sorted(items.values(), key=lambda each: (each.since, each.account, each.subject))
 
 
 def digest_of(close: NewClose, sums: Sequence[CloseSum], items: Sequence[ItemRow]) -> bytes:

@@ -18,6 +18,7 @@ from vendrail.api.ledger import (
     TransferResult,
     TransferStatus,
 )
+from vendrail.api.ledger.closes import MATCH_STEPS
 from vendrail.api.settlement import CaptureBooking, ChannelCost, Sale, SaleResult, SaleStatus
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, Money
@@ -101,7 +102,7 @@ def _capture_transfer(
 ) -> Transfer:
     if booking.is_from_suspense:
         step, debit, credit, code = (
-            "match",
+            MATCH_STEPS[0],
             accounts.suspense,
             accounts.held,
             TransferCode.MATCHED,

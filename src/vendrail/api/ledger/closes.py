@@ -8,6 +8,9 @@ from uuid import UUID
 
 from vendrail.kernel.codec import Record
 
+# A transfer that gives unmatched money to an order has an id derived so from the money's capture.
+MATCH_STEPS = ("match", "match:alone")
+
 
 class CloseDay(Record, frozen=True):
     """Close the books of one day; days are closed in order."""

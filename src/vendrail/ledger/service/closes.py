@@ -83,10 +83,9 @@ class Closing:
         )
         if not closing.is_even(sums):
             return ClosingStatus.BOOKS_UNEVEN
-        items = closing.still_open(
-            await store.load_items(tx, last["day"]) if last is not None else [],
-            await store.sum_items(tx, since, until),
-        )
+        before = await store.load_items(tx, last["day"]) if last is not None else []
+        left = await store.sum_items(tx, since, until)
+        items = closing.still_open(before, closing.by_capture(before, left))
         new = NewClose(
             asked.day,
             self._zone,

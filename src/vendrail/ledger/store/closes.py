@@ -6,7 +6,7 @@ from datetime import date, datetime
 from vendrail.api.ledger import account_id
 from vendrail.api.ledger.closes import CloseItem, CloseItemQuery, CloseQuery, CloseSum
 from vendrail.kernel.db import Row, Transaction
-from vendrail.ledger.closing import ItemRow, NewClose
+from vendrail.ledger.closing import ItemRow, MovedRow, NewClose
 from vendrail.ledger.store.sealing import BlockRow
 
 # What accounts are called together: ids of owners and moments of buckets are left out.
@@ -25,17 +25,18 @@ _CLOSE = (
 )
 SUM_ITEMS = (
     f"with clearing as (select number from ledger.account a where {_CLEARING} and number > 0)"  # noqa: S608
-    " select account, subject, sum(minor)::bigint, min(at) from ("
-    "  select t.debit as account, t.subject, -t.amount_minor as minor, t.at"
+    " select account, subject, match, sum(minor)::bigint, min(at) from ("
+    "  select t.debit as account, t.subject, -t.amount_minor as minor, t.at,"
+    "   case when t.code = 'matched' then t.id end as match"
     "    from ledger.transfer t where t.debit = any(array(select number from clearing))"
     "    and t.debit > 0 and t.kind in ('single', 'post') and t.refusal is null"
     "    and t.at >= coalesce($1, '-infinity'::timestamptz) and t.at < $2"
     "  union all"
-    "  select t.credit, t.subject, t.amount_minor, t.at"
+    "  select t.credit, t.subject, t.amount_minor, t.at, null"
     "    from ledger.transfer t where t.credit = any(array(select number from clearing))"
     "    and t.credit > 0 and t.kind in ('single', 'post') and t.refusal is null"
     "    and t.at >= coalesce($1, '-infinity'::timestamptz) and t.at < $2) moved"
-    " group by account, subject"
+    " group by account, subject, match"
 )
 
 
@@ -101,14 +102,14 @@ async def load_sums(tx: Transaction, day: date) -> list[CloseSum]:
     return [CloseSum(*row) for row in rows]
 
 
-async def sum_items(tx: Transaction, since: datetime | None, until: datetime) -> list[ItemRow]:
+async def sum_items(tx: Transaction, since: datetime | None, until: datetime) -> list[MovedRow]:
     """Sum what a stretch of the journal left in clearing accounts, by serial number."""
     rows = await tx.fetch(
         SUM_ITEMS,
         since,
         until,
     )
-    return [ItemRow(*row) for row in rows]
+    return [MovedRow(*row) for row in rows]
 
 
 async def load_items(tx: Transaction, day: date) -> list[ItemRow]:
