@@ -11,6 +11,7 @@ from litestar import Litestar
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.web.app import build_routes
@@ -82,6 +83,7 @@ class Shop:
             house.api(Orders),
             house.api(Payments),
             buyers=self.buyers,
+            notify=house.api(Notify),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,

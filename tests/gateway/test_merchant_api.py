@@ -549,6 +549,8 @@ async def test_a_program_is_told_by_its_own_endpoint(mine, other, market, progra
     body = {"url": "https://hooks.example/a", "kinds": ["order.delivered"], "note": "robot"}
     made = await mine.post("webhook-endpoints", json=body, headers=once("hook"))
     again = await mine.post("webhook-endpoints", json=body, headers=once("hook"))
+    different = body | {"url": "https://elsewhere.example/"}
+    reused = await mine.post("webhook-endpoints", json=different, headers=once("hook"))
     one = f"webhook-endpoints/{made.json()['id']}"
     keyed = await mine.post(f"{one}/secret", headers=once("secret"))
     keyed_again = await mine.post(f"{one}/secret", headers=once("secret"))
@@ -574,6 +576,7 @@ async def test_a_program_is_told_by_its_own_endpoint(mine, other, market, progra
 
     assert (201, 201) == (made.status_code, again.status_code)
     assert made.json()["secret"].startswith("whsec_")
+    assert "endpoint_key_reused" == reused.json()["code"]
     assert ("", "true") == (again.json()["secret"], again.headers["idempotency-replayed"])
     assert keyed.json()["secret"] not in ("", made.json()["secret"])
     assert "" == keyed_again.json()["secret"]

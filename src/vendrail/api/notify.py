@@ -40,6 +40,7 @@ class LetterState(StrEnum):
     OVERTAKEN = "overtaken"  # What it tells is no longer so: dropped.
     FAILED = "failed"  # Refused for good, or tried often enough.
     UNKNOWN = "unknown"  # It may have left: not sent again by itself.
+    UNWANTED = "unwanted"  # Its reader has switched letters of its kind off: dropped.
 
 
 class LetterQuery(Record, frozen=True):
@@ -107,6 +108,46 @@ class ChoiceStatus(StrEnum):
     TEMPLATE_UNKNOWN = "template_unknown"  # No letter to a merchant's staff about what stands.
 
 
+class LetterPreferences(Record, frozen=True):
+    """What one reader wants: which letters that can be done without, and when to be left alone."""
+
+    address: str  # Where letters reach them; kept as a keyed hash alone.
+    unwanted: list[str] = []  # Templates, of `OPTIONAL_LETTERS`.
+    quiet_from: int | None = None  # Minutes after midnight; from then until …
+    quiet_until: int | None = None  # … then nothing comes that can wait. None: at any time.
+    zone: str = "UTC"  # Whose midnight.
+
+
+OPTIONAL_LETTERS = ("stock_low", "message_unread", "complaint_staff", "complaint_buyer")
+
+
+class PreferencesStatus(StrEnum):
+    """How writing one reader's preferences ended. Where several would fit, the first is given."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    ADDRESS_MALFORMED = "address_malformed"
+    TEMPLATE_UNKNOWN = "template_unknown"  # Such letters cannot be switched off.
+    HOURS_MALFORMED = "hours_malformed"
+    ZONE_UNKNOWN = "zone_unknown"
+
+
+class StopStatus(StrEnum):
+    """What a letter's link that switches its kind off is good for."""
+
+    OPEN = "open"  # Letters of this kind still come.
+    STOPPED = "stopped"
+    OVERTAKEN = "overtaken"  # The reader has chosen otherwise since that letter was written.
+    LINK_MALFORMED = "link_malformed"
+
+
+class LetterStop(Record, frozen=True):
+    """What came of a link, and of which kind it is."""
+
+    status: StopStatus
+    template: str = ""
+
+
 class CheckReport(Record, frozen=True):
     """What was found by somebody who looked from outside: an audit, a backup."""
 
@@ -152,6 +193,24 @@ class Notify(Protocol):
 
     async def read_choices(self, merchants: Sequence[UUID]) -> list[list[LetterChoice]]:
         """Give merchants' choices, one for each template there is."""
+        ...
+
+    async def put_preferences(
+        self, preferences: Sequence[LetterPreferences]
+    ) -> list[PreferencesStatus]:
+        """Write what readers want; what waits for them is judged by it as it leaves."""
+        ...
+
+    async def read_preferences(self, addresses: Sequence[str]) -> list[LetterPreferences]:
+        """Give what readers want; who has never said gets everything, at any time."""
+        ...
+
+    async def read_stops(self, links: Sequence[str]) -> list[LetterStop]:
+        """Say what links of letters would switch off; nothing is done."""
+        ...
+
+    async def stop_letters(self, links: Sequence[str]) -> list[LetterStop]:
+        """Switch off the one kind that each link is of, for the one reader it was written to."""
         ...
 
     async def report_checks(self, reports: Sequence[CheckReport]) -> list[CheckStatus]:

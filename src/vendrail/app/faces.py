@@ -106,6 +106,7 @@ class Faces:
             support=house.api(Support),
             wallets=house.api(Wallets),
             promotions=house.api(Promotions),
+            notify=house.api(Notify),
             vault=house.vault,
             clock=house.clock,
             wakeups=house.wakeups,

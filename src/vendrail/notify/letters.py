@@ -4,15 +4,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from vendrail.kernel.locales import amount_text, nearest
+from vendrail.notify.wire import WIRE
 
-_POLICY = SMTP.clone(cte_type="7bit")  # What every mail server takes, however old.
+_POLICY = WIRE.clone(cte_type="7bit")  # What every mail server takes, however old.
+# Under a letter that its reader may do without.
+_OFF = {
+    "en": "No more letters of this kind",
+    "zh-Hans": "不再接收此类邮件",
+    "zh-Hant": "不再接收此類郵件",
+    "ja": "この種類のメールを今後受け取らない",
+    "ko": "이런 메일 더 이상 받지 않기",
+    "es": "No recibir más correos de este tipo",
+}
 _environment = Environment(
     loader=PackageLoader("vendrail.notify", "templates"),
     # Text is text; HTML is escaped, so that no value can become markup.
@@ -39,10 +48,15 @@ def write(
     sender: str,
     site_name: str,
     at: datetime,
+    off_link: str = "",
 ) -> EmailMessage:
-    """Write one letter; the first line of the text template is its subject."""
+    """Write one letter; the first line of the text template is its subject.
+
+    `off_link` ends letters of this kind, by one click and without signing in (RFC 8058).
+    """
     chosen = choose_locale(locale)
     words = {"site_name": site_name, "locale": chosen, **values}
+    words |= {"off_link": off_link, "off_words": _OFF[chosen]}
     text = _environment.get_template(f"{template}.{chosen}.txt").render(words)
     page = _environment.get_template(f"{template}.{chosen}.html").render(words)
     subject, _, body = text.partition("\n")
@@ -54,6 +68,10 @@ def write(
     email["Date"] = format_datetime(at)
     email["Message-ID"] = f"<{id}@{_domain(sender)}>"
     email["Auto-Submitted"] = "auto-generated"
+    if off_link:
+        email["List-Unsubscribe"] = f"<{off_link}>"
+        email["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        body = f"{body.rstrip()}\n\n-- \n{_OFF[chosen]}:\n{off_link}\n"
     email.set_content(body.lstrip("\n"))
     email.add_alternative(page, subtype="html")
     return email

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import parseaddr
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from vendrail.notify.settings import NotifySettings
+from vendrail.notify.wire import WIRE
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _CODE_TRANSIENT = range(400, 500)
@@ -79,7 +79,7 @@ class FolderSender:
         if not await leaving():
             return Report(Outcome.LOST)
         try:
-            await asyncio.to_thread(self._write, letter.id, letter.email.as_bytes(policy=SMTP))
+            await asyncio.to_thread(self._write, letter.id, letter.email.as_bytes(policy=WIRE))
         except OSError as error:
             return Report(Outcome.AGAIN, f"The mailbox cannot be written: {error.strerror}.")
         return Report(Outcome.SENT)
@@ -191,7 +191,7 @@ def _on_the_wire(email: EmailMessage) -> bytes:
     A lone dot would end the mail, and what follows would be commands; hence every kind of line end
     is made the one that servers agree on.
     """
-    lines = _LINE_END.split(email.as_bytes(policy=SMTP))
+    lines = _LINE_END.split(email.as_bytes(policy=WIRE))
     if not lines[-1]:
         lines.pop()
     return b"".join((b"." if line[:1] == b"." else b"") + line + b"\r\n" for line in lines)

@@ -14,6 +14,7 @@ from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
@@ -44,6 +45,7 @@ from vendrail.web.storefront.door import Door
 from vendrail.web.storefront.finding import Finding
 from vendrail.web.storefront.front import AddressOf, Front, Limit
 from vendrail.web.storefront.helping import Helping
+from vendrail.web.storefront.letters import Letters
 from vendrail.web.storefront.passkeys import account_handlers
 from vendrail.web.storefront.quick import Quick
 from vendrail.web.storefront.receipts import BuyersReceipts
@@ -58,6 +60,7 @@ _log = structlog.get_logger(__name__)
 
 # Pages that a place of its own kind has beside the others', as the demo has a mailbox.
 MorePages = Callable[[Front], Sequence[HTTPRouteHandler]]
+AnswerError = Callable[[Request[Any, Any, Any], Exception], Response[bytes]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Web:
     """What the wiring mounts: routes, and the page for whatever goes wrong."""
 
     handlers: Sequence[Any]
-    answer_error: Callable[[Request[Any, Any, Any], Exception], Response[bytes]]
+    answer_error: AnswerError
     calls: Calls
     live: LivePages
 
@@ -74,6 +77,23 @@ def peer_address(scope: Scope) -> str:
     """Give the network address of whoever is connected."""
     client = scope.get("client")
     return client[0] if client else ""
+
+
+def error_page(front: Front) -> AnswerError:
+    """Give what answers with a page for whatever goes wrong."""
+
+    def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        """Answer with a page that says what to do; what broke is logged, never shown."""
+        if isinstance(error, HTTPException):
+            return front.problem(request, error.status_code, headers=dict(error.headers or {}))
+        if isinstance(error, Malformed):
+            return front.problem(request, 400)
+        if isinstance(error, Unavailable):
+            return front.problem(request, 503, error.retry_after_s)
+        _log.error("web.broken", path=request.url.path, exc_info=error)
+        return front.problem(request, 500)
+
+    return answer_error
 
 
 def build_routes(
@@ -89,6 +109,7 @@ def build_routes(
     support: Support | None = None,
     wallets: Wallets | None = None,
     promotions: Promotions | None = None,
+    notify: Notify | None = None,
     vault: Vault,
     clock: Clock,
     wakeups: Wakeups,
@@ -117,23 +138,14 @@ def build_routes(
         signed_in,
         BuyerWallets(wallets, orders, signed_in) if wallets and signed_in else None,
         has_consoles=consoles is not None,
+        has_letters=notify is not None,
     )
     live = LivePages(wakeups, settings.live_pages_max)
     gate = make_gate(calls.is_strained) if make_gate is not None else None
     home = settings.home.expanduser()
     files = SoldFiles(home / "files", vault)
 
-    def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        """Answer with a page that says what to do; what broke is logged, never shown."""
-        if isinstance(error, HTTPException):
-            return front.problem(request, error.status_code, headers=dict(error.headers or {}))
-        if isinstance(error, Malformed):
-            return front.problem(request, 400)
-        if isinstance(error, Unavailable):
-            return front.problem(request, 503, error.retry_after_s)
-        _log.error("web.broken", path=request.url.path, exc_info=error)
-        return front.problem(request, 500)
-
+    answer_error = error_page(front)
     rooms: list[HTTPRouteHandler] = [
         *Shopping(front, place_limit, gate).handlers(),
         *Tracking(front, live, files, support).handlers(),
@@ -145,6 +157,7 @@ def build_routes(
         *(account_handlers(front, signed_in, account_limit, gate) if signed_in else ()),
         *(Quick(front, place_limit).handlers() if signed_in else ()),
         *(Agreeing(front).handlers() if signed_in else ()),
+        *(Letters(front, notify, signed_in).handlers() if notify else ()),
         *wallet_handlers(front, place_limit),
         *file_handlers(assets, home / "media"),
         *(EpayDoors(front, epay, payouts, place_limit, gate).handlers() if epay else ()),

@@ -12,6 +12,7 @@ from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import MERCHANT, OPERATOR
 from vendrail.web.console.desk import Desk, Room
 from vendrail.web.console.joining import Joining
+from vendrail.web.console.letters import Letters
 from vendrail.web.console.palette import Palette
 from vendrail.web.console.passkeys import Passkeys
 from vendrail.web.console.registering import Registering
@@ -163,6 +164,7 @@ def console_handlers(
         Joining(desk),
         Registering(desk, gate),
         account,
+        Letters(desk),
         Passkeys(desk, signing, account),
     ]
     handlers = desk.open([*doors, *operator_rooms(desk, live), *merchant_rooms(desk, files, live)])

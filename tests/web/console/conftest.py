@@ -215,6 +215,7 @@ def make_app(
         buyers=house.api(Buyers),
         support=apis.support,
         promotions=apis.promotions,
+        notify=apis.notify,
         vault=house.vault,
         clock=house.clock,
         wakeups=house.wakeups,

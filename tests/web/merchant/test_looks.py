@@ -120,6 +120,8 @@ async def addresses(town) -> list[str]:
     await office.submit(dossier)
     await office.decide(dossier, DossierDecision.ASK_MORE, note="It is dark. " * 30)
     return [
+        "/console/account",
+        "/console/account/letters",
         "/merchant/deposit",
         "/merchant/verification",
         "/merchant/payouts",

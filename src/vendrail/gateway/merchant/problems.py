@@ -196,6 +196,12 @@ ENDPOINT_NOT_FOUND = Problem(
     "Endpoint not found",
     "See GET /api/v1/merchant/webhook-endpoints for your endpoints.",
 )
+ENDPOINT_KEY_REUSED = Problem(
+    "endpoint_key_reused",
+    422,
+    "Idempotency key used before",
+    "This Idempotency-Key has made another endpoint.",
+)
 ENDPOINT: dict[EndpointStatus, Problem] = {
     EndpointStatus.ENDPOINT_NOT_FOUND: ENDPOINT_NOT_FOUND,
     EndpointStatus.URL_MALFORMED: Problem(

@@ -117,6 +117,7 @@ def _make() -> dict[str, Any]:
         given("The endpoint with its secret", "EndpointBody", _MADE),
         *_BODY,
         problems.IDEMPOTENCY_KEY_MISSING,
+        problems.ENDPOINT_KEY_REUSED,
         *problems.ENDPOINT.values(),
         parameters=[IDEMPOTENCY],
         description="`secret` is told this once; the same Idempotency-Key gives it without.",

@@ -102,6 +102,8 @@ class WebhookRoom:
         if made.endpoint is None:
             raise Refusal(problems.ENDPOINT[made.status])
         view = made.endpoint
+        if made.status is EndpointStatus.EXISTS and view.url != body.url:
+            raise Refusal(problems.ENDPOINT_KEY_REUSED)
         if not body.is_enabled and made.status is EndpointStatus.DONE:
             change = EndpointChange(id, program.merchant, is_enabled=False)
             await self._webhooks.change_endpoints([change])

@@ -11,12 +11,15 @@ from vendrail.api.notify import (
     CheckStatus,
     ChoiceStatus,
     LetterChoice,
+    LetterPreferences,
     LetterQuery,
     LetterRepeat,
     LetterState,
+    LetterStop,
     LetterView,
     Message,
     MessageStatus,
+    PreferencesStatus,
     RepeatStatus,
     RetryStatus,
 )
@@ -35,6 +38,7 @@ from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
 from vendrail.notify.notices import LIVES_S, NoticeFacts
 from vendrail.notify.senders import choose_sender
 from vendrail.notify.service.news import News
+from vendrail.notify.service.readers import Readers
 from vendrail.notify.service.room import Means
 from vendrail.notify.service.sending import PURPOSE, Content, Sending
 from vendrail.notify.service.watching import Watching
@@ -64,6 +68,7 @@ class NotifyService:
         self.wakeups = wakeups
         self.settings = settings
         self._means = Means(db, clock, wakeups, metrics, settings)
+        self._readers = Readers(self._means, vault)
         self._sender = choose_sender(settings)
         self._data_keys = DataKeys(db, vault, clock, life=_KEY_LIFE)
         for template in (
@@ -85,7 +90,9 @@ class NotifyService:
 
     def sending(self, news: News | None = None, watching: Watching | None = None) -> Sending:
         """Give what sends; without those who write news it sends what was asked for only."""
-        return Sending(self._means, self._vault, self._data_keys, self._sender, news, watching)
+        return Sending(
+            self._means, self._vault, self._data_keys, self._sender, self._readers, news, watching
+        )
 
     async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:
         """Take messages; they are delivered by themselves, once each."""
@@ -215,6 +222,24 @@ class NotifyService:
             ]
             for merchant in merchants
         ]
+
+    async def put_preferences(
+        self, preferences: Sequence[LetterPreferences]
+    ) -> list[PreferencesStatus]:
+        """Write what readers want; few at once, so one by one."""
+        return [await self._readers.put(each) for each in preferences]
+
+    async def read_preferences(self, addresses: Sequence[str]) -> list[LetterPreferences]:
+        """Give what readers want."""
+        return await self._readers.read(addresses)
+
+    async def read_stops(self, links: Sequence[str]) -> list[LetterStop]:
+        """Say what links of letters would switch off."""
+        return [await self._readers.look(link) for link in links]
+
+    async def stop_letters(self, links: Sequence[str]) -> list[LetterStop]:
+        """Switch off the one kind that each link is of; few at once, so one by one."""
+        return [await self._readers.stop(link) for link in links]
 
     async def report_checks(self, reports: Sequence[CheckReport]) -> list[CheckStatus]:
         """Keep the newest outcome of each check; few at once, so one by one."""

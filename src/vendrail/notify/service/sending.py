@@ -20,14 +20,17 @@ from vendrail.notify.decide import Fate, retry
 from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import Letter, Outcome, Report, Sender
 from vendrail.notify.service.news import News
+from vendrail.notify.service.readers import Readers
 from vendrail.notify.service.room import Means, Room
 from vendrail.notify.service.watching import Watching
 from vendrail.notify.store import DueMessage
+from vendrail.notify.wishes import PATIENT, quiet_end
 
 _log = structlog.get_logger(__name__)
 
 PURPOSE = "notify.message"
 _CLAIMED_MAX = 8
+_AS_MEANT = (LetterState.SENT, LetterState.OVERTAKEN, LetterState.UNWANTED)
 _FRESH_S = 5.0  # How long what was read of an order is believed.
 _AWAY_S = 5.0
 
@@ -56,6 +59,7 @@ class Sending(Room):
         vault: Vault,
         data_keys: DataKeys,
         sender: Sender,
+        readers: Readers,
         news: News | None,
         watching: Watching | None,
     ) -> None:
@@ -63,6 +67,7 @@ class Sending(Room):
         self._vault = vault
         self._data_keys = data_keys
         self._sender = sender
+        self._readers = readers
         # Who writes what leaves unsealed, by template.
         self._writers: dict[str, News | Watching] = {}
         if news is not None:
@@ -115,7 +120,30 @@ class Sending(Room):
             groups.setdefault(self._writers.get(message.template), []).append(message)
         for writer, group in groups.items():
             await self._read_news(writer, group, contents, fates)
+        await self._heed(messages, contents, fates)
         return Read(contents, fates)
+
+    async def _heed(
+        self,
+        messages: Sequence[DueMessage],
+        contents: Mapping[UUID, Content],
+        fates: dict[UUID, Fate],
+    ) -> None:
+        """Sort out what its reader does not want, or not at this hour; most letters ask nobody."""
+        asked = [m for m in messages if m.id in contents and m.template in PATIENT]
+        if not asked:
+            return
+        now = self._clock.now()
+        wishes = await self._readers.load({contents[each.id].recipient for each in asked})
+        for message in asked:
+            reader = wishes[contents[message.id].recipient]
+            end = quiet_end(reader, now)
+            if message.template in reader.unwanted:
+                fates[message.id] = Fate(LetterState.UNWANTED, now, "")
+            elif end is not None and end >= message.stale_at:
+                fates[message.id] = Fate(LetterState.STALE, now, "")
+            elif end is not None:
+                fates[message.id] = Fate(LetterState.WAITING, end, "", is_tried=False)
 
     def _open(
         self,
@@ -189,6 +217,7 @@ class Sending(Room):
                 sender=self._settings.sender_address,
                 site_name=self._settings.site_name,
                 at=now,
+                off_link=self._readers.link(content.recipient, message.template, now),
             )
         except (TemplateError, ValueError) as error:
             problem = f"It cannot be written: {type(error).__name__}."
@@ -233,7 +262,7 @@ class Sending(Room):
             ]
         )
         for message, fate in ended:
-            if fate.state in (LetterState.SENT, LetterState.OVERTAKEN):
+            if fate.state in _AS_MEANT or (fate.state is LetterState.WAITING and not fate.problem):
                 continue
             _log.warning(
                 "notify.not_sent",

@@ -19,6 +19,7 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
 from vendrail.web.languages import message
+from vendrail.web.letters import zones
 from vendrail.web.merchant.acting import changes, log, log_undone, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
@@ -36,12 +37,6 @@ _REFUSED = {
         "Prove the account first: send a test payout to it."
     ),
 }
-_ZONES = (
-    "Asia/Shanghai", "Asia/Hong_Kong", "Asia/Taipei", "Asia/Tokyo", "Asia/Seoul",
-    "Asia/Singapore", "Asia/Bangkok", "Asia/Kolkata", "Asia/Dubai", "Europe/Berlin",
-    "Europe/London", "Europe/Madrid", "Europe/Moscow", "America/New_York", "America/Chicago",
-    "America/Los_Angeles", "America/Mexico_City", "America/Sao_Paulo", "Australia/Sydney", "UTC",
-)  # fmt: skip
 
 
 class PayoutSchedules:
@@ -100,7 +95,7 @@ class PayoutSchedules:
                 for each in payees
                 if each.state is PayeeState.VERIFIED and currency in each.currencies
             ],
-            zones=sorted({*_ZONES, own, zone}),
+            zones=zones(own, zone),
             written=written | (dict(caller.form) if problem else {}),
             problem=self._desk.say(caller, problem) if problem else "",
         )

@@ -88,6 +88,7 @@ class Front:
         wallets: BuyerWallets | None = None,
         *,
         has_consoles: bool = False,
+        has_letters: bool = False,
     ) -> None:
         self.calls = calls
         self.pages = pages
@@ -99,6 +100,7 @@ class Front:
         self.signed_in = signed_in
         self.wallets = wallets
         self.has_consoles = has_consoles
+        self.has_letters = has_letters
         self.habits = Habits(visitors, clock, calls.attempts)
         self.press = Press()
         self.public_url = settings.public_url.rstrip("/")
@@ -126,6 +128,7 @@ class Front:
         context.setdefault("here", path)
         context.setdefault("device", device_kind(request))
         context["has_consoles"] = self.has_consoles
+        context["has_letters"] = self.has_letters
         signed_in = self.signed_in
         context["has_accounts"] = signed_in is not None
         context["is_signed_in"] = signed_in is not None and bool(signed_in.token(visitor))
