@@ -768,6 +768,19 @@ async def deposit_never_paid(owner: Any, orders: dict[str, UUID]) -> str:
     )
 
 
+@plants("fees_follow_as_told")
+async def fee_changed_without_terms(owner: Any, orders: dict[str, UUID]) -> str:
+    """A merchant was told of another percentage, and its terms do not say so."""
+    return str(
+        await owner.fetchval(
+            "insert into settlement.fee_adjustment (id, merchant, currency, before_basis_points,"
+            " basis_points, parts, made_at, valid_from, told_at) values (gen_random_uuid(),"
+            " gen_random_uuid(), 'CNY', 250, 220, '[]', now(), now() + interval '7 days', now())"
+            " returning id"
+        )
+    )
+
+
 @plants("payout_marks_fit")
 async def mark_of_nothing(owner: Any, orders: dict[str, UUID]) -> str:
     """A mark says how much was earned before a transfer that is not in the books."""

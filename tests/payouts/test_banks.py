@@ -35,6 +35,7 @@ from vendrail.kernel.ids import new_id, to_serial
 from vendrail.payouts import bankfiles
 from vendrail.payouts.bankfiles import Debtor, Line
 
+from tests.compliance.conftest import Office  # isort: skip
 from tests.payouts.conftest import World  # isort: skip
 
 ACCOUNT, IBAN = "1202020219900123456", "DE89370400440532013000"
@@ -291,6 +292,19 @@ async def test_who_is_suspended_is_in_no_file(world: World) -> None:
     assert await file_of(world, bank) is None
     await world.run()
     assert PayoutState.DECLINED == await world.state(new)
+
+
+async def test_who_is_not_known_is_in_no_file_but_for_tests(world: World) -> None:
+    """A payout whose merchant's tier has fallen waits for a later file; tests prove accounts."""
+    office = Office(world)
+    bank, payee = await opened(world)
+    [new] = await asked(world, payee, 1_000)
+    await office.ask()
+    assert await file_of(world, bank) is None
+    await verified(world, bank, "6217000010001234567 建设银行"[3:])
+    assert PayoutState.RESERVED == await world.state(new)
+    await office.accept()
+    assert 1_000 == (await file_of(world, bank)).sum_minor
 
 
 async def test_banks_are_kept_as_they_must_be(world: World) -> None:

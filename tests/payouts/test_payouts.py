@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from vendrail.api.compliance import DossierDecision
 from vendrail.api.ledger import Chart
 from vendrail.api.payouts import (
     NewPayout,
@@ -18,6 +19,7 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
 
+from tests.compliance.conftest import Office  # isort: skip
 from tests.payouts.conftest import LEASE_S, World  # isort: skip
 
 
@@ -307,6 +309,33 @@ async def test_who_is_suspended_is_not_paid(world: World) -> None:
     assert "suspended" == await world.request(world.ask(1_000))
     assert [True] == await world.payouts.suspend_merchants([(world.merchant, "")])
     assert "taken" == await world.request(world.ask(1_000))
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+async def test_what_was_asked_for_waits_while_its_merchant_is_not_known(
+    world: World, steps: int
+) -> None:
+    """A tier that falls before money leaves holds it, reserved or not; known again, it goes out."""
+    office = Office(world)
+    await world.earn(10_000)
+    new = world.ask(6_000)
+    assert "taken" == await world.request(new)
+    for _ in range(steps):
+        await world.house.services["payouts"].advance_due()
+    stood = await world.state(new)
+    await office.ask()
+    await world.run()
+    await world.later(601)
+    [view] = await world.payouts.read_payouts([new.id])
+    before = world.paid(new.id)
+    dossier = await office.accept()
+    await world.later(601)
+
+    assert (["ready", "reserved"][steps], 0) == (stood, before)
+    assert (stood, "merchant_unverified") == (view.state, view.problem)
+    assert ("succeeded", 6_000) == (await world.state(new), world.paid(new.id))
+    await office.decide(dossier, DossierDecision.REVOKE)
+    assert "merchant_unverified" == await world.request(world.ask(1_000))
 
 
 @pytest.mark.parametrize("is_closed", [True, False])

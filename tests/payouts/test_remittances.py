@@ -104,6 +104,18 @@ async def test_no_more_is_settled_than_is_owed(world: World) -> None:
     assert 1 == (await stand(world))["provider"]
 
 
+async def test_rivals_do_not_settle_more_than_is_owed(world: World) -> None:
+    """Many at one instant, each of more than half of what is owed: one is booked."""
+    await world.earn(12_000)
+    owed = (await stand(world))["provider"]
+    lines = [settled(world, number=f"R{at}", gross_minor=owed // 2 + 1) for at in range(8)]
+    outcomes = await asyncio.gather(*(book(world, each) for each in lines))
+
+    assert 1 == outcomes.count(["booked"])
+    assert 7 == outcomes.count(["more_than_owed"])
+    assert owed - owed // 2 - 1 == (await stand(world))["provider"]
+
+
 @pytest.mark.parametrize(
     "fields, status",
     [

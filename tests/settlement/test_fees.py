@@ -10,6 +10,7 @@ from vendrail.api.settlement import FeeTerms, FeeTermsStatus, Sale
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
 from vendrail.settlement.fees import (
+    LEAD,
     FeeVersion,
     fee_minor,
     find_version,
@@ -17,7 +18,7 @@ from vendrail.settlement.fees import (
     returned_fee_minor,
 )
 from vendrail.settlement.split import MerchantAccounts, price, sale_transfers
-from vendrail.settlement.terms import LEAD, TRUST, decide_terms
+from vendrail.settlement.terms import TRUST, decide_terms
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ORDER = new_id(NOW)

@@ -1,21 +1,31 @@
 """Suggested fees: sums of their parts, within bounds, and only where enough was sold."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vendrail.api.settlement import (
     ChannelCost,
+    FeeAdjustmentQuery,
+    FeeAllowance,
     FeeBounds,
     FeeCause,
     FeeFacts,
     FeePart,
     FeeSuggestionQuery,
+    FeeTerms,
+    FeeTrial,
+    PastSale,
     Settlement,
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
+from vendrail.settlement.adjusting import adjust
+from vendrail.settlement.fees import FeeVersion
 from vendrail.settlement.suggestions import (
     SALES_MIN,
     average_cost,
@@ -127,3 +137,169 @@ async def test_bounds_are_kept_and_merchants_come_by_pages(world, clock) -> None
     [rest] = await settlement.suggest_fees([replace(query, after=first[-1].facts.merchant)])
     assert merchants[1:] == [each.facts.merchant for each in (*first, *rest)]
     assert 3 == len(first)
+
+
+NIGHT = datetime(2026, 3, 1, 0, 5, tzinfo=UTC)
+
+
+def _versions(*points: int, days: int = 30) -> list[FeeVersion]:
+    """Versions of own terms, newest first, a month apart, the newest so many days old."""
+    return [
+        FeeVersion(9 - at, each, 30, 10, True, NIGHT - timedelta(days=days + 31 * at))
+        for at, each in enumerate(points)
+    ]
+
+
+def test_what_is_applied_is_the_percentage_alone_and_begins_at_a_midnight():
+    """The rest of own terms stays; whole days of notice lie before it, however late it is."""
+    suggestion = suggest(FACTS, 60, BOUNDS)
+    allowance = FeeAllowance(None, 2, is_allowed=True, notice_days=14)
+    made = adjust(suggestion, _versions(250, 100), allowance, NIGHT)
+
+    assert 220 == made.terms.basis_points
+    assert (30, 10, True) == (
+        made.terms.fixed_minor,
+        made.terms.fee_minor_min,
+        made.terms.is_fee_refunded,
+    )
+    assert datetime(2026, 3, 16, tzinfo=UTC) == made.terms.valid_from
+    assert NIGHT + timedelta(days=14) <= made.terms.valid_from
+
+
+@pytest.mark.parametrize(
+    "versions, is_allowed",
+    [
+        (_versions(250), False),
+        ([], True),  # By the rules for everybody.
+        (_versions(220), True),  # It is that already.
+        (_versions(250, days=29), True),  # Agreed on within what is counted …
+        (_versions(250, days=-3), True),  # … or on its way.
+    ],
+)
+def test_nothing_is_applied_where_it_is_not_allowed_or_too_soon(versions, is_allowed):
+    """Nobody who pays by the rules, nobody twice in a month, nobody against what people said."""
+    suggestion = suggest(FACTS, 60, BOUNDS)
+    allowance = FeeAllowance(None, 2, is_allowed=is_allowed)
+
+    assert adjust(suggestion, versions, allowance, NIGHT) is None
+
+
+@given(_FACTS, _POINTS, _BOUNDS, _POINTS, st.integers(1, 90), st.integers(0, 10**6))
+def test_what_is_applied_is_within_bounds_and_told_long_before(
+    facts, cost, bounds, before, days, second
+):
+    """At whatever moment: within the bounds, another percentage, after the whole notice."""
+    suggestion = suggest(facts, cost, bounds)
+    now = NIGHT + timedelta(seconds=second)
+    allowance = FeeAllowance(facts.merchant, None, is_allowed=True, notice_days=days)
+    made = adjust(suggestion, _versions(before), allowance, now) if suggestion else None
+    if made is None:
+        assert suggestion is None or suggestion.basis_points == before
+        return
+    valid_from = made.terms.valid_from
+
+    assert bounds.least_basis_points <= made.terms.basis_points <= bounds.most_basis_points
+    assert timedelta(days=days) <= valid_from - now < timedelta(days=days + 1)
+
+
+async def _suggested(world, count: int = 1) -> list[UUID]:
+    """Merchants with own terms of 2.50 % for a long time, and 2.20 % suggested."""
+    settlement, clock = world.settlement, world.clock
+    merchants = sorted(new_id(clock.now()) for _ in range(count))
+    await settlement.put_channel_costs([ChannelCost("alipay", 60)])
+    await settlement.put_fee_bounds([BOUNDS])
+    await settlement.put_fee_terms([FeeTerms(each, "CNY", 250, 30) for each in merchants])
+    clock.advance(31 * 86_400)
+    await settlement.put_fee_facts([replace(FACTS, merchant=each) for each in merchants])
+    clock.advance(60)
+    return merchants
+
+
+async def test_suggestions_are_applied_once_where_they_are_allowed(world, clock):
+    """By its tier or its own word, which goes before; many nights and processes change it once."""
+    settlement, service = world.settlement, world.service
+    followed, quiet, own = await _suggested(world, 3)
+    assert 0 == await service.adjust_fees()
+    assert ["changed", "changed", "changed", "unchanged", "field_malformed"] == (
+        await settlement.put_fee_allowances(
+            [
+                FeeAllowance(None, 0, is_allowed=True, notice_days=7),
+                FeeAllowance(quiet, None, is_allowed=False),
+                FeeAllowance(own, None, is_allowed=True, notice_days=30),
+                FeeAllowance(own, None, is_allowed=True, notice_days=30),
+                FeeAllowance(own, 3, is_allowed=True),
+            ]
+        )
+    )
+    assert 2 == sum(await asyncio.gather(*(service.adjust_fees() for _ in range(5))))
+    clock.advance(86_400)
+    assert 0 == await service.adjust_fees()
+    versions = await settlement.read_fee_terms([followed, quiet, own])
+    [made] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(followed)])
+
+    assert [[220, 250], [250], [220, 250]] == [[e.basis_points for e in own] for own in versions]
+    assert 30 == versions[0][0].fixed_minor
+    assert (250, 220, suggest(FACTS, 60, BOUNDS).parts) == (
+        made[0].before_basis_points,
+        made[0].basis_points,
+        made[0].parts,
+    )
+    assert versions[0][0].valid_from == made[0].valid_from
+    [first] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(None, None, 1)])
+    [rest] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(None, first[0].id)])
+    assert {followed, own} == {each.merchant for each in (*first, *rest)}
+
+
+@pytest.mark.parametrize("days", [0, 10])
+async def test_what_was_applied_is_taken_back_before_it_begins_and_after(world, clock, days):
+    """What stood before counts again, once; and the merchant is left alone from then on."""
+    settlement, service = world.settlement, world.service
+    [merchant] = await _suggested(world)
+    await settlement.put_fee_allowances([FeeAllowance(None, 0, is_allowed=True, notice_days=7)])
+    assert 1 == await service.adjust_fees()
+    [[made]] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(merchant)])
+    clock.advance(days * 86_400)
+    ids = [made.id, made.id, new_id(clock.now())]
+
+    assert ["taken_back", "exists", "not_found"] == await settlement.take_back_adjustments(ids)
+    clock.advance(40 * 86_400)
+    await settlement.put_fee_facts([replace(FACTS, merchant=merchant, sold_count=999)])
+    clock.advance(60)
+    world.merchant = merchant
+    [result] = await settlement.split_sales([world.sale(10_000)])
+    assert 280 == result.fee_minor
+    assert 0 == await service.adjust_fees()
+    [[newest, *_]] = await settlement.read_fee_terms([merchant])
+    [allowance] = await settlement.read_fee_allowances([merchant])
+    assert (250, 30) == (newest.basis_points, newest.fixed_minor)
+    assert allowance.is_allowed is False
+
+
+async def test_other_terms_that_were_written_since_are_not_taken_back(world, clock):
+    """Whoever agreed on terms after it has the last word."""
+    settlement, service = world.settlement, world.service
+    [merchant] = await _suggested(world)
+    await settlement.put_fee_allowances([FeeAllowance(merchant, None, is_allowed=True)])
+    assert 1 == await service.adjust_fees()
+    [[made]] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(merchant)])
+    clock.advance(20 * 86_400)
+    await settlement.put_fee_terms([FeeTerms(merchant, "CNY", 190)])
+
+    assert ["followed"] == await settlement.take_back_adjustments([made.id])
+    [[newest, *_]] = await settlement.read_fee_terms([merchant])
+    assert 190 == newest.basis_points
+    assert ["changed"] == await settlement.put_fee_allowances([FeeAllowance(merchant, None, None)])
+    [allowance] = await settlement.read_fee_allowances([merchant])
+    assert (None, 0, False) == (allowance.merchant, allowance.tier, allowance.is_allowed)
+
+
+async def test_terms_are_tried_on_sales_that_were(world, clock):
+    """Tried terms stand in for whatever counted; everybody else pays what was paid."""
+    settlement = world.settlement
+    merchant, other = await _suggested(world, 2)
+    sales = [PastSale(each, 10_000, "CNY", clock.now()) for each in (merchant, other)]
+    terms = [FeeTerms(merchant, "CNY", 220, 30)]
+    [result, empty] = await settlement.try_fees([FeeTrial([], sales, terms), FeeTrial([], sales)])
+
+    assert [(280, 250), (280, 280)] == [(e.fee_minor, e.tried_fee_minor) for e in result.fees]
+    assert "no_last_rule" == empty.status

@@ -25,6 +25,7 @@ class Form(NamedTuple):
     is_news: bool = False  # It tells what happened: only where people are told such by mail.
 
 
+_OF_FEES = frozenset({"before", "after", "currency", "day", "link"})
 _OF_COMPLAINTS = frozenset({"link", "step", "title", "serial", "amount", "hours"})
 
 FORMS: Mapping[str, Form] = {
@@ -39,6 +40,11 @@ FORMS: Mapping[str, Form] = {
         frozenset({"channel", "free", "waiting", "suggested", "dry", "link"}), 3_600 * 24
     ),
     "debt_owed": Form(frozenset({"amount", "since", "link"}), 3_600 * 24 * 7),
+    "fee_changing": Form(_OF_FEES, 3_600 * 24 * 7),
+    "fee_kept": Form(_OF_FEES, 3_600 * 24 * 7),
+    "deposit_asked": Form(frozenset({"amount", "days", "link"}), 3_600 * 24 * 7),
+    "deposit_taken": Form(frozenset({"amount", "reason", "link"}), 3_600 * 24 * 7),
+    "deposit_returned": Form(frozenset({"amount", "link"}), 3_600 * 24 * 7),
     "payee_doubted": Form(frozenset({"account", "link"}), 3_600 * 24 * 7),
     "webhook_disabled": Form(
         frozenset({"url", "days", "reason", "link"}), 3_600 * 24 * 7, is_news=True

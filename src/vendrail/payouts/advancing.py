@@ -25,6 +25,7 @@ from vendrail.kernel.telemetry import Metrics
 from vendrail.payouts import decide
 from vendrail.payouts.books import Posting
 from vendrail.payouts.decide import PAYOUT, Kept, PayoutEvent, Task
+from vendrail.payouts.knowing import UNKNOWN, Knowing
 from vendrail.payouts.payees import Payees, Whole
 from vendrail.payouts.settings import PayoutsSettings
 from vendrail.payouts.store import Database, Transaction
@@ -54,6 +55,7 @@ class Advancing:
         payments: Payments,
         payees: Payees,
         terms: Terms,
+        knowing: Knowing,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -63,6 +65,7 @@ class Advancing:
         self._payments = payments
         self._payees = payees
         self._terms = terms
+        self._knowing = knowing
         self._steps: Mapping[Task, Callable[[list[Kept]], Awaitable[list[Change]]]] = {
             Task.HOLD: self._hold,
             Task.RESERVE: self._reserve,
@@ -138,6 +141,8 @@ class Advancing:
         stopped = await self._stopped(payouts)
         declined = [self._decline(each, stopped[each.id]) for each in payouts if each.id in stopped]
         payouts = [each for each in payouts if each.id not in stopped]
+        payouts, waiting = await self._part_unknown(payouts)
+        declined += waiting
         chains = [[decide.reserve_transfer(each)] for each in payouts]
         results = await self._posting.post(payouts, chains)
         now, changes = self._clock.now(), declined
@@ -164,12 +169,15 @@ class Advancing:
         """Tell providers, under the number that each payout always has."""
         now = self._clock.now()
         fresh = [each for each in payouts if each.state is PayoutState.RESERVED]
+        fresh, waiting = await self._part_unknown(fresh)
+        payouts = fresh + [each for each in payouts if each.state is not PayoutState.RESERVED]
         async with self._db.transaction() as tx:
             await payees_store.lock_merchants(tx, {each.merchant for each in fresh}, is_shared=True)
             stopped = await payouts_store.load_stopped(tx, [each.id for each in fresh])
             going = [each for each in payouts if each.id not in stopped]
             begun = await payouts_store.begin_telling(tx, going, now)
         declined = [self._decline(each, stopped[each.id]) for each in fresh if each.id in stopped]
+        declined += waiting
         told = [each for each in going if each.id in begun]
         if not told:
             return declined
@@ -180,6 +188,28 @@ class Advancing:
         sent = [each._replace(state=PayoutState.SENT) for each in told]
         return declined + [
             self._note(each, report) for each, report in zip(sent, reports, strict=True)
+        ]
+
+    async def _part_unknown(self, payouts: list[Kept]) -> tuple[list[Kept], list[Change]]:
+        """Let those wait whose merchant's tier has no payouts any more; nobody was told of them.
+
+        What proves an account is sent before anybody is known.
+        """
+        asked = {each.merchant for each in payouts if each.origin != PayoutOrigin.TEST}
+        unknown = await self._knowing.unknown(asked)
+        kept = [e for e in payouts if e.origin == PayoutOrigin.TEST or e.merchant not in unknown]
+        going, now = {each.id for each in kept}, self._clock.now()
+        return kept, [
+            Change(
+                each,
+                each.state,
+                now + decide.ask_again_in(min(each.asks + 1, 3)),
+                problem=UNKNOWN,
+                asks=each.asks + 1,
+                reserve_tries=each.reserve_tries,
+            )
+            for each in payouts
+            if each.id not in going
         ]
 
     async def _stopped(self, payouts: Sequence[Kept]) -> dict[UUID, str]:

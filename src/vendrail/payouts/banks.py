@@ -23,6 +23,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import EXPONENTS
 from vendrail.payouts import bankfiles
 from vendrail.payouts.bankfiles import Debtor, Line
+from vendrail.payouts.knowing import Knowing
 from vendrail.payouts.payees import Payees
 from vendrail.payouts.store import Database, Row
 from vendrail.payouts.store import banks as banks_store
@@ -39,10 +40,11 @@ _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?")
 class Banks:
     """Keeps banks and files."""
 
-    def __init__(self, db: Database, clock: Clock, payees: Payees) -> None:
+    def __init__(self, db: Database, clock: Clock, payees: Payees, knowing: Knowing) -> None:
         self._db = db
         self._clock = clock
         self._payees = payees
+        self._knowing = knowing
 
     async def put(self, banks: Sequence[Bank]) -> list[BankStatus]:
         """Write banks, each by itself."""
@@ -80,12 +82,17 @@ class Banks:
 
     async def _make(self, request: BankFileRequest) -> BankFile | None:
         now = self._clock.now()
+        async with self._db.reading() as tx:
+            asked = await banks_store.list_waiting_merchants(tx, request.bank, request.currency)
+        known = asked - await self._knowing.unknown(asked)
         async with self._db.transaction() as tx:
-            rows = await banks_store.lock_waiting(tx, request.bank, request.currency, _LINES_MAX)
+            rows = await banks_store.lock_waiting(
+                tx, request.bank, request.currency, known, _LINES_MAX
+            )
             # Looked at behind the lock: the same request, sent twice at once, is one file.
-            known = await banks_store.load_files(tx, [request.id])
-            if request.id in known:
-                return known[request.id]
+            standing = await banks_store.load_files(tx, [request.id])
+            if request.id in standing:
+                return standing[request.id]
             banks = await banks_store.list_banks(tx)
             bank = next((each for each in banks if each.id == request.bank), None)
             stopped = await payouts_store.load_stopped(tx, [row["id"] for row in rows])

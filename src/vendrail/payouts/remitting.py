@@ -122,7 +122,21 @@ class Remitting:
         return [await self._book(each) for each in remittances]
 
     async def _book(self, new: Remittance) -> RemittanceStatus:
+        """Book one; what is owed is looked at again where a rival was first since."""
+        while True:
+            status = await self._try(new)
+            if status is not None:
+                return status
+
+    async def _try(self, new: Remittance) -> RemittanceStatus | None:
+        """Book one; None: another of its channel was written while we looked at what is owed."""
         id = store.remittance_id(new.channel_name, new.number)
+        async with self._db.reading() as tx:
+            newest = await store.newest_place(tx, new.channel_name, new.currency)
+            others = await store.list_unbooked_of(tx, new.channel_name, new.currency)
+        for each in others:  # What is written already counts, so the books follow first.
+            told = each.remittance
+            await self._post(store.remittance_id(told.channel_name, told.number), told)
         [status] = await self.check([new])
         if status is S.EXISTS:
             async with self._db.reading() as tx:
@@ -133,6 +147,9 @@ class Remitting:
         if status is not S.BOOKED:
             return status
         async with self._db.transaction() as tx:
+            await store.take_turns(tx, new.channel_name, new.currency)
+            if newest != await store.newest_place(tx, new.channel_name, new.currency):
+                return None
             await store.insert_remittance(tx, id, new, self._clock.now())
             view = (await store.load_remittances(tx, [id]))[id]
         if not _is_same(view.remittance, new):

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.compliance import Compliance
 from vendrail.api.ledger import Chart, Ledger
 from vendrail.api.payouts import (
     NewPayout,
@@ -19,6 +18,7 @@ from vendrail.api.payouts import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
 from vendrail.payouts.advancing import LEASE, Advancing
+from vendrail.payouts.knowing import Knowing
 from vendrail.payouts.payees import TESTS_MAX, Payees
 from vendrail.payouts.store import Database, Row, Transaction
 from vendrail.payouts.store import payees as payees_store
@@ -76,7 +76,7 @@ class Requesting:
         db: Database,
         clock: Clock,
         ledger: Ledger,
-        compliance: Compliance,
+        knowing: Knowing,
         payees: Payees,
         terms: Terms,
         advancing: Advancing,
@@ -84,7 +84,7 @@ class Requesting:
         self._db = db
         self._clock = clock
         self._ledger = ledger
-        self._compliance = compliance
+        self._knowing = knowing
         self._payees = payees
         self._terms = terms
         self._advancing = advancing
@@ -166,8 +166,7 @@ class Requesting:
         async with self._db.reading() as tx:
             payees = await payees_store.load_payees(tx, {each.payee for each in payouts})
             suspended = await terms_store.load_suspensions(tx, merchants)
-        standings = await self._compliance.read_standings(sorted(merchants))
-        unknown = {each.merchant for each in standings if not each.has_payouts}
+        unknown = await self._knowing.unknown(merchants)
         pairs = sorted({(each.merchant, each.currency) for each in payouts})
         debts = await self._ledger.read_balances(
             [Chart(currency).merchant(merchant, "debt").id for merchant, currency in pairs]

@@ -76,6 +76,7 @@ from vendrail.payouts.answers import Answers
 from vendrail.payouts.banks import Banks
 from vendrail.payouts.books import Posting
 from vendrail.payouts.forecasting import Forecasting
+from vendrail.payouts.knowing import Knowing
 from vendrail.payouts.payees import Payees
 from vendrail.payouts.remitting import Remitting
 from vendrail.payouts.requesting import Requesting
@@ -120,14 +121,15 @@ class PayoutsService:
         self._terms = Terms(db, settings)
         self._ways = Ways(db, payments)
         self._payees = Payees(db, vault, clock, settings, ledger, self._ways, identity, notify)
-        self._banks = Banks(db, clock, self._payees)
+        knowing = Knowing(compliance)
+        self._banks = Banks(db, clock, self._payees, knowing)
         self._answers = Answers(db, clock)
         self._reviewing = Reviewing(db, clock)
         self._advancing = Advancing(
-            db, clock, metrics, settings, posting, payments, self._payees, self._terms
+            db, clock, metrics, settings, posting, payments, self._payees, self._terms, knowing
         )
         self._requesting = Requesting(
-            db, clock, ledger, compliance, self._payees, self._terms, self._advancing
+            db, clock, ledger, knowing, self._payees, self._terms, self._advancing
         )
         self._reserves = Reserves(db, clock, posting, self._ways)
         self._forecasting = Forecasting(

@@ -23,6 +23,7 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX
+from vendrail.settlement.fees import LEAD
 from vendrail.settlement.holding import (
     Bucket,
     Held,
@@ -34,7 +35,7 @@ from vendrail.settlement.holding import (
 from vendrail.settlement.refunds import HeldBack
 from vendrail.settlement.split import SplitFound
 from vendrail.settlement.store.holding import Claim, HoldingStore
-from vendrail.settlement.terms import LEAD, TRUST
+from vendrail.settlement.terms import TRUST
 
 _CLAIMED_AT_ONCE = 2_048
 _LEASE_S = 30.0

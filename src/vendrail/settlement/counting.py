@@ -1,7 +1,8 @@
 """What rules ask of merchants and channels, counted beside the trade: never while a sale waits.
 
 Once a day every merchant's last 30 whole days are counted; within a minute, what channels cost is
-taken over from the terms of routing. Counting again writes nothing where nothing has changed.
+taken over from the terms of routing. Counting again writes nothing where nothing has changed. Once
+what was counted counts, suggestions are applied where that is allowed.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from vendrail.api.orders import MerchantSalesQuery, Orders
 from vendrail.api.payments import Payments
 from vendrail.api.settlement import ChannelCost, FeeFacts, Settlement
 from vendrail.kernel.clock import Clock
+from vendrail.settlement.fees import LEAD
 from vendrail.settlement.store.fees import FeeStore
 
 DAYS = timedelta(days=30)
@@ -24,6 +26,10 @@ class Counted(Settlement, Protocol):
     """Who keeps what is counted, and whose clock tells the day."""
 
     clock: Clock
+
+    async def adjust_fees(self) -> int:
+        """Apply what is suggested where it is allowed."""
+        ...
 
 
 class Counting:
@@ -43,15 +49,21 @@ class Counting:
         self._payments = payments
         self._disputes = disputes
         self._counted_on: date | None = None
+        self._adjusted_on: date | None = None
+        self._counts_from: datetime | None = None
         self._costs: list[ChannelCost] = []
 
     async def look(self) -> bool:
         """Count what is due; false: nothing more until later."""
         await self._take_costs()
-        today = self._settlement.clock.now().astimezone(UTC).date()
+        now = self._settlement.clock.now()
+        today = now.astimezone(UTC).date()
         if today != self._counted_on:
             await self._count(datetime(today.year, today.month, today.day, tzinfo=UTC))
-            self._counted_on = today
+            self._counted_on, self._counts_from = today, self._settlement.clock.now() + LEAD
+        elif today != self._adjusted_on and self._counts_from and now >= self._counts_from:
+            await self._settlement.adjust_fees()
+            self._adjusted_on = today
         return False
 
     async def _count(self, midnight: datetime) -> None:

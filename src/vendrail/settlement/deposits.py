@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from vendrail.api.identity import Identity
 from vendrail.api.ledger import (
     AccountStatus,
     Chart,
@@ -17,6 +18,7 @@ from vendrail.api.ledger import (
     TransferCode,
     TransferId,
 )
+from vendrail.api.notify import Notify
 from vendrail.api.settlement import (
     Deposit,
     DepositKind,
@@ -33,9 +35,11 @@ from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
 from vendrail.settlement.debts import Debts
+from vendrail.settlement.deposit_telling import DepositTelling
 from vendrail.settlement.split import is_wellformed
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.deposits import DepositStore
+from vendrail.settlement.store.fees import FeeStore
 
 _DAYS_MAX = 365
 _REASON_LENGTH_MAX = 500
@@ -219,9 +223,15 @@ class Deposited:
     _ledger: Ledger
     _debts: Debts
     _store: Store
+    _fees: FeeStore
 
     def _deposits(self) -> Deposits:
         return Deposits(self._store.deposits, self.clock, self._ledger, self._debts)
+
+    def deposit_telling(self, identity: Identity, notify: Notify) -> DepositTelling:
+        """Give what tells merchants of it."""
+        url = self._fees.public_url
+        return DepositTelling(self._store.deposits, self.clock, identity, notify, url)
 
     async def put_deposit_terms(self, terms: Sequence[DepositTerms]) -> list[DepositTermsStatus]:
         """Ask merchants for deposits, of another amount or none any more."""

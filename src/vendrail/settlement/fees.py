@@ -1,7 +1,7 @@
 """What a sale costs its merchant: percent + fixed, at least a minimum, never above the amount."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, portion
 PLATFORM = UUID(int=0)  # The merchant of the platform's own default terms.
 ANY_CURRENCY = "*"  # The currency of default terms that are a percentage and nothing else.
 BASIS_POINTS_MAX = 10_000
+LEAD = timedelta(seconds=10)  # How long after they are written new terms begin at the soonest.
 
 
 class FeeVersion(NamedTuple):

@@ -3,6 +3,8 @@
 import asyncio
 
 from vendrail.api.disputes import Disputes
+from vendrail.api.identity import Identity
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.kernel.jobs import Job
@@ -11,10 +13,16 @@ from vendrail.settlement.service import SettlementService
 
 
 def jobs(
-    service: SettlementService, orders: Orders, payments: Payments, disputes: Disputes
+    service: SettlementService,
+    orders: Orders,
+    payments: Payments,
+    disputes: Disputes,
+    identity: Identity,
+    notify: Notify,
 ) -> list[Job]:
     """Name the loops; any number of processes may run them."""
     counting = service.counting(orders, payments, disputes)
+    fees, deposits = service.telling(identity, notify), service.deposit_telling(identity, notify)
 
     async def recover() -> None:
         await poll(
@@ -47,9 +55,18 @@ def jobs(
             delay_s_max=60.0,
         )
 
+    async def tell_due() -> bool:
+        is_more = await fees.tell_due()
+        return await deposits.tell_due() or is_more
+
+    async def tell() -> None:
+        wake = asyncio.Event()
+        await poll(tell_due, service.clock, wake, name="settlement.tell", delay_s_max=60.0)
+
     return [
         Job("settlement.debts", recover),
         Job("settlement.release", release),
         Job("settlement.counting", count),
         Job("settlement.deposits", give_back),
+        Job("settlement.tell", tell),
     ]

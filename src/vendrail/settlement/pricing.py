@@ -22,10 +22,19 @@ from vendrail.api.settlement import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.money import EXPONENTS
 from vendrail.settlement import suggestions
-from vendrail.settlement.fees import BASIS_POINTS_MAX, PLATFORM, FeeVersion, read_memo
+from vendrail.settlement.automatic import Automatic
+from vendrail.settlement.fees import (
+    BASIS_POINTS_MAX,
+    LEAD,
+    PLATFORM,
+    FeeVersion,
+    is_wellformed,
+    read_memo,
+)
 from vendrail.settlement.rules import TIER_MAX, problem
-from vendrail.settlement.store.fees import FeeKey, FeeStore
-from vendrail.settlement.terms import LEAD, WRITE_S_MAX, FeeBook, decide_schedules, decide_terms
+from vendrail.settlement.store.fees import FeeStore
+from vendrail.settlement.store.versions import FeeKey
+from vendrail.settlement.terms import WRITE_S_MAX, FeeBook, decide_schedules, decide_terms
 
 
 class Pricing:
@@ -102,13 +111,15 @@ class Pricing:
 
     async def attempt(self, trial: FeeTrial) -> FeeTrialResult:
         """Try rules on sales that were."""
-        wrong = problem(trial.rules)
+        wrong = problem(trial.rules) if trial.rules or not trial.terms else None
+        if not all(is_wellformed(each) for each in trial.terms):
+            wrong = FeeScheduleStatus.FIELD_MALFORMED
         if wrong is not None:
             return FeeTrialResult(wrong)
         return FeeTrialResult(FeeScheduleStatus.CREATED, await self.book.try_rules(trial))
 
 
-class Priced:
+class Priced(Automatic):
     """The part of the service that is all about fees."""
 
     clock: Clock

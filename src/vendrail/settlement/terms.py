@@ -27,6 +27,7 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken
 from vendrail.settlement.fees import (
     ANY_CURRENCY,
+    LEAD,
     PLATFORM,
     FeeVersion,
     cost_minor,
@@ -35,9 +36,9 @@ from vendrail.settlement.fees import (
     is_wellformed,
 )
 from vendrail.settlement.rules import RuledSale, Schedule, compile_schedule, problem
-from vendrail.settlement.store.fees import FeeKey, FeeStore, Since, begins, since
+from vendrail.settlement.store.fees import FeeStore, Since, begins, since
+from vendrail.settlement.store.versions import FeeKey
 
-LEAD = timedelta(seconds=10)
 TRUST = timedelta(seconds=3)
 WRITE_S_MAX = 3.0  # Writing that takes longer is rolled back.
 FACTS_KEPT = timedelta(days=31)  # How far back what was counted is read: late money is later.
@@ -161,17 +162,35 @@ class FeeBook:
             found.costs,
         )
         reaching = known.reach_back()
-        tried = compile_schedule(FeeSchedule(PLATFORM, trial.rules, oldest))
+        rules = trial.rules
+        tried = compile_schedule(FeeSchedule(PLATFORM, rules, oldest)) if rules else None
+        own = {
+            (each.merchant, each.currency): SaleFee(_version(each, oldest)) for each in trial.terms
+        }
         fees = []
         for sale in trial.sales:
-            was = known.find(sale)
-            is_own = not was.version.rule and bool(
-                find_version(found.terms.get((sale.merchant, sale.currency), ()), sale.placed_at)
+            was, key = known.find(sale), (sale.merchant, sale.currency)
+            is_own = key in own or (
+                not was.version.rule
+                and bool(find_version(found.terms.get(key, ()), sale.placed_at))
             )
-            would = was if is_own else reaching.decide(tried, sale)
+            would = own.get(key, was)
+            if not is_own and tried is not None:
+                would = reaching.decide(tried, sale)
             number = 0 if is_own else would.version.rule
             fees.append(TriedFee(*_amounts(was, sale), *_amounts(would, sale), number))
         return fees
+
+
+def _version(terms: FeeTerms, valid_from: datetime) -> FeeVersion:
+    return FeeVersion(
+        0,
+        terms.basis_points,
+        terms.fixed_minor,
+        terms.fee_minor_min,
+        terms.is_fee_refunded,
+        valid_from,
+    )
 
 
 def _amounts(fee: SaleFee, sale: PastSale) -> tuple[int, int]:
@@ -240,15 +259,5 @@ def decide_terms(
                 (at for at, each in enumerate(versions) if each.valid_from <= valid_from),
                 len(versions),
             )
-            versions.insert(
-                place,
-                FeeVersion(
-                    0,
-                    term.basis_points,
-                    term.fixed_minor,
-                    term.fee_minor_min,
-                    term.is_fee_refunded,
-                    valid_from,
-                ),
-            )
+            versions.insert(place, _version(term, valid_from))
     return statuses, added

@@ -40,6 +40,7 @@ from vendrail.web.merchant.staff import Staff
 from vendrail.web.merchant.statements import Statements
 from vendrail.web.merchant.verification import Verification
 from vendrail.web.merchant.webhooks import Webhooks
+from vendrail.web.operator.adjustments import AdjustmentsDesk
 from vendrail.web.operator.audit import AuditLog
 from vendrail.web.operator.bankfiles import BankFilesDesk
 from vendrail.web.operator.channels import Channels
@@ -113,6 +114,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         ClosesDesk(desk, deeds),
         Corrections(desk, deeds, files),
         SuggestionsDesk(desk, deeds, files),
+        AdjustmentsDesk(desk, deeds, files),
         Channels(desk, deeds),
         Currencies(desk),
         WalletDesk(desk, deeds),

@@ -1,13 +1,13 @@
 """Fee rules tried on sales that were: streamed, a page of orders at a time, and summed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, tzinfo
 from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.orders import DeliveredOrder, Orders, PastSaleQuery
 from vendrail.api.payments import Payments
-from vendrail.api.settlement import FeeRule, FeeTrial, PastSale, Settlement, TriedFee
+from vendrail.api.settlement import FeeRule, FeeTerms, FeeTrial, PastSale, Settlement, TriedFee
 
 _PAGE = 2_000
 SALES_MAX = 300_000  # A page waits for it; whoever has more asks on the command line.
@@ -55,20 +55,60 @@ async def try_rules(
 
     What goes by currency is never added up over currencies.
     """
+
+    async def attempt(page: Sequence[PastSale]) -> list[tuple[PastSale, TriedFee]]:
+        [result] = await settlement.try_fees([FeeTrial(list(rules), list(page))])
+        return list(zip(page, result.fees, strict=True))
+
+    return await _try(attempt, since, until, zone, orders, payments, sales_max)
+
+
+async def _try(
+    attempt: Callable[[Sequence[PastSale]], Awaitable[list[tuple[PastSale, TriedFee]]]],
+    since: datetime,
+    until: datetime,
+    zone: tzinfo,
+    orders: Orders,
+    payments: Payments,
+    sales_max: int,
+) -> Trial:
     trial = Trial({}, {}, {}, {}, is_whole=True)
     after, count = None, 0
     while True:
         [page] = await orders.list_sales([PastSaleQuery(since, until, after, _PAGE)])
         if page:
-            sales = await _sales(page, payments)
-            [result] = await settlement.try_fees([FeeTrial(list(rules), sales)])
-            for sale, fee in zip(sales, result.fees, strict=True):
+            for sale, fee in await attempt(await _sales(page, payments)):
                 _add(trial, sale, fee, zone)
             after, count = page[-1].id, count + len(page)
         if len(page) < _PAGE:
             return trial
         if count >= sales_max:
             return trial._replace(is_whole=False)
+
+
+async def try_terms(
+    terms: Sequence[FeeTerms],
+    since: datetime,
+    until: datetime,
+    zone: tzinfo,
+    orders: Orders,
+    payments: Payments,
+    settlement: Settlement,
+    sales_max: int = SALES_MAX,
+) -> Trial:
+    """Try own terms on every delivered order of those merchants, in the currency of each."""
+    tried = {(each.merchant, each.currency): each for each in terms}
+
+    async def attempt(page: Sequence[PastSale]) -> list[tuple[PastSale, TriedFee]]:
+        sales = [each for each in page if (each.merchant, each.currency) in tried]
+        if not sales:
+            return []
+        asked = {(each.merchant, each.currency) for each in sales}
+        trial = FeeTrial([], sales, [tried[key] for key in sorted(asked)])
+        [result] = await settlement.try_fees([trial])
+        return list(zip(sales, result.fees, strict=True))
+
+    return await _try(attempt, since, until, zone, orders, payments, sales_max)
 
 
 async def _sales(page: Sequence[DeliveredOrder], payments: Payments) -> list[PastSale]:

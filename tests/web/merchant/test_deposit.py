@@ -4,7 +4,8 @@ import re
 
 from tests.web.console.conftest import make_app
 
-from vendrail.api.identity import Role
+from vendrail.api.identity import Identity, Role
+from vendrail.api.notify import Notify
 from vendrail.api.settlement import ChargebackPosting, ChargebackStep, Settlement
 from vendrail.kernel.ids import new_id, to_serial
 
@@ -34,7 +35,9 @@ async def deposit_of(town):
 
 
 async def test_a_deposit_is_asked_paid_taken_and_asked_back(town, read_field):
-    """Each step is in the log; taking wants a second person; the merchant sees why it was taken."""
+    """Each step is in the log and told once; taking wants two; the merchant sees why it was."""
+    service = town.house.services["settlement"]
+    telling = service.deposit_telling(town.house.api(Identity), town.house.api(Notify))
     town.world.app = make_app(town.house, town.home, second_person_above_minor=500)
     await earn(town)
     owner = await town.join(Role.OWNER)
@@ -59,6 +62,8 @@ async def test_a_deposit_is_asked_paid_taken_and_asked_back(town, read_field):
     await other.send(approval, decision="approve")
     await owner.go(PATH)
     seen = owner.text
+    assert not await telling.tell_due()
+    assert await town.world.letters("owner@north.example")
     await first.go(desk)
     await first.send(desk, amount="1.00", days="7", reason="trusted now")
     await owner.go(PATH)
@@ -66,7 +71,20 @@ async def test_a_deposit_is_asked_paid_taken_and_asked_back(town, read_field):
     await owner.send(f"{PATH}/return", **back)
     kept = await deposit_of(town)
     acts = [act.act for act in await town.acts(town.north, "deposit")]
+    await telling.tell_due()
+    await town.world.letters("owner@north.example")
+    town.clock.advance(7 * 86_400)
+    await service.move_due_deposits()
+    for _ in range(2):
+        await telling.tell_due()
+    letters = [each["subject"] for each in await town.world.letters("owner@north.example")]
 
+    assert [
+        "A deposit of CN¥8.00 is asked of your shop",
+        "CN¥3.00 was taken of your deposit",
+        "A deposit of CN¥1.00 is asked of your shop",
+        "CN¥4.00 of your deposit is back",
+    ] == [each for each in letters if "deposit" in each]
     assert (800, 800, 0) == (paid.held_minor, paid.wanted_minor, paid.missing_minor)
     assert "fees of a dispute" in seen
     assert (500, 400) == (kept.held_minor, kept.waiting.amount_minor)

@@ -8,8 +8,9 @@ import pytest
 from tests.app.conftest import execute
 from tests.web.console.conftest import make_app
 
-from vendrail.api.identity import ActQuery, Role
-from vendrail.api.settlement import FeeFacts, FeeRule, Settlement
+from vendrail.api.identity import ActQuery, Identity, Role
+from vendrail.api.notify import Notify
+from vendrail.api.settlement import FeeBounds, FeeFacts, FeeRule, Settlement
 from vendrail.kernel.ids import to_serial
 
 CARDS = {
@@ -184,6 +185,65 @@ async def test_suggested_fees_are_put_up_by_one_and_applied_by_two(world):
     assert "Put it up" not in finance.text
     await finance.go("/console/account")
     assert 403 == (await finance.send(f"{path}/apply", raw=True, **told)).status_code
+
+
+async def test_fees_follow_by_themselves_where_two_allow_it(world):
+    """Two allow it, the night applies it, log and letters tell; two take it back, and it stays."""
+    world.app = make_app(world.house, world.home, second_person_above_minor=1_000)
+    house, merchant, clock = world.market.house, world.market.merchant, world.clock
+    settlement, identity = house.api(Settlement), house.api(Identity)
+    path, serial = "/operator/suggestions/automatic", to_serial(merchant)
+    bounds = FeeBounds("CNY", 80, 400, 100, 100_000, 15, 10, 20)
+    await settlement.put_fee_bounds([bounds])
+    clock.advance(31 * 86_400)
+    await settlement.put_fee_facts([FeeFacts(merchant, "CNY", 450_000, 100, 3, 1)])
+    clock.advance(60)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    second = await world.join("second@rail.example", Role.OPERATOR_ADMIN)
+    owner = await world.join("own@a.example", Role.OWNER, merchant=merchant)
+    for told in ({"days": "0"}, {"days": "91"}, {"allowed": "perhaps"}, {"tier": "10"}):
+        fields = {"tier": "0", "allowed": "yes", "days": "7", "reason": "agreed"}
+        await head.go(path)
+        await head.send(path, **(fields | told))
+        assert "Days of notice are 1 to 90" in head.text
+    await head.go(f"{path}?merchant={serial}")
+    assert "Not allowed (as its tier 0)" in head.text
+    await head.send(path, merchant=serial, allowed="yes", days="7", reason="it was agreed")
+    assert "second person" in head.text
+    assert 0 == await house.services["settlement"].adjust_fees()
+    await second.go("/operator/approvals")
+    assert "Days of notice: 7" in second.text
+    await approve(second)
+    assert 1 == await house.services["settlement"].adjust_fees()
+    telling = house.services["settlement"].telling(identity, house.api(Notify))
+    for _ in range(2):
+        await telling.tell_due()
+    [[act, *more]] = await identity.list_acts([ActQuery(merchant, 9, act="fee_adjustment.")])
+
+    [[newest, before, *_]] = await settlement.read_fee_terms([merchant])
+    letters = [each["subject"] for each in await world.letters("own@a.example")]
+    assert [] == more
+    assert ("250", str(newest.basis_points)) == (
+        act.before["basis_points"],
+        act.after["basis_points"],
+    )
+    assert 1 == sum("Your fee changes on" in each for each in letters)
+    await owner.go("/merchant/fees")
+    assert "base fee, −0.30 % for the volume" in owner.text
+    assert "margin" not in owner.text
+    await head.go(path)
+    address = re.search(r'action="([^"]+/back)"', head.page.text)[1]
+    await head.send(address, merchant=serial, reason="not this time")
+    await approve(second)
+    await telling.tell_due()
+    [[after, *_]] = await settlement.read_fee_terms([merchant])
+    assert before.basis_points == after.basis_points
+    assert newest.valid_from == after.valid_from
+    await head.go(path)
+    assert "Taken back on" in head.text
+    assert "/back" not in head.page.text
+    letters = [each["subject"] for each in await world.letters("own@a.example")]
+    assert letters[-1] == "Your fee is 2.50 % as before"
 
 
 async def approve(browser) -> None:

@@ -138,6 +138,8 @@ async def addresses(world, place) -> list[str]:
         "/operator/fees",
         "/operator/fees/edit",
         "/operator/suggestions",
+        "/operator/suggestions/automatic",
+        f"/operator/suggestions/automatic?merchant={to_serial(world.market.merchant)}",
     ]
 
 

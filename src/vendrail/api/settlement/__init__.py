@@ -6,6 +6,12 @@ from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
 
+from vendrail.api.settlement.adjustments import Adjusting as Adjusting
+from vendrail.api.settlement.adjustments import FeeAdjustment as FeeAdjustment
+from vendrail.api.settlement.adjustments import FeeAdjustmentQuery as FeeAdjustmentQuery
+from vendrail.api.settlement.adjustments import FeeAdjustmentStatus as FeeAdjustmentStatus
+from vendrail.api.settlement.adjustments import FeeAllowance as FeeAllowance
+from vendrail.api.settlement.adjustments import FeeAllowanceStatus as FeeAllowanceStatus
 from vendrail.api.settlement.deposits import Deposit as Deposit
 from vendrail.api.settlement.deposits import DepositKind as DepositKind
 from vendrail.api.settlement.deposits import DepositMove as DepositMove
@@ -281,7 +287,7 @@ class OrderShare(Record, frozen=True):
     is_reversed: bool = False
 
 
-class Settlement(Suggesting, Protocol):
+class Settlement(Adjusting, Suggesting, Protocol):
     """Move the money of sales and refunds through the ledger."""
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:

@@ -141,10 +141,11 @@ class PastSale(Record, frozen=True):
 
 
 class FeeTrial(Record, frozen=True):
-    """Try rules on sales that were: what each would have cost, by what counted then and by them."""
+    """Try rules or terms on sales that were: what each would have cost, beside what it did."""
 
-    rules: list[FeeRule]
+    rules: list[FeeRule]  # Empty beside terms: everybody else pays what was paid.
     sales: list[PastSale]
+    terms: list[FeeTerms] = []  # Own terms that are tried too, in place of what counted then.
 
 
 class TriedFee(Record, frozen=True, array_like=True):

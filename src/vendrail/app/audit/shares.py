@@ -1,4 +1,4 @@
-"""Checks of what merchants will have later: kept as long as the terms say, and then released."""
+"""Checks of what merchants will have: kept as the terms say, released, and by fees as told."""
 
 from vendrail.app.audit.books import CREDIT
 from vendrail.app.audit.check import Check
@@ -66,6 +66,18 @@ CHECKS = (
             or reserve_due <> to_char(date_trunc('day', (paid_at at time zone 'UTC')
                    + make_interval(days => days) + interval '1 day - 1 microsecond'),
                    'YYYYMMDD"T"HH24')
+        """,
+    ),
+    Check(
+        "fees_follow_as_told",
+        "A percentage that changed by itself stands in the merchant's terms, and was told before.",
+        "select count(*) from settlement.fee_terms",
+        """
+        select j.id::text from settlement.fee_adjustment j
+         where not exists (select 1 from settlement.fee_terms t where t.merchant = j.merchant
+                   and t.currency = j.currency and t.valid_from = j.valid_from
+                   and t.basis_points = j.basis_points)
+            or (j.taken_back_at is null and j.told_at > j.valid_from)
         """,
     ),
 )

@@ -8,23 +8,29 @@ CHECKS = (
         "While merchants are asked who they are, payouts are those of a tier that counted.",
         'select count(*) from orders."order"',
         """
-        select p.id::text from payouts.payout p
+        select distinct p.id::text from payouts.payout p
+          -- Asked for, and again when it left.
+          cross join lateral (
+              select p.asked_at as moment
+              union all
+              select min(s.at) from payouts.step s
+               where s.payout = p.id and s.state = 'sent' having min(s.at) is not null) m
           cross join lateral (
               select t.is_asked from compliance.terms t
-               where t.made_at < p.asked_at - interval '1 minute'
+               where t.made_at < m.moment - interval '1 minute'
                order by t.version desc limit 1) terms
          where terms.is_asked and p.origin <> 'test' and p.state not in ('refused', 'declined')
            -- Terms that were written in that minute may have been the ones that were asked.
            and not exists (
               select 1 from compliance.terms t
-               where t.made_at between p.asked_at - interval '1 minute'
-                 and p.asked_at + interval '1 minute')
+               where t.made_at between m.moment - interval '1 minute'
+                 and m.moment + interval '1 minute')
            and not exists (
               select 1 from compliance.dossier d
                where d.merchant = p.merchant
-                 and d.accepted_at <= p.asked_at + interval '1 minute'
-                 and (d.ended_at is null or d.ended_at >= p.asked_at - interval '1 minute')
-                 and d.expires_on >= (p.asked_at at time zone 'UTC')::date)
+                 and d.accepted_at <= m.moment + interval '1 minute'
+                 and (d.ended_at is null or d.ended_at >= m.moment - interval '1 minute')
+                 and d.expires_on >= (m.moment at time zone 'UTC')::date)
         """,
     ),
     Check(

@@ -328,13 +328,15 @@ class WechatChannel:
     async def query_payout(
         self, ask: PayoutAsk, account: Account[WechatSettings], now: datetime
     ) -> PayoutAnswer:
-        """Ask what became of a payout."""
+        """Ask what became of a payout; told again, it says what its payee confirms with."""
         path = f"{funds.TRANSFERS}/out-bill-no/{ask.payout_number}"
         try:
             reply = await call(account, "GET", path, now)
         except (ProviderAway, Unclear) as error:
             return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=str(error))
-        return funds.read_transfer_query(reply, ask)
+        found = funds.read_transfer_query(reply, ask)
+        told = await self.pay_out(ask, account, now) if funds.waits(reply) else found
+        return told if told.confirm_package else found
 
     async def cancel_payout(
         self, ask: PayoutAsk, account: Account[WechatSettings], now: datetime

@@ -135,6 +135,11 @@ def read_transfer_query(reply: Reply, ask: PayoutAsk) -> PayoutAnswer:
     return _read_state(reply, ask)
 
 
+def waits(reply: Reply) -> bool:
+    """Tell whether a transfer waits for its payee: with what to confirm, only a telling says."""
+    return reply.is_good and reply.text("state") == "WAIT_USER_CONFIRM"
+
+
 def read_cancel(reply: Reply, ask: PayoutAsk) -> PayoutAnswer:
     """Turn a verified reply to a cancelling into what it means: it is under way, at most."""
     if not reply.is_good:

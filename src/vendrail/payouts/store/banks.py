@@ -74,15 +74,30 @@ async def list_waiting(tx: Transaction) -> list[BankWaiting]:
     return [BankWaiting(*row) for row in rows]
 
 
-async def lock_waiting(tx: Transaction, bank: UUID, currency: str, lines_max: int) -> list[Row]:
-    """Hold payouts that wait for a file, the oldest first; others that make one wait."""
+async def list_waiting_merchants(tx: Transaction, bank: UUID, currency: str) -> set[UUID]:
+    """List whose payouts wait for a file."""
+    rows = await tx.fetch(
+        "select distinct merchant from payouts.payout where state = 'reserved'"
+        " and is_filed and verdict = '' and channel = $1 and currency = $2",
+        bank,
+        currency,
+    )
+    return {row["merchant"] for row in rows}
+
+
+async def lock_waiting(
+    tx: Transaction, bank: UUID, currency: str, merchants: Collection[UUID], lines_max: int
+) -> list[Row]:
+    """Hold payouts that wait for a file, and tests, the oldest first; other makers wait."""
     return await tx.fetch(
         "select id, amount_minor from payouts.payout where state = 'reserved'"
-        " and is_filed and verdict = '' and channel = $1 and currency = $2 order by id limit $3"
+        " and is_filed and verdict = '' and channel = $1 and currency = $2"
+        " and (origin = 'test' or merchant = any($4::uuid[])) order by id limit $3"
         " for no key update",
         bank,
         currency,
         lines_max,
+        list(merchants),
     )
 
 

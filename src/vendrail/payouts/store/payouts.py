@@ -152,7 +152,11 @@ async def write_changes(tx: Transaction, changes: Sequence[Change], now: datetim
         " problem = v.problem, asks = v.asks, reserve_tries = v.reserve_tries,"
         " provider_number = case when v.provider_number = '' then o.provider_number"
         "  else v.provider_number end,"
-        " confirm_url = v.confirm_url, confirm_package = v.confirm_package,"
+        # Given once, with the first answer: it stays until the payout has ended.
+        " confirm_url = case when v.confirm_url = '' and v.state = 'sent' and v.verdict = ''"
+        "  then o.confirm_url else v.confirm_url end,"
+        " confirm_package = case when v.confirm_package = '' and v.state = 'sent'"
+        "  and v.verdict = '' then o.confirm_package else v.confirm_package end,"
         " ended_at = case when o.ended_at is null and v.state = any($11::text[]) then $12"
         "  else o.ended_at end"
         " from unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::text[],"

@@ -40,6 +40,38 @@ async def load_remittances(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, R
     return {row["id"]: view_of(row) for row in rows}
 
 
+async def take_turns(tx: Transaction, channel_name: str, currency: str) -> None:
+    """Be the only one who writes remittances of a channel's currency, until the commit."""
+    await tx.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        f"remittance:{channel_name}:{currency}",
+    )
+
+
+async def newest_place(tx: Transaction, channel_name: str, currency: str) -> int:
+    """Give the place of what was written last of a channel's currency; 0: nothing."""
+    place = await tx.fetch_value(
+        "select place from payouts.remittance where channel_name = $1 and currency = $2"
+        " order by place desc limit 1",
+        channel_name,
+        currency,
+    )
+    return int(place or 0)
+
+
+async def list_unbooked_of(
+    tx: Transaction, channel_name: str, currency: str
+) -> list[RemittanceView]:
+    """Read what the books do not have yet of a channel's currency."""
+    rows = await tx.fetch(
+        "select * from payouts.remittance where booked_at is null and channel_name = $1"
+        " and currency = $2 order by at",
+        channel_name,
+        currency,
+    )
+    return [view_of(row) for row in rows]
+
+
 async def insert_remittance(tx: Transaction, id: UUID, new: Remittance, now: datetime) -> None:
     """Write a remittance before it is posted; a rival's stays as it is."""
     await tx.execute(

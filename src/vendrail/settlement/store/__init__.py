@@ -11,8 +11,8 @@ from vendrail.settlement.freezes import KeptFreeze, Thaw
 from vendrail.settlement.refunds import KeptRefund, Pool, PoolKey, RefundSource, RefundState
 from vendrail.settlement.store import freezes
 from vendrail.settlement.store.deposits import DepositStore
-from vendrail.settlement.store.fees import FeeKey as FeeKey
 from vendrail.settlement.store.freezes import FreezeDecision
+from vendrail.settlement.store.versions import FeeKey as FeeKey
 
 RefundDecision = Callable[
     [dict[UUID, KeptRefund], dict[PoolKey, Pool], list[KeptFreeze]],

@@ -190,6 +190,47 @@ class DepositStore:
             )
         return amount
 
+    async def list_untold_terms(self, rows_max: int) -> list[tuple[int, DepositTerms, bool]]:
+        """List terms that nobody was told of, oldest first, and whether they count yet."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                f"select version, not exists (select from settlement.deposit_terms n"  # noqa: S608
+                "  where n.merchant = t.merchant and n.currency = t.currency"
+                f"  and n.version > t.version), {_TERMS} from settlement.deposit_terms t"
+                " where told_at is null order by version limit $1",
+                rows_max,
+            )
+        return [(row[0], DepositTerms(*row[2:]), row[1]) for row in rows]
+
+    async def list_untold_moves(self, rows_max: int) -> list[DepositMove]:
+        """List what was taken and given back and nobody was told of, oldest first."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                f"select {_MOVE} from settlement.deposit_move"  # noqa: S608 - a constant
+                " where told_at is null and state = 'done' and kind <> 'paid'"
+                " order by id limit $1",
+                rows_max,
+            )
+        return [_move(row) for row in rows]
+
+    async def note_told(
+        self, versions: Sequence[int], moves: Sequence[UUID], now: datetime
+    ) -> None:
+        """Note that merchants were told."""
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "update settlement.deposit_terms set told_at = $2"
+                " where version = any($1::bigint[]) and told_at is null",
+                list(versions),
+                now,
+            )
+            await tx.execute(
+                "update settlement.deposit_move set told_at = $2"
+                " where id = any($1::uuid[]) and told_at is null",
+                list(moves),
+                now,
+            )
+
     async def end(self, id: UUID, moved_minor: int, now: datetime) -> None:
         """Write what has moved; nothing: it was refused."""
         async with self._db.transaction() as tx:

@@ -13,9 +13,10 @@ from vendrail.kernel.db import Database, Retry, Transaction
 from vendrail.settlement.fees import ANY_CURRENCY, PLATFORM, FeeVersion
 from vendrail.settlement.rules import asks_facts
 from vendrail.settlement.settings import SettlementSettings
+from vendrail.settlement.store.adjustments import AdjustmentStore
 from vendrail.settlement.store.bounds import BoundsStore
+from vendrail.settlement.store.versions import FeeKey, insert_fee_versions, load_fee_versions
 
-FeeKey = tuple[UUID, str]  # A merchant (or the platform) and a currency (or any).
 FeeName = tuple[int, int]  # A version of the schedule and a rule of it, or of terms and 0.
 T = TypeVar("T")
 FeeDecision = Callable[[dict[FeeKey, list[FeeVersion]], datetime], list[FeeTerms]]
@@ -59,6 +60,8 @@ class FeeStore(BoundsStore):
         self._clock = clock
         self._settings = settings
         self._has_default = False
+        self.public_url = settings.public_url
+        self.adjustments = AdjustmentStore(db, clock)
 
     # Fee terms.
 
@@ -66,7 +69,7 @@ class FeeStore(BoundsStore):
         """Load all versions of the keys and of the platform's defaults, newest first."""
         await self._ensure_default()
         async with self._db.reading() as tx:
-            return await _load_fee_versions(tx, keys)
+            return await load_fee_versions(tx, keys)
 
     async def load_merchants_terms(self, merchants: Sequence[UUID]) -> dict[UUID, list[FeeTerms]]:
         """Load all versions of merchants' terms in all currencies, newest first."""
@@ -123,9 +126,9 @@ class FeeStore(BoundsStore):
         async with self._db.transaction() as tx:
             await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
             began = self._clock.now()
-            known = await _load_fee_versions(tx, {(term.merchant, term.currency) for term in terms})
+            known = await load_fee_versions(tx, {(term.merchant, term.currency) for term in terms})
             added = decide(known, began)
-            await _insert_fee_versions(tx, added, began)
+            await insert_fee_versions(tx, added, began)
             if (self._clock.now() - began).total_seconds() > write_s_max:
                 raise Retry("Writing fee terms took too long to be safe; try again.")
 
@@ -137,7 +140,7 @@ class FeeStore(BoundsStore):
         """Load all that sales of the keys are priced by; what no schedule asks for is left out."""
         await self._ensure_default()
         async with self._db.reading() as tx:
-            terms = await _load_fee_versions(tx, keys)
+            terms = await load_fee_versions(tx, keys)
             schedules = await _load_schedules(tx)
             rules = [rule for schedule in schedules for rule in schedule.rules]
             found = FeeReading(terms, schedules, {}, {}, {})
@@ -295,10 +298,10 @@ class FeeStore(BoundsStore):
         if self._has_default:
             return
         async with self._db.transaction() as tx:
-            known = await _load_fee_versions(tx, ())
+            known = await load_fee_versions(tx, ())
             if (PLATFORM, ANY_CURRENCY) not in known:
                 await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
-                known = await _load_fee_versions(tx, ())
+                known = await load_fee_versions(tx, ())
             if (PLATFORM, ANY_CURRENCY) not in known:
                 first = FeeTerms(
                     PLATFORM,
@@ -307,27 +310,8 @@ class FeeStore(BoundsStore):
                     is_fee_refunded=self._settings.is_default_fee_refunded,
                     valid_from=_EPOCH,
                 )
-                await _insert_fee_versions(tx, [first], self._clock.now())
+                await insert_fee_versions(tx, [first], self._clock.now())
         self._has_default = True
-
-
-async def _load_fee_versions(
-    tx: Transaction, keys: Collection[FeeKey]
-) -> dict[FeeKey, list[FeeVersion]]:
-    rows = await tx.fetch(
-        "select merchant, currency, version, basis_points, fixed_minor, fee_minor_min,"
-        " is_fee_refunded, valid_from from settlement.fee_terms"
-        " where merchant = $3 or (merchant, currency) in"
-        " (select * from unnest($1::uuid[], $2::text[]))"
-        " order by valid_from desc, version desc",
-        [key[0] for key in keys],
-        [key[1] for key in keys],
-        PLATFORM,
-    )
-    found: dict[FeeKey, list[FeeVersion]] = {}
-    for row in rows:
-        found.setdefault((row[0], row[1]), []).append(FeeVersion(*row[2:]))
-    return found
 
 
 async def _load_schedules(
@@ -386,22 +370,3 @@ async def _load_costs(tx: Transaction) -> dict[str, list[Since[ChannelCost]]]:
     for row in rows:
         found.setdefault(row[1], []).append(Since(row[0], ChannelCost(*row[1:])))
     return found
-
-
-async def _insert_fee_versions(
-    tx: Transaction, terms: Sequence[FeeTerms], made_at: datetime
-) -> None:
-    await tx.execute(
-        "insert into settlement.fee_terms (merchant, currency, basis_points, fixed_minor,"
-        " fee_minor_min, is_fee_refunded, valid_from, made_at)"
-        " select *, $8 from unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[],"
-        " $5::bigint[], $6::boolean[], $7::timestamptz[])",
-        [term.merchant for term in terms],
-        [term.currency for term in terms],
-        [term.basis_points for term in terms],
-        [term.fixed_minor for term in terms],
-        [term.fee_minor_min for term in terms],
-        [term.is_fee_refunded for term in terms],
-        [term.valid_from for term in terms],
-        made_at,
-    )

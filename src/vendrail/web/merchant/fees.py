@@ -6,15 +6,23 @@ from uuid import UUID
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
-from vendrail.api.settlement import FeeRule, FeeTerms, FeeTrial, PastSale
+from vendrail.api.settlement import (
+    FeeAdjustmentQuery,
+    FeeRule,
+    FeeTerms,
+    FeeTrial,
+    PastSale,
+)
 from vendrail.kernel.money import from_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.feewords import say_parts_openly
 from vendrail.web.languages import message
 from vendrail.web.storefront.front import Page
 
 _PATH = "/merchant/fees"
 _PLATFORM = UUID(int=0)
+_FOLLOWED_MAX = 12
 _EXAMPLE = "100"  # Of the currency, unless a rule begins above.
 
 
@@ -55,6 +63,8 @@ class OwnFees:
             rules = [_as_rule(each) for each in defaults.values()]
         [facts] = await self._settlement.read_fee_facts([caller.merchant])
         [tier] = await self._settlement.read_merchant_tiers([caller.merchant])
+        query = FeeAdjustmentQuery(caller.merchant, None, _FOLLOWED_MAX)
+        [adjusted] = await self._settlement.list_fee_adjustments([query])
         return self._desk.page(
             caller,
             "merchant/fees.html",
@@ -64,6 +74,10 @@ class OwnFees:
             since=schedule.valid_from if schedule else None,
             facts=[each for each in facts if each.sold_count],
             tier=tier,
+            followed=[
+                (each, say_parts_openly(self._desk, caller, each.parts)) for each in adjusted
+            ],
+            now=now,
         )
 
     async def _explain(self, rules: list[FeeRule]) -> list[Explained]:

@@ -65,6 +65,8 @@ class Said(StrEnum):
     NO_REMITTANCE = "no_remittance"
     WRITTEN = "written"
     NO_BOUNDS = "no_bounds"
+    NO_NOTICE = "no_notice"
+    FEE_FOLLOWED = "fee_followed"
     NOT_SUGGESTED = "not_suggested"
     NOBODY = "nobody"
     MORE_THAN_OWED = "more_than_owed"
@@ -126,6 +128,10 @@ TEXTS = {
     Said.BANK_TOO_LOW: message("So much has not been paid into the bank account."),
     Said.NO_BOUNDS: message(
         "Percentages are 0 to 100, written as 2.50, the lower bound not above the upper one."
+    ),
+    Said.NO_NOTICE: message("Days of notice are 1 to 90, and a tier is a number from 0 to 9."),
+    Said.FEE_FOLLOWED: message(
+        "Other terms were written since. Change those of the merchant instead."
     ),
     Said.NOT_SUGGESTED: message("That is not suggested any more: look at what is now."),
     Said.WRITTEN: message("The letter is on its way to everybody who works there."),

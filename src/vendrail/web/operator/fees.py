@@ -166,8 +166,8 @@ class Fees:
             until=until - timedelta(days=1),
             trial=trial,
             names=await self._files.merchant_names() if trial else {},
-            merchants=_most(trial) if trial else [],
-            chart=_chart(trial, self._desk.front.settings.default_currency) if trial else "",
+            merchants=most(trial) if trial else [],
+            chart=chart(trial, self._desk.front.settings.default_currency) if trial else "",
             reason=caller.written("reason"),
             problem=self._desk.say(caller, problem) if problem else "",
             refusal=self._deeds.problem(caller, refusal),
@@ -239,14 +239,14 @@ def last_month(now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     return before.astimezone(UTC), this.astimezone(UTC)
 
 
-def _most(trial: Trial) -> list[tuple[UUID, str, FeeSum]]:
+def most(trial: Trial) -> list[tuple[UUID, str, FeeSum]]:
     """Give the merchants whose fees would have changed most."""
     found = [(merchant, currency, each) for (merchant, currency), each in trial.merchants.items()]
     found.sort(key=lambda row: abs(row[2].would_minor - row[2].was_minor), reverse=True)
     return list(found[:_MERCHANTS_SHOWN])
 
 
-def _chart(trial: Trial, currency: str) -> str:
+def chart(trial: Trial, currency: str) -> str:
     """Give the days of a trial as the chart draws them, in the currency that most is sold in."""
     if not trial.currencies:
         return ""

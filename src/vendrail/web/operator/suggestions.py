@@ -1,6 +1,7 @@
 """Suggested fees: what each merchant might pay, and why; put up for a second person."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,26 +10,33 @@ from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Permission
 from vendrail.api.settlement import (
+    FeeAllowance,
     FeeBounds,
     FeeBoundsStatus,
-    FeeCause,
     FeeSuggestion,
     FeeSuggestionQuery,
     FeeTerms,
 )
+from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import EXPONENTS, from_text, portion, to_text
+from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry, replace_form
+from vendrail.web.feewords import say_parts
 from vendrail.web.languages import message
+from vendrail.web.operator.adjustments import PATH as AUTOMATIC
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
+from vendrail.web.operator.fees import chart, last_month, most
 from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
+from vendrail.web.trials import try_terms
 
 _PATH = "/operator/suggestions"
 _CHANGED, _TERMS = "fee_bounds.changed", "fee_terms.changed"
 _PAGE = 50
+_TRIED = 200  # Suggestions that are read at once for a trial.
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 _PERCENTS = {
     "least": "least_basis_points",
@@ -43,15 +51,6 @@ _SAID = {
     FeeBoundsStatus.UNCHANGED: Said.EXISTS,
     FeeBoundsStatus.FIELD_MALFORMED: Said.NO_BOUNDS,
 }
-CAUSES: Mapping[FeeCause, str] = {
-    FeeCause.COST: message("channels' cost"),
-    FeeCause.MARGIN: message("margin"),
-    FeeCause.VOLUME: message("for the volume"),
-    FeeCause.REFUNDS: message("for refunds"),
-    FeeCause.DISPUTES: message("for disputes"),
-    FeeCause.LEAST: message("held at the lower bound"),
-    FeeCause.MOST: message("held at the upper bound"),
-}
 
 
 class Suggested(NamedTuple):
@@ -61,6 +60,7 @@ class Suggested(NamedTuple):
     standing: FeeTerms | None  # None: by the rules for everybody.
     change_minor: int  # What the last 30 days would have cost more, or less.
     words: str
+    allowance: FeeAllowance
 
 
 class SuggestionsDesk:
@@ -80,6 +80,7 @@ class SuggestionsDesk:
             desk.get(_PATH, self.show, read),
             desk.post(_PATH, self.change, write, is_grave=True),
             desk.post(f"{_PATH}/apply", self.apply, write, is_grave=True),
+            desk.post(f"{_PATH}/trial", self.attempt, write),
         ]
 
     async def show(self, caller: Caller) -> Page:
@@ -89,6 +90,43 @@ class SuggestionsDesk:
     def _currency(self, caller: Caller) -> str:
         asked = caller.written("currency", 3) or caller.asked("currency", 3)
         return asked if asked in EXPONENTS else self._desk.front.settings.default_currency
+
+    async def attempt(self, caller: Caller) -> Page:
+        """Try what is suggested on the sales of the last whole month."""
+        apis, currency = self._desk.apis, self._currency(caller)
+        zone = time_zone(self._desk.front.settings.time_zone)
+        since, until = last_month(self._desk.clock.now(), zone)
+        terms = await self._all_terms(currency)
+        trial = await try_terms(
+            terms, since, until, zone, apis.orders, apis.payments, apis.settlement
+        )
+        return self._desk.page(
+            caller,
+            "operator/suggestions_trial.html",
+            path=_PATH,
+            currency=currency,
+            since=since,
+            until=until - timedelta(days=1),
+            trial=trial,
+            names=await self._files.merchant_names(),
+            merchants=most(trial),
+            chart=chart(trial, currency),
+        )
+
+    async def _all_terms(self, currency: str) -> list[FeeTerms]:
+        """Give all that is suggested in a currency, as the terms that it would be."""
+        terms, after = [], None
+        while True:
+            query = FeeSuggestionQuery(currency, after, _TRIED)
+            [found] = await self._settlement.suggest_fees([query])
+            merchants = [each.facts.merchant for each in found]
+            standing = await self._standing(merchants, currency) if found else []
+            for each, own in zip(found, standing, strict=True):
+                begun = own or FeeTerms(each.facts.merchant, currency, 0)
+                terms.append(replace(begun, basis_points=each.basis_points, valid_from=None))
+            if len(found) < _TRIED:
+                return terms
+            after = merchants[-1]
 
     async def _show(self, caller: Caller, said: Said | None = None) -> Page:
         currency = self._currency(caller)
@@ -109,6 +147,7 @@ class SuggestionsDesk:
             bounded=sorted({currency, *(each.currency for each in every)}),
             choices=sorted(EXPONENTS),
             bounds=bounds,
+            automatic=AUTOMATIC,
             suggested=await self._beside(caller, currency, found),
             names=await self._files.merchant_names(),
             next_page=next_page,
@@ -130,20 +169,19 @@ class SuggestionsDesk:
     async def _beside(
         self, caller: Caller, currency: str, found: Sequence[FeeSuggestion]
     ) -> list[Suggested]:
-        standing = await self._standing([each.facts.merchant for each in found], currency)
+        merchants = [each.facts.merchant for each in found]
+        standing = await self._standing(merchants, currency)
+        allowed = await self._settlement.read_fee_allowances(merchants)
         return [
-            Suggested(each, terms, _change(each, terms), self._words(caller, each))
-            for each, terms in zip(found, standing, strict=True)
+            Suggested(
+                each,
+                terms,
+                _change(each, terms),
+                say_parts(self._desk, caller, each.parts),
+                allowance,
+            )
+            for each, terms, allowance in zip(found, standing, allowed, strict=True)
         ]
-
-    def _words(self, caller: Caller, each: FeeSuggestion) -> str:
-        """Say in words what a suggestion is made of."""
-        return ", ".join(
-            f"{'−' if part.basis_points < 0 else '+' if place else ''}"
-            f"{to_text(abs(part.basis_points), _PERCENT)} %"
-            f" {self._desk.say(caller, CAUSES[part.cause])}"
-            for place, part in enumerate(each.parts)
-        )
 
     async def apply(self, caller: Caller) -> Page:
         """Put what is suggested for one merchant up, as own terms; the rest of them stays."""
@@ -159,7 +197,9 @@ class SuggestionsDesk:
         told = _as_told(standing or FeeTerms(merchant, currency, 0))
         payload = {**told, "basis_points": str(each.basis_points)}
         said = await self._deeds.do(
-            replace_form(caller, {**caller.form, "reason": self._words(caller, each)}),
+            replace_form(
+                caller, {**caller.form, "reason": say_parts(self._desk, caller, each.parts)}
+            ),
             _TERMS,
             f"merchant:{to_serial(merchant)}",
             {"merchant": to_serial(merchant), "currency": currency, **payload},
