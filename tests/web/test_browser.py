@@ -223,10 +223,12 @@ async def test_keyboard_alone_buys(site, chromium, market):
 IS_FITTING = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 # Panels that hide a part of what is in them: it does not overflow the page, and nobody can read it.
-CUT = """() => [...document.querySelectorAll("main .panel")]
+# Two frames pass first: right after a change of width, what moves calmly is still on its way.
+CUT = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .then(() => [...document.querySelectorAll("main .panel")]
   .filter((each) => getComputedStyle(each).overflowX === "hidden")
   .filter((each) => each.scrollWidth > each.clientWidth + 1)
-  .map((each) => each.innerText.slice(0, 80))"""
+  .map((each) => each.innerText.slice(0, 80)))"""
 # Every visible text against the first opaque background behind it, composited as it is painted.
 FAINT = """() => {
   const canvas = document.createElement('canvas');
