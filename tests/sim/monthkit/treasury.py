@@ -24,7 +24,9 @@ from vendrail.api.payouts import (
     PayeeProof,
     PayeeTest,
     PayoutId,
+    PayoutQuery,
     Payouts,
+    PayoutState,
     Remittance,
     RemittanceTarget,
     ReserveChange,
@@ -38,6 +40,7 @@ _BANK = UUID(int=0x1CBC)
 _BY = "treasury@example.com"
 _PAYOUT_MIN = 100
 _RESERVE_LOW, _REFILL = 50_000, 200_000
+_WAITING_MAX = 200
 _MAY_BE_ASKED = {"taken", "exists", "balance_too_low", "in_debt", "payee_cooling"}
 # What becomes of a line at the bank, and how often.
 _FATES = {"succeeded": 70, "failed": 12, "returned": 10, "unknown": 8}
@@ -75,7 +78,7 @@ class Treasury:
         )
         [status] = await self._asking.ask(Payouts, "put_banks", [bank])
         self._asking.check("bank", status, {"created", "unchanged"})
-        await self._fill(ReserveSource.OWNER)
+        await self._fill()
         for merchant in self._own:
             await self._prove(merchant)
 
@@ -110,7 +113,7 @@ class Treasury:
                 await self._ask(merchant, dice.choice((0.2, 0.5, 0.9)))
         if slot % 4 != 1:
             return
-        await self._fill(ReserveSource.OWNER)
+        await self._fill()
         await self._asking.turn()
         for number, minor in await self._carry():
             dice = random.Random(f"line {self._seed} {number}")
@@ -182,14 +185,17 @@ class Treasury:
             may = {BankResultStatus.NOTED} if line.result else {BankResultStatus.UNKNOWN}
             self._asking.check("bank's line", line.status, may, line)
 
-    async def _fill(self, source: ReserveSource) -> None:
-        """Fill our account at the bank, where little is left for files."""
+    async def _fill(self) -> None:
+        """Fill our account at the bank: little is left for files, or something waits for more."""
         reserves = await self._asking.ask(Payouts, "list_reserves")
-        free = [each.free_minor for each in reserves if each.channel_name == NAME]
-        if free and free[0] > _RESERVE_LOW:
+        free = sum(each.free_minor for each in reserves if each.channel_name == NAME)
+        query = PayoutQuery(states=[PayoutState.READY], payouts_max=_WAITING_MAX)
+        [waiting] = await self._asking.ask(Payouts, "list_payouts", [query])
+        wanted = sum(each.amount_minor for each in waiting if each.channel_name == NAME)
+        if free > _RESERVE_LOW + wanted:
             return
-        id = new_id(self._asking.now())
-        change = ReserveChange(id, NAME, "CNY", _REFILL, source, "simulated", _BY)
+        minor, id = _REFILL + wanted, new_id(self._asking.now())
+        change = ReserveChange(id, NAME, "CNY", minor, ReserveSource.OWNER, "simulated", _BY)
         [status] = await self._asking.ask(Payouts, "change_reserves", [change])
         self._asking.check("reserve at a bank", status, {"done", "exists"})
 
