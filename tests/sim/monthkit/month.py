@@ -55,7 +55,7 @@ class Size:
         return self.days * TICKS_PER_DAY * self.orders_per_tick
 
 
-WHOLE = Size(days=30, merchants=24, orders_per_tick=86)
+WHOLE = Size(days=30, merchants=24, orders_per_tick=90)
 
 
 class Month:

@@ -16,6 +16,7 @@ from vendrail.api.payouts import (
     Bank,
     BankFileRequest,
     BankKind,
+    BankNote,
     BankResultStatus,
     NewBankAnswer,
     NewPayee,
@@ -178,8 +179,9 @@ class Treasury:
         answer = NewBankAnswer(file or self._file, content, _BY)
         [taken] = await self._asking.ask(Payouts, "take_answers", [answer])
         self._asking.check("bank's answer", taken.status, {"read"})
+        note = BankNote(taken.answer, _BY, 10**9)
         for _ in range(2):
-            [noted] = await self._asking.ask(Payouts, "note_answers", [(taken.answer, _BY)])
+            [noted] = await self._asking.ask(Payouts, "note_answers", [note])
         for line in noted.lines:
             self._asking.tally[f"bank: said {line.result or 'nothing'}"] += 1
             may = {BankResultStatus.NOTED} if line.result else {BankResultStatus.UNKNOWN}
