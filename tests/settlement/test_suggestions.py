@@ -116,6 +116,18 @@ def test_what_each_payment_costs_counts_by_what_is_sold() -> None:
     assert FeePart(FeeCause.COST, 60 + 3) == large.parts[0]
 
 
+def test_what_terms_take_of_each_payment_is_not_suggested_again() -> None:
+    """Sales of 10.00 at 0.60 % + 0.30 with 1 % margin: 1.60 % beside 0.30, 4.60 % beside none."""
+    facts = FeeFacts(FACTS.merchant, "CNY", 100_000, 100)
+    bounds = replace(BOUNDS, volume_basis_points=0, most_basis_points=500)
+    beside, alone = (suggest(facts, 60, bounds, 30, taken) for taken in (30, 0))
+
+    assert (160, 460) == (beside.basis_points, alone.basis_points)
+    assert FeePart(FeeCause.FIXED, -300) in beside.parts
+    held = suggest(facts, 60, replace(bounds, most_basis_points=200), 30, 30)
+    assert [160] == [held.basis_points]  # Bounds are of the percentage that is written.
+
+
 async def test_bounds_are_kept_and_merchants_come_by_pages(world, clock) -> None:
     """No bounds, no suggestion; then merchants who sold enough, in order, a page at a time."""
     settlement: Settlement = world.settlement
@@ -202,11 +214,33 @@ def test_what_is_applied_is_within_bounds_and_told_long_before(
     assert timedelta(days=days) <= valid_from - now < timedelta(days=days + 1)
 
 
+async def test_a_fee_that_follows_takes_a_fixed_cost_once(world, clock):
+    """Own terms of 2.50 % + 0.30, channels 0.60 % + 0.30: 1.60 % + 0.30, by hand and by itself."""
+    settlement, service, world.merchant = world.settlement, world.service, new_id(clock.now())
+    merchant, stranger = world.merchant, new_id(clock.now())
+    await settlement.put_channel_costs([ChannelCost("alipay", 60, 30, "CNY")])
+    await settlement.put_fee_bounds([FeeBounds("CNY", 80, 500, 100)])
+    await settlement.put_fee_terms([FeeTerms(merchant, "CNY", 250, 30)])
+    await settlement.put_fee_allowances([FeeAllowance(None, 0, is_allowed=True, notice_days=7)])
+    clock.advance(31 * 86_400)
+    facts = FeeFacts(merchant, "CNY", 100_000, 100)
+    await settlement.put_fee_facts([facts, replace(facts, merchant=stranger)])
+    clock.advance(60)
+    [found] = await settlement.suggest_fees([FeeSuggestionQuery("CNY")])
+    assert 1 == await service.adjust_fees()
+    clock.advance(9 * 86_400)
+    [result] = await settlement.split_sales([world.sale(1_000)])
+
+    points = {each.facts.merchant: each.basis_points for each in found}
+    assert {merchant: 160, stranger: 460} == points
+    assert 46 == result.fee_minor
+
+
 async def _suggested(world, count: int = 1) -> list[UUID]:
     """Merchants with own terms of 2.50 % for a long time, and 2.20 % suggested."""
     settlement, clock = world.settlement, world.clock
     merchants = sorted(new_id(clock.now()) for _ in range(count))
-    await settlement.put_channel_costs([ChannelCost("alipay", 60)])
+    await settlement.put_channel_costs([ChannelCost("alipay", 60, 30, "CNY")])
     await settlement.put_fee_bounds([BOUNDS])
     await settlement.put_fee_terms([FeeTerms(each, "CNY", 250, 30) for each in merchants])
     clock.advance(31 * 86_400)
@@ -239,7 +273,7 @@ async def test_suggestions_are_applied_once_where_they_are_allowed(world, clock)
 
     assert [[220, 250], [250], [220, 250]] == [[e.basis_points for e in own] for own in versions]
     assert 30 == versions[0][0].fixed_minor
-    assert (250, 220, suggest(FACTS, 60, BOUNDS).parts) == (
+    assert (250, 220, suggest(FACTS, 60, BOUNDS, 30, 30).parts) == (
         made[0].before_basis_points,
         made[0].basis_points,
         made[0].parts,

@@ -28,6 +28,7 @@ from vendrail.settlement.fees import (
     LEAD,
     PLATFORM,
     FeeVersion,
+    find_version,
     is_wellformed,
     read_memo,
 )
@@ -189,9 +190,22 @@ class Priced(Automatic):
             own = bounds.get(query.currency)
             facts = await self._fees.load_sellers(query, suggestions.SALES_MIN) if own else []
             fixed_minor = suggestions.average_fixed(costs, query.currency)
-            found = [suggestions.suggest(each, cost, own, fixed_minor) for each in facts if own]
+            taken = await self._read_taken(facts)
+            found = [
+                suggestions.suggest(each, cost, own, fixed_minor, taken_minor)
+                for each, taken_minor in zip(facts, taken, strict=True)
+                if own
+            ]
             pages.append([each for each in found if each is not None])
         return pages
+
+    async def _read_taken(self, facts: Sequence[FeeFacts]) -> list[int]:
+        """Read what merchants' own terms take of each sale now beside their percentage."""
+        keys = [(each.merchant, each.currency) for each in facts]
+        known = await self._fees.load_fee_versions(keys) if keys else {}
+        now = self.clock.now()
+        standing = [find_version(known.get(key, ()), now) for key in keys]
+        return [each.fixed_minor if each else 0 for each in standing]
 
     async def try_fees(self, trials: Sequence[FeeTrial]) -> list[FeeTrialResult]:
         """Price sales that were by other rules, beside what counted then; nothing is written."""

@@ -44,21 +44,27 @@ def average_fixed(costs: Sequence[ChannelCost], currency: str) -> int:
 
 
 def suggest(
-    facts: FeeFacts, cost_basis_points: int, bounds: FeeBounds, fixed_minor: int = 0
+    facts: FeeFacts,
+    cost_basis_points: int,
+    bounds: FeeBounds,
+    fixed_minor: int = 0,
+    taken_minor: int = 0,
 ) -> FeeSuggestion | None:
     """Suggest what one merchant might pay; None: too little was sold to say.
 
     What each payment costs beside the percentage counts by what the merchant sells: many small
-    sales cost a larger part of their sum than a few large ones.
+    sales cost a larger part of their sum than a few large ones. What own terms take of each sale
+    beside their percentage stays, so it is no part of the percentage again.
     """
     if facts.sold_count < SALES_MIN:
         return None
     parts = [
-        FeePart(FeeCause.COST, cost_basis_points + _fixed_part(facts, fixed_minor)),
+        FeePart(FeeCause.COST, cost_basis_points - _fixed_part(facts, -fixed_minor)),
         FeePart(FeeCause.MARGIN, bounds.margin_basis_points),
         FeePart(FeeCause.VOLUME, -bounds.volume_basis_points * _doublings(facts, bounds)),
         FeePart(FeeCause.REFUNDS, bounds.refund_basis_points * (facts.refund_permyriad // 100)),
         FeePart(FeeCause.DISPUTES, bounds.dispute_basis_points * (facts.dispute_permyriad // 10)),
+        FeePart(FeeCause.FIXED, -_fixed_part(facts, taken_minor)),
     ]
     whole = sum(each.basis_points for each in parts)
     held = min(max(whole, bounds.least_basis_points), bounds.most_basis_points)
@@ -69,10 +75,10 @@ def suggest(
 
 
 def _fixed_part(facts: FeeFacts, fixed_minor: int) -> int:
-    """Give what is fixed for each sale as a part of all that was sold, rounded up."""
+    """Give what is fixed for each sale as a part of all that was sold, rounded down."""
     if not facts.volume_minor:
         return 0
-    return -(-fixed_minor * facts.sold_count * 10_000 // facts.volume_minor)
+    return fixed_minor * facts.sold_count * 10_000 // facts.volume_minor
 
 
 def _doublings(facts: FeeFacts, bounds: FeeBounds) -> int:

@@ -15,6 +15,7 @@ CAUSES: Mapping[FeeCause, str] = {
     FeeCause.VOLUME: message("for the volume"),
     FeeCause.REFUNDS: message("for refunds"),
     FeeCause.DISPUTES: message("for disputes"),
+    FeeCause.FIXED: message("taken of each sale already"),
     FeeCause.LEAST: message("held at the lower bound"),
     FeeCause.MOST: message("held at the upper bound"),
 }

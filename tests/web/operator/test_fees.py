@@ -187,6 +187,20 @@ async def test_suggested_fees_are_put_up_by_one_and_applied_by_two(world):
     assert 403 == (await finance.send(f"{path}/apply", raw=True, **told)).status_code
 
 
+async def test_a_lower_percentage_changes_nothing_where_the_least_is_taken(world):
+    """What a suggestion would have changed counts with what own terms take at least of a sale."""
+    settlement, merchant = world.market.house.api(Settlement), world.market.merchant
+    await settlement.put_fee_bounds([FeeBounds("CNY", 80, 400, 100)])
+    await settlement.put_fee_facts([FeeFacts(merchant, "CNY", 2_000, 20)])
+    world.clock.advance(60)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/suggestions")
+
+    assert "¥0.20" in head.text
+    assert "0.80 %" in head.text
+    assert "over the last 30 days" not in head.text
+
+
 async def test_fees_follow_by_themselves_where_two_allow_it(world):
     """Two allow it, the night applies it, log and letters tell; two take it back, and it stays."""
     world.app = make_app(world.house, world.home, second_person_above_minor=1_000)

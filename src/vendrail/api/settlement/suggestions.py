@@ -38,6 +38,7 @@ class FeeCause(StrEnum):
     VOLUME = "volume"
     REFUNDS = "refunds"
     DISPUTES = "disputes"
+    FIXED = "fixed"  # What own terms take of each sale beside their percentage, which stays.
     LEAST = "least"  # Held at the lower bound.
     MOST = "most"  # Held at the upper bound.
 

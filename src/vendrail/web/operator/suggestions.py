@@ -13,6 +13,7 @@ from vendrail.api.settlement import (
     FeeAllowance,
     FeeBounds,
     FeeBoundsStatus,
+    FeeFacts,
     FeeSuggestion,
     FeeSuggestionQuery,
     FeeTerms,
@@ -238,12 +239,21 @@ class SuggestionsDesk:
 
 
 def _change(each: FeeSuggestion, standing: FeeTerms | None) -> int:
-    """Say what the last 30 days would have cost more, or less, in percent alone."""
+    """Say what the last 30 days would have cost more, or less, each sale being the average one."""
     if standing is None:
         return 0
-    volume_minor = each.facts.volume_minor
-    would = portion(volume_minor, each.basis_points)
-    return would - portion(volume_minor, standing.basis_points)
+    was, would = (
+        _cost(each.facts, replace(standing, basis_points=points))
+        for points in (standing.basis_points, each.basis_points)
+    )
+    return would - was
+
+
+def _cost(facts: FeeFacts, terms: FeeTerms) -> int:
+    """Give what so many sales cost, with what is fixed, at least and at most taken of each."""
+    sold = facts.sold_count
+    fee_minor = portion(facts.volume_minor, terms.basis_points) + terms.fixed_minor * sold
+    return min(facts.volume_minor, max(fee_minor, terms.fee_minor_min * sold))
 
 
 def _bounds(currency: str, told: Mapping[str, str]) -> FeeBounds:
