@@ -147,7 +147,7 @@ def test_no_memory_of_terms_can_be_outdated(writes):
         )
         for basis_points, start in writes
     ]
-    statuses, added = decide_terms(terms, {}, NOW)
+    statuses, added, _ = decide_terms(terms, {}, {}, NOW)
 
     assert len(terms) == len(statuses)
     assert statuses.count(FeeTermsStatus.CREATED) == len(added)

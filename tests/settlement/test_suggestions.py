@@ -327,6 +327,46 @@ async def test_other_terms_that_were_written_since_are_not_taken_back(world, clo
     assert (None, 0, False) == (allowance.merchant, allowance.tier, allowance.is_allowed)
 
 
+@pytest.mark.parametrize("points", [190, 220, 250])
+async def test_terms_agreed_on_during_the_notice_end_what_is_on_its_way(world, clock, points):
+    """They count from then on, also what stands already and what was told; said again, once."""
+    settlement, service = world.settlement, world.service
+    [world.merchant] = await _suggested(world)
+    merchant, agreed = world.merchant, FeeTerms(world.merchant, "CNY", points, 30)
+    await settlement.put_fee_allowances([FeeAllowance(merchant, None, is_allowed=True)])
+    assert 1 == await service.adjust_fees()
+    clock.advance(2 * 86_400)
+
+    assert ["created", "unchanged"] == await settlement.put_fee_terms([agreed, agreed])
+    assert ["unchanged"] == await settlement.put_fee_terms([agreed])
+    for days in (1, 20):
+        clock.advance(days * 86_400)
+        [result] = await settlement.split_sales([world.sale(10_000)])
+        assert points + 30 == result.fee_minor
+    [[made]] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(merchant)])
+    assert made.overtaken_at < made.valid_from
+    assert ["followed"] == await settlement.take_back_adjustments([made.id])
+
+
+async def test_terms_that_begin_after_what_is_on_its_way_leave_it_alone(world, clock):
+    """It begins as told, then what was agreed on; neither is taken back any more."""
+    settlement, service = world.settlement, world.service
+    [world.merchant] = await _suggested(world)
+    merchant = world.merchant
+    await settlement.put_fee_allowances([FeeAllowance(merchant, None, is_allowed=True)])
+    assert 1 == await service.adjust_fees()
+    later = FeeTerms(merchant, "CNY", 190, 30, 0, True, clock.now() + timedelta(days=20))
+    assert ["created"] == await settlement.put_fee_terms([later])
+    [[made]] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(merchant)])
+
+    assert made.overtaken_at is None
+    assert ["followed"] == await settlement.take_back_adjustments([made.id])
+    for points in (220, 190):
+        clock.advance(16 * 86_400)
+        [result] = await settlement.split_sales([world.sale(10_000)])
+        assert points + 30 == result.fee_minor
+
+
 async def test_terms_are_tried_on_sales_that_were(world, clock):
     """Tried terms stand in for whatever counted; everybody else pays what was paid."""
     settlement = world.settlement

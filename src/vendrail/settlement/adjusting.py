@@ -26,6 +26,13 @@ class Adjusted(NamedTuple):
     terms: FeeTerms
 
 
+class Pending(NamedTuple):
+    """An adjustment that has not begun."""
+
+    id: UUID
+    valid_from: datetime
+
+
 def is_wellformed(allowance: FeeAllowance) -> bool:
     """Tell whether an allowance can be: of a merchant or a tier, with time to be told."""
     is_of_tier = allowance.merchant is None
@@ -91,11 +98,6 @@ def take_back(
     newest, before = versions[0], versions[1]
     if (newest.valid_from, newest.basis_points) != (valid_from, basis_points):
         return None
-    return FeeTerms(
-        *key,
-        before.basis_points,
-        before.fixed_minor,
-        before.fee_minor_min,
-        before.is_fee_refunded,
-        max(valid_from, now + LEAD),
-    )
+    if any(each.number > newest.number for each in versions):
+        return None
+    return before.as_terms(*key, max(valid_from, now + LEAD))

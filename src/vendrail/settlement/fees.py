@@ -41,6 +41,18 @@ class FeeVersion(NamedTuple):
             and self.is_fee_refunded == terms.is_fee_refunded
         )
 
+    def as_terms(self, merchant: UUID, currency: str, valid_from: datetime) -> FeeTerms:
+        """Give terms that say the same from another moment on."""
+        return FeeTerms(
+            merchant,
+            currency,
+            self.basis_points,
+            self.fixed_minor,
+            self.fee_minor_min,
+            self.is_fee_refunded,
+            valid_from,
+        )
+
 
 def fee_memo(number: int, rule: int) -> str:
     """Write what a fee was taken by: `fee:<terms>`, or `fee:<schedule>.<rule>`."""

@@ -1,6 +1,6 @@
 """Everything of fees but their legs: terms and schedules written, told in full, tried on sales."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from vendrail.api.settlement import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.money import EXPONENTS
 from vendrail.settlement import suggestions
+from vendrail.settlement.adjusting import Pending
 from vendrail.settlement.automatic import Automatic
 from vendrail.settlement.fees import (
     BASIS_POINTS_MAX,
@@ -49,10 +50,14 @@ class Pricing:
         """Write new versions of merchants' terms."""
         statuses: list[FeeTermsStatus] = []
 
-        def decide(known: dict[FeeKey, list[FeeVersion]], now: datetime) -> list[FeeTerms]:
-            decided, added = decide_terms(terms, known, now)
-            statuses[:] = decided
-            return added
+        def decide(
+            known: Mapping[FeeKey, list[FeeVersion]],
+            pending: Mapping[FeeKey, Sequence[Pending]],
+            now: datetime,
+        ) -> tuple[list[FeeTerms], list[UUID]]:
+            decided = decide_terms(terms, known, pending, now)
+            statuses[:] = decided.statuses
+            return decided.added, decided.overtaken
 
         await self._store.add_fee_terms(terms, decide, WRITE_S_MAX)
         return statuses

@@ -33,6 +33,7 @@ class FeeTelling:
         letters = [
             self._letter(each, person)
             for each, team in zip(found, teams, strict=True)
+            if each.overtaken_at is None  # Nothing changes by it, whether they heard of it or not.
             for person in team
             if person.state is PersonState.ACTIVE
         ]

@@ -25,6 +25,7 @@ from vendrail.api.settlement import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken
+from vendrail.settlement.adjusting import Pending
 from vendrail.settlement.fees import (
     ANY_CURRENCY,
     LEAD,
@@ -233,31 +234,60 @@ def decide_schedules(
     return statuses, added
 
 
+class DecidedTerms(NamedTuple):
+    """How writing terms ends: what is added, and which adjustments never begin by it."""
+
+    statuses: list[FeeTermsStatus]
+    added: list[FeeTerms]
+    overtaken: list[UUID]
+
+
 def decide_terms(
-    terms: Sequence[FeeTerms], known: Mapping[FeeKey, list[FeeVersion]], now: datetime
-) -> tuple[list[FeeTermsStatus], list[FeeTerms]]:
-    """Say how writing each of the terms ends, item k seeing k−1; give those to be added."""
+    terms: Sequence[FeeTerms],
+    known: Mapping[FeeKey, list[FeeVersion]],
+    pending: Mapping[FeeKey, Sequence[Pending]],
+    now: datetime,
+) -> DecidedTerms:
+    """Say how writing each of the terms ends, item k seeing k−1; give those to be added.
+
+    What follows by itself and has not begun would count over them from its day on: it is
+    overtaken, and what counts before that day is written again for it.
+    """
     standing = {key: list(versions) for key, versions in known.items()}
+    coming = {key: list(each) for key, each in pending.items()}
     statuses: list[FeeTermsStatus] = []
     added: list[FeeTerms] = []
+    overtaken: list[UUID] = []
     earliest = now + LEAD
     for term in terms:
         if not is_wellformed(term):
             statuses.append(FeeTermsStatus.FIELD_MALFORMED)
             continue
         valid_from = term.valid_from or earliest
-        versions = standing.setdefault((term.merchant, term.currency), [])
+        key = (term.merchant, term.currency)
+        versions = standing.setdefault(key, [])
         before = find_version(versions, valid_from)
-        if before is not None and before.says(term):
+        over = [each for each in coming.get(key, ()) if each.valid_from >= valid_from]
+        is_last_word = all(each.valid_from == valid_from for each in over)
+        if before is not None and before.says(term) and is_last_word:
             statuses.append(FeeTermsStatus.UNCHANGED)
         elif valid_from < earliest:
             statuses.append(FeeTermsStatus.BACKDATED)
         else:
             statuses.append(FeeTermsStatus.CREATED)
             added.append(replace(term, valid_from=valid_from))
-            place = next(
-                (at for at, each in enumerate(versions) if each.valid_from <= valid_from),
-                len(versions),
-            )
-            versions.insert(place, _version(term, valid_from))
-    return statuses, added
+            _insert(versions, _version(term, valid_from))
+            for each in over:
+                overtaken.append(each.id)
+                coming[key].remove(each)
+                if each.valid_from > valid_from:
+                    stands = next(e for e in versions if e.valid_from < each.valid_from)
+                    added.append(stands.as_terms(*key, each.valid_from))
+                    _insert(versions, stands._replace(valid_from=each.valid_from))
+    return DecidedTerms(statuses, added, overtaken)
+
+
+def _insert(versions: list[FeeVersion], new: FeeVersion) -> None:
+    """Put a version where it belongs, before those that begin with it."""
+    place = (at for at, each in enumerate(versions) if each.valid_from <= new.valid_from)
+    versions.insert(next(place, len(versions)), new)

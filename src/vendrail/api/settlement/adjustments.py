@@ -39,6 +39,7 @@ class FeeAdjustment(Record, frozen=True):
     made_at: datetime
     valid_from: datetime
     taken_back_at: datetime | None = None
+    overtaken_at: datetime | None = None  # It never begins: people agreed on terms meanwhile.
 
 
 class FeeAdjustmentQuery(Record, frozen=True):

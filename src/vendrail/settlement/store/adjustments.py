@@ -16,13 +16,13 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Retry, Row, Transaction
 from vendrail.kernel.ids import new_id
-from vendrail.settlement.adjusting import Adjusted, find_allowance, take_back
+from vendrail.settlement.adjusting import Adjusted, Pending, find_allowance, take_back
 from vendrail.settlement.fees import FeeVersion
 from vendrail.settlement.store.versions import FeeKey, insert_fee_versions, load_fee_versions
 
 _ADJUSTMENT = (
     "id, merchant, currency, before_basis_points, basis_points, parts::text, made_at, valid_from,"
-    " taken_back_at"
+    " taken_back_at, overtaken_at"
 )
 _LISTED_MAX = 200
 Decision = Callable[[Mapping[FeeKey, Sequence[FeeVersion]], "Allowed", datetime], list[Adjusted]]
@@ -128,15 +128,17 @@ class AdjustmentStore:
         return [_adjustment(row) for row in rows]
 
     async def note_told(self, told: Sequence[FeeAdjustment]) -> None:
-        """Note that merchants were told; of what was taken back meanwhile, they are told again."""
+        """Note that merchants were told; what was ended meanwhile is looked at again."""
         async with self._db.transaction() as tx:
             await tx.execute(
-                "update settlement.fee_adjustment a set told_at = $3"
-                " from unnest($1::uuid[], $2::boolean[]) as v (id, is_back)"
+                "update settlement.fee_adjustment a set told_at = $4"
+                " from unnest($1::uuid[], $2::boolean[], $3::boolean[]) as v (id, is_back, is_over)"
                 " where a.id = v.id and told_at is null"
-                "  and (a.taken_back_at is not null) = v.is_back",
+                "  and (a.taken_back_at is not null) = v.is_back"
+                "  and (a.overtaken_at is not null) = v.is_over",
                 [each.id for each in told],
                 [each.taken_back_at is not None for each in told],
+                [each.overtaken_at is not None for each in told],
                 self._clock.now(),
             )
 
@@ -155,6 +157,8 @@ class AdjustmentStore:
             made = _adjustment(rows[0])
             if made.taken_back_at is not None:
                 return FeeAdjustmentStatus.EXISTS
+            if made.overtaken_at is not None:
+                return FeeAdjustmentStatus.FOLLOWED
             key = (made.merchant, made.currency)
             versions = (await load_fee_versions(tx, {key})).get(key, [])
             terms = take_back(made.valid_from, made.basis_points, key, versions, began)
@@ -175,6 +179,34 @@ class AdjustmentStore:
             if (self._clock.now() - began).total_seconds() > write_s_max:
                 raise Retry("Writing fee terms took too long to be safe; try again.")
         return FeeAdjustmentStatus.TAKEN_BACK
+
+
+async def load_pending(
+    tx: Transaction, keys: Collection[FeeKey], now: datetime
+) -> dict[FeeKey, list[Pending]]:
+    """Read what has not begun of the keys; whoever reads it holds the table of versions."""
+    rows = await tx.fetch(
+        "select merchant, currency, id, valid_from from settlement.fee_adjustment"
+        " where (merchant, currency) in (select * from unnest($1::uuid[], $2::text[]))"
+        " and valid_from > $3 and taken_back_at is null and overtaken_at is null"
+        " order by valid_from",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        now,
+    )
+    found: dict[FeeKey, list[Pending]] = {}
+    for row in rows:
+        found.setdefault((row[0], row[1]), []).append(Pending(row[2], row[3]))
+    return found
+
+
+async def overtake(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
+    """Note which adjustments never begin."""
+    await tx.execute(
+        "update settlement.fee_adjustment set overtaken_at = $2 where id = any($1::uuid[])",
+        list(ids),
+        now,
+    )
 
 
 async def _put_allowance(tx: Transaction, allowance: FeeAllowance) -> bool:

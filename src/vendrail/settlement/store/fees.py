@@ -1,6 +1,6 @@
 """All SQL of fees: versions of terms and schedules, and what their rules ask for."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
@@ -10,16 +10,20 @@ from vendrail.api.settlement import ChannelCost, FeeFacts, FeeRule, FeeSchedule,
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.db import Database, Retry, Transaction
+from vendrail.settlement.adjusting import Pending
 from vendrail.settlement.fees import ANY_CURRENCY, PLATFORM, FeeVersion
 from vendrail.settlement.rules import asks_facts
 from vendrail.settlement.settings import SettlementSettings
-from vendrail.settlement.store.adjustments import AdjustmentStore
+from vendrail.settlement.store.adjustments import AdjustmentStore, load_pending, overtake
 from vendrail.settlement.store.bounds import BoundsStore
 from vendrail.settlement.store.versions import FeeKey, insert_fee_versions, load_fee_versions
 
 FeeName = tuple[int, int]  # A version of the schedule and a rule of it, or of terms and 0.
 T = TypeVar("T")
-FeeDecision = Callable[[dict[FeeKey, list[FeeVersion]], datetime], list[FeeTerms]]
+FeeDecision = Callable[
+    [Mapping[FeeKey, list[FeeVersion]], Mapping[FeeKey, Sequence[Pending]], datetime],
+    tuple[list[FeeTerms], list[UUID]],
+]
 ScheduleDecision = Callable[[list[FeeSchedule], datetime], list[FeeSchedule]]
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -126,9 +130,11 @@ class FeeStore(BoundsStore):
         async with self._db.transaction() as tx:
             await tx.execute("lock table settlement.fee_terms in share row exclusive mode")
             began = self._clock.now()
-            known = await load_fee_versions(tx, {(term.merchant, term.currency) for term in terms})
-            added = decide(known, began)
+            keys = {(term.merchant, term.currency) for term in terms}
+            known = await load_fee_versions(tx, keys)
+            added, overtaken = decide(known, await load_pending(tx, keys, began), began)
             await insert_fee_versions(tx, added, began)
+            await overtake(tx, overtaken, began)
             if (self._clock.now() - began).total_seconds() > write_s_max:
                 raise Retry("Writing fee terms took too long to be safe; try again.")
 
