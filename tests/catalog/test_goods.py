@@ -14,7 +14,7 @@ from vendrail.api.catalog import (
     ProductQuery,
 )
 from vendrail.api.catalog.warranties import ProductWarranty
-from vendrail.catalog.screening import RULES_MAX, clean_rules, screen
+from vendrail.catalog.screening import RULES_MAX, clean_rules, former_fingerprint, screen
 from vendrail.kernel.codec import replace
 
 REVIEW = GoodsVerdict.REVIEW
@@ -208,6 +208,44 @@ async def test_what_a_person_takes_down_stays_down_until_one_looks_again(catalog
     assert (GoodsState.TAKEN_DOWN, "stolen keys") == (same.state, same.reason)
     assert (GoodsState.OPEN, True, False) == (appealed.state, appealed.is_appealed, waits)
     assert await sells(catalog, product)
+
+
+async def test_looking_at_more_of_a_text_is_no_appeal(catalog, service, scene, db):
+    """Taken down while less of it was looked at, a product stays so: nobody has written anew."""
+    await forbid(catalog, GoodsRule("casino"))
+    warranty = ProductWarranty(24, "Write to the dealer.")
+    await scene.stock(catalog, 1, warranty=warranty)
+    product = scene.product(warranty=warranty)
+    await catalog.decide_goods([GoodsDecision(product.id, False, "ad", "stolen keys")])
+    while await service.sweep_goods():
+        pass
+    before = await case_of(catalog, product)
+    async with db.transaction() as tx:
+        former = former_fingerprint(product)
+        await tx.execute("update catalog.goods_case set seen = $1", former)
+        await tx.execute("delete from catalog.goods_sweep")
+    while await service.sweep_goods():
+        pass
+    after = await case_of(catalog, product)
+
+    assert former != before.seen
+    assert (GoodsState.TAKEN_DOWN, False) == (after.state, after.is_appealed)
+    assert before == after
+
+
+async def test_another_text_fends_off_no_takedown(catalog, scene):
+    """The product is taken down, whatever a merchant has written since a person looked at it."""
+    await forbid(catalog, GoodsRule("gift card", REVIEW))
+    await scene.stock(catalog, 1, description="A gift card")
+    product = scene.product(description="A gift card")
+    looked = await case_of(catalog, product)
+    await catalog.put_products([scene.product(description="A gift card, really")])
+    down = GoodsDecision(product.id, False, "ad", "stolen", looked.seen, looked.rules_version)
+    statuses = await catalog.decide_goods([down])
+
+    assert ["decided"] == statuses
+    assert GoodsState.TAKEN_DOWN is (await case_of(catalog, product)).state
+    assert not await sells(catalog, product)
 
 
 async def test_a_shop_says_nothing_forbidden(catalog, scene):

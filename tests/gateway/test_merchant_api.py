@@ -572,6 +572,7 @@ async def test_a_program_is_told_by_its_own_endpoint(mine, other, market, progra
     unheard = await mine.post(f"{one}/test")
     deleted = await mine.delete(one)
     gone = await mine.delete(one)
+    revived = await mine.post("webhook-endpoints", json=different, headers=once("hook"))
     acts = {act.act for act in await programs.acts(market.merchant, "webhook.")}
 
     assert (201, 201) == (made.status_code, again.status_code)
@@ -593,7 +594,32 @@ async def test_a_program_is_told_by_its_own_endpoint(mine, other, market, progra
     assert ("disabled", "by_hand") == (off.json()["state"], off.json()["reason"])
     assert "endpoint_disabled" == unheard.json()["code"]
     assert (200, 404) == (deleted.status_code, gone.status_code)
+    assert "endpoint_deleted" == revived.json()["code"]
     assert {"webhook.made", "webhook.changed", "webhook.keyed", "webhook.deleted"} <= acts
+
+
+async def test_the_log_knows_each_endpoint_that_lives(mine, market, programs):
+    """What was refused under a key, and made under it later, stands in the log as both."""
+    private = {"url": "https://127.0.0.1/a"}
+    body = {"url": "https://hooks.example/a", "is_enabled": False}
+    refused = await mine.post("webhook-endpoints", json=private, headers=once("hook"))
+    made = await mine.post("webhook-endpoints", json=body, headers=once("hook"))
+    again = await mine.post("webhook-endpoints", json=body, headers=once("hook"))
+    await mine.delete(f"webhook-endpoints/{made.json()['id']}")
+    acts = await programs.acts(market.merchant, "webhook.")
+    told = [(each.act, each.after.get("url", ""), each.after.get(NOT_DONE)) for each in acts]
+
+    assert (422, 201, 201) == (refused.status_code, made.status_code, again.status_code)
+    assert ("disabled", "by_hand") == (made.json()["state"], made.json()["reason"])
+    assert sorted(told, key=str) == sorted(
+        [
+            ("webhook.made", "https://127.0.0.1/a", None),
+            ("webhook.made", "", "url_private"),
+            ("webhook.made", "https://hooks.example/a", None),
+            ("webhook.deleted", "https://hooks.example/a", None),
+        ],
+        key=str,
+    )
 
 
 async def test_a_program_reads_what_happened(mine, other, market):

@@ -373,14 +373,10 @@ async def test_what_waits_comes_back_when_its_payee_or_merchant_is_stopped(
     assert "transit" not in await world.books()
 
 
-async def test_what_is_sent_is_never_stopped(world: World) -> None:
+async def test_what_has_arrived_is_never_stopped(world: World) -> None:
     """The provider knows of it: it goes to its end, whatever becomes of payee and merchant."""
     await world.earn(10_000)
-    world.alipay.fault("gateway_down", match={"method": "alipay.fund.trans.uni.transfer"})
-    new = world.ask(4_000)
-    await world.request(new)
-    await world.run()
-    assert PayoutState.SENT == await world.state(new)
+    new = await lose(world, is_after=True)
 
     await world.payouts.close_payees([(world.payee, world.merchant)])
     await world.payouts.suspend_merchants([(world.merchant, "stolen")])
@@ -390,12 +386,68 @@ async def test_what_is_sent_is_never_stopped(world: World) -> None:
     assert 4_000 == world.paid(new.id)
 
 
+async def lose(world: World, *, is_after: bool) -> NewPayout:
+    """Ask for a payout whose telling, or the answer to it, is lost."""
+    world.alipay.fault(
+        "gateway_down",
+        match={"method": "alipay.fund.trans.uni.transfer"},
+        params={"is_after": is_after},
+    )
+    new = world.ask(4_000)
+    await world.request(new)
+    await world.run()
+    assert PayoutState.SENT == await world.state(new)
+    return new
+
+
+async def test_what_never_arrived_waits_while_its_merchant_is_stopped(world: World) -> None:
+    """It is not told again while it must not go out; let go on, it is, once."""
+    await world.earn(10_000)
+    new = await lose(world, is_after=False)
+    office = Office(world)
+    await office.ask()
+    await world.later(10)
+    [unknown] = await world.payouts.read_payouts([new.id])
+    await office.accept()
+    await world.payouts.suspend_merchants([(world.merchant, "stolen")])
+    await world.later(601)
+    [suspended] = await world.payouts.read_payouts([new.id])
+    before = world.paid(new.id)
+    await world.payouts.suspend_merchants([(world.merchant, "")])
+    await world.later(601)
+
+    assert ("sent", "merchant_unverified") == (unknown.state, unknown.problem)
+    assert ("sent", "suspended", 1, 0) == (
+        suspended.state,
+        suspended.problem,
+        suspended.tries,
+        before,
+    )
+    assert ("succeeded", 4_000) == (await world.state(new), world.paid(new.id))
+
+
+async def test_what_never_arrived_comes_back_from_a_closed_account(world: World) -> None:
+    """Its provider does not know of it a day after it was told: its money is the merchant's."""
+    await world.earn(10_000)
+    new = await lose(world, is_after=False)
+    await world.payouts.close_payees([(world.payee, world.merchant)])
+    await world.later(82_800)
+    early = await world.state(new)
+    await world.later(3_700)
+    [view] = await world.payouts.read_payouts([new.id])
+
+    assert "sent" == early
+    assert ("failed", "payee_closed", 0) == (view.state, view.problem, world.paid(new.id))
+    assert (10_000, 0) == (await world.books())["available"]
+    assert "transit" not in await world.books()
+
+
 async def test_a_stop_holds_at_every_step(make_world, fuse) -> None:
     """Stopped between any two statements or calls of a payout, it went out before, or never."""
     world = await make_world(fuse=fuse)
     await world.be_verified()
     await world.payouts.put_terms([PayoutTerms("CNY", 100, 30, 0)])
-    is_broken, points, declined = True, 0, 0
+    is_broken, points, declined, lost = True, 0, 0, 0
 
     while is_broken:
         await world.earn(1_030)
@@ -408,14 +460,19 @@ async def test_a_stop_holds_at_every_step(make_world, fuse) -> None:
             except Broken:
                 is_broken = True
         [view] = await world.payouts.read_payouts([new.id])
-        was_out = view is not None and view.state in (PayoutState.SENT, PayoutState.SUCCEEDED)
+        was_told = view is not None and view.state is PayoutState.SENT
+        was_out = bool(world.paid(new.id))
         await world.payouts.suspend_merchants([(world.merchant, "stolen")])
         for _ in range(6):
             world.clock.advance(LEASE_S)
             await world.run()
+        if was_told and not was_out:
+            await world.later(90_000)
+            lost += 1
 
         [view] = await world.payouts.read_payouts([new.id])
-        expected = PayoutState.SUCCEEDED if was_out else PayoutState.DECLINED
+        stopped = PayoutState.FAILED if was_told else PayoutState.DECLINED
+        expected = PayoutState.SUCCEEDED if was_out else stopped
         assert view is None or expected is view.state, points
         assert (1_000 if was_out else 0) == world.paid(new.id), points
         books = await world.books()
@@ -427,6 +484,7 @@ async def test_a_stop_holds_at_every_step(make_world, fuse) -> None:
         points += 1
     assert points > 20
     assert declined > 10
+    assert lost
 
 
 async def test_what_cannot_be_is_said(world: World) -> None:

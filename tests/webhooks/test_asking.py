@@ -20,6 +20,7 @@ from vendrail.api.webhooks import (
     Webhooks,
 )
 from vendrail.app.wiring import House
+from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.http.bringing import Bringer, Unheard, is_here
 from vendrail.kernel.ids import new_id
@@ -109,8 +110,28 @@ async def test_a_wish_for_another_secret_makes_one(town, program):
     await town.webhooks.test_endpoints([name_of(made)])
     await town.tell()
 
+    later = [replace(wish, once=new_id(town.clock.now())) for _ in range(2)]
+    await town.webhooks.rotate_secrets(later)
+    town.clock.advance(2 * 86_400)
+    while await town.house.services["webhooks"].forget():
+        pass
+    [known] = await town.webhooks.rotate_secrets([wish])
+
     assert ("done", "exists", "") == (first.status, again.status, again.secret)
+    assert ("exists", "") == (known.status, known.secret)
     assert verify(program.heard[0], first.secret, now=town.clock.now())
+
+
+async def test_an_endpoint_begins_switched_off(town, program):
+    """Made so, nobody is told there until it is switched on; deleted, it is not made again."""
+    id = EndpointId(new_id(town.clock.now()))
+    new = NewEndpoint(id, town.merchant, program.url, is_enabled=False)
+    [made] = await town.webhooks.make_endpoints([new])
+    await town.webhooks.close_endpoints([name_of(made)])
+    [again] = await town.webhooks.make_endpoints([new])
+
+    assert ("disabled", "by_hand") == (made.endpoint.state, made.endpoint.reason)
+    assert ("deleted", None) == (again.status, again.endpoint)
 
 
 async def test_deleted_endpoints_leave_no_tests_behind(town, program, other):

@@ -46,6 +46,7 @@ class NewEndpoint(Record, frozen=True):
     kinds: list[EventKind] = []  # None of them: whatever happens.
     is_ordered: bool = False  # One at a time, in their order: one not heard holds up the others.
     note: str = ""
+    is_enabled: bool = True
 
 
 class EndpointStatus(StrEnum):
@@ -59,6 +60,7 @@ class EndpointStatus(StrEnum):
     URL_OWN = "url_own"  # It leads to the platform itself.
     NOTE_TOO_LONG = "note_too_long"
     TOO_MANY = "too_many"
+    DELETED = "deleted"  # It was made before, and deleted since: it is not made again.
 
 
 class EndpointState(StrEnum):

@@ -34,7 +34,7 @@ from vendrail.web.console.apis import Apis
 from vendrail.web.settings import WebSettings
 
 _MINUTE_S = 60
-_ACTS_PER_MINUTE_MAX = 60  # Of one merchant's person, where looking or writing down is logged.
+_ACTS_PER_MINUTE_MAX = 60  # Of a merchant's person or key, where looking or writing down is logged.
 
 Limit = Callable[[str], Awaitable[float]]
 MakeGate = Callable[[Callable[[], bool]], Gate]
@@ -90,7 +90,8 @@ class Faces:
                 house.limits_database(), house.vault, house.clock, name="api_key",
                 capacity=capacity, window_s=_MINUTE_S,
             )  # fmt: skip
-        return MerchantDoor(apis, house.clock, settings, limit, self._metrics)
+        acts = self._limit("api_act", _ACTS_PER_MINUTE_MAX)
+        return MerchantDoor(apis, house.clock, settings, limit, self._metrics, acts)
 
     def web(self, more: MorePages | None = None) -> Web:
         """Build the storefront and the consoles, and `more` pages that only a demo has."""

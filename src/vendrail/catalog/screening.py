@@ -100,6 +100,11 @@ def texts_of_product(product: Product) -> list[str]:
     return [product.title, product.description, product.instructions, product.category, *more]
 
 
+def former_fingerprint(product: Product) -> str:
+    """Name a product's text as it was named before what its warranty covers was looked at."""
+    return fingerprint(texts_of_product(replace(product, warranty=None)))
+
+
 def texts_of_shop(shop: Shop) -> list[str]:
     """Give what buyers read of a shop."""
     return [shop.name, shop.merchant_name, shop.notice, shop.contact]
@@ -121,11 +126,12 @@ def clean_rules(rules: Sequence[GoodsRule]) -> list[GoodsRule] | None:
     return list(kept.values()) if len(kept) <= RULES_MAX else None
 
 
-def judge(known: GoodsCase | None, now: GoodsCase) -> GoodsCase | None:
+def judge(known: GoodsCase | None, now: GoodsCase, former: str = "") -> GoodsCase | None:
     """Say what becomes of a case when a text was looked at; None: nothing was and is found.
 
     `now` holds what was found this time, by which rules. What a person allowed stays so for the
     rules it was allowed for; what one took down stays down until one has looked at another text.
+    `former` is another name that this text had while less of it was looked at.
     """
     if known is None:
         if not now.found:
@@ -136,6 +142,8 @@ def judge(known: GoodsCase | None, now: GoodsCase) -> GoodsCase | None:
     if known.state is GoodsState.TAKEN_DOWN or known.is_appealed:
         if is_same_text:
             return known
+        if former and known.seen == former:
+            return replace(known, seen=now.seen)
         return replace(fresh, is_blocked=True, is_appealed=True)
     if known.state is GoodsState.ALLOWED and _are_among(now.found, known.found):
         return replace(known, title=now.title, seen=now.seen, rules_version=now.rules_version)
@@ -155,7 +163,13 @@ def _are_among(found: Sequence[GoodsRule], allowed: Sequence[GoodsRule]) -> bool
 
 
 def is_judged(known: GoodsCase, decision: GoodsDecision) -> bool:
-    """Tell whether a person has judged what stands now, and not what stood before."""
+    """Tell whether a person has judged what stands now, and not what stood before.
+
+    A takedown is of the product, whatever its text is by then: else a merchant fends one off by
+    writing another text each time.
+    """
+    if not decision.is_allowed:
+        return True
     return decision.seen in (None, known.seen) and decision.rules_version in (
         None,
         known.rules_version,

@@ -37,6 +37,7 @@ from vendrail.payouts.terms import Terms
 _log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=60)  # Longer than any provider's time-out.
+LOST_AFTER = timedelta(days=1)  # What was told is not on its way any more.
 _BATCH = 64
 _RESERVE_LOW = "reserve_too_low"
 _RESERVED = (PayoutState.RESERVED, PayoutState.SENT, PayoutState.SUCCEEDED)
@@ -166,17 +167,24 @@ class Advancing:
         return changes
 
     async def _tell(self, payouts: list[Kept]) -> list[Change]:
-        """Tell providers, under the number that each payout always has."""
+        """Tell providers, under the number that each payout always has.
+
+        One that was lost on the way is asked for as a new one is: much may have changed since.
+        """
         now = self._clock.now()
-        fresh = [each for each in payouts if each.state is PayoutState.RESERVED]
-        fresh, waiting = await self._part_unknown(fresh)
-        payouts = fresh + [each for each in payouts if each.state is not PayoutState.RESERVED]
+        payouts, waiting = await self._part_unknown(payouts)
         async with self._db.transaction() as tx:
-            await payees_store.lock_merchants(tx, {each.merchant for each in fresh}, is_shared=True)
-            stopped = await payouts_store.load_stopped(tx, [each.id for each in fresh])
+            merchants = {each.merchant for each in payouts}
+            await payees_store.lock_merchants(tx, merchants, is_shared=True)
+            stopped = await payouts_store.load_stopped(tx, [each.id for each in payouts])
+            silent = await payouts_store.load_untold(tx, list(stopped), now - LOST_AFTER)
             going = [each for each in payouts if each.id not in stopped]
             begun = await payouts_store.begin_telling(tx, going, now)
-        declined = [self._decline(each, stopped[each.id]) for each in fresh if each.id in stopped]
+        declined = [
+            self._stop(each, stopped[each.id], is_lost=each.id in silent)
+            for each in payouts
+            if each.id in stopped
+        ]
         declined += waiting
         told = [each for each in going if each.id in begun]
         if not told:
@@ -191,26 +199,34 @@ class Advancing:
         ]
 
     async def _part_unknown(self, payouts: list[Kept]) -> tuple[list[Kept], list[Change]]:
-        """Let those wait whose merchant's tier has no payouts any more; nobody was told of them.
+        """Let those wait whose merchant's tier has no payouts any more; no provider knows of them.
 
         What proves an account is sent before anybody is known.
         """
         asked = {each.merchant for each in payouts if each.origin != PayoutOrigin.TEST}
         unknown = await self._knowing.unknown(asked)
         kept = [e for e in payouts if e.origin == PayoutOrigin.TEST or e.merchant not in unknown]
-        going, now = {each.id for each in kept}, self._clock.now()
-        return kept, [
-            Change(
-                each,
-                each.state,
-                now + decide.ask_again_in(min(each.asks + 1, 3)),
-                problem=UNKNOWN,
-                asks=each.asks + 1,
-                reserve_tries=each.reserve_tries,
-            )
-            for each in payouts
-            if each.id not in going
-        ]
+        going = {each.id for each in kept}
+        return kept, [self._wait(each, UNKNOWN) for each in payouts if each.id not in going]
+
+    def _stop(self, kept: Kept, reason: str, *, is_lost: bool) -> Change:
+        """Let a payout come back; one that its provider was told of waits: it may arrive yet."""
+        if kept.state is not PayoutState.SENT:
+            return self._decline(kept, reason)
+        if not is_lost:
+            return self._wait(kept, reason)
+        tries = kept.reserve_tries
+        return Change(kept, kept.state, self._clock.now(), "failed", reason, reserve_tries=tries)
+
+    def _wait(self, kept: Kept, reason: str) -> Change:
+        return Change(
+            kept,
+            kept.state,
+            self._clock.now() + decide.ask_again_in(min(kept.asks + 1, 3)),
+            problem=reason,
+            asks=kept.asks + 1,
+            reserve_tries=kept.reserve_tries,
+        )
 
     async def _stopped(self, payouts: Sequence[Kept]) -> dict[UUID, str]:
         async with self._db.reading() as tx:

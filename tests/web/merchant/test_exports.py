@@ -6,6 +6,7 @@ import tracemalloc
 
 from tests.disputes.rows import add_dispute
 from tests.payouts.rows import write_rows
+from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Role
 from vendrail.api.settlement import DepositKind, DepositMove, DepositTerms, Settlement
@@ -52,6 +53,34 @@ async def test_orders_are_saved_as_their_page_lists_them(town):
     assert 4 == len(filters)
     assert all(each in filters for each in ({}, {"state": "placed"}, {"to": "2026-01-01"}))
     assert 'href="/merchant/orders.csv?state=placed"' in seller.page.text
+
+
+async def test_lists_taken_again_and_again_end_before_the_log(town):
+    """Beyond the limit of one person no list is given and nothing is written."""
+    asked: list[str] = []
+
+    async def two(key: str) -> float:
+        asked.append(key)
+        return 0.0 if len(asked) <= 2 else 30.0
+
+    town.world.app = make_app(town.house, town.home, act_limit=two)
+    owner = await town.join(Role.OWNER)
+    lists = (
+        "orders",
+        "payments",
+        "payouts",
+        "products",
+        "complaints",
+        "disputes",
+        "deposit",
+        "sales",
+    )
+    paths = [f"/merchant/{name}.csv" for name in lists]
+    codes = [(await owner.http.get(path)).status_code for path in paths]
+    told = [each.act for each in await town.acts(town.north) if each.act.endswith(".exported")]
+
+    assert [200, 200, *[429] * 6] == codes
+    assert 2 == len(told)
 
 
 async def test_payouts_and_the_log_are_saved_whole(town):

@@ -12,6 +12,7 @@ from vendrail.api.orders import OrderId, SagaQuery
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import new_id, to_serial
+from vendrail.web.operator.deeds import Deeds, Said
 
 
 async def test_a_review_is_released_and_delivered(world):
@@ -197,6 +198,36 @@ async def test_a_proposal_is_refused_or_taken_back(world):
 
     assert 422 == other.page.status_code
     assert 1 == len((await world.market.payments.list_unmatched([UnmatchedQuery()]))[0])
+
+
+async def test_what_was_approved_and_broke_off_is_not_refused(world, monkeypatch):
+    """Who says no too late is told so, and not that nothing was done; a yes carries it out."""
+    world.app = make_app(world.house, world.market.house.platform.home,
+                         second_person_above_minor=500)  # fmt: skip
+    first = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
+    other = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await first.go("/operator/unmatched")
+    path = re.search(r'href="(/operator/unmatched/\w{26})"', first.page.text)[1]
+    await first.go(path)
+    await first.send(path, decision="refund", reason="nobody claims it")
+    await other.go("/operator/approvals")
+    [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', other.page.text))
+
+    async def end(*_):
+        return Said.ENDED
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Deeds, "finish", end)
+        await other.send(approval, decision="approve")
+    await other.go("/operator/approvals")
+    await other.send(approval, decision="refuse")
+    refused = other.text
+    await other.send(approval, decision="approve")
+
+    assert "Nothing was done" not in refused
+    assert "Approved, and done" in other.text
+    await world.market.run()
+    assert [[]] == await world.market.payments.list_unmatched([UnmatchedQuery()])
 
 
 async def test_an_approval_wants_a_fresh_proof(world):

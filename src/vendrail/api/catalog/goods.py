@@ -78,7 +78,10 @@ class GoodsQuery(Record, frozen=True):
 
 
 class GoodsDecision(Record, frozen=True):
-    """A person allows what was found, or takes a product down, found or not."""
+    """A person allows what was found, or takes a product down, found or not.
+
+    What is allowed is the text that the person has seen; a takedown is of the product.
+    """
 
     subject: UUID
     is_allowed: bool

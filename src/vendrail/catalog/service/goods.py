@@ -6,6 +6,7 @@ the rules holds the lock of the shelves, so what was looked at by older rules is
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -136,10 +137,17 @@ class GoodsService:
             return LookedShops({}, [])
         return await asyncio.to_thread(_look_at_shops, list(shops), rules)
 
-    async def judge(self, tx: Transaction, looked: Looked, owners: Owners) -> None:
+    async def judge(
+        self,
+        tx: Transaction,
+        looked: Looked,
+        owners: Owners,
+        former: Mapping[UUID, str] = MappingProxyType({}),
+    ) -> None:
         """Write what follows from what was found; the lock of the shelves is held.
 
-        `owners` are the merchants of what was written: the rest is left as it was.
+        `owners` are the merchants of what was written: the rest is left as it was. `former` are
+        other names of the texts of what nobody has written, but was looked at in part alone.
         """
         merchants: dict[UUID, MerchantId] = dict(owners.items())
         ours = {id: case for id, case in looked.items() if id in merchants}
@@ -148,9 +156,12 @@ class GoodsService:
         changed = []
         for subject, case in ours.items():
             before = known.get(subject)
-            after = screening.judge(before, replace(case, merchant=merchants[subject]))
-            if after is not None and after != before:
-                changed.append(replace(after, changed_at=now))
+            owned = replace(case, merchant=merchants[subject])
+            after = screening.judge(before, owned, former.get(subject, ""))
+            if after is None or after == before:
+                continue
+            is_renamed = before is not None and after == replace(before, seen=after.seen)
+            changed.append(after if is_renamed else replace(after, changed_at=now))
         if changed:
             await store.put_cases(tx, changed)
 
@@ -172,11 +183,12 @@ class GoodsService:
                 return True
             # What was written meanwhile was looked at by these rules, and is as it was judged.
             same = {
-                product.id: shop.merchant
+                product.id: (shop.merchant, screening.former_fingerprint(product))
                 for product, shop in await store.load_sold(tx, ids)
                 if product.id in looked and looked[product.id].seen == _seen(product)
             }
-            await self.judge(tx, looked, same)
+            owners = {id: merchant for id, (merchant, _) in same.items()}
+            await self.judge(tx, looked, owners, {id: name for id, (_, name) in same.items()})
             last = len(ids) < _SWEPT_AT_ONCE
             await store.put_sweep(tx, rules.version, ids[-1] if ids else after, is_done=last)
         self.forget_offers()

@@ -63,9 +63,10 @@ class MerchantDoor:
         settings: GatewaySettings,
         limit: SharedLimit | None = None,
         metrics: Metrics | None = None,
+        act_limit: Callable[[str], Awaitable[float]] | None = None,
     ) -> None:
         capacity = settings.requests_per_key_per_minute_max
-        self._keyring = keyring = Keyring(apis.identity, clock, limit, capacity, metrics)
+        self._keyring = keyring = Keyring(apis.identity, clock, limit, capacity, metrics, act_limit)
         products = ProductRoom(apis.catalog, keyring, clock)
         keys = KeyRoom(apis.catalog, keyring, settings.key_file_bytes_max)
         orders = OrderRoom(apis.orders, keyring)

@@ -41,7 +41,9 @@ class Keyring:
         limit: SharedLimit | None,
         capacity: int,
         metrics: Metrics | None,
+        act_limit: Callable[[str], Awaitable[float]] | None = None,
     ) -> None:
+        self._act_limit = act_limit
         self._clock = clock
         self._told: dict[UUID, str] = {}  # In which hour keys were last refused a network.
         self._identity = identity
@@ -99,6 +101,13 @@ class Keyring:
             told.append(("retry-after", str(max(1, round(wait_s + 0.499)))))
             raise Refusal(common.RATE_LIMITED, headers=told)
         return headers
+
+    async def take_turn(self, program: Program) -> None:
+        """Refuse a key that has the log written again and again: it is kept for good."""
+        wait_s = await self._act_limit(str(program.key.id)) if self._act_limit is not None else 0
+        if wait_s > 0:
+            told = [("retry-after", str(max(1, round(wait_s + 0.499))))]
+            raise Refusal(common.RATE_LIMITED, headers=told)
 
     def need(self, program: Program, scope: Permission) -> None:
         """Refuse what the key has no scope for."""

@@ -222,6 +222,12 @@ ENDPOINT: dict[EndpointStatus, Problem] = {
     EndpointStatus.TOO_MANY: Problem(
         "too_many_endpoints", 409, "Too many endpoints", "Delete one first."
     ),
+    EndpointStatus.DELETED: Problem(
+        "endpoint_deleted",
+        409,
+        "Endpoint deleted",
+        "This Idempotency-Key has made an endpoint that was deleted since; take another.",
+    ),
 }
 
 AGAIN: dict[AgainStatus, Problem] = {

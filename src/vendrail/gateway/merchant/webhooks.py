@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from vendrail.api.identity import NOT_DONE
 from vendrail.api.webhooks import (
     Again,
     AgainStatus,
@@ -89,7 +90,10 @@ class WebhookRoom:
         key = idempotency_key(exchange)
         body = await exchange.json(_PUT, _BYTES_MAX)
         id = EndpointId(derive(program.key.id, f"webhook:{key}"))
-        await self._record(program, "webhook.made", id, _said(body), once=id.hex)
+        [standing] = await self._webhooks.list_endpoints([program.merchant])
+        is_new = all(each.id != id for each in standing)
+        if is_new:  # Written for each try: one that was refused may be let in later.
+            await self._record(program, "webhook.made", id, _said(body))
         new = NewEndpoint(
             id,
             program.merchant,
@@ -97,17 +101,16 @@ class WebhookRoom:
             _kinds(body.kinds),
             is_ordered=body.is_ordered,
             note=body.note,
+            is_enabled=body.is_enabled,
         )
         [made] = await self._webhooks.make_endpoints([new])
+        if is_new and made.status is not EndpointStatus.DONE:
+            await self._record(program, "webhook.made", id, {NOT_DONE: made.status.value})
         if made.endpoint is None:
             raise Refusal(problems.ENDPOINT[made.status])
         view = made.endpoint
         if made.status is EndpointStatus.EXISTS and view.url != body.url:
             raise Refusal(problems.ENDPOINT_KEY_REUSED)
-        if not body.is_enabled and made.status is EndpointStatus.DONE:
-            change = EndpointChange(id, program.merchant, is_enabled=False)
-            await self._webhooks.change_endpoints([change])
-            view = await self._own(program, to_serial(id))
         replayed = (_REPLAYED,) if made.status is EndpointStatus.EXISTS else ()
         return said(201, encode(_endpoint(view, made.secret)), replayed)
 
@@ -115,8 +118,7 @@ class WebhookRoom:
         """Change an endpoint, whole."""
         body = await exchange.json(_PUT, _BYTES_MAX)
         before = await self._own(program, serial)
-        once = new_id(self._clock.now()).hex
-        await self._record(program, "webhook.changed", before.id, _said(body), once=once)
+        await self._record(program, "webhook.changed", before.id, _said(body))
         change = EndpointChange(
             before.id,
             program.merchant,
@@ -129,15 +131,16 @@ class WebhookRoom:
         )
         [status] = await self._webhooks.change_endpoints([change])
         if status is not EndpointStatus.DONE:
+            undone = {NOT_DONE: status.value}
+            await self._record(program, "webhook.changed", before.id, undone)
             raise Refusal(problems.ENDPOINT[status])
         return await self.read_endpoint(exchange, program, serial)
 
     async def delete_endpoint(self, _: Exchange, program: Program, serial: str) -> Answer:
         """Delete an endpoint with its log; give it as it was."""
         before = await self._own(program, serial)
-        await self._record(
-            program, "webhook.deleted", before.id, {"url": before.url}, once=before.id.hex
-        )
+        once = f"{before.id.hex}:{before.made_at.isoformat()}"
+        await self._record(program, "webhook.deleted", before.id, {"url": before.url}, once=once)
         name = EndpointName(before.id, program.merchant)
         [status] = await self._webhooks.close_endpoints([name])
         if status is not EndpointStatus.DONE:
@@ -173,8 +176,7 @@ class WebhookRoom:
             raise Refusal(BODY_MALFORMED, "until is a moment with its zone.")
         after = {"since": body.since.isoformat(), "until": until.isoformat()}
         after["heard"] = "no" if body.is_unheard_only else "yes"
-        once = new_id(now).hex
-        await self._record(program, "webhook.told_again", endpoint.id, after, once=once)
+        await self._record(program, "webhook.told_again", endpoint.id, after)
         wanted = Redelivery(
             endpoint.id,
             program.merchant,
@@ -183,6 +185,9 @@ class WebhookRoom:
             is_unheard_only=body.is_unheard_only,
         )
         [told] = await self._webhooks.redeliver_events([wanted])
+        if told.status is not AgainStatus.BEGUN:
+            undone = {NOT_DONE: told.status.value}
+            await self._record(program, "webhook.told_again", endpoint.id, undone)
         return _told(told)
 
     async def list_deliveries(self, exchange: Exchange, program: Program, serial: str) -> Answer:
@@ -222,9 +227,14 @@ class WebhookRoom:
         return said(200, encode(EventListBody([_event(each) for each in found], last)))
 
     async def _record(
-        self, program: Program, act: str, id: UUID, after: dict[str, str], *, once: str
+        self, program: Program, act: str, id: UUID, after: dict[str, str], *, once: str = ""
     ) -> None:
+        """Write an act to the log; without a name it is written each time, within a bound."""
         subject = f"webhook:{to_serial(id)}"
+        if not once:
+            if NOT_DONE not in after:
+                await self._keyring.take_turn(program)
+            once = new_id(self._clock.now()).hex
         await self._keyring.record(program, act, subject, once=once, after=after)
 
 

@@ -57,6 +57,7 @@ class Bringer:
         self._own_hosts = own_hosts
         self._own: frozenset[str] = frozenset()  # Where these names lead.
         self._own_until = 0.0
+        self._looking = asyncio.Lock()
         self._timeout_s = timeout_s
         self._client: httpx.AsyncClient | None = None
 
@@ -100,9 +101,10 @@ class Bringer:
         judged = {each for each in places if not is_allowed(each, self._allowed)}
         if not judged:
             return False
-        if time.monotonic() >= self._own_until:
-            self._own_until = time.monotonic() + _OWN_KNOWN_S
-            self._own = await self._look_up_own()
+        async with self._looking:  # Nobody goes on by what is not known yet.
+            if time.monotonic() >= self._own_until:
+                self._own = await self._look_up_own()
+                self._own_until = time.monotonic() + _OWN_KNOWN_S
         return any(each in self._own or is_here(each) for each in judged)
 
     async def _look_up_own(self) -> frozenset[str]:

@@ -16,6 +16,7 @@ import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from vendrail.api.payments import ActionKind, Callback, CallbackAnswer, Device, PaymentAction
+from vendrail.kernel.codec import replace
 from vendrail.payments.channels import wechat_funds as funds
 from vendrail.payments.channels import wechat_signatures as signatures
 from vendrail.payments.channels.base import (
@@ -335,8 +336,10 @@ class WechatChannel:
         except (ProviderAway, Unclear) as error:
             return PayoutAnswer(PayoutOutcome.UNKNOWN, problem=str(error))
         found = funds.read_transfer_query(reply, ask)
-        told = await self.pay_out(ask, account, now) if funds.waits(reply) else found
-        return told if told.confirm_package else found
+        if found.outcome is not PayoutOutcome.PENDING or not funds.waits(reply):
+            return found
+        told = await self.pay_out(ask, account, now)
+        return replace(found, confirm_package=told.confirm_package)
 
     async def cancel_payout(
         self, ask: PayoutAsk, account: Account[WechatSettings], now: datetime

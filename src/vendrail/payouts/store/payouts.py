@@ -224,6 +224,19 @@ async def load_stopped(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, str
     return {row["id"]: row["reason"] for row in rows}
 
 
+async def load_untold(tx: Transaction, ids: Collection[UUID], before: datetime) -> set[UUID]:
+    """Give those of payouts that no provider was told of since a moment."""
+    if not ids:
+        return set()
+    rows = await tx.fetch(
+        "select payout from payouts.step where payout = any($1::uuid[]) and state = 'sent'"
+        " group by payout having max(at) < $2",
+        list(ids),
+        before,
+    )
+    return {row["payout"] for row in rows}
+
+
 async def decline_stopped(tx: Transaction, merchants: Collection[UUID], now: datetime) -> None:
     """Decline what merchants wait for and must not get, unless a provider knows of it.
 

@@ -43,6 +43,15 @@ async def refusal(desk: Desk, caller: Caller) -> Page | None:
     return desk.problem(caller.request, 429, caller)
 
 
+async def log_export(
+    desk: Desk, caller: Caller, act: str, subject: str, after: Mapping[str, str] | None = None
+) -> Page | None:
+    """Write to the log who takes a list; a page: they are turned away, and nothing is written."""
+    if (turned := await refusal(desk, caller)) is None:
+        await log(desk, caller, act, subject, after=after)
+    return turned
+
+
 async def log_undone(desk: Desk, caller: Caller, act: str, subject: str, why: str) -> None:
     """Add to the log that an act written there was not done after all."""
     await log(desk, caller, act, subject, after={NOT_DONE: why})

@@ -37,7 +37,7 @@ from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, save
 from vendrail.web.console.tables import COMPLAINTS
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
-from vendrail.web.merchant.acting import log, log_undone, read_id
+from vendrail.web.merchant.acting import log, log_export, log_undone, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -113,7 +113,9 @@ class Complaints:
         """Give the complaints that the page lists as CSV; who took them is kept."""
         states = _FILTERS[_wanted(caller)]
         told = filters_of(caller, ("show",))
-        await log(self._desk, caller, LISTED, "list:complaints", after=told)
+        turned = await log_export(self._desk, caller, LISTED, "list:complaints", told)
+        if turned is not None:
+            return turned
 
         async def read(last: ComplaintView | None) -> Sequence[ComplaintView]:
             query = ComplaintQuery(caller.merchant, states, last.id if last else None, AT_ONCE)

@@ -33,7 +33,7 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import changes, log, log_undone, read_id
+from vendrail.web.merchant.acting import changes, log, log_export, log_undone, read_id
 from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Page
 
@@ -323,7 +323,9 @@ class Coupons:
             return self._desk.problem(caller.request, 404, caller)
         subject = f"coupon:{to_serial(view.coupon.id)}"
         after = {"codes": str(view.codes_count)}
-        await log(self._desk, caller, "coupon.codes_exported", subject, after=after)
+        turned = await log_export(self._desk, caller, "coupon.codes_exported", subject, after)
+        if turned is not None:
+            return turned
         headers = {
             "content-disposition": 'attachment; filename="coupon-codes.csv"',
             "cache-control": "no-store",

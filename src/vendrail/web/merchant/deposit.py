@@ -14,7 +14,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save
 from vendrail.web.console.tables import DEPOSIT_MOVES
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, log_undone, read_id
+from vendrail.web.merchant.acting import log, log_export, log_undone, read_id
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
@@ -91,7 +91,9 @@ class DepositPage:
     async def export(self, caller: Caller) -> Page:
         """Give all movements in one currency as CSV; who took them is kept."""
         currencies, told = await self._currencies(caller), filters_of(caller, ("currency",))
-        await log(self._desk, caller, LISTED, "list:deposit", after=told)
+        turned = await log_export(self._desk, caller, LISTED, "list:deposit", told)
+        if turned is not None:
+            return turned
         asked = caller.asked("currency", 3)
         currency = asked if asked in currencies else currencies[0]
 

@@ -16,7 +16,7 @@ from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, save
 from vendrail.web.console.tables import DISPUTES
 from vendrail.web.contests import Contests
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, read_id
+from vendrail.web.merchant.acting import log, log_export, read_id
 from vendrail.web.storefront.front import Page
 
 ROOT = "/merchant/disputes"
@@ -73,7 +73,9 @@ class Disputes:
     async def export(self, caller: Caller) -> Page:
         """Give the disputes that the page lists as CSV; who took them is kept."""
         told = filters_of(caller, ("state",))
-        await log(self._desk, caller, LISTED, "list:disputes", after=told)
+        turned = await log_export(self._desk, caller, LISTED, "list:disputes", told)
+        if turned is not None:
+            return turned
         return save("disputes", DISPUTES, reader(self._disputes, caller.merchant, caller))
 
 

@@ -31,7 +31,7 @@ from vendrail.web.console.payments import ReadOrders, own_captures, read_payment
 from vendrail.web.console.shares import read_paid_out, read_way
 from vendrail.web.console.tables import CAPTURES
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, log_undone, midnight, read_id
+from vendrail.web.merchant.acting import log, log_export, log_undone, midnight, read_id
 from vendrail.web.pages import onward
 from vendrail.web.papers.sheets import Rows
 from vendrail.web.split import read_split
@@ -201,7 +201,9 @@ class Orders:
     async def export(self, caller: Caller) -> Page:
         """Give all orders that the filters let through as CSV; who took them is kept."""
         wanted = _read_filter(caller)
-        await log(self._desk, caller, "order.exported", "orders", after=wanted.told())
+        turned = await log_export(self._desk, caller, "order.exported", "orders", wanted.told())
+        if turned is not None:
+            return turned
         orders = await self._reader(caller, wanted)
 
         async def read(before: UUID | None) -> tuple[Rows, UUID | None]:
@@ -213,7 +215,9 @@ class Orders:
     async def export_payments(self, caller: Caller) -> Page:
         """Give what was paid for those orders as CSV, a payment each; who took them is kept."""
         wanted = _read_filter(caller)
-        await log(self._desk, caller, LISTED, "list:payments", after=wanted.told())
+        turned = await log_export(self._desk, caller, LISTED, "list:payments", wanted.told())
+        if turned is not None:
+            return turned
         orders = await self._reader(caller, wanted)
         read = read_payments(self._desk.apis.payments, orders, caller.merchant)
         return export("payments", tuple(CAPTURES), read)

@@ -27,7 +27,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, PAYOUT_COLUMNS, export, payout_row
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, log_undone, read_id
+from vendrail.web.merchant.acting import log, log_export, log_undone, read_id
 from vendrail.web.merchant.schedules import currencies_of
 from vendrail.web.pages import onward
 from vendrail.web.papers.sheets import Rows
@@ -148,7 +148,9 @@ class MerchantPayouts:
 
     async def export(self, caller: Caller) -> Page:
         """Give all payouts as CSV; who took them is kept."""
-        await log(self._desk, caller, "payout.exported", "payouts")
+        turned = await log_export(self._desk, caller, "payout.exported", "payouts")
+        if turned is not None:
+            return turned
 
         async def read(before: PayoutId | None) -> tuple[Rows, PayoutId | None]:
             query = PayoutQuery(caller.merchant, [], before, AT_ONCE)

@@ -30,7 +30,7 @@ from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, save
 from vendrail.web.console.tables import PRODUCTS
 from vendrail.web.languages import message
 from vendrail.web.merchant import goods
-from vendrail.web.merchant.acting import changes, log, read_id
+from vendrail.web.merchant.acting import changes, log, log_export, read_id
 from vendrail.web.merchant.forecast import SOON_DAYS, daily, lasting, read_sold
 from vendrail.web.merchant.goods import find_product
 from vendrail.web.merchant.pictures import WRONG, take_picture
@@ -117,7 +117,9 @@ class Products:
     async def export(self, caller: Caller) -> Page:
         """Give the products that the page lists as CSV; who took them is kept."""
         told = filters_of(caller, ("q", "state"))
-        await log(self._desk, caller, LISTED, "list:products", after=told)
+        turned = await log_export(self._desk, caller, LISTED, "list:products", told)
+        if turned is not None:
+            return turned
         words, state = caller.asked("q"), _STATES.get(caller.asked("state"))
         merchant = MerchantId(caller.merchant)
 

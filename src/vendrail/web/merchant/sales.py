@@ -13,7 +13,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import LISTED, export, filters_of, saved_at
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, midnight
+from vendrail.web.merchant.acting import log_export, midnight
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.papers.sheets import Cell, Rows
 from vendrail.web.storefront.front import Page
@@ -83,7 +83,9 @@ class Sales:
     async def export(self, caller: Caller) -> Page:
         """Give what the page shows as CSV; who took it is kept."""
         told = filters_of(caller, _FILTERS)
-        await log(self._desk, caller, LISTED, "list:sales", after=told)
+        turned = await log_export(self._desk, caller, LISTED, "list:sales", told)
+        if turned is not None:
+            return turned
         currency, days = _chosen(caller, await currencies_of(self._desk, caller))
         parts, _ = await self._read(caller, currency, days)
 

@@ -31,7 +31,7 @@ from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import changes, log, midnight, read_id
+from vendrail.web.merchant.acting import changes, log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -116,6 +116,10 @@ class Webhooks:
         after = {"url": new.url, "kinds": _said(new.kinds)}
         await log(self._desk, caller, "webhook.made", _subject(new.id), after=after)
         [made] = await self._webhooks.make_endpoints([new])
+        if made.status is not EndpointStatus.DONE:
+            await log_undone(self._desk, caller, "webhook.made", _subject(new.id), made.status)
+        if made.status is EndpointStatus.DELETED:  # Sent again, long after.
+            return onward(ROOT)
         if made.status in _REFUSALS:
             return await self._table(caller, _REFUSALS[made.status])
         if made.endpoint is None or not made.secret:  # Sent twice: it was shown the first time.

@@ -312,7 +312,8 @@ class Deeds:
         [status] = await self._identity.decide_proposals([verdict])
         if status is ChangeStatus.NOT_ALLOWED:
             return Said.NOT_ALLOWED
-        if status is not ChangeStatus.CHANGED and view.state is not ProposalState.APPROVED:
+        is_open_still = is_approved and view.state is ProposalState.APPROVED  # It broke off.
+        if status is not ChangeStatus.CHANGED and not is_open_still:
             return Said.ENDED
         return await self.finish(caller, view) if is_approved else Said.REFUSED
 

@@ -62,6 +62,8 @@ class Endpoints:
                 if known["merchant"] != new.merchant:
                     return EndpointMade(EndpointStatus.ENDPOINT_NOT_FOUND)
                 return EndpointMade(EndpointStatus.EXISTS, view(known))
+            if await endpoints.is_closed(tx, new.id):
+                return EndpointMade(EndpointStatus.DELETED)
             if count >= self._ground.settings.endpoints_max:
                 return EndpointMade(EndpointStatus.TOO_MANY)
             await endpoints.add_endpoint(tx, new, made.key_id, made.data_key, made.sealed, now)
@@ -106,7 +108,7 @@ class Endpoints:
             standing = await endpoints.lock_endpoint(tx, name.id, name.merchant)
             if standing is None:
                 return EndpointMade(EndpointStatus.ENDPOINT_NOT_FOUND)
-            if made.key_id in (standing["key_id"], standing["old_key_id"]):
+            if not await endpoints.add_wish(tx, name.id, made.key_id):
                 known = (await endpoints.load_endpoints(tx, [name.id]))[name.id]
                 return EndpointMade(EndpointStatus.EXISTS, view(known))
             await endpoints.rotate(tx, name.id, made.key_id, made.data_key, made.sealed, now, until)
@@ -116,7 +118,8 @@ class Endpoints:
     async def close(self, name: EndpointName) -> EndpointStatus:
         """Delete one endpoint."""
         async with self._db.transaction() as tx:
-            is_closed = await endpoints.delete_endpoint(tx, name.id, name.merchant)
+            now = self._ground.clock.now()
+            is_closed = await endpoints.delete_endpoint(tx, name.id, name.merchant, now)
         return EndpointStatus.DONE if is_closed else EndpointStatus.ENDPOINT_NOT_FOUND
 
     async def list_own(self, merchants: Sequence[UUID]) -> list[list[EndpointView]]:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from vendrail.api.webhooks import EventKind, NewEndpoint
+from vendrail.api.webhooks import EndpointState, EventKind, NewEndpoint
 from vendrail.kernel.db import Row, Transaction
-from vendrail.webhooks.decide import DISABLED
+from vendrail.webhooks.decide import DISABLED, REASON_BY_HAND
 
 _VIEW = (
     "select e.*, (select count(*) from webhooks.delivery d"
@@ -30,8 +30,8 @@ async def add_endpoint(
     """Keep a new endpoint with its secret."""
     await tx.execute(
         "insert into webhooks.endpoint (id, merchant, url, kinds, is_ordered, note, made_at,"
-        " asked_at, turn_at, key_id, data_key, sealed, keyed_at)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, $10, $7)",
+        " asked_at, turn_at, key_id, data_key, sealed, keyed_at, state, reason)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, $10, $7, $11, $12)",
         new.id,
         new.merchant,
         new.url,
@@ -42,6 +42,8 @@ async def add_endpoint(
         key_id,
         data_key,
         sealed,
+        (EndpointState.ENABLED if new.is_enabled else EndpointState.DISABLED).value,
+        "" if new.is_enabled else REASON_BY_HAND,
     )
 
 
@@ -136,6 +138,16 @@ async def rotate(
     )
 
 
+async def add_wish(tx: Transaction, endpoint: UUID, once: UUID) -> bool:
+    """Keep a wish for another secret of an endpoint that is held; false: it was wished before."""
+    count = await tx.execute(
+        "insert into webhooks.wish (endpoint, once) values ($1, $2) on conflict do nothing",
+        endpoint,
+        once,
+    )
+    return count == 1
+
+
 async def forget_old_secrets(tx: Transaction, now: datetime) -> int:
     """Erase secrets whose time is over."""
     return await tx.execute(
@@ -145,7 +157,14 @@ async def forget_old_secrets(tx: Transaction, now: datetime) -> int:
     )
 
 
-async def delete_endpoint(tx: Transaction, id: UUID, merchant: UUID) -> bool:
+async def is_closed(tx: Transaction, id: UUID) -> bool:
+    """Tell whether an endpoint was deleted."""
+    return bool(
+        await tx.fetch_value("select exists (select from webhooks.closed where id = $1)", id)
+    )
+
+
+async def delete_endpoint(tx: Transaction, id: UUID, merchant: UUID, now: datetime) -> bool:
     """Delete an endpoint with what it was told and its tests; false: there was none."""
     await tx.execute(
         "delete from webhooks.event where merchant = $2 and kind = $3 and id in"
@@ -155,7 +174,12 @@ async def delete_endpoint(tx: Transaction, id: UUID, merchant: UUID) -> bool:
         EventKind.TEST.value,
     )
     count = await tx.execute(
-        "delete from webhooks.endpoint where id = $1 and merchant = $2", id, merchant
+        "with gone as (delete from webhooks.endpoint where id = $1 and merchant = $2"
+        "  returning id, merchant)"
+        " insert into webhooks.closed (id, merchant, closed_at) select id, merchant, $3 from gone",
+        id,
+        merchant,
+        now,
     )
     return count == 1
 
