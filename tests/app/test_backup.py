@@ -106,7 +106,9 @@ def test_backup_from_before_a_service_was_there_is_restored(
     place.sql("alter table payouts.payee drop column doubt")
     place.sql("delete from vendrail.migration where service = 'payouts' and number >= 2")
     place.sql("delete from webhooks.cursor where source <> 'orders'")
-    place.sql("drop table webhooks.low")
+    place.sql("drop table webhooks.low, webhooks.wish, webhooks.closed")
+    place.sql("alter table webhooks.endpoint drop column free_at")
+    place.sql("drop index webhooks.event_of_kind, webhooks.event_since")
     place.sql("delete from vendrail.migration where service = 'webhooks' and number >= 2")
     empty_place.cli("restore", write_backup(place, tmp_path))
 

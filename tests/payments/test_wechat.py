@@ -21,7 +21,6 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import new_id
 from vendrail.payments.accounts import OpenAccount
 from vendrail.payments.arriving import Letter, inbox_row
-from vendrail.payments.channels import wechat as wechat_channel
 from vendrail.payments.channels import wechat_sharing as sharing
 from vendrail.payments.channels import wechat_signatures as signatures
 from vendrail.payments.channels.base import (
@@ -569,21 +568,14 @@ async def test_a_payout_is_refused_for_good_at_the_first_telling_alone(till):
     assert "PARAM_ERROR" in first.problem
 
 
-async def test_a_waiting_payout_is_answered_about_by_its_query(till, monkeypatch):
+async def test_a_waiting_payout_is_answered_about_by_its_query(till, wechat):
     """Told again it gives its package alone: another amount stays unknown, as the query says."""
     payee = Payee("openid", f"o{till.values['appid'][2:8]}-payee")
     ask = PayoutAsk("P1", payee, 500, "CNY", "货款")
     made = await CHANNEL.pay_out(ask, till.account, till.now)
     found = await CHANNEL.query_payout(ask, till.account, till.now)
-    call = wechat_channel.call
-
-    async def call_with_another(account, method, path, *args, **more):
-        reply = await call(account, method, path, *args, **more)
-        if method != "GET":
-            return reply
-        return replace(reply, fields={**reply.fields, "transfer_amount": 501})
-
-    monkeypatch.setattr(wechat_channel, "call", call_with_another)
+    match, params = {"method": "query_transfer"}, {"value": "5.01"}
+    await asyncio.to_thread(wechat.fault, "query_disagrees", match=match, params=params)
     other = await CHANNEL.query_payout(ask, till.account, till.now)
 
     assert (PayoutOutcome.PENDING, made.confirm_package) == (found.outcome, found.confirm_package)

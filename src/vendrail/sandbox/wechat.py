@@ -382,4 +382,6 @@ def disturb(node: Node, faults: Sequence[Fault]) -> Node:
             is_paid = node["trade_state"] in {"SUCCESS", "REFUND"}
             other = "NOTPAY" if is_paid else "SUCCESS"
             return {**node, "trade_state": fault.params.trade_status or other}
+        if fault.kind is FaultKind.QUERY_DISAGREES and "transfer_amount" in node:
+            return {**node, "transfer_amount": read_amount(fault.params.value) or 1}
     return node

@@ -7,12 +7,11 @@ import pytest
 from tests.app.conftest import MISPAID_MINOR
 from tests.web.console.conftest import make_app
 
-from vendrail.api.identity import ActQuery, Role
+from vendrail.api.identity import Actor, ActorKind, ActQuery, ProposalVerdict, Role
 from vendrail.api.orders import OrderId, SagaQuery
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.kernel.db import connect_once
-from vendrail.kernel.ids import new_id, to_serial
-from vendrail.web.operator.deeds import Deeds, Said
+from vendrail.kernel.ids import from_serial, new_id, to_serial
 
 
 async def test_a_review_is_released_and_delivered(world):
@@ -200,7 +199,7 @@ async def test_a_proposal_is_refused_or_taken_back(world):
     assert 1 == len((await world.market.payments.list_unmatched([UnmatchedQuery()]))[0])
 
 
-async def test_what_was_approved_and_broke_off_is_not_refused(world, monkeypatch):
+async def test_what_was_approved_and_broke_off_is_not_refused(world):
     """Who says no too late is told so, and not that nothing was done; a yes carries it out."""
     world.app = make_app(world.house, world.market.house.platform.home,
                          second_person_above_minor=500)  # fmt: skip
@@ -212,13 +211,10 @@ async def test_what_was_approved_and_broke_off_is_not_refused(world, monkeypatch
     await first.send(path, decision="refund", reason="nobody claims it")
     await other.go("/operator/approvals")
     [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', other.page.text))
-
-    async def end(*_):
-        return Said.ENDED
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Deeds, "finish", end)
-        await other.send(approval, decision="approve")
+    [person] = await world.identity.find_people(["ad@rail.example"])
+    by = Actor(ActorKind.PERSON, person.id, person.email)
+    verdict = ProposalVerdict(from_serial(approval.rpartition("/")[2]), True, by)
+    assert ["changed"] == await world.identity.decide_proposals([verdict])
     await other.go("/operator/approvals")
     await other.send(approval, decision="refuse")
     refused = other.text
