@@ -781,6 +781,22 @@ async def fee_changed_without_terms(owner: Any, orders: dict[str, UUID]) -> str:
     )
 
 
+@plants("fees_follow_as_told")
+async def fee_changed_untold(owner: Any, orders: dict[str, UUID]) -> str:
+    """A percentage has followed by itself, and nobody was ever told."""
+    return str(
+        await owner.fetchval(
+            "with t as (insert into settlement.fee_terms (merchant, currency, basis_points,"
+            " fixed_minor, fee_minor_min, is_fee_refunded, valid_from, made_at) values"
+            " (gen_random_uuid(), 'CNY', 220, 0, 0, true, now() - interval '1 day',"
+            " now() - interval '9 days') returning merchant, valid_from)"
+            " insert into settlement.fee_adjustment (id, merchant, currency, before_basis_points,"
+            " basis_points, parts, made_at, valid_from) select gen_random_uuid(), merchant, 'CNY',"
+            " 250, 220, '[]', now() - interval '9 days', valid_from from t returning id"
+        )
+    )
+
+
 @plants("payout_marks_fit")
 async def mark_of_nothing(owner: Any, orders: dict[str, UUID]) -> str:
     """A mark says how much was earned before a transfer that is not in the books."""

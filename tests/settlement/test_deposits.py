@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -20,8 +21,10 @@ from vendrail.api.settlement import (
     DepositTerms,
 )
 from vendrail.kernel.codec import replace
+from vendrail.kernel.db import connect_once
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import new_id
+from vendrail.kernel.migrate import migrate, read_migrations
 from vendrail.settlement.deposits import movable
 
 PAID, TAKEN, RETURNED = DepositKind.PAID, DepositKind.TAKEN, DepositKind.RETURNED
@@ -164,7 +167,7 @@ async def test_a_return_that_is_not_posted_yet_counts(world):
     now, store = world.clock.now(), world.service._store.deposits
     first = move(world, RETURNED, 500, asked_at=now, due_at=now)
     await store.add_move(replace(first, state=DepositState.ASKED), 500)
-    await store.begin(first.id, 500)
+    assert await store.begin(first, 500, 0)
     again = await world.settlement.move_deposits([move(world, RETURNED, 500)])
     await world.service.move_due_deposits()
     taking = move(world, TAKEN, 100, asked_at=now, due_at=now)
@@ -174,6 +177,62 @@ async def test_a_return_that_is_not_posted_yet_counts(world):
 
     assert ([DepositStatus.ASKED_BEFORE], [ASKED]) == (again, last)
     assert (500, 4_500, 0) == await stand(world)
+
+
+async def test_a_return_that_waits_beside_one_that_broke_off_is_refused_by_the_change(database_url):
+    """Data of before bring both into one key; what moves stays, and what waits is refused."""
+    await migrate(database_url, ["settlement"], lambda service: read_migrations(service)[:12])
+    owner = await connect_once(database_url)
+    merchant, other, now = UUID(int=7), UUID(int=8), datetime(2026, 3, 1, tzinfo=UTC)
+    rows = [
+        (UUID(int=1), merchant, "CNY", "moving", 500),
+        (UUID(int=2), merchant, "CNY", "asked", 0),
+        (UUID(int=3), merchant, "SGD", "asked", 0),
+        (UUID(int=4), other, "CNY", "asked", 0),
+    ]
+    await owner.executemany(
+        "insert into settlement.deposit_move (id, merchant, currency, kind, asked_minor,"
+        " amount_minor, state, asked_at, due_at)"
+        " values ($1, $2, $3, 'returned', 500, $5, $4, $6, $6)",
+        [(*row, now) for row in rows],
+    )
+    await migrate(database_url, ["settlement"])
+    found = await owner.fetch(
+        "select state, ended_at is not null from settlement.deposit_move order by id"
+    )
+    await owner.close()
+
+    waiting = ("asked", False)
+    assert [("moving", False), ("refused", True), waiting, waiting] == [tuple(e) for e in found]
+
+
+@pytest.mark.parametrize("is_posted", [True, False])
+async def test_a_taking_between_what_a_return_reads_and_begins_counts(world, is_posted):
+    """Whatever is taken while a return looks, posted yet or not: what is asked for stays."""
+    sale = await paid_in(world, days=0)
+    await world.spend(4_000)
+    await refund(world, sale, 300)
+    await ask(world, 500, days=0)
+    now, service = world.clock.now(), world.service._deposits()
+    taking = move(world, TAKEN, 300, asked_at=now, due_at=now)
+    returning = move(world, RETURNED, 500, asked_at=now, due_at=now, state=DepositState.ASKED)
+    await service._store.add_move(returning, 500)
+    look = service._look
+
+    async def look_slowly(asked):
+        found = await look(asked)
+        if is_posted:
+            assert [DONE] == await world.settlement.move_deposits([taking])
+        else:
+            assert await service._store.add_move(taking, 300)
+        return found
+
+    service._look = look_slowly
+    assert ASKED == await service._finish(returning)
+    for _ in range(3):
+        await world.service.move_due_deposits()
+    held_minor, *_ = await stand(world)
+    assert 500 == held_minor
 
 
 async def test_higher_terms_keep_what_was_asked_back(world):

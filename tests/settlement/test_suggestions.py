@@ -101,8 +101,33 @@ def test_more_risk_is_never_cheaper_and_more_volume_never_dearer(facts, cost, bo
 
 def test_costs_are_averaged_and_rounded_up() -> None:
     """Of channels that cost nothing known, nothing; else no less than they cost."""
-    assert 0 == average_cost([])
-    assert 34 == average_cost([ChannelCost("a", 60), ChannelCost("b", 30), ChannelCost("c", 11)])
+    assert 0 == average_cost([], "CNY")
+    costs = [ChannelCost("a", 60), ChannelCost("b", 30), ChannelCost("c", 11)]
+    assert 34 == average_cost(costs, "CNY")  # Which take it is not known: all.
+
+
+async def test_channels_that_do_not_take_a_currency_are_no_part_of_its_average(world):
+    """One of three takes it: what that one costs is the average, of the percentage as well."""
+    settlement = world.settlement
+    costs = [
+        ChannelCost("a", 20, 0, "", ["USD", "SGD"]),
+        ChannelCost("b", 60, 30, "CNY", ["CNY", "USD"]),
+        ChannelCost("c", 20, 0, "", ["SGD"]),
+    ]
+    assert [True] * 3 == await settlement.put_channel_costs(costs)
+    world.clock.advance(60)
+    moved = replace(costs[2], currencies=["SGD", "EUR"])
+    assert [False, True] == await settlement.put_channel_costs([costs[0], moved])
+    facts = FeeFacts(FACTS.merchant, "CNY", 100_000, 100)
+    await settlement.put_fee_facts([facts])
+    await settlement.put_fee_bounds([FeeBounds("CNY", 0, 1_000, 0)])
+    world.clock.advance(60)
+    [[found]] = await settlement.suggest_fees([FeeSuggestionQuery("CNY")])
+
+    assert 60 + 300 == found.basis_points
+    assert (60, 40, 20, 20, 0) == tuple(
+        average_cost([*costs[:2], moved], each) for each in ("CNY", "USD", "SGD", "EUR", "JPY")
+    )
 
 
 def test_what_each_payment_costs_counts_by_what_is_sold() -> None:

@@ -107,6 +107,7 @@ class Counting:
                 each.cost_permyriad,
                 each.cost_minor,
                 accounts[each.channel].currencies[0] if each.cost_minor else "",
+                accounts[each.channel].currencies,
             )
             for each in await self._payments.list_terms()
             if each.channel in accounts

@@ -173,11 +173,14 @@ class Deposits:
         if move.state is DepositState.ASKED:
             if move.due_at is not None and move.due_at > now:
                 return DepositStatus.ASKED
-            # What moves may not be in the books yet: it ends first, and then they are read.
-            if await store.is_moving(move.merchant, move.currency):
+            # What moves may not be in the books yet: it ends first, and then they are read. What
+            # is taken after that was counted makes the return begin another time.
+            taken = await store.count_taken(move.merchant, move.currency)
+            if taken is None:
                 return DepositStatus.ASKED
             deposit, *_ = await self._look(move)
-            await store.begin(move.id, movable(move, deposit, 0, 0))
+            if not await store.begin(move, movable(move, deposit, 0, 0), taken):
+                return DepositStatus.ASKED
         elif move.state is not DepositState.MOVING:
             is_done = move.state is DepositState.DONE
             return DepositStatus.DONE if is_done else DepositStatus.REFUSED

@@ -189,11 +189,11 @@ class Priced(Automatic):
         """Suggest by what the last night has counted; too few sales or no bounds: nothing."""
         bounds = {each.currency: each for each in await self._fees.load_bounds()}
         costs = await self._fees.load_channel_costs()
-        cost = suggestions.average_cost(costs)
         pages = []
         for query in queries:
             own = bounds.get(query.currency)
             facts = await self._fees.load_sellers(query, suggestions.SALES_MIN) if own else []
+            cost = suggestions.average_cost(costs, query.currency)
             fixed_minor = suggestions.average_fixed(costs, query.currency)
             taken = await self._read_taken(facts)
             found = [

@@ -32,15 +32,24 @@ def is_wellformed(bounds: FeeBounds) -> bool:
     )
 
 
-def average_cost(costs: Sequence[ChannelCost]) -> int:
-    """Give what channels cost on average, rounded up: which ones a merchant uses may change."""
+def average_cost(costs: Sequence[ChannelCost], currency: str) -> int:
+    """Give what channels that take a currency cost on average, rounded up.
+
+    Which of them a merchant uses may change.
+    """
+    costs = [each for each in costs if _takes(each, currency)]
     return -(-sum(each.cost_permyriad for each in costs) // len(costs)) if costs else 0
 
 
 def average_fixed(costs: Sequence[ChannelCost], currency: str) -> int:
     """Give what channels take of each payment in a currency beside it, on average, rounded up."""
+    costs = [each for each in costs if _takes(each, currency)]
     fixed_minor = sum(each.cost_minor for each in costs if each.currency == currency)
     return -(-fixed_minor // len(costs)) if costs else 0
+
+
+def _takes(cost: ChannelCost, currency: str) -> bool:
+    return not cost.currencies or currency in cost.currencies
 
 
 def suggest(

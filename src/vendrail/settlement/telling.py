@@ -28,7 +28,8 @@ class FeeTelling:
         found = await self._store.list_untold(_ROWS_MAX)
         if not found:
             return False
-        await self._identity.record_acts([_act(each) for each in found if not _is_back(each)])
+        # What was ended before anybody was told was made all the same; again, it is one act.
+        await self._identity.record_acts([_act(each) for each in found])
         teams = await self._identity.list_people([PeopleQuery(each.merchant) for each in found])
         letters = [
             self._letter(each, person)

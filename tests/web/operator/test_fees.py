@@ -10,7 +10,15 @@ from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import ActQuery, Identity, Role
 from vendrail.api.notify import Notify
-from vendrail.api.settlement import FeeBounds, FeeFacts, FeeRule, Settlement
+from vendrail.api.settlement import (
+    FeeAdjustmentQuery,
+    FeeAllowance,
+    FeeBounds,
+    FeeFacts,
+    FeeRule,
+    FeeTerms,
+    Settlement,
+)
 from vendrail.kernel.ids import to_serial
 
 CARDS = {
@@ -258,6 +266,38 @@ async def test_fees_follow_by_themselves_where_two_allow_it(world):
     assert "/back" not in head.page.text
     letters = [each["subject"] for each in await world.letters("own@a.example")]
     assert letters[-1] == "Your fee is 2.50 % as before"
+
+
+@pytest.mark.parametrize("is_agreed", [False, True])
+async def test_the_log_has_what_was_ended_before_anybody_was_told(world, is_agreed):
+    """Taken back or overtaken by terms of people: its making stands in the log all the same."""
+    house, merchant, clock = world.market.house, world.market.merchant, world.clock
+    settlement, identity = house.api(Settlement), house.api(Identity)
+    await settlement.put_fee_bounds([FeeBounds("CNY", 80, 400, 100, 100_000, 15, 10, 20)])
+    await settlement.put_fee_allowances([FeeAllowance(merchant, None, is_allowed=True)])
+    clock.advance(31 * 86_400)
+    await settlement.put_fee_facts([FeeFacts(merchant, "CNY", 450_000, 100, 3, 1)])
+    clock.advance(60)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await world.join("own@a.example", Role.OWNER, merchant=merchant)
+    assert 1 == await house.services["settlement"].adjust_fees()
+    [[made]] = await settlement.list_fee_adjustments([FeeAdjustmentQuery(merchant)])
+    if is_agreed:
+        await settlement.put_fee_terms([FeeTerms(merchant, "CNY", 190, 10, 20)])
+    else:
+        await settlement.take_back_adjustments([made.id])
+    telling = house.services["settlement"].telling(identity, house.api(Notify))
+    for _ in range(2):
+        await telling.tell_due()
+    [acts] = await identity.list_acts([ActQuery(merchant, 9, act="fee_adjustment.")])
+    letters = [each["subject"] for each in await world.letters("own@a.example")]
+    await head.go("/operator/suggestions/automatic")
+
+    assert ["fee_adjustment.made"] == [each.act for each in acts]
+    assert (0 if is_agreed else 1) == sum("as before" in each for each in letters)
+    assert not any("Your fee changes" in each for each in letters)
+    assert ("Overtaken by terms agreed on" if is_agreed else "Taken back on") in head.text
+    assert "/back" not in head.page.text
 
 
 async def approve(browser) -> None:

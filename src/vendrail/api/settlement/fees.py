@@ -117,6 +117,7 @@ class ChannelCost(Record, frozen=True):
     cost_permyriad: int
     cost_minor: int = 0  # Of each payment beside it …
     currency: str = ""  # … in this currency alone.
+    currencies: list[str] = []  # Which it takes; empty: that is not known.
 
 
 class FeeTold(Record, frozen=True):

@@ -77,7 +77,8 @@ CHECKS = (
          where not exists (select 1 from settlement.fee_terms t where t.merchant = j.merchant
                    and t.currency = j.currency and t.valid_from = j.valid_from
                    and t.basis_points = j.basis_points)
-            or (j.taken_back_at is null and j.told_at > j.valid_from)
+            or (j.taken_back_at is null and j.overtaken_at is null
+                and coalesce(j.told_at, now()) > j.valid_from)
         """,
     ),
 )

@@ -64,7 +64,8 @@ class BoundsStore:
         """Load what channels cost now, as it was written last."""
         async with self._db.reading() as tx:
             rows = await tx.fetch(
-                "select distinct on (channel) channel, cost_permyriad, cost_minor, currency"
+                "select distinct on (channel) channel, cost_permyriad, cost_minor, currency,"
+                " string_to_array(currencies, ',')"
                 " from settlement.channel_cost order by channel, valid_from desc"
             )
         return [ChannelCost(*row) for row in rows]

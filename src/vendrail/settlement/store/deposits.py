@@ -11,7 +11,7 @@ from vendrail.api.settlement import (
     DepositState,
     DepositTerms,
 )
-from vendrail.kernel.db import Database, Row
+from vendrail.kernel.db import Database, Row, Transaction
 
 _TERMS = "merchant, currency, amount_minor, return_days, since"
 _MOVE = (
@@ -131,6 +131,7 @@ class DepositStore:
     async def add_move(self, move: DepositMove, amount_minor: int) -> bool:
         """Write a movement; false: its id is there, or another return waits or moves."""
         async with self._db.transaction() as tx:
+            await _take_turn(tx, move)
             return (
                 await tx.execute(
                     "insert into settlement.deposit_move (id, merchant, currency, kind,"
@@ -161,26 +162,29 @@ class DepositStore:
             )
         return [_move(row) for row in rows]
 
-    async def is_moving(self, merchant: UUID, currency: str) -> bool:
-        """Tell whether something leaves a deposit that may not be posted yet."""
+    async def count_taken(self, merchant: UUID, currency: str) -> int | None:
+        """Count how often a deposit was taken from; None: something leaves it at this moment."""
         async with self._db.reading() as tx:
-            found: bool = await tx.fetch_value(
-                "select exists (select from settlement.deposit_move where merchant = $1"
-                " and currency = $2 and state = 'moving' and kind <> 'paid')",
-                merchant,
-                currency,
-            )
-        return found
+            return await _count_taken(tx, merchant, currency)
 
-    async def begin(self, id: UUID, amount_minor: int) -> None:
-        """Write how much of a return moves; whoever is first says it."""
+    async def begin(self, move: DepositMove, amount_minor: int, taken: int) -> bool:
+        """Write how much of a return moves; whoever is first says it.
+
+        False: it was decided by books that another taking has changed meanwhile, or will.
+        """
         async with self._db.transaction() as tx:
-            await tx.execute(
-                "update settlement.deposit_move set state = 'moving', amount_minor = $2"
-                " where id = $1 and state = 'asked'",
-                id,
-                amount_minor,
+            await _take_turn(tx, move)
+            if await _count_taken(tx, move.merchant, move.currency) == taken:
+                await tx.execute(
+                    "update settlement.deposit_move set state = 'moving', amount_minor = $2"
+                    " where id = $1 and state = 'asked'",
+                    move.id,
+                    amount_minor,
+                )
+            has_begun: bool = await tx.fetch_value(
+                "select state <> 'asked' from settlement.deposit_move where id = $1", move.id
             )
+        return has_begun
 
     async def load_amount(self, id: UUID) -> int:
         """Load how much is posted of a movement."""
@@ -242,3 +246,24 @@ class DepositStore:
                 moved_minor,
                 now,
             )
+
+
+async def _take_turn(tx: Transaction, move: DepositMove) -> None:
+    """Let what leaves one deposit be written one after the other, until the transaction ends."""
+    await tx.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        f"deposit_move:{move.merchant}:{move.currency}",
+    )
+
+
+async def _count_taken(tx: Transaction, merchant: UUID, currency: str) -> int | None:
+    """Count what was taken from a deposit; None: something that leaves it may not be posted yet."""
+    row = await tx.fetch_row(
+        "select count(*) filter (where kind = 'taken'),"
+        " count(*) filter (where kind <> 'paid' and state = 'moving')"
+        " from settlement.deposit_move where merchant = $1 and currency = $2",
+        merchant,
+        currency,
+    )
+    assert row is not None
+    return None if row[1] else row[0]

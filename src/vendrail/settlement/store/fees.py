@@ -271,18 +271,19 @@ class FeeStore(BoundsStore):
         async with self._writing("channel_cost", write_s_max) as (tx, began):
             rows = await tx.fetch(
                 "insert into settlement.channel_cost"
-                " select v.channel, $5, v.part, v.fixed, v.currency"
-                " from unnest($1::text[], $2::int[], $3::bigint[], $4::text[])"
-                "  as v (channel, part, fixed, currency)"
+                " select v.channel, $6, v.part, v.fixed, v.currency, v.currencies"
+                " from unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[])"
+                "  as v (channel, part, fixed, currency, currencies)"
                 " left join lateral (select * from settlement.channel_cost f"
                 "  where f.channel = v.channel order by f.valid_from desc limit 1) f on true"
-                " where (f.cost_permyriad, f.cost_minor, f.currency)"
-                "  is distinct from (v.part, v.fixed, v.currency)"
+                " where (f.cost_permyriad, f.cost_minor, f.currency, f.currencies)"
+                "  is distinct from (v.part, v.fixed, v.currency, v.currencies)"
                 " on conflict do nothing returning channel",
                 [each.channel for each in costs],
                 [each.cost_permyriad for each in costs],
                 [each.cost_minor for each in costs],
                 [each.currency for each in costs],
+                [",".join(each.currencies) for each in costs],
                 began + lead,
             )
         return {row[0] for row in rows}
