@@ -45,13 +45,14 @@ CHARSETS = {"zh-CN": "gb2312", "zh-TW": "cp950", "ja-JP": "cp932"}
 
 IS_FITTING = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
-# Everything that is read out or shown, but keys, numbers of orders and links.
+# Everything that is read out or shown, but keys, numbers of orders and links, and what stands on
+# the keys of a keyboard.
 TEXTS = """() => {
   const found = [document.title];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent.trim();
-    if (text && !walker.currentNode.parentElement.closest('code')) found.push(text);
+    if (text && !walker.currentNode.parentElement.closest('code, kbd, noscript')) found.push(text);
   }
   for (const name of ['title', 'alt', 'placeholder', 'aria-label'])
     for (const element of document.querySelectorAll(`[${name}]`))
