@@ -8,7 +8,8 @@ from vendrail.api.identity import Role
 def counts(browser) -> dict[str, int]:
     """Read how much waits at each desk that the page names."""
     row = re.compile(r'<li[^>]*><a [^>]*href="/operator/(\w+)"(.*?)</a>', re.DOTALL)
-    found = row.findall(browser.page.text)
+    [desks] = re.findall(r"<main.*</main>", browser.page.text, re.DOTALL)  # Not the way to pages.
+    found = row.findall(desks)
     told = {name: re.search(r'tabular-nums[^"]*">(\d+)', text) for name, text in found}
     return {name: int(count[1]) for name, count in told.items() if count}
 
