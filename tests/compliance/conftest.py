@@ -1,13 +1,11 @@
 """A house with a merchant who says who they are, and short words for what people make of it."""
 
-import base64
-
 import pytest
+from tests.compliance.papers import FIELDS, PICTURE
 from tests.orders.conftest import open_market
 
 from vendrail.api.compliance import (
     CHECKS,
-    COMPANY,
     PERSON,
     AddDocument,
     Compliance,
@@ -21,27 +19,6 @@ from vendrail.api.compliance import (
 )
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import new_id
-
-PICTURE = base64.b64decode(  # One white dot.
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP6DwABBQECz6AuzQAAAABJRU5ErkJggg=="
-)
-FIELDS = {
-    PERSON: {
-        "full_name": "Li Na",
-        "birth_date": "1990-03-07",
-        "person_number": "11010119900307109X",
-        "address": "1 Long Street, Beijing 100000",
-        "phone": "+8613800138000",
-    },
-    COMPANY: {
-        "company_name": "North Trading",
-        "company_number": "91110000600037341L",
-        "address": "1 Long Street, Beijing 100000",
-        "full_name": "Li Na",
-        "birth_date": "1990-03-07",
-        "phone": "+8613800138000",
-    },
-}
 
 
 class Office:

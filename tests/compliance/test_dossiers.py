@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from tests.compliance.conftest import FIELDS, PICTURE, Office
+from tests.compliance.conftest import Office
+from tests.compliance.papers import FIELDS, PICTURE
 from tests.orders.conftest import open_market
 from tests.web.console.conftest import CLI
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 from stdnum import get_cc_module
-from tests.compliance.conftest import FIELDS
+from tests.compliance.papers import FIELDS
 
 from vendrail.api.compliance import COMPANY, COMPANY_NUMBERS, PERSON, PERSON_NUMBERS
 from vendrail.compliance.fields import COMPANY_RULES, PERSON_RULES, look_at

@@ -1,17 +1,18 @@
 """Who is told of deposits: all who work for a merchant, when asked, taken from, given back."""
 
-from collections.abc import Callable, Mapping
+from functools import partial
+from uuid import UUID
 
-from vendrail.api.identity import Identity, PeopleQuery, Person, PersonState
-from vendrail.api.notify import Message, MessageStatus, Notify
+from vendrail.api.identity import Identity, Person
+from vendrail.api.notify import Message, Notify
 from vendrail.api.settlement import DepositKind, DepositMove, DepositTerms
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.ids import derive, named_id
 from vendrail.kernel.locales import amount_text, nearest
 from vendrail.settlement.store.deposits import DepositStore
+from vendrail.settlement.teams import write_to_teams
 
 _ROWS_MAX = 32
-Values = Callable[[Person], Mapping[str, str]]
 
 
 class DepositTelling:
@@ -38,45 +39,36 @@ class DepositTelling:
             for version, each, is_newest in terms
             if is_newest and each.amount_minor
         ]
-        whose = [each.merchant for _, each in asked] + [each.merchant for each in moves]
-        teams = await self._identity.list_people([PeopleQuery(merchant) for merchant in whose])
-        told = [(id, "deposit_asked", self._of_terms(each)) for id, each in asked]
-        told += [(each.id, _template(each), self._of_move(each)) for each in moves]
-        letters = [
-            Message(
-                derive(id, f"{template}:{person.id}"),
-                person.email,
-                template,
-                person.locale,
-                dict(values(person)),
-            )
-            for (id, template, values), team in zip(told, teams, strict=True)
-            for person in team
-            if person.state is PersonState.ACTIVE
-        ]
-        if letters:
-            statuses = await self._notify.send_messages(letters)
-            assert MessageStatus.TEMPLATE_UNKNOWN not in statuses
+        told = [(each.merchant, partial(self._of_terms, id, each)) for id, each in asked]
+        told += [(each.merchant, partial(self._of_move, each)) for each in moves]
+        await write_to_teams(self._identity, self._notify, told)
         versions, ids = [version for version, _, _ in terms], [each.id for each in moves]
         await self._store.note_told(versions, ids, self._clock.now())
         return max(len(terms), len(moves)) == _ROWS_MAX
 
-    def _of_terms(self, each: DepositTerms) -> Values:
-        return lambda person: {
+    def _of_terms(self, id: UUID, each: DepositTerms, person: Person) -> Message:
+        values = {
             "amount": _amount(each.amount_minor, each.currency, person),
             "days": str(each.return_days),
             "link": self._link_of(each.currency),
         }
+        return _letter(id, "deposit_asked", person, values)
 
-    def _of_move(self, each: DepositMove) -> Values:
-        return lambda person: {
+    def _of_move(self, each: DepositMove, person: Person) -> Message:
+        values = {
             "amount": _amount(each.moved_minor, each.currency, person),
             "reason": each.reason,
             "link": self._link_of(each.currency),
         }
+        return _letter(each.id, _template(each), person, values)
 
     def _link_of(self, currency: str) -> str:
         return f"{self._link}?currency={currency}"
+
+
+def _letter(id: UUID, template: str, person: Person, values: dict[str, str]) -> Message:
+    number = derive(id, f"{template}:{person.id}")
+    return Message(number, person.email, template, person.locale, values)
 
 
 def _template(each: DepositMove) -> str:

@@ -1,11 +1,14 @@
 """Who is told of fees that change by themselves: the log first, then everybody who works there."""
 
-from vendrail.api.identity import Act, Actor, ActorKind, Identity, PeopleQuery, Person, PersonState
-from vendrail.api.notify import Message, MessageStatus, Notify
+from functools import partial
+
+from vendrail.api.identity import Act, Actor, ActorKind, Identity, Person
+from vendrail.api.notify import Message, Notify
 from vendrail.api.settlement import FeeAdjustment
 from vendrail.kernel.ids import derive, to_serial
 from vendrail.kernel.money import to_text
 from vendrail.settlement.store.adjustments import AdjustmentStore
+from vendrail.settlement.teams import write_to_teams
 
 _ROWS_MAX = 32
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
@@ -30,17 +33,12 @@ class FeeTelling:
             return False
         # What was ended before anybody was told was made all the same; again, it is one act.
         await self._identity.record_acts([_act(each) for each in found])
-        teams = await self._identity.list_people([PeopleQuery(each.merchant) for each in found])
-        letters = [
-            self._letter(each, person)
-            for each, team in zip(found, teams, strict=True)
+        told = [
+            (each.merchant, partial(self._letter, each))
+            for each in found
             if each.overtaken_at is None  # Nothing changes by it, whether they heard of it or not.
-            for person in team
-            if person.state is PersonState.ACTIVE
         ]
-        if letters:
-            statuses = await self._notify.send_messages(letters)
-            assert MessageStatus.TEMPLATE_UNKNOWN not in statuses
+        await write_to_teams(self._identity, self._notify, told)
         await self._store.note_told(found)
         return len(found) == _ROWS_MAX
 

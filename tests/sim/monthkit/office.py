@@ -1,10 +1,10 @@
 """Papers and books: dossiers and tiers, deposits, corrections by two, and days that are closed."""
 
-import base64
 from datetime import timedelta
 from uuid import UUID
 
 from simkit.actors import Violation
+from tests.compliance.papers import FIELDS, PICTURE
 
 from monthkit.asking import Asking
 from monthkit.market import Merchant
@@ -34,20 +34,6 @@ from vendrail.api.settlement import (
 )
 from vendrail.kernel.ids import derive, new_id, to_serial
 
-_PICTURE = base64.b64decode(  # One white dot.
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP6DwABBQECz6AuzQAAAABJRU5ErkJggg=="
-)
-_FIELDS = {
-    PERSON: {
-        "full_name": "Li Na", "birth_date": "1990-03-07", "person_number": "11010119900307109X",
-        "address": "1 Long Street, Beijing 100000", "phone": "+8613800138000",
-    },
-    COMPANY: {
-        "company_name": "North Trading", "company_number": "91110000600037341L",
-        "address": "1 Long Street, Beijing 100000", "full_name": "Li Na",
-        "birth_date": "1990-03-07", "phone": "+8613800138000",
-    },
-}  # fmt: skip
 _UNKNOWN_MONTH = 60_000  # What a merchant whom nobody knows may sell in thirty days.
 _DEPOSIT, _RETURN_DAYS = 6_000, 2
 _LEAST = 100  # Less is not worth paying in.
@@ -115,11 +101,11 @@ class Office:
         id = self._dossiers.get(merchant.id)
         if id is None or (await self._read(id)).state not in ("draft", "more_asked"):
             id = self._dossiers[merchant.id] = DossierId(new_id(self._asking.now()))
-        save = SaveDossier(id, merchant.id, tier, "CN", _FIELDS[tier])
+        save = SaveDossier(id, merchant.id, tier, "CN", FIELDS[tier])
         [status] = await self._asking.ask(Compliance, "save_dossiers", [save])
         self._asking.check("dossier", status, {"saved"}, merchant)
         for kind in ("identity", "register_extract")[:tier]:
-            document = AddDocument(derive(id, kind), id, merchant.id, kind, _PICTURE)
+            document = AddDocument(derive(id, kind), id, merchant.id, kind, PICTURE)
             [status] = await self._asking.ask(Compliance, "add_documents", [document])
             self._asking.check("document", status, {"added", "exists"}, merchant)
         asked = SubmitDossier(id, merchant.id, (await self._read(id)).version)

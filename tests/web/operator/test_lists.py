@@ -5,6 +5,7 @@ import html
 import io
 import re
 
+from tests.web.console.conftest import make_app
 from tests.web.operator.test_looks import addresses
 
 from vendrail.api.identity import ActQuery, Role
@@ -59,3 +60,26 @@ async def test_who_may_not_see_a_list_may_not_save_it(world):
     ]
 
     assert [403, 403, 403, 200] == answers
+
+
+async def test_lists_taken_again_and_again_end_before_the_log(world, place, tmp_path):
+    """Beyond the limit of one person no list is given and nothing is written."""
+    await addresses(world, place)
+    asked: list[str] = []
+
+    async def two(key: str) -> float:
+        asked.append(key)
+        return 0.0 if len(asked) <= 2 else 30.0
+
+    world.app = make_app(world.house, tmp_path, act_limit=two)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    names = (
+        *(path.partition("?")[0] for path in LISTS),
+        "/operator/log",
+        "/operator/settlement/debts",
+    )
+    codes = [(await head.http.get(f"{name}.csv")).status_code for name in names]
+    [acts] = await world.identity.list_acts([ActQuery(None, 99)])
+
+    assert [200, 200, *[429] * (len(names) - 2)] == codes
+    assert 2 == len([each for each in acts if each.act.endswith(".exported")])

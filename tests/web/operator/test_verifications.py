@@ -2,7 +2,7 @@
 
 import re
 
-from tests.compliance.conftest import FIELDS, PICTURE
+from tests.compliance.papers import FIELDS, PICTURE
 from tests.web.console.conftest import Browser
 
 from vendrail.api.compliance import CHECKS, PERSON, Compliance, DossierQuery

@@ -161,7 +161,7 @@ class Account:
         desk = self._desk
         [draft] = await self._identity.draft_factors([token])
         if draft is None:  # The proof is too old to change what proves.
-            kept = [desk.cookie(token)] if session.token else []
+            kept = desk.kept(session, token)
             if session.stage is SessionStage.ENROLMENT:
                 await self._identity.end_sessions([session.id])
                 return onward(SIGN_IN, [desk.cookie("")])
@@ -175,7 +175,7 @@ class Account:
             draft=draft,
             secret_groups=[draft.secret[at : at + 4] for at in range(0, len(draft.secret), 4)],
             is_required=session.stage is SessionStage.ENROLMENT,
-            problem=desk.front.pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
         if session.token:
             page.set_cookie(desk.cookie(token))

@@ -301,7 +301,14 @@ class Desk:
         return max(fitting, key=len, default="")
 
     def plain(
-        self, request: Asked, visitor: Visitor, template: str, *, status: int = 200, **context: Any
+        self,
+        request: Asked,
+        visitor: Visitor,
+        template: str,
+        *,
+        status: int = 200,
+        problem: str = "",
+        **context: Any,
     ) -> Page:
         """Answer with a page outside of the consoles: signing in and its like."""
         return self.front.page(
@@ -311,8 +318,23 @@ class Desk:
             status=status,
             is_private=True,
             has_passkeys=self.has_passkeys,
+            problem=self.front.pages.translate(visitor, problem) if problem else "",
             **context,
         )
+
+    def kept(self, session: Session, token: str) -> list[Cookie]:
+        """Give the cookie that a page sets where the session has just got another token."""
+        return [self.cookie(token)] if session.token else []
+
+    async def turn_away(self, caller: Caller) -> Page | None:
+        """Turn a person away who has the log written again and again; None: they may go on.
+
+        The log is chained and kept for good: nobody makes it grow without bound.
+        """
+        limit = self.apis.act_limit
+        if limit is None or not await limit(str(caller.person.id)):
+            return None
+        return self.problem(caller.request, 429, caller)
 
     def problem(self, request: Asked, status: int, caller: Caller | None = None) -> Page:
         """Answer with the page for a status."""

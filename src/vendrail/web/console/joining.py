@@ -64,7 +64,6 @@ class Joining:
         problem: str = "",
         name: str = "",
     ) -> Page:
-        pages = self._desk.front.pages
         return self._desk.plain(
             request,
             visitor,
@@ -75,7 +74,7 @@ class Joining:
             is_reset=link is not None and link.kind is LinkKind.RESET,
             is_known=link is not None and link.kind is LinkKind.INVITATION and link.is_known,
             name=name,
-            problem=pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
 
     async def join(self, request: Asked) -> Page:

@@ -70,7 +70,7 @@ class Passkeys:
         session, token = await desk.session(request, visitor)
         if session is None:
             return onward(f"{SIGN_IN}?next={PASSKEY}")
-        kept = [desk.cookie(token)] if session.token else []
+        kept = desk.kept(session, token)
         if session.stage is SessionStage.FACTOR:
             return onward(CODE, kept)
         if desk.clock.now() - session.confirmed_at <= PROOF_FRESH:
@@ -107,7 +107,7 @@ class Passkeys:
             is_required=session.stage is SessionStage.ENROLMENT,
             is_first=not session.person.has_second_factor,
             name=name,
-            problem=desk.front.pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
         if session.token:
             page.set_cookie(desk.cookie(token))
@@ -175,7 +175,7 @@ class Passkeys:
         result: StaffPasskeyResult,
     ) -> Page:
         if not result.recovery_codes:
-            kept = [self._desk.cookie(token)] if session.token else []
+            kept = self._desk.kept(session, token)
             return onward(f"{ACCOUNT}?done=passkey", kept)
         is_enrolling = session.stage is SessionStage.ENROLMENT
         onto = home_of(session) if is_enrolling else ACCOUNT

@@ -88,7 +88,7 @@ class Registering:
             terms_version=policy.terms_version,
             challenge=challenge,
             filled=form,
-            problem=self._desk.front.pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
 
     async def terms(self, request: Asked) -> Page:

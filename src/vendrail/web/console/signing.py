@@ -87,7 +87,7 @@ class Signing:
             here=SIGN_IN,
             onto=onto,
             email=email,
-            problem=desk.front.pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
 
     async def sign_in(self, request: Asked) -> Page:
@@ -166,7 +166,7 @@ class Signing:
             here=CODE,
             onto=onto,
             who=session.person,
-            problem=desk.front.pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
 
     async def show_code(self, request: Asked) -> Page:
@@ -210,7 +210,7 @@ class Signing:
             here="/console/forgotten",
             email=email,
             is_sent=is_sent,
-            problem=desk.front.pages.translate(visitor, problem) if problem else "",
+            problem=problem,
         )
 
     async def send_reset(self, request: Asked) -> Page:

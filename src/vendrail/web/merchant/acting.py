@@ -1,6 +1,6 @@
 """What the merchant's pages share: acts for the log, ids and amounts as people write them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from uuid import UUID
 
@@ -32,22 +32,11 @@ async def log(
     await desk.apis.identity.record_acts([written])
 
 
-async def refusal(desk: Desk, caller: Caller) -> Page | None:
-    """Turn a person away who has the log written again and again; None: they may go on.
-
-    The log is chained and kept for good: nobody makes it grow without bound.
-    """
-    limit = desk.apis.act_limit
-    if limit is None or not await limit(str(caller.person.id)):
-        return None
-    return desk.problem(caller.request, 429, caller)
-
-
 async def log_export(
     desk: Desk, caller: Caller, act: str, subject: str, after: Mapping[str, str] | None = None
 ) -> Page | None:
     """Write to the log who takes a list; a page: they are turned away, and nothing is written."""
-    if (turned := await refusal(desk, caller)) is None:
+    if (turned := await desk.turn_away(caller)) is None:
         await log(desk, caller, act, subject, after=after)
     return turned
 
@@ -63,6 +52,12 @@ def read_id(text: str) -> UUID | None:
         return from_serial(text)
     except Malformed:
         return None
+
+
+def chosen_currency(caller: Caller, currencies: Sequence[str]) -> str:
+    """Give the currency that an address or a form names, if it is of these; else the first."""
+    asked = caller.asked("currency", 3) or caller.written("currency", 3)
+    return asked if asked in currencies else currencies[0]
 
 
 def midnight(at: datetime, zone: str, days: int = 0) -> datetime:

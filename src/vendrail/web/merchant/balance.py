@@ -18,7 +18,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.movements import proof_file
 from vendrail.web.console.shares import terms_now
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import midnight, read_id
+from vendrail.web.merchant.acting import chosen_currency, midnight, read_id
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/balance"
@@ -106,8 +106,7 @@ class Balance:
     async def calendar(self, caller: Caller) -> Page:
         """Give what the chart of releases draws: amounts as decimal text, for the eye alone."""
         currencies = await currencies_of(self._desk, caller)
-        asked = caller.asked("currency", 3)
-        currency = asked if asked in currencies else currencies[0]
+        currency = chosen_currency(caller, currencies)
         due = await self._due(caller, currency)
         told = {
             "currency": currency,

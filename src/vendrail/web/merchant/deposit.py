@@ -14,7 +14,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save
 from vendrail.web.console.tables import DEPOSIT_MOVES
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, log_export, log_undone, read_id
+from vendrail.web.merchant.acting import chosen_currency, log, log_export, log_undone, read_id
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
@@ -60,8 +60,7 @@ class DepositPage:
 
     async def _show(self, caller: Caller, problem: str = "") -> Page:
         currencies = await self._currencies(caller)
-        asked = caller.asked("currency", 3) or caller.written("currency", 3)
-        currency = asked if asked in currencies else currencies[0]
+        currency = chosen_currency(caller, currencies)
         key = (caller.merchant, currency)
         [deposit] = await self._settlement.read_deposits([key])
         [balance] = await self._settlement.read_merchant_balances([key])
@@ -94,8 +93,7 @@ class DepositPage:
         turned = await log_export(self._desk, caller, LISTED, "list:deposit", told)
         if turned is not None:
             return turned
-        asked = caller.asked("currency", 3)
-        currency = asked if asked in currencies else currencies[0]
+        currency = chosen_currency(caller, currencies)
 
         async def read(last: DepositMove | None) -> Sequence[DepositMove]:
             query = DepositQuery(caller.merchant, currency, AT_ONCE, last.id if last else None)

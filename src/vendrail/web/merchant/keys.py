@@ -39,7 +39,7 @@ from vendrail.kernel.soldfiles import SoldFiles
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, read_id, refusal
+from vendrail.web.merchant.acting import log, read_id
 from vendrail.web.merchant.goods import find_product
 from vendrail.web.pages import guards
 from vendrail.web.storefront.front import Page
@@ -334,7 +334,7 @@ class Keys:
             return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
         if not reason:
             return await self._stock(caller, found, sku, problem=_REASON_MISSING, status=422)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         count = next(each for each in found.counts if each.sku == sku)
         await log(

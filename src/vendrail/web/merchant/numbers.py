@@ -13,7 +13,7 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.finding import WORDS_MAX, Finder, Trail, masked
 from vendrail.web.console.movements import Movement, named, proof_file, read_movements
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, read_id, refusal
+from vendrail.web.merchant.acting import log, read_id
 from vendrail.web.storefront.front import Page
 
 _PATH = "/merchant/search"
@@ -41,7 +41,7 @@ class Search:
         words = caller.asked("q", WORDS_MAX)
         if not words:
             return self._desk.page(caller, "merchant/search.html", words="", is_asked=False)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         await log(self._desk, caller, "number.searched", f"number:{masked(words)}")
         has_money = caller.may(Permission.BALANCE_READ)

@@ -27,7 +27,7 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import MERCHANT, Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import midnight
+from vendrail.web.merchant.acting import chosen_currency, midnight
 from vendrail.web.merchant.forecast import Running, daily, read_sold, running
 from vendrail.web.storefront.front import Page
 
@@ -145,7 +145,7 @@ class Overview:
     async def overview(self, caller: Caller) -> Page:
         """Show the day, the month, the balance, and what runs out."""
         currencies = await self._currencies(caller)
-        currency = _chosen(caller.asked("currency", 3), currencies)
+        currency = chosen_currency(caller, currencies)
         span = _span(caller)
         hours, days, balance, runs, recent, begun = await asyncio.gather(
             self._sums(caller, "hour", currency),
@@ -184,7 +184,7 @@ class Overview:
 
     async def sales(self, caller: Caller) -> Page:
         """Give what the chart draws: amounts as decimal text, for the eye alone."""
-        currency = _chosen(caller.asked("currency", 3), await self._currencies(caller))
+        currency = chosen_currency(caller, await self._currencies(caller))
         step: Literal["hour", "day"] = "hour" if _span(caller) == "today" else "day"
         stretches = await self._sums(caller, step, currency)
         zone = time_zone(self._zone)
@@ -303,10 +303,6 @@ class Overview:
         query = SoldOrderQuery(caller.merchant, orders_max=_RECENT)
         [recent] = await self._desk.apis.orders.list_orders([query])
         return recent
-
-
-def _chosen(asked: str, currencies: Sequence[str]) -> str:
-    return asked if asked in currencies else currencies[0]
 
 
 def _span(caller: Caller) -> str:

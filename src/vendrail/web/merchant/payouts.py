@@ -27,7 +27,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, PAYOUT_COLUMNS, export, payout_row
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, log_export, log_undone, read_id
+from vendrail.web.merchant.acting import chosen_currency, log, log_export, log_undone, read_id
 from vendrail.web.merchant.schedules import currencies_of
 from vendrail.web.pages import onward
 from vendrail.web.papers.sheets import Rows
@@ -105,8 +105,7 @@ class MerchantPayouts:
         merchant = caller.merchant
         [payees] = await self._payouts.list_payees([merchant])
         currencies = currencies_of(payees, self._desk.front.settings.default_currency)
-        asked = caller.asked("currency", 3) or caller.written("currency", 3)
-        currency = asked if asked in currencies else currencies[0]
+        currency = chosen_currency(caller, currencies)
         before = read_id(caller.asked("before"))
         query = PayoutQuery(merchant, [], PayoutId(before) if before else None, _PAGE + 1)
         [found] = await self._payouts.list_payouts([query])

@@ -13,7 +13,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import LISTED, export, filters_of, saved_at
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log_export, midnight
+from vendrail.web.merchant.acting import chosen_currency, log_export, midnight
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.papers.sheets import Cell, Rows
 from vendrail.web.storefront.front import Page
@@ -52,7 +52,7 @@ class Sales:
     async def show(self, caller: Caller) -> Page:
         """Show the sales of some days by product, by way to pay and by hour."""
         currencies = await currencies_of(self._desk, caller)
-        currency, days = _chosen(caller, currencies)
+        currency, days = chosen_currency(caller, currencies), _days(caller)
         parts, since = await self._read(caller, currency, days)
         return self._desk.page(
             caller,
@@ -86,8 +86,8 @@ class Sales:
         turned = await log_export(self._desk, caller, LISTED, "list:sales", told)
         if turned is not None:
             return turned
-        currency, days = _chosen(caller, await currencies_of(self._desk, caller))
-        parts, _ = await self._read(caller, currency, days)
+        currency = chosen_currency(caller, await currencies_of(self._desk, caller))
+        parts, _ = await self._read(caller, currency, _days(caller))
 
         async def read(_: None) -> tuple[Rows, None]:
             lists = {"product": parts.variants, "method": parts.methods, "hour": parts.hours}
@@ -96,10 +96,8 @@ class Sales:
         return export("sales", _COLUMNS, read)
 
 
-def _chosen(caller: Caller, currencies: Sequence[str]) -> tuple[str, int]:
-    asked, days = caller.asked("currency", 3), caller.asked("days", 3)
-    known = {str(each): each for each in _DAYS}
-    return asked if asked in currencies else currencies[0], known.get(days, 30)
+def _days(caller: Caller) -> int:
+    return {str(each): each for each in _DAYS}.get(caller.asked("days", 3), 30)
 
 
 def _bars(parts: Sequence[SalePart]) -> list[Bar]:

@@ -20,7 +20,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
 from vendrail.web.languages import message
 from vendrail.web.letters import zones
-from vendrail.web.merchant.acting import changes, log, log_undone, read_id
+from vendrail.web.merchant.acting import changes, chosen_currency, log, log_undone, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -63,8 +63,7 @@ class PayoutSchedules:
     async def _show(self, caller: Caller, problem: str = "") -> Page:
         [payees] = await self._payouts.list_payees([caller.merchant])
         currencies = currencies_of(payees, self._desk.front.settings.default_currency)
-        asked = caller.asked("currency", 3) or caller.written("currency", 3)
-        currency = asked if asked in currencies else currencies[0]
+        currency = chosen_currency(caller, currencies)
         [terms] = await self._payouts.read_terms([currency])
         [view] = await self._payouts.read_schedules([(caller.merchant, currency)])
         chosen = view.schedule

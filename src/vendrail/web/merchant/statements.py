@@ -26,6 +26,7 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
+from vendrail.web.merchant.acting import chosen_currency
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.pages import guards
 from vendrail.web.statements import (
@@ -121,8 +122,7 @@ class Statements:
     async def _asked(self, caller: Caller) -> tuple[list[str], str, Month]:
         """Read which statement is meant: what makes no sense is this month's, in the own money."""
         currencies = await currencies_of(self._desk, caller)
-        asked = caller.asked("currency", 3)
-        currency = asked if asked in currencies else currencies[0]
+        currency = chosen_currency(caller, currencies)
         return currencies, currency, read_month(caller.asked("month", 10)) or self._now()
 
     def _teller(self, caller: Caller, statement: Statement, currency: str) -> Teller:

@@ -35,7 +35,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.dossiers import open_document
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import log, log_undone, read_id, refusal
+from vendrail.web.merchant.acting import log, log_undone, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 from vendrail.web.talks import NO_CARD
@@ -148,7 +148,7 @@ class Verification:
         nonce = read_id(caller.written("nonce", 40))
         if nonce is None:
             return self._desk.problem(caller.request, 400, caller)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         id = DossierId(derive(nonce, f"dossier:{caller.merchant}"))
         tier = _TIERS.get(caller.written("tier", 10), 0)
@@ -175,7 +175,7 @@ class Verification:
         if _has_card(fields, view.country):
             count_card()
             return await self._show(caller, NO_CARD)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         new = SaveDossier(view.id, caller.merchant, view.tier, view.country, fields)
         await log(self._desk, caller, "dossier.written", f"dossier:{to_serial(view.id)}")
@@ -190,7 +190,7 @@ class Verification:
         view = await self._newest(caller)
         if view is None or view.id != dossier:
             return self._desk.problem(caller.request, 404, caller)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         upload = await read_upload(caller.request, DOCUMENT_BYTES_MAX + 1)
         try:
@@ -233,7 +233,7 @@ class Verification:
         )
         if view is None or dossier is None or document is None:
             return self._desk.problem(caller.request, 404, caller)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         subject, told = f"dossier:{to_serial(dossier)}", {"document": to_serial(document)}
         await log(self._desk, caller, "dossier.document_removed", subject, before=told)
@@ -247,7 +247,7 @@ class Verification:
         view = await self._newest(caller)
         if view is None or view.id != dossier or not version.isdecimal():
             return self._desk.problem(caller.request, 404, caller)
-        if (turned := await refusal(self._desk, caller)) is not None:
+        if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         subject = f"dossier:{to_serial(view.id)}"
         await log(self._desk, caller, "dossier.submitted", subject)

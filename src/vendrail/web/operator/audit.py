@@ -94,7 +94,9 @@ class AuditLog:
 
     async def export(self, caller: Caller) -> Page:
         """Give all acts that the filters let through as CSV; who took them is kept."""
-        await self._deeds.log(caller, "log.exported", "log", after=_asked(caller))
+        turned = await self._deeds.log_export(caller, "log.exported", "log", _asked(caller))
+        if turned is not None:
+            return turned
 
         async def read(after: UUID | None) -> tuple[Rows, UUID | None]:
             [acts] = await self._identity.list_acts([self._query(caller, after, ACTS_AT_ONCE)])

@@ -171,7 +171,9 @@ class ClosesDesk:
         if sheet is None:
             return self._desk.problem(caller.request, 404, caller)
         day = sheet.close.day
-        await self._deeds.log(caller, "books.exported", f"day:{day}")
+        turned = await self._deeds.log_export(caller, "books.exported", f"day:{day}")
+        if turned is not None:
+            return turned
         rows = [_sum_row(day, each) for each in sheet.sums]
 
         async def read(_place: None) -> tuple[Rows, None]:
@@ -185,7 +187,9 @@ class ClosesDesk:
         if sheet is None:
             return self._desk.problem(caller.request, 404, caller)
         close = sheet.close
-        await self._deeds.log(caller, "books.exported", f"day:{close.day}")
+        turned = await self._deeds.log_export(caller, "books.exported", f"day:{close.day}")
+        if turned is not None:
+            return turned
 
         async def read(after: CloseItem | None) -> tuple[Rows, CloseItem | None]:
             query = CloseItemQuery(close.day, after, _ITEMS_AT_ONCE)

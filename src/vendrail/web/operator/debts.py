@@ -42,7 +42,9 @@ class DebtsDesk:
 
     async def save(self, caller: Caller) -> Page:
         """Give all debts as CSV, the oldest first; who took them is kept."""
-        await self._deeds.log(caller, "debt.exported", "debts")
+        turned = await self._deeds.log_export(caller, "debt.exported", "debts")
+        if turned is not None:
+            return turned
         now, names = self._desk.clock.now(), await self._files.merchant_names()
         debts = await self._apis.settlement.list_debts()
 

@@ -306,6 +306,14 @@ class Deeds:
         )
         await self._identity.record_acts([told])
 
+    async def log_export(
+        self, caller: Caller, act: str, subject: str, after: Mapping[str, str] | None = None
+    ) -> Page | None:
+        """Write to the log who takes a list; a page: they are turned away, nothing is written."""
+        if (turned := await self._desk.turn_away(caller)) is None:
+            await self.log(caller, act, subject, after=after)
+        return turned
+
     async def decide(self, caller: Caller, view: ProposalView, *, is_approved: bool) -> Said:
         """Say yes or no to what somebody has put up; a yes is carried out at once, once."""
         verdict = ProposalVerdict(view.proposal.id, is_approved, caller.actor)

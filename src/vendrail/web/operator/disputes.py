@@ -77,6 +77,10 @@ class DisputesDesk:
 
     async def export(self, caller: Caller) -> Page:
         """Give the disputes that the page lists as CSV; who took them is kept."""
-        await self._deeds.log(caller, LISTED, "list:disputes", after=filters_of(caller, _FILTERS))
+        turned = await self._deeds.log_export(
+            caller, LISTED, "list:disputes", filters_of(caller, _FILTERS)
+        )
+        if turned is not None:
+            return turned
         merchant = read_id(caller.asked("merchant"))
         return save("disputes", DISPUTES, reader(self._disputes, merchant, caller))

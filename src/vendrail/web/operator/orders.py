@@ -136,7 +136,11 @@ class OrdersDesk:
 
     async def export(self, caller: Caller) -> Page:
         """Give all orders that the filters let through as CSV; who took them is kept."""
-        await self._deeds.log(caller, "order.exported", "orders", after=filters_of(caller, _ASKED))
+        turned = await self._deeds.log_export(
+            caller, "order.exported", "orders", filters_of(caller, _ASKED)
+        )
+        if turned is not None:
+            return turned
         orders = self._reader(caller)
 
         async def read(before: UUID | None) -> tuple[Rows, UUID | None]:
@@ -147,7 +151,11 @@ class OrdersDesk:
 
     async def export_payments(self, caller: Caller) -> Page:
         """Give what was paid for those orders as CSV, a payment each; who took them is kept."""
-        await self._deeds.log(caller, LISTED, "list:payments", after=filters_of(caller, _ASKED))
+        turned = await self._deeds.log_export(
+            caller, LISTED, "list:payments", filters_of(caller, _ASKED)
+        )
+        if turned is not None:
+            return turned
         read = read_payments(self._payments, self._reader(caller))
         return export("payments", tuple(CAPTURES), read)
 

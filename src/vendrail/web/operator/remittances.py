@@ -111,7 +111,9 @@ class RemittancesDesk:
 
     async def export(self, caller: Caller) -> Page:
         """Give all that was settled as CSV; who took it is kept."""
-        await self._deeds.log(caller, LISTED, "list:remittances")
+        turned = await self._deeds.log_export(caller, LISTED, "list:remittances")
+        if turned is not None:
+            return turned
 
         async def read(last: RemittanceView | None) -> Sequence[RemittanceView]:
             query = RemittanceQuery(last.place if last else None, AT_ONCE)

@@ -80,7 +80,9 @@ class Sagas:
     async def export(self, caller: Caller) -> Page:
         """Give what the page lists as CSV; who took it is kept."""
         told = filters_of(caller, ("state",))
-        await self._deeds.log(caller, LISTED, "list:sagas", after=told)
+        turned = await self._deeds.log_export(caller, LISTED, "list:sagas", told)
+        if turned is not None:
+            return turned
         state = _state(caller)
 
         async def read(last: SagaView | None) -> Sequence[SagaView]:

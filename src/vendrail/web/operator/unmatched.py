@@ -97,7 +97,9 @@ class Unmatched:
     async def export(self, caller: Caller) -> Page:
         """Give the money that the page lists as CSV; who took it is kept."""
         told = filters_of(caller, ("channel",))
-        await self._deeds.log(caller, LISTED, "list:unmatched", after=told)
+        turned = await self._deeds.log_export(caller, LISTED, "list:unmatched", told)
+        if turned is not None:
+            return turned
         known = {each.name: each.id for each in await self._payments.list_channels()}
         channel = known.get(caller.asked("channel"))
 
