@@ -1,5 +1,7 @@
 """What the catalog promises, asked of the service and of a remote client to it."""
 
+import asyncio
+
 from vendrail.api.catalog import (
     AllocationId,
     AllocationResult,
@@ -306,6 +308,19 @@ async def test_keys_come_out_as_they_went_in(catalog, scene):
     assert expected[:2] == [text for _, text in sold]
     assert [] == await catalog.export_keys("game", KeyState.ALLOCATED, None, 100)
     assert [] == await catalog.export_keys("none", KeyState.FREE, None, 100)
+
+
+async def test_rivals_who_mark_the_same_keys_sold_count_each_once(catalog, scene):
+    """Two who read the same deliveries both hear that all are sold; the stock moves once."""
+    variant = await scene.stock(catalog, 100)
+    new = [scene.allocation(variant, 1) for _ in range(100)]
+    await catalog.allocate_keys(new)
+    ids = [each.id for each in new]
+
+    rivals = await asyncio.gather(*(catalog.sell_allocations(ids) for _ in range(4)))
+
+    assert [[True] * 100] * 4 == rivals
+    assert StockCount("game", 0, 0, 0, 100, 0) == await count(catalog)
 
 
 async def test_empty_batches_are_answered(catalog):

@@ -229,6 +229,18 @@ CUT = """() => new Promise((done) => requestAnimationFrame(() => requestAnimatio
   .filter((each) => getComputedStyle(each).overflowX === "hidden")
   .filter((each) => each.scrollWidth > each.clientWidth + 1)
   .map((each) => each.innerText.slice(0, 80)))"""
+# What can be pressed, and is covered by something else where it is pressed.
+COVERED = """() => [...document.querySelectorAll("main :is(a, button, summary, input, select, textarea)")]
+  .filter((each) => each.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+  .filter((each) => {
+    each.scrollIntoView({ block: "center", inline: "center" });
+    const box = each.getClientRects()[0];
+    if (!box || box.width < 4 || box.height < 4) return false;
+    const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    if (!top || each.contains(top)) return false;
+    return !each.labels || ![...each.labels].some((label) => label.contains(top));
+  })
+  .map((each) => each.outerHTML.slice(0, 160))"""
 # Every visible text against the first opaque background behind it, composited as it is painted.
 FAINT = """() => {
   const canvas = document.createElement('canvas');

@@ -9,7 +9,7 @@ from tests.payouts.rows import write_files, write_rows
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
 from tests.web.merchant.test_webhooks import listen, tell
-from tests.web.test_browser import CHROMIUM, CUT, FLAGS, IS_FITTING, free_port, served
+from tests.web.test_browser import CHROMIUM, COVERED, CUT, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
 from vendrail.api.compliance import DossierDecision
@@ -220,6 +220,7 @@ async def test_every_page_fits_and_axe_has_no_grave_complaint(served_town, langu
                 await page.set_viewport_size({"width": width, "height": 900})
                 assert await page.evaluate(IS_FITTING), f"{address} overflows at {width}"
                 assert [] == await page.evaluate(CUT), f"{address} at {width}"
+            assert [] == await page.evaluate(COVERED), address
             await page.add_script_tag(path=str(AXE))
             found = await page.evaluate(GRAVE)
             assert [] == found, f"{address} in {scheme}"

@@ -10,7 +10,7 @@ from tests.payouts.rows import write_files, write_remittances, write_rows
 from tests.web.console.conftest import CLI
 from tests.web.operator.test_closes import close_days
 from tests.web.operator.test_desks import stick
-from tests.web.test_browser import CHROMIUM, CUT, FLAGS, IS_FITTING, free_port, served
+from tests.web.test_browser import CHROMIUM, COVERED, CUT, FLAGS, IS_FITTING, free_port, served
 
 from vendrail.api.catalog import (
     GoodsDecision,
@@ -171,6 +171,7 @@ async def test_every_page_fits_and_axe_has_no_grave_complaint(world, place, lang
                 await page.set_viewport_size({"width": width, "height": 900})
                 assert await page.evaluate(IS_FITTING), f"{address} overflows at {width}"
                 assert [] == await page.evaluate(CUT), f"{address} at {width}"
+            assert [] == await page.evaluate(COVERED), address
             await page.add_script_tag(path=str(AXE))
             found = await page.evaluate(GRAVE)
             assert [] == found, f"{address} in {scheme}"

@@ -25,6 +25,7 @@ from vendrail.kernel.db import Database, Retry, Transaction, is_duplicate
 
 Result = TypeVar("Result")
 _ATTEMPTS_MAX = 8
+_TURN_MIN = 64  # So many at once are marked sold in turn; a page that reads one key does not wait.
 
 
 class _RivalError(Exception):
@@ -301,7 +302,9 @@ class StockService:
         """Mark allocated keys sold: called after the order's pivot; idempotent."""
         if not ids:
             return []
-        async with self._db.reading() as tx:
+        async with self._db.transaction() as tx:
+            if len(ids) >= _TURN_MIN:
+                await store.lock_sales(tx)
             if await store.sell(tx, ids) == len(ids):
                 return [True] * len(ids)
             known = await store.read_allocations(tx, ids)

@@ -297,6 +297,16 @@ async def read_allocations(
     return {id: list(group) for id, group in groupby(found, attrgetter("id"))}
 
 
+async def lock_sales(tx: Transaction) -> None:
+    """Let one batch be marked sold at a time, before `sell` is begun.
+
+    Two processes may read the same deliveries. A statement that finds its rows changed since it
+    began is checked again for each of them, its whole list of places sorted anew: 7,700 rows took
+    4.8 s. One that begins when the other has ended sees what is sold.
+    """
+    await tx.execute("select pg_advisory_xact_lock(hashtext('catalog.sell'))")
+
+
 async def sell(tx: Transaction, ids: Sequence[UUID]) -> int:
     """Mark allocations sold and count them, in one statement; give how many changed."""
     changed: int = await tx.fetch_value(
