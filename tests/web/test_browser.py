@@ -230,7 +230,8 @@ CUT = """() => new Promise((done) => requestAnimationFrame(() => requestAnimatio
   .filter((each) => each.scrollWidth > each.clientWidth + 1)
   .map((each) => each.innerText.slice(0, 80)))"""
 # What can be pressed, and is covered by something else where it is pressed.
-COVERED = """() => [...document.querySelectorAll("main :is(a, button, summary, input, select, textarea)")]
+COVERED = """() => [...document.querySelectorAll(
+    "main :is(a, button, summary, input, select, textarea)")]
   .filter((each) => each.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
   .filter((each) => {
     each.scrollIntoView({ block: "center", inline: "center" });
