@@ -42,7 +42,7 @@ check: setup ## Lint, format check, types, import contracts.
 
 bench: setup ## Measure speed. ARGS="http --json" picks; all of them otherwise.
 	@if [ -n "$(ARGS)" ]; then exec $(BIN)/vendrail bench $(ARGS); fi; \
-	for kind in pipeline http ledger callback page statement release idle; do $(BIN)/vendrail bench $$kind; done
+	for kind in pipeline http ledger sealing callback page statement release idle; do $(BIN)/vendrail bench $$kind; done
 
 sim: setup ## Simulate with faults. SEED=7 repeats a run, DAYS=30 lives through a month.
 	@scripts/test-needs peers

@@ -233,6 +233,7 @@ CUT = """() => new Promise((done) => requestAnimationFrame(() => requestAnimatio
 COVERED = """() => [...document.querySelectorAll(
     "main :is(a, button, summary, input, select, textarea)")]
   .filter((each) => each.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+  .filter((each) => !each.closest("[inert]"))
   .filter((each) => {
     each.scrollIntoView({ block: "center", inline: "center" });
     const box = each.getClientRects()[0];

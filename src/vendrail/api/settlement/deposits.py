@@ -80,7 +80,7 @@ class Deposit(Record, frozen=True):
     currency: str
     held_minor: int = 0
     terms: DepositTerms | None = None
-    waiting: DepositMove | None = None  # The return that is not due yet.
+    waiting: DepositMove | None = None  # The return that is not due yet, or is on its way.
 
     @property
     def wanted_minor(self) -> int:

@@ -5,7 +5,8 @@ import bisect
 import itertools
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -64,35 +65,18 @@ async def bench_ledger(
     """Run the ledger bench (`orders` = transfers); give its result as one object."""
     async with open_ground(platform, environment) as ground:
         ledger: Ledger = ground.house.api(Ledger)
-        ids = await _open(ledger, ground, accounts, progress)
-        work = _transfers(ground, ids, orders)
-        batches = iter([work[at : at + batch] for at in range(0, len(work), batch)])
+        ids = await open_accounts(ledger, ground, accounts, progress)
+        work = draw_transfers(ground, ids, orders)
         await asyncio.sleep(_SETTLE_S)
         before = await count(ground)
-        latencies_ms: list[float] = []
-        refused = 0
-        done = 0
-
-        async def lane() -> None:
-            nonlocal refused, done
-            for some in batches:
-                began = time.perf_counter()
-                results = await ledger.post_transfers(some)
-                latencies_ms.append((time.perf_counter() - began) * 1_000)
-                refused += sum(each.status is not TransferStatus.CREATED for each in results)
-                done += len(some)
-                progress("posted", done, orders)
-
-        began = time.perf_counter()
-        await asyncio.gather(*(lane() for _ in range(lanes)))
-        seconds = time.perf_counter() - began
+        posted = await post(ledger, work, batch, lanes, progress)
         cpu_s = (await count(ground)).cpu_s - before.cpu_s
         await asyncio.sleep(_SETTLE_S)
         after = await count(ground)
-        await _check(ground)
+        await check_balances(ground)
         shown = await durability(ground)
         tps = await pgbench_tps(ground) if with_reference else 0.0
-    rate = orders / seconds
+    rate = orders / posted.seconds
     return {
         "bench": "ledger",
         "transfers": orders,
@@ -101,10 +85,10 @@ async def bench_ledger(
         "transfers_per_s": round(rate, 1),
         "pgbench_tps": round(tps, 1),
         "ratio": round(rate / tps, 3) if tps else None,
-        "p50_ms": round(percentile(latencies_ms, 0.50), 1),
-        "p95_ms": round(percentile(latencies_ms, 0.95), 1),
-        "p99_ms": round(percentile(latencies_ms, 0.99), 1),
-        "errors": refused,
+        "p50_ms": round(percentile(posted.latencies_ms, 0.50), 1),
+        "p95_ms": round(percentile(posted.latencies_ms, 0.95), 1),
+        "p99_ms": round(percentile(posted.latencies_ms, 0.99), 1),
+        "errors": posted.refused,
         "rows_per_order": round((after.rows - before.rows) / orders, 2),
         "commits_per_order": round((after.commits - before.commits) / orders, 5),
         "wal_bytes_per_order": round((after.wal_bytes - before.wal_bytes) / orders),
@@ -113,7 +97,40 @@ async def bench_ledger(
     }
 
 
-async def _open(
+@dataclass
+class Posted:
+    """What became of transfers that were posted: how long it took, each batch, and refusals."""
+
+    seconds: float = 0.0
+    latencies_ms: list[float] = field(default_factory=list)
+    refused: int = 0
+
+
+async def post(
+    ledger: Ledger, work: Sequence[Transfer], batch: int, lanes: int, progress: Progress
+) -> Posted:
+    """Post transfers in batches, some at a time."""
+    posted = Posted()
+    batches = iter([work[at : at + batch] for at in range(0, len(work), batch)])
+    done = 0
+
+    async def lane() -> None:
+        nonlocal done
+        for some in batches:
+            began = time.perf_counter()
+            results = await ledger.post_transfers(some)
+            posted.latencies_ms.append((time.perf_counter() - began) * 1_000)
+            posted.refused += sum(each.status is not TransferStatus.CREATED for each in results)
+            done += len(some)
+            progress("posted", done, len(work))
+
+    began = time.perf_counter()
+    await asyncio.gather(*(lane() for _ in range(lanes)))
+    posted.seconds = time.perf_counter() - began
+    return posted
+
+
+async def open_accounts(
     ledger: Ledger, ground: Ground, accounts: int, progress: Progress
 ) -> list[AccountId]:
     """Open the accounts and give each enough for all that will be asked of it."""
@@ -139,7 +156,8 @@ async def _open(
     return ids
 
 
-def _transfers(ground: Ground, ids: list[AccountId], size: int) -> list[Transfer]:
+def draw_transfers(ground: Ground, ids: list[AccountId], size: int) -> list[Transfer]:
+    """Draw transfers of one minor unit between accounts, few of which are busy."""
     zipf = _Zipf(len(ids), seed=1)
     now = ground.house.clock.now()
     made: list[Transfer] = []
@@ -155,7 +173,7 @@ def _transfer(id: UUID, debit: AccountId, credit: AccountId, amount_minor: int) 
     return Transfer(TransferId(id), debit, credit, amount_minor, TransferCode.ADJUSTMENT, id)
 
 
-async def _check(ground: Ground) -> None:
+async def check_balances(ground: Ground) -> None:
     """After the clock: the balances of all accounts are the sums of their entries."""
     owner = await connect_once(ground.dsn)
     try:

@@ -10,6 +10,7 @@ from vendrail.app.bench.ledger import bench_ledger
 from vendrail.app.bench.page import bench_page
 from vendrail.app.bench.pipeline import bench_pipeline
 from vendrail.app.bench.release import bench_release
+from vendrail.app.bench.sealing import bench_sealing
 from vendrail.app.bench.statement import bench_statement
 
 
@@ -29,5 +30,6 @@ BENCHES = {
     "page": Bench("The order page under 256 readers.", bench_page),
     "statement": Bench("A month of many lines as CSV and XLSX.", bench_statement),
     "release": Bench("Releasing shares that have fallen due.", bench_release),
+    "sealing": Bench("Posting while the journal is sealed, and while not.", bench_sealing),
     "idle": Bench("What a platform costs that nobody uses.", bench_idle),
 }

@@ -103,12 +103,13 @@ class DepositStore:
     async def load_waiting(
         self, keys: Sequence[tuple[UUID, str]]
     ) -> dict[tuple[UUID, str], DepositMove]:
-        """Load the returns that are not due yet."""
+        """Load the returns that are not due yet, or are on their way: one at a time."""
         async with self._db.reading() as tx:
             rows = await tx.fetch(
                 f"select {_MOVE} from settlement.deposit_move"  # noqa: S608 - a constant
                 " join unnest($1::uuid[], $2::text[]) as k (m, c)"
-                " on merchant = k.m and currency = k.c where state = 'asked'",
+                " on merchant = k.m and currency = k.c"
+                " where kind = 'returned' and state in ('asked', 'moving')",
                 [merchant for merchant, _ in keys],
                 [currency for _, currency in keys],
             )
