@@ -15,11 +15,20 @@ function tone(name) {
   return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
 }
 
+/** A key below the curves or bars, and the room that it takes. */
+function keyed(text) {
+  return {
+    legend: { bottom: 0, textStyle: { color: text }, itemWidth: 18 },
+    grid: { left: 8, right: 8, top: 16, bottom: 32, containLabel: true },
+  };
+}
+
 /** Two bars for each moment. */
-function barred(place, told) {
+function barred(place, told, text) {
   const [first, second] = told.bars || [told.sales, told.refunds];
   const shape = { type: "bar", barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } };
   return {
+    ...keyed(text),
     series: [
       { name: place.dataset.sales, data: first, ...shape },
       { name: place.dataset.refunds, data: second, ...shape },
@@ -31,8 +40,7 @@ function barred(place, told) {
 function lined(place, told, text) {
   const names = place.dataset.lines.split("|");
   return {
-    legend: { bottom: 0, textStyle: { color: text }, itemWidth: 18 },
-    grid: { left: 8, right: 8, top: 16, bottom: 32, containLabel: true },
+    ...keyed(text),
     series: told.lines.map((data, number) => ({
       name: names[number],
       type: "line",
@@ -80,7 +88,7 @@ function options(place, told) {
       splitLine: { lineStyle: { color: line } },
       axisLabel: { color: text, formatter: (value) => short.format(value) },
     },
-    ...(told.lines ? lined(place, told, text) : barred(place, told)),
+    ...(told.lines ? lined(place, told, text) : barred(place, told, text)),
   };
 }
 
