@@ -25,7 +25,7 @@ from vendrail.api.catalog import (
     Variant,
     VariantId,
 )
-from vendrail.api.settlement import FeeTerms, Settlement
+from vendrail.api.settlement import FeeTerms, HoldTerms, Settlement
 from vendrail.app.audit import audit
 from vendrail.app.process import tune_process
 from vendrail.app.services import SCHEMAS
@@ -37,6 +37,7 @@ from vendrail.kernel.embedded import EmbeddedServer, program, start
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive, new_id, shard_of
 from vendrail.kernel.migrate import migrate
+from vendrail.settlement.fees import LEAD
 
 PRICE_MINOR = 1_990
 _INTAKE = 5_000
@@ -94,6 +95,14 @@ class Ground:
         ]
         await catalog.put_shops(shops)
         await settlement.put_fee_terms([FeeTerms(owner, "CNY", 150, 10, 20) for owner in owners])
+        now = house.clock.now()
+        # A tenth of each share is kept for a month, the rest for a day.
+        await settlement.put_hold_terms(
+            [
+                HoldTerms(o, None, pending_hours=24, reserve_basis_points=1_000, reserve_days=30)
+                for o in owners
+            ]
+        )
         products = []
         for number in range(variants):
             shop = shops[number % merchants]
@@ -121,8 +130,9 @@ class Ground:
         await owner.execute("vacuum analyze")
         await owner.execute("checkpoint")
         await owner.close()
-        # Fee terms hold from a moment on; sales must not be older than they are.
-        await asyncio.sleep(0.1)
+        # Terms begin a while after they are written, and sales must not be older than they are.
+        begun_in_s = (now + LEAD - house.clock.now()).total_seconds()
+        await asyncio.sleep(max(0.0, begun_in_s) + 1.0)
         return market
 
 

@@ -1,8 +1,8 @@
 """The core pipeline: placed → captured → booked → allocated → split → delivered, in batches.
 
-The wiring is the platform's own, with sealed keys, outbox, risk and fees on. Lanes place orders and
-record captures a batch at a time; the loops of the services do the rest. The clock runs from the
-first order placed to the last key readable.
+The wiring is the platform's own, with sealed keys, outbox, risk, fees and shares held on. Lanes
+place orders and record captures a batch at a time; the loops of the services do the rest. The clock
+runs from the first order placed to the last key readable.
 """
 
 import asyncio
