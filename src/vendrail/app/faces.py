@@ -6,6 +6,7 @@ from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
+from vendrail.api.domains import Domains
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
@@ -100,6 +101,7 @@ class Faces:
         return build_routes(
             *self._apis,
             consoles=self._consoles(),
+            domains=house.api(Domains),
             epay=house.api(Epay),
             payouts=house.api(Payouts),
             fx=house.api(Fx),
@@ -142,6 +144,7 @@ class Faces:
             api(Webhooks),
             api(Promotions),
             api(Compliance),
+            api(Domains),
             self._render_metrics,
             self._limit("console_act", _ACTS_PER_MINUTE_MAX),
         )

@@ -12,6 +12,7 @@ from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
+from vendrail.api.domains import Domains
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
@@ -34,6 +35,8 @@ from vendrail.compliance.jobs import jobs as compliance_jobs
 from vendrail.compliance.service import ComplianceService
 from vendrail.disputes.jobs import jobs as disputes_jobs
 from vendrail.disputes.service import DisputesService
+from vendrail.domains.jobs import jobs as domains_jobs
+from vendrail.domains.service import DomainsService
 from vendrail.epay.jobs import jobs as epay_jobs
 from vendrail.epay.service import EpayService
 from vendrail.fx.jobs import jobs as fx_jobs
@@ -91,6 +94,7 @@ SERVICES = (
     ServiceEntry("orders", Orders, OrdersService, orders_jobs, connections_max=4),
     ServiceEntry("payouts", Payouts, PayoutsService, payouts_jobs, connections_max=2),
     ServiceEntry("disputes", Disputes, DisputesService, disputes_jobs, connections_max=1),
+    ServiceEntry("domains", Domains, DomainsService, domains_jobs, connections_max=1),
     ServiceEntry("epay", Epay, EpayService, epay_jobs, connections_max=2),
     ServiceEntry("support", Support, SupportService, support_jobs, connections_max=2),
     ServiceEntry("webhooks", Webhooks, WebhooksService, webhooks_jobs, connections_max=2),

@@ -46,6 +46,7 @@ from vendrail.kernel.telemetry import (
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
+from vendrail.web.hosts import HostDoor
 from vendrail.web.merchant.keys import FILES, UPLOADS
 from vendrail.web.merchant.verification import DOCUMENT_BYTES_MAX, SHOWN
 from vendrail.web.settings import WebSettings
@@ -103,7 +104,7 @@ class Application:
         self._platform = platform
         self._environment = environment
         self._more = more  # Pages beside those of every site: the demo's.
-        self._inner: Edge | Turnstile | None = None
+        self._inner: Edge | HostDoor | Turnstile | None = None
         self._siblings: Siblings | None = None
         self.house: House | None = None
 
@@ -162,7 +163,7 @@ def assemble(
     faces: Sequence[str],
     render_metrics: Callable[[], Awaitable[bytes]] | None = None,
     more: MorePages | None = None,
-) -> Edge | Turnstile:
+) -> Edge | HostDoor | Turnstile:
     """Put the routes of this process together: faces, rpc of its services, probes."""
     metrics = house.metrics
     count_masked_cards(lambda: metrics.count("vendrail_card_numbers_total", "log"))
@@ -181,8 +182,10 @@ def assemble(
     platform = house.platform
     options: dict[str, Any] = {}
     built = Faces(house, render_metrics) if faces else None
+    hosts = None
     if built is not None and "web" in faces:
         web = built.web(more)
+        hosts = web.hosts
         handlers += web.handlers
         # What matches no route is a page too, where pages are served.
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
@@ -208,7 +211,9 @@ def assemble(
         cards_below=_CARD_LIKE_BELOW,
         metrics=metrics,
     )
-    return edge if gateway is None else Turnstile(gateway, edge)
+    # Outside of the edge: what the edge promises of the platform's host is narrowed for a shop's.
+    door = HostDoor(hosts, edge) if hosts is not None else edge
+    return door if gateway is None else Turnstile(gateway, door)
 
 
 def create_app() -> Application:

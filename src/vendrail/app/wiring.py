@@ -46,6 +46,7 @@ _TOPICS = (
     "disputes",
     "webhooks",
     "compliance",
+    "domains",
 )
 
 

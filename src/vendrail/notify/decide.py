@@ -55,6 +55,7 @@ FORMS: Mapping[str, Form] = {
     "sales_stopped": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
     "sales_resumed": Form(frozenset({"reason", "link"}), 3_600 * 24 * 7),
     "verification": Form(frozenset({"step", "day", "note", "link"}), 3_600 * 24 * 7),
+    "domain": Form(frozenset({"step", "host", "days", "link"}), 3_600 * 24 * 7),
     "complaint_buyer": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
     "complaint_staff": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),
     "dispute_staff": Form(_OF_COMPLAINTS, 3_600 * 72, is_news=True),

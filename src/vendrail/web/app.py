@@ -12,6 +12,7 @@ from litestar.types import Scope
 
 from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
+from vendrail.api.domains import Domains
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.notify import Notify
@@ -34,6 +35,7 @@ from vendrail.web.consoles import console_handlers
 from vendrail.web.countries import Countries
 from vendrail.web.epay.doors import EpayDoors
 from vendrail.web.files import file_handlers
+from vendrail.web.hosts import ShopHosts
 from vendrail.web.live import LivePages
 from vendrail.web.pages import Assets, Pages
 from vendrail.web.purse import Purse
@@ -71,6 +73,7 @@ class Web:
     answer_error: AnswerError
     calls: Calls
     live: LivePages
+    hosts: ShopHosts  # For the door before everything else.
 
 
 def peer_address(scope: Scope) -> str:
@@ -102,6 +105,7 @@ def build_routes(
     payments: Payments,
     *,
     consoles: Apis | None = None,
+    domains: Domains | None = None,
     epay: Epay | None = None,
     payouts: Payouts | None = None,
     fx: Fx | None = None,
@@ -137,6 +141,7 @@ def build_routes(
         purse,
         signed_in,
         BuyerWallets(wallets, orders, signed_in) if wallets and signed_in else None,
+        hosts=ShopHosts(domains, calls.shop, settings.public_url),
         has_consoles=consoles is not None,
         has_letters=notify is not None,
     )
@@ -168,4 +173,4 @@ def build_routes(
         room.exception_handlers = dict.fromkeys((Error, HTTPException, Exception), answer_error)
     if consoles is not None:
         rooms += console_handlers(front, consoles, files, live, gate)
-    return Web(rooms, answer_error, calls, live)
+    return Web(rooms, answer_error, calls, live, front.hosts)

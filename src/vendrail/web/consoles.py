@@ -23,6 +23,7 @@ from vendrail.web.merchant.complaints import Complaints
 from vendrail.web.merchant.coupons import Coupons
 from vendrail.web.merchant.deposit import DepositPage
 from vendrail.web.merchant.disputes import Disputes
+from vendrail.web.merchant.domains import OwnDomains
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.fees import OwnFees
 from vendrail.web.merchant.keys import Keys
@@ -147,6 +148,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         OwnFees(desk),
         Verification(desk),
         ShopSettings(desk),
+        OwnDomains(desk),
         Methods(desk),
         Staff(desk),
         Programs(desk),

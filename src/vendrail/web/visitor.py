@@ -12,6 +12,7 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http import Csrf
 from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.kernel.vault import Vault
+from vendrail.web.hosts import ShopDomain
 from vendrail.web.languages import Language, choose
 from vendrail.web.settings import WebSettings
 
@@ -37,6 +38,7 @@ class Visitor:
         "country",
         "currency",
         "device",
+        "domain",
         "is_new",
         "language",
         "mark",
@@ -52,6 +54,7 @@ class Visitor:
         self.device = secrets.token_urlsafe(18) if self.is_new else device
         self.language: Language = choose(cookies.get(LANGUAGE, ""), accepted, default_language)
         self.currency = cookies.get(CURRENCY, "")  # As it asks; the storefront has the last word.
+        self.domain: ShopDomain | None = None  # The shop's own one that the request came by.
         self.country = ""  # Where the address is, told by who knows addresses.
         self.mark = ""
         self.mark_cookie: Cookie | None = None  # To be set, where the browser has none yet.

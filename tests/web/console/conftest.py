@@ -15,6 +15,7 @@ from vendrail.api.buyers import Buyers
 from vendrail.api.catalog import Catalog
 from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
+from vendrail.api.domains import Domains
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Actor, ActorKind, ActQuery, Identity, Invitation, Role
@@ -202,6 +203,7 @@ def make_app(
         Webhooks,
         Promotions,
         Compliance,
+        Domains,
     )
     house.metrics.ask_at_scrape(Gauges(house).refresh)
     apis = Apis(*map(house.api, kinds), house.metrics.render, act_limit)
@@ -210,6 +212,7 @@ def make_app(
         apis.orders,
         apis.payments,
         consoles=apis,
+        domains=apis.domains,
         epay=apis.epay,
         fx=apis.fx,
         buyers=house.api(Buyers),

@@ -92,6 +92,12 @@ METRICS = (
         "Endpoints of merchants' programs, by how they stand: hearing, failing, disabled.",
     ),
     Metric(
+        "vendrail_domain_checks_total",
+        "counter",
+        ("finding",),
+        "Looks at the records of shops' own domains: proven, no_record, other_record, unanswered.",
+    ),
+    Metric(
         "vendrail_payments_total",
         "counter",
         ("method", "channel", "outcome"),

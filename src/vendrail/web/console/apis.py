@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vendrail.api.catalog import Catalog
 from vendrail.api.compliance import Compliance
 from vendrail.api.disputes import Disputes
+from vendrail.api.domains import Domains
 from vendrail.api.epay import Epay
 from vendrail.api.fx import Fx
 from vendrail.api.identity import Identity
@@ -44,6 +45,7 @@ class Apis:
     webhooks: Webhooks
     promotions: Promotions
     compliance: Compliance
+    domains: Domains
     render_metrics: Callable[[], Awaitable[bytes]]  # Of all workers of this server.
     act_limit: Callable[[str], Awaitable[float]] | None = None  # Of one person; seconds to wait.
 

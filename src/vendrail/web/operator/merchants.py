@@ -161,6 +161,7 @@ class Merchants:
             can_suspend=not is_platform and caller.may(Permission.PAYOUTS_WRITE),
             sales_stop=(await self._catalog.read_suspensions([MerchantId(merchant)]))[0],
             limit=as_written(await self._limits.find(merchant)) | dict(caller.form),
+            domains=(await self._desk.apis.domains.list_domains([merchant]))[0],
             can_limit=caller.may(Permission.COMPLIANCE_WRITE),
             can_stop_sales=not is_platform and caller.may(Permission.COMPLIANCE_WRITE),
             done=self._deeds.said(caller),

@@ -84,7 +84,8 @@ class Door:
             found = next((each.attempt for each in known if each.attempt.id == attempt_id), None)
             if found is None:
                 return front.problem(request, 404)
-            order = f"{front.public_url}/orders/{to_serial(order_id)}"
+            origin = front.origin(visitor)
+            order = f"{origin}/orders/{to_serial(order_id)}"
             session = await front.session(visitor)
             is_own = await self._is_own(visitor, order_id)
             asked = PresentRequest(
@@ -93,7 +94,7 @@ class Door:
                 found.return_url or order,
                 order,
                 front.address_of(request.scope),
-                f"{front.public_url}/pay/{serial}/{attempt}",
+                f"{origin}/pay/{serial}/{attempt}",
                 request.url.query[:_RETURNED_LENGTH_MAX],
                 session.buyer.id if session is not None else None,
                 is_own,
@@ -111,7 +112,9 @@ class Door:
     async def _is_own(self, visitor: Visitor, order: OrderId) -> bool:
         """Tell whether a browser holds the order's secret: others look, and change nothing."""
         secret = visitor.order_secret
-        return bool(secret) and await self._front.calls.read(OrderQuery(order, secret)) is not None
+        return (
+            bool(secret) and await self._front.read(visitor, OrderQuery(order, secret)) is not None
+        )
 
     def _page(
         self,
@@ -161,7 +164,7 @@ class Door:
             is_away=is_away,
             is_own=is_own,
             back=f"/orders/{serial}",
-            way_back=f"{front.public_url}/orders/{serial}",
+            way_back=f"{front.origin(visitor)}/orders/{serial}",
         )
 
 

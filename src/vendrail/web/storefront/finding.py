@@ -80,7 +80,7 @@ class Finding:
             return refusal
         serial, secret = _read_link(form.get("link", ""))
         id = read_serial(serial)
-        view = await front.calls.read(OrderQuery(id, secret)) if id and secret else None
+        view = await front.read(visitor, OrderQuery(id, secret)) if id and secret else None
         if view is None:
             return self._page(request, visitor, status=422, problem=_NO_ORDER, field="link")
         cookies = [

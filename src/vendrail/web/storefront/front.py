@@ -8,11 +8,14 @@ from litestar import Request, Response
 from litestar.types import Scope
 
 from vendrail.api.buyers import BuyerSession
+from vendrail.api.catalog import Shop
+from vendrail.api.orders import OrderQuery, OrderView
 from vendrail.api.payments import Device
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
+from vendrail.web.hosts import ShopHosts, domain_of
 from vendrail.web.languages import message
 from vendrail.web.pages import Pages
 from vendrail.web.papers.press import Press
@@ -87,6 +90,7 @@ class Front:
         signed_in: SignedIn | None = None,
         wallets: BuyerWallets | None = None,
         *,
+        hosts: ShopHosts | None = None,
         has_consoles: bool = False,
         has_letters: bool = False,
     ) -> None:
@@ -104,6 +108,7 @@ class Front:
         self.habits = Habits(visitors, clock, calls.attempts)
         self.press = Press()
         self.public_url = settings.public_url.rstrip("/")
+        self.hosts = hosts or ShopHosts(None, calls.shop, self.public_url)
 
     def is_brief(self, visitor: Visitor) -> bool:
         """Whether an order that is opened stays open no longer than the browser.
@@ -119,7 +124,24 @@ class Front:
         address = self.address_of(request.scope)
         found.currency = self.purse.choose(found.currency, address)
         found.country = self.purse.country(address)
+        found.domain = domain_of(request.scope)
         return found
+
+    def origin(self, visitor: Visitor) -> str:
+        """Give where a browser is, as far as that is proven: where a provider sends it back to."""
+        return visitor.domain.origin if visitor.domain is not None else self.public_url
+
+    def home_of(self, shop: Shop) -> str:
+        """Give the one address of a shop that search engines are to keep."""
+        own = self.hosts.origin_of(shop.id)
+        return f"{own}/" if own else f"{self.public_url}/shops/{shop.slug}"
+
+    async def read(self, visitor: Visitor, query: OrderQuery) -> OrderView | None:
+        """Read an order; on a shop's own domain, orders of other shops are not there."""
+        view = await self.calls.read(query)
+        domain = visitor.domain
+        is_elsewhere = view is not None and domain is not None and view.shop != domain.shop_id
+        return None if is_elsewhere else view
 
     def page(self, request: Asked, visitor: Visitor, template: str, **context: Any) -> Page:
         """Answer with a page."""
@@ -127,9 +149,14 @@ class Front:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         context.setdefault("here", path)
         context.setdefault("device", device_kind(request))
-        context["has_consoles"] = self.has_consoles
-        context["has_letters"] = self.has_letters
-        signed_in = self.signed_in
+        domain = visitor.domain
+        context["domain"] = domain
+        if domain is not None:  # Its pages are the shop's: what is the platform's is not there.
+            context["site_name"] = domain.name
+            context.setdefault("look", domain.shop)
+        signed_in = self.signed_in if domain is None else None
+        context["has_consoles"] = self.has_consoles and domain is None
+        context["has_letters"] = self.has_letters and domain is None
         context["has_accounts"] = signed_in is not None
         context["is_signed_in"] = signed_in is not None and bool(signed_in.token(visitor))
         context["currencies"] = self.purse.currencies
@@ -158,7 +185,7 @@ class Front:
 
     async def session(self, visitor: Visitor) -> BuyerSession | None:
         """Give the buyer who is signed in; a guest is asked for nothing, and costs nothing."""
-        if self.signed_in is None:
+        if self.signed_in is None or visitor.domain is not None:
             return None
         try:
             return await self.signed_in.session(visitor)

@@ -234,7 +234,7 @@ class Helping:
         id, secret = read_serial(serial), visitor.order_secret
         if id is None or not secret:
             return None
-        return await self._front.calls.read(OrderQuery(id, secret))
+        return await self._front.read(visitor, OrderQuery(id, secret))
 
     def _closed(self, request: Asked, visitor: Visitor) -> Page:
         """Answer alike for an order that is not there and for one that is not theirs."""

@@ -168,7 +168,7 @@ class BuyersReceipts:
         id = read_serial(serial)
         key = request.query_params.get("key", "")[:256]
         secret = key or visitor.order_secret
-        view = await front.calls.read(OrderQuery(id, secret)) if id and secret else None
+        view = await front.read(visitor, OrderQuery(id, secret)) if id and secret else None
         if view is not None and key:
             cookies = [
                 *front.visitors.order_cookies(view.serial, key, is_brief=front.is_brief(visitor)),

@@ -24,6 +24,7 @@ from vendrail.kernel.ids import from_serial, new_id, shard_of, to_serial
 from vendrail.kernel.limits.gate import Gate, Judgement
 from vendrail.kernel.limits.proofs import Challenge
 from vendrail.kernel.telemetry import trace_id_here
+from vendrail.web.hosts import domain_of
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.coupons import (
@@ -106,12 +107,16 @@ class Shopping:
         ]
 
     async def home(self, request: Asked) -> Page:
-        """Show shops, categories and products, or what a search finds."""
-        return await self._list(request, None)
+        """Show shops, categories and products, or what a search finds; on its domain, one shop."""
+        domain = domain_of(request.scope)
+        return await self._list(request, domain.slug if domain is not None else None)
 
     async def shop(self, request: Asked, slug: FromPath[str]) -> Page:
-        """Show one shop."""
-        return await self._list(request, slug)
+        """Show one shop; on its own domain it is at the front, and no other shop is there."""
+        domain = domain_of(request.scope)
+        if domain is None:
+            return await self._list(request, slug)
+        return onward("/") if slug == domain.slug else self._front.problem(request, 404)
 
     async def _list(self, request: Asked, slug: str | None) -> Page:
         front = self._front
@@ -133,7 +138,8 @@ class Shopping:
             visitor,
             "parts/products.html" if is_part else ("shop.html" if shop else "home.html"),
             shop=shop,
-            shops=await front.calls.shops(),
+            shops=await front.calls.shops() if shop is None else [],
+            canonical=front.home_of(shop) if shop is not None else f"{front.public_url}/",
             categories=_categories(every),
             category=category,
             words=text,
@@ -172,6 +178,9 @@ class Shopping:
         view = await front.calls.product(id) if id is not None else None
         if view is None or view.product.state is ProductState.DRAFT:
             return front.problem(request, 404)
+        if visitor.domain is not None and visitor.domain.shop_id != view.shop.id:
+            return front.problem(request, 404)
+        path = f"/products/{to_serial(view.product.id)}"
         variants = sorted(view.product.variants, key=lambda each: each.position)
         chosen = _choose(variants, view, filled.get("sku", ""))
         shown = await front.purse.shown(variants, visitor.currency)
@@ -193,7 +202,8 @@ class Shopping:
             visitor,
             "product.html",
             status=status,
-            here=f"/products/{to_serial(view.product.id)}",
+            here=path,
+            canonical=f"{front.hosts.origin_of(view.shop.id) or front.public_url}{path}",
             view=view,
             product=view.product,
             shop=view.shop,
@@ -232,7 +242,7 @@ class Shopping:
         refusal = await front.refuse_form(request, visitor, form, self._place_limit)
         if refusal is not None:
             return refusal
-        offer = await front.calls.offer(form.get("sku", "")[:64])
+        offer = await self._offer(visitor, form)
         if offer is None:
             again = _product_id(form.get("product", ""))
             problem = _SAYS[PlaceStatus.SKU_NOT_FOUND]
@@ -293,6 +303,13 @@ class Shopping:
             return await charge(front, request, *whose, saved, is_as_told=is_told, is_proof_due=due)
         paid = placed.exchange.currency if placed.exchange else currency
         return await self._placed(visitor, placed, placed.order, order.method, paid)
+
+    async def _offer(self, visitor: Visitor, form: dict[str, str]) -> Offer | None:
+        """Find what a form asks for; on a shop's own domain, no other shop's is sold."""
+        offer = await self._front.calls.offer(form.get("sku", "")[:64])
+        domain = visitor.domain
+        is_elsewhere = offer is not None and domain is not None and offer.shop != domain.shop_id
+        return None if is_elsewhere else offer
 
     async def _judge(self, address: str, form: dict[str, str], saved: str) -> Judgement:
         """Say whether a proof of work is asked for, and whether a good one was shown.

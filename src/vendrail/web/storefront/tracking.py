@@ -103,7 +103,7 @@ class Tracking:
         serial = to_serial(id)
         key = request.query_params.get("key", "")
         if key:
-            view = await front.calls.read(OrderQuery(id, key[:256]))
+            view = await front.read(visitor, OrderQuery(id, key[:256]))
             if view is None:
                 return self._closed(request, visitor)
             cookies = [
@@ -304,7 +304,7 @@ class Tracking:
         secret = visitor.order_secret
         if not secret:
             return None
-        return await self._front.calls.read(OrderQuery(id, secret, with_items=True))
+        return await self._front.read(visitor, OrderQuery(id, secret, with_items=True))
 
     async def _context(self, request: Asked, visitor: Visitor, view: OrderView) -> dict[str, Any]:
         """Gather what the page and its live part show."""
@@ -350,7 +350,7 @@ class Tracking:
             is_drawn = any(each.method == method and each.shows in _DRAWN for each in methods)
             door = f"/pay/{view.serial}/{to_serial(attempt.attempt.id)}"
             if is_drawn:
-                action = await self._present(request, attempt.attempt.id, view.serial)
+                action = await self._present(request, visitor, attempt.attempt.id, view.serial)
                 if action.kind is ActionKind.ADDRESS:
                     deposit = await front.calls.deposit(attempt.attempt.id)
         return {
@@ -374,8 +374,10 @@ class Tracking:
             "done": {step.kind: step.at for step in view.timeline},
         }
 
-    async def _present(self, request: Asked, attempt: AttemptId, serial: str) -> PaymentAction:
-        back = f"{self._front.public_url}/orders/{serial}"
+    async def _present(
+        self, request: Asked, visitor: Visitor, attempt: AttemptId, serial: str
+    ) -> PaymentAction:
+        back = f"{self._front.origin(visitor)}/orders/{serial}"
         address = self._front.address_of(request.scope)
         asked = PresentRequest(attempt, device_kind(request), back, back, address)
         try:
