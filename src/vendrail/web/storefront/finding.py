@@ -68,6 +68,8 @@ class Finding:
             is_code_sent=is_code_sent,
             found=found,
             quote=quote,
+            platform_url=front.public_url,
+            platform_name=front.settings.site_name,
         )
 
     async def link(self, request: Asked) -> Page:
