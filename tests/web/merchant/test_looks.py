@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import async_playwright
 from tests.compliance.conftest import Office
 from tests.disputes.rows import add_dispute
+from tests.domains.rows import add_domains
 from tests.e2e.walk import AXE, GRAVE
 from tests.payouts.rows import write_files, write_rows
 from tests.web.merchant import conftest as merchants
@@ -114,6 +115,7 @@ async def addresses(town) -> list[str]:
     now, url = town.clock.now(), town.house.platform.database_url
     dispute = await add_dispute(url, now, town.north.merchant, order)
     lost = await add_dispute(url, now, town.north.merchant, order, "lost")
+    await add_domains(town.house, town.north.merchant, town.north.shop)
     office = Office(town.north)
     await office.ask(10_000_000)
     dossier = await office.draft(full_name="A person with a rather long name " * 6)
@@ -145,6 +147,7 @@ async def addresses(town) -> list[str]:
         "/merchant/answers",
         "/merchant/fees",
         "/merchant/shop",
+        "/merchant/domains",
         "/merchant/staff",
         "/merchant/api-keys",
         "/merchant/card-sites",
