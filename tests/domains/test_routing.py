@@ -12,11 +12,11 @@ from tests.orders.conftest import Market
 
 from vendrail.api.catalog import Catalog, SalesStop
 from vendrail.api.domains import DomainName
-from vendrail.api.payments import Payments
+from vendrail.api.payments import ChannelAccount, ChannelId, Payments
 from vendrail.api.settlement import FeeTerms, Settlement
 from vendrail.app.bench.pipeline import bench_channel
 from vendrail.app.serving import assemble
-from vendrail.kernel.ids import from_serial, to_serial
+from vendrail.kernel.ids import from_serial, new_id, to_serial
 from vendrail.web.hosts import ShopHosts
 
 HOST = "https://keys.example"
@@ -127,9 +127,19 @@ async def test_a_purchase_stays_on_the_domain(street):
 
 async def test_a_provider_sends_the_buyer_back_to_the_domain(street):
     """A provider is told the domain to lead back to, and the platform's host to call back."""
+    settings = {"url": "https://epay.example/", "pid": "1001", "key": "k" * 32}
+    settings |= {"methods": "wechat"}  # It is led to by an address that is signed here.
+    account = ChannelAccount(
+        ChannelId(new_id(street.zone.clock.now())), "epay", "epay", "Epay", ["CNY"], settings
+    )
+    await street.north.payments.put_channels([account])
     browser = street.browser()
-    browser.headers["user-agent"] = "Mozilla/5.0 (iPhone) Mobile"  # It is led to the provider.
-    placed = await street.buy(browser, await street.product(street.north, "NORTH-1"))
+    path = await street.product(street.north, "NORTH-1")
+    page = await browser.get(path)
+    method = next(
+        each for each in re.findall(r'name="method" value="([^"]+)"', page.text) if "wechat" in each
+    )
+    placed = await street.buy(browser, path, method=method)
     path = urlsplit(placed.headers["location"]).path
     serial = path.rpartition("/")[2]
     [[attempt]] = await street.north.payments.read_attempts([from_serial(serial)])
