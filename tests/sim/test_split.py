@@ -37,6 +37,7 @@ SPLIT = {
             "webhooks",
             "promotions",
             "compliance",
+            "domains",
         ),
     ),
     "faces": ("catalog", "gateway", "web"),

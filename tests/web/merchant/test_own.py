@@ -9,6 +9,7 @@ from tests.web.merchant.test_webhooks import listen
 
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.compliance import PERSON, Compliance, DossierId, SaveDossier
+from vendrail.api.domains import Domains, NewDomain
 from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
 from vendrail.api.promotions import Coupon, CouponId, Promotions
 from vendrail.kernel.ids import new_id, to_serial
@@ -67,6 +68,8 @@ FOREIGN |= {
     "/merchant/webhooks/{serial}/secret": "webhook",
     "/merchant/webhooks/{serial}/switch": "webhook",
     "/merchant/webhooks/{serial}/test": "webhook",
+    "/merchant/domains/{serial}/check": "domain",
+    "/merchant/domains/{serial}/remove": "domain",
     "/merchant/shop/{serial}": "shop",
     "/merchant/shop/{serial}/logo": "shop",
     "/merchant/shop/{serial}/logo/remove": "shop",
@@ -119,7 +122,10 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     await town.house.api(Promotions).put_coupons([coupon])
     dossier = SaveDossier(DossierId(new_id(town.clock.now())), market.merchant, PERSON, "CN", {})
     await town.house.api(Compliance).save_dossiers([dossier])
+    new = NewDomain(market.merchant, market.shop, f"{sku.lower()}.example")
+    [added] = await town.house.api(Domains).add_domains([new])
     return {
+        "domain": to_serial(added.domain.id),
         "dossier": to_serial(dossier.id),
         "coupon": to_serial(coupon.id),
         "webhook": to_serial(webhook.id),

@@ -136,7 +136,7 @@ class OwnDomains:
         """Take a claim back: the host shows the shop no more."""
         domain = await self._read(caller)
         if domain is None:
-            return onward(ROOT)
+            return self._desk.problem(caller.request, 404, caller)
         before = {"host": domain.host, "state": domain.state.value}
         subject = f"shop:{to_serial(domain.shop)}"
         await log(self._desk, caller, "domain.removed", subject, before=before)
