@@ -122,6 +122,8 @@ LOOPS: dict[str, Work] = {
     "identity.seal": lambda house: house.services["identity"].seal_acts(),
     "compliance.look": lambda house: house.services["compliance"].ending.look(),
     "compliance.tell": _telling("compliance"),
+    "domains.look": lambda house: house.services["domains"].check_due(),
+    "domains.tell": _telling("domains"),
     "disputes.tell": _telling("disputes"),
     "support.tell": _telling("support"),
     "payments.health": lambda house: house.services["payments"].note_health(),
