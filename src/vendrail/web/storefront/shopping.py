@@ -13,10 +13,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from vendrail.api.catalog import Offer, ProductId, ProductQuery, ProductState, ProductView, Variant
-from vendrail.api.fx import Quote, QuoteId, QuoteRequest, QuoteStatus
+from vendrail.api.fx import Quote, QuoteId, QuoteRequest
 from vendrail.api.orders import OrderId, Placement, PlaceOrder, PlaceStatus
 from vendrail.api.payments import OfferQuestion
-from vendrail.api.promotions import CouponStatus
 from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import limit_key
@@ -25,11 +24,9 @@ from vendrail.kernel.limits.gate import Gate, Judgement
 from vendrail.kernel.limits.proofs import Challenge
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.hosts import domain_of
-from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.coupons import (
     NOTHING,
-    SAYS,
     Where,
     apply,
     apply_to_offer,
@@ -38,54 +35,12 @@ from vendrail.web.storefront.coupons import (
 )
 from vendrail.web.storefront.front import Asked, Front, Limit, Page, device_kind
 from vendrail.web.storefront.quick import charge, own_way, ways_in
+from vendrail.web.storefront.refusals import NO_QUOTE, SAYS_PLACED, UNCLEAR
 from vendrail.web.storefront.tracking import DOORS
 from vendrail.web.visitor import Visitor, read_form
 
-_SAYS = {
-    PlaceStatus.CONTACT_MALFORMED: (
-        "contact",
-        message("Enter an e-mail address that we can reach you at."),
-    ),
-    PlaceStatus.SKU_NOT_FOUND: ("sku", message("This choice is gone. Pick another one.")),
-    PlaceStatus.NOT_ON_SALE: ("", message("This product is not on sale at the moment.")),
-    PlaceStatus.QUANTITY_OUT_OF_RANGE: ("quantity", message("That quantity cannot be ordered.")),
-    PlaceStatus.CURRENCY_NOT_OFFERED: ("", message("This product is not sold in that currency.")),
-    PlaceStatus.METHOD_NOT_OFFERED: ("method", message("Choose one of these ways to pay.")),
-    PlaceStatus.AMOUNT_NOT_OFFERED: (
-        "method",
-        message("This way to pay does not take such an amount. Choose another, or less."),
-    ),
-    PlaceStatus.LIMIT_REACHED: ("quantity", message("Too much for this shop now. Order less.")),
-    PlaceStatus.RISK_REFUSED: (
-        "",
-        message("This order cannot be taken. The shop's support can tell you more."),
-    ),
-    PlaceStatus.QUOTE_NOT_USABLE: (
-        "",
-        message("The price in your currency has changed. Look at it again, then go on."),
-    ),
-    PlaceStatus.BUYER_CAP_REACHED: (
-        "",
-        message("You have several unpaid orders. Pay or cancel one of them first."),
-    ),
-    PlaceStatus.COUPON_REFUSED: ("coupon", SAYS[CouponStatus.OVER]),
-    PlaceStatus.SOLD_OUT: ("quantity", message("Not enough is left just now.")),
-}
 _UNASKED = Judgement(is_wanted=False, is_proven=True)  # A face without proofs asks for none.
-_NO_QUOTE = {
-    QuoteStatus.RATES_STALE: message(
-        "Exchange rates are too old just now. Pay in another currency, or come back later."
-    ),
-    QuoteStatus.RATES_TOO_FEW: message(
-        "Too few sources of exchange rates answer just now. Pay in another currency, or come back"
-        " later."
-    ),
-    QuoteStatus.RATES_DISPUTED: message(
-        "Sources of exchange rates disagree just now. Pay in another currency, or come back later."
-    ),
-}
 _RATE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,30})?")
-_UNCLEAR = ("", message("That did not work. Please try again."))
 
 
 class Shopping:
@@ -245,7 +200,7 @@ class Shopping:
         offer = await self._offer(visitor, form)
         if offer is None:
             again = _product_id(form.get("product", ""))
-            problem = _SAYS[PlaceStatus.SKU_NOT_FOUND]
+            problem = SAYS_PLACED[PlaceStatus.SKU_NOT_FOUND]
             return await self._product(request, visitor, again, form, problem, 422)
         currency = form.get("currency", "")
         if currency not in offer.prices_minor:
@@ -358,7 +313,7 @@ class Shopping:
         if wanted in ("", currency) or amount_minor <= 0:
             return None, None
         if wanted not in front.purse.currencies:
-            return None, _SAYS[PlaceStatus.QUOTE_NOT_USABLE]
+            return None, SAYS_PLACED[PlaceStatus.QUOTE_NOT_USABLE]
         coupon = await apply_to_offer(front.calls, offer, amount_minor, currency, where)
         if coupon.problem:
             return None, ("coupon", coupon.problem)
@@ -367,9 +322,12 @@ class Shopping:
         result = await front.calls.quote(QuoteRequest(id, amount_minor, currency, wanted))
         quote = result.quote
         if quote is None:
-            return None, ("", _NO_QUOTE.get(result.status, _SAYS[PlaceStatus.QUOTE_NOT_USABLE][1]))
+            return None, (
+                "",
+                NO_QUOTE.get(result.status, SAYS_PLACED[PlaceStatus.QUOTE_NOT_USABLE][1]),
+            )
         if _is_dearer(quote, form.get("rate", "")):
-            return None, _SAYS[PlaceStatus.QUOTE_NOT_USABLE]
+            return None, SAYS_PLACED[PlaceStatus.QUOTE_NOT_USABLE]
         return quote, None
 
     async def _placed(
@@ -403,7 +361,7 @@ def _why(placed: Placement) -> tuple[str, str]:
     """Say which field of the form an order was refused for, and in which words."""
     if placed.status is PlaceStatus.COUPON_REFUSED:
         return "coupon", said(placed.coupon_problem)
-    return _SAYS.get(placed.status, _UNCLEAR)
+    return SAYS_PLACED.get(placed.status, UNCLEAR)
 
 
 def span_of(variants: list[Variant], currency: str) -> tuple[int, int]:

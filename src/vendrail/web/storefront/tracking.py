@@ -350,7 +350,8 @@ class Tracking:
             is_drawn = any(each.method == method and each.shows in _DRAWN for each in methods)
             door = f"/pay/{view.serial}/{to_serial(attempt.attempt.id)}"
             if is_drawn:
-                action = await self._present(request, visitor, attempt.attempt.id, view.serial)
+                back = f"{front.origin(visitor)}/orders/{view.serial}"
+                action = await self._present(request, attempt.attempt.id, back)
                 if action.kind is ActionKind.ADDRESS:
                     deposit = await front.calls.deposit(attempt.attempt.id)
         return {
@@ -374,10 +375,7 @@ class Tracking:
             "done": {step.kind: step.at for step in view.timeline},
         }
 
-    async def _present(
-        self, request: Asked, visitor: Visitor, attempt: AttemptId, serial: str
-    ) -> PaymentAction:
-        back = f"{self._front.origin(visitor)}/orders/{serial}"
+    async def _present(self, request: Asked, attempt: AttemptId, back: str) -> PaymentAction:
         address = self._front.address_of(request.scope)
         asked = PresentRequest(attempt, device_kind(request), back, back, address)
         try:
