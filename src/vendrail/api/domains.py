@@ -93,7 +93,7 @@ class DomainName(Record, frozen=True):
     merchant: UUID
 
 
-class CheckStatus(StrEnum):
+class DomainCheckStatus(StrEnum):
     """How looking for one proof ended. Where several would fit, the first listed is given."""
 
     NOT_FOUND = "not_found"
@@ -104,7 +104,7 @@ class CheckStatus(StrEnum):
 class DomainChecked(Record, frozen=True):
     """How a look ended, with the domain as it is after it."""
 
-    status: CheckStatus
+    status: DomainCheckStatus
     domain: Domain | None = None
 
 

@@ -10,10 +10,10 @@ from uuid import UUID
 from vendrail.api.catalog import Catalog, MerchantId, Shop
 from vendrail.api.domains import (
     AddStatus,
-    CheckStatus,
     Domain,
     DomainAdded,
     DomainChecked,
+    DomainCheckStatus,
     DomainId,
     DomainName,
     DomainState,
@@ -122,11 +122,11 @@ class DomainsService:
             row = await store.begin_check(tx, name.id, name.merchant, before, now)
             known = row or await store.read(tx, name.id)
         if known is None or known["merchant"] != name.merchant:
-            return DomainChecked(CheckStatus.NOT_FOUND)
+            return DomainChecked(DomainCheckStatus.NOT_FOUND)
         if row is None:
-            return DomainChecked(CheckStatus.TOO_SOON, store.to_domain(known))
+            return DomainChecked(DomainCheckStatus.TOO_SOON, store.to_domain(known))
         settled = await self._look(row)
-        status = CheckStatus.NOT_FOUND if settled is None else CheckStatus.CHECKED
+        status = DomainCheckStatus.NOT_FOUND if settled is None else DomainCheckStatus.CHECKED
         return DomainChecked(status, settled)
 
     async def _look(self, row: Row) -> Domain | None:

@@ -7,8 +7,8 @@ from litestar.handlers import HTTPRouteHandler
 from vendrail.api.catalog import MerchantId, Shop
 from vendrail.api.domains import (
     AddStatus,
-    CheckStatus,
     Domain,
+    DomainCheckStatus,
     DomainName,
     DomainState,
     Finding,
@@ -122,7 +122,7 @@ class OwnDomains:
             return self._desk.problem(caller.request, 404, caller)
         [checked] = await self._domains.check_domains([DomainName(domain.id, domain.merchant)])
         self._desk.front.hosts.forget()
-        if checked.status is CheckStatus.TOO_SOON:
+        if checked.status is DomainCheckStatus.TOO_SOON:
             return await self._table(caller, _SOON, domain.id, status=429)
         after = checked.domain
         was_active = domain.state is DomainState.ACTIVE
