@@ -11,6 +11,7 @@ from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import MERCHANT, OPERATOR
 from vendrail.web.console.desk import Desk, Room
+from vendrail.web.console.filters import SavedFilters
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.letters import Letters
 from vendrail.web.console.palette import Palette
@@ -89,6 +90,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
     return [
         Home(desk),
         Palette(desk, OPERATOR),
+        SavedFilters(desk, OPERATOR),
         OrdersDesk(desk, deeds, files),
         Search(desk, deeds, files),
         ComplaintsDesk(desk, deeds, files, live),
@@ -132,6 +134,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     return [
         Overview(desk),
         Palette(desk, MERCHANT),
+        SavedFilters(desk, MERCHANT),
         Sales(desk),
         Orders(desk),
         MerchantSearch(desk),

@@ -15,6 +15,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.lists import is_currency, one_of
 from vendrail.web.console.movements import proof_file
 from vendrail.web.console.shares import terms_now
 from vendrail.web.languages import message
@@ -24,6 +25,7 @@ from vendrail.web.storefront.front import Page
 _ROOT = "/merchant/balance"
 _PAGE = 50
 _DAYS = 30
+_FIELDS = {"currency": is_currency, "of": one_of(("available", "debt"))}
 _OF_ORDERS = (
     TransferCode.SALE,
     TransferCode.FEE,
@@ -59,7 +61,7 @@ class Balance:
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the route of the page."""
         return [
-            self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ),
+            self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ, fields=_FIELDS),
             self._desk.get(f"{_ROOT}/calendar", self.calendar, Permission.BALANCE_READ),
             self._desk.get(f"{_ROOT}/{{transfer:str}}/proof", self.prove, Permission.BALANCE_READ),
         ]

@@ -34,6 +34,7 @@ from vendrail.web import talks
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import one_of
 from vendrail.web.console.tables import COMPLAINTS
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
@@ -73,7 +74,7 @@ class Complaints:
         desk, one = self._desk, f"{_ROOT}/{{serial:str}}"
         read, write = Permission.ORDERS_READ, Permission.ORDERS_WRITE
         return [
-            desk.get(_ROOT, self.table, read),
+            desk.get(_ROOT, self.table, read, fields={"show": one_of(_FILTERS)}),
             desk.get(f"{_ROOT}.csv", self.export, read),
             desk.get(_TALKS, self.inbox, read),
             desk.get(_CANNED, self.canned, read),

@@ -30,6 +30,7 @@ from vendrail.api.webhooks import (
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.lists import one_of
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, log_undone, midnight, read_id
 from vendrail.web.pages import onward
@@ -70,7 +71,7 @@ class Webhooks:
         return [
             desk.get(ROOT, self.table, write),
             desk.post(ROOT, self.make, write, is_grave=True),
-            desk.get(one, self.show, write),
+            desk.get(one, self.show, write, fields={"state": one_of(DeliveryState)}),
             desk.post(one, self.change, write, is_grave=True),
             desk.post(f"{one}/switch", self.switch, write),
             desk.post(f"{one}/test", self.test, write),

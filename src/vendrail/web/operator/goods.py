@@ -21,6 +21,7 @@ from vendrail.api.identity import Permission
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.lists import one_of
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -62,7 +63,7 @@ class GoodsDesk:
         """Give the routes of these pages."""
         desk, read, write = self._desk, Permission.MERCHANTS_READ, Permission.COMPLIANCE_WRITE
         return [
-            desk.get(_PATH, self.table, read),
+            desk.get(_PATH, self.table, read, fields={"state": one_of(GoodsState)}),
             desk.post(_PATH, self.take_down, write, is_grave=True),
             desk.get(_RULES, self.rules, read),
             desk.post(_RULES, self.change_rules, write, is_grave=True),

@@ -13,6 +13,7 @@ from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.lists import is_name
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, TEXTS, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -63,7 +64,7 @@ class Merchants:
         desk, read, write = self._desk, Permission.MERCHANTS_READ, Permission.MERCHANTS_WRITE
         one = f"{_PATH}/{{merchant:str}}"
         return [
-            desk.get(_PATH, self.table, read),
+            desk.get(_PATH, self.table, read, fields={"q": is_name}),
             desk.post(f"{_PATH}/invite", self.invite, write, is_grave=True),
             desk.get(one, self.show, read),
             desk.post(f"{one}/terms", self.change_terms, write, is_grave=True),
