@@ -27,7 +27,7 @@ _PROBLEMS = {
     FilterStatus.NOT_ALLOWED: message("Only who works here saves filters here."),
     FilterStatus.NOT_FOUND: message("That filter is gone, or not yours to change."),
     FilterStatus.NAME_TAKEN: message("You have a filter of that name for this list already."),
-    FilterStatus.FULL: message("There are as many filters as there may be. Delete one first."),
+    FilterStatus.FULL: message("There are as many filters as there may be. Remove one first."),
 }
 
 

@@ -19,6 +19,7 @@ from vendrail.api.promotions import (
     Coupon,
     CouponId,
     CouponQuery,
+    CouponUse,
     CouponUseQuery,
     CouponView,
     MakeCouponCodes,
@@ -32,6 +33,8 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
+from vendrail.web.console.tables import COUPON_USES, COUPONS
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, log_export, log_undone, read_id
 from vendrail.web.pages import guards, onward
@@ -71,9 +74,11 @@ class Coupons:
         desk, read, write = self._desk, Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         return [
             desk.get(_ROOT, self.coupons, read),
+            desk.get(f"{_ROOT}.csv", self.save, read),
             desk.get(f"{_ROOT}/new", self.ask_new, write),
             desk.post(f"{_ROOT}/new", self.make, write),
             desk.get(_ONE, self.coupon, read),
+            desk.get(f"{_ONE}/uses.csv", self.save_uses, read),
             desk.post(_ONE, self.change, write),
             desk.post(f"{_ONE}/state", self.switch, write),
             desk.post(f"{_ONE}/codes", self.make_codes, write),
@@ -92,9 +97,42 @@ class Coupons:
             "merchant/coupons.html",
             path=_ROOT,
             coupons=[(each, stands(each, self._desk.clock.now())) for each in shown],
+            exported=saved_at(caller, _ROOT, ()),
             older=f"{_ROOT}?{told}" if len(found) > _PAGE else "",
             may_write=caller.may(Permission.PRODUCTS_WRITE),
         )
+
+    async def save(self, caller: Caller) -> Page:
+        """Give all coupons as CSV, none of their made codes; who took them is kept."""
+        turned = await log_export(self._desk, caller, LISTED, "list:coupons")
+        if turned is not None:
+            return turned
+
+        async def read(last: CouponView | None) -> Sequence[CouponView]:
+            query = CouponQuery(caller.merchant, last.coupon.id if last else None, AT_ONCE)
+            [found] = await self._promotions.list_coupons([query])
+            return found
+
+        return save("coupons", COUPONS, read)
+
+    async def save_uses(self, caller: Caller) -> Page:
+        """Give the orders that have a coupon as CSV; who took them is kept."""
+        view = await self._find(caller)
+        if view is None:
+            return self._desk.problem(caller.request, 404, caller)
+        id = view.coupon.id
+        subject = f"list:coupon:{to_serial(id)}"
+        turned = await log_export(self._desk, caller, LISTED, subject)
+        if turned is not None:
+            return turned
+
+        async def read(last: CouponUse | None) -> Sequence[CouponUse]:
+            before = last.order if last else None
+            query = CouponUseQuery(id, caller.merchant, before, AT_ONCE)
+            [found] = await self._promotions.list_uses([query])
+            return found
+
+        return save("coupon-uses", COUPON_USES, read)
 
     async def ask_new(self, caller: Caller) -> Page:
         """Ask what is to be taken off."""
@@ -242,6 +280,7 @@ class Coupons:
             view=view,
             terms=terms,
             stands=stands(view, self._desk.clock.now()),
+            exported=saved_at(caller, f"{path}/uses", ()),
             uses=list(zip(shown, orders, strict=True)),
             older=f"{path}?before={to_serial(shown[-1].order)}" if len(uses) > _PAGE else "",
             goods=[titles.get(each, "…") for each in terms.products],
