@@ -61,7 +61,9 @@ async function addSaved(dialog) {
   } catch {
     return; // The pages are there without it.
   }
-  if (dialog.querySelector("input").value.trim()) sift(dialog);
+  const chosen = dialog.querySelector("[data-chosen]");
+  sift(dialog);
+  if (chosen) choose(dialog, chosen); // What the keys have chosen meanwhile.
 }
 
 function openPalette(dialog) {
