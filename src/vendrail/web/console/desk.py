@@ -4,7 +4,6 @@ A page is only ever registered through `Desk.get` and `Desk.post`, which name th
 it needs: no page can be reached past the guard, and no form be sent from elsewhere.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace as alike
 from datetime import timedelta
@@ -29,9 +28,10 @@ from vendrail.api.identity import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import key_domain
+from vendrail.web.console import lists
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import CONSOLE, MERCHANT, OPERATOR, Caller, place_of
-from vendrail.web.console.lists import Chip, Fields, Listed, chip_of, list_filters, read_query
+from vendrail.web.console.lists import Chip, Fields, Listed
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
@@ -72,8 +72,6 @@ _PROBLEMS = {
         message("Nothing was done by this page. Wait a few seconds and look again."),
     ),
 }
-
-_PART = re.compile(r"\{[^}]*\}")
 
 Answer = Callable[[Caller], Awaitable[Page]]
 
@@ -136,7 +134,8 @@ class Desk:
 
         `fields`: it is a list, and these are what its form asks; people save filters for it.
         """
-        listed = self._listed(path, permission, fields)
+        listed = lists.list_of(path, permission, fields) if fields is not None else None
+        self._lists += [listed] if listed is not None else []
 
         async def handle(request: Asked) -> Page:
             gate = await self.who_may(request, permission)
@@ -152,21 +151,14 @@ class Desk:
 
         return get(path, name=f"console.get.{path}")(handle)
 
-    def _listed(
-        self, path: str, permission: Permission | None, fields: Fields | None
-    ) -> Listed | None:
-        if fields is None:
-            return None
-        pattern = "[^/]+".join(map(re.escape, _PART.split(path)))
-        self._lists.append(Listed(re.compile(pattern), permission, fields))
-        return self._lists[-1]
-
     async def _with_filters(self, caller: Caller, listed: Listed) -> Caller:
         """Give the caller with what they have saved for the list that they ask for."""
         page, query = caller.request.url.path, caller.request.url.query
         asked = FilterQuery(caller.person.id, caller.place, page)
         [saved] = await self.apis.identity.list_filters([asked])
-        return alike(caller, filters=list_filters(listed, page, read_query(query), saved))
+        return alike(
+            caller, filters=lists.list_filters(listed, page, lists.read_query(query), saved)
+        )
 
     def list_at(self, caller: Caller, page: str) -> Listed | None:
         """Give the list at a path of the caller's console, if they may see it."""
@@ -182,8 +174,8 @@ class Desk:
         """Give all filters that the caller finds in this console, of lists that they may see."""
         asked = FilterQuery(caller.person.id, caller.place)
         [saved] = await self.apis.identity.list_filters([asked])
-        lists = {each.page: self.list_at(caller, each.page) for each in saved}
-        chips = [chip_of(at, each) for each in saved if (at := lists[each.page]) is not None]
+        known = {each.page: self.list_at(caller, each.page) for each in saved}
+        chips = [lists.chip_of(at, each) for each in saved if (at := known[each.page]) is not None]
         return [each for each in chips if each is not None]
 
     def title_of(self, caller: Caller, page: str) -> str:

@@ -17,6 +17,7 @@ Fields = Mapping[str, Check]  # What the form of a list asks, and which answers 
 
 ALL = "saved=none"  # Asks for the whole list, where it else opens by a filter of the person's.
 _QUERY_LENGTH_MAX = 4_000
+_PART = re.compile(r"\{[^}]*\}")
 _CURRENCY = re.compile(r"[A-Z]{3,5}")
 
 
@@ -63,6 +64,12 @@ class ListFilters(NamedTuple):
     def is_saved(self) -> bool:
         """Whether what the page shows has a name already."""
         return any(each.is_active for each in self.chips)
+
+
+def list_of(path: str, permission: Permission | None, fields: Fields) -> Listed:
+    """Give the list at a path as a route has it: with `{parts}` that may be anything."""
+    pattern = "[^/]+".join(map(re.escape, _PART.split(path)))
+    return Listed(re.compile(pattern), permission, fields)
 
 
 def list_filters(

@@ -19,7 +19,6 @@ from vendrail.api.promotions import (
     Coupon,
     CouponId,
     CouponQuery,
-    CouponUse,
     CouponUseQuery,
     CouponView,
     MakeCouponCodes,
@@ -33,10 +32,10 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
-from vendrail.web.console.tables import COUPON_USES, COUPONS
+from vendrail.web.console.exports import saved_at
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, log_export, log_undone, read_id
+from vendrail.web.merchant.couponfiles import save_coupons, save_uses
 from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Page
 
@@ -103,36 +102,15 @@ class Coupons:
         )
 
     async def save(self, caller: Caller) -> Page:
-        """Give all coupons as CSV, none of their made codes; who took them is kept."""
-        turned = await log_export(self._desk, caller, LISTED, "list:coupons")
-        if turned is not None:
-            return turned
-
-        async def read(last: CouponView | None) -> Sequence[CouponView]:
-            query = CouponQuery(caller.merchant, last.coupon.id if last else None, AT_ONCE)
-            [found] = await self._promotions.list_coupons([query])
-            return found
-
-        return save("coupons", COUPONS, read)
+        """Give all coupons as CSV."""
+        return await save_coupons(self._desk, caller)
 
     async def save_uses(self, caller: Caller) -> Page:
-        """Give the orders that have a coupon as CSV; who took them is kept."""
+        """Give the orders that have a coupon as CSV."""
         view = await self._find(caller)
         if view is None:
             return self._desk.problem(caller.request, 404, caller)
-        id = view.coupon.id
-        subject = f"list:coupon:{to_serial(id)}"
-        turned = await log_export(self._desk, caller, LISTED, subject)
-        if turned is not None:
-            return turned
-
-        async def read(last: CouponUse | None) -> Sequence[CouponUse]:
-            before = last.order if last else None
-            query = CouponUseQuery(id, caller.merchant, before, AT_ONCE)
-            [found] = await self._promotions.list_uses([query])
-            return found
-
-        return save("coupon-uses", COUPON_USES, read)
+        return await save_uses(self._desk, caller, view.coupon.id)
 
     async def ask_new(self, caller: Caller) -> Page:
         """Ask what is to be taken off."""
