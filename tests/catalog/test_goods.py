@@ -105,6 +105,24 @@ async def case_of(catalog, product):
     return case
 
 
+async def test_no_page_of_cases_loses_what_was_found_at_one_moment(catalog, scene):
+    """Products found at the same moment follow each other over the pages, each once."""
+    await forbid(catalog, GoodsRule("casino"))
+    await catalog.put_shops([scene.shop])
+    products = [scene.product(sku, description="A casino") for sku in ("one", "two", "three")]
+    await catalog.put_products(products)
+    seen, query = [], GoodsQuery(cases_max=1)
+    while True:
+        [page] = await catalog.list_goods_cases([query])
+        if not page:
+            break
+        seen += [case.subject for case in page]
+        last = page[-1]
+        query = replace(query, before=last.changed_at, before_subject=last.subject)
+
+    assert sorted((each.id for each in products), reverse=True) == seen
+
+
 async def test_forbidden_goods_are_not_sold_until_their_text_is_another(catalog, scene):
     """A blocked product is found by nobody and cannot be ordered; written anew it is sold again."""
     await forbid(catalog, GoodsRule("casino"), GoodsRule("gift card", REVIEW))

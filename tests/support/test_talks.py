@@ -180,6 +180,22 @@ async def test_the_inbox_lists_the_last_written_first(case):
     assert {1} == {each.unread for each in first}
 
 
+async def test_no_page_of_the_inbox_loses_what_was_written_at_one_moment(case):
+    """Conversations of the same moment follow each other over the pages, each once."""
+    orders = [await case.sell() for _ in range(3)]
+    for order, buyer in orders:
+        await case.write(order, buyer)
+    seen, before, last = [], None, None
+    while True:
+        [page] = await case.support.list_talks([InboxQuery(case.merchant, before, 1, last)])
+        if not page:
+            break
+        seen += [each.order for each in page]
+        before, last = page[-1].last_at, page[-1].order
+
+    assert sorted((order for order, _ in orders), reverse=True) == seen
+
+
 async def test_canned_answers_are_the_merchants_own(case):
     """Written, changed and taken away by their merchant; another's id changes nothing."""
     answer = CannedAnswer(

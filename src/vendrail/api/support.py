@@ -254,6 +254,7 @@ class InboxQuery(Record, frozen=True):
     merchant: UUID
     before: datetime | None = None  # When the last of the page before was written.
     talks_max: int = 50
+    before_order: UUID | None = None  # And whose it was: others may be of the same moment.
 
 
 class TalkHead(Record, frozen=True):

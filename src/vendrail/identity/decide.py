@@ -5,7 +5,10 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from vendrail.api.identity import (
+    FILTER_NAME_LENGTH_MAX,
+    FILTER_VALUE_LENGTH_MAX,
     ActorKind,
+    FilterStatus,
     Invitation,
     InviteStatus,
     MemberChange,
@@ -19,14 +22,19 @@ from vendrail.api.identity import (
     RegistrationMode,
     RegistrationPolicy,
     Role,
+    SavedFilter,
 )
 from vendrail.api.identity import ChangeStatus as Changed
+from vendrail.api.identity.filters import FILTER_FIELDS_MAX
 from vendrail.kernel.codec import replace
 
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+")
 _EMAIL_LENGTH_MAX = 254
 NAME_LENGTH_MAX = 80
 NETWORKS_MAX = 50
+_PAGE = re.compile(r"(/[A-Za-z0-9-]+){1,6}")
+_PAGE_LENGTH_MAX = 200
+_FIELD = re.compile(r"[a-z_]{1,20}")
 _MAPPED_BITS = 96  # Before an IPv4 address inside an IPv6 one.
 
 _SELLER = {
@@ -274,3 +282,20 @@ def decide_proposal(
     if verdict.is_approved and verdict.by.id == put.by.id:
         return Changed.NOT_ALLOWED
     return Changed.CHANGED
+
+
+def is_filter_name(name: str) -> bool:
+    """Whether a saved filter may be called so; `name` without spaces around it."""
+    return 1 <= len(name) <= FILTER_NAME_LENGTH_MAX and name.isprintable()
+
+
+def save_filter(new: SavedFilter) -> FilterStatus:
+    """Say whether a filter is one, whatever its list makes of it."""
+    if not is_filter_name(new.name):
+        return FilterStatus.NAME_MALFORMED
+    is_page = len(new.page) <= _PAGE_LENGTH_MAX and _PAGE.fullmatch(new.page)
+    is_query = 1 <= len(new.query) <= FILTER_FIELDS_MAX and all(
+        _FIELD.fullmatch(name) and 1 <= len(value) <= FILTER_VALUE_LENGTH_MAX and "\0" not in value
+        for name, value in new.query.items()
+    )
+    return FilterStatus.DONE if is_page and is_query else FilterStatus.QUERY_MALFORMED

@@ -11,6 +11,7 @@ from vendrail.web.console.account import Account
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import MERCHANT, OPERATOR
 from vendrail.web.console.desk import Desk, Room
+from vendrail.web.console.filters import SavedFilters
 from vendrail.web.console.joining import Joining
 from vendrail.web.console.letters import Letters
 from vendrail.web.console.palette import Palette
@@ -89,6 +90,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
     return [
         Home(desk),
         Palette(desk, OPERATOR),
+        SavedFilters(desk, OPERATOR),
         OrdersDesk(desk, deeds, files),
         Search(desk, deeds, files),
         ComplaintsDesk(desk, deeds, files, live),
@@ -106,7 +108,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         PayoutTermsDesk(desk, deeds),
         Merchants(desk, deeds, files),
         Verifications(desk, deeds, files),
-        RegistrationDesk(desk),
+        RegistrationDesk(desk, deeds),
         holding,
         DebtsDesk(desk, deeds, files, holding),
         DepositsDesk(desk, deeds, files),
@@ -119,9 +121,9 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         Channels(desk, deeds),
         Currencies(desk),
         WalletDesk(desk, deeds),
-        CouponsDesk(desk, files),
+        CouponsDesk(desk, deeds, files),
         RoutingDesk(desk, deeds, files),
-        People(desk),
+        People(desk, deeds),
         AuditLog(desk, files, deeds),
         System(desk),
     ]
@@ -132,6 +134,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     return [
         Overview(desk),
         Palette(desk, MERCHANT),
+        SavedFilters(desk, MERCHANT),
         Sales(desk),
         Orders(desk),
         MerchantSearch(desk),

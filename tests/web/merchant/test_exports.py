@@ -1,17 +1,24 @@
 """What a list of a console shows, as CSV: with the filters of the page, whole, and no more held."""
 
 import csv
+import html
 import io
+import re
 import tracemalloc
 
 from tests.disputes.rows import add_dispute
 from tests.payouts.rows import write_rows
 from tests.web.console.conftest import make_app
+from tests.web.merchant import test_looks as looks
 
 from vendrail.api.identity import ActQuery, Role
 from vendrail.api.settlement import DepositKind, DepositMove, DepositTerms, Settlement
-from vendrail.kernel.ids import new_id, to_serial
+from vendrail.api.support import Party, Side, Support, WriteMessage
+from vendrail.kernel.ids import from_serial, new_id, to_serial
 from vendrail.web.console.exports import LISTED, export, save
+
+COUPON = re.compile(r"/merchant/coupons/[0-9A-Z]{26}")
+WEBHOOK = re.compile(r"/merchant/webhooks/[0-9A-Z]{26}")
 
 
 async def table(browser, path) -> list[dict[str, str]]:
@@ -74,12 +81,17 @@ async def test_lists_taken_again_and_again_end_before_the_log(town):
         "disputes",
         "deposit",
         "sales",
+        "balance",
+        "coupons",
+        "messages",
+        "staff",
+        "api-keys",
     )
     paths = [f"/merchant/{name}.csv" for name in lists]
     codes = [(await owner.http.get(path)).status_code for path in paths]
     told = [each.act for each in await town.acts(town.north) if each.act.endswith(".exported")]
 
-    assert [200, 200, *[429] * 6] == codes
+    assert [200, 200, *[429] * 11] == codes
     assert 2 == len(told)
 
 
@@ -159,6 +171,60 @@ async def test_each_list_of_a_merchant_is_saved_as_it_is_shown(town, platform_ur
         each.subject.removeprefix("list:") for each in acts
     )
     assert {"state": "lost"} in [each.after for each in acts]
+
+
+async def test_people_keys_talks_coupons_and_what_was_told_are_saved(town):
+    """By the link of each page, with its filter: one's own alone, without secrets, and logged."""
+    pages = await looks.addresses(town)
+    [endpoint] = {each.partition("?")[0] for each in pages if WEBHOOK.fullmatch(each)}
+    [coupon] = [each for each in pages if COUPON.fullmatch(each)]
+    [charged] = [each for each in pages if each.startswith("/merchant/complaints/")]
+    owner = await town.join(Role.OWNER)
+    await owner.go(charged)
+    staff = Party(Side.MERCHANT, merchant=town.north.merchant, person="ann")
+    order = from_serial(charged.rpartition("/")[2])
+    message = WriteMessage(new_id(town.clock.now()), order, staff, "=Hello")
+    await town.house.api(Support).write_messages([message])
+    await town.world.invite("new@north.example", Role.SUPPORT)
+    south, found = await town.join(Role.OWNER, town.south), {}
+    for page in ("balance", "coupons", "messages", "staff", "api-keys", coupon, endpoint):
+        path = page if page.startswith("/") else f"/merchant/{page}"
+        await owner.go(path)
+        [link] = re.findall(rf'href="({path}[/a-z]*\.csv[^"]*)"', owner.page.text)
+        found[page] = await table(owner, html.unescape(link))
+    given_up = await table(owner, f"{endpoint}/deliveries.csv?state=given_up")
+    heard = await table(owner, f"{endpoint}/deliveries.csv?state=heard")
+    theirs = [
+        (await south.http.get(each)).status_code
+        for each in (f"{coupon}/uses.csv", f"{endpoint}/deliveries.csv")
+    ]
+    other = [await table(south, f"/merchant/{name}.csv") for name in ("coupons", "messages")]
+    acts = {each.subject for each in await town.acts(town.north, LISTED)}
+
+    assert all(found.values())
+    assert [("owner@north.example", "active"), ("new@north.example", "invited")] == [
+        (each["email"], each["state"]) for each in found["staff"]
+    ]
+    assert [to_serial(order)] == [each["order"] for each in found["messages"]]
+    assert ["THEWORDOFTHELONGESTKINDTHEREIS12"] == [each["word"] for each in found["coupons"]]
+    assert ["held"] == [each["state"] for each in found[coupon]]
+    assert {"robot"} < {each["name"] for each in found["api-keys"]}
+    assert not any("secret" in name for each in found["api-keys"] for name in each)
+    assert found[endpoint] == given_up + heard or {"waiting"} & {
+        e["state"] for e in found[endpoint]
+    }
+    assert len({each["transfer"] for each in found["balance"]}) == len(found["balance"]) > 2
+    assert ([404, 404], [[], []]) == (theirs, other)
+    assert {"list:balance", "list:coupons", "list:messages", "list:staff", "list:api-keys"} < acts
+
+
+async def test_whose_role_has_no_such_list_gets_no_file_of_it(town):
+    """A seller has no part in balance, keys of programs or staff, and no file of them."""
+    seller = await town.join(Role.SELLER)
+    names = ("balance", "api-keys", "staff", "coupons")
+    codes = [(await seller.http.get(f"/merchant/{each}.csv")).status_code for each in names]
+
+    assert [403, 403, 403, 200] == codes
 
 
 async def test_a_list_is_read_page_after_page_until_nothing_is_left():

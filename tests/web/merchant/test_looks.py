@@ -7,6 +7,7 @@ from tests.disputes.rows import add_dispute
 from tests.domains.rows import add_domains
 from tests.e2e.walk import AXE, GRAVE
 from tests.payouts.rows import write_files, write_rows
+from tests.web.console.test_filters import save
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
 from tests.web.merchant.test_webhooks import listen, tell
@@ -206,6 +207,10 @@ async def test_every_page_fits_and_axe_has_no_grave_complaint(served_town, langu
     town, site = served_town
     pages = await addresses(town)
     owner = await town.join(Role.OWNER)
+    for state, more in (("placed", {"shared": "yes"}), ("delivered", {"default": "yes"})):
+        name = f"What is {state}, looked at every morning by each of us"
+        await save(owner, f"/merchant/orders?state={state}", name, **more)
+    pages += ["/merchant/filters", "/merchant/orders?state=paid", "/merchant/orders?q=a@b.example"]
     jar = owner.http.cookies.jar
     cookies = [{"name": each.name, "value": each.value, "url": site} for each in jar]
     complaints = []

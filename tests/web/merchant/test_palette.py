@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.async_api import async_playwright
+from tests.web.console.test_filters import save
 from tests.web.merchant.test_looks import served_town
 from tests.web.test_browser import CHROMIUM, FLAGS
 
@@ -32,11 +33,12 @@ async def test_without_scripts_it_is_a_page_of_what_one_may_see(town, read_links
 @pytest.mark.browser
 @pytest.mark.timeout(240)
 async def test_keys_alone_lead_to_a_page_and_to_a_number(served_town):
-    """Ctrl and K, some letters, Enter: the page; a number: what it names; the policy holds."""
+    """Ctrl and K, some letters, Enter: the page; a saved filter; what a number names."""
     town, site = served_town
     await town.north.offer("GAME", keys=3)
     serial = to_serial(await town.sell(town.north, "GAME"))
     owner = await town.join(Role.OWNER)
+    await save(owner, "/merchant/orders?state=refunded", "Came back")
     jar, said = owner.http.cookies.jar, []
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -58,6 +60,11 @@ async def test_keys_alone_lead_to_a_page_and_to_a_number(served_town):
         await page.keyboard.type("products")
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{site}/merchant/products")
+        await page.keyboard.press("Control+k")
+        await page.locator("#palette-saved-1").wait_for()
+        await page.keyboard.type("came")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{site}/merchant/orders?state=refunded")
         await page.keyboard.press("Control+k")
         await page.keyboard.type(serial)
         await page.keyboard.press("Enter")

@@ -8,6 +8,7 @@ from tests.e2e.walk import AXE, GRAVE
 from tests.payments.rows import write_arrivals
 from tests.payouts.rows import write_files, write_remittances, write_rows
 from tests.web.console.conftest import CLI
+from tests.web.console.test_filters import save
 from tests.web.operator.test_closes import close_days
 from tests.web.operator.test_desks import stick
 from tests.web.test_browser import CHROMIUM, COVERED, CUT, FLAGS, IS_FITTING, free_port, served
@@ -151,6 +152,9 @@ async def test_every_page_fits_and_axe_has_no_grave_complaint(world, place, lang
     """From 360 px up nothing scrolls sideways, contrast holds, and no script breaks."""
     pages = await addresses(world, place)
     head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    name = "What has come back, looked at every morning by each of us"
+    await save(head, "/operator/payouts?view=back", name, shared="yes", default="yes")
+    pages += ["/operator/filters", "/operator/orders?state=paid", "/operator/go?q=back"]
     site, complaints = f"http://127.0.0.1:{(port := free_port())}", []
     jar = head.http.cookies.jar
     async with served(Edge(world.app), port), async_playwright() as playwright:

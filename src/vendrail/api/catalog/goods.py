@@ -70,11 +70,15 @@ class GoodsCase(Record, frozen=True):
 
 
 class GoodsQuery(Record, frozen=True):
-    """Cases in one state, those that changed last first; before a moment, for the next page."""
+    """Cases in one state, those that changed last first; before a moment, for the next page.
+
+    With `before_subject`, the last one of the page before, also those that changed at that moment.
+    """
 
     state: GoodsState = GoodsState.OPEN
     cases_max: int = 50
     before: datetime | None = None
+    before_subject: UUID | None = None
 
 
 class GoodsDecision(Record, frozen=True):

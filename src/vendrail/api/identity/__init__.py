@@ -17,6 +17,15 @@ from vendrail.api.identity.acts import (
     ProposalView,
     SealCheck,
 )
+from vendrail.api.identity.filters import (
+    FILTER_NAME_LENGTH_MAX,
+    FILTER_VALUE_LENGTH_MAX,
+    FILTERS_MAX,
+    FilterChange,
+    FilterQuery,
+    FilterStatus,
+    SavedFilter,
+)
 from vendrail.api.identity.passkeys import (
     StaffPasskey,
     StaffPasskeyAsk,
@@ -263,6 +272,28 @@ class Identity(Protocol):
         """Give the key that each secret is, as it was seconds ago; None: no such key any more."""
         ...
 
+    async def list_filters(self, queries: Sequence[FilterQuery]) -> list[list[SavedFilter]]:
+        """List the filters that people find saved for lists of a console, by name."""
+        ...
+
+    async def save_filters(self, saved: Sequence[SavedFilter]) -> list[FilterStatus]:
+        """Save filters of lists for the people who asked; the same id is saved once."""
+        ...
+
+    async def change_filters(self, changes: Sequence[FilterChange]) -> list[FilterStatus]:
+        """Name filters anew and share them, or no more: one's own, or shared ones by who staffs."""
+        ...
+
+    async def drop_filters(self, drops: Sequence[tuple[UUID, UUID]]) -> list[FilterStatus]:
+        """Remove filters, each (person, filter), as they may be changed."""
+        ...
+
+    async def choose_default_filters(
+        self, choices: Sequence[tuple[UUID, UUID, bool]]
+    ) -> list[FilterStatus]:
+        """Say, each (person, filter, whether), by which filter a person's list opens."""
+        ...
+
     async def record_acts(self, acts: Sequence[Act]) -> list[bool]:
         """Write acts to the log, before they are done; the same id is written once."""
         ...
@@ -293,6 +324,9 @@ class Identity(Protocol):
 
 
 __all__ = [
+    "FILTERS_MAX",
+    "FILTER_NAME_LENGTH_MAX",
+    "FILTER_VALUE_LENGTH_MAX",
     "KEY_SCOPES",
     "NOT_DONE",
     "PROOF_FRESH",
@@ -311,6 +345,9 @@ __all__ = [
     "ApplicationVerdict",
     "ChangeStatus",
     "FactorDraft",
+    "FilterChange",
+    "FilterQuery",
+    "FilterStatus",
     "Identity",
     "Invitation",
     "InviteResult",
@@ -347,6 +384,7 @@ __all__ = [
     "RequestStatus",
     "ResetRequest",
     "Role",
+    "SavedFilter",
     "SealCheck",
     "Session",
     "SessionQuery",

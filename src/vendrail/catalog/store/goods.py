@@ -52,11 +52,13 @@ async def list_cases(tx: Transaction, query: GoodsQuery) -> list[GoodsCase]:
     """Read a page of cases, those that changed last first."""
     rows = await tx.fetch(
         "select to_jsonb(c)::text from catalog.goods_case c"
-        " where state = $1 and ($2::timestamptz is null or changed_at < $2)"
-        " order by changed_at desc limit $3",
+        " where state = $1 and ($2::timestamptz is null or changed_at < $2"
+        "  or (changed_at = $2 and subject < $4::uuid))"
+        " order by changed_at desc, subject desc limit $3",
         query.state,
         query.before,
         max(1, min(query.cases_max, 200)),
+        query.before_subject,
     )
     return [decode(row[0], GoodsCase) for row in rows]
 

@@ -1,6 +1,7 @@
 """Identity's operations: load, decide, save."""
 
 from vendrail.api.notify import Notify
+from vendrail.identity.service.filtering import FiltersService
 from vendrail.identity.service.ground import Ground
 from vendrail.identity.service.passkeys import PasskeysService
 from vendrail.identity.service.programming import ProgramsService
@@ -22,6 +23,7 @@ class IdentityService(
     RegisteringService,
     StaffingService,
     ProgramsService,
+    FiltersService,
     LogService,
 ):
     """Fulfils `api.identity.Identity`: people and programs, and the log of what they did."""

@@ -213,11 +213,13 @@ async def load_inbox(tx: Transaction, query: InboxQuery) -> list[TalkHead]:
     """Load a page of a merchant's conversations, the last written first."""
     rows = await tx.fetch(
         'select "order", last_at, count, count - merchant_seen from support.talk'
-        " where merchant = $1 and ($2::timestamptz is null or last_at < $2)"
-        " order by last_at desc limit $3",
+        " where merchant = $1 and ($2::timestamptz is null or last_at < $2"
+        '  or (last_at = $2 and "order" < $4::uuid))'
+        ' order by last_at desc, "order" desc limit $3',
         query.merchant,
         query.before,
         query.talks_max,
+        query.before_order,
     )
     return [TalkHead(*row) for row in rows]
 

@@ -46,12 +46,33 @@ function step(dialog, by) {
   choose(dialog, shown[(at + by + shown.length) % shown.length]);
 }
 
+/** Ask for what the person has saved, once, and put it behind the pages. */
+async function addSaved(dialog) {
+  const mark = dialog.querySelector("[data-palette-saved]");
+  if (!mark) return;
+  const address = mark.dataset.paletteSaved;
+  mark.removeAttribute("data-palette-saved");
+  try {
+    const answer = await fetch(address, { credentials: "same-origin" });
+    // Elsewhere than asked: signed out meanwhile, or the second factor is asked for.
+    if (!answer.ok || answer.redirected) return;
+    const told = new DOMParser().parseFromString(await answer.text(), "text/html");
+    mark.replaceWith(...told.querySelectorAll("li"));
+  } catch {
+    return; // The pages are there without it.
+  }
+  const chosen = dialog.querySelector("[data-chosen]");
+  sift(dialog);
+  if (chosen) choose(dialog, chosen); // What the keys have chosen meanwhile.
+}
+
 function openPalette(dialog) {
   if (dialog.open) return;
   dialog.showModal();
   const field = dialog.querySelector("input");
   field.select();
   sift(dialog);
+  addSaved(dialog);
 }
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from vendrail.api.identity import Actor, ActorKind, Membership, Permission, Person, Session
+from vendrail.web.console.lists import ListFilters
 from vendrail.web.storefront.front import Asked
 from vendrail.web.visitor import Visitor
 
@@ -21,6 +22,7 @@ class Caller:
     token: str  # What opens the session from now on.
     membership: Membership | None  # What they are where the page belongs; on /console: anywhere.
     form: Mapping[str, str] = field(default_factory=dict)
+    filters: ListFilters | None = None  # What they have saved for the list that they ask for.
 
     @property
     def person(self) -> Person:
@@ -39,6 +41,11 @@ class Caller:
         """Give the person as whoever acts, for the log."""
         origin = self.session.origin
         return Actor(ActorKind.PERSON, self.person.id, self.person.email, origin)
+
+    @property
+    def place(self) -> UUID | None:
+        """Give the merchant whose console this is; None: the operator's."""
+        return self.membership.merchant if self.membership is not None else None
 
     def may(self, permission: Permission) -> bool:
         """Whether the person may do something where they are."""

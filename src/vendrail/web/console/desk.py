@@ -5,6 +5,7 @@ it needs: no page can be reached past the guard, and no form be sent from elsewh
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace as alike
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
+    FilterQuery,
     Origin,
     Permission,
     PersonState,
@@ -26,8 +28,10 @@ from vendrail.api.identity import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed, Unavailable
 from vendrail.kernel.http import key_domain
+from vendrail.web.console import lists
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import CONSOLE, MERCHANT, OPERATOR, Caller, place_of
+from vendrail.web.console.lists import Chip, Fields, Listed
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
@@ -102,6 +106,7 @@ class Desk:
         self.apis = apis
         self.clock = front.clock
         self._entries: list[Entry] = []
+        self._lists: list[Listed] = []
         is_https = front.public_url.startswith("https://")
         self._is_secure = is_https
         self.has_passkeys = bool(key_domain(front.public_url))
@@ -123,8 +128,14 @@ class Desk:
         permission: Permission | None,
         *,
         is_grave: bool = False,
+        fields: Fields | None = None,
     ) -> HTTPRouteHandler:
-        """Register a page; `permission` None: for whoever is signed in. Grave ones as in `post`."""
+        """Register a page; `permission` None: for whoever is signed in. Grave ones as in `post`.
+
+        `fields`: it is a list, and these are what its form asks; people save filters for it.
+        """
+        listed = lists.list_of(path, permission, fields) if fields is not None else None
+        self._lists += [listed] if listed is not None else []
 
         async def handle(request: Asked) -> Page:
             gate = await self.who_may(request, permission)
@@ -132,9 +143,50 @@ class Desk:
                 return gate
             if is_grave and self._is_stale(gate):
                 return self._kept(gate, onward(f"{CONFIRM}?next={quote(_whole(request))}"))
+            if listed is not None:
+                gate = await self._with_filters(gate, listed)
+                if not request.url.query and gate.filters and gate.filters.opens_by:
+                    return self._kept(gate, onward(gate.filters.opens_by))
             return self._kept(gate, await answer(gate))
 
         return get(path, name=f"console.get.{path}")(handle)
+
+    async def _with_filters(self, caller: Caller, listed: Listed) -> Caller:
+        """Give the caller with what they have saved for the list that they ask for."""
+        page, query = caller.request.url.path, caller.request.url.query
+        asked = FilterQuery(caller.person.id, caller.place, page)
+        [saved] = await self.apis.identity.list_filters([asked])
+        return alike(
+            caller, filters=lists.list_filters(listed, page, lists.read_query(query), saved)
+        )
+
+    def list_at(self, caller: Caller, page: str) -> Listed | None:
+        """Give the list at a path of the caller's console, if they may see it."""
+        root = self.root_of(caller)
+        if not page.startswith(f"{root}/"):
+            return None
+        found = next((each for each in self._lists if each.pattern.fullmatch(page)), None)
+        if found is None or not (found.permission is None or caller.may(found.permission)):
+            return None
+        return found
+
+    async def saved_filters(self, caller: Caller) -> list[Chip]:
+        """Give all filters that the caller finds in this console, of lists that they may see."""
+        asked = FilterQuery(caller.person.id, caller.place)
+        [saved] = await self.apis.identity.list_filters([asked])
+        known = {each.page: self.list_at(caller, each.page) for each in saved}
+        chips = [lists.chip_of(at, each) for each in saved if (at := known[each.page]) is not None]
+        return [each for each in chips if each is not None]
+
+    def title_of(self, caller: Caller, page: str) -> str:
+        """Name the row of the navigation that a page is below, in the language of who asks."""
+        current = self._current(page)
+        return next((self.say(caller, e.title) for e in self._entries if e.path == current), "")
+
+    @staticmethod
+    def root_of(caller: Caller) -> str:
+        """Give where the console begins that a page belongs to."""
+        return next(e for e in (OPERATOR, MERCHANT) if caller.request.url.path.startswith(e))
 
     def post(
         self,
@@ -280,13 +332,13 @@ class Desk:
             current=self._current(here),
             has_passkeys=self.has_passkeys,
             places=caller.person.memberships,
+            filters=caller.filters,
             **context,
         )
 
     def find_pages(self, caller: Caller, words: str) -> list[Entry]:
         """Find pages of the navigation that the caller may see, by words of their names."""
-        root = next(e for e in (OPERATOR, MERCHANT) if caller.request.url.path.startswith(e))
-        asked = words.casefold().split()
+        root, asked = self.root_of(caller), words.casefold().split()
         shown = [each for each in self._entries if _shows(each, root, caller)]
         names = [self.say(caller, each.title).casefold() for each in shown]
         return [
@@ -389,9 +441,7 @@ def safe_next(path: str) -> str:
 
 def replace_form(caller: Caller, form: dict[str, str]) -> Caller:
     """Give the caller with the form that they have sent."""
-    return Caller(
-        caller.request, caller.visitor, caller.session, caller.token, caller.membership, form
-    )
+    return alike(caller, form=form)
 
 
 def _shows(entry: Entry, root: str, caller: Caller) -> bool:

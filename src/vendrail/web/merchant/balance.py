@@ -12,18 +12,23 @@ from vendrail.api.ledger import Entry as Movement
 from vendrail.api.settlement import FeeTold, MerchantBalance
 from vendrail.kernel.codec import encode
 from vendrail.kernel.ids import to_serial
-from vendrail.kernel.money import to_text
+from vendrail.kernel.money import to_decimal, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, export
+from vendrail.web.console.lists import is_currency, one_of
 from vendrail.web.console.movements import proof_file
 from vendrail.web.console.shares import terms_now
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import chosen_currency, midnight, read_id
+from vendrail.web.merchant.acting import chosen_currency, log_export, midnight, read_id
+from vendrail.web.papers.sheets import Cell, Rows
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/balance"
 _PAGE = 50
 _DAYS = 30
+_COLUMNS = ("at", "movement", "number", "note", "amount", "currency", "transfer")
+_FIELDS = {"currency": is_currency, "of": one_of(("available", "debt"))}
 _OF_ORDERS = (
     TransferCode.SALE,
     TransferCode.FEE,
@@ -59,7 +64,8 @@ class Balance:
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the route of the page."""
         return [
-            self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ),
+            self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ, fields=_FIELDS),
+            self._desk.get(f"{_ROOT}.csv", self.export, Permission.BALANCE_READ),
             self._desk.get(f"{_ROOT}/calendar", self.calendar, Permission.BALANCE_READ),
             self._desk.get(f"{_ROOT}/{{transfer:str}}/proof", self.prove, Permission.BALANCE_READ),
         ]
@@ -97,11 +103,30 @@ class Balance:
             days=[each for each in due.days if each.pending_minor or each.reserve_minor],
             later_minor=due.later_minor,
             movements=shown,
+            exported=f"{_ROOT}.csv?currency={currency}&of={part}",
             fees=await self._fees(shown),
             of_orders=_OF_ORDERS,
             older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
             sealed_until=await self._sealed_until(),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give every movement of one account of the balance as CSV; who took them is kept."""
+        currency = chosen_currency(caller, await currencies_of(self._desk, caller))
+        parts = _parts(caller, currency)
+        part = asked if (asked := caller.asked("of", 20)) in parts else "available"
+        told = {"currency": currency, "of": part}
+        turned = await log_export(self._desk, caller, LISTED, "list:balance", told)
+        if turned is not None:
+            return turned
+        account, ledger = parts[part].id, self._desk.apis.ledger
+
+        async def read(before: TransferId | None) -> tuple[Rows, TransferId | None]:
+            [found] = await ledger.read_entries([EntryQuery(account, before, AT_ONCE)])
+            rows = [_row(each, currency) for each in found]
+            return rows, found[-1].transfer if found else None
+
+        return export("balance", _COLUMNS, read)
 
     async def calendar(self, caller: Caller) -> Page:
         """Give what the chart of releases draws: amounts as decimal text, for the eye alone."""
@@ -194,3 +219,16 @@ def _parts(caller: Caller, currency: str) -> dict[str, Account]:
         "available": chart.merchant(caller.merchant, "available"),
         "debt": chart.merchant(caller.merchant, "debt"),
     }
+
+
+def _row(each: Movement, currency: str) -> list[Cell]:
+    """Write a movement as a row."""
+    return [
+        each.at.isoformat(),
+        each.code.value,
+        to_serial(each.subject),
+        each.memo if each.code is TransferCode.ADJUSTMENT else None,
+        to_decimal(each.amount_minor, currency),
+        currency,
+        to_serial(each.transfer),
+    ]

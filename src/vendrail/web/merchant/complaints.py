@@ -24,6 +24,7 @@ from vendrail.api.support import (
     Side,
     StepKind,
     StepStatus,
+    TalkHead,
     TalkQuery,
     TalkView,
 )
@@ -34,7 +35,8 @@ from vendrail.web import talks
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
-from vendrail.web.console.tables import COMPLAINTS
+from vendrail.web.console.lists import one_of
+from vendrail.web.console.tables import COMPLAINTS, TALKS, Talk
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
 from vendrail.web.merchant.acting import log, log_export, log_undone, read_id
@@ -73,9 +75,10 @@ class Complaints:
         desk, one = self._desk, f"{_ROOT}/{{serial:str}}"
         read, write = Permission.ORDERS_READ, Permission.ORDERS_WRITE
         return [
-            desk.get(_ROOT, self.table, read),
+            desk.get(_ROOT, self.table, read, fields={"show": one_of(_FILTERS)}),
             desk.get(f"{_ROOT}.csv", self.export, read),
             desk.get(_TALKS, self.inbox, read),
+            desk.get(f"{_TALKS}.csv", self.save_talks, read),
             desk.get(_CANNED, self.canned, read),
             desk.post(_CANNED, self.put_canned, write),
             desk.get(one, self.show, read),
@@ -126,19 +129,46 @@ class Complaints:
 
     async def inbox(self, caller: Caller) -> Page:
         """List conversations, the last written first."""
-        before = _moment(caller.asked("before"))
-        [found] = await self._support.list_talks([InboxQuery(caller.merchant, before, _PAGE + 1)])
+        before, order = _moment(caller.asked("before")), read_id(caller.asked("order"))
+        query = InboxQuery(caller.merchant, before, _PAGE + 1, order)
+        [found] = await self._support.list_talks([query])
         older = ""
         if len(found) > _PAGE:
-            found = found[:_PAGE]
-            older = f"{_TALKS}?{urlencode({'before': found[-1].last_at.isoformat()})}"
-        views = await self._desk.apis.orders.read_orders(
-            [OrderQuery(OrderId(each.order), None) for each in found]
-        )
-        titles = {view.id: view.title for view in views if view is not None}
+            found, last = found[:_PAGE], found[_PAGE - 1]
+            told = {"before": last.last_at.isoformat(), "order": to_serial(last.order)}
+            older = f"{_TALKS}?{urlencode(told)}"
         return self._desk.page(
-            caller, "merchant/messages.html", path=_TALKS, heads=found, titles=titles, older=older
+            caller,
+            "merchant/messages.html",
+            path=_TALKS,
+            heads=found,
+            titles=await self._titles(found),
+            exported=saved_at(caller, _TALKS, ()),
+            older=older,
         )
+
+    async def _titles(self, heads: Sequence[TalkHead]) -> dict[UUID, str]:
+        """Give what the orders of conversations were for."""
+        views = await self._desk.apis.orders.read_orders(
+            [OrderQuery(OrderId(each.order), None) for each in heads]
+        )
+        return {view.id: view.title for view in views if view is not None}
+
+    async def save_talks(self, caller: Caller) -> Page:
+        """Give all conversations as CSV, without what was written; who took them is kept."""
+        turned = await log_export(self._desk, caller, LISTED, "list:messages")
+        if turned is not None:
+            return turned
+
+        async def read(last: Talk | None) -> Sequence[Talk]:
+            head = last.head if last else None
+            before, order = (head.last_at, head.order) if head else (None, None)
+            query = InboxQuery(caller.merchant, before, AT_ONCE, order)
+            [found] = await self._support.list_talks([query])
+            titles = await self._titles(found)
+            return [Talk(each, titles.get(each.order, "")) for each in found]
+
+        return save("messages", TALKS, read)
 
     async def show(self, caller: Caller) -> Page:
         """Show one order's complaint and conversation."""

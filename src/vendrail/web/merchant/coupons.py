@@ -32,8 +32,10 @@ from vendrail.kernel.money import from_text, to_text
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import saved_at
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, log_export, log_undone, read_id
+from vendrail.web.merchant.couponfiles import save_coupons, save_uses
 from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Page
 
@@ -71,9 +73,11 @@ class Coupons:
         desk, read, write = self._desk, Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         return [
             desk.get(_ROOT, self.coupons, read),
+            desk.get(f"{_ROOT}.csv", self.save, read),
             desk.get(f"{_ROOT}/new", self.ask_new, write),
             desk.post(f"{_ROOT}/new", self.make, write),
             desk.get(_ONE, self.coupon, read),
+            desk.get(f"{_ONE}/uses.csv", self.save_uses, read),
             desk.post(_ONE, self.change, write),
             desk.post(f"{_ONE}/state", self.switch, write),
             desk.post(f"{_ONE}/codes", self.make_codes, write),
@@ -92,9 +96,21 @@ class Coupons:
             "merchant/coupons.html",
             path=_ROOT,
             coupons=[(each, stands(each, self._desk.clock.now())) for each in shown],
+            exported=saved_at(caller, _ROOT, ()),
             older=f"{_ROOT}?{told}" if len(found) > _PAGE else "",
             may_write=caller.may(Permission.PRODUCTS_WRITE),
         )
+
+    async def save(self, caller: Caller) -> Page:
+        """Give all coupons as CSV."""
+        return await save_coupons(self._desk, caller)
+
+    async def save_uses(self, caller: Caller) -> Page:
+        """Give the orders that have a coupon as CSV."""
+        view = await self._find(caller)
+        if view is None:
+            return self._desk.problem(caller.request, 404, caller)
+        return await save_uses(self._desk, caller, view.coupon.id)
 
     async def ask_new(self, caller: Caller) -> Page:
         """Ask what is to be taken off."""
@@ -242,6 +258,7 @@ class Coupons:
             view=view,
             terms=terms,
             stands=stands(view, self._desk.clock.now()),
+            exported=saved_at(caller, f"{path}/uses", ()),
             uses=list(zip(shown, orders, strict=True)),
             older=f"{path}?before={to_serial(shown[-1].order)}" if len(uses) > _PAGE else "",
             goods=[titles.get(each, "…") for each in terms.products],

@@ -13,6 +13,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import one_of
 from vendrail.web.console.tables import DISPUTES
 from vendrail.web.contests import Contests
 from vendrail.web.languages import message
@@ -21,6 +22,7 @@ from vendrail.web.storefront.front import Page
 
 ROOT = "/merchant/disputes"
 _PAGE = 50
+_FIELDS = {"state": one_of(DisputeState)}
 ReadDisputes = Callable[[DisputeView | None], Awaitable[Sequence[DisputeView]]]
 
 
@@ -46,7 +48,7 @@ class Disputes:
         """Give the routes of these pages."""
         desk = self._desk
         return [
-            desk.get(ROOT, self.table, Permission.ORDERS_READ),
+            desk.get(ROOT, self.table, Permission.ORDERS_READ, fields=_FIELDS),
             desk.get(f"{ROOT}.csv", self.export, Permission.ORDERS_READ),
             *self._contests.handlers(),
         ]

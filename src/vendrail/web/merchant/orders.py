@@ -27,6 +27,7 @@ from vendrail.web.console import redelivery
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, ORDER_COLUMNS, export, order_row
+from vendrail.web.console.lists import is_day, is_id, is_words, one_of
 from vendrail.web.console.payments import ReadOrders, own_captures, read_payments
 from vendrail.web.console.shares import read_paid_out, read_way
 from vendrail.web.console.tables import CAPTURES
@@ -42,6 +43,13 @@ _ROOT = "/merchant/orders"
 _PAGE = 50
 _PRODUCTS_MAX = 200
 _REASON_MAX = 200
+_ASKED = {
+    "q": is_words,
+    "state": one_of(OrderState),
+    "product": is_id,
+    "from": is_day,
+    "to": is_day,
+}
 _FIELDS = ("amount", "part", "reason", "positions", "seen")
 _ACCEPTED = (RefundOrderStatus.ACCEPTED, RefundOrderStatus.EXISTS)
 _NO_AMOUNT = message("Write the amount in digits with one point, as 12.30.")
@@ -115,7 +123,7 @@ class Orders:
         """Give the routes of these pages."""
         desk = self._desk
         return [
-            desk.get(_ROOT, self.orders, Permission.ORDERS_READ),
+            desk.get(_ROOT, self.orders, Permission.ORDERS_READ, fields=_ASKED),
             desk.get("/merchant/orders.csv", self.export, Permission.ORDERS_READ),
             desk.get("/merchant/payments.csv", self.export_payments, Permission.ORDERS_READ),
             desk.get(f"{_ROOT}/{{serial:str}}", self.order, Permission.ORDERS_READ),

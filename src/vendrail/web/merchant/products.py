@@ -27,6 +27,7 @@ from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import is_name, one_of
 from vendrail.web.console.tables import PRODUCTS
 from vendrail.web.languages import message
 from vendrail.web.merchant import goods
@@ -47,6 +48,7 @@ _PAGE = 50
 
 
 _STATES = {each.value: each for each in ProductState if each is not ProductState.REMOVED}
+_FIELDS = {"q": is_name, "state": one_of(_STATES)}
 
 
 class Products:
@@ -63,7 +65,7 @@ class Products:
         """Give the routes of these pages."""
         desk, read, write = self._desk, Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         return [
-            desk.get(_ROOT, self.products, read),
+            desk.get(_ROOT, self.products, read, fields=_FIELDS),
             desk.get(f"{_ROOT}.csv", self.export, read),
             desk.get(f"{_ROOT}/new", self.ask_new, write),
             desk.post(f"{_ROOT}/new", self.make, write),

@@ -19,8 +19,10 @@ from vendrail.api.identity import (
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import LISTED, save_whole, saved_at
+from vendrail.web.console.tables import API_KEYS
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import read_id
+from vendrail.web.merchant.acting import log_export, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -53,6 +55,7 @@ class Programs:
         desk, write = self._desk, Permission.API_KEYS_WRITE
         return [
             desk.get(_ROOT, self.keys, write),
+            desk.get(f"{_ROOT}.csv", self.export, write),
             desk.post(_ROOT, self.make, write, is_grave=True),
             desk.post(f"{_ROOT}/{{serial:str}}/networks", self.change, write, is_grave=True),
             desk.post(f"{_ROOT}/{{serial:str}}/revoke", self.revoke, write),
@@ -61,6 +64,14 @@ class Programs:
     async def keys(self, caller: Caller) -> Page:
         """Show the keys there are, never their secrets."""
         return await self._keys(caller)
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the keys as CSV, never their secrets; who took them is kept."""
+        turned = await log_export(self._desk, caller, LISTED, "list:api-keys")
+        if turned is not None:
+            return turned
+        [keys] = await self._identity.list_api_keys([caller.merchant])
+        return save_whole("api-keys", API_KEYS, keys)
 
     async def _keys(
         self,
@@ -76,6 +87,7 @@ class Programs:
         return self._desk.page(
             caller,
             "merchant/api_keys.html",
+            exported=saved_at(caller, _ROOT, ()),
             path=_ROOT,
             status=status,
             keys=sorted(keys, key=lambda each: not _is_open(each, now)),  # Open ones first.

@@ -12,6 +12,7 @@ from vendrail.kernel.money import to_decimal
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import LISTED, export, filters_of, saved_at
+from vendrail.web.console.lists import is_currency, one_of
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import chosen_currency, log_export, midnight
 from vendrail.web.merchant.balance import currencies_of
@@ -20,6 +21,7 @@ from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/sales"
 _DAYS = (7, 30, 90)
+_FIELDS = {"days": one_of([str(each) for each in _DAYS]), "currency": is_currency}
 _FILTERS = ("days", "currency")
 _SHOWN_MAX = 50
 _COLUMNS = ("by", "key", "title", "sku", "orders", "items", "sold", "refunded", "currency")
@@ -45,7 +47,7 @@ class Sales:
         """Give the routes of the page and of its file."""
         needed = Permission.OVERVIEW_READ
         return [
-            self._desk.get(_ROOT, self.show, needed),
+            self._desk.get(_ROOT, self.show, needed, fields=_FIELDS),
             self._desk.get(f"{_ROOT}.csv", self.export, needed),
         ]
 

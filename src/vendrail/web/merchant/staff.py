@@ -15,8 +15,10 @@ from vendrail.api.identity import (
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import LISTED, save_whole, saved_at
+from vendrail.web.console.tables import PEOPLE, members
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import read_id
+from vendrail.web.merchant.acting import log_export, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -52,6 +54,7 @@ class Staff:
         desk, write = self._desk, Permission.STAFF_WRITE
         return [
             desk.get(_ROOT, self.staff, Permission.STAFF_READ),
+            desk.get(f"{_ROOT}.csv", self.export, Permission.STAFF_READ),
             desk.post(f"{_ROOT}/invite", self.invite, write, is_grave=True),
             desk.post(f"{_ROOT}/members/{{serial:str}}", self.change, write, is_grave=True),
             desk.post(f"{_ROOT}/invitations/{{serial:str}}", self.withdraw, write),
@@ -81,6 +84,7 @@ class Staff:
             people=people,
             roles_of=roles,
             invitations=invitations,
+            exported=saved_at(caller, _ROOT, ()),
             roles=[role.value for role in _ROLES],
             may_write=caller.may(Permission.STAFF_WRITE),
             nonce=to_serial(new_id(self._desk.clock.now())),
@@ -89,6 +93,16 @@ class Staff:
             link=link,
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give who works here and who is invited as CSV; who took it is kept."""
+        turned = await log_export(self._desk, caller, LISTED, "list:staff")
+        if turned is not None:
+            return turned
+        query = PeopleQuery(caller.merchant)
+        [people] = await self._identity.list_people([query])
+        [links] = await self._identity.list_invitations([query])
+        return save_whole("staff", PEOPLE, members(people, links, caller.merchant))
 
     async def invite(self, caller: Caller) -> Page:
         """Invite somebody; the link is shown once, and mailed where mail goes out."""

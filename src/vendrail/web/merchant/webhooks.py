@@ -30,8 +30,11 @@ from vendrail.api.webhooks import (
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import one_of
+from vendrail.web.console.tables import DELIVERIES
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import changes, log, log_undone, midnight, read_id
+from vendrail.web.merchant.acting import changes, log, log_export, log_undone, midnight, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -70,13 +73,14 @@ class Webhooks:
         return [
             desk.get(ROOT, self.table, write),
             desk.post(ROOT, self.make, write, is_grave=True),
-            desk.get(one, self.show, write),
+            desk.get(one, self.show, write, fields={"state": one_of(DeliveryState)}),
             desk.post(one, self.change, write, is_grave=True),
             desk.post(f"{one}/switch", self.switch, write),
             desk.post(f"{one}/test", self.test, write),
             desk.post(f"{one}/secret", self.rotate, write, is_grave=True),
             desk.post(f"{one}/delete", self.delete, write, is_grave=True),
             desk.post(f"{one}/again", self.again, write),
+            desk.get(f"{one}/deliveries.csv", self.export, write),
             desk.get(delivery, self.delivery, write),
             desk.post(delivery, self.tell_again, write),
         ]
@@ -145,8 +149,7 @@ class Webhooks:
     ) -> Page:
         if endpoint is None:
             return self._desk.problem(caller.request, 404, caller)
-        asked = caller.asked("state", 20)
-        wanted = DeliveryState(asked) if asked in list(DeliveryState) else None
+        wanted = _state(caller)
         before = read_id(caller.asked("before"))
         query = DeliveryQuery(
             endpoint.id,
@@ -165,6 +168,7 @@ class Webhooks:
             deliveries=found[:_PAGE],
             wanted=wanted,
             states=list(DeliveryState),
+            exported=saved_at(caller, f"{ROOT}/{to_serial(endpoint.id)}/deliveries", ("state",)),
             older=_older(endpoint.id, wanted, found),
             kinds=_KINDS,
             days=_DAYS,
@@ -173,6 +177,26 @@ class Webhooks:
             count=caller.asked("count", 6),
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give what an endpoint was told as CSV, without the bodies; who took it is kept."""
+        endpoint = await self._read(caller)
+        if endpoint is None:
+            return self._desk.problem(caller.request, 404, caller)
+        id, wanted = endpoint.id, _state(caller)
+        subject = f"list:deliveries:{to_serial(id)}"
+        told = filters_of(caller, ("state",))
+        turned = await log_export(self._desk, caller, LISTED, subject, told)
+        if turned is not None:
+            return turned
+
+        async def read(last: DeliveryView | None) -> Sequence[DeliveryView]:
+            before = last.id if last else None
+            query = DeliveryQuery(id, caller.merchant, wanted, before, AT_ONCE)
+            [found] = await self._webhooks.list_deliveries([query])
+            return found
+
+        return save("deliveries", DELIVERIES, read)
 
     async def change(self, caller: Caller) -> Page:
         """Change where an endpoint is and what it is told."""
@@ -347,3 +371,9 @@ def _older(
     kept = {"state": wanted.value} if wanted else {}
     before = {"before": to_serial(found[_PAGE - 1].id)}
     return f"{ROOT}/{to_serial(endpoint)}?{urlencode(kept | before)}"
+
+
+def _state(caller: Caller) -> DeliveryState | None:
+    """Read in which state deliveries are asked for; None: in any."""
+    asked = caller.asked("state", 20)
+    return DeliveryState(asked) if asked in list(DeliveryState) else None

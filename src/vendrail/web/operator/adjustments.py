@@ -1,6 +1,6 @@
 """Suggested fees that are applied by themselves: for whom, what was, and taking it back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -18,6 +18,8 @@ from vendrail.api.settlement import (
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.tables import ADJUSTMENTS
 from vendrail.web.feewords import say_parts
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -65,6 +67,7 @@ class AdjustmentsDesk:
         desk, write = self._desk, Permission.MERCHANTS_WRITE
         return [
             desk.get(PATH, self.show, Permission.MERCHANTS_READ),
+            desk.get(f"{PATH}.csv", self.export, Permission.MERCHANTS_READ),
             desk.post(PATH, self.change, write, is_grave=True),
             desk.post(f"{PATH}/{{adjustment:str}}/back", self.take_back, write, is_grave=True),
         ]
@@ -72,6 +75,21 @@ class AdjustmentsDesk:
     async def show(self, caller: Caller) -> Page:
         """List for whom suggestions are applied, and what was."""
         return await self._show(caller)
+
+    async def export(self, caller: Caller) -> Page:
+        """Give what was applied, as the page lists it, as CSV; who took it is kept."""
+        told = filters_of(caller, ("merchant",))
+        turned = await self._deeds.log_export(caller, LISTED, "list:fee-adjustments", told)
+        if turned is not None:
+            return turned
+        merchant = self._merchant(caller)
+
+        async def read(last: FeeAdjustment | None) -> Sequence[FeeAdjustment]:
+            query = FeeAdjustmentQuery(merchant, last.id if last else None, AT_ONCE)
+            [found] = await self._settlement.list_fee_adjustments([query])
+            return found
+
+        return save("fee-adjustments", ADJUSTMENTS, read)
 
     async def _show(self, caller: Caller, said: Said | None = None) -> Page:
         names = await self._files.merchant_names()
@@ -89,6 +107,7 @@ class AdjustmentsDesk:
         return self._desk.page(
             caller,
             "operator/adjustments.html",
+            exported=saved_at(caller, PATH, ("merchant",)),
             path=_UNDER,
             status=200 if said is None else 422,
             merchant=merchant,

@@ -11,6 +11,7 @@ from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import ACT_COLUMNS, ACTS_AT_ONCE, act_row, export
+from vendrail.web.console.lists import is_day, is_id, is_name, one_of
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import Files, read_id
@@ -27,6 +28,13 @@ _KINDS = (
     "shop", "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets",
     "webhook", "number", "books", "correction", "list", "bank", "bank_file", "bank_answer",
 )  # fmt: skip
+_FIELDS = {
+    "actor": is_name,
+    "kind": one_of(_KINDS),
+    "merchant": is_id,
+    "from": is_day,
+    "to": is_day,
+}
 
 
 class AuditLog:
@@ -42,7 +50,7 @@ class AuditLog:
         """Give the routes of these pages."""
         desk, permission = self._desk, Permission.AUDIT_READ
         return [
-            desk.get(_PATH, self.table, permission),
+            desk.get(_PATH, self.table, permission, fields=_FIELDS),
             desk.get("/operator/log.csv", self.export, permission),
             desk.post(f"{_PATH}/check", self.check, permission),
         ]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from litestar.handlers import HTTPRouteHandler
@@ -29,6 +29,8 @@ from vendrail.kernel.ids import derive, from_serial, new_id, to_serial
 from vendrail.kernel.money import EXPONENTS
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
+from vendrail.web.console.tables import BANK_FILES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
@@ -95,6 +97,7 @@ class BankFilesDesk:
         one = f"{_PATH}/{{serial:str}}"
         return [
             desk.get(_PATH, self.table, write),
+            desk.get(f"{_PATH}.csv", self.export, write),
             desk.post(_PATH, self.make, write, is_grave=True),
             desk.get(one, self.show, write),
             desk.post(f"{one}/content", self.give, write, is_grave=True),
@@ -125,11 +128,25 @@ class BankFilesDesk:
             waiting=await self._payouts.list_waiting(),
             banks={each.id: each for each in await self._payouts.list_banks()},
             files=files,
+            exported=saved_at(caller, _PATH, ()),
             next_page=next_page,
             nonce=to_serial(new_id(self._desk.clock.now())),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the list of files as CSV, not what is in them; who took it is kept."""
+        turned = await self._deeds.log_export(caller, LISTED, "list:bank-files")
+        if turned is not None:
+            return turned
+
+        async def read(last: BankFile | None) -> Sequence[BankFile]:
+            query = BankFileQuery(last.number if last else None, AT_ONCE)
+            [found] = await self._payouts.list_files([query])
+            return found
+
+        return save("bank-files", BANK_FILES, read)
 
     async def make(self, caller: Caller) -> Page:
         """Make a file of what waits, as much of it as waits now; much of it with a second person.

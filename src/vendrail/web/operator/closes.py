@@ -1,5 +1,6 @@
 """Closed days: the trial balance at each cut, and what had not come back to zero."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.kernel.money import to_decimal
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import export
+from vendrail.web.console.exports import AT_ONCE, LISTED, export, save, saved_at
+from vendrail.web.console.tables import CLOSES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import Deeds
 from vendrail.web.pages import onward
@@ -92,6 +94,7 @@ class ClosesDesk:
         desk, one = self._desk, f"{_PATH}/{{day:str}}"
         return [
             desk.get(_PATH, self.table, Permission.BALANCE_READ),
+            desk.get(f"{_PATH}.csv", self.export, Permission.BALANCE_READ),
             desk.post(_PATH, self.close, Permission.PAYOUTS_WRITE),
             desk.get(one, self.show, Permission.BALANCE_READ),
             desk.get(f"{one}/balance.csv", self.save_sums, Permission.BALANCE_READ),
@@ -101,6 +104,19 @@ class ClosesDesk:
     async def table(self, caller: Caller) -> Page:
         """Show the days, newest first, and which one is next."""
         return await self._table(caller)
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the closed days as CSV; who took them is kept."""
+        turned = await self._deeds.log_export(caller, LISTED, "list:closes")
+        if turned is not None:
+            return turned
+
+        async def read(last: Close | None) -> Sequence[Close]:
+            query = CloseQuery(last.day if last else None, AT_ONCE)
+            [found] = await self._ledger.list_closes([query])
+            return found
+
+        return save("closes", CLOSES, read)
 
     async def _table(self, caller: Caller, status: ClosingStatus | None = None) -> Page:
         before = _day(caller.asked("before"))
@@ -115,6 +131,7 @@ class ClosesDesk:
             "operator/closes.html",
             status=200 if status is None else 422,
             closes=shown,
+            exported=saved_at(caller, _PATH, ()),
             cells=_calendar(shown, state.day) if before is None else [],
             state=state,
             is_late=state.due_at is not None and now - state.due_at > timedelta(hours=1),

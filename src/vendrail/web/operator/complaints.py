@@ -29,6 +29,7 @@ from vendrail.web import talks
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import one_of
 from vendrail.web.console.tables import COMPLAINTS
 from vendrail.web.languages import message
 from vendrail.web.live import LivePages
@@ -74,7 +75,7 @@ class ComplaintsDesk:
         desk, one = self._desk, f"{_PATH}/{{order:str}}"
         read, write = Permission.ORDERS_READ, Permission.ORDERS_WRITE
         return [
-            desk.get(_PATH, self.table, read),
+            desk.get(_PATH, self.table, read, fields={"show": one_of(_FILTERS)}),
             desk.get(f"{_PATH}.csv", self.export, read),
             desk.get(one, self.show, read),
             desk.get(f"{one}/part", self.part, read),

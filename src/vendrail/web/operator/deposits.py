@@ -1,6 +1,6 @@
 """Deposits: asked of a merchant by one person, taken for what it owes by two."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -18,6 +18,8 @@ from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
+from vendrail.web.console.exports import AT_ONCE, LISTED, save
+from vendrail.web.console.tables import DEPOSIT_MOVES
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
 from vendrail.web.storefront.front import Page
@@ -54,6 +56,7 @@ class DepositsDesk:
         desk, path = self._desk, "/operator/merchants/{merchant:str}/deposit"
         return [
             desk.get(path, self.show, Permission.BALANCE_READ),
+            desk.get(f"{path}.csv", self.export, Permission.BALANCE_READ),
             desk.post(path, self.ask, Permission.MERCHANTS_WRITE, is_grave=True),
             desk.post(f"{path}/take", self.take, Permission.PAYOUTS_WRITE, is_grave=True),
         ]
@@ -87,6 +90,7 @@ class DepositsDesk:
             deposit=deposit,
             debt_minor=balance.debt_minor,
             moves=shown,
+            exported=here.replace("?", ".csv?"),
             older=older,
             written={
                 "amount": to_text(terms.amount_minor, currency) if terms else "",
@@ -99,6 +103,23 @@ class DepositsDesk:
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give all movements of a merchant's deposit as CSV; who took them is kept."""
+        merchant, currency = read_id(caller.part("merchant")), self._currency(caller)
+        if merchant is None or merchant not in await self._files.merchant_names():
+            return self._desk.problem(caller.request, 404, caller)
+        told = {"merchant": to_serial(merchant), "currency": currency}
+        turned = await self._deeds.log_export(caller, LISTED, "list:deposit", told)
+        if turned is not None:
+            return turned
+
+        async def read(last: DepositMove | None) -> Sequence[DepositMove]:
+            query = DepositQuery(merchant, currency, AT_ONCE, last.id if last else None)
+            [found] = await self._settlement.list_deposit_moves([query])
+            return found
+
+        return save("deposit", DEPOSIT_MOVES, read)
 
     def _currency(self, caller: Caller) -> str:
         asked = caller.asked("currency", 3) or caller.written("currency", 3)

@@ -10,6 +10,7 @@ from vendrail.api.identity import Permission
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import is_id, one_of
 from vendrail.web.console.tables import DISPUTES
 from vendrail.web.contests import Contests
 from vendrail.web.languages import message
@@ -21,6 +22,7 @@ from vendrail.web.storefront.front import Page
 _ROOT = "/operator/disputes"
 _PAGE = 50
 _FILTERS = ("merchant", "state")
+_FIELDS = {"merchant": is_id, "state": one_of(DisputeState)}
 _FIGURES = timedelta(days=90)
 
 
@@ -44,7 +46,7 @@ class DisputesDesk:
         """Give the routes of these pages."""
         desk, read = self._desk, Permission.ORDERS_READ
         return [
-            desk.get(_ROOT, self.table, read),
+            desk.get(_ROOT, self.table, read, fields=_FIELDS),
             desk.get(f"{_ROOT}.csv", self.export, read),
             *self._contests.handlers(),
         ]

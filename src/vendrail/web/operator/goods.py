@@ -1,6 +1,6 @@
 """Forbidden goods: what rules have found waits here for a person; the rules are written here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -21,6 +21,9 @@ from vendrail.api.identity import Permission
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import one_of
+from vendrail.web.console.tables import GOODS_CASES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
@@ -62,7 +65,8 @@ class GoodsDesk:
         """Give the routes of these pages."""
         desk, read, write = self._desk, Permission.MERCHANTS_READ, Permission.COMPLIANCE_WRITE
         return [
-            desk.get(_PATH, self.table, read),
+            desk.get(_PATH, self.table, read, fields={"state": one_of(GoodsState)}),
+            desk.get(f"{_PATH}.csv", self.export, read),
             desk.post(_PATH, self.take_down, write, is_grave=True),
             desk.get(_RULES, self.rules, read),
             desk.post(_RULES, self.change_rules, write, is_grave=True),
@@ -74,14 +78,14 @@ class GoodsDesk:
         return await self._table(caller)
 
     async def _table(self, caller: Caller, said: Said | None = None) -> Page:
-        states = {each.value: each for each in GoodsState}
-        state = states.get(caller.asked("state"), GoodsState.OPEN)
-        query = GoodsQuery(state, _PAGE + 1, _moment(caller.asked("before", 40)))
+        state, before = _state(caller), _moment(caller.asked("before", 40))
+        query = GoodsQuery(state, _PAGE + 1, before, read_id(caller.asked("subject")))
         [cases] = await self._catalog.list_goods_cases([query])
         shown: list[GoodsCase] = cases[:_PAGE]
         older = ""
         if len(cases) > _PAGE and shown[-1].changed_at is not None:
-            older = f"{_PATH}?state={state}&before={quote(shown[-1].changed_at.isoformat())}"
+            last = shown[-1].changed_at.isoformat(), to_serial(shown[-1].subject)
+            older = f"{_PATH}?state={state}&before={quote(last[0])}&subject={last[1]}"
         return self._desk.page(
             caller,
             "operator/goods.html",
@@ -89,7 +93,8 @@ class GoodsDesk:
             status=200 if said is None else 422,
             cases=shown,
             state=state.value,
-            states=list(states),
+            states=[each.value for each in GoodsState],
+            exported=saved_at(caller, _PATH, ("state",)),
             older=older,
             names=await self._files.merchant_names(),
             can_change=caller.may(Permission.COMPLIANCE_WRITE),
@@ -97,6 +102,22 @@ class GoodsDesk:
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the cases that the page lists as CSV; who took them is kept."""
+        told = filters_of(caller, ("state",))
+        turned = await self._deeds.log_export(caller, LISTED, "list:goods", told)
+        if turned is not None:
+            return turned
+        state = _state(caller)
+
+        async def read(last: GoodsCase | None) -> Sequence[GoodsCase]:
+            before, subject = (last.changed_at, last.subject) if last else (None, None)
+            query = GoodsQuery(state, AT_ONCE, before, subject)
+            [found] = await self._catalog.list_goods_cases([query])
+            return found
+
+        return save("goods", GOODS_CASES, read)
 
     async def take_down(self, caller: Caller) -> Page:
         """Take the product of a SKU down, found or not."""
@@ -230,3 +251,9 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo is not None else None
+
+
+def _state(caller: Caller) -> GoodsState:
+    """Read in which state cases are asked for: those that wait, where nothing else is said."""
+    states = {each.value: each for each in GoodsState}
+    return states.get(caller.asked("state"), GoodsState.OPEN)

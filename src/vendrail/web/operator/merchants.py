@@ -10,14 +10,17 @@ from vendrail.api.identity import Invitation, InviteStatus, PeopleQuery, Permiss
 from vendrail.api.settlement import FeeTerms, FeeTermsStatus
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, to_serial
-from vendrail.kernel.money import from_text, to_text
+from vendrail.kernel.money import from_text, to_decimal, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, export, filters_of, saved_at
+from vendrail.web.console.lists import is_name
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, TEXTS, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import Files, read_id
 from vendrail.web.operator.saleslimits import SalesLimits, as_written
 from vendrail.web.operator.salesstops import SalesStops
+from vendrail.web.papers.sheets import Cell, Rows
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/merchants"
@@ -27,6 +30,9 @@ _TIER_CHANGED = "fee_terms.tier_changed"
 _SUSPENDED = "payouts.suspended"
 _TIERS = range(10)
 _WHOLE = 10_000  # Hundredths of a percent.
+_COLUMNS = (
+    "name", "fee_percent", "fee_fixed", "fee_min", "currency", "has_own_terms", "merchant",
+)  # fmt: skip
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 _REFUSALS = {
     InviteStatus.EMAIL_MALFORMED: message("Enter a whole e-mail address."),
@@ -63,7 +69,8 @@ class Merchants:
         desk, read, write = self._desk, Permission.MERCHANTS_READ, Permission.MERCHANTS_WRITE
         one = f"{_PATH}/{{merchant:str}}"
         return [
-            desk.get(_PATH, self.table, read),
+            desk.get(_PATH, self.table, read, fields={"q": is_name}),
+            desk.get(f"{_PATH}.csv", self.export, read),
             desk.post(f"{_PATH}/invite", self.invite, write, is_grave=True),
             desk.get(one, self.show, read),
             desk.post(f"{one}/terms", self.change_terms, write, is_grave=True),
@@ -96,12 +103,34 @@ class Merchants:
             standard=standard,
             platform=_PLATFORM,
             words=words,
+            exported=saved_at(caller, _PATH, ("q",)),
             can_change=caller.may(Permission.MERCHANTS_WRITE),
             name=caller.written("name", 80) if problem else "",
             email=caller.written("email", 254) if problem else "",
             link=link,
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the merchants that the page lists as CSV, with their fees; who took it is kept."""
+        told, words = filters_of(caller, ("q",)), caller.asked("q", 80).casefold()
+        turned = await self._deeds.log_export(caller, LISTED, "list:merchants", told)
+        if turned is not None:
+            return turned
+        names = await self._files.merchant_names()
+        found = sorted((name, id) for id, name in names.items() if words in name.casefold())
+
+        async def read(done: int | None) -> tuple[Rows, int | None]:
+            some = found[done or 0 : (done or 0) + AT_ONCE]
+            versions = await self._settlement.read_fee_terms([_PLATFORM, *(id for _, id in some)])
+            standard, *own = [self._newest(each) for each in versions]
+            rows = [
+                _row(name, id, terms or standard, is_own=terms is not None)
+                for (name, id), terms in zip(some, own, strict=True)
+            ]
+            return rows, (done or 0) + len(some) if some else None
+
+        return export("merchants", _COLUMNS, read)
 
     def _newest(self, versions: list[FeeTerms]) -> FeeTerms | None:
         return next((each for each in versions if each.currency == self._currency), None)
@@ -306,3 +335,18 @@ def _as_written(terms: FeeTerms | None) -> dict[str, str]:
         "least": to_text(terms.fee_minor_min, terms.currency),
         "refunded": "yes" if terms.is_fee_refunded else "",
     }
+
+
+def _row(name: str, merchant: UUID, terms: FeeTerms | None, *, is_own: bool) -> list[Cell]:
+    """Write a merchant as a row, with what they pay on a sale."""
+    if terms is None:
+        return [name, None, None, None, None, "no", to_serial(merchant)]
+    return [
+        name,
+        to_decimal(terms.basis_points, _PERCENT),
+        to_decimal(terms.fixed_minor, terms.currency),
+        to_decimal(terms.fee_minor_min, terms.currency),
+        terms.currency,
+        "yes" if is_own else "no",
+        to_serial(merchant),
+    ]

@@ -34,6 +34,7 @@ from vendrail.web.console.exports import (
     order_row,
     saved_at,
 )
+from vendrail.web.console.lists import is_day, is_id, is_words, one_of
 from vendrail.web.console.payments import ReadOrders, read_payments
 from vendrail.web.console.shares import read_paid_out, read_way
 from vendrail.web.console.tables import CAPTURES
@@ -47,6 +48,13 @@ from vendrail.web.storefront.front import Page
 _PATH = "/operator/orders"
 _FILTERS = ("state", "merchant", "from", "to")
 _ASKED = ("q", *_FILTERS)
+_FIELDS = {
+    "q": is_words,
+    "state": one_of(OrderState),
+    "merchant": is_id,
+    "from": is_day,
+    "to": is_day,
+}
 _SHOWN_MAX = 50
 _CONFIRMED, _REFUNDED = "payment.asked", "order.refunded"
 _UNPAID = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
@@ -78,7 +86,7 @@ class OrdersDesk:
         """Give the routes of these pages."""
         desk, one = self._desk, f"{_PATH}/{{order:str}}"
         return [
-            desk.get(_PATH, self.table, Permission.ORDERS_READ),
+            desk.get(_PATH, self.table, Permission.ORDERS_READ, fields=_FIELDS),
             desk.get("/operator/orders.csv", self.export, Permission.ORDERS_READ),
             desk.get("/operator/payments.csv", self.export_payments, Permission.ORDERS_READ),
             desk.get(one, self.show, Permission.ORDERS_READ),

@@ -16,9 +16,11 @@ from vendrail.api.payouts import (
 from vendrail.kernel.ids import derive, from_serial, to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, PAYOUT_COLUMNS, export, payout_row, saved_at
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
 from vendrail.web.pages import onward
+from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
 
 _PATH, _PAYOUTS = "/operator/payout-batches", "/operator/payouts"
@@ -48,6 +50,7 @@ class PayoutBatchesDesk:
         return [
             desk.post(_PATH, self.make, write),
             desk.get(f"{_PATH}/{{serial:str}}", self.show, write),
+            desk.get(f"{_PATH}/{{serial:str}}/payouts.csv", self.export, write),
             desk.post(f"{_PATH}/{{serial:str}}", self.decide, write, is_grave=True),
         ]
 
@@ -95,12 +98,30 @@ class PayoutBatchesDesk:
             batch=batch,
             merchant=(names.get(batch.merchant) or "…") if batch.merchant else "",
             payouts=found,
+            exported=saved_at(caller, f"{_PATH}/{to_serial(batch.id)}/payouts", ()),
             names=names,
             next_page=next_page,
             reason=caller.written("reason"),
             done=self._deeds.said(caller),
             problem=self._deeds.problem(caller, said),
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give the payouts of a batch as CSV; who took them is kept."""
+        batch = await self._find(caller)
+        if batch is None:
+            return self._desk.problem(caller.request, 404, caller)
+        id, subject = batch.id, f"payout_batch:{to_serial(batch.id)}"
+        turned = await self._deeds.log_export(caller, "payout.exported", subject)
+        if turned is not None:
+            return turned
+
+        async def read(before: PayoutId | None) -> tuple[Rows, PayoutId | None]:
+            query = PayoutQuery(before=before, payouts_max=AT_ONCE, batch=id)
+            [found] = await self._payouts.list_payouts([query])
+            return map(payout_row, found), found[-1].id if found else None
+
+        return export("payouts", PAYOUT_COLUMNS, read)
 
     async def decide(self, caller: Caller) -> Page:
         """Let all go out, with a second person, or stop all."""

@@ -30,6 +30,7 @@ from vendrail.web.console.exports import (
     payout_row,
     saved_at,
 )
+from vendrail.web.console.lists import is_id, one_of
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
@@ -48,6 +49,7 @@ _VIEWS: Mapping[str, list[PayoutState]] = {
     "back": [PayoutState.FAILED, PayoutState.RETURNED, PayoutState.DECLINED],
     "all": [],
 }  # fmt: skip
+_FIELDS = {"view": one_of(_VIEWS), "merchant": is_id}
 _SAID = {
     PayoutVerdictStatus.DONE: Said.DONE,
     PayoutVerdictStatus.PAYOUT_NOT_FOUND: Said.NOT_FOUND,
@@ -85,7 +87,7 @@ class PayoutsDesk:
         """Give the routes of these pages."""
         desk, write = self._desk, Permission.PAYOUTS_WRITE
         return [
-            desk.get(_PATH, self.table, write),
+            desk.get(_PATH, self.table, write, fields=_FIELDS),
             desk.get(f"{_PATH}.csv", self.export, write),
             desk.get(f"{_PATH}/{{serial:str}}", self.show, write),
             desk.post(f"{_PATH}/{{serial:str}}", self.decide, write, is_grave=True),

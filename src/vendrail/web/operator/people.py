@@ -19,7 +19,10 @@ from vendrail.api.identity import (
 from vendrail.kernel.ids import new_id
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import LISTED, save_whole, saved_at
+from vendrail.web.console.tables import PEOPLE, members
 from vendrail.web.languages import message
+from vendrail.web.operator.deeds import Deeds
 from vendrail.web.operator.files import read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
@@ -54,8 +57,8 @@ class People:
 
     entries = (Entry(_PATH, message("People"), "people", Permission.STAFF_READ),)
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, deeds: Deeds) -> None:
+        self._desk, self._deeds = desk, deeds
         self._identity = desk.apis.identity
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -64,6 +67,7 @@ class People:
         one = f"{_PATH}/{{person:str}}"
         return [
             desk.get(_PATH, self.table, Permission.STAFF_READ),
+            desk.get(f"{_PATH}.csv", self.export, Permission.STAFF_READ),
             desk.post(f"{_PATH}/invite", self.invite, may, is_grave=True),
             desk.post(f"{_PATH}/withdraw", self.withdraw, may, is_grave=True),
             desk.get(one, self.show, Permission.STAFF_READ),
@@ -90,6 +94,7 @@ class People:
             here=_PATH,
             people=people,
             invitations=invitations,
+            exported=saved_at(caller, _PATH, ()),
             roles=_ROLES,
             can_change=caller.may(Permission.STAFF_WRITE),
             email=caller.written("email", 254) if problem else "",
@@ -97,6 +102,16 @@ class People:
             done=self._desk.say(caller, done) if done else "",
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give who works here and who is invited as CSV; who took it is kept."""
+        turned = await self._deeds.log_export(caller, LISTED, "list:people")
+        if turned is not None:
+            return turned
+        query = PeopleQuery(None)
+        [people] = await self._identity.list_people([query])
+        [links] = await self._identity.list_invitations([query])
+        return save_whole("people", PEOPLE, members(people, links, None))
 
     async def invite(self, caller: Caller) -> Page:
         """Invite somebody: the link is mailed, and shown once."""

@@ -1,10 +1,12 @@
 """Registration: who may become a merchant, on which terms, and who has applied."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
+    Application,
     ApplicationQuery,
     ApplicationState,
     ApplicationVerdict,
@@ -16,8 +18,10 @@ from vendrail.api.identity import (
 )
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
+from vendrail.web.console.tables import APPLICATIONS
 from vendrail.web.languages import message
-from vendrail.web.operator.deeds import TEXTS, Said, back_to
+from vendrail.web.operator.deeds import TEXTS, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
 from vendrail.web.storefront.front import Page
 
@@ -38,8 +42,8 @@ class RegistrationDesk:
 
     entries = (Entry(_PATH, message("Registration"), "person", Permission.MERCHANTS_READ),)
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, deeds: Deeds) -> None:
+        self._desk, self._deeds = desk, deeds
         self._identity = desk.apis.identity
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -47,6 +51,7 @@ class RegistrationDesk:
         desk, write = self._desk, Permission.MERCHANTS_WRITE
         return [
             desk.get(_PATH, self.table, Permission.MERCHANTS_READ),
+            desk.get(f"{_PATH}.csv", self.export, Permission.MERCHANTS_READ),
             desk.post(_PATH, self.change, write, is_grave=True),
             desk.post(f"{_PATH}/{{application:str}}", self.decide, write, is_grave=True),
         ]
@@ -71,11 +76,26 @@ class RegistrationDesk:
             terms=caller.form.get("terms", policy.terms),
             reason=caller.written("reason"),
             applications=found[:_SHOWN_MAX],
+            exported=saved_at(caller, _PATH, ()),
             after=found[_SHOWN_MAX - 1].id if len(found) > _SHOWN_MAX else None,
             can_change=caller.may(Permission.MERCHANTS_WRITE),
             done=self._desk.say(caller, TEXTS[Said.DONE]) if said == Said.DONE else "",
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def export(self, caller: Caller) -> Page:
+        """Give who waits as CSV; who took it is kept."""
+        turned = await self._deeds.log_export(caller, LISTED, "list:applications")
+        if turned is not None:
+            return turned
+
+        async def read(last: Application | None) -> Sequence[Application]:
+            after = last.id if last else None
+            query = ApplicationQuery(ApplicationState.WAITING, after, AT_ONCE)
+            [found] = await self._identity.list_applications([query])
+            return found
+
+        return save("applications", APPLICATIONS, read)
 
     async def change(self, caller: Caller) -> Page:
         """Write the mode and the terms; other terms are a new version."""

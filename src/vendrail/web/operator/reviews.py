@@ -12,6 +12,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import is_id
 from vendrail.web.console.tables import REVIEWS
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
@@ -45,7 +46,7 @@ class Reviews:
         """Give the routes of these pages."""
         desk, permission = self._desk, Permission.REVIEWS_WRITE
         return [
-            desk.get(_PATH, self.table, permission),
+            desk.get(_PATH, self.table, permission, fields={"merchant": is_id}),
             desk.get(f"{_PATH}.csv", self.export, permission),
             desk.get(f"{_PATH}/{{order:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{order:str}}", self.settle, permission),

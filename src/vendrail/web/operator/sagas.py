@@ -11,6 +11,7 @@ from vendrail.kernel.saga import SagaState
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import one_of
 from vendrail.web.console.tables import SAGAS
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
@@ -20,6 +21,7 @@ from vendrail.web.storefront.front import Page
 _PATH = "/operator/sagas"
 _SHOWN_MAX, _COUNTED_MAX = 50, 1_000
 _COUNTED = (SagaState.STUCK, SagaState.WAITING, SagaState.UNDOING)  # Those that run come and go.
+_SHOWN = ("all", *SagaState)
 _RETRIED, _GIVEN_UP = "saga.retried", "saga.given_up"
 _SAID = {
     GiveUpStatus.GIVEN_UP: Said.DONE,
@@ -48,7 +50,7 @@ class Sagas:
         """Give the routes of these pages."""
         desk, permission = self._desk, Permission.SAGAS_WRITE
         return [
-            desk.get(_PATH, self.table, permission),
+            desk.get(_PATH, self.table, permission, fields={"state": one_of(_SHOWN)}),
             desk.get(f"{_PATH}.csv", self.export, permission),
             desk.get(f"{_PATH}/{{saga:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{saga:str}}", self.act, permission),

@@ -25,6 +25,8 @@ from vendrail.kernel.money import EXPONENTS, from_text, portion, to_text
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry, replace_form
+from vendrail.web.console.exports import AT_ONCE, LISTED, save
+from vendrail.web.console.tables import SUGGESTIONS
 from vendrail.web.feewords import say_parts
 from vendrail.web.languages import message
 from vendrail.web.operator.adjustments import PATH as AUTOMATIC
@@ -79,6 +81,7 @@ class SuggestionsDesk:
         desk, read, write = self._desk, Permission.MERCHANTS_READ, Permission.MERCHANTS_WRITE
         return [
             desk.get(_PATH, self.show, read),
+            desk.get(f"{_PATH}.csv", self.export, read),
             desk.post(_PATH, self.change, write, is_grave=True),
             desk.post(f"{_PATH}/apply", self.apply, write, is_grave=True),
             desk.post(f"{_PATH}/trial", self.attempt, write),
@@ -87,6 +90,23 @@ class SuggestionsDesk:
     async def show(self, caller: Caller) -> Page:
         """List suggestions in one currency, and its bounds."""
         return await self._show(caller)
+
+    async def export(self, caller: Caller) -> Page:
+        """Give what is suggested in one currency as CSV; who took it is kept."""
+        currency = self._currency(caller)
+        told = {"currency": currency}
+        turned = await self._deeds.log_export(caller, LISTED, "list:fee-suggestions", told)
+        if turned is not None:
+            return turned
+
+        async def read(last: FeeSuggestion | None) -> Sequence[FeeSuggestion]:
+            after = last.facts.merchant if last else None
+            [found] = await self._settlement.suggest_fees(
+                [FeeSuggestionQuery(currency, after, AT_ONCE)]
+            )
+            return found
+
+        return save("fee-suggestions", SUGGESTIONS, read)
 
     def _currency(self, caller: Caller) -> str:
         asked = caller.written("currency", 3) or caller.asked("currency", 3)
@@ -145,6 +165,7 @@ class SuggestionsDesk:
             path=_PATH,
             status=200 if said is None else 422,
             currency=currency,
+            exported=f"{_PATH}.csv?currency={currency}",
             bounded=sorted({currency, *(each.currency for each in every)}),
             choices=sorted(EXPONENTS),
             bounds=bounds,

@@ -21,6 +21,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import is_name
 from vendrail.web.console.tables import CAPTURES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
@@ -61,7 +62,7 @@ class Unmatched:
         """Give the routes of these pages."""
         desk, permission = self._desk, Permission.UNMATCHED_WRITE
         return [
-            desk.get(_PATH, self.table, permission),
+            desk.get(_PATH, self.table, permission, fields={"channel": is_name}),
             desk.get(f"{_PATH}.csv", self.export, permission),
             desk.get(f"{_PATH}/{{capture:str}}", self.show, permission),
             desk.post(f"{_PATH}/{{capture:str}}", self.settle, permission, is_grave=True),

@@ -25,6 +25,7 @@ from vendrail.kernel.locales import country_names
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
+from vendrail.web.console.lists import is_id
 from vendrail.web.console.tables import DOSSIERS
 from vendrail.web.dossiers import open_document
 from vendrail.web.languages import message
@@ -71,7 +72,7 @@ class Verifications:
         desk, needed = self._desk, Permission.COMPLIANCE_WRITE
         one = f"{_PATH}/{{dossier:str}}"
         return [
-            desk.get(_PATH, self.table, needed),
+            desk.get(_PATH, self.table, needed, fields={"merchant": is_id}),
             desk.get(f"{_PATH}.csv", self.export, needed),
             *self._terms.handlers(),
             desk.get(one, self.show, needed, is_grave=True),
