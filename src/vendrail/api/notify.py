@@ -51,6 +51,14 @@ class LetterQuery(Record, frozen=True):
     subject: UUID | None = None  # Only what is about this, an order for example.
 
 
+class LetterWay(StrEnum):
+    """By which ways letters of a kind reach a reader who has linked a chat."""
+
+    MAIL = "mail"
+    TELEGRAM = "telegram"  # By e-mail only where Telegram does not take it.
+    BOTH = "both"
+
+
 class LetterView(Record, frozen=True):
     """A letter as it stands, without what it says and to whom."""
 
@@ -63,6 +71,7 @@ class LetterView(Record, frozen=True):
     taken_at: datetime
     due_at: datetime
     stale_at: datetime
+    way: LetterWay = LetterWay.MAIL
 
 
 class RetryStatus(StrEnum):
@@ -116,8 +125,21 @@ class LetterPreferences(Record, frozen=True):
     quiet_from: int | None = None  # Minutes after midnight; from then until …
     quiet_until: int | None = None  # … then nothing comes that can wait. None: at any time.
     zone: str = "UTC"  # Whose midnight.
+    ways: dict[str, LetterWay] = {}  # By kind, of `TELEGRAM_KINDS`; both for kinds that are not in.
 
 
+# Kinds of letters that may go by Telegram: none carries a code, a key, or a link that opens alone.
+TELEGRAM_KINDS = (
+    "stock_low",
+    "complaint_staff",
+    "message_unread",
+    "dispute_staff",
+    "money",
+    "shop",
+    "operator_alert",
+    "security",
+)
+ALWAYS_BY_MAIL = ("security",)  # By Telegram only beside it.
 OPTIONAL_LETTERS = ("stock_low", "message_unread", "complaint_staff", "complaint_buyer")
 
 
@@ -130,6 +152,7 @@ class PreferencesStatus(StrEnum):
     TEMPLATE_UNKNOWN = "template_unknown"  # Such letters cannot be switched off.
     HOURS_MALFORMED = "hours_malformed"
     ZONE_UNKNOWN = "zone_unknown"
+    WAY_UNKNOWN = "way_unknown"  # No such kind, or security without e-mail.
 
 
 class StopStatus(StrEnum):
@@ -146,6 +169,55 @@ class LetterStop(Record, frozen=True):
 
     status: StopStatus
     template: str = ""
+
+
+class ChatState(StrEnum):
+    """Whether a reader gets letters by Telegram."""
+
+    OFF = "off"  # The platform has no bot.
+    AWAY = "away"  # It has one that was never reached.
+    OPEN = "open"  # A chat can be linked.
+    LINKED = "linked"
+
+
+class ChatView(Record, frozen=True):
+    """A reader's chat with the platform's bot at Telegram."""
+
+    state: ChatState
+    bot: str = ""  # The bot's name there.
+    name: str = ""  # What the reader calls themselves there.
+    linked_at: datetime | None = None
+
+
+class ChatAsk(Record, frozen=True):
+    """Ask for a link by which a reader links a chat."""
+
+    address: str  # Where letters reach them.
+    locale: str  # What the bot answers in.
+
+
+class ChatTicketStatus(StrEnum):
+    """How asking for such a link ended, in the order in which it is checked."""
+
+    OPENED = "opened"  # Those that were asked for before are good for nothing.
+    OFF = "off"
+    AWAY = "away"
+    ADDRESS_MALFORMED = "address_malformed"
+
+
+class ChatTicket(Record, frozen=True):
+    """A link that opens the bot and links the chat of whoever follows it first."""
+
+    status: ChatTicketStatus
+    link: str = ""
+    ends_at: datetime | None = None
+
+
+class ChatEndStatus(StrEnum):
+    """How ending one reader's chat ended."""
+
+    ENDED = "ended"  # What waited to leave by it leaves by e-mail.
+    NOT_LINKED = "not_linked"
 
 
 class CheckReport(Record, frozen=True):
@@ -211,6 +283,18 @@ class Notify(Protocol):
 
     async def stop_letters(self, links: Sequence[str]) -> list[LetterStop]:
         """Switch off the one kind that each link is of, for the one reader it was written to."""
+        ...
+
+    async def read_chats(self, addresses: Sequence[str]) -> list[ChatView]:
+        """Say whether readers get letters by Telegram."""
+        ...
+
+    async def open_chats(self, asks: Sequence[ChatAsk]) -> list[ChatTicket]:
+        """Give links that link a chat, good once and for ten minutes."""
+        ...
+
+    async def end_chats(self, addresses: Sequence[str]) -> list[ChatEndStatus]:
+        """Send readers nothing by Telegram any more."""
         ...
 
     async def report_checks(self, reports: Sequence[CheckReport]) -> list[CheckStatus]:

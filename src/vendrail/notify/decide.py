@@ -72,6 +72,7 @@ class Fate(NamedTuple):
     due_at: datetime
     problem: str
     is_tried: bool = True  # Whether it counts as a try.
+    is_diverted: bool = False  # From now on it leaves by e-mail.
 
 
 def is_address(text: str) -> bool:

@@ -40,7 +40,16 @@ def jobs(
     async def forget() -> None:
         await poll(service.forget, clock, asyncio.Event(), name="notify.forget", delay_s_max=600.0)
 
+    async def listen() -> None:
+        try:
+            wake = asyncio.Event()
+            await poll(service.chats.listen, clock, wake, name="notify.listen", delay_s_max=1.0)
+        finally:
+            await service.chats.leave()
+
     loops = [Job("notify.send", send), Job("notify.forget", forget)]
+    if service.settings.telegram_token:
+        loops.append(Job("notify.listen", listen))
     if service.settings.is_telling:
         loops += [Job("notify.orders", read_orders), Job("notify.watch", watch)]
     return loops

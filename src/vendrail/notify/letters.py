@@ -57,9 +57,8 @@ def write(
     chosen = choose_locale(locale)
     words = {"site_name": site_name, "locale": chosen, **values}
     words |= {"off_link": off_link, "off_words": _OFF[chosen]}
-    text = _environment.get_template(f"{template}.{chosen}.txt").render(words)
+    subject, body = write_text(template, locale, values, site_name)
     page = _environment.get_template(f"{template}.{chosen}.html").render(words)
-    subject, _, body = text.partition("\n")
     email = EmailMessage(policy=_POLICY)
     # Whatever the values hold, a header is one line.
     _put_subject(email, " ".join(subject.split()))
@@ -75,6 +74,17 @@ def write(
     email.set_content(body.lstrip("\n"))
     email.add_alternative(page, subtype="html")
     return email
+
+
+def write_text(
+    template: str, locale: str, values: Mapping[str, str], site_name: str
+) -> tuple[str, str]:
+    """Write a letter's subject, and what it says as plain text."""
+    chosen = choose_locale(locale)
+    words = {"site_name": site_name, "locale": chosen, **values}
+    text = _environment.get_template(f"{template}.{chosen}.txt").render(words)
+    subject, _, body = text.partition("\n")
+    return subject, body
 
 
 def _put_subject(email: EmailMessage, subject: str) -> None:

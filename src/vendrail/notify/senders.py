@@ -1,4 +1,4 @@
-"""Senders: a mail server, or a folder of files where there is none.
+"""Senders of mail: a server, or a folder of files where there is none (`bot` sends to Telegram).
 
 A sender says one of three things: it left, it surely did not (and whether to try again), or that
 it cannot tell; what cannot be told is never sent twice by itself.
@@ -36,6 +36,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # It did not leave and never will.
     UNKNOWN = "unknown"  # It may have left.
     LOST = "lost"  # It did not leave, for it is not ours to send any more.
+    GONE = "gone"  # It did not leave, and nothing to this reader will any more, by this way.
 
 
 class Report(NamedTuple):
@@ -43,6 +44,7 @@ class Report(NamedTuple):
 
     outcome: Outcome
     problem: str = ""
+    wait_s: float = 0.0  # Of `AGAIN`: so long nothing at all may be sent.
 
 
 class Letter(NamedTuple):

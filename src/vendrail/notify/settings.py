@@ -38,6 +38,16 @@ class NotifySettings(Record, frozen=True):
     smtp_user: Annotated[str, Help("The account at the mail server; empty: none is needed.")] = ""
     smtp_password: Annotated[str, Help("Its password.")] = ""
     smtp_timeout_s: Annotated[float, Help("How long the mail server may take to answer.")] = 20.0
+    telegram_token: Annotated[
+        str,
+        Help("The token of the bot at Telegram, as @BotFather gave it; empty: no such letters."),
+    ] = ""
+    telegram_url: Annotated[str, Help("Where the Bot API is.")] = "https://api.telegram.org"
+    telegram_links: Annotated[str, Help("Where links that open the bot begin.")] = "https://t.me"
+    telegram_timeout_s: Annotated[float, Help("How long the Bot API may take to answer.")] = 20.0
+    telegram_poll_s: Annotated[
+        int, Help("How long the Bot API holds a question for news when there is none.")
+    ] = 25
     messages_per_s_max: Annotated[float, Help("How many messages leave in a second at most.")] = (
         20.0
     )

@@ -1,11 +1,19 @@
 """Wishes of a reader: which letters may be done without, when to be left alone, and links. Pure."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vendrail.api.notify import OPTIONAL_LETTERS, LetterPreferences, PreferencesStatus
+from vendrail.api.notify import (
+    OPTIONAL_LETTERS,
+    LetterPreferences,
+    LetterWay,
+    PreferencesStatus,
+)
+from vendrail.notify.chats import is_fit
 from vendrail.notify.decide import is_address
 
 # What waits for the end of quiet hours; all else is about security or money, or waited for.
@@ -24,6 +32,7 @@ class Wishes(NamedTuple):
     quiet_from: int | None
     quiet_until: int | None
     zone: str
+    ways: Mapping[str, LetterWay] = MappingProxyType({})  # By kind; both for those not in it.
 
 
 NONE = Wishes(frozenset(), None, None, "UTC")
@@ -48,7 +57,9 @@ def fault(wanted: LetterPreferences) -> PreferencesStatus | None:
         each is not None and not 0 <= each < _DAY_MINUTES for each in hours
     ):
         return PreferencesStatus.HOURS_MALFORMED
-    return None if find_zone(wanted.zone) is not None else PreferencesStatus.ZONE_UNKNOWN
+    if find_zone(wanted.zone) is None:
+        return PreferencesStatus.ZONE_UNKNOWN
+    return None if is_fit(wanted.ways) else PreferencesStatus.WAY_UNKNOWN
 
 
 def find_zone(name: str) -> ZoneInfo | None:

@@ -184,6 +184,12 @@ METRICS = (
         ("template", "outcome"),
         "Letters, by how they ended: sent, or why not (stale, overtaken, no_address, failed, …).",
     ),
+    Metric(
+        "vendrail_telegram_letters_total",
+        "counter",
+        ("template", "outcome"),
+        "Letters by Telegram, by how they ended; diverted: left by e-mail in its place.",
+    ),
     Metric("vendrail_releases_overdue", "gauge", (), "Releases whose moment is over a minute ago."),
     Metric("vendrail_release_lag_seconds", "gauge", (), "How long the oldest of them is overdue."),
     Metric(

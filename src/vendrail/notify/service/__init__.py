@@ -7,6 +7,10 @@ from uuid import UUID
 from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.notify import (
+    ChatAsk,
+    ChatEndStatus,
+    ChatTicket,
+    ChatView,
     CheckReport,
     CheckStatus,
     ChoiceStatus,
@@ -17,6 +21,7 @@ from vendrail.api.notify import (
     LetterState,
     LetterStop,
     LetterView,
+    LetterWay,
     Message,
     MessageStatus,
     PreferencesStatus,
@@ -33,10 +38,13 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.notify import store
+from vendrail.notify.bot import choose_bot
+from vendrail.notify.chats import KINDS
 from vendrail.notify.concerns import CHOSEN, TEMPLATES
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
 from vendrail.notify.notices import LIVES_S, NoticeFacts
 from vendrail.notify.senders import choose_sender
+from vendrail.notify.service.chats import Chats
 from vendrail.notify.service.news import News
 from vendrail.notify.service.readers import Readers
 from vendrail.notify.service.room import Means
@@ -44,6 +52,7 @@ from vendrail.notify.service.sending import PURPOSE, Content, Sending
 from vendrail.notify.service.watching import Watching
 from vendrail.notify.settings import NotifySettings
 from vendrail.notify.store import NewMessage
+from vendrail.notify.store import chats as chats_store
 
 _KEY_LIFE = timedelta(minutes=10)
 _FORGOTTEN_MAX = 2_000
@@ -71,12 +80,16 @@ class NotifyService:
         self._readers = Readers(self._means, vault)
         self._sender = choose_sender(settings)
         self._data_keys = DataKeys(db, vault, clock, life=_KEY_LIFE)
+        self._bot = choose_bot(settings)
+        self.chats = Chats(self._means, vault, self._data_keys, self._readers, self._bot)
         for template in (
             *FORMS,
             *LIVES_S,
             *sorted(set(TEMPLATES.values())),
         ):  # So that the first one is a change.
             metrics.count("vendrail_letters_total", template, "sent", by=0)
+            if self._bot is not None and template in KINDS:
+                metrics.count("vendrail_telegram_letters_total", template, "sent", by=0)
 
     def news(self, orders: Orders, catalog: Catalog) -> News:
         """Give what turns events of orders into letters."""
@@ -86,13 +99,26 @@ class NotifyService:
         self, orders: Orders, catalog: Catalog, identity: Identity, payments: Payments
     ) -> Watching:
         """Give what tells staff of what stands."""
-        return Watching(self._means, orders, catalog, identity, payments)
+        return Watching(self._means, orders, catalog, identity, payments, self.chats)
 
     def sending(self, news: News | None = None, watching: Watching | None = None) -> Sending:
         """Give what sends; without those who write news it sends what was asked for only."""
         return Sending(
-            self._means, self._vault, self._data_keys, self._sender, self._readers, news, watching
+            self._means,
+            self._vault,
+            self._data_keys,
+            self._sender,
+            self._bot,
+            self._readers,
+            self.chats,
+            news,
+            watching,
         )
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._bot is not None:
+            await self._bot.close()
 
     async def send_messages(self, messages: Sequence[Message]) -> list[MessageStatus]:
         """Take messages; they are delivered by themselves, once each."""
@@ -114,26 +140,37 @@ class NotifyService:
     async def _add(self, messages: Sequence[Message]) -> set[UUID]:
         now = self.clock.now()
         key = await self._data_keys.newest()
-        rows = [
-            NewMessage(
-                message.id,
-                message.template,
-                self._vault.seal(
-                    key,
-                    PURPOSE,
+        ways = await self.chats.ways([(each.template, each.recipient) for each in messages])
+
+        def sealed(message: Message, row: NewMessage) -> NewMessage:
+            content = encode(Content(message.recipient, message.locale, message.values))
+            return row._replace(sealed=self._vault.seal(key, PURPOSE, row.id, content))
+
+        rows: list[NewMessage] = []
+        copies: dict[UUID, NewMessage] = {}
+        for message in messages:
+            row, copy = self.chats.planned(
+                NewMessage(
                     message.id,
-                    encode(Content(message.recipient, message.locale, message.values)),
+                    message.template,
+                    None,
+                    stale_at(message, now),
+                    message.stream,
+                    RANK_ASKED,
+                    FORMS[message.template].is_replaced,
                 ),
-                stale_at(message, now),
-                message.stream,
-                RANK_ASKED,
-                FORMS[message.template].is_replaced,
+                message.recipient,
+                ways,
             )
-            for message in messages
-        ]
+            rows.append(sealed(message, row))
+            if copy is not None:
+                copies[row.id] = sealed(message, copy)
         replaced: list[str] = []
         async with self._db.transaction() as tx:
             added = await store.add_messages(tx, rows, key.id, now)
+            beside = [copy for id, copy in copies.items() if id in added]
+            if beside:
+                await store.add_messages(tx, beside, key.id, now)
             replacing = {row.id for row in rows if row.is_replacing and row.stream} & added
             if replacing:
                 replaced = await store.drop_replaced(tx, replacing)
@@ -241,6 +278,18 @@ class NotifyService:
         """Switch off the one kind that each link is of; few at once, so one by one."""
         return [await self._readers.stop(link) for link in links]
 
+    async def read_chats(self, addresses: Sequence[str]) -> list[ChatView]:
+        """Say whether readers get letters by Telegram."""
+        return await self.chats.read(addresses)
+
+    async def open_chats(self, asks: Sequence[ChatAsk]) -> list[ChatTicket]:
+        """Give links that link a chat; few at once, so one by one."""
+        return [await self.chats.open(each) for each in asks]
+
+    async def end_chats(self, addresses: Sequence[str]) -> list[ChatEndStatus]:
+        """Send readers nothing by Telegram any more; few at once, so one by one."""
+        return [await self.chats.end(each) for each in addresses]
+
     async def report_checks(self, reports: Sequence[CheckReport]) -> list[CheckStatus]:
         """Keep the newest outcome of each check; few at once, so one by one."""
         async with self._db.transaction() as tx:
@@ -256,6 +305,7 @@ class NotifyService:
         """Delete some outcomes that are too old; true: there are more."""
         before = self.clock.now() - timedelta(days=self.settings.keep_days)
         async with self._db.reading() as tx:
+            await chats_store.forget_tickets(tx, self.clock.now())
             return await store.forget(tx, before, _FORGOTTEN_MAX) == _FORGOTTEN_MAX
 
     async def sum_waiting(self) -> tuple[int, datetime | None]:
@@ -288,4 +338,5 @@ def _view(row: Row) -> LetterView:
         row["taken_at"],
         row["due_at"],
         row["stale_at"],
+        LetterWay(row["way"]),
     )

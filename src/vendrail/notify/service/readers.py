@@ -7,6 +7,7 @@ from vendrail.api.notify import (
     OPTIONAL_LETTERS,
     LetterPreferences,
     LetterStop,
+    LetterWay,
     PreferencesStatus,
     StopStatus,
 )
@@ -27,7 +28,8 @@ class Readers(Room):
         super().__init__(means)
         self._vault = vault
 
-    def _hash(self, address: str) -> bytes:
+    def hash(self, address: str) -> bytes:
+        """Give the keyed hash that a reader is known by."""
         return self._vault.keyed_hash(_ADDRESS, address.strip().lower().encode())[:HASH_BYTES]
 
     async def put(self, wanted: LetterPreferences) -> PreferencesStatus:
@@ -35,8 +37,14 @@ class Readers(Room):
         fault = wishes.fault(wanted)
         if fault is not None:
             return fault
-        reader, now = self._hash(wanted.address), self._clock.now()
-        new = Wishes(frozenset(wanted.unwanted), wanted.quiet_from, wanted.quiet_until, wanted.zone)
+        reader, now = self.hash(wanted.address), self._clock.now()
+        new = Wishes(
+            frozenset(wanted.unwanted),
+            wanted.quiet_from,
+            wanted.quiet_until,
+            wanted.zone,
+            {kind: way for kind, way in wanted.ways.items() if way is not LetterWay.BOTH},
+        )
         async with self._db.transaction() as tx:
             await store.hold(tx, reader)
             before = (await store.load(tx, [reader])).get(reader, wishes.NONE)
@@ -59,13 +67,14 @@ class Readers(Room):
                 found[address].quiet_from,
                 found[address].quiet_until,
                 found[address].zone,
+                dict(found[address].ways),
             )
             for address in addresses
         ]
 
     async def load(self, addresses: Collection[str]) -> Mapping[str, Wishes]:
         """Give what readers want, by address."""
-        hashes = {address: self._hash(address) for address in addresses}
+        hashes = {address: self.hash(address) for address in addresses}
         async with self._db.reading() as tx:
             found = await store.load(tx, list(hashes.values()))
         return {address: found.get(hash, wishes.NONE) for address, hash in hashes.items()}
@@ -74,7 +83,7 @@ class Readers(Room):
         """Give the link that switches a kind off for a reader; empty: it cannot be."""
         if template not in OPTIONAL_LETTERS:
             return ""
-        link = Link(self._hash(address), at, template)
+        link = Link(self.hash(address), at, template)
         text = wishes.write_link(link, self._mac(link))
         return f"{self._settings.public_url.rstrip('/')}{_PATH}{text}"
 

@@ -14,11 +14,13 @@ from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.errors import Broken, Error
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.vault import DataKey, Vault
-from vendrail.notify import letters, store
+from vendrail.notify import chats, letters, store
+from vendrail.notify.bot import Bot, Note
 from vendrail.notify.concerns import TEMPLATES
 from vendrail.notify.decide import Fate, retry
 from vendrail.notify.notices import LIVES_S
 from vendrail.notify.senders import Letter, Outcome, Report, Sender
+from vendrail.notify.service.chats import Chats, Found
 from vendrail.notify.service.news import News
 from vendrail.notify.service.readers import Readers
 from vendrail.notify.service.room import Means, Room
@@ -31,6 +33,8 @@ _log = structlog.get_logger(__name__)
 PURPOSE = "notify.message"
 _CLAIMED_MAX = 8
 _AS_MEANT = (LetterState.SENT, LetterState.OVERTAKEN, LetterState.UNWANTED)
+_TELEGRAM = "telegram"
+_COUNTERS = {"mail": "vendrail_letters_total", _TELEGRAM: "vendrail_telegram_letters_total"}
 _FRESH_S = 5.0  # How long what was read of an order is believed.
 _AWAY_S = 5.0
 
@@ -48,6 +52,7 @@ class Read(NamedTuple):
 
     contents: Mapping[UUID, Content]
     fates: Mapping[UUID, Fate]
+    chats: Mapping[str, Found]  # Of readers, by address.
 
 
 class Sending(Room):
@@ -59,7 +64,9 @@ class Sending(Room):
         vault: Vault,
         data_keys: DataKeys,
         sender: Sender,
+        bot: Bot | None,
         readers: Readers,
+        linked: Chats,
         news: News | None,
         watching: Watching | None,
     ) -> None:
@@ -67,7 +74,9 @@ class Sending(Room):
         self._vault = vault
         self._data_keys = data_keys
         self._sender = sender
+        self._bot = bot
         self._readers = readers
+        self._linked = linked
         # Who writes what leaves unsealed, by template.
         self._writers: dict[str, News | Watching] = {}
         if news is not None:
@@ -79,12 +88,15 @@ class Sending(Room):
         """Send a few due messages, no faster than is allowed; true: there may be more."""
         now, lease = self._clock.now(), new_id(self._clock.now())
         # Long enough for each of them to time out, one after another.
-        lost_at = now + timedelta(seconds=60 + _CLAIMED_MAX * 3 * self._settings.smtp_timeout_s)
+        timeout_s = self._settings.smtp_timeout_s
+        if self._bot is not None:
+            timeout_s = max(timeout_s, self._settings.telegram_timeout_s)
+        lost_at = now + timedelta(seconds=60 + _CLAIMED_MAX * 3 * timeout_s)
         async with self._db.transaction() as tx:
             stale = await store.drop_stale(tx, now)
             claimed = await store.claim_messages(tx, now, lost_at, lease, _CLAIMED_MAX)
             keys = await self._data_keys.load((each.data_key for each in claimed), tx)
-        self._count([(template, LetterState.STALE) for template in stale])
+        self._count([(way, template, LetterState.STALE) for template, way in stale])
         left = list(claimed)
         while left:
             read = await self._read(left, keys)
@@ -93,7 +105,12 @@ class Sending(Room):
             left = [message for message in left if message.id not in read.fates]
             while left and (self._clock.now() - read_at).total_seconds() < _FRESH_S:
                 message = left.pop(0)
-                fate = await self._send(lease, message, read.contents[message.id])
+                content = read.contents[message.id]
+                if message.way == _TELEGRAM:
+                    chat = read.chats[content.recipient]
+                    fate = await self._send_note(lease, message, content, chat)
+                else:
+                    fate = await self._send(lease, message, content)
                 if fate is not None:
                     await self._end(lease, [(message, fate)])
                 await self._clock.sleep(1.0 / self._settings.messages_per_s_max)
@@ -106,7 +123,7 @@ class Sending(Room):
         fates: dict[UUID, Fate] = {}
         news = []
         for message in messages:
-            if message.was_sending and not self._sender.is_repeatable:
+            if message.was_sending and not self._is_repeatable(message):
                 problem = "Its sender was lost; it may have left."
                 fates[message.id] = Fate(LetterState.UNKNOWN, now, problem)
             elif message.stale_at <= now:
@@ -121,7 +138,47 @@ class Sending(Room):
         for writer, group in groups.items():
             await self._read_news(writer, group, contents, fates)
         await self._heed(messages, contents, fates)
-        return Read(contents, fates)
+        return Read(contents, fates, await self._reach(messages, contents, fates))
+
+    def _is_repeatable(self, message: DueMessage) -> bool:
+        return message.way != _TELEGRAM and self._sender.is_repeatable
+
+    async def _reach(
+        self,
+        messages: Sequence[DueMessage],
+        contents: Mapping[UUID, Content],
+        fates: dict[UUID, Fate],
+    ) -> Mapping[str, Found]:
+        """Find the chats that letters go to; where there is none, they go by e-mail."""
+        notes = [m for m in messages if m.way == _TELEGRAM and m.id in contents]
+        notes = [message for message in notes if message.id not in fates]
+        if not notes:
+            return {}
+        found: Mapping[str, Found] = {}
+        if self._bot is not None:
+            found = await self._linked.find({contents[each.id].recipient for each in notes})
+        for message in notes:
+            if contents[message.id].recipient not in found:
+                fates[message.id] = self._divert(message, "The chat is not linked any more.")
+            elif (pause := self._pause(message)) is not None:
+                fates[message.id] = pause
+        return found
+
+    def _pause(self, message: DueMessage) -> Fate | None:
+        """Let a message wait while Telegram wants to be left alone; None: it does not."""
+        now, until = self._clock.now(), self._linked.paused_until
+        if until is None or until <= now:
+            return None
+        if until >= message.stale_at:
+            return Fate(LetterState.STALE, now, "")
+        return Fate(LetterState.WAITING, until, "", is_tried=False)
+
+    def _divert(self, message: DueMessage, problem: str) -> Fate:
+        """Let a letter that does not go by Telegram go by e-mail, unless it does already."""
+        now = self._clock.now()
+        if message.is_copy:
+            return Fate(LetterState.UNWANTED, now, problem)
+        return Fate(LetterState.WAITING, now, problem, is_diverted=True)
 
     async def _heed(
         self,
@@ -230,12 +287,45 @@ class Sending(Room):
         report = await self._sender.send(Letter(message.id, email), leaving)
         return self._fate(message, report)
 
+    async def _send_note(
+        self, lease: UUID, message: DueMessage, content: Content, chat: Found
+    ) -> Fate | None:
+        """Send one claimed message into a chat. None: it is not ours."""
+        pause = self._pause(message)
+        if pause is not None or self._bot is None:
+            return pause or self._divert(message, "")
+        values = chats.bare(content.values)
+        site_name = self._settings.site_name
+        try:
+            subject, body = letters.write_text(message.template, content.locale, values, site_name)
+        except TemplateError as error:
+            problem = f"It cannot be written: {type(error).__name__}."
+            return Fate(LetterState.FAILED, self._clock.now(), problem)
+
+        async def leaving() -> bool:
+            async with self._db.reading() as tx:
+                return await store.mark_leaving(tx, message.id, lease, self._clock.now())
+
+        text = chats.compose(subject, body, values.get("link", ""))
+        report = await self._bot.send(Note(message.id, chat.chat_id, text), leaving)
+        if report.outcome is Outcome.GONE:
+            await self._linked.lose(chat)
+        if report.outcome in (Outcome.GONE, Outcome.REFUSED):
+            return self._divert(message, report.problem)
+        if report.wait_s:
+            self._linked.pause(report.wait_s)
+            return self._pause(message)
+        fate = self._fate(message, report)
+        if fate is not None and fate.state is LetterState.FAILED:
+            return self._divert(message, fate.problem)
+        return fate
+
     def _fate(self, message: DueMessage, report: Report) -> Fate | None:
         now = self._clock.now()
         match report.outcome:
             case Outcome.SENT:
                 return Fate(LetterState.SENT, now, "")
-            case Outcome.REFUSED:
+            case Outcome.REFUSED | Outcome.GONE:
                 return Fate(LetterState.FAILED, now, report.problem)
             case Outcome.UNKNOWN:
                 return Fate(LetterState.UNKNOWN, now, report.problem)
@@ -256,10 +346,14 @@ class Sending(Room):
         ended = [(message, fate) for message, fate in fates if message.id in mine]
         self._count(
             [
-                (message.template, fate.state)
+                (message.way, message.template, fate.state)
                 for message, fate in ended
                 if fate.state is not LetterState.WAITING
             ]
+        )
+        self._metrics.count_each(
+            "vendrail_telegram_letters_total",
+            [(message.template, "diverted") for message, fate in ended if fate.is_diverted],
         )
         for message, fate in ended:
             if fate.state in _AS_MEANT or (fate.state is LetterState.WAITING and not fate.problem):
@@ -271,6 +365,7 @@ class Sending(Room):
                 problem=fate.problem,
             )
 
-    def _count(self, ends: Sequence[tuple[str, LetterState]]) -> None:
-        counted = [(template, state.value) for template, state in ends]
-        self._metrics.count_each("vendrail_letters_total", counted)
+    def _count(self, ends: Sequence[tuple[str, str, LetterState]]) -> None:
+        for way, metric in _COUNTERS.items():
+            counted = [(template, state.value) for by, template, state in ends if by == way]
+            self._metrics.count_each(metric, counted)

@@ -15,6 +15,7 @@ from vendrail.kernel.saga import SagaState
 from vendrail.notify import concerns, store
 from vendrail.notify.concerns import LIFE_S, TEMPLATES, Concern
 from vendrail.notify.decide import RANK_NEWS, is_address
+from vendrail.notify.service.chats import Chats
 from vendrail.notify.service.news import Draft
 from vendrail.notify.service.room import Means, Room
 from vendrail.notify.store import DueMessage, NewMessage
@@ -43,8 +44,10 @@ class Watching(Room):
         catalog: Catalog,
         identity: Identity,
         payments: Payments,
+        linked: Chats,
     ) -> None:
         super().__init__(means)
+        self._linked = linked
         self._orders = orders
         self._catalog = catalog
         self._identity = identity
@@ -62,12 +65,17 @@ class Watching(Room):
         new = [each for each in standing if each.is_begun and each.key not in told]
         known = [each for each in standing if each.key in told]
         people = await self._people({each.place for each in new})
+        ways = await self._linked.ways(
+            {(TEMPLATES[each.kind], person.email) for each in new for person in people[each.place]}
+        )
         async with self._db.transaction() as tx:
             # What another process has seen begin since we looked is not ours to end.
             await store.end_concerns(tx, [each.key for each in standing], began)
             added = await store.put_concerns(tx, [*new, *known], began)
             mine = [each for each in new if each.key in added and not _is_muted(each, muted)]
-            rows, unread = _letters(mine, people, began)
+            written, unread = _letters(mine, people, began)
+            planned = [self._linked.planned(row, address, ways) for row, address in written]
+            rows = [each for pair in planned for each in pair if each is not None]
             if rows:
                 await store.add_messages(tx, rows, None, began)
         self._metrics.count_each(
@@ -155,12 +163,12 @@ def _is_muted(each: Concern, muted: set[tuple[UUID, str]]) -> bool:
 
 def _letters(
     found: Sequence[Concern], people: Mapping[UUID | None, Sequence[Person]], now: datetime
-) -> tuple[list[NewMessage], list[str]]:
-    """Give one letter for each reader and template, and the templates that nobody reads."""
+) -> tuple[list[tuple[NewMessage, str]], list[str]]:
+    """Give one letter and address for each reader and template, and what nobody reads."""
     groups: dict[tuple[UUID | None, str], list[Concern]] = {}
     for each in found:
         groups.setdefault((each.place, TEMPLATES[each.kind]), []).append(each)
-    rows: list[NewMessage] = []
+    rows: list[tuple[NewMessage, str]] = []
     unread: list[str] = []
     for (place, template), group in groups.items():
         readers = [
@@ -172,16 +180,15 @@ def _letters(
             unread.append(template)
         for person, own in readers:
             facts = ConcernFacts(person.id, [each.key for each in own])
-            rows.append(
-                NewMessage(
-                    new_id(now),
-                    template,
-                    None,
-                    now + timedelta(seconds=LIFE_S),
-                    derive(person.id, f"letters:{place}"),
-                    RANK_NEWS,
-                    subject=place,
-                    facts=encode(facts),
-                )
+            row = NewMessage(
+                new_id(now),
+                template,
+                None,
+                now + timedelta(seconds=LIFE_S),
+                derive(person.id, f"letters:{place}"),
+                RANK_NEWS,
+                subject=place,
+                facts=encode(facts),
             )
+            rows.append((row, person.email))
     return rows, unread

@@ -28,6 +28,8 @@ class NewMessage(NamedTuple):
     is_replacing: bool = False  # Whether older ones of its stream and template are of no use now.
     subject: UUID | None = None
     facts: bytes | None = None
+    way: str = "mail"
+    is_copy: bool = False  # Its original leaves by e-mail.
 
 
 class DueMessage(NamedTuple):
@@ -44,6 +46,8 @@ class DueMessage(NamedTuple):
     rank: int
     number: int
     was_sending: bool  # Another sender was lost with its last bytes.
+    way: str = "mail"
+    is_copy: bool = False
 
 
 async def add_messages(
@@ -53,12 +57,12 @@ async def add_messages(
     rows = await tx.fetch(
         "insert into notify.message"
         " (id, template, sealed, stale_at, stream, rank, subject, facts, data_key, taken_at,"
-        "  due_at)"
+        "  due_at, way, is_copy)"
         " select n.id, n.template, n.sealed, n.stale_at, n.stream, n.rank, n.subject, n.facts,"
-        "  $9, $10, $10"
+        "  $9, $10, $10, n.way, n.is_copy"
         " from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::uuid[],"
-        "  $6::smallint[], $7::uuid[], $8::bytea[]) with ordinality"
-        "  as n (id, template, sealed, stale_at, stream, rank, subject, facts, place)"
+        "  $6::smallint[], $7::uuid[], $8::bytea[], $11::text[], $12::bool[]) with ordinality"
+        "  as n (id, template, sealed, stale_at, stream, rank, subject, facts, way, is_copy, place)"
         " order by n.place on conflict (id) do nothing returning id",
         [message.id for message in messages],
         [message.template for message in messages],
@@ -70,6 +74,8 @@ async def add_messages(
         [message.facts for message in messages],
         data_key,
         now,
+        [message.way for message in messages],
+        [message.is_copy for message in messages],
     )
     return {row[0] for row in rows}
 
@@ -87,16 +93,20 @@ async def drop_replaced(tx: Transaction, ids: Collection[UUID]) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def drop_stale(tx: Transaction, now: datetime) -> list[str]:
-    """Drop what waited too long to be of use; what is being sent is its sender's to end."""
+async def drop_stale(tx: Transaction, now: datetime) -> list[tuple[str, str]]:
+    """Drop what waited too long to be of use; what is being sent is its sender's to end.
+
+    Templates and ways of what was dropped are given.
+    """
     rows = await tx.fetch(
         "update notify.message set state = 'stale', sealed = null, data_key = null, facts = null"
         " where id in (select id from notify.message"
         "  where state = 'waiting' and due_at <= $1 and stale_at <= $1"
-        "  order by rank, due_at limit 1000 for update skip locked) returning template",
+        "  order by rank, due_at limit 1000 for update skip locked)"
+        " returning template, way",
         now,
     )
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 async def claim_messages(
@@ -114,7 +124,7 @@ async def claim_messages(
         " set due_at = $2, lease = $3, attempts = m.attempts + 1"
         " from due where m.id = due.id"
         " returning m.id, m.template, m.data_key, m.sealed, m.attempts, m.stale_at, m.subject,"
-        "  m.facts, m.rank, m.number, due.was_sending",
+        "  m.facts, m.rank, m.number, due.was_sending, m.way, m.is_copy",
         now,
         lost_at,
         lease,
@@ -142,21 +152,27 @@ async def end_messages(
     rows = await tx.fetch(
         "update notify.message m set state = n.state, due_at = n.due_at, lease = null,"
         "  problem = nullif(n.problem, ''), attempts = n.attempts,"
+        "  way = case when n.is_diverted then 'mail' else m.way end,"
         "  sealed = case when n.is_over then null else sealed end,"
         "  data_key = case when n.is_over then null else data_key end,"
         "  facts = case when n.is_over and n.state not in ('failed', 'unknown') then null"
         "   else facts end"
         " from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[],"
-        "  $6::bool[]) as n (id, state, due_at, problem, attempts, is_over)"
+        "  $6::bool[], $8::bool[])"
+        "  as n (id, state, due_at, problem, attempts, is_over, is_diverted)"
         " where m.id = n.id and m.lease = $7 and m.state in ('waiting', 'sending')"
         " returning m.id",
         [message.id for message, _ in fates],
         [fate.state.value for _, fate in fates],
         [fate.due_at for _, fate in fates],
         [fate.problem for _, fate in fates],
-        [message.attempts - (not fate.is_tried) for message, fate in fates],
+        [
+            0 if fate.is_diverted else message.attempts - (not fate.is_tried)
+            for message, fate in fates
+        ],
         [fate.state is not LetterState.WAITING for _, fate in fates],
         lease,
+        [fate.is_diverted for _, fate in fates],
     )
     return {row[0] for row in rows}
 
@@ -234,7 +250,8 @@ async def forget(tx: Transaction, before: datetime, rows_max: int) -> int:
     )
     await tx.execute(
         "delete from notify.data_key k where made_at < $1"
-        " and not exists (select from notify.message m where m.data_key = k.id)",
+        " and not exists (select from notify.message m where m.data_key = k.id)"
+        " and not exists (select from notify.chat c where c.data_key = k.id)",
         before,
     )
     return count

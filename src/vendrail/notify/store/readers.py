@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from vendrail.api.notify import LetterWay
+from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Transaction
 from vendrail.notify.wishes import NONE, Wishes
 
@@ -17,7 +19,7 @@ async def hold(tx: Transaction, reader: bytes) -> None:
 async def load(tx: Transaction, readers: Sequence[bytes]) -> dict[bytes, Wishes]:
     """Read what readers want; who has never said is not among them."""
     rows = await tx.fetch(
-        "select n.address, r.quiet_from, r.quiet_until, r.zone,"
+        "select n.address, r.quiet_from, r.quiet_until, r.zone, r.ways,"
         " array(select w.template from notify.wish w"
         "  where w.address = n.address and not w.is_wanted) as unwanted"
         " from unnest($1::bytea[]) n (address) left join notify.reader r using (address)",
@@ -29,6 +31,7 @@ async def load(tx: Transaction, readers: Sequence[bytes]) -> dict[bytes, Wishes]
             row["quiet_from"],
             row["quiet_until"],
             row["zone"] or NONE.zone,
+            decode(row["ways"] or "{}", dict[str, LetterWay]),
         )
         for row in rows
     }
@@ -38,13 +41,15 @@ async def load(tx: Transaction, readers: Sequence[bytes]) -> dict[bytes, Wishes]
 async def put_reader(tx: Transaction, reader: bytes, wishes: Wishes) -> None:
     """Keep a reader's hours."""
     await tx.execute(
-        "insert into notify.reader (address, quiet_from, quiet_until, zone) values ($1, $2, $3, $4)"
+        "insert into notify.reader (address, quiet_from, quiet_until, zone, ways)"
+        " values ($1, $2, $3, $4, $5)"
         " on conflict (address) do update set quiet_from = excluded.quiet_from,"
-        " quiet_until = excluded.quiet_until, zone = excluded.zone",
+        " quiet_until = excluded.quiet_until, zone = excluded.zone, ways = excluded.ways",
         reader,
         wishes.quiet_from,
         wishes.quiet_until,
         wishes.zone,
+        encode(dict(wishes.ways)).decode(),
     )
 
 

@@ -1,0 +1,281 @@
+"""Chats: readers link one with the bot, letters find it, what people say to it is heard."""
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+
+from vendrail.api.notify import (
+    ChatAsk,
+    ChatEndStatus,
+    ChatState,
+    ChatTicket,
+    ChatTicketStatus,
+    ChatView,
+    LetterWay,
+)
+from vendrail.kernel.codec import Record, decode, encode
+from vendrail.kernel.datakeys import DataKeys
+from vendrail.kernel.db import Transaction
+from vendrail.kernel.errors import Broken, Unavailable
+from vendrail.kernel.ids import derive, new_id
+from vendrail.kernel.vault import DataKey, Vault
+from vendrail.notify import chats
+from vendrail.notify.bot import Bot
+from vendrail.notify.chats import KINDS, Heard
+from vendrail.notify.decide import is_address
+from vendrail.notify.service.readers import Readers
+from vendrail.notify.service.room import Means, Room
+from vendrail.notify.store import NewMessage
+from vendrail.notify.store import chats as store
+from vendrail.notify.store.chats import ChatRow
+from vendrail.notify.wishes import PATIENT
+
+_log = structlog.get_logger(__name__)
+
+_CHAT, _NUMBER, _TICKET = "notify.chat", "notify.chat.number", "notify.ticket"
+_TICKET_BYTES = 32
+_FAILED_S = 5.0
+
+
+class Content(Record, frozen=True):
+    """What is kept of a chat, sealed."""
+
+    chat_id: int
+    name: str
+    locale: str
+
+
+def copy_id(letter: UUID) -> UUID:
+    """Give the id of the letter that leaves by Telegram beside this one."""
+    return derive(letter, "telegram")
+
+
+class Found(NamedTuple):
+    """A reader's chat, to send to."""
+
+    reader: bytes
+    hash: bytes
+    chat_id: int
+
+
+class Chats(Room):
+    """Keeps who has linked which chat; the bot is None where the platform has none."""
+
+    def __init__(
+        self, means: Means, vault: Vault, data_keys: DataKeys, readers: Readers, bot: Bot | None
+    ) -> None:
+        super().__init__(means)
+        self._vault = vault
+        self._data_keys = data_keys
+        self._readers = readers
+        self._bot = bot
+        self._holder = new_id(means.clock.now())
+        self._is_named = False
+        self.paused_until: datetime | None = None  # Telegram wants to be left alone until then.
+
+    def _number(self, chat_id: int) -> bytes:
+        return self._vault.keyed_hash(_NUMBER, str(chat_id).encode())
+
+    async def _open(self, tx: Transaction, rows: Sequence[ChatRow]) -> dict[bytes, Content]:
+        """Open chats; one that cannot be opened is as if it were not linked."""
+        keys = await self._data_keys.load((row.data_key for row in rows), tx)
+        opened = {}
+        for row in rows:
+            key = keys.get(row.data_key)
+            try:
+                if key is not None:
+                    content = self._vault.unseal(key, _CHAT, row.id, row.sealed)
+                    opened[row.reader] = decode(content, Content)
+            except Broken:
+                _log.warning("notify.chat_unread", chat=str(row.id))
+        return opened
+
+    async def read(self, addresses: Sequence[str]) -> list[ChatView]:
+        """Say whether readers get letters by Telegram."""
+        if self._bot is None:
+            return [ChatView(ChatState.OFF)] * len(addresses)
+        readers = [self._readers.hash(address) for address in addresses]
+        async with self._db.reading() as tx:
+            name = await store.load_name(tx, self._bot.id)
+            rows = await store.load_chats(tx, readers)
+            opened = await self._open(tx, list(rows.values()))
+        idle = ChatView(ChatState.OPEN if name else ChatState.AWAY, name)
+        return [
+            ChatView(ChatState.LINKED, name, opened[reader].name, rows[reader].linked_at)
+            if reader in opened
+            else idle
+            for reader in readers
+        ]
+
+    async def open(self, asked: ChatAsk) -> ChatTicket:
+        """Give a link that links a chat; the ticket in it is kept as a hash alone."""
+        if self._bot is None:
+            return ChatTicket(ChatTicketStatus.OFF)
+        if not is_address(asked.address):
+            return ChatTicket(ChatTicketStatus.ADDRESS_MALFORMED)
+        ticket = secrets.token_urlsafe(_TICKET_BYTES)
+        ends_at = self._clock.now() + timedelta(seconds=chats.TICKET_LIFE_S)
+        async with self._db.transaction() as tx:
+            name = await store.load_name(tx, self._bot.id)
+            if not name:
+                return ChatTicket(ChatTicketStatus.AWAY)
+            reader = self._readers.hash(asked.address)
+            await store.put_ticket(tx, reader, self._hash(ticket), asked.locale[:20], ends_at)
+        link = f"{self._settings.telegram_links.rstrip('/')}/{name}?start={ticket}"
+        return ChatTicket(ChatTicketStatus.OPENED, link, ends_at)
+
+    def _hash(self, ticket: str) -> bytes:
+        return self._vault.keyed_hash(_TICKET, ticket.encode())
+
+    async def end(self, address: str) -> ChatEndStatus:
+        """Forget a reader's chat, and the ticket that would link another."""
+        reader = self._readers.hash(address)
+        async with self._db.transaction() as tx:
+            await store.end_ticket(tx, reader)
+            is_ended = await store.end_chat(tx, reader)
+        return ChatEndStatus.ENDED if is_ended else ChatEndStatus.NOT_LINKED
+
+    # For letters.
+
+    async def ways(
+        self, letters: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], LetterWay]:
+        """Say by which ways letters go, each a template and an address; left out: e-mail alone."""
+        asked = {(template, address) for template, address in letters if template in KINDS}
+        if self._bot is None or not asked:
+            return {}
+        hashes = {address: self._readers.hash(address) for _, address in asked}
+        async with self._db.reading() as tx:
+            linked = await store.load_chats(tx, list(hashes.values()))
+        reached = {address for address, hash in hashes.items() if hash in linked}
+        if not reached:
+            return {}
+        wishes = await self._readers.load(reached)
+        return {
+            (template, address): chats.way_of(template, wishes[address].ways)
+            for template, address in asked
+            if address in reached
+        }
+
+    async def find(self, addresses: Collection[str]) -> dict[str, Found]:
+        """Find the chats of readers."""
+        hashes = {address: self._readers.hash(address) for address in addresses}
+        async with self._db.reading() as tx:
+            rows = await store.load_chats(tx, list(hashes.values()))
+            opened = await self._open(tx, list(rows.values()))
+        return {
+            address: Found(hash, rows[hash].hash, opened[hash].chat_id)
+            for address, hash in hashes.items()
+            if hash in opened
+        }
+
+    def pause(self, wait_s: float) -> None:
+        """Send nothing for a while."""
+        until = self._clock.now() + timedelta(seconds=wait_s)
+        self.paused_until = max(until, self.paused_until or until)
+
+    def planned(
+        self, row: NewMessage, address: str, ways: Mapping[tuple[str, str], LetterWay]
+    ) -> tuple[NewMessage, NewMessage | None]:
+        """Give a letter as it leaves, and the one that leaves by Telegram beside it, if one does.
+
+        Letters by Telegram keep the order of their reader; what quiet hours hold back holds back
+        nothing that they do not.
+        """
+        way = ways.get((row.template, address), LetterWay.MAIL)
+        if way is LetterWay.MAIL:
+            return row, None
+        stream = UUID(bytes=self._readers.hash(address))
+        if row.template not in PATIENT:
+            stream = derive(stream, "now")
+        by_chat = row._replace(way=LetterWay.TELEGRAM.value, stream=stream)
+        if way is LetterWay.TELEGRAM:
+            return by_chat, None
+        return row, by_chat._replace(id=copy_id(row.id), is_copy=True)
+
+    async def lose(self, chat: Found) -> None:
+        """Forget a chat that is closed, unless the reader has linked another since."""
+        async with self._db.transaction() as tx:
+            await store.end_chat(tx, chat.reader, chat.hash)
+        _log.info("notify.chat_closed")
+
+    # What people say to the bot.
+
+    async def listen(self) -> bool:
+        """Hear the bot's news, if it is this process's turn to ask; true: there may be more."""
+        bot = self._bot
+        if bot is None:
+            return False
+        now, hold_s = self._clock.now(), self._settings.telegram_poll_s
+        until = now + timedelta(seconds=hold_s + self._settings.telegram_timeout_s + 10)
+        async with self._db.reading() as tx:
+            since = await store.take_turn(tx, bot.id, self._holder, now, until)
+        if since is None:
+            return False
+        try:
+            if not self._is_named:
+                await self._name(bot)
+            news = await bot.read_news(since, hold_s)
+        except Unavailable as error:
+            _log.warning("notify.no_news", problem=error.message)
+            await self._clock.sleep(_FAILED_S)
+            return False
+        for update in news:
+            await self._hear(bot, update)
+        return bool(news)
+
+    async def leave(self) -> None:
+        """Let another process have the turn."""
+        if self._bot is not None:
+            async with self._db.reading() as tx:
+                await store.leave_turn(tx, self._bot.id, self._holder)
+
+    async def _name(self, bot: Bot) -> None:
+        name = await bot.read_name()
+        async with self._db.reading() as tx:
+            await store.put_name(tx, bot.id, name)
+        self._is_named = bool(name)
+
+    async def _hear(self, bot: Bot, update: Mapping[str, Any]) -> None:
+        number = update.get("update_id")
+        if not isinstance(number, int):
+            return
+        heard = chats.hear(update)
+        key = await self._data_keys.newest()
+        answer = None
+        async with self._db.transaction() as tx:
+            if not await store.move_news(tx, bot.id, self._holder, number):
+                return
+            if heard is not None:
+                answer = await self._act(tx, heard, key)
+        if heard is not None and answer is not None:
+            what, language = answer
+            await bot.say(heard.chat_id, chats.say(what, language, self._settings.site_name))
+
+    async def _act(self, tx: Transaction, heard: Heard, key: DataKey) -> tuple[str, str] | None:
+        """Do what somebody said; give what to answer, and in which language."""
+        hash = self._number(heard.chat_id)
+        if heard.deed == "block":
+            await store.end_number(tx, hash)
+            return None
+        if heard.deed == "stop":
+            is_ended = await store.end_number(tx, hash)
+            return (chats.ENDED if is_ended else chats.STRANGER), heard.language
+        if heard.deed != "start":
+            return None
+        if not heard.ticket:
+            return chats.STRANGER, heard.language
+        now = self._clock.now()
+        whose = await store.use_ticket(tx, self._hash(heard.ticket), now)
+        if whose is None:
+            return chats.OLD, heard.language
+        reader, locale = whose
+        id = new_id(now)
+        content = encode(Content(heard.chat_id, heard.name, locale))
+        sealed = self._vault.seal(key, _CHAT, id, content)
+        await store.put_chat(tx, ChatRow(reader, id, hash, key.id, sealed, now))
+        return chats.LINKED, locale
