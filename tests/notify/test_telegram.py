@@ -1,0 +1,584 @@
+"""Letters by Telegram, over HTTP to the emulated Bot API: linked, once each, never with secrets."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from concurrent.futures import Future
+from datetime import timedelta
+from html import escape, unescape
+from secrets import token_hex
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vendrail.api.notify import (
+    TELEGRAM_KINDS,
+    ChatAsk,
+    LetterPreferences,
+    LetterQuery,
+    LetterWay,
+    Message,
+)
+from vendrail.kernel.codec import replace
+from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import new_id
+from vendrail.kernel.locales import TAGS
+from vendrail.kernel.telemetry import Metrics
+from vendrail.notify import chats
+from vendrail.notify.bot import Bot
+from vendrail.notify.decide import FORMS
+from vendrail.notify.service import NotifyService
+from vendrail.notify.settings import News, NotifySettings
+from vendrail.sandbox.app import serve
+from vendrail.sandbox.telegram import read_html
+
+ANN, BEN, CAT = "ann@example.com", "ben@example.com", "cat@example.com"
+DEBT = {"amount": "¥5.00", "since": "2026-01-01", "link": "https://keys.example/merchant?key=abc"}
+UNREAD = {"link": "https://keys.example/o", "title": "<A> & b", "serial": "06A", "count": "1"}
+
+
+class Phone:
+    """The emulated Telegram from outside: people's phones, and its control routes."""
+
+    def __init__(self, url: str, home, client: httpx.AsyncClient) -> None:
+        self.url = url
+        self._client = client
+        token = (home / "control-token").read_text()
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self.bot, self.token = "", ""
+
+    async def _post(self, path: str, body: object) -> dict:
+        reply = await self._client.post(f"{self.url}{path}", json=body, headers=self._headers)
+        assert reply.is_success, reply.text
+        return reply.json()
+
+    async def make(self) -> None:
+        """Make a bot."""
+        name = f"keys_{token_hex(4)}_bot"
+        told = await self._post("/sandbox/telegram/bots", {"username": name})
+        self.bot, self.token = told["username"], told["token"]
+
+    async def do(self, person: int, text: str = "", deed: str = "write", language="en") -> None:
+        """Let a person write to the bot, or block it."""
+        body = {"bot": self.bot, "person": person, "deed": deed, "text": text}
+        await self._post("/sandbox/telegram/deeds", body | {"name": "Ann", "language": language})
+
+    async def fault(self, **mishap: object) -> None:
+        """Order a mistake."""
+        await self._post(f"/sandbox/telegram/faults?bot={self.bot}", mishap)
+
+    async def texts(self, person: int) -> list[str]:
+        """Give what the bot wrote to a person."""
+        reply = await self._client.get(
+            f"{self.url}/sandbox/telegram/chats",
+            params={"bot": self.bot, "person": str(person)},
+            headers=self._headers,
+        )
+        return [line["text"] for line in reply.json()["lines"] if line["is_bots"]]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    """A running sandbox, on a loop of its own; give its address and folder."""
+    home = tmp_path_factory.mktemp("sandbox") / "home"
+    ready: Future = Future()
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(serve(home, "127.0.0.1", 0, on_ready=ready.set_result))
+
+    def run() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(serving)
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield ready.result(30), home
+    loop.call_soon_threadsafe(serving.cancel)
+    thread.join(10)
+
+
+@pytest.fixture
+async def phone(sandbox):
+    """A bot of the test's own."""
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        made = Phone(*sandbox, client)
+        await made.make()
+        yield made
+
+
+class World:
+    """Notify with a bot at the emulated Telegram, its jobs run by hand."""
+
+    def __init__(self, service, clock, db, folder, metrics, phone) -> None:
+        self.service = service
+        self.clock = clock
+        self.db = db
+        self.folder = folder
+        self.metrics = metrics
+        self.phone = phone
+
+    async def link(self, address: str = ANN, person: int = 1, locale: str = "en") -> str:
+        """Link a person's chat; give the ticket."""
+        await self.service.chats.listen()
+        [ticket] = await self.service.open_chats([ChatAsk(address, locale)])
+        [text] = parse_qs(urlsplit(ticket.link).query)["start"]
+        await self.phone.do(person, f"/start {text}")
+        await self.service.chats.listen()
+        return text
+
+    async def want(self, address: str = ANN, way=LetterWay.TELEGRAM, **changes) -> None:
+        """Let a reader want everything by one way, but security also by e-mail."""
+        ways = {kind: way for kind in TELEGRAM_KINDS if kind != "security"}
+        await self.service.put_preferences([LetterPreferences(address, ways=ways, **changes)])
+
+    def letter(self, address=ANN, template="debt_owed", values=DEBT, locale="en") -> Message:
+        """Write a letter of money."""
+        return Message(new_id(self.clock.now()), address, template, locale, values)
+
+    async def tell(self, *letters: Message) -> None:
+        """Take letters in and send all that is due."""
+        await self.service.send_messages(letters)
+        await self.send_all()
+
+    async def send_all(self) -> None:
+        """Run the sender until nothing is due."""
+        while await self.service.sending().send_due():
+            pass
+
+    def mails(self) -> int:
+        """Count the mails."""
+        return len(list(self.folder.glob("*.eml")))
+
+    async def views(self):
+        """Give the letters, oldest first."""
+        [views] = await self.service.list_letters([LetterQuery()])
+        return list(reversed(views))
+
+    async def states(self) -> list[tuple[str, str]]:
+        """Give ways and states of the letters, oldest first."""
+        return [(view.way.value, view.state.value) for view in await self.views()]
+
+
+@pytest.fixture
+async def make_world(make_database, clock, vault, wakeups, tmp_path, phone):
+    """Make a notify; several share one database."""
+    db = await make_database("notify")
+    made = []
+
+    def make(**changes) -> World:
+        settings = NotifySettings(
+            home=tmp_path,
+            news=News.ON,
+            site_name="Keys & Co",
+            telegram_token=phone.token,
+            telegram_url=f"{phone.url}/telegram",
+            telegram_links=f"{phone.url}/telegram/t.me",
+            telegram_timeout_s=2.0,
+            telegram_poll_s=0,
+        )
+        metrics = Metrics()
+        service = NotifyService(db, vault, clock, wakeups, metrics, replace(settings, **changes))
+        made.append(service)
+        return World(service, clock, db, tmp_path / "mailbox", metrics, phone)
+
+    yield make
+    for service in made:
+        await service.close()
+
+
+@pytest.fixture
+def world(make_world):
+    """One notify."""
+    return make_world()
+
+
+async def test_a_chat_is_linked_by_a_ticket_once(world):
+    """The link opens the bot; whoever presses Start first is linked, in the reader's language."""
+    [before] = await world.service.read_chats([ANN])
+    [early] = await world.service.open_chats([ChatAsk(ANN, "es")])
+    ticket = await world.link(locale="es")
+    [linked, other] = await world.service.read_chats([ANN, BEN])
+    await world.phone.do(2, f"/start {ticket}", language="ja")
+    await world.service.chats.listen()
+    [still] = await world.service.read_chats([ANN])
+    async with world.db.reading() as tx:
+        kept = await tx.fetch("select encode(sealed, 'escape') s, encode(hash, 'escape') h from"
+                              " notify.chat")  # fmt: skip
+
+    assert ("away", "away") == (before.state, early.status)
+    assert ("linked", world.phone.bot, "Ann") == (linked.state, linked.bot, linked.name)
+    assert "open" == other.state
+    assert linked == still
+    [hello] = await world.phone.texts(1)
+    [refusal] = await world.phone.texts(2)
+    assert "Keys & Co" in hello
+    assert "/stop" in hello
+    assert "avisos" in hello
+    assert "リンク" in refusal
+    assert 1 == len(kept)
+    assert "Ann" not in kept[0]["s"]
+
+
+async def test_a_ticket_ends(world):
+    """After ten minutes, after a newer one, or once the reader took it back, it links nothing."""
+    await world.service.chats.listen()
+
+    async def ticket() -> str:
+        [made] = await world.service.open_chats([ChatAsk(ANN, "en")])
+        return parse_qs(urlsplit(made.link).query)["start"][0]
+
+    first, second = await ticket(), await ticket()
+    world.clock.advance(601)
+    await world.phone.do(1, f"/start {first}")
+    await world.phone.do(2, f"/start {second}")
+    await world.service.chats.listen()
+    third = await ticket()
+    [ended] = await world.service.end_chats([ANN])
+    await world.phone.do(3, f"/start {third}")
+    await world.service.chats.listen()
+    [after] = await world.service.read_chats([ANN])
+    async with world.db.reading() as tx:
+        hashes = [row["hash"] for row in await tx.fetch("select hash from notify.ticket")]
+
+    assert "open" == after.state
+    assert "not_linked" == ended
+    assert not [each for each in hashes if third.encode() in each]
+    for person in (1, 2, 3):
+        assert "not valid any more" in (await world.phone.texts(person))[0]
+
+
+async def test_a_reader_ends_it_there_or_here(world):
+    """/stop and blocking unlink; so does the page; what waited for Telegram leaves by e-mail."""
+    await world.link()
+    await world.want()
+    waiting = world.letter()
+    await world.service.send_messages([waiting])
+    await world.phone.do(1, "/stop")
+    await world.service.chats.listen()
+    await world.send_all()
+    [stopped] = await world.service.read_chats([ANN])
+    await world.link()
+    await world.phone.do(1, deed="block")
+    await world.service.chats.listen()
+    [blocked] = await world.service.read_chats([ANN])
+    await world.link()
+    [ended, again] = await world.service.end_chats([ANN, ANN])
+
+    assert ["open", "open"] == [stopped.state, blocked.state]
+    assert ("ended", "not_linked") == (ended, again)
+    assert [("mail", "sent")] == await world.states()
+    assert 1 == world.mails()
+    assert 1.0 == world.metrics.value("vendrail_telegram_letters_total", "debt_owed", "diverted")
+
+
+async def test_letters_go_by_the_ways_that_were_chosen(world):
+    """Both at first; then one; security always by e-mail too; codes never by Telegram."""
+    await world.link()
+    await world.tell(world.letter(), world.letter(BEN))
+    both = (len(await world.phone.texts(1)), world.mails())
+    await world.want()
+    payee = {"account": "…4242", "link": "https://x/p", "by": "Bo", "usable": "tomorrow"}
+    code = {"code": "135790", "minutes": "10"}
+    await world.tell(
+        world.letter(),
+        world.letter(template="payee_added", values=payee),
+        world.letter(template="sign_in_code", values=code),
+    )
+    telegram = (len(await world.phone.texts(1)), world.mails())
+    await world.want(way=LetterWay.MAIL)
+    await world.tell(world.letter())
+    mail = (len(await world.phone.texts(1)), world.mails())
+    texts = await world.phone.texts(1)
+
+    assert [(2, 2), (4, 4), (4, 5)] == [both, telegram, mail]
+    assert not [text for text in texts if "135790" in text]
+    assert texts[1].startswith("Your shop owes ¥5.00\n\n")
+    assert "https://keys.example/merchant\n" in texts[1]
+    assert "key=abc" not in "".join(texts)
+    assert {"sent"} == {state for _, state in await world.states()}
+    assert 2.0 == world.metrics.value("vendrail_telegram_letters_total", "debt_owed", "sent")
+
+
+async def test_the_same_letter_is_told_once_however_often_it_is_asked_for(world):
+    """A message that comes again adds nothing, also when a chat was linked in between."""
+    letter = world.letter()
+    await world.tell(letter)
+    await world.link()
+    await world.tell(letter)
+    other = world.letter()
+    await world.tell(other, other)
+    await world.tell(other)
+
+    assert 2 == len(await world.phone.texts(1))
+    assert 2 == world.mails()
+    assert [("mail", "sent"), ("mail", "sent"), ("telegram", "sent")] == await world.states()
+
+
+async def test_a_blocked_bot_is_unlinked_and_the_letter_goes_by_mail(world):
+    """403 ends the chat; a letter for it alone leaves by e-mail, one that did leaves no second."""
+    await world.link()
+    await world.want()
+    first, second = world.letter(), world.letter()
+    await world.service.send_messages([first, second])
+    await world.phone.do(1, deed="block")
+    await world.send_all()
+    [after] = await world.service.read_chats([ANN])
+    alone = (world.mails(), await world.states())
+    await world.phone.do(1, "/start")  # It is open again, but nobody's.
+    await world.link(BEN, 2)
+    await world.service.send_messages([world.letter(BEN)])
+    await world.phone.do(2, deed="block")
+    await world.send_all()
+
+    assert "open" == after.state
+    assert (2, [("mail", "sent")] * 2) == alone
+    assert 3 == world.mails()
+    assert ("telegram", "unwanted") == (await world.states())[-1]
+
+
+async def test_a_chat_that_is_not_there_is_unlinked(world):
+    """400 "chat not found" ends the chat like 403."""
+    await world.link()
+    await world.want()
+    await world.phone.fault(code=400, description="Bad Request: chat not found")
+    await world.tell(world.letter())
+    [after] = await world.service.read_chats([ANN])
+
+    assert "open" == after.state
+    assert 1 == world.mails()
+
+
+async def test_a_flood_waits_as_long_as_telegram_says(world):
+    """429: nothing at all is sent until its time is over, no try is counted, mails still leave."""
+    await world.link()
+    await world.link(BEN, 2)
+    await world.want()
+    await world.want(BEN)
+    await world.phone.fault(code=429, description="Too Many Requests", retry_after=300)
+    await world.tell(world.letter(), world.letter(BEN), world.letter(CAT))
+    during = (len(await world.phone.texts(1)), len(await world.phone.texts(2)), world.mails())
+    waits = [view.due_at - world.clock.now() for view in await world.views()][:2]
+    world.clock.advance(301)
+    await world.send_all()
+    views = await world.views()
+
+    assert (1, 1, 1) == during
+    assert all(timedelta(seconds=290) < wait <= timedelta(seconds=300) for wait in waits)
+    assert (2, 2) == (len(await world.phone.texts(1)), len(await world.phone.texts(2)))
+    assert {("sent", 1)} == {(view.state, view.attempts) for view in views}
+
+
+async def test_after_an_outage_each_arrives_once_and_the_stale_are_dropped(world):
+    """Telegram away for a day and more: the past is dropped, the rest comes once, in order."""
+    await world.link()
+    await world.want()
+    await world.phone.fault(code=502, description="Bad Gateway", times=1_000)
+    old = world.letter(template="message_unread", values=UNREAD)  # Of use for a day.
+    kept = [world.letter(values=DEBT | {"amount": f"¥{number}.00"}) for number in range(1, 6)]
+    await world.service.send_messages([old, *kept])
+    for _ in range(26):
+        await world.send_all()
+        world.clock.advance(3_600)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await client.delete(
+            f"{world.phone.url}/sandbox/telegram/faults?bot={world.phone.bot}",
+            headers=world.phone._headers,
+        )
+    for _ in range(10):
+        await world.send_all()
+        world.clock.advance(3_600)
+    texts = (await world.phone.texts(1))[1:]
+
+    assert [f"Your shop owes ¥{number}.00" for number in range(1, 6)] == [
+        text.split("\n")[0] for text in texts
+    ]
+    assert ["stale"] + ["sent"] * 5 == [view.state for view in await world.views()]
+    assert 0 == world.mails()
+
+
+async def test_what_may_have_arrived_is_not_sent_again(world):
+    """An answer that is lost, or is none of Telegram's, leaves a letter unknown: for a person."""
+    await world.link()
+    await world.want()
+    await world.phone.fault(kind="lose_after")
+    await world.tell(world.letter())
+    world.clock.advance(3_600)
+    await world.send_all()
+    arrived = len(await world.phone.texts(1)) - 1
+    await world.phone.fault(kind="page")
+    await world.tell(world.letter())
+
+    assert 1 == arrived
+    assert [("telegram", "unknown")] * 2 == await world.states()
+    assert 0 == world.mails()
+
+
+async def test_a_process_that_dies_sends_nothing_twice(world):
+    """Senders are cancelled at any moment: each letter arrives once, or is unknown."""
+    await world.link()
+    await world.want()
+    letters = [world.letter(values=DEBT | {"amount": f"¥{n}.00"}) for n in range(1, 9)]
+    await world.service.send_messages(letters)
+    for number in range(40):
+        sending = asyncio.create_task(world.service.sending().send_due())
+        await asyncio.sleep(0.004 * number)
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+        world.clock.advance(900)
+    for _ in range(20):
+        await world.send_all()
+        world.clock.advance(900)
+    heads = [text.split("\n")[0] for text in (await world.phone.texts(1))[1:]]
+    views = await world.views()
+
+    assert len(heads) == len(set(heads))
+    assert {"sent", "unknown"} >= {view.state for view in views}
+    for view, letter in zip(views, letters, strict=True):
+        is_there = f"Your shop owes {letter.values['amount']}" in heads
+        assert is_there or view.state == "unknown"
+
+
+async def test_quiet_hours_hold_back_what_can_wait_in_a_chat_too(world):
+    """At night money comes at once, and what can wait comes in the morning, behind nothing."""
+    await world.link()
+    now = world.clock.now()
+    minute = now.hour * 60 + now.minute
+    await world.want(quiet_from=minute, quiet_until=(minute + 60) % 1_440)
+    unread = world.letter(template="message_unread", values=UNREAD)
+    await world.tell(unread, world.letter())
+    night = (await world.phone.texts(1))[1:]
+    world.clock.advance(3_660)
+    await world.send_all()
+    morning = (await world.phone.texts(1))[1:]
+
+    assert ["Your shop owes ¥5.00"] == [text.split("\n")[0] for text in night]
+    assert 2 == len(morning)
+    assert "<A> & b" in morning[1]
+
+
+async def test_an_unwanted_kind_comes_by_no_way(world):
+    """A kind that is switched off comes neither by e-mail nor by Telegram."""
+    await world.link()
+    await world.service.put_preferences([LetterPreferences(ANN, ["message_unread"])])
+    await world.tell(world.letter(template="message_unread", values=UNREAD))
+
+    assert 1 == len(await world.phone.texts(1))
+    assert 0 == world.mails()
+    assert [("mail", "unwanted"), ("telegram", "unwanted")] == await world.states()
+
+
+async def test_one_process_asks_for_news_at_a_time(make_world):
+    """The turn is held while it is renewed; when its holder is gone, another has it."""
+    first, second = make_world(), make_world()
+    await first.service.chats.listen()
+    await first.phone.do(1, "/start")
+    await second.service.chats.listen()
+    silent = await first.phone.texts(1)
+    first.clock.advance(60)
+    await second.service.chats.listen()
+    answered = await first.phone.texts(1)
+    await first.service.chats.listen()
+    await second.service.chats.leave()
+    await first.phone.do(1, "/start")
+    await first.service.chats.listen()
+
+    assert [] == silent
+    assert 1 == len(answered)
+    assert 2 == len(await first.phone.texts(1))
+
+
+@pytest.mark.parametrize("trouble", ["away", "wrong token", "lost", "page"])
+async def test_the_token_is_in_no_log_and_no_error(make_world, caplog, capsys, trouble, phone):
+    """Whatever goes wrong, at the finest level of logs: neither the token nor a part of it."""
+    caplog.set_level(logging.DEBUG)
+    told = []
+    structlog.configure(processors=[lambda _l, _m, event: told.append(dict(event)) or repr(event)])
+    try:
+        world = make_world()
+        await world.link()
+        await world.want()
+        secret = phone.token
+        if trouble == "away":
+            world = make_world(telegram_url="http://127.0.0.1:9")
+        elif trouble == "wrong token":
+            secret = f"{phone.token[:-10]}0123456789"
+            world = make_world(telegram_token=secret)
+        elif trouble == "lost":
+            await phone.fault(kind="lose_before")
+        else:
+            await phone.fault(kind="page")
+            await phone.fault(kind="page", method="getUpdates")
+        await world.tell(world.letter())
+        world.clock.advance(200)
+        await world.service.chats.listen()
+        views = await world.views()
+    finally:
+        structlog.reset_defaults()
+    captured = capsys.readouterr()
+    logged = caplog.text + captured.out + captured.err + repr(told) + repr(views)
+
+    assert views[0].problem
+    assert "sendMessage" in caplog.text  # So that the logs would have shown it.
+    for part in (secret, secret.partition(":")[2], secret.partition(":")[2][:12]):
+        assert part not in logged
+
+
+def test_a_token_that_is_none_is_refused_without_being_shown():
+    """Who pastes half of it is told what it looks like, and it is not repeated."""
+    with pytest.raises(Malformed) as refused:
+        Bot(NotifySettings(telegram_token="AAEhalf-of-a-token"))
+
+    assert "@BotFather" in str(refused.value)
+    assert "AAE" not in str(refused.value)
+
+
+def test_no_letter_with_a_code_or_a_key_goes_by_telegram():
+    """Codes, invitations, new passwords and letters about orders have no kind there."""
+    secret = {name for name, form in FORMS.items() if {"code", "minutes", "hours"} & form.values}
+    asked = secret - {"complaint_staff", "dispute_staff", "complaint_buyer"}
+
+    assert not (asked | {"order_delivered", "order_replaced", "passkey_added"}) & set(chats.KINDS)
+    assert set(TELEGRAM_KINDS) == set(chats.KINDS.values())
+
+
+def test_the_bot_speaks_every_language():
+    """Each answer is written in each language, names the site, and fits a message."""
+    for tag in TAGS:
+        for what in (chats.LINKED, chats.OLD, chats.STRANGER):
+            assert "Keys" in chats.say(what, tag, "Keys")
+        assert chats.say(chats.ENDED, tag, "Keys")
+    assert len({chats.say(chats.ENDED, tag, "Keys") for tag in TAGS}) == len(TAGS)
+
+
+@given(st.text(max_size=400), st.text(max_size=9_000), st.sampled_from(["", "https://x.example/p"]))
+def test_any_text_is_taken_whole_or_cut(subject, body, link):
+    """Whatever a letter says: no markup of its own, never too long, its link at the end."""
+    subject, body = (
+        "".join(each for each in text if not 0xD800 <= ord(each) <= 0xDFFF)
+        for text in (subject, body)
+    )
+    source = chats.compose(subject, body, link)
+    text = read_html(source)
+
+    assert chats.units(text) <= chats.TEXT_UNITS_MAX
+    assert source.startswith("<b>")
+    assert text == unescape(source.replace("<b>", "", 1).replace("</b>", "", 1)) or "&" in body
+    if chats.units(body.strip()) > 6_000 and link:
+        assert escape(link) in source
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["message", "my_chat_member", "chat", "from", "text", "id", "type"]), inner
+    ) | st.lists(inner, max_size=3),
+))  # fmt: skip
+def test_news_of_any_form_breaks_nothing(told):
+    """What is not understood is passed over."""
+    assert chats.hear(told if isinstance(told, dict) else {"message": told}) is None or told
