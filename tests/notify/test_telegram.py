@@ -3,18 +3,15 @@
 import asyncio
 import contextlib
 import logging
-import threading
-from concurrent.futures import Future
 from datetime import timedelta
 from html import escape, unescape
-from secrets import token_hex
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.notify.phones import phone, sandbox
 
 from vendrail.api.notify import (
     TELEGRAM_KINDS,
@@ -34,81 +31,13 @@ from vendrail.notify.bot import Bot
 from vendrail.notify.decide import FORMS
 from vendrail.notify.service import NotifyService
 from vendrail.notify.settings import News, NotifySettings
-from vendrail.sandbox.app import serve
 from vendrail.sandbox.telegram import read_html
+
+__all__ = ["phone", "sandbox"]  # Fixtures.
 
 ANN, BEN, CAT = "ann@example.com", "ben@example.com", "cat@example.com"
 DEBT = {"amount": "¥5.00", "since": "2026-01-01", "link": "https://keys.example/merchant?key=abc"}
 UNREAD = {"link": "https://keys.example/o", "title": "<A> & b", "serial": "06A", "count": "1"}
-
-
-class Phone:
-    """The emulated Telegram from outside: people's phones, and its control routes."""
-
-    def __init__(self, url: str, home, client: httpx.AsyncClient) -> None:
-        self.url = url
-        self._client = client
-        token = (home / "control-token").read_text()
-        self._headers = {"Authorization": f"Bearer {token}"}
-        self.bot, self.token = "", ""
-
-    async def _post(self, path: str, body: object) -> dict:
-        reply = await self._client.post(f"{self.url}{path}", json=body, headers=self._headers)
-        assert reply.is_success, reply.text
-        return reply.json()
-
-    async def make(self) -> None:
-        """Make a bot."""
-        name = f"keys_{token_hex(4)}_bot"
-        told = await self._post("/sandbox/telegram/bots", {"username": name})
-        self.bot, self.token = told["username"], told["token"]
-
-    async def do(self, person: int, text: str = "", deed: str = "write", language="en") -> None:
-        """Let a person write to the bot, or block it."""
-        body = {"bot": self.bot, "person": person, "deed": deed, "text": text}
-        await self._post("/sandbox/telegram/deeds", body | {"name": "Ann", "language": language})
-
-    async def fault(self, **mishap: object) -> None:
-        """Order a mistake."""
-        await self._post(f"/sandbox/telegram/faults?bot={self.bot}", mishap)
-
-    async def texts(self, person: int) -> list[str]:
-        """Give what the bot wrote to a person."""
-        reply = await self._client.get(
-            f"{self.url}/sandbox/telegram/chats",
-            params={"bot": self.bot, "person": str(person)},
-            headers=self._headers,
-        )
-        return [line["text"] for line in reply.json()["lines"] if line["is_bots"]]
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory):
-    """A running sandbox, on a loop of its own; give its address and folder."""
-    home = tmp_path_factory.mktemp("sandbox") / "home"
-    ready: Future = Future()
-    loop = asyncio.new_event_loop()
-    serving = loop.create_task(serve(home, "127.0.0.1", 0, on_ready=ready.set_result))
-
-    def run() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(serving)
-        loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield ready.result(30), home
-    loop.call_soon_threadsafe(serving.cancel)
-    thread.join(10)
-
-
-@pytest.fixture
-async def phone(sandbox):
-    """A bot of the test's own."""
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
-        made = Phone(*sandbox, client)
-        await made.make()
-        yield made
 
 
 class World:
@@ -384,11 +313,7 @@ async def test_after_an_outage_each_arrives_once_and_the_stale_are_dropped(world
     for _ in range(26):
         await world.send_all()
         world.clock.advance(3_600)
-    async with httpx.AsyncClient(trust_env=False) as client:
-        await client.delete(
-            f"{world.phone.url}/sandbox/telegram/faults?bot={world.phone.bot}",
-            headers=world.phone._headers,
-        )
+    await world.phone.forgive()
     for _ in range(10):
         await world.send_all()
         world.clock.advance(3_600)

@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from vendrail.api.notify import LetterPreferences, PreferencesStatus
+from vendrail.api.notify import (
+    ALWAYS_BY_MAIL,
+    LetterPreferences,
+    LetterWay,
+    PreferencesStatus,
+)
 from vendrail.kernel.codec import replace
 from vendrail.web.languages import message
 
@@ -21,6 +26,32 @@ KINDS: Mapping[str, tuple[str, str]] = {
         message("Unread messages"),
         message("A message about an order was not read for a while."),
     ),
+}
+# What those kinds are called that may come by Telegram, and when they come.
+CHAT_KINDS: Mapping[str, tuple[str, str]] = {
+    **{each: KINDS[each] for each in ("stock_low", "complaint_staff", "message_unread")},
+    "dispute_staff": (
+        message("Disputes"),
+        message("A bank disputes a payment, listens not much longer, or has decided."),
+    ),
+    "money": (message("Money"), message("Fees, deposits, debts and reserves.")),
+    "shop": (
+        message("Your shop"),
+        message("Sales stopped or resumed, your verification, webhooks that were switched off."),
+    ),
+    "operator_alert": (
+        message("Alerts"),
+        message("Something stands that a person has to settle."),
+    ),
+    "security": (
+        message("Security"),
+        message("Passkeys and payout accounts. It always comes by e-mail too."),
+    ),
+}
+WAYS: Mapping[LetterWay, str] = {
+    LetterWay.BOTH: message("E-mail and Telegram"),
+    LetterWay.MAIL: message("E-mail only"),
+    LetterWay.TELEGRAM: message("Telegram only"),
 }
 _WRONG = {
     PreferencesStatus.HOURS_MALFORMED: message("Write both hours, as in 22:00 and 07:00."),
@@ -48,6 +79,27 @@ def read_wishes(
     if start is None or end is None or start == end:
         return None
     return replace(wished, quiet_from=start, quiet_until=end)
+
+
+def offered_ways(kind: str) -> list[tuple[str, str]]:
+    """Give the ways that a kind may come by, each with its name."""
+    return [
+        (way.value, name)
+        for way, name in WAYS.items()
+        if not (way is LetterWay.TELEGRAM and kind in ALWAYS_BY_MAIL)
+    ]
+
+
+def read_ways(
+    form: Mapping[str, str], before: LetterPreferences, kinds: Sequence[str]
+) -> dict[str, LetterWay]:
+    """Read by which ways these kinds are to come; what a form does not say stays as it is."""
+    ways = dict(before.ways)
+    for kind in kinds:
+        written = form.get(f"way_{kind}", "")
+        if written in {value for value, _ in offered_ways(kind)}:
+            ways[kind] = LetterWay(written)
+    return ways
 
 
 def why_wrong(status: PreferencesStatus | None) -> str:
