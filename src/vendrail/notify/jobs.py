@@ -1,11 +1,13 @@
 """Background loops: events become letters, due ones are sent, old outcomes deleted."""
 
 import asyncio
+import contextlib
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.identity import Identity
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
+from vendrail.kernel.errors import Error
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.notify.service import NotifyService
@@ -45,7 +47,8 @@ def jobs(
             wake = asyncio.Event()
             await poll(service.chats.listen, clock, wake, name="notify.listen", delay_s_max=1.0)
         finally:
-            await service.chats.leave()
+            with contextlib.suppress(Error):  # Then its time runs out by itself.
+                await service.chats.leave()
 
     loops = [Job("notify.send", send), Job("notify.forget", forget)]
     if service.settings.telegram_token:

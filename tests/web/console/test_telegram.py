@@ -23,10 +23,10 @@ EMAIL = "bo@north.example"
 
 
 @pytest.fixture
-async def world(platform_url, clock, vault, tmp_path, phone, monkeypatch):
+async def world(platform_url, clock, vault, tmp_path, phone):
     """The platform with its consoles, and a bot."""
     site = f"http://127.0.0.1:{free_port()}"
-    monkeypatch.setattr(consoles, "SITE", site)
+    before, consoles.SITE = consoles.SITE, site
     platform = PlatformSettings(home=tmp_path, database_url=platform_url, public_url=site)
     settings = {
         **consoles.QUICK,
@@ -43,6 +43,7 @@ async def world(platform_url, clock, vault, tmp_path, phone, monkeypatch):
     world.phone, world.site = phone, site
     yield world
     await world.close()
+    consoles.SITE = before
 
 
 async def listen(world) -> None:

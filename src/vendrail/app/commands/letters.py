@@ -1,4 +1,4 @@
-"""`vendrail letters`: what is told to people by mail, and what became of it."""
+"""`vendrail letters`: what is told to people by mail and Telegram, and what became of it."""
 
 from typing import Annotated
 from uuid import UUID
@@ -69,11 +69,12 @@ def list_(
         return
     show_table(
         "",
-        ("letter\nand what it is about", "template", "state", "tries", "taken", "problem"),
+        ("letter\nand what it is about", "template", "way", "state", "tries", "taken", "problem"),
         [
             (
                 "\n".join(to_serial(id) for id in (letter.id, letter.subject) if id),
                 letter.template,
+                letter.way,
                 letter.state,
                 letter.attempts,
                 f"{letter.taken_at:%Y-%m-%d %H:%M:%S}",
@@ -109,6 +110,7 @@ def show(letter: Letter, *, json: Json = False) -> None:
         [
             ("number", to_serial(found.id)),
             ("template", found.template),
+            ("way", found.way.value),
             ("about", to_serial(found.subject) if found.subject else ""),
             ("state", found.state.value),
             ("tries", str(found.attempts)),

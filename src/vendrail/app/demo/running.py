@@ -31,6 +31,7 @@ from vendrail.kernel.embedded import EmbeddedServer, open_server
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.telemetry import init_logs
 from vendrail.sandbox.rates import APP_ID
+from vendrail.sandbox.telegram import TOKEN as TELEGRAM_TOKEN
 
 ASSETS = Path(__file__).parents[2] / "web/assets/dist/manifest.json"
 _DEFAULT = PlatformSettings()
@@ -244,6 +245,7 @@ def _spawn(demo: Demo, name: str, *words: str) -> None:
         "VENDRAIL_PEERS": "",
         "VENDRAIL_NOTIFY_NEWS": demo.environment.get("VENDRAIL_NOTIFY_NEWS", "on"),
         **rate_sources(demo.environment, address(platform.host, demo.sandbox_port)),
+        **telegram(demo.environment, address(platform.host, demo.sandbox_port), demo.sandbox_url),
         "VENDRAIL_TRACE_RATIO": str(platform.trace_ratio) if is_traced else "1.0",
         "VENDRAIL_LOG_LEVEL": platform.log_level if is_logged else "warning",
     }
@@ -267,6 +269,17 @@ def rate_sources(given: Mapping[str, str], sandbox_url: str) -> dict[str, str]:
         "VENDRAIL_FX_OPENEXCHANGERATES_KEY": APP_ID,
         "VENDRAIL_FX_FRANKFURTER_URL": f"{url}/frankfurter",
         "VENDRAIL_FX_FETCH_S": "15",  # Soon again, should the sandbox open after the site.
+    }
+
+
+def telegram(given: Mapping[str, str], local_url: str, sandbox_url: str) -> dict[str, str]:
+    """Write by the sandbox's bot, unless somebody has a bot of their own."""
+    if "VENDRAIL_NOTIFY_TELEGRAM_TOKEN" in given:
+        return {}
+    return {
+        "VENDRAIL_NOTIFY_TELEGRAM_TOKEN": TELEGRAM_TOKEN,
+        "VENDRAIL_NOTIFY_TELEGRAM_URL": f"{local_url}/telegram",
+        "VENDRAIL_NOTIFY_TELEGRAM_LINKS": f"{sandbox_url}/telegram/t.me",
     }
 
 

@@ -71,6 +71,8 @@ class Tongue:
         row("api", f"{places.site_url}/api/openapi.json", self.say("api_note"))
         row("metrics", f"{places.site_url}/metrics")
         row("mailbox", f"{places.site_url}/mailbox", self.say("mailbox_note"))
+        phone = f"{places.sandbox_url}/telegram/phone"
+        row("telegram", phone, self.say("telegram_note"))
         audit = f"{program()} --home {shlex.quote(str(places.home))} audit"
         row("audit", audit, self.say("audit_note"))
         rows.add_row("", "")
