@@ -343,18 +343,8 @@ class Sending(Room):
             return
         async with self._db.reading() as tx:
             mine = await store.end_messages(tx, lease, fates)
-        ended = [(message, fate) for message, fate in fates if message.id in mine]
-        self._count(
-            [
-                (message.way, message.template, fate.state)
-                for message, fate in ended
-                if fate.state is not LetterState.WAITING
-            ]
-        )
-        self._metrics.count_each(
-            "vendrail_telegram_letters_total",
-            [(message.template, "diverted") for message, fate in ended if fate.is_diverted],
-        )
+            ended = [(message, fate) for message, fate in fates if message.id in mine]
+            self._count_ended(ended)
         for message, fate in ended:
             if fate.state in _AS_MEANT or (fate.state is LetterState.WAITING and not fate.problem):
                 continue
@@ -364,6 +354,17 @@ class Sending(Room):
                 state=str(fate.state),
                 problem=fate.problem,
             )
+
+    def _count_ended(self, ended: Sequence[tuple[DueMessage, Fate]]) -> None:
+        self._count(
+            [
+                (message.way, message.template, fate.state)
+                for message, fate in ended
+                if fate.state is not LetterState.WAITING
+            ]
+        )
+        diverted = [(message.template, "diverted") for message, fate in ended if fate.is_diverted]
+        self._metrics.count_each("vendrail_telegram_letters_total", diverted)
 
     def _count(self, ends: Sequence[tuple[str, str, LetterState]]) -> None:
         for way, metric in _COUNTERS.items():
