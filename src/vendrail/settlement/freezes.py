@@ -10,10 +10,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.ledger import AccountId, Chart, Transfer, TransferCode, TransferId
-from vendrail.api.settlement import Freeze, FreezeStatus, RefundPosting
+from vendrail.api.settlement import Freeze, FreezeStatus, KeptSupply, RefundPosting
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
-from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, RefundSource
+from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, RefundSource, Shared
 from vendrail.settlement.split import MerchantAccounts, is_wellformed
 
 
@@ -46,6 +46,8 @@ class KeptFreeze(NamedTuple):
     is_exclusive: bool = False  # No refund of the order is opened while it stands.
     thawed_pending_minor: int = 0  # Of what was thawed, what had been pending …
     thawed_reserve_minor: int = 0  # … and in reserve.
+    supplied_minor: int = 0  # Of what is asked, the supplier's: a row of its own, …
+    part_of: UUID | None = None  # … which names the freeze that it is part of.
 
     @property
     def left_minor(self) -> int:
@@ -74,7 +76,7 @@ class KeptFreeze(NamedTuple):
             self.subject == asked.order
             and self.merchant == asked.merchant
             and self.currency == asked.currency
-            and self.asked_minor == asked.amount_minor
+            and self.asked_minor + self.supplied_minor == asked.amount_minor
         )
 
 
@@ -109,14 +111,16 @@ def ask_freeze(
     pool: Pool,
     standing: Iterable[KeptFreeze],
     back: HeldBack = HeldBack(),  # noqa: B008 - a tuple, never changed
+    shared: Shared = Shared(),  # noqa: B008 - a tuple, never changed
 ) -> tuple[KeptFreeze, Pool]:
     """Freeze what the order has left to its merchant and no other dispute has frozen before.
 
     What is not due yet comes first: of that no refund takes any more, and it is not released.
     """
-    refunded = pool.refunded_minor - pool.fee_returned_minor
+    refunded = pool.refunded_minor - pool.fee_returned_minor - shared.before_minor
     frozen = sum(each.left_minor for each in standing if each.subject == asked.order)
-    wanted = max(0, min(asked.amount_minor, share_minor - refunded - frozen))
+    asked_minor = asked.amount_minor - shared.part_minor
+    wanted = max(0, min(asked_minor, share_minor - refunded - frozen))
     pending = max(0, min(wanted, back.pending_minor - pool.pending_minor))
     reserve = max(0, min(wanted - pending, back.reserve_minor - pool.reserve_minor))
     kept = KeptFreeze(
@@ -124,7 +128,7 @@ def ask_freeze(
         asked.order,
         asked.merchant,
         asked.currency,
-        asked.amount_minor,
+        asked_minor,
         wanted,
         0,
         0,
@@ -134,9 +138,22 @@ def ask_freeze(
         back.reserve if reserve else None,
         reserve,
         asked.is_exclusive,
+        supplied_minor=shared.part_minor,
     )
     return kept, pool._replace(
         pending_minor=pool.pending_minor + pending, reserve_minor=pool.reserve_minor + reserve
+    )
+
+
+def part_of(asked: Freeze, supply: KeptSupply, amount_minor: int) -> Freeze:
+    """Give the supplier's part of a freeze: of what was split out of the order for it."""
+    return Freeze(
+        derive(asked.id, "supply"),
+        supply.id,
+        supply.supplier,
+        amount_minor,
+        supply.currency,
+        asked.is_exclusive,
     )
 
 

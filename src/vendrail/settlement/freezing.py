@@ -10,10 +10,19 @@ from vendrail.settlement import freezes
 from vendrail.settlement.accounts import Accounts, accounts_of
 from vendrail.settlement.buckets import Buckets, find_held_back
 from vendrail.settlement.freezes import FreezeState, KeptFreeze
-from vendrail.settlement.refunds import HeldBack, Pool, PoolKey, RefundSource
+from vendrail.settlement.refunds import (
+    HeldBack,
+    Pool,
+    PoolKey,
+    RefundSource,
+    Shared,
+    share_out,
+)
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.holding import HoldingStore
+from vendrail.settlement.store.supplies import SupplyStore
+from vendrail.settlement.supplied import find_supplied
 
 _TURNS_MAX = 5  # Each turn finishes the freezes that the one before has found.
 
@@ -28,7 +37,9 @@ class Freezing:
         accounts: Accounts,
         holding: HoldingStore,
         buckets: Buckets,
+        supplies: SupplyStore,
     ) -> None:
+        self._supplies = supplies
         self._store = store
         self._buckets = buckets
         self._holding = holding
@@ -65,7 +76,12 @@ class Freezing:
             await self._store.add_freeze_tombstones(late)
         if any(each.state is FreezeState.ASKED for each in known.values()):
             await self._finish(list(known.values()))
-        fitting = [id for id, kept in known.items() if kept.fits(good[id])]
+        strangers = {id for id, each in good.items() if id in known and not known[id].fits(each)}
+        fitting = [
+            id
+            for id, kept in known.items()
+            if id not in strangers and kept.part_of not in strangers
+        ]
         ending = await self._begin_ends(fitting)
         if ending:
             moved = await self._post(ending, freezes.unfreeze_transfers)
@@ -115,6 +131,17 @@ class Freezing:
             shares[each.id] = 0 if found.is_reversed else found.share_minor
             pool = Pool(each.order, RefundSource.SPLIT, found.split_minor)
             pools[pool.key] = pool
+        supplied = await find_supplied(
+            self._supplies,
+            self._ledger,
+            self._holding,
+            {
+                each.order: splits[each.id].supplied_minor
+                for each in asked
+                if splits[each.id].supplied_minor and not splits[each.id].is_reversed
+            },
+        )
+        pools |= {each.pool.key: each.pool for each in supplied.values()}
         backs = await find_held_back(self._holding, splits)
         kept: dict[UUID, KeptFreeze] = {}
 
@@ -131,9 +158,22 @@ class Freezing:
                 key = (each.order, RefundSource.SPLIT)
                 others = [*standing, *(kept[id] for id in kept if id not in known)]
                 back = backs.get(each.id, HeldBack())
+                theirs, shared = supplied.get(each.order), Shared()
+                if theirs is not None:
+                    pool = locked[key]
+                    before_minor = locked[theirs.pool.key].refunded_minor
+                    size_minor = theirs.supply.amount_minor
+                    shared = share_out(each.amount_minor, pool, size_minor, before_minor)
                 kept[each.id], locked[key] = freezes.ask_freeze(
-                    each, shares[each.id], locked[key], others, back
+                    each, shares[each.id], locked[key], others, back, shared
                 )
+                if theirs is not None and shared.part_minor:
+                    part = freezes.part_of(each, theirs.supply, shared.part_minor)
+                    key = theirs.pool.key
+                    frozen, locked[key] = freezes.ask_freeze(
+                        part, theirs.share_minor, locked[key], others, theirs.back
+                    )
+                    kept[part.id] = frozen._replace(part_of=each.id)
             return [kept[id] for id in kept if id not in known], list(locked.values())
 
         await self._store.add_freezes([each.id for each in asked], list(pools.values()), decide)

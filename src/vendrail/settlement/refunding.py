@@ -1,6 +1,6 @@
 """Refunding: the intent written, the money moved, the end written; each part harmless to repeat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from vendrail.api.ledger import AccountId, Chart, Ledger, Transfer
@@ -31,6 +31,8 @@ from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
+from vendrail.settlement.store.supplies import SupplyStore
+from vendrail.settlement.supplied import Supplied, find_supplied
 
 Status = RefundPostingStatus
 Change = Callable[[KeptRefund, MerchantAccounts, MerchantAccounts, Sides], list[Transfer]]
@@ -48,7 +50,9 @@ class Refunding:
         debts: Debts,
         holding: HoldingStore,
         buckets: Buckets,
+        supplies: SupplyStore,
     ) -> None:
+        self._supplies = supplies
         self._holding = holding
         self._buckets = buckets
         self._store = store
@@ -107,6 +111,7 @@ class Refunding:
             posting.refund: refunds.choose_pool(posting, found[posting.refund])
             for posting in postings
         }
+        supplied = await self._find_supplied(postings, found, pools)
         backs = await find_held_back(self._holding, found)
         kept: dict[UUID, KeptRefund] = {}
         disputed: set[UUID] = set()
@@ -132,6 +137,12 @@ class Refunding:
                 split: SplitFound = found[posting.refund]
                 policy = policies.get(split.fee)
                 is_fee_refunded = policy is not None and policy[1].is_fee_refunded
+                theirs = supplied.get(posting.order) if mine.is_shared else None
+                shared = refunds.Shared()
+                if theirs is not None:
+                    before_minor = locked[theirs.pool.key].refunded_minor
+                    size_minor = theirs.supply.amount_minor
+                    shared = refunds.share_out(posting.amount_minor, pool, size_minor, before_minor)
                 taken = refunds.ask_refund(
                     posting,
                     pool,
@@ -139,19 +150,43 @@ class Refunding:
                     backs.get(posting.refund, HeldBack()),
                     is_fee_refunded=is_fee_refunded,
                     frozen_minor=frozen.get(posting.order, 0),
+                    shared=shared,
                 )
                 if taken is not None:
                     kept[posting.refund], locked[key] = taken
+                    if theirs is not None and shared.part_minor:
+                        part = refunds.part_of(taken[0], theirs.supply)
+                        pool = locked[theirs.pool.key]._replace(size_minor=theirs.pool.size_minor)
+                        frozen_minor = frozen.get(part.subject, 0)
+                        kept[part.id], locked[pool.key] = refunds.ask_part(
+                            taken[0], part, pool, theirs.back, frozen_minor
+                        )
+                        frozen[part.subject] = max(0, frozen_minor - part.amount_minor)
                     if mine.source is RefundSource.SPLIT and posting.order in frozen:
                         left = frozen[posting.order] - taken[0].share_minor
                         frozen[posting.order] = max(0, left)
             return [kept[id] for id in kept if id not in known], list(locked.values())
 
         # Where refunds of one order disagree on whose money it is, the row bears the larger size.
-        by_size = sorted(pools.values(), key=lambda pool: pool.size_minor)
+        theirs = [each.pool for each in supplied.values()]
+        by_size = sorted([*pools.values(), *theirs], key=lambda pool: pool.size_minor)
         unique = {pool.key: pool for pool in by_size}
         await self._store.add_refunds(list(pools), list(unique.values()), decide)
         return kept, disputed
+
+    async def _find_supplied(
+        self,
+        postings: Sequence[RefundPosting],
+        found: Mapping[UUID, SplitFound],
+        pools: Mapping[UUID, Pool],
+    ) -> dict[UUID, Supplied]:
+        """Find by order what suppliers have of it; most batches have none."""
+        shared = {
+            posting.order: found[posting.refund].supplied_minor
+            for posting in postings
+            if pools[posting.refund].is_shared and found[posting.refund].supplied_minor
+        }
+        return await find_supplied(self._supplies, self._ledger, self._holding, shared)
 
     async def _take_held_back(
         self, asked: Sequence[KeptRefund], thaws: Sequence[Thaw]
@@ -200,7 +235,7 @@ class Refunding:
             asked = [refund for refund in asked if refund.id not in poor]
         for refund in asked:
             taken[refund.id] += refund.pending_minor + refund.reserve_minor
-        debts = {refund.id: refund.amount_minor - taken[refund.id] for refund in asked}
+        debts = {refund.id: refund.own_minor - taken[refund.id] for refund in asked}
         owing = [refund for refund in asked if debts[refund.id] > 0]
         if owing:
             await self._debts.mark({(_owner(refund), refund.currency) for refund in owing})
@@ -213,7 +248,7 @@ class Refunding:
             for id, amount_minor in added.items():
                 taken[id] += amount_minor
         for refund in asked:
-            _assert_moved(refund, taken[refund.id], refund.amount_minor)
+            _assert_moved(refund, taken[refund.id], refund.own_minor)
         await self._change(asked, refunds.change_transfers)
         await self._store.open_refunds(
             [refund._replace(debt_minor=debts[refund.id]) for refund in asked]
@@ -238,7 +273,8 @@ class Refunding:
                 ),
             )
             for refund in going:
-                _assert_moved(refund, moved[refund.id], refund.back.amount_minor)
+                due_minor = 0 if refund.part_of is not None else refund.back.amount_minor
+                _assert_moved(refund, moved[refund.id], due_minor)
             await self._store.move_refunds(
                 [refund.id for refund in going], (RefundState.PAYING,), RefundState.PAID
             )
@@ -264,7 +300,7 @@ class Refunding:
                 ),
             )
             for refund in going:
-                _assert_moved(refund, moved[refund.id], refund.amount_minor)
+                _assert_moved(refund, moved[refund.id], refund.own_minor)
             if owing:
                 # The debt may have been recovered meanwhile: then it is given back.
                 await self._debts.mark(owing)
@@ -429,13 +465,20 @@ def _end_statuses(
 def _fitting(
     postings: Sequence[RefundPosting], kept: dict[UUID, KeptRefund]
 ) -> dict[UUID, KeptRefund]:
-    """Leave out refunds that are asked for in another form than they were kept in."""
+    """Leave out refunds that are asked for in another form than they were kept in.
+
+    A supplier's part follows the refund that it is part of.
+    """
     strangers = {
         posting.refund
         for posting in postings
         if posting.refund in kept and not kept[posting.refund].fits(posting)
     }
-    return {id: refund for id, refund in kept.items() if id not in strangers}
+    return {
+        id: refund
+        for id, refund in kept.items()
+        if id not in strangers and refund.part_of not in strangers
+    }
 
 
 def _ids(kept: Sequence[KeptRefund]) -> set[UUID]:

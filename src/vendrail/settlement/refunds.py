@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.ledger import AccountId, Transfer, TransferCode, TransferId
-from vendrail.api.settlement import RefundPosting, RefundPostingStatus
+from vendrail.api.settlement import KeptSupply, RefundPosting, RefundPostingStatus
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS, Money
 from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
@@ -60,6 +60,8 @@ class KeptRefund(NamedTuple):
     pending_minor: int = 0  # … and how much was taken there; while asked: at most so much.
     reserve_account: UUID | None = None
     reserve_minor: int = 0
+    supplied_minor: int = 0  # The part that the supplier bears: a row of its own, …
+    part_of: UUID | None = None  # … which names the refund that it is part of.
 
     @property
     def is_held_back(self) -> bool:
@@ -80,8 +82,13 @@ class KeptRefund(NamedTuple):
 
     @property
     def share_minor(self) -> int:
-        """The part that does not come out of the fee."""
-        return self.amount_minor - self.fee_minor
+        """The part that the merchant bears: not out of the fee, and not the supplier's."""
+        return self.amount_minor - self.fee_minor - self.supplied_minor
+
+    @property
+    def own_minor(self) -> int:
+        """The part that this row moves to clearing and back."""
+        return self.amount_minor - self.supplied_minor
 
     def fits(self, posting: RefundPosting) -> bool:
         """Tell whether a repeat asks for the same."""
@@ -114,6 +121,11 @@ class Pool(NamedTuple):
     def key(self) -> PoolKey:
         """What tells one pool from another."""
         return (self.subject, self.source)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a supplier may have a part of it: only of what was split."""
+        return self.source is RefundSource.SPLIT
 
 
 def is_refund_wellformed(posting: RefundPosting) -> bool:
@@ -154,6 +166,33 @@ class HeldBack(NamedTuple):
 _NOTHING_BACK = HeldBack()
 
 
+class Shared(NamedTuple):
+    """What a supplier has of a sale, what it has borne of refunds, and what it bears of one."""
+
+    size_minor: int = 0
+    before_minor: int = 0
+    part_minor: int = 0
+
+
+_NOT_SHARED = Shared()
+
+
+def share_out(amount_minor: int, pool: Pool, size_minor: int, before_minor: int) -> Shared:
+    """Say what the supplier bears of a refund, or of a freeze, of an order.
+
+    By the share of the sale that has gone back in all, so that the last refund takes the last of
+    both sides; neither ever bears more than it has got.
+    """
+    if not size_minor or not pool.size_minor:
+        return _NOT_SHARED
+    refunded = min(pool.size_minor, pool.refunded_minor + amount_minor)
+    part = size_minor * refunded // pool.size_minor - before_minor
+    agents_left = pool.size_minor - size_minor - (pool.refunded_minor - before_minor)
+    part = max(0, amount_minor - agents_left, part)
+    part = min(part, amount_minor, size_minor - before_minor)
+    return Shared(size_minor, before_minor, part)
+
+
 def ask_refund(
     posting: RefundPosting,
     pool: Pool,
@@ -162,6 +201,7 @@ def ask_refund(
     *,
     is_fee_refunded: bool,
     frozen_minor: int = 0,
+    shared: Shared = _NOT_SHARED,
 ) -> tuple[KeptRefund, Pool] | None:
     """Take a refund out of its pool; None when that much is not there.
 
@@ -176,12 +216,14 @@ def ask_refund(
     if pool.source is RefundSource.SPLIT and is_fee_refunded:
         fee = returned_fee_minor(
             found.fee_minor,
-            found.split_minor,
-            pool.refunded_minor,
+            found.split_minor - shared.size_minor,
+            pool.refunded_minor - shared.before_minor,
             pool.fee_returned_minor,
-            posting.amount_minor,
+            posting.amount_minor - shared.part_minor,
         )
-    share = posting.amount_minor - fee if pool.source is RefundSource.SPLIT else 0
+    share = (
+        posting.amount_minor - fee - shared.part_minor if pool.source is RefundSource.SPLIT else 0
+    )
     rest = max(0, share - frozen_minor)
     pending = max(0, min(rest, back.pending_minor - pool.pending_minor))
     reserve = max(0, min(rest, back.reserve_minor - pool.reserve_minor))
@@ -203,6 +245,7 @@ def ask_refund(
         pending,
         back.reserve if reserve else None,
         reserve,
+        shared.part_minor,
     )
     changed = pool._replace(
         refunded_minor=refunded,
@@ -211,6 +254,44 @@ def ask_refund(
         reserve_minor=pool.reserve_minor + reserve,
     )
     return kept, changed
+
+
+def ask_part(
+    kept: KeptRefund, part: KeptRefund, pool: Pool, back: HeldBack, frozen_minor: int
+) -> tuple[KeptRefund, Pool]:
+    """Let a supplier bear its part of a refund: of its own share, a row of its own."""
+    rest = max(0, part.amount_minor - frozen_minor)
+    pending = max(0, min(rest, back.pending_minor - pool.pending_minor))
+    reserve = max(0, min(rest, back.reserve_minor - pool.reserve_minor))
+    asked = part._replace(
+        part_of=kept.id,
+        pending_account=back.pending if pending else None,
+        pending_minor=pending,
+        reserve_account=back.reserve if reserve else None,
+        reserve_minor=reserve,
+    )
+    changed = pool._replace(
+        refunded_minor=pool.refunded_minor + part.amount_minor,
+        pending_minor=pool.pending_minor + pending,
+        reserve_minor=pool.reserve_minor + reserve,
+    )
+    return asked, changed
+
+
+def part_of(kept: KeptRefund, supply: KeptSupply) -> KeptRefund:
+    """Give the supplier's part of a refund, as it goes to clearing."""
+    return KeptRefund(
+        derive(kept.id, "supply"),
+        supply.id,
+        supply.supplier,
+        kept.channel,
+        kept.currency,
+        kept.supplied_minor,
+        RefundSource.SPLIT,
+        0,
+        0,
+        RefundState.ASKED,
+    )
 
 
 def _paid(posting: RefundPosting) -> tuple[str | None, int | None]:
@@ -334,7 +415,12 @@ def debt_transfers(kept: KeptRefund, debt_minor: int, accounts: MerchantAccounts
 def paying_transfers(
     kept: KeptRefund, accounts: MerchantAccounts, target: AccountId
 ) -> list[Transfer]:
-    """Take the money from clearing to the provider, who has paid it out, or to a wallet."""
+    """Take the money from clearing to the provider, who has paid it out, or to a wallet.
+
+    A supplier's part goes with the refund that it is part of.
+    """
+    if kept.part_of is not None:
+        return []
     return _leg(
         kept,
         "refund:paid",

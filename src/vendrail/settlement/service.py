@@ -1,6 +1,6 @@
 """What sales, refunds and debts are, said to the ledger in one call a batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -24,6 +24,7 @@ from vendrail.api.settlement import (
     HeldSum,
     HoldTerms,
     HoldTermsStatus,
+    KeptSupply,
     MerchantBalance,
     MerchantDebt,
     OrderShare,
@@ -34,6 +35,7 @@ from vendrail.api.settlement import (
     SaleStatus,
     SettlementHealth,
     ShareQuery,
+    Supply,
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
@@ -62,6 +64,7 @@ from vendrail.settlement.shares import Shares
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
+from vendrail.settlement.store.supplies import SupplyStore
 from vendrail.settlement.terms import WRITE_S_MAX
 
 _MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
@@ -91,12 +94,15 @@ class SettlementService(Priced, Disputed, Deposited):
         self._accounts = Accounts(ledger)
         self._debts = Debts(self._store, clock, ledger, self._accounts)
         self._holding = HoldingStore(db, clock)
+        self._supplies = SupplyStore(db)
         self._buckets = Buckets(self._holding, clock, ledger)
-        self._freezing = Freezing(self._store, ledger, self._accounts, self._holding, self._buckets)
+        self._freezing = Freezing(
+            self._store, ledger, self._accounts, self._holding, self._buckets, self._supplies
+        )
         self._shares = Shares(self._holding, ledger)
         self._refunding = Refunding(
             self._store, self._fees, ledger, self._accounts, self._debts, self._holding,
-            self._buckets,
+            self._buckets, self._supplies,
         )  # fmt: skip
 
     async def put_fee_terms(self, terms: Sequence[FeeTerms]) -> list[FeeTermsStatus]:
@@ -158,15 +164,31 @@ class SettlementService(Priced, Disputed, Deposited):
             done[at] &= next(second).is_done if is_so else result.is_done
         return done
 
+    async def price_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
+        """Say what the parts of sales would be, by what counts now; nothing is written."""
+        good = [sale for sale in sales if _is_sound(sale)]
+        fees = iter(await self._pricing.book.find_fees(good))
+        return [
+            split.foresee(sale, *next(fees)) if _is_sound(sale) else _MALFORMED for sale in sales
+        ]
+
+    async def read_supplies(self, ids: Sequence[UUID]) -> list[KeptSupply | None]:
+        """Read whose orders suppliers' parts were split out of, by what they are booked under."""
+        found = await self._supplies.load(ids)
+        return [found.get(id) for id in ids]
+
     async def split_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
         """Take the fee and give the merchant the rest; replay gives the same result.
 
         One ledger call for all; a second one only for what was there before or is refused.
         """
         good = [sale for sale in sales if _is_sound(sale)]
-        await self._open_accounts(good, [sale.booking for sale in good if sale.booking])
+        supplied = _supplied(good)
+        everyones = [*good, *supplied.values()]
+        await self._open_accounts(everyones, [sale.booking for sale in good if sale.booking])
+        await self._keep_supplies(good, supplied)
         fees = await self._pricing.book.find_fees(good)
-        plans = await self._buckets.plan(good)
+        plans = await self._buckets.plan(everyones)
         short = await self._find_short(good)
         transfers: list[Transfer] = []
         priced: list[tuple[Sale, SaleResult, int]] = []  # … and how many transfers.
@@ -176,6 +198,9 @@ class SettlementService(Priced, Disputed, Deposited):
                 continue
             result = split.price(sale, fee.version, fee.cost)
             chain = self._chain(sale, result, plans.get(sale.order) if plans else None)
+            theirs = supplied.get(sale.order) if supplied else None
+            if theirs is not None:
+                chain += self._supply(sale, theirs, result, plans.get(theirs.order))
             transfers += chain
             priced.append((sale, result, len(chain)))
         outcomes = await self._post(transfers)
@@ -184,7 +209,7 @@ class SettlementService(Priced, Disputed, Deposited):
         results, doubtful = self._read_outcomes(priced, outcomes)
         if doubtful:
             await self._examine(doubtful, results)
-        await self._debts.recover_from(good)
+        await self._debts.recover_from(everyones)
         answers = iter(results)
         return [next(answers) if _is_sound(sale) else _MALFORMED for sale in sales]
 
@@ -198,6 +223,31 @@ class SettlementService(Priced, Disputed, Deposited):
         if sale.booking is not None:
             legs[:0] = self._book(sale.booking, is_linked=True)
         return legs
+
+    def _supply(
+        self, sale: Sale, theirs: Sale, result: SaleResult, held: Held | None
+    ) -> list[Transfer]:
+        supplier = self._books(theirs)
+        parts = divide(theirs.amount_minor, held, supplier.available) if held is not None else ()
+        return split.supply_transfers(sale, theirs, result, self._books(sale), supplier, parts)
+
+    async def _keep_supplies(self, sales: Sequence[Sale], supplied: Mapping[UUID, Sale]) -> None:
+        """Write whose part of which order is booked under what: refunds will ask."""
+        if supplied:
+            await self._supplies.add_supplies(
+                [
+                    KeptSupply(
+                        theirs.order,
+                        sale.order,
+                        sale.merchant,
+                        theirs.merchant,
+                        theirs.amount_minor,
+                        theirs.currency,
+                    )
+                    for sale in sales
+                    if (theirs := supplied.get(sale.order)) is not None
+                ]
+            )
 
     def _read_outcomes(
         self, priced: Sequence[tuple[Sale, SaleResult, int]], outcomes: Sequence[TransferResult]
@@ -256,18 +306,31 @@ class SettlementService(Priced, Disputed, Deposited):
     async def _mark(self, sales: Sequence[Sale]) -> list[bool]:
         """Take the ids of splits that are not there; true where the split is there."""
         marks = [split.marker_transfers(sale, self._books(sale)) for sale in sales]
-        outcomes = await self._post([transfer for pair in marks for transfer in pair])
-        return [split.stands(outcomes[at : at + 2]) for at in range(0, len(outcomes), 2)]
+        outcomes = iter(await self._post([each for few in marks for each in few]))
+        return [split.stands([next(outcomes) for _ in few]) for few in marks]
 
     async def reverse_sales(self, sales: Sequence[Sale]) -> list[bool]:
         """Undo splits that came before the pivot; leaves a tombstone where there was none."""
         good = [sale for sale in sales if _is_sound(sale)]
-        await self._open_accounts(good, [sale.booking for sale in good if sale.booking])
+        supplied = _supplied(good)
+        everyones = [*good, *supplied.values()]
+        await self._open_accounts(everyones, [sale.booking for sale in good if sale.booking])
         # The money did arrive, whatever becomes of the sale.
         await self._book_alone([sale.booking for sale in good if sale.booking])
         marks = await self._mark(good)
         standing = [sale for sale, is_standing in zip(good, marks, strict=True) if is_standing]
         undone = dict.fromkeys((sale.order for sale in good), True)
+        theirs = [supplied[sale.order] for sale in standing if sale.order in supplied]
+        if theirs:  # Suppliers' parts first: what is the agent's is whole again after that.
+            back = await self._reverse(theirs)
+            standing = [
+                sale
+                for sale in standing
+                if sale.order not in supplied or back.get(supplied[sale.order].order, True)
+            ]
+            undone |= dict.fromkeys(
+                (order for order, part in supplied.items() if not back.get(part.order, True)), False
+            )
         if standing:
             undone |= await self._reverse(standing)
         return [_is_sound(sale) and undone[sale.order] for sale in sales]
@@ -441,10 +504,29 @@ def _is_bookable(booking: CaptureBooking) -> bool:
     )
 
 
+def _supplied(sales: Sequence[Sale]) -> dict[UUID, Sale]:
+    """Give by order what of sales is suppliers'; most batches have none."""
+    return {
+        sale.order: theirs
+        for sale in sales
+        if sale.supply is not None and (theirs := split.supplied_sale(sale)) is not None
+    }
+
+
 def _is_sound(sale: Sale) -> bool:
     return (
-        split.is_wellformed(sale.amount_minor)
+        (sale.supply is None or _is_supply_sound(sale, sale.supply))
+        and split.is_wellformed(sale.amount_minor)
         and sale.currency in EXPONENTS
         and (sale.booking is None or _is_bookable(sale.booking))
         and (sale.paid is None or split.is_changeable(sale.paid, sale.currency))
+    )
+
+
+def _is_supply_sound(sale: Sale, supply: Supply) -> bool:
+    """Tell whether the supplier is somebody else, and wants no more than what is paid."""
+    return (
+        0 < supply.amount_minor <= sale.amount_minor
+        and supply.supplier != sale.merchant
+        and sale.wallet is None
     )

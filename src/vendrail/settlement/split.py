@@ -19,7 +19,15 @@ from vendrail.api.ledger import (
     TransferStatus,
 )
 from vendrail.api.ledger.closes import MATCH_STEPS
-from vendrail.api.settlement import CaptureBooking, ChannelCost, Sale, SaleResult, SaleStatus
+from vendrail.api.settlement import (
+    CaptureBooking,
+    ChannelCost,
+    Sale,
+    SaleResult,
+    SaleStatus,
+    supply_of,
+)
+from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, Money
 from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
@@ -29,6 +37,8 @@ SHARE_STEP = "sale:share"
 FEE_STEP = "sale:fee"
 _SHARE_STEPS = (SHARE_STEP, "sale:share:2")
 COST_STEP = "sale:cost"
+SUPPLY_STEP = "sale:supply"
+SUPPLY_MEMO = "supply"  # Of a supplier's share: no fee was taken of it.
 
 
 class MerchantAccounts(NamedTuple):
@@ -151,6 +161,7 @@ def sale_transfers(
     Of a top-up the accounts are the buyer's, the share is all of it, and there is no fee.
     """
     gained = TransferCode.TOP_UP if sale.wallet else TransferCode.SALE
+    is_supplied = bool(result.supplied_minor)
     memo = fee_memo(result.fee_version, result.fee_rule)
     legs = [
         (FEE_STEP, accounts.fee, result.fee_minor, TransferCode.FEE),
@@ -160,7 +171,7 @@ def sale_transfers(
         legs[:0] = [(step, *part, gained) for step, part in zip(_SHARE_STEPS, parts, strict=False)]
     else:
         legs.insert(0, (SHARE_STEP, accounts.available, result.share_minor, gained))
-    left = sale.amount_minor
+    left = sale.amount_minor - result.supplied_minor
     chain = []
     for step, account, amount_minor, code in legs:
         left -= amount_minor
@@ -173,11 +184,66 @@ def sale_transfers(
                     amount_minor,
                     code,
                     sale.order,
-                    is_linked=left > 0,
+                    is_linked=left > 0 or is_supplied,
                     memo=memo,
                 )
             )
     return chain
+
+
+def supplied_sale(sale: Sale) -> Sale | None:
+    """Give what of a sale is its supplier's, as a sale of its own; None: nothing is."""
+    if sale.supply is None:
+        return None
+    return Sale(
+        supply_of(sale.order),
+        sale.supply.supplier,
+        sale.supply.amount_minor,
+        sale.currency,
+        sale.placed_at,
+        paid_at=sale.paid_at,
+    )
+
+
+def supply_transfers(
+    sale: Sale,
+    supplied: Sale,
+    result: SaleResult,
+    accounts: MerchantAccounts,
+    supplier: MerchantAccounts,
+    parts: Sequence[tuple[AccountId, int]] = (),
+) -> list[Transfer]:
+    """End a split's chain with what is the supplier's: held over there, and shared out from it."""
+    amount_minor = supplied.amount_minor
+    legs = list(parts) or [(supplier.available, amount_minor)]
+    last = len(legs) - 1
+    return [
+        Transfer(
+            TransferId(derive(sale.order, SUPPLY_STEP)),
+            accounts.held,
+            supplier.held,
+            amount_minor,
+            TransferCode.SUPPLY,
+            sale.order,
+            is_linked=True,
+            memo=fee_memo(result.fee_version, result.fee_rule),
+        ),
+        *(
+            Transfer(
+                TransferId(derive(supplied.order, step)),
+                supplier.held,
+                account,
+                part_minor,
+                TransferCode.SALE,
+                supplied.order,
+                is_linked=number < last,
+                memo=SUPPLY_MEMO,
+            )
+            for number, (step, (account, part_minor)) in enumerate(
+                zip(_SHARE_STEPS, legs, strict=False)
+            )
+        ),
+    ]
 
 
 def change_transfers(
@@ -203,13 +269,33 @@ def change_back_transfers(
 
 
 def price(sale: Sale, version: FeeVersion, cost: ChannelCost | None = None) -> SaleResult:
-    """Say what the fee, the channel's cost and the share of a sale are; a top-up costs nothing."""
+    """Say what the fee, the channel's cost and the share of a sale are; a top-up costs nothing.
+
+    What is a supplier's comes first, whole: where fee and cost would be more than the rest, the
+    platform takes less.
+    """
     if sale.wallet is not None:
         return SaleResult(SaleStatus.SPLIT, 0, sale.amount_minor, 0)
     fee = fee_minor(version, sale.amount_minor)
     borne = cost_minor(version, sale.amount_minor, sale.currency, cost)
-    share = sale.amount_minor - fee - borne
-    return SaleResult(SaleStatus.SPLIT, fee, share, version.number, version.rule, borne)
+    supplied = sale.supply.amount_minor if sale.supply is not None else 0
+    if supplied:
+        fee = min(fee, sale.amount_minor - supplied)
+        borne = min(borne, sale.amount_minor - supplied - fee)
+    share = sale.amount_minor - fee - borne - supplied
+    return SaleResult(SaleStatus.SPLIT, fee, share, version.number, version.rule, borne, supplied)
+
+
+def foresee(sale: Sale, version: FeeVersion, cost: ChannelCost | None = None) -> SaleResult:
+    """Say what `price` would, and of a markup that does not bear fee and cost that it is so."""
+    result = price(sale, version, cost)
+    if not result.supplied_minor:
+        return result
+    whole = price(replace(sale, supply=None), version, cost)
+    taken = (whole.fee_minor, whole.cost_minor)
+    if taken != (result.fee_minor, result.cost_minor):
+        return replace(result, status=SaleStatus.MARKUP_TOO_LOW)
+    return result
 
 
 def marker_transfers(sale: Sale, accounts: MerchantAccounts) -> list[Transfer]:
@@ -227,8 +313,13 @@ def marker_transfers(sale: Sale, accounts: MerchantAccounts) -> list[Transfer]:
             TransferCode.SPLIT_REVERSAL,
             sale.order,
         )
-        for step in (SHARE_STEP, FEE_STEP)
+        for step in marker_steps(sale)
     ]
+
+
+def marker_steps(sale: Sale) -> tuple[str, ...]:
+    """Name the legs of which one at least stands where a sale was split."""
+    return (SHARE_STEP, FEE_STEP) if sale.supply is None else (SHARE_STEP, FEE_STEP, SUPPLY_STEP)
 
 
 def is_fresh(chain: Sequence[TransferResult]) -> bool:
@@ -267,7 +358,7 @@ def held_back_reversals(
 def reversal_transfers(
     order: UUID, found: "SplitFound", accounts: MerchantAccounts
 ) -> list[Transfer]:
-    """Take a split back: the share as far as it is still there, fee and cost whole."""
+    """Take a split back: the share as far as it is still there, the rest whole."""
     legs = []
     if found.share_minor:
         legs.append(
@@ -303,6 +394,17 @@ def reversal_transfers(
                 order,
             )
         )
+    if found.supplied_to is not None:
+        legs.append(
+            Transfer(
+                TransferId(derive(order, "undo:supply")),
+                found.supplied_to,
+                accounts.held,
+                found.supplied_minor,
+                TransferCode.SPLIT_REVERSAL,
+                order,
+            )
+        )
     return legs
 
 
@@ -332,6 +434,8 @@ class SplitFound(NamedTuple):
     fee_rule: int = 0
     cost_minor: int = 0
     refunded_minor: int = 0  # Out of held: what never was the merchant's.
+    supplied_minor: int = 0
+    supplied_to: AccountId | None = None  # The supplier's held account, which it went through.
 
     @property
     def fee(self) -> tuple[int, int]:
@@ -342,16 +446,19 @@ class SplitFound(NamedTuple):
     def result(self) -> SaleResult:
         """Say of the split what was said when it was made."""
         name, borne = self.fee, self.cost_minor
-        return SaleResult(SaleStatus.SPLIT, self.fee_minor, self.share_minor, *name, borne)
+        supplied = self.supplied_minor
+        return SaleResult(
+            SaleStatus.SPLIT, self.fee_minor, self.share_minor, *name, borne, supplied
+        )
 
     @property
     def amount_minor(self) -> int:
         """How much was split, undone since or not."""
-        return self.share_minor + self.fee_minor + self.cost_minor
+        return self.share_minor + self.fee_minor + self.cost_minor + self.supplied_minor
 
     @property
     def split_minor(self) -> int:
-        """How much of the captured money is with merchant and platform now."""
+        """How much of the captured money is with merchants and platform now."""
         return 0 if self.is_reversed else self.amount_minor
 
 
@@ -366,6 +473,8 @@ def find_split(
     share_ids = [derive(order, step) for step in _SHARE_STEPS]
     beside = dict.fromkeys((derive(order, step) for step in (FEE_STEP, COST_STEP)), 0)
     ours = (accounts.held, accounts.suspense)
+    supply_id = derive(order, SUPPLY_STEP)
+    supplied, supplied_to = 0, None
     for entry in posted:
         transfer = entry.transfer
         if transfer.debit not in ours and transfer.credit not in ours:
@@ -380,7 +489,10 @@ def find_split(
             refunded += transfer.amount_minor
         if transfer.code is TransferCode.REFUND_RETURNED and transfer.credit == accounts.held:
             refunded -= transfer.amount_minor
-        if transfer.id in beside:
+        if transfer.id == supply_id:
+            name = read_memo(transfer.memo) or name
+            supplied, supplied_to = transfer.amount_minor, transfer.credit
+        elif transfer.id in beside:
             name = read_memo(transfer.memo) or name
             beside[transfer.id] = transfer.amount_minor
         elif transfer.id in share_ids:
@@ -401,4 +513,6 @@ def find_split(
         name[1],
         cost,
         refunded,
+        supplied,
+        supplied_to,
     )

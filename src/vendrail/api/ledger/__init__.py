@@ -189,6 +189,7 @@ class TransferCode(StrEnum):
     SALE = "sale"  # held -> merchant
     FEE = "fee"  # held -> platform fee
     CHANNEL_COST = "channel_cost"  # held -> platform's channel cost, where the merchant bears it
+    SUPPLY = "supply"  # held -> the supplier's held, where an agent has sold
     SPLIT_REVERSAL = "split_reversal"
     REFUND = "refund"  # held | available | debt -> refund clearing
     REFUND_FEE = "refund_fee"  # platform fee -> refund clearing, where policy gives it back

@@ -42,6 +42,9 @@ from vendrail.api.settlement.suggestions import FeePart as FeePart
 from vendrail.api.settlement.suggestions import FeeSuggestion as FeeSuggestion
 from vendrail.api.settlement.suggestions import FeeSuggestionQuery as FeeSuggestionQuery
 from vendrail.api.settlement.suggestions import Suggesting as Suggesting
+from vendrail.api.settlement.supplies import KeptSupply as KeptSupply
+from vendrail.api.settlement.supplies import Supply as Supply
+from vendrail.api.settlement.supplies import supply_of as supply_of
 from vendrail.kernel.codec import Record
 from vendrail.kernel.money import Money
 
@@ -114,6 +117,7 @@ class Sale(Record, frozen=True):
     paid_at: datetime | None = None  # From when hold terms count; None: from placing.
     method: str = ""  # How it was paid, and …
     category: str = ""  # … of what sort the product was: rules of fees ask for both.
+    supply: Supply | None = None  # Of an agent's sale: the part that is another merchant's.
 
     @property
     def channel(self) -> str:
@@ -128,6 +132,7 @@ class SaleStatus(StrEnum):
     CANCELLED = "cancelled"  # It was reversed before it arrived.
     AMOUNT_MALFORMED = "amount_malformed"
     NOT_HELD = "not_held"  # The money is not in held: the books disagree, a person must look.
+    MARKUP_TOO_LOW = "markup_too_low"  # Asked beforehand: fee and cost would eat more than it.
 
 
 class SaleResult(Record, frozen=True):
@@ -139,6 +144,7 @@ class SaleResult(Record, frozen=True):
     fee_version: int = 0
     fee_rule: int = 0  # Which rule of the schedule's version, from 1; 0: a version of terms.
     cost_minor: int = 0  # What the merchant bears of the channel's cost.
+    supplied_minor: int = 0  # What is the supplier's.
 
 
 class RefundPosting(Record, frozen=True):
@@ -348,6 +354,18 @@ class Settlement(Adjusting, Suggesting, Protocol):
 
     async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
         """Book money that arrived; true when it stands in the books, now or from before."""
+        ...
+
+    async def price_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
+        """Say what the parts of sales would be, by what counts now; nothing is written.
+
+        Of a supplied sale whose markup does not bear fee and cost: `markup_too_low`. Where that
+        shows only when it was paid, the platform takes less: nobody's share is below zero.
+        """
+        ...
+
+    async def read_supplies(self, ids: Sequence[UUID]) -> list[KeptSupply | None]:
+        """Read whose orders suppliers' parts were split out of, by what they are booked under."""
         ...
 
     async def split_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:

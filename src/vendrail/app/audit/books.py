@@ -163,10 +163,14 @@ CHECKS = (
                    coalesce(sum(t.amount_minor) filter (where t.code = 'fee'), 0) as fee_minor,
                    coalesce(sum(t.amount_minor) filter (where t.code = 'channel_cost'), 0)
                        as cost_minor,
+                   coalesce(sum(t.amount_minor) filter (where t.code = 'supply'), 0)
+                       as supplied_minor,
                    sum(t.amount_minor) as sale_minor
               from ledger.transfer t
-             where t.refusal is null and (t.code in ('sale', 'fee')
+             where t.refusal is null and (t.code in ('sale', 'fee', 'supply')
                    or (t.code = 'channel_cost' and t.memo like 'fee:%'))
+               -- A supplier's share bears no fee: the agent's does, of the whole price.
+               and not exists (select from settlement.supply y where y.id = t.subject)
              group by t.subject),
         nobody as (select '00000000-0000-0000-0000-000000000000'::uuid as id),
         terms as (
@@ -201,7 +205,7 @@ CHECKS = (
           left join firsts own on own.merchant = o.merchant and own.currency = o.currency
           left join firsts house on house.merchant = nobody.id and house.currency = o.currency
          where f.memo is null or told.memo <> told.other_memo
-            or told.fee_minor <> least(told.sale_minor, greatest(f.fee_minor_min, least(
+            or told.fee_minor <> least(told.sale_minor - told.supplied_minor, greatest(f.fee_minor_min, least(
                    coalesce(nullif(f.fee_minor_max, 0), told.sale_minor + f.fixed_minor),
                    f.fixed_minor + div(told.sale_minor * f.basis_points + 5000, 10000))))
             or (told.cost_minor > 0 and not f.is_cost_borne)

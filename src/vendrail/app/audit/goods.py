@@ -61,7 +61,7 @@ CHECKS = (
         """
         with split as (
             select subject, sum(amount_minor) as minor from ledger.transfer
-             where refusal is null and (code in ('sale', 'fee', 'top_up')
+             where refusal is null and (code in ('sale', 'fee', 'top_up', 'supply')
                    or (code = 'channel_cost' and memo like 'fee:%'))
              group by subject),
         picked as (

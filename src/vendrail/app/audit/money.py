@@ -121,6 +121,7 @@ CHECKS = (
                    (r.currency, r.amount_minor, r.paid_minor is null),
                    (r.paid_currency, r.paid_minor, true)) side (currency, minor, rests)
              where r.state in ('asked', 'open', 'paying', 'returning') and side.minor is not null
+               and r.part_of is null  -- A supplier's part is in what its refund moves.
                and (exists (select 1 from orders.saga s where s.subject = r.subject)
                     or exists (select 1 from disputes.dispute d where d.step = 'frozen'
                                 and coalesce(d.order_id, d.capture) = r.subject))

@@ -37,6 +37,11 @@ CHECKS = (
                        as pending_due
               from ledger.transfer t join ledger.account a on a.number = t.credit
              where t.code = 'sale' and t.refusal is null group by t.subject),
+        sold as (
+            select o.id as subject, o.merchant, o.placed_at, o.paid_at from orders."order" o
+            union all
+            select y.id, y.supplier, o.placed_at, o.paid_at from settlement.supply y
+              join orders."order" o on o.id = y."order"),
         terms as (
             select h.*, h.merchant is null as is_tier, lead(h.valid_from) over (
                        partition by h.merchant, case when h.merchant is null then h.tier end
@@ -51,7 +56,7 @@ CHECKS = (
                         else coalesce(tier.reserve_basis_points, 0) end as points,
                    case when own.version is not null and own.tier is null then own.reserve_days
                         else coalesce(tier.reserve_days, 0) end as days
-              from parts p join orders."order" o on o.id = p.subject and o.paid_at is not null
+              from parts p join sold o on o.subject = p.subject and o.paid_at is not null
               left join terms own on own.merchant = o.merchant and own.valid_from <= o.placed_at
                    and (own.valid_until is null or own.valid_until > o.placed_at)
               left join terms tier on tier.is_tier and tier.tier = coalesce(own.tier, 'standard')
@@ -66,6 +71,60 @@ CHECKS = (
             or reserve_due <> to_char(date_trunc('day', (paid_at at time zone 'UTC')
                    + make_interval(days => days) + interval '1 day - 1 microsecond'),
                    'YYYYMMDD"T"HH24')
+        """,
+    ),
+    Check(
+        "supplied_sales_have_three_parts",
+        "Fee, cost, agent's and supplier's shares sum to the price; refunds bear on both exactly.",
+        "select count(*) from settlement.supply",
+        """
+        with own as (
+            select t.subject,
+                   sum(case when t.code = 'supply' then t.amount_minor else 0 end)
+                       as supplied_minor,
+                   sum(t.amount_minor) as minor
+              from ledger.transfer t join settlement.supply y on y."order" = t.subject
+             where t.refusal is null and (t.code in ('sale', 'fee', 'supply')
+                   or (t.code = 'channel_cost' and t.memo like 'fee:%'))
+             group by t.subject),
+        theirs as (
+            select t.subject, sum(t.amount_minor) as minor
+              from ledger.transfer t join settlement.supply y on y.id = t.subject
+             where t.refusal is null and t.code = 'sale' group by t.subject),
+        facts as (
+            select o.id, o.merchant, o.amount_minor, o.currency, o.quantity, o.delivered_at,
+                   convert_from(o.facts, 'UTF8')::jsonb -> 'supply' as told
+              from orders."order" o)
+        select y."order"::text from settlement.supply y
+          left join own on own.subject = y."order" left join theirs on theirs.subject = y.id
+          left join facts f on f.id = y."order"
+         where coalesce(own.supplied_minor, 0) <> coalesce(theirs.minor, 0)
+            or coalesce(own.supplied_minor, y.amount_minor) <> y.amount_minor
+            or f.id is null or own.minor <> f.amount_minor
+            or (y.agent, y.supplier::text, y.amount_minor, y.currency) is distinct from
+               (f.merchant, f.told ->> 'merchant',
+                (f.told ->> 'floor_minor')::bigint * f.quantity, f.currency)
+        union all
+        select f.id::text from facts f left join settlement.supply y on y."order" = f.id
+         where f.told is not null and f.delivered_at is not null and y.id is null
+        union all
+        select r.id::text from settlement.refund r
+          left join settlement.refund part on part.part_of = r.id
+         where r.part_of is null
+           and (r.supplied_minor <> coalesce(part.amount_minor, 0)
+                -- Both turn at once; only their opening may be told one after the other.
+                or (part.state <> r.state and 'asked' not in (part.state, r.state)))
+        union all
+        select p.subject::text from settlement.refund_pool p
+          join settlement.supply y on y."order" = p.subject
+          left join settlement.refund_pool part
+            on part.subject = y.id and part.source = 'split'
+         where p.source = 'split'
+           and (coalesce(part.refunded_minor, 0) > y.amount_minor
+                or p.refunded_minor - coalesce(part.refunded_minor, 0)
+                   > p.size_minor - y.amount_minor
+                or (p.refunded_minor = p.size_minor
+                    and part.refunded_minor is distinct from y.amount_minor))
         """,
     ),
     Check(

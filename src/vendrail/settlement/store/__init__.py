@@ -269,7 +269,8 @@ async def _load_refunds(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Kept
     rows = await tx.fetch(
         "select id, subject, merchant, channel, currency, amount_minor, source, fee_minor,"
         " debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet, pending_account,"
-        " pending_minor, reserve_account, reserve_minor from settlement.refund where id = any($1)",
+        " pending_minor, reserve_account, reserve_minor, supplied_minor, part_of"
+        " from settlement.refund where id = any($1) or part_of = any($1)",
         list(ids),
     )
     return {row[0]: _kept(row) for row in rows}
@@ -296,11 +297,12 @@ async def _insert_refunds(
     count = await tx.execute(
         "insert into settlement.refund (id, subject, merchant, channel, currency, amount_minor,"
         " source, fee_minor, debt_minor, state, paid_currency, paid_minor, to_wallet, from_wallet,"
-        " pending_account, pending_minor, reserve_account, reserve_minor, asked_at)"
-        " select *, $19 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
+        " pending_account, pending_minor, reserve_account, reserve_minor, supplied_minor, part_of,"
+        " asked_at)"
+        " select *, $21 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],"
         " $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::text[],"
         " $12::bigint[], $13::uuid[], $14::uuid[], $15::uuid[], $16::bigint[], $17::uuid[],"
-        " $18::bigint[])"
+        " $18::bigint[], $19::bigint[], $20::uuid[])"
         " on conflict (id) do nothing",
         *([refund[field] for refund in ordered] for field in range(len(KeptRefund._fields))),
         asked_at,

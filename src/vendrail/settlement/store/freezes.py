@@ -16,7 +16,7 @@ FreezeDecision = Callable[
 _FIELDS = (
     "id, subject, merchant, currency, asked_minor, wanted_minor, frozen_minor, thawed_minor, state,"
     " pending_account, pending_minor, reserve_account, reserve_minor, is_exclusive,"
-    " thawed_pending_minor, thawed_reserve_minor"
+    " thawed_pending_minor, thawed_reserve_minor, supplied_minor, part_of"
 )
 _CHANGING = (
     "id", "wanted_minor", "frozen_minor", "thawed_minor", "pending_account", "pending_minor",
@@ -34,7 +34,8 @@ def _kept(row: Row) -> KeptFreeze:
 async def load_freezes(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KeptFreeze]:
     """Load what is kept of freezes."""
     rows = await tx.fetch(
-        f"select {_FIELDS} from settlement.freeze where id = any($1)",  # noqa: S608 - a constant
+        f"select {_FIELDS} from settlement.freeze"  # noqa: S608 - a constant
+        " where id = any($1) or part_of = any($1)",
         list(ids),
     )
     return {row[0]: _kept(row) for row in rows}
@@ -67,9 +68,10 @@ async def insert_freezes(
     ordered = sorted(freezes, key=lambda freeze: freeze.id)
     count = await tx.execute(
         f"insert into settlement.freeze ({_FIELDS}, asked_at)"  # noqa: S608 - a constant
-        " select *, $17 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
+        " select *, $19 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[],"
         " $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::uuid[], $11::bigint[],"
-        " $12::uuid[], $13::bigint[], $14::boolean[], $15::bigint[], $16::bigint[])"
+        " $12::uuid[], $13::bigint[], $14::boolean[], $15::bigint[], $16::bigint[],"
+        " $17::bigint[], $18::uuid[])"
         " on conflict (id) do nothing",
         *([freeze[field] for freeze in ordered] for field in range(len(KeptFreeze._fields))),
         asked_at,

@@ -1,0 +1,50 @@
+"""All SQL of supplied sales: whose part of which order is booked under what."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from vendrail.api.settlement import KeptSupply
+from vendrail.kernel.db import Database
+
+_FIELDS = 'id, "order", agent, supplier, amount_minor, currency'
+
+
+class SupplyStore:
+    """Each method is one transaction, and none calls anyone while it is open."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def add_supplies(self, supplies: Sequence[KeptSupply]) -> None:
+        """Write what suppliers will have of sales, before anything is posted; a repeat is none."""
+        ordered = sorted(supplies, key=lambda each: each.order)
+        async with self._db.reading() as tx:
+            await tx.execute(
+                f"insert into settlement.supply ({_FIELDS})"  # noqa: S608 - a constant
+                " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[],"
+                "  $5::bigint[], $6::text[]) on conflict do nothing",
+                [each.id for each in ordered],
+                [each.order for each in ordered],
+                [each.agent for each in ordered],
+                [each.supplier for each in ordered],
+                [each.amount_minor for each in ordered],
+                [each.currency for each in ordered],
+            )
+
+    async def load_by_order(self, orders: Collection[UUID]) -> dict[UUID, KeptSupply]:
+        """Load by order what is somebody else's of it; most orders have no supplier."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                f'select {_FIELDS} from settlement.supply where "order" = any($1)',  # noqa: S608
+                list(orders),
+            )
+        return {row["order"]: KeptSupply(*row) for row in rows}
+
+    async def load(self, ids: Collection[UUID]) -> dict[UUID, KeptSupply]:
+        """Load by what they are booked under."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                f"select {_FIELDS} from settlement.supply where id = any($1)",  # noqa: S608
+                list(ids),
+            )
+        return {row["id"]: KeptSupply(*row) for row in rows}
