@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from uuid import UUID
@@ -11,12 +12,14 @@ from vendrail.api.catalog import (
     MerchantId,
     Product,
     ProductId,
+    ProductState,
     PutStatus,
     SalesLimit,
     Shop,
     Variant,
 )
 from vendrail.api.catalog.warranties import BUYER_KEYS_MAX, COVERS_MAX, HOURS_MAX, KEYS_MAX
+from vendrail.catalog.agencies import are_above
 from vendrail.catalog.screening import texts_of_shop
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS
 
@@ -147,6 +150,7 @@ class ShopBook:
     product_slugs: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     variants: dict[UUID, UUID] = field(default_factory=dict)  # Variant -> its product, for ever.
     skus: dict[str, UUID] = field(default_factory=dict)  # SKU -> the product that sells it.
+    listed: dict[UUID, Mapping[str, int]] = field(default_factory=dict)  # Others' keys: the floor.
     written_shops: dict[UUID, Shop] = field(default_factory=dict)
     written_products: dict[ProductId, Product] = field(default_factory=dict)
 
@@ -218,6 +222,8 @@ def put_product(book: ShopBook, new: Product) -> PutStatus:
     )
     if moves or not _is_sound_product(new):
         return PutStatus.FIELD_MALFORMED
+    if refusal := _find_listing_fault(book, known, new):
+        return refusal
     if known:
         book.product_slugs.pop((known.shop, known.slug), None)
         for variant in known.variants:
@@ -228,6 +234,22 @@ def put_product(book: ShopBook, new: Product) -> PutStatus:
         book.variants[variant.id] = new.id
         book.skus[variant.sku] = new.id
     return PutStatus.CHANGED if known else PutStatus.CREATED
+
+
+def _find_listing_fault(book: ShopBook, known: Product | None, new: Product) -> PutStatus | None:
+    """Find what stands against a product whose keys another merchant supplies; None: nothing."""
+    variants = [*new.variants, *(known.variants if known else ())]
+    listed = {each.id for each in variants if each.id in book.listed}
+    if not listed:
+        return None
+    only = new.variants[0]
+    is_unique = new.delivery is DeliveryKind.UNIQUE_KEY
+    if len(new.variants) > 1 or only.id not in listed or not is_unique:
+        return PutStatus.LISTING_FIXED
+    # What is not for sale may keep its price: the floor may have been raised above it.
+    if new.state is ProductState.ON_SALE and not are_above(only, book.listed[only.id]):
+        return PutStatus.PRICE_BELOW_FLOOR
+    return None
 
 
 def search_text(product: Product) -> str:

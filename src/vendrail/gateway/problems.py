@@ -100,6 +100,12 @@ PLACE: dict[PlaceStatus, Problem] = {
     PlaceStatus.NOT_ON_SALE: Problem(
         "not_on_sale", 409, "Not on sale", "The product is paused or withdrawn; choose another."
     ),
+    PlaceStatus.MARKUP_TOO_LOW: Problem(
+        "markup_too_low",
+        409,
+        "Price too low",
+        "The price does not bear what the supplier gets and the fee; the shop must raise it.",
+    ),
     PlaceStatus.LIMIT_REACHED: Problem(
         "limit_reached",
         409,

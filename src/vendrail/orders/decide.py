@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.catalog import HoldStatus, Offer
+from vendrail.api.catalog import HoldStatus, Offer, VariantId
 from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.api.fx import Quote
 from vendrail.api.orders import (
@@ -29,7 +29,7 @@ from vendrail.api.orders import (
     Warranty,
 )
 from vendrail.api.payments import Capture, CaptureFit, Device
-from vendrail.api.settlement import WalletPart
+from vendrail.api.settlement import Supply, WalletPart
 from vendrail.kernel.codec import Record
 from vendrail.kernel.ids import made_at
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, Money
@@ -52,6 +52,18 @@ HOLD_REFUSALS = {
 }
 
 
+class SupplyFacts(Record, frozen=True):
+    """Of an agent's order: whose keys it delivers, and what the supplier gets of each."""
+
+    merchant: UUID
+    variant: VariantId
+    floor_minor: int
+
+    def of(self, quantity: int) -> Supply:
+        """Give the supplier's part of the price of so many."""
+        return Supply(self.merchant, self.floor_minor * quantity)
+
+
 class OrderFacts(Record, frozen=True, omit_defaults=True):
     """What was chosen, as it was then: kept with the order whatever the catalog becomes."""
 
@@ -72,6 +84,7 @@ class OrderFacts(Record, frozen=True, omit_defaults=True):
     wallet: UUID | None = None  # Of a top-up: whose wallet it is paid into.
     discount: Discount | None = None  # What a coupon has taken off.
     warranty: Warranty | None = None  # What was promised of its keys.
+    supply: SupplyFacts | None = None  # Of an agent's: whose keys it delivers.
 
 
 class CaptureFacts(Record, frozen=True):
@@ -153,6 +166,15 @@ def exchange(order: PlaceOrder, amount_minor: int, quote: Quote | None) -> Excha
         quote.rate.mid,
         quote.rate.rated_at,
     )
+
+
+def supply(offer: Offer, currency: str) -> SupplyFacts | None:
+    """Keep with an agent's order whose keys it sells; None: not supplied in that currency."""
+    supplied = offer.supply
+    floor_minor = supplied.floor_minor.get(currency, 0) if supplied is not None else 0
+    if supplied is None or not floor_minor:
+        return None
+    return SupplyFacts(supplied.merchant, supplied.variant, floor_minor)
 
 
 def warranty(promised: ProductWarranty | None) -> Warranty | None:

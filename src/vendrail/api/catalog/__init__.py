@@ -5,6 +5,18 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from vendrail.api.catalog.agencies import Agency as Agency
+from vendrail.api.catalog.agencies import AgencyAct as AgencyAct
+from vendrail.api.catalog.agencies import AgencyMove as AgencyMove
+from vendrail.api.catalog.agencies import AgencyState as AgencyState
+from vendrail.api.catalog.agencies import AgencyStatus as AgencyStatus
+from vendrail.api.catalog.agencies import Floor as Floor
+from vendrail.api.catalog.agencies import FlooredVariant as FlooredVariant
+from vendrail.api.catalog.agencies import FloorStatus as FloorStatus
+from vendrail.api.catalog.agencies import ListingStatus as ListingStatus
+from vendrail.api.catalog.agencies import ListSupplied as ListSupplied
+from vendrail.api.catalog.agencies import SuppliedVariant as SuppliedVariant
+from vendrail.api.catalog.agencies import Supplying as Supplying
 from vendrail.api.catalog.goods import GoodsCase as GoodsCase
 from vendrail.api.catalog.goods import GoodsDecision as GoodsDecision
 from vendrail.api.catalog.goods import GoodsDecisionStatus as GoodsDecisionStatus
@@ -55,6 +67,8 @@ class PutStatus(StrEnum):
     SLUG_TAKEN = "slug_taken"
     SKU_TAKEN = "sku_taken"
     FIELD_MALFORMED = "field_malformed"
+    LISTING_FIXED = "listing_fixed"  # What a supplier delivers has one variant, and its keys.
+    PRICE_BELOW_FLOOR = "price_below_floor"  # Less than what its supplier asks of agents.
     TEXT_FORBIDDEN = "text_forbidden"  # A shop's: rules of forbidden goods find something in it.
 
 
@@ -178,6 +192,14 @@ class ProductQuery(Record, frozen=True):
     products_max: int = 48
 
 
+class OfferSupply(Record, frozen=True):
+    """Of an agent's offer: whose keys are sold, and what the supplier gets of each."""
+
+    merchant: MerchantId
+    variant: VariantId  # The one whose keys are set aside and picked.
+    floor_minor: dict[str, int]
+
+
 class Offer(Record, frozen=True):
     """All that placing an order must know of one SKU."""
 
@@ -200,6 +222,12 @@ class Offer(Record, frozen=True):
     warranty: ProductWarranty | None = None
     is_pressed: bool = False  # So much is set aside for unpaid orders that they are watched.
     quantity_prices: list[QuantityPrice] = []
+    supply: OfferSupply | None = None  # None: the merchant's own keys.
+
+    @property
+    def stock(self) -> VariantId:
+        """The variant whose keys are set aside and picked."""
+        return self.variant if self.supply is None else self.supply.variant
 
     def total_minor(self, quantity: int, currency: str) -> int:
         """Give what so many cost; 0: they are not sold in that currency."""
@@ -301,7 +329,7 @@ class LowStock(Record, frozen=True):
     bound: int = 0  # With so few free it is low.
 
 
-class Catalog(GoodsWatch, Protocol):
+class Catalog(GoodsWatch, Supplying, Protocol):
     """Shops, products, stock and keys, in batches."""
 
     async def put_shops(self, shops: Sequence[Shop]) -> list[PutStatus]:

@@ -43,6 +43,9 @@ from vendrail.api.orders.saved import PaySavedResult as PaySavedResult
 from vendrail.api.orders.saved import PaySavedStatus as PaySavedStatus
 from vendrail.api.orders.states import OrderId as OrderId
 from vendrail.api.orders.states import OrderState as OrderState
+from vendrail.api.orders.supplies import SuppliedOrder as SuppliedOrder
+from vendrail.api.orders.supplies import SuppliedQuery as SuppliedQuery
+from vendrail.api.orders.supplies import SuppliedSum as SuppliedSum
 from vendrail.api.orders.wallets import TOP_UP as TOP_UP
 from vendrail.api.orders.wallets import FreeWalletPart as FreeWalletPart
 from vendrail.api.orders.wallets import PayFromWallet as PayFromWallet
@@ -303,6 +306,14 @@ class Orders(Numbered, Protocol):
 
     async def list_orders(self, queries: Sequence[SoldOrderQuery]) -> list[list[SoldOrder]]:
         """List merchants' orders, newest first; a short page is the last."""
+        ...
+
+    async def list_supplied(self, queries: Sequence[SuppliedQuery]) -> list[list[SuppliedOrder]]:
+        """List what agents have sold of suppliers' keys, newest first; a short page is the last."""
+        ...
+
+    async def sum_supplied(self, queries: Sequence[SuppliedQuery]) -> list[list[SuppliedSum]]:
+        """Sum what agents have sold of suppliers' keys, by agent and currency, the most first."""
         ...
 
     async def find_orders(self, searches: Sequence[OrderSearch]) -> list[list[SoldOrder]]:

@@ -57,6 +57,7 @@ class PlaceStatus(StrEnum):
     QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
     CURRENCY_NOT_OFFERED = "currency_not_offered"
     COUPON_REFUSED = "coupon_refused"  # `coupon_problem` says why.
+    MARKUP_TOO_LOW = "markup_too_low"  # An agent's price does not bear its supplier and its fee.
     LIMIT_REACHED = "limit_reached"  # Its merchant may not sell so much yet.
     PROOF_WANTED = "proof_wanted"  # Under pressure, each new order costs a proof of work.
     METHOD_NOT_OFFERED = "method_not_offered"

@@ -205,7 +205,8 @@ CHECKS = (
           left join firsts own on own.merchant = o.merchant and own.currency = o.currency
           left join firsts house on house.merchant = nobody.id and house.currency = o.currency
          where f.memo is null or told.memo <> told.other_memo
-            or told.fee_minor <> least(told.sale_minor - told.supplied_minor, greatest(f.fee_minor_min, least(
+            or told.fee_minor <> least(told.sale_minor - told.supplied_minor,
+                   greatest(f.fee_minor_min, least(
                    coalesce(nullif(f.fee_minor_max, 0), told.sale_minor + f.fixed_minor),
                    f.fixed_minor + div(told.sale_minor * f.basis_points + 5000, 10000))))
             or (told.cost_minor > 0 and not f.is_cost_borne)

@@ -1,5 +1,6 @@
 """The catalog's operations: load, decide, save; a batch at a time."""
 
+from vendrail.catalog.service.agencies import AgencyService
 from vendrail.catalog.service.replacements import ReplacementService
 from vendrail.catalog.service.shelves import ShelfService
 from vendrail.catalog.settings import CatalogSettings
@@ -9,7 +10,7 @@ from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.vault import Vault
 
 
-class CatalogService(ShelfService, ReplacementService):
+class CatalogService(ShelfService, AgencyService, ReplacementService):
     """Fulfils `api.catalog.Catalog`: what is for sale, how much is left, and the keys."""
 
     def __init__(

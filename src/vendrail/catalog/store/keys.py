@@ -143,11 +143,12 @@ class VariantRow(NamedTuple):
 
 
 async def read_variants(tx: Transaction, skus: Sequence[str]) -> dict[str, VariantRow]:
-    """Find variants by SKU."""
+    """Find variants by SKU, but those whose keys another merchant supplies."""
     rows = await tx.fetch(
         "select v.sku, v.id, p.id, p.delivery from catalog.variant v"
         " join catalog.product p on p.id = v.product"
-        " where v.sku = any($1::text[]) and not v.is_withdrawn",
+        " where v.sku = any($1::text[]) and not v.is_withdrawn"
+        "  and not exists (select from catalog.listing l where l.variant = v.id)",
         skus,
     )
     return {sku: VariantRow(*rest) for sku, *rest in rows}

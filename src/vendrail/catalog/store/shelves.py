@@ -15,6 +15,7 @@ from vendrail.api.catalog import (
     StockedProduct,
 )
 from vendrail.catalog.shelves import ShopBook
+from vendrail.catalog.store.agencies import load_listed
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Transaction
 
@@ -78,6 +79,9 @@ async def load_products(tx: Transaction, products: Sequence[Product]) -> ShopBoo
         book.variants[row["id"]] = row["product"]
         if not row["is_withdrawn"]:
             book.skus[row["sku"]] = row["product"]
+    ids = [variant.id for variant in variants]
+    listed = await load_listed(tx, ids, [product.id for product in products])
+    book.listed = {id: each.floor_minor for id, each in listed.items()}
     return book
 
 
@@ -181,13 +185,16 @@ async def list_products(tx: Transaction, query: ShopProductQuery) -> list[Stocke
         " from catalog.shop s join catalog.product p on p.shop = s.id"
         " join catalog.product_document d on d.id = p.id"
         " left join lateral ("
-        "  select jsonb_agg(to_jsonb(t) || jsonb_build_object('sku', v.sku)"
+        "  select jsonb_agg(to_jsonb(t) || jsonb_build_object('sku', v.sku,"
+        "    'free', coalesce(src.free, t.free))"
         "    order by v.position, v.id) filter (where not v.is_withdrawn) as counts,"
         "   jsonb_agg(v.sku) filter (where c.variant is not null and not v.is_withdrawn)"
         "    as contents,"
         "   jsonb_agg(v.id) as ever"
         "  from catalog.variant v join catalog.stock t on t.variant = v.id"
-        "  left join catalog.content c on c.variant = v.id where v.product = p.id) c on true"
+        "  left join catalog.content c on c.variant = v.id"
+        "  left join catalog.listing l on l.variant = v.id"  # An agent's: what its supplier has.
+        "  left join catalog.stock src on src.variant = l.source where v.product = p.id) c on true"
         " where s.merchant = $1 and p.state <> 'removed' and ($2::text is null or p.state = $2)"
         "  and ($3::uuid is null or p.id < $3)"
         "  and not exists (select from unnest(string_to_array($4, ' ')) as w (word)"
@@ -215,6 +222,7 @@ async def list_low_stock(tx: Transaction, query: LowStockQuery, rows_max: int) -
         " cross join lateral (select coalesce(v.low_stock_max, s.low_stock_max, $2) as bound) b"
         " where s.merchant = $1 and p.state = 'on_sale' and p.delivery = 'unique_key'"
         "  and not v.is_withdrawn and b.bound > 0 and t.free <= b.bound * $4::bigint"
+        "  and not exists (select from catalog.listing l where l.variant = v.id)"
         " order by t.free, v.id limit $3",
         query.merchant,
         query.free_max,
@@ -234,6 +242,8 @@ async def find_products(tx: Transaction, queries: Sequence[ProductQuery]) -> lis
         "  select p.id from catalog.product p join catalog.shop s on s.id = p.shop"
         "  where p.state = 'on_sale' and not p.is_blocked and s.is_open"
         "   and s.merchant not in (select merchant from catalog.suspension)"
+        "   and not exists (select from catalog.listed l"
+        "    where l.product = p.id and not l.is_supplied)"
         "   and (q.shop is null or s.slug = q.shop)"
         "   and (q.category is null or p.category = q.category)"
         "   and (q.after is null or p.id < q.after)"
@@ -261,13 +271,18 @@ async def read_views(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ViewRow
         "  'sold_count', coalesce(c.sold, 0),"
         "  'is_on_sale', p.document->>'state' = 'on_sale'"
         "   and not (p.document->>'is_blocked')::boolean and s.is_open"
-        "   and s.merchant not in (select merchant from catalog.suspension))::text"
+        "   and s.merchant not in (select merchant from catalog.suspension)"
+        "   and not exists (select from catalog.listed l"
+        "    where l.product = p.id and not l.is_supplied))::text"
         " from catalog.product_document p join catalog.shop s on s.id = p.shop"
         " left join lateral ("
-        "  select jsonb_object_agg(v.sku, t.free) filter (where not v.is_withdrawn) as free,"
+        "  select jsonb_object_agg(v.sku, coalesce(src.free, t.free))"
+        "   filter (where not v.is_withdrawn) as free,"
         "   jsonb_agg(v.sku) filter (where c.variant is not null) as contents, sum(t.sold) as sold"
         "  from catalog.variant v join catalog.stock t on t.variant = v.id"
-        "  left join catalog.content c on c.variant = v.id where v.product = p.id) c on true"
+        "  left join catalog.content c on c.variant = v.id"
+        "  left join catalog.listing l on l.variant = v.id"
+        "  left join catalog.stock src on src.variant = l.source where v.product = p.id) c on true"
         " where p.id = any($1::uuid[])",
         ids,
     )
@@ -289,11 +304,15 @@ async def read_offers(
         "  'restock_wait_s', p.restock_wait_s, 'picture', p.picture,"
         "  'category', p.category, 'warranty', p.warranty,"
         "  'is_on_sale', p.state = 'on_sale' and not p.is_blocked and s.is_open"
-        "   and s.merchant not in (select merchant from catalog.suspension),"
-        "  'is_pressed', t.held >= $2::bigint and t.held * 100 > (t.free + t.held) * $3::bigint"
-        " )::text"
+        "   and s.merchant not in (select merchant from catalog.suspension)"
+        "   and coalesce(l.is_supplied, true),"
+        "  'is_pressed', t.held >= $2::bigint and t.held * 100 > (t.free + t.held) * $3::bigint,"
+        "  'supply', case when l.variant is not null then jsonb_build_object('merchant',"
+        "   l.supplier, 'variant', l.source, 'floor_minor', l.floor_minor) end)::text"
         " from catalog.variant v join catalog.product p on p.id = v.product"
-        " join catalog.shop s on s.id = p.shop join catalog.stock t on t.variant = v.id"
+        " join catalog.shop s on s.id = p.shop"
+        " left join catalog.listed l on l.variant = v.id"
+        " join catalog.stock t on t.variant = coalesce(l.source, v.id)"
         " where v.sku = any($1::text[]) and not v.is_withdrawn",
         skus,
         pressing_min,

@@ -100,6 +100,18 @@ PUT: dict[PutStatus, Problem] = {
     PutStatus.SKU_TAKEN: Problem(
         "sku_taken", 409, "SKU taken", "Another product on the platform has one of these SKUs."
     ),
+    PutStatus.LISTING_FIXED: Problem(
+        "listing_fixed",
+        409,
+        "Supplied by another merchant",
+        "What a supplier delivers keeps its one variant and its unique keys.",
+    ),
+    PutStatus.PRICE_BELOW_FLOOR: Problem(
+        "price_below_floor",
+        422,
+        "Price below the floor",
+        "Ask at least what the supplier gets of each, in currencies that it supplies in.",
+    ),
     PutStatus.FIELD_MALFORMED: Problem(
         "product_malformed",
         422,

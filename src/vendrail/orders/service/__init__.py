@@ -52,6 +52,9 @@ from vendrail.api.orders import (
     SalesSum,
     SoldOrder,
     SoldOrderQuery,
+    SuppliedOrder,
+    SuppliedQuery,
+    SuppliedSum,
     TopUpPlacement,
     WalletPartView,
     WalletPayStatus,
@@ -90,6 +93,7 @@ from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.saved import PayingSaved
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.standing import Standing, cancelling
+from vendrail.orders.service.supplying import Supplying
 from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.service.undoing import Undoing
 from vendrail.orders.service.unended import Unended
@@ -131,9 +135,11 @@ class OrdersService:
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self.standing = standing = Standing(db, log, clock, wakeups, settings, catalog)
         limiting = Limiting(db, clock, catalog, compliance)
+        self._supplying = Supplying(db, settlement)
         self._placing = Placing(
-            db, seals, clock, settings, catalog, payments, risk, fx, promotions, limiting
-        )
+            db, seals, clock, settings, catalog, payments, risk, fx, promotions, limiting,
+            self._supplying,
+        )  # fmt: skip
         self._asking = Asking(db, log, clock, wakeups, payments, wallets, settlement)
         self._funding = Funding(db, seals, log, clock, wakeups, wallets, standing)
         self._charging = Charging(
@@ -230,6 +236,14 @@ class OrdersService:
     async def find_numbers(self, numbers: Sequence[str]) -> list[list[Found]]:
         """Find orders, refunds and replacements by their numbers."""
         return await self._listing.find_numbers(numbers)
+
+    async def list_supplied(self, queries: Sequence[SuppliedQuery]) -> list[list[SuppliedOrder]]:
+        """List what agents have sold of suppliers' keys, newest first; a short page is the last."""
+        return await self._supplying.list_supplied(queries)
+
+    async def sum_supplied(self, queries: Sequence[SuppliedQuery]) -> list[list[SuppliedSum]]:
+        """Sum what agents have sold of suppliers' keys, by agent and currency, the most first."""
+        return await self._supplying.sum_supplied(queries)
 
     async def sum_sales(self, queries: Sequence[SalesQuery]) -> list[list[SalesSum]]:
         """Sum merchants' orders by hours or days, oldest first; empty ones are left out."""

@@ -214,6 +214,7 @@ class Charging:
                 key,
                 charge.trace_id,
                 buyers.get(charge.id),
+                None,
             )
             for key, charge in live.items()
         ]

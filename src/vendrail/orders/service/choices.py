@@ -22,6 +22,7 @@ class Choice:
         "order",
         "request_hash",
         "status",
+        "supply",
     )
 
     def __init__(self, order: PlaceOrder, offer: Offer | None) -> None:
@@ -35,6 +36,7 @@ class Choice:
         self.exchange: Exchange | None = None
         self.discount: Discount | None = None
         self.coupon_problem = ""
+        self.supply: decide.SupplyFacts | None = None
         self.amount_minor = 0
         if offer is not None and status is PlaceStatus.PLACED:
             self.amount_minor = offer.total_minor(order.quantity, order.currency)

@@ -157,7 +157,7 @@ class Filling:
                 Allocation(
                     purchase.allocation,
                     purchase.order["id"],
-                    purchase.order["variant"],
+                    purchase.stock,
                     purchase.order["quantity"],
                 )
                 for purchase in purchases

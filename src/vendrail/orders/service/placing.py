@@ -29,6 +29,7 @@ from vendrail.orders.service.choices import Choice
 from vendrail.orders.service.discounting import Discounting
 from vendrail.orders.service.limiting import Limiting, Wanted
 from vendrail.orders.service.seals import Seals
+from vendrail.orders.service.supplying import Supplying
 from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)
@@ -49,7 +50,9 @@ class Placing:
         fx: Fx,
         promotions: Promotions,
         limiting: Limiting,
+        supplying: Supplying,
     ) -> None:
+        self._supplying = supplying
         self._discounting = Discounting(seals, promotions)
         self._limiting = limiting
         self._db = db
@@ -129,6 +132,7 @@ class Placing:
     async def _place(self, choices: list[Choice], now: datetime) -> list[Placement]:
         await self._limit(choices)
         await self._discounting.hold(choices)
+        await self._supplying.judge(choices, now)
         await self._screen(choices)
         await self._use_quotes(choices)
         await self._hold(choices, now)
@@ -243,7 +247,7 @@ class Placing:
             [
                 Hold(
                     choice.order.id,
-                    choice.offer.variant,
+                    choice.offer.stock,
                     choice.order.quantity,
                     until,
                     seals.contact_hash(choice.contact).hex(),
@@ -288,6 +292,7 @@ class Placing:
                 category=offer.category,
                 discount=choice.discount,
                 warranty=decide.warranty(offer.warranty),
+                supply=choice.supply,
             )
             rows.append(
                 (
@@ -308,6 +313,7 @@ class Placing:
                     seals.idempotency_hash(order),
                     order.trace_id,
                     order.buyer,
+                    choice.supply.merchant if choice.supply is not None else None,
                 )
             )
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from vendrail.api.catalog import AllocationId
+from vendrail.api.catalog import AllocationId, VariantId
 from vendrail.api.payments import CaptureId, Refund, RefundId
 from vendrail.api.settlement import CaptureBooking, RefundPosting, Sale
 from vendrail.api.wallets import WALLET
@@ -13,7 +13,7 @@ from vendrail.kernel.ids import derive
 from vendrail.kernel.money import Money
 from vendrail.kernel.saga import Saga, SagaState
 from vendrail.kernel.telemetry import is_sampled
-from vendrail.orders.decide import CaptureFacts
+from vendrail.orders.decide import CaptureFacts, SupplyFacts
 from vendrail.orders.purchase import Step
 from vendrail.orders.service.returning import GiveBack
 
@@ -25,6 +25,7 @@ class Traits(Record, frozen=True):
     device_hash: str = ""
     category: str = ""
     wallet: UUID | None = None
+    supply: SupplyFacts | None = None
 
 
 class Purchase:
@@ -71,6 +72,12 @@ class Purchase:
         return None if self.is_charge else self.allocation
 
     @property
+    def stock(self) -> VariantId:
+        """The variant whose keys are picked: an agent's order is filled by its supplier's."""
+        supply = self.traits.supply
+        return VariantId(self.order["variant"]) if supply is None else supply.variant
+
+    @property
     def allocation(self) -> AllocationId:
         """The id under which keys are picked; after a restock, the next one."""
         tries = self.capture.restock_tries
@@ -111,6 +118,7 @@ class Purchase:
             paid_at=capture.paid_at,
             method=capture.method,
             category=traits.category,
+            supply=traits.supply.of(order["quantity"]) if traits.supply is not None else None,
         )
 
     def give_back(self) -> list[GiveBack]:

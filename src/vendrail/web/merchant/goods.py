@@ -31,6 +31,13 @@ REFUSALS = {
     PutStatus.SKU_TAKEN: message("This SKU is taken: choose another; they are unique here."),
     PutStatus.SLUG_TAKEN: message("Another product of the shop has this address: choose another."),
     PutStatus.SHOP_NOT_FOUND: message("Choose one of your shops."),
+    PutStatus.LISTING_FIXED: message(
+        "Another merchant supplies the keys of this product: it keeps its one variant, and its"
+        " unique keys."
+    ),
+    PutStatus.PRICE_BELOW_FLOOR: message(
+        "The supplier asks for more: set at least its floor price, in its currencies."
+    ),
     PutStatus.FIELD_MALFORMED: message(
         "Something does not fit: texts are on one line without odd signs, SKUs of letters, digits,"
         " dots and hyphens, prices above zero, and the smallest quantity not above the largest."

@@ -13,6 +13,7 @@ SAYS_PLACED = {
     ),
     PlaceStatus.SKU_NOT_FOUND: ("sku", message("This choice is gone. Pick another one.")),
     PlaceStatus.NOT_ON_SALE: ("", message("This product is not on sale at the moment.")),
+    PlaceStatus.MARKUP_TOO_LOW: ("", message("This product is not on sale at this price.")),
     PlaceStatus.QUANTITY_OUT_OF_RANGE: ("quantity", message("That quantity cannot be ordered.")),
     PlaceStatus.CURRENCY_NOT_OFFERED: ("", message("This product is not sold in that currency.")),
     PlaceStatus.METHOD_NOT_OFFERED: ("method", message("Choose one of these ways to pay.")),

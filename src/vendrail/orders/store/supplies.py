@@ -1,0 +1,33 @@
+"""What agents have sold of suppliers' keys."""
+
+from uuid import UUID
+
+from vendrail.api.orders import SuppliedQuery, SuppliedSum
+from vendrail.kernel.db import Row, Transaction
+
+
+async def list_supplied(tx: Transaction, query: SuppliedQuery, before: UUID) -> list[Row]:
+    """Read a page of a supplier's delivered sales through agents, newest first."""
+    return await tx.fetch(
+        "select id, merchant, quantity, currency, state, placed_at, refunded_minor, facts"
+        ' from orders."order" where supplier = $1 and ($2::uuid is null or merchant = $2)'
+        "  and id < $3 and delivered_at is not null order by id desc limit $4",
+        query.supplier,
+        query.agent,
+        before,
+        query.orders_max,
+    )
+
+
+async def sum_supplied(tx: Transaction, query: SuppliedQuery) -> list[SuppliedSum]:
+    """Sum a supplier's delivered sales through agents."""
+    rows = await tx.fetch(
+        "select merchant, currency, count(*), sum(quantity)::bigint,"
+        "  sum(quantity * (convert_from(facts, 'UTF8')::jsonb #>> '{supply,floor_minor}')::bigint"
+        "  )::bigint"
+        ' from orders."order" where supplier = $1 and ($2::uuid is null or merchant = $2)'
+        "  and delivered_at is not null group by 1, 2 order by 5 desc, 1, 2",
+        query.supplier,
+        query.agent,
+    )
+    return [SuppliedSum(*row) for row in rows]
