@@ -45,8 +45,8 @@ class AgencyMove(Record, frozen=True):
 
     act: AgencyAct
     by: MerchantId
-    supplier: MerchantId | None = None  # None: by itself, or found by the slug.
-    agent: MerchantId | None = None
+    supplier: MerchantId | None = None  # None: whoever acts, or found by the slug; …
+    agent: MerchantId | None = None  # … the agent alike.
     slug: str = ""  # Of a shop of the other side.
 
 

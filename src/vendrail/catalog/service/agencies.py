@@ -74,8 +74,7 @@ class AgencyService:
                 supplier, agent = supplier or asked.by, MerchantId(found)
             else:
                 supplier, agent = MerchantId(found), agent or asked.by
-        if supplier is None or agent is None:
-            return AgencyStatus.MERCHANT_NOT_FOUND
+        supplier, agent = supplier or asked.by, agent or asked.by
         state = await store.load_state(tx, supplier, agent)
         status, after = agencies.move(state, asked.act, asked.by, supplier, agent)
         if status is AgencyStatus.DONE and after is not None:

@@ -157,14 +157,21 @@ async def walk_unpaid(tx: Transaction, after: UUID, before: UUID, rows_max: int)
 
 
 async def list_unpaid(tx: Transaction, after: Mapping[UUID, UUID], rows_max: int) -> list[Row]:
-    """Read merchants' orders that nobody has paid, each merchant's after an id, so many of each."""
+    """Read merchants' orders that nobody has paid, each merchant's after an id, so many of each.
+
+    Those that they supply, too: `merchant` is then the supplier.
+    """
     return await tx.fetch(
-        "select o.id, o.merchant, o.trace_id"
+        "select o.id, m.merchant, o.trace_id"
         " from unnest($1::uuid[], $2::uuid[]) as m (merchant, after) cross join lateral ("
-        '  select id, merchant, trace_id from orders."order"'
-        "  where merchant = m.merchant and id > m.after and state = 'placed'"
-        "   and id not in (select subject from orders.saga where kind = 'purchase')"
-        "  order by id limit $3) o order by o.merchant, o.id",
+        '  (select id, trace_id from orders."order"'
+        "   where merchant = m.merchant and id > m.after and state = 'placed'"
+        "    and id not in (select subject from orders.saga where kind = 'purchase')"
+        "   order by id limit $3)"
+        '  union all (select id, trace_id from orders."order"'
+        "   where supplier = m.merchant and id > m.after and state = 'placed'"
+        "    and id not in (select subject from orders.saga where kind = 'purchase')"
+        "   order by id limit $3) order by id limit $3) o order by m.merchant, o.id",
         list(after),
         list(after.values()),
         rows_max,

@@ -1,0 +1,287 @@
+"""Agencies: who may sell whose keys, at which price, and when no more."""
+
+import pytest
+
+from vendrail.api.catalog import (
+    AgencyAct,
+    AgencyMove,
+    AgencyStatus,
+    DeliveryKind,
+    Floor,
+    FloorStatus,
+    GoodsDecision,
+    KeyIntake,
+    KeyLine,
+    ListingStatus,
+    ListSupplied,
+    LowStockQuery,
+    MerchantId,
+    ProductQuery,
+    ProductState,
+    PutStatus,
+    QuantityPrice,
+    SalesStop,
+    Shop,
+    ShopId,
+    ShopProductQuery,
+)
+from vendrail.catalog.agencies import move
+from vendrail.kernel.codec import replace
+from vendrail.kernel.ids import named_id
+
+AGENT = MerchantId(named_id("agent"))
+SHOP = Shop(ShopId(named_id("agent's shop")), AGENT, "Mei", "mei", "Mei's keys")
+DONE, UNCHANGED = AgencyStatus.DONE, AgencyStatus.UNCHANGED
+
+
+async def agree(catalog, scene, floor_minor=3_000):
+    """A supplier with three keys, and an agent who may sell them from a floor on."""
+    variant = await scene.stock(catalog, 3)
+    await catalog.put_shops([SHOP])
+    supplier = scene.shop.merchant
+    statuses = await catalog.move_agencies(
+        [
+            AgencyMove(AgencyAct.INVITE, supplier, slug="mei"),
+            AgencyMove(AgencyAct.ACCEPT, AGENT, supplier),
+        ]
+    )
+    assert [DONE, DONE] == statuses
+    await catalog.put_floors([Floor(supplier, variant, {"CNY": floor_minor})])
+    return variant
+
+
+async def list_at(catalog, variant, minor, currency="CNY"):
+    """List a variant in the agent's shop."""
+    [status] = await catalog.put_listings(
+        [ListSupplied(AGENT, SHOP.id, variant, {currency: minor})]
+    )
+    return status
+
+
+async def offered(catalog, clock):
+    """The agent's offer, as placing an order reads it now; None: there is none."""
+    clock.advance(2)
+    [found] = await catalog.list_products([ShopProductQuery(AGENT)])
+    if not found:
+        return None
+    [offer] = await catalog.read_offers([found[0].product.variants[0].sku])
+    return offer
+
+
+async def test_two_merchants_agree(catalog, scene):
+    """Invited by the address of a shop, accepted by the other, ended by either, offered anew."""
+    await scene.stock(catalog, 1)
+    await catalog.put_shops([SHOP])
+    supplier = scene.shop.merchant
+    by_supplier = [
+        (AgencyAct.INVITE, "nobody"),
+        (AgencyAct.INVITE, "lin"),
+        (AgencyAct.ACCEPT, "lin"),
+        (AgencyAct.INVITE, "mei"),
+        (AgencyAct.INVITE, "mei"),
+    ]
+    asked = [AgencyMove(act, supplier, slug=slug) for act, slug in by_supplier]
+    asked.append(AgencyMove(AgencyAct.ACCEPT, supplier, supplier, AGENT))
+    asked += [
+        AgencyMove(act, AGENT, supplier, AGENT)
+        for act in (AgencyAct.INVITE, AgencyAct.ACCEPT, AgencyAct.DECLINE, AgencyAct.END)
+    ]
+    asked.append(AgencyMove(AgencyAct.INVITE, supplier, slug="mei"))
+    asked.append(AgencyMove(AgencyAct.DECLINE, AGENT, supplier))
+    statuses = await catalog.move_agencies(asked)
+    [[agency], of_agent] = await catalog.list_agencies([supplier, AGENT])
+
+    assert [
+        "merchant_not_found",
+        "same_merchant",
+        "same_merchant",
+        "done",
+        "unchanged",
+        "not_theirs",
+        "not_theirs",
+        "done",
+        "not_invited",
+        "done",
+        "done",
+        "done",
+    ] == statuses
+    assert [agency] == of_agent
+    assert ("declined", "Lin", "Mei", "mei") == (
+        agency.state,
+        agency.supplier_name,
+        agency.agent_name,
+        agency.agent_slug,
+    )
+
+
+@pytest.mark.parametrize("act", list(AgencyAct))
+def test_a_stranger_moves_nothing(act):
+    """Whoever is neither of the two changes nothing, wherever the agency stands."""
+    for state in (None, "invited", "accepted", "declined", "ended"):
+        status, after = move(state, act, named_id("x"), named_id("a"), named_id("b"))
+        assert (AgencyStatus.NOT_THEIRS, state) == (status, after)
+
+
+async def test_a_listing_sells_the_suppliers_keys(catalog, scene, clock):
+    """Its own price, the supplier's stock: what one shop takes the other has no more."""
+    variant = await agree(catalog, scene)
+    assert ListingStatus.LISTED is await list_at(catalog, variant, 4_000)
+    offer = await offered(catalog, clock)
+    [views] = await catalog.find_products([ProductQuery(shop_slug="mei")])
+    await catalog.hold_keys([scene.hold(offer.stock, 2)])
+    [after] = await catalog.find_products([ProductQuery(shop_slug="mei")])
+    [own] = await catalog.find_products([ProductQuery(shop_slug="lin")])
+
+    assert (True, variant, {"CNY": 3_000}) == (
+        offer.is_on_sale,
+        offer.stock,
+        offer.supply.floor_minor,
+    )
+    assert (AGENT, scene.shop.merchant) == (offer.merchant, offer.supply.merchant)
+    assert [3, 1, 1] == [next(iter(each[0].stock.values())) for each in (views, after, own)]
+    assert ["held", "sold_out"] == await catalog.hold_keys(
+        [scene.hold(variant, 1), scene.hold(offer.stock, 1)]
+    )
+    [low] = await catalog.list_low_stock([LowStockQuery(AGENT)])
+    assert [] == low
+
+
+async def test_nothing_is_listed_below_its_floor(catalog, scene, clock):
+    """Less, another currency, or nothing: refused, whichever way the agent writes it."""
+    variant = await agree(catalog, scene)
+    refused = [
+        await list_at(catalog, variant, 2_999),
+        await list_at(catalog, variant, 9_000, "USD"),
+        await list_at(catalog, variant, 0),
+    ]
+    assert ["price_below_floor", "price_below_floor", "field_malformed"] == refused
+    assert await offered(catalog, clock) is None
+    await list_at(catalog, variant, 3_000)
+    [[stocked]] = await catalog.list_products([ShopProductQuery(AGENT)])
+    own = stocked.product.variants[0]
+    steps = [QuantityPrice(3, {"CNY": 2_900})]
+    other = replace(own, id=named_id("other"), sku="other")
+    attempts = [
+        [replace(own, prices_minor={"CNY": 2_000})],
+        [replace(own, quantity_prices=steps)],
+        [own, other],
+        [other],
+    ]
+    products = [replace(stocked.product, variants=each) for each in attempts]
+    products.append(replace(stocked.product, delivery=DeliveryKind.TEXT))
+    products.append(replace(stocked.product, title="My own words"))
+    statuses = [(await catalog.put_products([each]))[0] for each in products]
+
+    assert [
+        PutStatus.PRICE_BELOW_FLOOR,
+        PutStatus.PRICE_BELOW_FLOOR,
+        PutStatus.LISTING_FIXED,
+        PutStatus.LISTING_FIXED,
+        PutStatus.LISTING_FIXED,
+        PutStatus.CHANGED,
+    ] == statuses
+    assert ListingStatus.CHANGED is await list_at(catalog, variant, 3_500)
+    offer = await offered(catalog, clock)
+    assert "My own words – Standard" == offer.title
+    assert {"CNY": 3_500} == offer.prices_minor
+
+
+async def test_agents_take_in_no_keys(catalog, scene, clock):
+    """A listing has no stock of its own, and no agents of its own."""
+    variant = await agree(catalog, scene)
+    await list_at(catalog, variant, 4_000)
+    offer = await offered(catalog, clock)
+    [taken] = await catalog.add_keys(
+        [KeyIntake(offer.sku, named_id("mine"), [KeyLine(1, "my own key")])]
+    )
+    [floor] = await catalog.put_floors([Floor(AGENT, offer.variant, {"CNY": 3_900})])
+
+    assert (False, 0) == (taken.sku_found, taken.added_count)
+    assert FloorStatus.SUPPLIED is floor
+
+
+async def test_floors_are_the_suppliers(catalog, scene):
+    """Others' variants, kinds without unique keys and odd prices are refused."""
+    variant = await agree(catalog, scene)
+    await catalog.put_products([scene.product("note", delivery=DeliveryKind.TEXT)])
+    supplier = scene.shop.merchant
+    note = scene.product("note").variants[0].id
+    statuses = await catalog.put_floors(
+        [
+            Floor(AGENT, variant, {"CNY": 1}),
+            Floor(supplier, note, {"CNY": 1}),
+            Floor(supplier, variant, {"CNY": 0}),
+            Floor(supplier, variant, {"CNY": 3_000}),
+            Floor(supplier, variant, {}),
+            Floor(supplier, variant, {}),
+        ]
+    )
+
+    assert [
+        "variant_not_found",
+        "not_unique",
+        "field_malformed",
+        "unchanged",
+        "changed",
+        "unchanged",
+    ] == statuses
+    assert [[]] == await catalog.list_supplied([AGENT])
+    assert ListingStatus.NOT_SUPPLIED is await list_at(catalog, variant, 9_000)
+
+
+async def test_what_is_no_longer_supplied_is_not_for_sale(catalog, scene, clock):
+    """Floor raised, product paused or taken down, shop closed, supplier suspended, ended."""
+    variant = await agree(catalog, scene)
+    await list_at(catalog, variant, 4_000)
+    supplier, product = scene.shop.merchant, scene.product()
+    taken_down = GoodsDecision(product.id, is_allowed=False, person="test", reason="no", seen="")
+    changes = {
+        "raised": (catalog.put_floors, Floor(supplier, variant, {"CNY": 4_001})),
+        "gone": (catalog.put_floors, Floor(supplier, variant, {})),
+        "back": (catalog.put_floors, Floor(supplier, variant, {"CNY": 4_000})),
+        "paused": (catalog.put_products, replace(product, state=ProductState.PAUSED)),
+        "sold": (catalog.put_products, product),
+        "closed": (catalog.put_shops, replace(scene.shop, is_open=False)),
+        "open": (catalog.put_shops, scene.shop),
+        "suspended": (catalog.stop_sales, SalesStop(supplier, "stolen keys")),
+        "free": (catalog.stop_sales, SalesStop(supplier, "")),
+        "ended": (catalog.move_agencies, AgencyMove(AgencyAct.END, AGENT, supplier)),
+        "invited": (catalog.move_agencies, AgencyMove(AgencyAct.INVITE, supplier, slug="mei")),
+        "accepted": (catalog.move_agencies, AgencyMove(AgencyAct.ACCEPT, AGENT, supplier)),
+        "taken down": (catalog.decide_goods, taken_down),
+    }
+    told = {}
+    for name, (way, change) in changes.items():
+        await way([change])
+        offer = await offered(catalog, clock)
+        [found] = await catalog.find_products([ProductQuery(shop_slug="mei")])
+        assert offer.is_on_sale == bool(found), name
+        told[name] = offer.is_on_sale
+
+    off = {"raised", "gone", "paused", "closed", "suspended", "ended", "invited", "taken down"}
+    assert {name: name not in off for name in changes} == told
+
+
+async def test_both_sides_see_what_was_agreed(catalog, scene, clock):
+    """Suppliers see their floors and how many shops list, agents what they may list and have."""
+    variant = await agree(catalog, scene)
+    [[before]] = await catalog.list_supplied([AGENT])
+    await list_at(catalog, variant, 4_000)
+    [[after]] = await catalog.list_supplied([AGENT])
+    [[floor]] = await catalog.list_floors([scene.shop.merchant])
+    await catalog.move_agencies([AgencyMove(AgencyAct.END, scene.shop.merchant, agent=AGENT)])
+    [[gone]] = await catalog.list_supplied([AGENT])
+
+    assert (None, {"CNY": 3_000}, 3, "Lin") == (
+        before.listing,
+        before.floor_minor,
+        before.free,
+        before.supplier_name,
+    )
+    assert ({"CNY": 4_000}, True) == (after.listed_minor, after.is_on_sale)
+    assert ("The game – Standard", {"CNY": 3_000}, 1) == (
+        floor.title,
+        floor.floor_minor,
+        floor.listings,
+    )
+    assert ({}, False) == (gone.floor_minor, gone.is_on_sale)
