@@ -234,7 +234,7 @@ async def test_what_is_no_longer_supplied_is_not_for_sale(catalog, scene, clock)
     variant = await agree(catalog, scene)
     await list_at(catalog, variant, 4_000)
     supplier, product = scene.shop.merchant, scene.product()
-    taken_down = GoodsDecision(product.id, is_allowed=False, person="test", reason="no", seen="")
+    taken_down = GoodsDecision(product.id, is_allowed=False, by="test", reason="no")
     changes = {
         "raised": (catalog.put_floors, Floor(supplier, variant, {"CNY": 4_001})),
         "gone": (catalog.put_floors, Floor(supplier, variant, {})),

@@ -243,6 +243,7 @@ class SettlementService(Priced, Disputed, Deposited):
                         theirs.merchant,
                         theirs.amount_minor,
                         theirs.currency,
+                        sale.amount_minor,
                     )
                     for sale in sales
                     if (theirs := supplied.get(sale.order)) is not None

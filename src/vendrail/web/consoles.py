@@ -19,6 +19,7 @@ from vendrail.web.console.passkeys import Passkeys
 from vendrail.web.console.registering import Registering
 from vendrail.web.console.signing import Signing
 from vendrail.web.live import LivePages
+from vendrail.web.merchant.agencies import Agencies
 from vendrail.web.merchant.balance import Balance
 from vendrail.web.merchant.complaints import Complaints
 from vendrail.web.merchant.coupons import Coupons
@@ -143,6 +144,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Products(desk),
         Keys(desk, files),
         Coupons(desk),
+        Agencies(desk),
         Balance(desk),
         Statements(desk),
         MerchantPayouts(desk),

@@ -6,7 +6,9 @@ from uuid import UUID
 from vendrail.api.ledger import Chart, Ledger, TransferCode
 from vendrail.api.settlement import FeeTold, Settlement
 
-_PARTS = (TransferCode.SALE, TransferCode.FEE, TransferCode.CHANNEL_COST)
+_PARTS = (
+    TransferCode.SALE, TransferCode.FEE, TransferCode.CHANNEL_COST, TransferCode.SUPPLY,
+)  # fmt: skip
 
 
 class OrderSplit(NamedTuple):
@@ -17,6 +19,7 @@ class OrderSplit(NamedTuple):
     cost_minor: int
     currency: str
     told: FeeTold | None
+    supplied_minor: int = 0  # Of an agent's order: its supplier's part.
 
 
 async def read_split(
@@ -36,5 +39,5 @@ async def read_split(
     for part in parts:
         sums[part.code] += part.amount_minor
     [told] = await settlement.tell_fees([parts[0].memo])
-    share, fee, cost = sums.values()
-    return OrderSplit(share, fee, cost, currency, told)
+    share, fee, cost, supplied = sums.values()
+    return OrderSplit(share, fee, cost, currency, told, supplied)

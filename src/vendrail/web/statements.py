@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -57,6 +57,7 @@ WIDTHS = (20, 22, 48, 28, 12, *(14 for _ in PARTS), 14)
 
 Say = Callable[[str], str]
 Words = Callable[..., str]
+Supplied = Callable[[Sequence[UUID]], Awaitable[dict[UUID, str]]]
 
 
 class Month(NamedTuple):
@@ -155,8 +156,10 @@ class Teller:
         note: Words,
         fee_words: Words,
         say: Say,
+        supplied: Supplied,
     ) -> None:
         self._settlement = settlement
+        self._supplied, self._supplies = supplied, dict[UUID, str]()
         self.places = exponent(currency)
         self._zone = time_zone(zone)
         self._name, self._note, self._fee_words, self.say = name, note, fee_words, say
@@ -183,6 +186,9 @@ class Teller:
     async def learn(self, lines: Sequence[StatementLine]) -> None:
         """Have the fees that lines name explained, each once."""
         new = {each.memo for each in lines if each.code == "sale"} - self._memos.keys()
+        self._supplies = await self._supplied(
+            [each.subject for each in lines if each.code == "sale"]
+        )
         memos = sorted(new)
         if memos:
             told = await self._settlement.tell_fees(memos)
@@ -202,7 +208,8 @@ class Teller:
                 self._note(line.code).strip(),
             )
         if line.code == "sale":
-            return known[0], self._memos.get(line.memo) or known[1]
+            parts = (self._supplies.get(line.subject, ""), self._memos.get(line.memo, ""))
+            return known[0], " · ".join(filter(None, parts)) or known[1]
         return known
 
     def rows(self, lines: Sequence[StatementLine], *, with_codes: bool) -> Iterator[list[Cell]]:

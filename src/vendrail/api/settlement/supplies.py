@@ -31,3 +31,4 @@ class KeptSupply(Record, frozen=True):
     supplier: UUID
     amount_minor: int
     currency: str
+    price_minor: int  # Of the whole order.

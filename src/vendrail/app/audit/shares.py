@@ -101,9 +101,9 @@ CHECKS = (
          where coalesce(own.supplied_minor, 0) <> coalesce(theirs.minor, 0)
             or coalesce(own.supplied_minor, y.amount_minor) <> y.amount_minor
             or f.id is null or own.minor <> f.amount_minor
-            or (y.agent, y.supplier::text, y.amount_minor, y.currency) is distinct from
-               (f.merchant, f.told ->> 'merchant',
-                (f.told ->> 'floor_minor')::bigint * f.quantity, f.currency)
+            or (y.agent, y.supplier::text, y.amount_minor, y.currency, y.price_minor)
+               is distinct from (f.merchant, f.told ->> 'merchant',
+                (f.told ->> 'floor_minor')::bigint * f.quantity, f.currency, f.amount_minor)
         union all
         select f.id::text from facts f left join settlement.supply y on y."order" = f.id
          where f.told is not null and f.delivered_at is not null and y.id is null

@@ -7,7 +7,8 @@ create table settlement.supply (
     agent        uuid not null,
     supplier     uuid not null,
     amount_minor bigint not null check (amount_minor > 0),
-    currency     text not null
+    currency     text not null,
+    price_minor  bigint not null check (price_minor >= amount_minor)  -- Of the whole order.
 );
 
 -- A refund of a supplied sale has a second row: what of it the supplier bears.

@@ -6,7 +6,7 @@ from uuid import UUID
 from vendrail.api.settlement import KeptSupply
 from vendrail.kernel.db import Database
 
-_FIELDS = 'id, "order", agent, supplier, amount_minor, currency'
+_FIELDS = 'id, "order", agent, supplier, amount_minor, currency, price_minor'
 
 
 class SupplyStore:
@@ -22,13 +22,14 @@ class SupplyStore:
             await tx.execute(
                 f"insert into settlement.supply ({_FIELDS})"  # noqa: S608 - a constant
                 " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[],"
-                "  $5::bigint[], $6::text[]) on conflict do nothing",
+                "  $5::bigint[], $6::text[], $7::bigint[]) on conflict do nothing",
                 [each.id for each in ordered],
                 [each.order for each in ordered],
                 [each.agent for each in ordered],
                 [each.supplier for each in ordered],
                 [each.amount_minor for each in ordered],
                 [each.currency for each in ordered],
+                [each.price_minor for each in ordered],
             )
 
     async def load_by_order(self, orders: Collection[UUID]) -> dict[UUID, KeptSupply]:

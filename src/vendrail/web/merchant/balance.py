@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -21,8 +22,10 @@ from vendrail.web.console.movements import proof_file
 from vendrail.web.console.shares import terms_now
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import chosen_currency, log_export, midnight, read_id
+from vendrail.web.merchant.agencies import say_supplies
 from vendrail.web.papers.sheets import Cell, Rows
 from vendrail.web.storefront.front import Page
+from vendrail.web.supplies import find_supplies
 
 _ROOT = "/merchant/balance"
 _PAGE = 50
@@ -105,6 +108,7 @@ class Balance:
             movements=shown,
             exported=f"{_ROOT}.csv?currency={currency}&of={part}",
             fees=await self._fees(shown),
+            supplies=await self._supplies(caller, shown),
             of_orders=_OF_ORDERS,
             older=f"{here}&before={to_serial(shown[-1].transfer)}" if is_more else "",
             sealed_until=await self._sealed_until(),
@@ -183,6 +187,12 @@ class Balance:
         memos = sorted({each.memo for each in movements if each.code is TransferCode.SALE})
         told = await self._desk.apis.settlement.tell_fees(memos)
         return {memo: each for memo, each in zip(memos, told, strict=True) if each is not None}
+
+    async def _supplies(self, caller: Caller, movements: Sequence[Movement]) -> dict[UUID, str]:
+        """Say of sales through whom they were, or what of their price is a supplier's."""
+        sold = [each.subject for each in movements if each.code is TransferCode.SALE]
+        found = await find_supplies(self._desk.apis.settlement, caller.merchant, sold)
+        return await say_supplies(self._desk, caller, found)
 
     async def _sealed_until(self) -> datetime:
         """Give the moment up to which movements have proofs."""

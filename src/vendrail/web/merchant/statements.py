@@ -3,9 +3,10 @@
 A file is written while the lines are read, so that a month of any size takes no memory.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
@@ -27,6 +28,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import chosen_currency
+from vendrail.web.merchant.agencies import say_supplies
 from vendrail.web.merchant.balance import currencies_of
 from vendrail.web.pages import guards
 from vendrail.web.statements import (
@@ -42,6 +44,7 @@ from vendrail.web.statements import (
     xlsx_of,
 )
 from vendrail.web.storefront.front import Page
+from vendrail.web.supplies import find_supplies
 
 _ROOT = "/merchant/statements"
 _PAGE = 50
@@ -136,7 +139,14 @@ class Statements:
             pages.macro("parts/movements.html", "movement_note", visitor),
             pages.macro("parts/fees.html", "fee_words", visitor),
             lambda text: self._desk.say(caller, text),
+            lambda subjects: self._supplies(caller, subjects),
         )
+
+    async def _supplies(self, caller: Caller, subjects: Sequence[UUID]) -> dict[UUID, str]:
+        """Say of sales through whom they were, or what of their price is a supplier's."""
+        apis = self._desk.apis
+        found = await find_supplies(apis.settlement, caller.merchant, subjects)
+        return await say_supplies(self._desk, caller, found)
 
     async def csv(self, caller: Caller) -> Page:
         """Give the whole month as CSV."""
