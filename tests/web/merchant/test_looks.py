@@ -13,7 +13,15 @@ from tests.web.merchant.test_card_sites import asked
 from tests.web.merchant.test_webhooks import listen, tell
 from tests.web.test_browser import CHROMIUM, COVERED, CUT, FLAGS, IS_FITTING, free_port, served
 
-from vendrail.api.catalog import MerchantId, QuantityPrice, ShopProductQuery
+from vendrail.api.catalog import (
+    AgencyAct,
+    AgencyMove,
+    Floor,
+    ListSupplied,
+    MerchantId,
+    QuantityPrice,
+    ShopProductQuery,
+)
 from vendrail.api.compliance import DossierDecision
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
 from vendrail.api.orders import RefundOrder, ReplaceItems
@@ -24,6 +32,7 @@ from vendrail.api.settlement import (
     DepositTerms,
     HoldTerms,
     Settlement,
+    supply_of,
 )
 from vendrail.app.wiring import House
 from vendrail.kernel import config
@@ -122,7 +131,12 @@ async def addresses(town) -> list[str]:
     dossier = await office.draft(full_name="A person with a rather long name " * 6)
     await office.submit(dossier)
     await office.decide(dossier, DossierDecision.ASK_MORE, note="It is dark. " * 30)
+    supplied = await sell_through(town)
     return [
+        "/merchant/agents",
+        "/merchant/agents/floors",
+        "/merchant/agents/goods",
+        f"/merchant/agents/{to_serial(supplied)}",
         "/console/account",
         "/console/account/letters",
         "/merchant/deposit",
@@ -185,6 +199,27 @@ async def addresses(town) -> list[str]:
         "/merchant/go?q=pro",
         f"/merchant/search?q={to_serial(order)}",
     ]
+
+
+async def sell_through(town):
+    """Let each merchant be the other's agent, and one sell; give the supplier's part."""
+    sold = None
+    for supplier, agent, sku in ((town.south, town.north, "SUP"), (town.north, town.south, "OWN")):
+        await supplier.offer(sku, keys=4, title="A game of a rather long name, for two or more")
+        merchants = (MerchantId(supplier.merchant), MerchantId(agent.merchant))
+        invite = AgencyMove(AgencyAct.INVITE, merchants[0], slug=agent.record.slug)
+        await supplier.catalog.move_agencies([invite])
+        await supplier.catalog.move_agencies(
+            [AgencyMove(AgencyAct.ACCEPT, merchants[1], *merchants)]
+        )
+        source = supplier.skus[sku]
+        await supplier.catalog.put_floors([Floor(merchants[0], source, {"CNY": 1_234})])
+        listing = ListSupplied(merchants[1], agent.shop, source, {"CNY": 1_990})
+        await supplier.catalog.put_listings([listing])
+        town.clock.advance(2)
+        [[found, *_]] = await agent.catalog.list_products([ShopProductQuery(merchants[1])])
+        sold = supply_of(await town.sell(agent, found.product.variants[0].sku, 2))
+    return sold
 
 
 async def put_deposit(town):

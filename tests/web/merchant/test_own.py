@@ -12,6 +12,7 @@ from vendrail.api.compliance import PERSON, Compliance, DossierId, SaveDossier
 from vendrail.api.domains import Domains, NewDomain
 from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
 from vendrail.api.promotions import Coupon, CouponId, Promotions
+from vendrail.api.settlement import supply_of
 from vendrail.kernel.ids import new_id, to_serial
 
 # For each part of an address: how another merchant's is found.
@@ -43,6 +44,7 @@ FOREIGN |= {
     for path in ("", "/answer", "/events", "/files/{file}", "/messages", "/part")
 }
 FOREIGN |= {
+    **{f"/merchant/agents/{{serial}}{path}": "supply" for path in ("", "/agent", "/supplier")},
     "/merchant/api-keys/{serial}/networks": "program",
     "/merchant/api-keys/{serial}/revoke": "program",
     "/merchant/balance/{transfer}/proof": "sealed transfer",
@@ -130,6 +132,7 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
         "coupon": to_serial(coupon.id),
         "webhook": to_serial(webhook.id),
         "order": to_serial(order),
+        "supply": to_serial(supply_of(order)),
         "dispute": to_serial(dispute),
         "payout": to_serial(payout),
         "sealed transfer": to_serial(posted[0].transfer.id),

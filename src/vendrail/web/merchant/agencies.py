@@ -123,7 +123,8 @@ class Agencies:
             desk.get(_GOODS, self.goods, read),
             desk.post(_GOODS, self.put_on_sale, write),
             desk.get(_ONE, self.sale, Permission.BALANCE_READ),
-            desk.post(f"{_ONE}/{{side:str}}", self.act, write, is_grave=True),
+            desk.post(f"{_ONE}/agent", self.move_agent, write, is_grave=True),
+            desk.post(f"{_ONE}/supplier", self.move_supplier, write, is_grave=True),
         ]
 
     async def agencies(self, caller: Caller) -> Page:
@@ -172,16 +173,33 @@ class Agencies:
         move = AgencyMove(AgencyAct.INVITE, merchant, slug=slug)
         return await self._move(caller, move, f"shop:{slug}")
 
-    async def act(self, caller: Caller) -> Page:
-        """Accept, decline or end; the other merchant is named by its number."""
-        other, side = read_id(caller.part("serial")), caller.part("side")
+    async def move_agent(self, caller: Caller) -> Page:
+        """End with an agent that is named by its number, or invite it again."""
+        return await self._act(caller, is_agent=True)
+
+    async def move_supplier(self, caller: Caller) -> Page:
+        """Accept, decline or end with a supplier that is named by its number."""
+        return await self._act(caller, is_agent=False)
+
+    async def _act(self, caller: Caller, *, is_agent: bool) -> Page:
+        mine, other = MerchantId(caller.merchant), read_id(caller.part("serial"))
+        [found] = await self._catalog.list_agencies([mine])
+        known = next(
+            (
+                each
+                for each in found
+                if (each.supplier, each.agent) == ((mine, other) if is_agent else (other, mine))
+            ),
+            None,
+        )
+        if known is None:
+            return self._desk.problem(caller.request, 404, caller)
         act = next((each for each in AgencyAct if each.value == caller.written("act")), None)
-        if other is None or act is None or side not in ("agent", "supplier"):
-            return self._desk.problem(caller.request, 404 if other is None else 400, caller)
-        mine, theirs = MerchantId(caller.merchant), MerchantId(other)
-        supplier, agent = (mine, theirs) if side == "agent" else (theirs, mine)
-        move = AgencyMove(act, mine, supplier, agent)
-        return await self._move(caller, move, f"merchant:{to_serial(other)}")
+        if act is None:
+            return self._desk.problem(caller.request, 400, caller)
+        move = AgencyMove(act, mine, known.supplier, known.agent)
+        subject = known.agent if is_agent else known.supplier
+        return await self._move(caller, move, f"merchant:{to_serial(subject)}")
 
     async def _move(self, caller: Caller, move: AgencyMove, subject: str) -> Page:
         act = _ACTS[move.act]
@@ -205,7 +223,7 @@ class Agencies:
             "merchant/floors.html",
             path=_ROOT,
             status=status,
-            rows=[(each, self._texts(each, written)) for each in found],
+            goods=[(each, self._texts(each, written)) for each in found],
             written=written,
             may_write=caller.may(Permission.PRODUCTS_WRITE),
             problem=written.problem,
@@ -265,7 +283,7 @@ class Agencies:
             "merchant/supplied.html",
             path=_ROOT,
             status=status,
-            rows=[(each, self._prices(each, written)) for each in found],
+            goods=[(each, self._prices(each, written)) for each in found],
             shops=shops,
             written=written,
             may_write=caller.may(Permission.PRODUCTS_WRITE),
