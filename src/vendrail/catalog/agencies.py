@@ -60,7 +60,7 @@ def are_above(variant: Variant, floor_minor: Mapping[str, int]) -> bool:
 
 def listing_ids(shop: ShopId, source: VariantId) -> tuple[ProductId, VariantId]:
     """Give the one product, and its one variant, that a shop lists a source as."""
-    product = derive(shop, f"listing:{source}")
+    product = derive(source, f"listing:{shop}")  # As new as its source, in lists by age.
     return ProductId(product), VariantId(derive(product, "variant"))
 
 

@@ -54,6 +54,7 @@ async def test_an_agent_is_invited_lists_and_sells(town, read_field):
     await supplier.go(f"/merchant/orders/{to_serial(supply_of(order))}")
     sale, path = supplier.text, supplier.path
     statements = []
+    town.clock.advance(120)  # What moved a moment ago is in no statement yet.
     for browser in (supplier, agent):
         answer = await browser.http.get("/merchant/statements/statement.csv")
         rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
@@ -62,7 +63,7 @@ async def test_an_agent_is_invited_lists_and_sells(town, read_field):
     balance = supplier.text
     await agent.go(f"/merchant/orders/{to_serial(order)}")
     split = agent.text
-    acts = [each.act for market in (town.north, town.south) for each in await town.acts(market)]
+    acts = [[each.act for each in await town.acts(market)] for market in (town.north, town.south)]
 
     assert "North" in invited
     assert "Accept Decline" in invited
@@ -81,8 +82,9 @@ async def test_an_agent_is_invited_lists_and_sells(town, read_field):
     )
     assert "Sold through South" in balance
     assert "The supplier's part CN¥15.00" in split
-    wanted = ["agency.invited", "floor.changed", "agency.accepted", "listing.changed"]
-    assert wanted == [each for each in acts if each in wanted]
+    assert {"agency.invited", "floor.changed"} <= set(acts[0])
+    assert 1 == acts[1].count("agency.accepted")
+    assert 3 == acts[1].count("listing.changed")  # Refused, said to be not done, and done.
 
 
 async def test_either_side_ends_it(town, read_field):

@@ -217,8 +217,9 @@ async def sell_through(town):
         listing = ListSupplied(merchants[1], agent.shop, source, {"CNY": 1_990})
         await supplier.catalog.put_listings([listing])
         town.clock.advance(2)
-        [[found, *_]] = await agent.catalog.list_products([ShopProductQuery(merchants[1])])
-        sold = supply_of(await town.sell(agent, found.product.variants[0].sku, 2))
+        [[listed]] = await agent.catalog.list_supplied([merchants[1]])
+        [view] = await agent.catalog.read_products([listed.product])
+        sold = supply_of(await town.sell(agent, view.product.variants[0].sku, 2))
     return sold
 
 
