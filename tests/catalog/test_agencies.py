@@ -182,7 +182,7 @@ async def test_nothing_is_listed_below_its_floor(catalog, scene, clock):
     ] == statuses
     assert ListingStatus.CHANGED is await list_at(catalog, variant, 3_500)
     offer = await offered(catalog, clock)
-    assert "My own words – Standard" == offer.title
+    assert "My own words" == offer.title
     assert {"CNY": 3_500} == offer.prices_minor
 
 

@@ -83,7 +83,7 @@ def listing_product(
             Variant(
                 own,
                 f"{variant.sku[:50]}-{suffix}",
-                variant.title,
+                "",  # In the product's title already.
                 dict(prices_minor),
                 variant.quantity_min,
                 variant.quantity_max,

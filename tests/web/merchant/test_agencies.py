@@ -110,6 +110,9 @@ async def test_either_side_ends_it(town, read_field):
     await agent.send(f"{ROOT}/goods", **chosen, price_CNY="19.90")
     await agent.go(f"{ROOT}/goods")
     on_sale = agent.text
+    stock = f"/merchant/products/{to_serial((await listed(town)).product.id)}/stock"
+    await agent.go(stock)
+    supplied = agent.text
     await agent.go(ROOT)
     await agent.send(f"{ROOT}/{mine}/supplier", act="end")
     town.clock.advance(2)
@@ -119,6 +122,8 @@ async def test_either_side_ends_it(town, read_field):
     assert "South south" in declined
     assert "Declined Invite again" in declined
     assert "On sale" in on_sale
+    assert "Another merchant supplies these keys: you are the agent." in supplied
+    assert "Take in" not in supplied
     assert "not_on_sale" == placed.status
     assert "Not for sale" in agent.text
     assert "no longer supplied" in agent.text

@@ -204,7 +204,8 @@ async def addresses(town) -> list[str]:
 async def sell_through(town):
     """Let each merchant be the other's agent, and one sell; give the supplier's part."""
     sold = None
-    for supplier, agent, sku in ((town.south, town.north, "SUP"), (town.north, town.south, "OWN")):
+    sides = ((town.south, town.north, "SUP"), (town.north, town.south, "OWN"))
+    for at, (supplier, agent, sku) in enumerate(sides):
         await supplier.offer(sku, keys=4, title="A game of a rather long name, for two or more")
         merchants = (MerchantId(supplier.merchant), MerchantId(agent.merchant))
         invite = AgencyMove(AgencyAct.INVITE, merchants[0], slug=agent.record.slug)
@@ -219,6 +220,7 @@ async def sell_through(town):
         town.clock.advance(2)
         [[listed]] = await agent.catalog.list_supplied([merchants[1]])
         [view] = await agent.catalog.read_products([listed.product])
+        agent.numbers += 500 * at  # No payment has another's number.
         sold = supply_of(await town.sell(agent, view.product.variants[0].sku, 2))
     return sold
 

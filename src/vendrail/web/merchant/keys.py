@@ -59,6 +59,7 @@ _LOW_AT = message("Low at %(count)s")
 _IS_LOW = message("Low: %(count)s or fewer")
 _NEVER_LOW = message("Nobody is told when they are few")
 _NO_FILE = message("Choose a file, or paste keys, one a line.")
+_SUPPLIED = message("Another merchant supplies these keys: you are the agent.")
 _NO_VARIANT = message("Choose a variant of this product.")
 _NOT_READ = message(
     "Reading stopped there: a table must name its column of keys (key, code, …), and a line may not"
@@ -150,6 +151,7 @@ class Keys:
             [BatchQuery(variant.sku, batches_max=_BATCHES_MAX)]
         )
         counts = {each.sku: each for each in found.counts}
+        is_supplied = await self._is_supplied(variant.sku)
         return self._desk.page(
             caller,
             "merchant/stock.html",
@@ -168,8 +170,9 @@ class Keys:
             file=await self._read_file(found, variant.sku),
             file_bytes_max=self._file_bytes_max,
             files=FILES,
-            may_write=caller.may(Permission.KEYS_WRITE),
-            may_export=caller.may(Permission.KEYS_EXPORT),
+            may_write=caller.may(Permission.KEYS_WRITE) and not is_supplied,
+            may_export=caller.may(Permission.KEYS_EXPORT) and not is_supplied,
+            supplied=self._desk.say(caller, _SUPPLIED) if is_supplied and not problem else "",
             states=[each.value for each in _STATES],
             nonce=to_serial(new_id(self._desk.clock.now())),
             intake=intake,
@@ -178,6 +181,11 @@ class Keys:
             uploads=UPLOADS,
             problem=self._desk.say(caller, problem) if problem else "",
         )
+
+    async def _is_supplied(self, sku: str) -> bool:
+        """Whether another merchant supplies the keys of a variant."""
+        [offer] = await self._catalog.read_offers([sku])
+        return offer is not None and offer.supply is not None
 
     def _low(self, caller: Caller, found: StockedProduct, variant: Variant, free: int) -> str:
         """Say from how few free keys on staff is told, and whether that is so now."""
@@ -208,6 +216,8 @@ class Keys:
             return await self._stock(caller, found, sku, problem=_NO_VARIANT, status=422)
         if not upload.size and not pasted.strip():
             return await self._stock(caller, found, sku, problem=_NO_FILE, status=422)
+        if await self._is_supplied(sku):
+            return await self._stock(caller, found, sku, problem=_SUPPLIED, status=422)
         name = upload.name if upload.size else "pasted"
         intake = Intake(sku, derive(nonce, f"intake:{found.product.id}:{sku}"))
         await log(
