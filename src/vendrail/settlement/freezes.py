@@ -13,7 +13,8 @@ from vendrail.api.ledger import AccountId, Chart, Transfer, TransferCode, Transf
 from vendrail.api.settlement import Freeze, FreezeStatus, KeptSupply, RefundPosting
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS
-from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, RefundSource, Shared
+from vendrail.settlement.refunds import HeldBack, KeptRefund, Pool, RefundSource
+from vendrail.settlement.sharing import Shared
 from vendrail.settlement.split import MerchantAccounts, is_wellformed
 
 

@@ -15,9 +15,8 @@ from vendrail.settlement.refunds import (
     Pool,
     PoolKey,
     RefundSource,
-    Shared,
-    share_out,
 )
+from vendrail.settlement.sharing import Shared
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.holding import HoldingStore
@@ -162,8 +161,7 @@ class Freezing:
                 if theirs is not None:
                     pool = locked[key]
                     before_minor = locked[theirs.pool.key].refunded_minor
-                    size_minor = theirs.supply.amount_minor
-                    shared = share_out(each.amount_minor, pool, size_minor, before_minor)
+                    shared = theirs.share_out(each.amount_minor, pool, before_minor)
                 kept[each.id], locked[key] = freezes.ask_freeze(
                     each, shares[each.id], locked[key], others, back, shared
                 )

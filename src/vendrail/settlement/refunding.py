@@ -10,6 +10,7 @@ from vendrail.settlement import refunds
 from vendrail.settlement.accounts import Accounts, accounts_of, of_wallet
 from vendrail.settlement.buckets import Buckets, find_held_back
 from vendrail.settlement.debts import Debts
+from vendrail.settlement.endings import assert_moved, end_statuses, fitting, owner
 from vendrail.settlement.exchange import Sides
 from vendrail.settlement.freezes import (
     KeptFreeze,
@@ -27,12 +28,13 @@ from vendrail.settlement.refunds import (
     RefundSource,
     RefundState,
 )
+from vendrail.settlement.sharing import Shared
 from vendrail.settlement.split import MerchantAccounts, SplitFound, find_split
 from vendrail.settlement.store import Store
 from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
 from vendrail.settlement.store.supplies import SupplyStore
-from vendrail.settlement.supplied import Supplied, find_supplied
+from vendrail.settlement.supplied import Supplied, ask_theirs, find_supplied
 
 Status = RefundPostingStatus
 Change = Callable[[KeptRefund, MerchantAccounts, MerchantAccounts, Sides], list[Transfer]]
@@ -138,11 +140,10 @@ class Refunding:
                 policy = policies.get(split.fee)
                 is_fee_refunded = policy is not None and policy[1].is_fee_refunded
                 theirs = supplied.get(posting.order) if mine.is_shared else None
-                shared = refunds.Shared()
+                shared = Shared()
                 if theirs is not None:
                     before_minor = locked[theirs.pool.key].refunded_minor
-                    size_minor = theirs.supply.amount_minor
-                    shared = refunds.share_out(posting.amount_minor, pool, size_minor, before_minor)
+                    shared = theirs.share_out(posting.amount_minor, pool, before_minor)
                 taken = refunds.ask_refund(
                     posting,
                     pool,
@@ -155,13 +156,8 @@ class Refunding:
                 if taken is not None:
                     kept[posting.refund], locked[key] = taken
                     if theirs is not None and shared.part_minor:
-                        part = refunds.part_of(taken[0], theirs.supply)
-                        pool = locked[theirs.pool.key]._replace(size_minor=theirs.pool.size_minor)
-                        frozen_minor = frozen.get(part.subject, 0)
-                        kept[part.id], locked[pool.key] = refunds.ask_part(
-                            taken[0], part, pool, theirs.back, frozen_minor
-                        )
-                        frozen[part.subject] = max(0, frozen_minor - part.amount_minor)
+                        part = ask_theirs(taken[0], theirs, locked, frozen)
+                        kept[part.id] = part
                     if mine.source is RefundSource.SPLIT and posting.order in frozen:
                         left = frozen[posting.order] - taken[0].share_minor
                         frozen[posting.order] = max(0, left)
@@ -238,7 +234,7 @@ class Refunding:
         debts = {refund.id: refund.own_minor - taken[refund.id] for refund in asked}
         owing = [refund for refund in asked if debts[refund.id] > 0]
         if owing:
-            await self._debts.mark({(_owner(refund), refund.currency) for refund in owing})
+            await self._debts.mark({(owner(refund), refund.currency) for refund in owing})
             added = await self._post(
                 owing,
                 lambda refund: refunds.debt_transfers(
@@ -248,7 +244,7 @@ class Refunding:
             for id, amount_minor in added.items():
                 taken[id] += amount_minor
         for refund in asked:
-            _assert_moved(refund, taken[refund.id], refund.own_minor)
+            assert_moved(refund, taken[refund.id], refund.own_minor)
         await self._change(asked, refunds.change_transfers)
         await self._store.open_refunds(
             [refund._replace(debt_minor=debts[refund.id]) for refund in asked]
@@ -258,10 +254,8 @@ class Refunding:
     async def pay_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
         """Take the money of refunds from clearing to the provider."""
         kept = await self._load_open(postings)
-        fitting = _fitting(postings, kept)
-        going = await self._turn(
-            fitting, (RefundState.OPEN, RefundState.PAYING), RefundState.PAYING
-        )
+        able = fitting(postings, kept)
+        going = await self._turn(able, (RefundState.OPEN, RefundState.PAYING), RefundState.PAYING)
         if going:
             await self._open_accounts(going)
             moved = await self._post(
@@ -274,11 +268,11 @@ class Refunding:
             )
             for refund in going:
                 due_minor = 0 if refund.part_of is not None else refund.back.amount_minor
-                _assert_moved(refund, moved[refund.id], due_minor)
+                assert_moved(refund, moved[refund.id], due_minor)
             await self._store.move_refunds(
                 [refund.id for refund in going], (RefundState.PAYING,), RefundState.PAID
             )
-        return _end_statuses(postings, kept, going, RefundState.PAID)
+        return end_statuses(postings, kept, going, RefundState.PAID)
 
     async def return_refunds(self, postings: Sequence[RefundPosting]) -> list[Status]:
         """Take the money of refunds back; leave a tombstone where there is none yet."""
@@ -287,11 +281,11 @@ class Refunding:
         wellformed = [each for each in late.values() if refunds.is_refund_wellformed(each)]
         if wellformed:
             await self._store.add_tombstones([refunds.tombstone(each) for each in wellformed])
-        fitting = _fitting(postings, kept)
-        going, thaws = await self._turn_back(fitting)
+        able = fitting(postings, kept)
+        going, thaws = await self._turn_back(able)
         if going:
             await self._open_accounts(going)
-            owing = {(_owner(refund), refund.currency) for refund in going if refund.debt_minor}
+            owing = {(owner(refund), refund.currency) for refund in going if refund.debt_minor}
             await self._change(going, refunds.change_back_transfers)
             moved = await self._post(
                 going,
@@ -300,7 +294,7 @@ class Refunding:
                 ),
             )
             for refund in going:
-                _assert_moved(refund, moved[refund.id], refund.own_minor)
+                assert_moved(refund, moved[refund.id], refund.own_minor)
             if owing:
                 # The debt may have been recovered meanwhile: then it is given back.
                 await self._debts.mark(owing)
@@ -316,7 +310,7 @@ class Refunding:
                 kept_buckets = await self._holding.load_buckets(backs)
                 await self._buckets.reopen([each.bucket for each in kept_buckets.values()])
             await self._store.end_returns([refund.id for refund in going])
-        return _end_statuses(postings, kept, going, RefundState.RETURNED)
+        return end_statuses(postings, kept, going, RefundState.RETURNED)
 
     async def _load_open(self, postings: Sequence[RefundPosting]) -> dict[UUID, KeptRefund]:
         """Load refunds; those whose opening was broken off are opened first."""
@@ -413,7 +407,7 @@ class Refunding:
         )
         for refund in foreign:
             both_minor = refund.amount_minor + refund.back.amount_minor
-            _assert_moved(refund, changed[refund.id], both_minor)
+            assert_moved(refund, changed[refund.id], both_minor)
 
     def _books(self, refund: KeptRefund) -> MerchantAccounts:
         books = self._accounts.merchants[refund.merchant, refund.currency]
@@ -426,60 +420,3 @@ class Refunding:
         if refund.to_wallet is None:
             return self._accounts.providers[refund.channel, refund.back.currency]
         return Chart(refund.back.currency).buyer_wallet(refund.to_wallet).id
-
-
-def _owner(refund: KeptRefund) -> UUID:
-    assert refund.merchant is not None  # Suspense and held have no limit: they never leave a debt.
-    return refund.merchant
-
-
-def _assert_moved(refund: KeptRefund, moved_minor: int, due_minor: int) -> None:
-    if moved_minor != due_minor:
-        raise Broken(
-            f"{moved_minor} moved of refund {refund.id}, which is {due_minor}; look at the books."
-        )
-
-
-def _end_statuses(
-    postings: Sequence[RefundPosting],
-    kept: dict[UUID, KeptRefund],
-    going: Sequence[KeptRefund],
-    target: RefundState,
-) -> list[Status]:
-    ended = {refund.id for refund in going}
-    statuses = []
-    for posting in postings:
-        refund = kept.get(posting.refund)
-        if refund is not None and not refund.fits(posting):
-            statuses.append(Status.EXISTS_DIFFERENT)
-        elif posting.refund in ended:
-            ended.remove(posting.refund)
-            statuses.append(Status.POSTED)
-        elif refund is not None and (refund.state is target or refund.id in _ids(going)):
-            statuses.append(Status.EXISTS)
-        else:
-            statuses.append(Status.NOT_OPEN)
-    return statuses
-
-
-def _fitting(
-    postings: Sequence[RefundPosting], kept: dict[UUID, KeptRefund]
-) -> dict[UUID, KeptRefund]:
-    """Leave out refunds that are asked for in another form than they were kept in.
-
-    A supplier's part follows the refund that it is part of.
-    """
-    strangers = {
-        posting.refund
-        for posting in postings
-        if posting.refund in kept and not kept[posting.refund].fits(posting)
-    }
-    return {
-        id: refund
-        for id, refund in kept.items()
-        if id not in strangers and refund.part_of not in strangers
-    }
-
-
-def _ids(kept: Sequence[KeptRefund]) -> set[UUID]:
-    return {refund.id for refund in kept}

@@ -11,11 +11,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.ledger import AccountId, Transfer, TransferCode, TransferId
-from vendrail.api.settlement import KeptSupply, RefundPosting, RefundPostingStatus
+from vendrail.api.settlement import RefundPosting, RefundPostingStatus
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import EXPONENTS, Money
 from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
 from vendrail.settlement.fees import returned_fee_minor
+from vendrail.settlement.sharing import Shared
 from vendrail.settlement.split import MerchantAccounts, SplitFound, is_changeable, is_wellformed
 
 
@@ -166,31 +167,7 @@ class HeldBack(NamedTuple):
 _NOTHING_BACK = HeldBack()
 
 
-class Shared(NamedTuple):
-    """What a supplier has of a sale, what it has borne of refunds, and what it bears of one."""
-
-    size_minor: int = 0
-    before_minor: int = 0
-    part_minor: int = 0
-
-
 _NOT_SHARED = Shared()
-
-
-def share_out(amount_minor: int, pool: Pool, size_minor: int, before_minor: int) -> Shared:
-    """Say what the supplier bears of a refund, or of a freeze, of an order.
-
-    By the share of the sale that has gone back in all, so that the last refund takes the last of
-    both sides; neither ever bears more than it has got.
-    """
-    if not size_minor or not pool.size_minor:
-        return _NOT_SHARED
-    refunded = min(pool.size_minor, pool.refunded_minor + amount_minor)
-    part = size_minor * refunded // pool.size_minor - before_minor
-    agents_left = pool.size_minor - size_minor - (pool.refunded_minor - before_minor)
-    part = max(0, amount_minor - agents_left, part)
-    part = min(part, amount_minor, size_minor - before_minor)
-    return Shared(size_minor, before_minor, part)
 
 
 def ask_refund(
@@ -254,44 +231,6 @@ def ask_refund(
         reserve_minor=pool.reserve_minor + reserve,
     )
     return kept, changed
-
-
-def ask_part(
-    kept: KeptRefund, part: KeptRefund, pool: Pool, back: HeldBack, frozen_minor: int
-) -> tuple[KeptRefund, Pool]:
-    """Let a supplier bear its part of a refund: of its own share, a row of its own."""
-    rest = max(0, part.amount_minor - frozen_minor)
-    pending = max(0, min(rest, back.pending_minor - pool.pending_minor))
-    reserve = max(0, min(rest, back.reserve_minor - pool.reserve_minor))
-    asked = part._replace(
-        part_of=kept.id,
-        pending_account=back.pending if pending else None,
-        pending_minor=pending,
-        reserve_account=back.reserve if reserve else None,
-        reserve_minor=reserve,
-    )
-    changed = pool._replace(
-        refunded_minor=pool.refunded_minor + part.amount_minor,
-        pending_minor=pool.pending_minor + pending,
-        reserve_minor=pool.reserve_minor + reserve,
-    )
-    return asked, changed
-
-
-def part_of(kept: KeptRefund, supply: KeptSupply) -> KeptRefund:
-    """Give the supplier's part of a refund, as it goes to clearing."""
-    return KeptRefund(
-        derive(kept.id, "supply"),
-        supply.id,
-        supply.supplier,
-        kept.channel,
-        kept.currency,
-        kept.supplied_minor,
-        RefundSource.SPLIT,
-        0,
-        0,
-        RefundState.ASKED,
-    )
 
 
 def _paid(posting: RefundPosting) -> tuple[str | None, int | None]:

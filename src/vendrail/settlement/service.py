@@ -1,8 +1,7 @@
 """What sales, refunds and debts are, said to the ledger in one call a batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.disputes import Disputes
@@ -35,11 +34,11 @@ from vendrail.api.settlement import (
     SaleStatus,
     SettlementHealth,
     ShareQuery,
-    Supply,
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
-from vendrail.kernel.money import EXPONENTS, Money
+from vendrail.kernel.money import Money
+from vendrail.settlement import sales as sales_of
 from vendrail.settlement import split
 from vendrail.settlement.accounts import (
     Accounts,
@@ -59,6 +58,7 @@ from vendrail.settlement.freezing import Freezing
 from vendrail.settlement.holding import Held, HoldVersion, divide
 from vendrail.settlement.pricing import Priced, Pricing
 from vendrail.settlement.refunding import Refunding
+from vendrail.settlement.sales import Doubt, is_bookable, is_sound
 from vendrail.settlement.settings import SettlementSettings
 from vendrail.settlement.shares import Shares
 from vendrail.settlement.store import Store
@@ -70,14 +70,6 @@ from vendrail.settlement.terms import WRITE_S_MAX
 _MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
 _NOT_HELD = SaleResult(SaleStatus.NOT_HELD)
 _CANCELLED = SaleResult(SaleStatus.CANCELLED)
-
-
-class Doubt(NamedTuple):
-    """A sale whose chain was not plainly new, and whether another transfer stood in its way."""
-
-    position: int
-    sale: Sale
-    is_barred: bool
 
 
 class SettlementService(Priced, Disputed, Deposited):
@@ -143,10 +135,10 @@ class SettlementService(Priced, Disputed, Deposited):
 
     async def book_captures(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
         """Book money that arrived; true when it stands in the books, now or from before."""
-        good = [booking for booking in bookings if _is_bookable(booking)]
+        good = [booking for booking in bookings if is_bookable(booking)]
         await self._open_accounts((), good)
         booked = iter(await self._book_alone(good))
-        return [_is_bookable(booking) and next(booked) for booking in bookings]
+        return [is_bookable(booking) and next(booked) for booking in bookings]
 
     async def _book_alone(self, bookings: Sequence[CaptureBooking]) -> list[bool]:
         """Book captures outside any chain, under the second id where a chain spoiled the first."""
@@ -166,10 +158,10 @@ class SettlementService(Priced, Disputed, Deposited):
 
     async def price_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
         """Say what the parts of sales would be, by what counts now; nothing is written."""
-        good = [sale for sale in sales if _is_sound(sale)]
+        good = [sale for sale in sales if is_sound(sale)]
         fees = iter(await self._pricing.book.find_fees(good))
         return [
-            split.foresee(sale, *next(fees)) if _is_sound(sale) else _MALFORMED for sale in sales
+            sales_of.foresee(sale, *next(fees)) if is_sound(sale) else _MALFORMED for sale in sales
         ]
 
     async def read_supplies(self, ids: Sequence[UUID]) -> list[KeptSupply | None]:
@@ -182,11 +174,12 @@ class SettlementService(Priced, Disputed, Deposited):
 
         One ledger call for all; a second one only for what was there before or is refused.
         """
-        good = [sale for sale in sales if _is_sound(sale)]
-        supplied = _supplied(good)
+        good = [sale for sale in sales if is_sound(sale)]
+        supplied = sales_of.supplied(good)
         everyones = [*good, *supplied.values()]
         await self._open_accounts(everyones, [sale.booking for sale in good if sale.booking])
-        await self._keep_supplies(good, supplied)
+        if supplied:
+            await self._supplies.add_supplies(sales_of.kept_supplies(good, supplied))
         fees = await self._pricing.book.find_fees(good)
         plans = await self._buckets.plan(everyones)
         short = await self._find_short(good)
@@ -206,12 +199,12 @@ class SettlementService(Priced, Disputed, Deposited):
         outcomes = await self._post(transfers)
         if plans:
             await self._buckets.fill(plans)
-        results, doubtful = self._read_outcomes(priced, outcomes)
+        results, doubtful = sales_of.read_outcomes(priced, outcomes)
         if doubtful:
             await self._examine(doubtful, results)
         await self._debts.recover_from(everyones)
         answers = iter(results)
-        return [next(answers) if _is_sound(sale) else _MALFORMED for sale in sales]
+        return [next(answers) if is_sound(sale) else _MALFORMED for sale in sales]
 
     def _chain(self, sale: Sale, result: SaleResult, held: Held | None) -> list[Transfer]:
         accounts = self._books(sale)
@@ -229,42 +222,7 @@ class SettlementService(Priced, Disputed, Deposited):
     ) -> list[Transfer]:
         supplier = self._books(theirs)
         parts = divide(theirs.amount_minor, held, supplier.available) if held is not None else ()
-        return split.supply_transfers(sale, theirs, result, self._books(sale), supplier, parts)
-
-    async def _keep_supplies(self, sales: Sequence[Sale], supplied: Mapping[UUID, Sale]) -> None:
-        """Write whose part of which order is booked under what: refunds will ask."""
-        if supplied:
-            await self._supplies.add_supplies(
-                [
-                    KeptSupply(
-                        theirs.order,
-                        sale.order,
-                        sale.merchant,
-                        theirs.merchant,
-                        theirs.amount_minor,
-                        theirs.currency,
-                        sale.amount_minor,
-                    )
-                    for sale in sales
-                    if (theirs := supplied.get(sale.order)) is not None
-                ]
-            )
-
-    def _read_outcomes(
-        self, priced: Sequence[tuple[Sale, SaleResult, int]], outcomes: Sequence[TransferResult]
-    ) -> tuple[list[SaleResult], list[Doubt]]:
-        """Read each chain's outcome; what is not plainly new must be looked at again."""
-        results: list[SaleResult] = []
-        doubtful: list[Doubt] = []
-        start = 0
-        for position, (sale, result, count) in enumerate(priced):
-            chain = outcomes[start : start + count]
-            start += count
-            results.append(result)
-            if count and not split.is_fresh(chain):
-                legs = chain[_booked_count(sale) :]
-                doubtful.append(Doubt(position, sale, split.is_barred(legs)))
-        return results, doubtful
+        return sales_of.supply_transfers(sale, theirs, result, self._books(sale), supplier, parts)
 
     async def _examine(self, doubtful: Sequence[Doubt], results: list[SaleResult]) -> None:
         """Tell a repeat from a split that was undone, and both from books that disagree."""
@@ -312,8 +270,8 @@ class SettlementService(Priced, Disputed, Deposited):
 
     async def reverse_sales(self, sales: Sequence[Sale]) -> list[bool]:
         """Undo splits that came before the pivot; leaves a tombstone where there was none."""
-        good = [sale for sale in sales if _is_sound(sale)]
-        supplied = _supplied(good)
+        good = [sale for sale in sales if is_sound(sale)]
+        supplied = sales_of.supplied(good)
         everyones = [*good, *supplied.values()]
         await self._open_accounts(everyones, [sale.booking for sale in good if sale.booking])
         # The money did arrive, whatever becomes of the sale.
@@ -334,7 +292,7 @@ class SettlementService(Priced, Disputed, Deposited):
             )
         if standing:
             undone |= await self._reverse(standing)
-        return [_is_sound(sale) and undone[sale.order] for sale in sales]
+        return [is_sound(sale) and undone[sale.order] for sale in sales]
 
     async def _reverse(self, sales: Sequence[Sale]) -> dict[UUID, bool]:
         """Take splits that stand back to held; what is no longer there becomes debt."""
@@ -488,46 +446,3 @@ class SettlementService(Priced, Disputed, Deposited):
 
     async def _post(self, transfers: Sequence[Transfer]) -> list[TransferResult]:
         return await self._ledger.post_transfers(transfers) if transfers else []
-
-
-def _booked_count(sale: Sale) -> int:
-    booking = sale.booking
-    return 0 if booking is None else (booking.amount_minor > 0) + (booking.wallet is not None)
-
-
-def _is_bookable(booking: CaptureBooking) -> bool:
-    part = booking.wallet
-    if part is not None and not (booking.merchant and split.is_wellformed(part.amount_minor)):
-        return False
-    is_alone = part is not None and not booking.amount_minor
-    return (is_alone or split.is_wellformed(booking.amount_minor)) and (
-        booking.currency in EXPONENTS
-    )
-
-
-def _supplied(sales: Sequence[Sale]) -> dict[UUID, Sale]:
-    """Give by order what of sales is suppliers'; most batches have none."""
-    return {
-        sale.order: theirs
-        for sale in sales
-        if sale.supply is not None and (theirs := split.supplied_sale(sale)) is not None
-    }
-
-
-def _is_sound(sale: Sale) -> bool:
-    return (
-        (sale.supply is None or _is_supply_sound(sale, sale.supply))
-        and split.is_wellformed(sale.amount_minor)
-        and sale.currency in EXPONENTS
-        and (sale.booking is None or _is_bookable(sale.booking))
-        and (sale.paid is None or split.is_changeable(sale.paid, sale.currency))
-    )
-
-
-def _is_supply_sound(sale: Sale, supply: Supply) -> bool:
-    """Tell whether the supplier is somebody else, and wants no more than what is paid."""
-    return (
-        0 < supply.amount_minor <= sale.amount_minor
-        and supply.supplier != sale.merchant
-        and sale.wallet is None
-    )

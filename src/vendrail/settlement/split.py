@@ -25,9 +25,7 @@ from vendrail.api.settlement import (
     Sale,
     SaleResult,
     SaleStatus,
-    supply_of,
 )
-from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive
 from vendrail.kernel.money import AMOUNT_MINOR_MAX, EXPONENTS, Money
 from vendrail.settlement.exchange import Leg, Sides, exchange_transfers
@@ -35,7 +33,7 @@ from vendrail.settlement.fees import FeeVersion, cost_minor, fee_memo, fee_minor
 
 SHARE_STEP = "sale:share"
 FEE_STEP = "sale:fee"
-_SHARE_STEPS = (SHARE_STEP, "sale:share:2")
+SHARE_STEPS = (SHARE_STEP, "sale:share:2")
 COST_STEP = "sale:cost"
 SUPPLY_STEP = "sale:supply"
 SUPPLY_MEMO = "supply"  # Of a supplier's share: no fee was taken of it.
@@ -168,7 +166,7 @@ def sale_transfers(
         (COST_STEP, accounts.cost, result.cost_minor, TransferCode.CHANNEL_COST),
     ]
     if parts:
-        legs[:0] = [(step, *part, gained) for step, part in zip(_SHARE_STEPS, parts, strict=False)]
+        legs[:0] = [(step, *part, gained) for step, part in zip(SHARE_STEPS, parts, strict=False)]
     else:
         legs.insert(0, (SHARE_STEP, accounts.available, result.share_minor, gained))
     left = sale.amount_minor - result.supplied_minor
@@ -189,61 +187,6 @@ def sale_transfers(
                 )
             )
     return chain
-
-
-def supplied_sale(sale: Sale) -> Sale | None:
-    """Give what of a sale is its supplier's, as a sale of its own; None: nothing is."""
-    if sale.supply is None:
-        return None
-    return Sale(
-        supply_of(sale.order),
-        sale.supply.supplier,
-        sale.supply.amount_minor,
-        sale.currency,
-        sale.placed_at,
-        paid_at=sale.paid_at,
-    )
-
-
-def supply_transfers(
-    sale: Sale,
-    supplied: Sale,
-    result: SaleResult,
-    accounts: MerchantAccounts,
-    supplier: MerchantAccounts,
-    parts: Sequence[tuple[AccountId, int]] = (),
-) -> list[Transfer]:
-    """End a split's chain with what is the supplier's: held over there, and shared out from it."""
-    amount_minor = supplied.amount_minor
-    legs = list(parts) or [(supplier.available, amount_minor)]
-    last = len(legs) - 1
-    return [
-        Transfer(
-            TransferId(derive(sale.order, SUPPLY_STEP)),
-            accounts.held,
-            supplier.held,
-            amount_minor,
-            TransferCode.SUPPLY,
-            sale.order,
-            is_linked=True,
-            memo=fee_memo(result.fee_version, result.fee_rule),
-        ),
-        *(
-            Transfer(
-                TransferId(derive(supplied.order, step)),
-                supplier.held,
-                account,
-                part_minor,
-                TransferCode.SALE,
-                supplied.order,
-                is_linked=number < last,
-                memo=SUPPLY_MEMO,
-            )
-            for number, (step, (account, part_minor)) in enumerate(
-                zip(_SHARE_STEPS, legs, strict=False)
-            )
-        ),
-    ]
 
 
 def change_transfers(
@@ -284,18 +227,6 @@ def price(sale: Sale, version: FeeVersion, cost: ChannelCost | None = None) -> S
         borne = min(borne, sale.amount_minor - supplied - fee)
     share = sale.amount_minor - fee - borne - supplied
     return SaleResult(SaleStatus.SPLIT, fee, share, version.number, version.rule, borne, supplied)
-
-
-def foresee(sale: Sale, version: FeeVersion, cost: ChannelCost | None = None) -> SaleResult:
-    """Say what `price` would, and of a markup that does not bear fee and cost that it is so."""
-    result = price(sale, version, cost)
-    if not result.supplied_minor:
-        return result
-    whole = price(replace(sale, supply=None), version, cost)
-    taken = (whole.fee_minor, whole.cost_minor)
-    if taken != (result.fee_minor, result.cost_minor):
-        return replace(result, status=SaleStatus.MARKUP_TOO_LOW)
-    return result
 
 
 def marker_transfers(sale: Sale, accounts: MerchantAccounts) -> list[Transfer]:
@@ -470,7 +401,7 @@ def find_split(
     exchanged = share = refunded = 0
     name = (0, 0)
     held_back: list[tuple[AccountId, int]] = []
-    share_ids = [derive(order, step) for step in _SHARE_STEPS]
+    share_ids = [derive(order, step) for step in SHARE_STEPS]
     beside = dict.fromkeys((derive(order, step) for step in (FEE_STEP, COST_STEP)), 0)
     ours = (accounts.held, accounts.suspense)
     supply_id = derive(order, SUPPLY_STEP)

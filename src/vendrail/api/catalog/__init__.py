@@ -17,6 +17,9 @@ from vendrail.api.catalog.agencies import ListingStatus as ListingStatus
 from vendrail.api.catalog.agencies import ListSupplied as ListSupplied
 from vendrail.api.catalog.agencies import SuppliedVariant as SuppliedVariant
 from vendrail.api.catalog.agencies import Supplying as Supplying
+from vendrail.api.catalog.counts import LowStock as LowStock
+from vendrail.api.catalog.counts import LowStockQuery as LowStockQuery
+from vendrail.api.catalog.counts import StockCount as StockCount
 from vendrail.api.catalog.goods import GoodsCase as GoodsCase
 from vendrail.api.catalog.goods import GoodsDecision as GoodsDecision
 from vendrail.api.catalog.goods import GoodsDecisionStatus as GoodsDecisionStatus
@@ -278,17 +281,6 @@ class Delivery(Record, frozen=True):
     replaced: list[ReplacedKey] = []  # What stood in place of some of them before, first to last.
 
 
-class StockCount(Record, frozen=True):
-    """How many keys of a variant stand where; `held` counts units set aside for unpaid orders."""
-
-    sku: str
-    free: int
-    held: int
-    allocated: int
-    sold: int
-    void: int
-
-
 class ShopProductQuery(Record, frozen=True):
     """A page of a merchant's products, in whatever state but removed, newest first."""
 
@@ -307,26 +299,6 @@ class StockedProduct(Record, frozen=True):
     counts: list[StockCount]
     contents: list[str]  # SKUs whose content was given.
     variants_ever: list[VariantId]  # Those that were withdrawn too: orders name them.
-
-
-class LowStockQuery(Record, frozen=True):
-    """Which variants of a merchant run out: on sale, each key sold once, so few free or fewer."""
-
-    merchant: MerchantId
-    free_max: int = 10  # Where neither the variant nor its shop says otherwise; 0: never.
-    variants_max: int = 20
-    factor: int = 1  # Give also those that have so many times their bound.
-
-
-class LowStock(Record, frozen=True):
-    """A variant that runs out."""
-
-    sku: str
-    title: str
-    product: ProductId
-    free: int
-    held: int
-    bound: int = 0  # With so few free it is low.
 
 
 class Catalog(GoodsWatch, Supplying, Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from vendrail.api.settlement.adjustments import Adjusting as Adjusting
@@ -32,6 +32,10 @@ from vendrail.api.settlement.fees import FeeTrial as FeeTrial
 from vendrail.api.settlement.fees import FeeTrialResult as FeeTrialResult
 from vendrail.api.settlement.fees import PastSale as PastSale
 from vendrail.api.settlement.fees import TriedFee as TriedFee
+from vendrail.api.settlement.shares import DueShare as DueShare
+from vendrail.api.settlement.shares import OrderShare as OrderShare
+from vendrail.api.settlement.shares import SharePart as SharePart
+from vendrail.api.settlement.shares import ShareQuery as ShareQuery
 from vendrail.api.settlement.standing import HeldSum as HeldSum
 from vendrail.api.settlement.standing import MerchantDebt as MerchantDebt
 from vendrail.api.settlement.standing import SettlementHealth as SettlementHealth
@@ -251,46 +255,6 @@ class MerchantBalance(Record, frozen=True):
     frozen_minor: int
     debt_minor: int
     reserve_minor: int = 0
-
-
-class DueShare(Record, frozen=True):
-    """What of a merchant's money becomes available in one moment, and why it is not yet."""
-
-    part: Literal["pending", "reserve"]
-    due_at: datetime
-    amount_minor: int
-
-
-class ShareQuery(Record, frozen=True):
-    """An order whose share is looked for, in the books of its merchant."""
-
-    order: UUID
-    merchant: UUID
-    currency: str
-
-
-class SharePart(Record, frozen=True):
-    """One part of an order's share: where it was put, and what has become of it."""
-
-    part: Literal["available", "pending", "reserve"]
-    amount_minor: int  # As it was split.
-    taken_minor: int = 0  # Of that, taken for refunds before it was released.
-    due_at: datetime | None = None  # None: available at once.
-    released_at: datetime | None = None  # None where it has a due time: not released yet.
-
-    @property
-    def left_minor(self) -> int:
-        """What of it is, or will be, the merchant's to use."""
-        return self.amount_minor - self.taken_minor
-
-
-class OrderShare(Record, frozen=True):
-    """What the merchant's share of an order is and where its parts are; none: not split."""
-
-    split_at: datetime | None = None
-    fee_minor: int = 0
-    parts: list[SharePart] = []
-    is_reversed: bool = False
 
 
 class Settlement(Adjusting, Suggesting, Protocol):

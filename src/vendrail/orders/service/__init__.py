@@ -152,18 +152,9 @@ class OrdersService:
         returning = Returning(settings, payments, settlement)
         undoing = Undoing(db, log, clock, wakeups, metrics, catalog, settlement, returning)
         filling = Filling(
-            db,
-            log,
-            clock,
-            wakeups,
-            metrics,
-            settings,
-            catalog,
-            risk,
-            settlement,
-            undoing,
+            db, log, clock, wakeups, metrics, settings, catalog, risk, settlement, undoing,
             wallets,
-        )
+        )  # fmt: skip
         refunding = Refunding(
             db, log, clock, wakeups, metrics, catalog, settlement, returning, promotions
         )
