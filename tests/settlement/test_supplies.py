@@ -6,7 +6,6 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vendrail.api.ledger import Chart
 from vendrail.api.settlement import (
     FeeTerms,
     Freeze,
@@ -22,7 +21,7 @@ from vendrail.api.settlement import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.ids import derive, new_id
-from vendrail.settlement.refunds import Pool, RefundSource, share_out
+from vendrail.settlement.sharing import share_out
 
 POSTED = RefundPostingStatus.POSTED
 
@@ -260,34 +259,19 @@ async def test_all_of_it_may_be_the_suppliers(world):
 def test_parts_of_refunds_are_exact(price, percent, parts):
     """Whatever is refunded, or fails, in whatever order: neither bears more than it has got."""
     size = max(1, price * percent // 100)
-    pool, before = Pool(new_id_of(1), RefundSource.SPLIT, price), 0
-    taken = []
+    refunded = before = 0
     for amount, is_kept in parts:
-        if pool.refunded_minor + amount > price:
+        if refunded + amount > price:
             continue
-        shared = share_out(amount, pool, size, before)
-        agents = amount - shared.part_minor
-        pool = pool._replace(refunded_minor=pool.refunded_minor + amount)
-        before += shared.part_minor
-        assert shared.part_minor >= 0 <= agents
-        assert before <= size
-        assert pool.refunded_minor - before <= price - size
-        if not is_kept:
-            pool = pool._replace(refunded_minor=pool.refunded_minor - amount)
-            before -= shared.part_minor
-        else:
-            taken.append(amount)
-    left = price - pool.refunded_minor
+        part = share_out(amount, price, refunded, size, before).part_minor
+        assert 0 <= part <= amount
+        assert before + part <= size
+        assert refunded + amount - before - part <= price - size
+        if is_kept:
+            refunded, before = refunded + amount, before + part
+    left = price - refunded
     if left:
-        assert size - before == share_out(left, pool, size, before).part_minor
-
-
-def new_id_of(number):
-    """An id that says nothing."""
-    return derive(supply_of(derive(_NOBODY, "order")), str(number))
-
-
-_NOBODY = derive(Chart("CNY").platform_fee().id, "nobody")
+        assert size - before == share_out(left, price, refunded, size, before).part_minor
 
 
 async def test_whatever_breaks_off_is_finished(fragile_world):
