@@ -389,6 +389,14 @@ async def find_own_supply(desk: Desk, caller: Caller) -> KeptSupply | None:
     return supply if supply is not None and supply.supplier == caller.merchant else None
 
 
+async def lead_to_supply(desk: Desk, caller: Caller) -> Page:
+    """Lead to a supplier's part: balances and payouts name it by its own number, as an order."""
+    supply = await find_own_supply(desk, caller)
+    if supply is None:
+        return desk.problem(caller.request, 404, caller)
+    return onward(f"{_ROOT}/{to_serial(supply.id)}")
+
+
 async def say_supplies(
     desk: Desk, caller: Caller, found: Mapping[UUID, KeptSupply]
 ) -> dict[UUID, str]:

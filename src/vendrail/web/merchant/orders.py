@@ -33,7 +33,7 @@ from vendrail.web.console.shares import read_paid_out, read_way
 from vendrail.web.console.tables import CAPTURES
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import log, log_export, log_undone, midnight, read_id
-from vendrail.web.merchant.agencies import find_own_supply
+from vendrail.web.merchant.agencies import lead_to_supply
 from vendrail.web.pages import onward
 from vendrail.web.papers.sheets import Rows
 from vendrail.web.split import read_split
@@ -265,11 +265,7 @@ class Orders:
     async def _order(self, caller: Caller, *, status: int = 200, problem: str = "") -> Page:
         sold = await self._own(caller)
         if sold is None:
-            # Balances and payouts name a supplier's part by its own number.
-            supply = await find_own_supply(self._desk, caller)
-            if supply is not None:
-                return onward(f"/merchant/agents/{to_serial(supply.id)}")
-            return self._desk.problem(caller.request, 404, caller)
+            return await lead_to_supply(self._desk, caller)
         id = sold.view.id
         [refunds] = await self._orders.read_refunds([id])
         [attempts] = await self._desk.apis.payments.read_attempts([id])
