@@ -1,5 +1,6 @@
 """Sending: due messages leave, each once, in the order of their stream, no faster than allowed."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
@@ -339,12 +340,15 @@ class Sending(Room):
         return retry(message.attempts, attempts_max, now, message.stale_at, problem)
 
     async def _end(self, lease: UUID, fates: Sequence[tuple[DueMessage, Fate]]) -> None:
-        if not fates:
-            return
+        if fates:
+            # A sender that is stopped now writes and counts what has happened all the same.
+            await asyncio.shield(self._write_ends(lease, fates))
+
+    async def _write_ends(self, lease: UUID, fates: Sequence[tuple[DueMessage, Fate]]) -> None:
         async with self._db.reading() as tx:
             mine = await store.end_messages(tx, lease, fates)
-            ended = [(message, fate) for message, fate in fates if message.id in mine]
-            self._count_ended(ended)
+        ended = [(message, fate) for message, fate in fates if message.id in mine]
+        self._count_ended(ended)
         for message, fate in ended:
             if fate.state in _AS_MEANT or (fate.state is LetterState.WAITING and not fate.problem):
                 continue
