@@ -768,6 +768,18 @@ async def deposit_never_paid(owner: Any, orders: dict[str, UUID]) -> str:
     )
 
 
+@plants("supplied_sales_have_three_parts")
+async def supplier_who_got_nothing(owner: Any, orders: dict[str, UUID]) -> str:
+    """A part of a sale is written down as a supplier's, and the split gave it none."""
+    await owner.execute(
+        'insert into settlement.supply ("order", id, agent, supplier, amount_minor, currency,'
+        " price_minor) select id, gen_random_uuid(), merchant, gen_random_uuid(), 100, currency,"
+        ' amount_minor from orders."order" where id = $1',
+        orders["sold"],
+    )
+    return str(orders["sold"])
+
+
 @plants("fees_follow_as_told")
 async def fee_changed_without_terms(owner: Any, orders: dict[str, UUID]) -> str:
     """A merchant was told of another percentage, and its terms do not say so."""

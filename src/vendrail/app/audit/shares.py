@@ -76,7 +76,7 @@ CHECKS = (
     Check(
         "supplied_sales_have_three_parts",
         "Fee, cost, agent's and supplier's shares sum to the price; refunds bear on both exactly.",
-        "select count(*) from settlement.supply",
+        'select count(*) from orders."order"',
         """
         with own as (
             select t.subject,
