@@ -16,7 +16,7 @@ from vendrail.api.catalog import (
     ShopId,
     ShopProductQuery,
 )
-from vendrail.api.orders import RefundOrder, SuppliedQuery
+from vendrail.api.orders import RefundOrder, ReplaceItems, SuppliedQuery
 from vendrail.api.settlement import FeeTerms, ShareQuery, supply_of
 from vendrail.app.audit import audit
 from vendrail.kernel.ids import new_id
@@ -119,6 +119,17 @@ async def test_refunds_bear_on_both_and_the_books_prove_it(market, reseller):
 
     assert (0, 0) == await has(market, market.merchant)
     assert (0, FEE) == await has(market, reseller.merchant)  # These terms keep the fee.
+
+
+async def test_no_more_of_a_suppliers_keys_are_replaced_than_were_sold(market, reseller):
+    """An agent replaces each key once; the supplier's stock is not the agent's to empty."""
+    placed = await sell(market, reseller)
+    asked = [ReplaceItems(new_id(market.clock.now()), placed.order, [1], "dead", "bo", 0)]
+    again = [ReplaceItems(new_id(market.clock.now()), placed.order, [1], "dead", "bo", 1)]
+
+    assert ["replaced"] == await market.orders.replace_items(asked)
+    assert ["exists"] == await market.orders.replace_items(asked)
+    assert ["supply_spent"] == await market.orders.replace_items(again)
 
 
 async def test_a_price_that_does_not_bear_the_fee_is_refused(market, reseller):

@@ -85,6 +85,19 @@ async def test_a_markup_that_fees_would_eat_is_told_beforehand(world):
     assert [split] == await world.settlement.split_sales([sale])
 
 
+async def test_a_sale_that_is_all_the_suppliers_is_told(world):
+    """Where the agent has neither share nor fee, its order still says when it was split."""
+    supplier = new_id(world.clock.now())
+    await set_fee(world, basis_points=0)
+    sale = replace(world.sale(1_000), supply=Supply(supplier, 1_000))
+    await world.settlement.split_sales([sale])
+    query = ShareQuery(sale.order, world.merchant, world.currency)
+    [share] = await world.settlement.read_order_shares([query])
+
+    assert share.split_at is not None
+    assert ([], 0) == (share.parts, share.fee_minor)
+
+
 async def test_a_supplier_cannot_ask_for_more_than_was_paid(world):
     """More than the price, nothing at all, or the agent as its own supplier: refused, unmoved."""
     supplier = new_id(world.clock.now())
@@ -166,14 +179,14 @@ async def test_who_has_nothing_left_owes_its_own_part(world):
 
 
 async def test_a_dispute_freezes_exactly_each_part(world):
-    """Frozen of both by their parts; a refund takes what is frozen, the end lets the rest go."""
+    """Frozen of both by their parts, told whole; a refund takes of it, the end lets the rest go."""
     supplier = new_id(world.clock.now())
     await set_fee(world, basis_points=0)
     sale, _ = await sell(world, supplier)
     id = derive(sale.order, "complaint")
     freeze = Freeze(id, sale.order, world.merchant, 500, world.currency)
     [frozen] = await world.settlement.freeze_money([freeze])
-    assert (FreezeStatus.FROZEN, 200) == (frozen.status, frozen.frozen_minor)
+    assert (FreezeStatus.FROZEN, 500) == (frozen.status, frozen.frozen_minor)
     assert (300, 0, 300, 0, 0) == await standing(world, supplier)
     assert (200, 0, 200, 0, 0) == await standing(world, world.merchant)
     assert [FreezeStatus.EXISTS] == [

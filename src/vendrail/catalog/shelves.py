@@ -244,7 +244,8 @@ def _find_listing_fault(book: ShopBook, known: Product | None, new: Product) -> 
         return None
     only = new.variants[0]
     is_unique = new.delivery is DeliveryKind.UNIQUE_KEY
-    if len(new.variants) > 1 or only.id not in listed or not is_unique:
+    # A warranty would promise the supplier's keys, and nobody has asked the supplier.
+    if len(new.variants) > 1 or only.id not in listed or not is_unique or new.warranty:
         return PutStatus.LISTING_FIXED
     # What is not for sale may keep its price: the floor may have been raised above it.
     if new.state is ProductState.ON_SALE and not are_above(only, book.listed[only.id]):

@@ -358,6 +358,7 @@ class Delivered(NamedTuple):
     delivery: str
     quantity: int
     is_refunding: bool
+    replaced_max: int | None = None  # How many more may be, of a supplier's keys; None: no bound.
 
 
 def replace(
@@ -383,4 +384,6 @@ def replace(
         return ReplaceStatus.POSITIONS_MALFORMED
     if min(numbers) < 1 or max(numbers) > order.quantity:
         return ReplaceStatus.POSITIONS_MALFORMED
+    if order.replaced_max is not None and len(numbers) > order.replaced_max:
+        return ReplaceStatus.SUPPLY_SPENT
     return ReplaceStatus.REPLACED

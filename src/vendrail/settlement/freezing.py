@@ -63,7 +63,11 @@ class Freezing:
             found = kept[each.id]
             status = freezes.freeze_status(found, each, is_new=each.id not in told)
             told.add(each.id)
-            results.append(FreezeResult(status, found.frozen_minor, found.left_minor))
+            rows = [found, *(row for row in kept.values() if row.part_of == each.id)]
+            frozen, left = (
+                sum(getattr(row, of) for row in rows) for of in ("frozen_minor", "left_minor")
+            )
+            results.append(FreezeResult(status, frozen, left))
         return results
 
     async def unfreeze_money(self, asked: Sequence[Freeze]) -> list[FreezeResult]:

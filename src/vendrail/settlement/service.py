@@ -159,7 +159,7 @@ class SettlementService(Priced, Disputed, Deposited):
     async def price_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
         """Say what the parts of sales would be, by what counts now; nothing is written."""
         good = [sale for sale in sales if is_sound(sale)]
-        fees = iter(await self._pricing.book.find_fees(good))
+        fees = iter(await self._pricing.book.find_fees(good, is_dearest=True))
         return [
             sales_of.foresee(sale, *next(fees)) if is_sound(sale) else _MALFORMED for sale in sales
         ]

@@ -20,6 +20,8 @@ from vendrail.settlement.store.holding import HoldingStore, KeptBucket
 
 MerchantCurrency = tuple[UUID, str]
 _PAGE = 4_096
+# One of them at least is in each split: an agent may have neither share nor fee.
+_SPLIT = (TransferCode.SALE, TransferCode.FEE, TransferCode.SUPPLY, TransferCode.CHANNEL_COST)
 _BACK = (TransferCode.REFUND_RETURNED, TransferCode.UNFREEZE)
 
 
@@ -135,9 +137,7 @@ def _share(
                 None if kept.is_open else kept.released_at,
             )
         )
-    split_at = next(
-        entry.at for entry in posted if entry.transfer.code in (TransferCode.SALE, TransferCode.FEE)
-    )
+    split_at = next(entry.at for entry in posted if entry.transfer.code in _SPLIT)
     parts.sort(key=lambda part: part.part)  # As the alphabet has it: available, pending, reserve.
     return OrderShare(split_at, found.fee_minor, parts, found.is_reversed)
 

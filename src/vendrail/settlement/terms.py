@@ -122,8 +122,11 @@ class FeeBook:
         self._tiers: dict[UUID, Sequence[Since[int]]] = {}
         self._known = Knowledge(self._terms, (), self._facts, self._tiers, {})
 
-    async def find_fees(self, sales: Sequence[Sale]) -> list[SaleFee]:
-        """Give what each sale is priced by: as it stood when the sale was placed."""
+    async def find_fees(self, sales: Sequence[Sale], *, is_dearest: bool = False) -> list[SaleFee]:
+        """Give what each sale is priced by: as it stood when the sale was placed.
+
+        Nobody knows a channel yet where none is named; `is_dearest` asks for the most it may cost.
+        """
         unread: set[FeeKey] = set()
         for sale in sales:
             key = (sale.merchant, sale.currency)
@@ -133,7 +136,19 @@ class FeeBook:
         if unread:
             await self._read(unread)
         find = self._known.find
-        return [find(sale) for sale in sales]
+        fees = [find(sale) for sale in sales]
+        if not is_dearest:
+            return fees
+        pairs = zip(sales, fees, strict=True)
+        return [fee if sale.channel else self._with_dearest(sale, fee) for sale, fee in pairs]
+
+    def _with_dearest(self, sale: Sale, fee: SaleFee) -> SaleFee:
+        """Add the cost of the channel, of all that are known, that would take most of a sale."""
+        known = (since(each, sale.placed_at) for each in self._known.costs.values())
+        costs = [each for each in known if each is not None]
+        version, amount = fee.version, (sale.amount_minor, sale.currency)
+        dearest = max(costs, key=lambda each: cost_minor(version, *amount, each), default=None)
+        return fee._replace(cost=dearest)
 
     async def _read(self, keys: Collection[FeeKey]) -> None:
         read_at = self._clock.now()

@@ -37,6 +37,7 @@ class ReplaceStatus(StrEnum):
     NOT_DELIVERED = "not_delivered"  # Not yet, or its money is going back.
     NOT_UNIQUE = "not_unique"  # Everybody gets the same: change the content instead.
     POSITIONS_MALFORMED = "positions_malformed"
+    SUPPLY_SPENT = "supply_spent"  # An agent's: as many were replaced as the order is of.
     CHANGED_SINCE = "changed_since"  # Somebody else has replaced a key of it meanwhile.
     SOLD_OUT = "sold_out"  # No key is free: nothing was changed.
 

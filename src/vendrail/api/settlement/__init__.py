@@ -323,8 +323,9 @@ class Settlement(Adjusting, Suggesting, Protocol):
     async def price_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
         """Say what the parts of sales would be, by what counts now; nothing is written.
 
-        Of a supplied sale whose markup does not bear fee and cost: `markup_too_low`. Where that
-        shows only when it was paid, the platform takes less: nobody's share is below zero.
+        Of a supplied sale whose markup does not bear fee and cost, of the dearest channel where
+        none is named: `markup_too_low`. Where that shows only when it was paid, the platform takes
+        less: nobody's share is below zero.
         """
         ...
 

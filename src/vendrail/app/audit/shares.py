@@ -94,7 +94,7 @@ CHECKS = (
         facts as (
             select o.id, o.merchant, o.amount_minor, o.currency, o.quantity, o.delivered_at,
                    convert_from(o.facts, 'UTF8')::jsonb -> 'supply' as told
-              from orders."order" o)
+              from orders."order" o where o.supplier is not null)
         select y."order"::text from settlement.supply y
           left join own on own.subject = y."order" left join theirs on theirs.subject = y.id
           left join facts f on f.id = y."order"

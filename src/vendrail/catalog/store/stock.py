@@ -355,8 +355,10 @@ async def free(tx: Transaction, ids: Sequence[UUID]) -> None:
 async def read_stock(tx: Transaction, skus: Sequence[str]) -> list[Row]:
     """Read the counters of variants, by SKU."""
     return await tx.fetch(
-        "select v.sku, s.free, s.held, s.allocated, s.sold, s.void"
+        "select v.sku, coalesce(src.free, s.free), s.held, s.allocated, s.sold, s.void"
         " from catalog.variant v join catalog.stock s on s.variant = v.id"
+        " left join catalog.listing l on l.variant = v.id"  # An agent's: what its supplier has.
+        " left join catalog.stock src on src.variant = l.source"
         " where v.sku = any($1::text[]) and not v.is_withdrawn",
         skus,
     )

@@ -66,9 +66,10 @@ class Replacing:
             row = (await store.lock_orders(tx, [asked.order])).get(asked.order)
             refunds = (await store.load_refunds(tx, [asked.order])).get(asked.order, [])
             known = await store.find_replacement(tx, asked.id)
+            before = (await store.load_replacements(tx, [asked.order])).get(asked.order, [])
             status = decide.replace(
                 asked,
-                _delivered(row, refunds) if row else None,
+                _delivered(row, refunds, before) if row else None,
                 _asked(known) if known else None,
                 is_done=known is not None and known["settled_at"] is not None,
             )
@@ -139,12 +140,16 @@ class Replacing:
         ]
 
 
-def _delivered(row: Row, refunds: Sequence[Row]) -> decide.Delivered:
+def _delivered(row: Row, refunds: Sequence[Row], before: Sequence[Row]) -> decide.Delivered:
+    facts = decode(row["facts"], decide.OrderFacts)
+    replaced = sum(len(each["positions"]) for each in before)
     return decide.Delivered(
         OrderState(row["state"]),
-        decode(row["facts"], decide.OrderFacts).delivery,
+        facts.delivery,
         row["quantity"],
         any(each["state"] == "asked" for each in refunds),
+        # They come out of another merchant's stock, whom nobody has asked.
+        row["quantity"] - replaced if facts.supply is not None else None,
     )
 
 

@@ -26,6 +26,9 @@ _REPLACED = {
         "Everybody gets the same here: change the content of the variant instead."
     ),
     ReplaceStatus.POSITIONS_MALFORMED: _POSITIONS_WRONG,
+    ReplaceStatus.SUPPLY_SPENT: message(
+        "As many of the supplier's keys were replaced as the order is of. Give money back instead."
+    ),
     ReplaceStatus.CHANGED_SINCE: message(
         "Somebody else has just replaced a key of this order. Look at it again before you go on."
     ),
