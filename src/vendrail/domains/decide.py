@@ -41,7 +41,7 @@ def read_host(text: str, own_hosts: Collection[str]) -> tuple[str, AddStatus | N
 
     A scheme before it and a slash behind it are forgiven, for that is what browsers copy.
     """
-    plain = _SCHEME.sub("", text.strip()[:_TYPED_LENGTH_MAX]).removesuffix("/").removesuffix(".")
+    plain = _SCHEME.sub("", text.strip()[:_TYPED_LENGTH_MAX]).removesuffix("/").rstrip(".")
     try:
         host = idna.encode(plain, uts46=True, std3_rules=True).decode().lower()
     except (idna.IDNAError, UnicodeError):

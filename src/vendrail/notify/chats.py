@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from vendrail.api.notify import ALWAYS_BY_MAIL, TELEGRAM_KINDS, LetterWay
 from vendrail.kernel.locales import nearest
@@ -15,6 +14,7 @@ _NAME_LENGTH_MAX = 80
 _SUBJECT_LENGTH_MAX = 300
 _COMMAND = re.compile(r"/(start|stop)(?:@\w{1,64})?(?:\s+([A-Za-z0-9_-]{1,64}))?\s*")
 _TOKEN = re.compile(r"(\d{3,20}):[A-Za-z0-9_-]{20,100}")
+_NO_ADDRESS = re.compile(r"[?#]")  # What comes behind may open what lies there.
 _BLANKS = re.compile(r"\n{3,}")
 _HERE = ("member", "administrator", "creator", "restricted")
 
@@ -141,9 +141,7 @@ def units(text: str) -> int:
 def bare(values: Mapping[str, str]) -> dict[str, str]:
     """Give a letter's values without what addresses carry: it may be what opens them."""
     return {
-        name: urlsplit(value)._replace(query="", fragment="").geturl()
-        if value.startswith(("https://", "http://"))
-        else value
+        name: _NO_ADDRESS.split(value)[0] if value.startswith(("https://", "http://")) else value
         for name, value in values.items()
     }
 

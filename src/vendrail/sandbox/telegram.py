@@ -216,6 +216,8 @@ class Bot:
         if offset < 0:
             while len(self._news) > -offset:
                 self._news.popleft()
+        if offset > self._update_id + 1:
+            offset = 0  # A number that is yet to come, as after numbering anew: all are told again.
         while offset > 0 and self._news and self._news[0]["update_id"] < offset:
             self._news.popleft()  # It was confirmed by asking for what is behind it.
         me = self._asker = object()

@@ -5,6 +5,7 @@ platform has written down of it is used.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _log = structlog.get_logger(__name__)
 _KEPT_S = 2.0  # How long the list of domains is used before it is read again.
 _NAME = "vendrail_shop_domain"  # In the scope of a request.
 _NOWHERE = "/-"  # What is not there on a shop's domain is answered as a path of no page.
+_ADDRESS = re.compile(r"[0-9.]+|\[.*")  # Nobody proves an address: it is the platform's.
 _STS = b"strict-transport-security"
 # Accounts, wallets, lookups, consoles, the API and callbacks are the platform's own host's alone:
 # whoever governs a domain's DNS could read what is sent there.
@@ -64,6 +66,8 @@ class ShopHosts:
         parts = urlsplit(public_url)
         self._scheme = parts.scheme
         self._port = f":{parts.port}" if parts.port else ""
+        self._own = parts.hostname or ""
+        self._is_known = domains is None
         self._by_host: dict[str, ShopHost] = {}
         self._origins: dict[UUID, str] = {}
         self._fresh_until = 0.0 if domains is not None else float("inf")
@@ -107,11 +111,19 @@ class ShopHosts:
             found = await self._domains.list_hosts()
         except Error as error:  # What was known stays: a shop is not gone with its list.
             _log.warning("hosts.domains_away", error=str(error))
-        else:
+            found = None
+        if self._reading is not asyncio.current_task():
+            return  # It was forgotten while it was read.
+        if found is not None:
             self._by_host = {each.host: each for each in found}
             self._origins = {each.shop: self._origin(each.host) for each in reversed(found)}
-        if self._reading is asyncio.current_task():  # Else it was forgotten while it was read.
-            self._fresh_until, self._must_wait = time.monotonic() + _KEPT_S, False
+            self._is_known = True
+        self._fresh_until, self._must_wait = time.monotonic() + _KEPT_S, False
+
+    def is_open(self, host: str) -> bool:
+        """Whether the platform answers a host: not while a shop may have it that is not known."""
+        is_own = host in ("", self._own, "localhost") or _ADDRESS.fullmatch(host) is not None
+        return self._is_known or is_own
 
     def _origin(self, host: str) -> str:
         return f"{self._scheme}://{host}{self._port}"
@@ -135,8 +147,11 @@ class HostDoor:
         """Pass a request on; on a shop's domain only what belongs to the shop is there."""
         if scope["type"] == ScopeType.HTTP:
             http: Any = scope
-            domain = await self._hosts.find(_host(http["headers"]))
-            if domain is not None:
+            host = _host(http["headers"])
+            domain = await self._hosts.find(host)
+            if domain is None and not self._hosts.is_open(host):
+                http["path"] = _NOWHERE
+            elif domain is not None:
                 http[_NAME] = domain
                 path = http["path"]
                 if path not in _PATHS and not path.startswith(_BELOW):

@@ -47,7 +47,7 @@ class SignedIn:
         A page that is renewing hands `BuyerSession.token`, where there is one, to the browser.
         """
         token = self.token(visitor)
-        if not token:
+        if not token or visitor.domain is not None:  # On a shop's own domain nobody is signed in.
             return None
         return await self._read(BuyerSessionQuery(token, is_renewing))
 

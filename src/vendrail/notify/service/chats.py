@@ -224,9 +224,13 @@ class Chats(Room):
             _log.warning("notify.no_news", problem=error.message)
             await self._clock.sleep(_FAILED_S)
             return False
-        for update in news:
-            await self._hear(bot, update)
-        return bool(news)
+        numbers = [each["update_id"] for each in news if isinstance(each.get("update_id"), int)]
+        if numbers and max(numbers) < since:
+            # After a week without any, the numbers begin anew wherever Telegram likes.
+            async with self._db.reading() as tx:
+                await store.renumber_news(tx, bot.id, self._holder, since, min(numbers))
+        heard = [await self._hear(bot, update) for update in news]
+        return any(heard)
 
     async def leave(self) -> None:
         """Let another process have the turn."""
@@ -240,21 +244,22 @@ class Chats(Room):
             await store.put_name(tx, bot.id, name)
         self._is_named = bool(name)
 
-    async def _hear(self, bot: Bot, update: Mapping[str, Any]) -> None:
+    async def _hear(self, bot: Bot, update: Mapping[str, Any]) -> bool:
         number = update.get("update_id")
         if not isinstance(number, int):
-            return
+            return False
         heard = chats.hear(update)
         key = await self._data_keys.newest()
         answer = None
         async with self._db.transaction() as tx:
             if not await store.move_news(tx, bot.id, self._holder, number):
-                return
+                return False
             if heard is not None:
                 answer = await self._act(tx, heard, key)
         if heard is not None and answer is not None:
             what, language = answer
             await bot.say(heard.chat_id, chats.say(what, language, self._settings.site_name))
+        return True
 
     async def _act(self, tx: Transaction, heard: Heard, key: DataKey) -> tuple[str, str] | None:
         """Do what somebody said; give what to answer, and in which language."""

@@ -171,7 +171,7 @@ class Sending(Room):
         if until is None or until <= now:
             return None
         if until >= message.stale_at:
-            return Fate(LetterState.STALE, now, "")
+            return self._divert(message, "")
         return Fate(LetterState.WAITING, until, "", is_tried=False)
 
     def _divert(self, message: DueMessage, problem: str) -> Fate:
@@ -317,7 +317,9 @@ class Sending(Room):
             self._linked.pause(report.wait_s)
             return self._pause(message)
         fate = self._fate(message, report)
-        if fate is not None and fate.state is LetterState.FAILED:
+        # Tried for the last time, while it is still worth a mail.
+        is_over = fate is not None and fate.state in (LetterState.FAILED, LetterState.STALE)
+        if fate is not None and is_over and message.stale_at > self._clock.now():
             return self._divert(message, fate.problem)
         return fate
 

@@ -127,6 +127,17 @@ async def leave_turn(tx: Transaction, bot: int, holder: UUID) -> None:
     )
 
 
+async def renumber_news(tx: Transaction, bot: int, holder: UUID, before: int, number: int) -> None:
+    """Go on from another number, for whoever has the turn and has read nothing since."""
+    await tx.execute(
+        "update notify.bot set next_update = $4 where id = $1 and holder = $2 and next_update = $3",
+        bot,
+        holder,
+        before,
+        number,
+    )
+
+
 async def move_news(tx: Transaction, bot: int, holder: UUID, number: int) -> bool:
     """Say that one piece of news is being acted on; false: it is another's, or was."""
     count = await tx.execute(
