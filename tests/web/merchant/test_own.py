@@ -52,7 +52,7 @@ FOREIGN |= {
     "/merchant/card-sites/notices/{serial}": "notice",
     **{
         f"/merchant/coupons/{{serial}}{path}": "coupon"
-        for path in ("", "/codes", "/export", "/state")
+        for path in ("", "/codes", "/export", "/state", "/uses.csv")
     },
     "/merchant/disputes/{serial}": "dispute",
     "/merchant/disputes/{serial}/evidence": "dispute",

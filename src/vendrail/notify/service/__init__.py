@@ -88,7 +88,7 @@ class NotifyService:
             *sorted(set(TEMPLATES.values())),
         ):  # So that the first one is a change.
             metrics.count("vendrail_letters_total", template, "sent", by=0)
-            if self._bot is not None and template in KINDS:
+            if template in KINDS:
                 metrics.count("vendrail_telegram_letters_total", template, "sent", by=0)
 
     def news(self, orders: Orders, catalog: Catalog) -> News:
