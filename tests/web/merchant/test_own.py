@@ -66,6 +66,7 @@ FOREIGN |= {
     "/merchant/webhooks/{serial}": "webhook",
     "/merchant/webhooks/{serial}/again": "webhook",
     "/merchant/webhooks/{serial}/delete": "webhook",
+    "/merchant/webhooks/{serial}/deliveries.csv": "webhook",
     "/merchant/webhooks/{serial}/deliveries/{delivery}": "webhook",
     "/merchant/webhooks/{serial}/secret": "webhook",
     "/merchant/webhooks/{serial}/switch": "webhook",
