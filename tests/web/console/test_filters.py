@@ -159,7 +159,7 @@ async def test_filters_are_renamed_and_removed_and_a_name_taken_loses_nothing(wo
     assert (422, "state=placed", True) == kept
     assert ["Paid", "Placed"] == [paid.name, placed.name]
     assert ["Paid ones"] == [each.name for each in left]
-    assert 422 == strange.status_code
+    assert 404 == strange.status_code  # As whatever is not theirs.
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.web.merchant.test_webhooks import listen
 from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.compliance import PERSON, Compliance, DossierId, SaveDossier
 from vendrail.api.domains import Domains, NewDomain
-from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role
+from vendrail.api.identity import ApiKey, NewApiKey, PeopleQuery, Permission, Role, SavedFilter
 from vendrail.api.promotions import Coupon, CouponId, Promotions
 from vendrail.api.settlement import supply_of
 from vendrail.kernel.ids import new_id, to_serial
@@ -71,6 +71,7 @@ FOREIGN |= {
     "/merchant/webhooks/{serial}/secret": "webhook",
     "/merchant/webhooks/{serial}/switch": "webhook",
     "/merchant/webhooks/{serial}/test": "webhook",
+    "/merchant/filters/{filter}": "filter",
     "/merchant/domains/{serial}/check": "domain",
     "/merchant/domains/{serial}/remove": "domain",
     "/merchant/shop/{serial}": "shop",
@@ -127,7 +128,12 @@ async def things_of(town, market, sku: str) -> dict[str, str]:
     await town.house.api(Compliance).save_dossiers([dossier])
     new = NewDomain(market.merchant, market.shop, f"{sku.lower()}.example")
     [added] = await town.house.api(Domains).add_domains([new])
+    kept = SavedFilter(
+        new_id(town.clock.now()), person.id, market.merchant, "/merchant/orders", sku, {"q": sku}
+    )
+    assert ["done"] == await town.world.identity.save_filters([kept])
     return {
+        "filter": to_serial(kept.id),
         "domain": to_serial(added.domain.id),
         "dossier": to_serial(dossier.id),
         "coupon": to_serial(coupon.id),
@@ -169,7 +175,13 @@ async def test_another_merchants_ids_open_nothing(town):
             answer = await browser.http.get(address)
         else:
             nonce = to_serial(new_id(town.clock.now()))
-            fields = {"nonce": nonce, "reason": "why", "part": "all", "role": "support"}
+            fields = {
+                "nonce": nonce,
+                "reason": "why",
+                "part": "all",
+                "role": "support",
+                "act": "drop",
+            }
             if path in STREAMED:
                 address += f"?form_token={browser.token()}"
             answer = await browser.send(address, raw=True, **fields)

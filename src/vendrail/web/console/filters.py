@@ -63,7 +63,7 @@ class SavedFilters:
         return self._desk.page(
             caller,
             "console/filters.html",
-            status=422 if problem else 200,
+            status=404 if status is FilterStatus.NOT_FOUND else 422 if problem else 200,
             lists=[(self._desk.title_of(caller, page), page, lists[page]) for page in lists],
             # What could not be saved, to be saved under another name.
             new_page=caller.written("page") if new else "",
