@@ -44,7 +44,9 @@ async def test_wallets_are_switched_on_with_bounds(market, desks):
     await browser.send(path, is_on="yes", reason="opening", **amounts)
     saved, terms = browser.text, await purse.wallets.list_wallet_terms()
     [acts] = await desks.identity.list_acts([ActQuery(None, 200)])
-    act = next(each for each in acts if each.act == "wallets.terms_changed")
+    # What was refused is in the log as well, maybe of the same moment.
+    found = [each for each in acts if each.act == "wallets.terms_changed"]
+    act = next(each for each in found if each.after.get("balance_minor_max") == "60000")
 
     assert "Off" in listed
     assert (422, [], 422) == (wrong, before, silent)
