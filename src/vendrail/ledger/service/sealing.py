@@ -27,7 +27,7 @@ from vendrail.ledger.store.sealing import BlockRow, Place
 _TRANSFERS_MAX = 4_096
 _BEFORE_ALL = UUID(int=0)
 _NOTHING = bytes(32)  # What the first block follows.
-_WIDTH_MIN = timedelta(seconds=1)
+_WIDTH_MIN = timedelta(milliseconds=10)  # In a second may be twenty blocks; each would read it.
 _WIDTH_MAX = timedelta(days=30)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
