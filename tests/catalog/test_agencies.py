@@ -25,6 +25,7 @@ from vendrail.api.catalog import (
     ShopId,
     ShopProductQuery,
 )
+from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.catalog.agencies import move
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import named_id
@@ -169,12 +170,14 @@ async def test_nothing_is_listed_below_its_floor(catalog, scene, clock):
     ]
     products = [replace(stocked.product, variants=each) for each in attempts]
     products.append(replace(stocked.product, delivery=DeliveryKind.TEXT))
+    products.append(replace(stocked.product, warranty=ProductWarranty(24, "Dead keys.", 1, 1)))
     products.append(replace(stocked.product, title="My own words"))
     statuses = [(await catalog.put_products([each]))[0] for each in products]
 
     assert [
         PutStatus.PRICE_BELOW_FLOOR,
         PutStatus.PRICE_BELOW_FLOOR,
+        PutStatus.LISTING_FIXED,
         PutStatus.LISTING_FIXED,
         PutStatus.LISTING_FIXED,
         PutStatus.LISTING_FIXED,

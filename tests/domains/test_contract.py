@@ -44,6 +44,7 @@ async def test_a_text_of_somebody_else_proves_nothing(zone):
         ("Keys.Example", "keys.example"),
         (" https://keys.example/ ", "keys.example"),
         ("keys.example.", "keys.example"),
+        ("keys.example..", "keys.example"),
         ("例え.jp", "xn--r8jz45g.jp"),
         ("Bücher.example", "xn--bcher-kva.example"),
     ],

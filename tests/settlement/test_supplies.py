@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vendrail.api.settlement import (
+    ChannelCost,
+    FeeRule,
+    FeeSchedule,
     FeeTerms,
     Freeze,
     FreezeStatus,
@@ -83,6 +86,23 @@ async def test_a_markup_that_fees_would_eat_is_told_beforehand(world):
     assert (50, 0, 950) == (enough.fee_minor, enough.share_minor, enough.supplied_minor)
     assert (30, 0, 970) == (split.fee_minor, split.share_minor, split.supplied_minor)
     assert [split] == await world.settlement.split_sales([sale])
+
+
+async def test_a_markup_bears_the_dearest_channel(world):
+    """Where the agent bears channels' costs and none is named yet, the dearest is counted."""
+    supplier, now = new_id(world.clock.now()), world.clock.now()
+    rule = FeeRule(100, is_cost_borne=True)
+    new = FeeSchedule(new_id(now), [rule], person="op@rail.example", reason="a test")
+    await world.settlement.put_fee_schedules([new])
+    costs = [ChannelCost("cheap", 10), ChannelCost("dear", 300)]
+    await world.settlement.put_channel_costs(costs)
+    world.clock.advance(60)
+    sale = world.sale(1_000)
+    asked = [replace(sale, booking=None, supply=Supply(supplier, each)) for each in (961, 960)]
+    [low, enough] = await world.settlement.price_sales(asked)
+
+    assert (SaleStatus.MARKUP_TOO_LOW, SaleStatus.SPLIT) == (low.status, enough.status)
+    assert (10, 30, 0) == (enough.fee_minor, enough.cost_minor, enough.share_minor)
 
 
 async def test_a_sale_that_is_all_the_suppliers_is_told(world):

@@ -76,25 +76,31 @@ async def load_first_moment(tx: Transaction) -> datetime | None:
     return found
 
 
-async def load_leaves(
-    tx: Transaction, after: Place, until: datetime, leaves_max: int
-) -> list[Leaf]:
-    """Hash the transfers behind a place and before a moment, in order."""
-    rows = await tx.fetch(
-        f"""
+def _leaves(where: str, leaves_max: str) -> str:
+    """Hash so many transfers at most, in order, with the accounts that ledger.journal has.
+
+    These are looked up for the chosen alone: `offset 0` keeps the planner from reading all
+    accounts for each block.
+    """
+    return f"""
         select t.at, t.id, {_HASH} as hash
           from (select x.*, d.id as debit_account, c.id as credit_account
-                  from (select * from ledger.transfer
-                         where at >= $1 and at < $3 and (at, id) > ($1, $2)
-                         order by at, id limit $4) as x
-                  -- As ledger.journal has them, looked up for these alone: `offset 0` keeps the
-                  -- planner from reading all accounts for each block.
+                  from (select * from ledger.transfer where {where}
+                         order by at, id limit {leaves_max}) as x
                   left join lateral (select id from ledger.account
                                       where number = x.debit offset 0) as d on true
                   left join lateral (select id from ledger.account
                                       where number = x.credit offset 0) as c on true) as t
          order by t.at, t.id
-        """,  # noqa: S608 - constants of this file
+        """  # noqa: S608 - constants of this file
+
+
+async def load_leaves(
+    tx: Transaction, after: Place, until: datetime, leaves_max: int
+) -> list[Leaf]:
+    """Hash the transfers behind a place and before a moment, in order."""
+    rows = await tx.fetch(
+        _leaves("at >= $1 and at < $3 and (at, id) > ($1, $2)", "$4"),
         after.at,
         after.id,
         until,
@@ -116,13 +122,7 @@ async def has_before(tx: Transaction, place: Place) -> bool:
 async def load_leaves_of(tx: Transaction, block: BlockRow) -> list[Leaf]:
     """Hash what lies in a block's stretch of the journal now: one more than it had, if there is."""
     rows = await tx.fetch(
-        f"""
-        select t.at, t.id, {_HASH} as hash
-          from (select * from ledger.journal
-                 where at >= $1 and at <= $3 and (at, id) > ($1, $2) and (at, id) <= ($3, $4)
-                 order by at, id limit $5) as t
-         order by t.at, t.id
-        """,  # noqa: S608 - constants of this file
+        _leaves("at >= $1 and at <= $3 and (at, id) > ($1, $2) and (at, id) <= ($3, $4)", "$5"),
         block.after.at,
         block.after.id,
         block.last.at,
