@@ -185,6 +185,8 @@ async def test_nothing_is_listed_below_its_floor(catalog, scene, clock):
     ] == statuses
     assert ListingStatus.CHANGED is await list_at(catalog, variant, 3_500)
     offer = await offered(catalog, clock)
+    [listed, supplied] = await catalog.count_stock([offer.sku, "game"])
+    assert 0 < supplied.free == listed.free
     assert "My own words" == offer.title
     assert {"CNY": 3_500} == offer.prices_minor
 
