@@ -1,6 +1,7 @@
 """A real EVM chain of our own, and wallets that pay on it."""
 
 import hashlib
+import hmac
 import itertools
 import json
 import socket
@@ -12,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from bip32 import BIP32
+from base58 import b58encode_check
+from coincurve import PrivateKey
+from Cryptodome.Hash import RIPEMD160
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ANVIL = HERE / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 PEER = ROOT / ".venv-peers" / "bin" / "python"
 CHAIN_ID = 31_337
+HARDENED = 1 << 31
 MNEMONIC = "test test test test test test test test test test test junk"
 _TRANSFER = "0xa9059cbb"  # transfer(address,uint256)
 _TWICE = "0x854dd2e2"  # transferTwice(address,uint256)
@@ -140,9 +144,20 @@ def peer(**asked: Any) -> Any:
 
 def xpub_of(account: int = 0) -> str:
     """Give the extended public key of m/44'/60'/<account>'/0: a row of addresses."""
-    return BIP32.from_seed(_seed()).get_xpub_from_path(f"m/44'/60'/{account}'/0")
+    return xpub_at(44 | HARDENED, 60 | HARDENED, account | HARDENED, 0)
 
 
-@cache
-def _seed() -> bytes:
-    return hashlib.pbkdf2_hmac("sha512", MNEMONIC.encode(), b"mnemonic", 2_048)
+def xpub_at(*path: int, version: str = "0488b21e") -> str:
+    """Give the extended public key at a path below the mnemonic's seed (BIP 32)."""
+    seed = hashlib.pbkdf2_hmac("sha512", MNEMONIC.encode(), b"mnemonic", 2_048)
+    digest = hmac.digest(b"Bitcoin seed", seed, "sha512")
+    key, above = PrivateKey(digest[:32]), bytes(4)
+    for number in path:
+        public, place = key.public_key.format(), number.to_bytes(4, "big")
+        told = b"\0" + key.secret if number & HARDENED else public
+        above = RIPEMD160.new(hashlib.sha256(public).digest()).digest()[:4]
+        digest = hmac.digest(digest[32:], told + place, "sha512")
+        key = key.add(digest[:32])
+    depth, last = bytes([len(path)]), (path[-1] if path else 0).to_bytes(4, "big")
+    told = depth + above + last + digest[32:] + key.public_key.format()
+    return b58encode_check(bytes.fromhex(version) + told).decode()

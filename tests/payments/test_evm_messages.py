@@ -5,8 +5,7 @@ import json
 from uuid import UUID
 
 import pytest
-from bip32 import BIP32
-from tests.chain.node import xpub_of
+from tests.chain.node import HARDENED, xpub_at, xpub_of
 
 from vendrail.kernel.ids import to_serial
 from vendrail.payments.channels.base import SettingProblem, check_settings
@@ -195,7 +194,11 @@ def test_a_slip_of_the_hand_shows():
         {"chain_id": "0"},
         {"chain_id": "one"},
         {"xpub": "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmP"},
-        {"xpub": BIP32.from_seed(bytes(64)).get_xpub()},
+        {"xpub": xpub_at()},
+        {"xpub": xpub_at(44 | HARDENED, 60 | HARDENED, HARDENED, version="043587cf")},
+        {"xpub": xpub_of(0)[:-1] + ("1" if xpub_of(0)[-1] != "1" else "2")},
+        {"xpub": xpub_of(0)[:-1]},
+        {"xpub": ""},
         {"xpub": "hello"},
         {"tokens": ""},
         {"tokens": "USDT 0x12 6"},

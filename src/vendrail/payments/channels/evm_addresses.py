@@ -1,12 +1,15 @@
 """Addresses of EVM chains: derived from an extended public key, written with their check. Pure.
 
 The server holds no key that can move money: the seed stays with its owner, offline.
+Source: BIP 32 (extended keys and their public children), ERC-55 (the letter case of addresses).
 """
 
+import hmac
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
-from bip32 import BIP32
+from base58 import b58decode_check
 from coincurve import PublicKey
 from Cryptodome.Hash import keccak
 
@@ -14,6 +17,15 @@ PLACE_MAX = 2**31 - 1
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _DEPTH_ACCOUNT = 3  # m/44'/60'/0'
 _DEPTH_CHANGE = 4  # m/44'/60'/0'/0
+_VERSION = bytes.fromhex("0488b21e")  # What begins with xpub when it is written.
+_LENGTH = 78  # Version 4, depth 1, parent's fingerprint 4, number 4, chain code 32, point 33.
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    depth: int
+    chain: bytes
+    point: PublicKey
 
 
 def hash_of(data: bytes) -> bytes:
@@ -43,7 +55,7 @@ def problem_of(xpub: str) -> str:
         return "is a private key: give the public one, and keep this one offline."
     try:
         depth = _opened(xpub).depth
-    except (ValueError, KeyError, IndexError):
+    except ValueError:
         return "is an extended public key, beginning with xpub."
     if depth not in {_DEPTH_ACCOUNT, _DEPTH_CHANGE}:
         return "is the key of m/44'/60'/0' or of m/44'/60'/0'/0."
@@ -52,9 +64,10 @@ def problem_of(xpub: str) -> str:
 
 def address_at(xpub: str, place: int) -> str:
     """Give the address at a place of the receiving chain."""
-    opened = _opened(xpub)
-    path = [place] if opened.depth == _DEPTH_CHANGE else [0, place]
-    point = PublicKey(opened.get_pubkey_from_path(path)).format(compressed=False)
+    row = _opened(xpub)
+    if row.depth == _DEPTH_ACCOUNT:
+        row = _child(row, 0)
+    point = _child(row, place).point.format(compressed=False)
     return checked("0x" + hash_of(point[1:])[-20:].hex())
 
 
@@ -64,5 +77,14 @@ def path_at(place: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _opened(xpub: str) -> BIP32:
-    return BIP32.from_xpub(xpub)
+def _opened(xpub: str) -> _Opened:
+    data = b58decode_check(xpub)
+    if len(data) != _LENGTH or not data.startswith(_VERSION):
+        raise ValueError("not an extended public key")
+    return _Opened(data[4], data[13:45], PublicKey(data[45:]))
+
+
+def _child(parent: _Opened, place: int) -> _Opened:
+    told = parent.point.format() + place.to_bytes(4, "big")
+    digest = hmac.digest(parent.chain, told, "sha512")
+    return _Opened(parent.depth + 1, digest[32:], parent.point.add(digest[:32]))
