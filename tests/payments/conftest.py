@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -200,9 +201,22 @@ def alipay_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def alipay_server(alipay_home: Path) -> Iterator[Alipay]:
     """The sandbox in a process of its own, for the whole run."""
+    with _sandbox(alipay_home) as door:
+        yield door
+
+
+@pytest.fixture
+def alipay_alone(tmp_path: Path) -> Iterator[Alipay]:
+    """A sandbox for one test, which changes what all applications share."""
+    with _sandbox(tmp_path) as door:
+        yield door
+
+
+@contextmanager
+def _sandbox(home: Path) -> Iterator[Alipay]:
     script = Path(__file__).with_name("sandbox_server.py")
     process = subprocess.Popen(
-        [sys.executable, script, alipay_home],
+        [sys.executable, script, home],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -210,7 +224,7 @@ def alipay_server(alipay_home: Path) -> Iterator[Alipay]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    door = Alipay(process.stdout.readline().strip(), alipay_home)
+    door = Alipay(process.stdout.readline().strip(), home)
     yield door
     door.close()
     process.stdin.close()

@@ -200,13 +200,13 @@ async def test_old_evidence_is_forgotten(local_shop, service, clock, database_ur
     assert [[capture]] == await local_shop.payments.read_captures([capture.order])
 
 
-async def test_a_renewed_certificate_is_fetched(make_service, cert_app, alipay, clock):
+async def test_a_renewed_certificate_is_fetched(make_service, alipay_alone, clock):
     """After Alipay renewed its certificate queries still answer, and its callbacks are taken."""
     service = await make_service()
-    shop = await open_shop(service, cert_app, alipay, clock)
+    shop = await open_shop(service, alipay_alone.register("cert"), alipay_alone, clock)
     first, second = await shop.shown(), await shop.opened()
     await shop.pay(first)
-    alipay.post("/sandbox/alipay/renew-certificate", {})
+    alipay_alone.post("/sandbox/alipay/renew-certificate", {})
     told = await shop.sign(second)
 
     before = await shop.tell(*told)
