@@ -1,5 +1,6 @@
 """What a merchant may sell: so much an order, so much in thirty days, and no more."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -79,6 +80,20 @@ async def test_one_batch_does_not_pass_the_limit(market):
     assert ["limit_reached"] * 2 + ["placed"] * 2 == sorted(each.status for each in placed)
 
 
+async def test_batches_at_once_do_not_pass_the_limit(market):
+    """Orders that are placed beside each other see each other, also before they are written."""
+    await market.offer("S1", keys=40)
+    await _limit(market, month_minor_max=3 * PRICE_MINOR)
+    choices = [market.choose("S1") for _ in range(20)]
+    batches = [market.orders.place_orders(choices[at : at + 2]) for at in range(0, 20, 2)]
+    placed = [each for batch in await asyncio.gather(*batches) for each in batch]
+    market.clock.advance(31)  # What is known is read anew.
+    late = await market.place("S1")
+
+    assert 3 == sum(each.status == "placed" for each in placed)
+    assert "limit_reached" == late.status
+
+
 async def test_a_limit_is_of_one_currency(market):
     """Nobody evades a limit in CNY by a price in another currency."""
     await market.offer("S1", keys=5)
@@ -134,7 +149,7 @@ async def test_nothing_is_sold_until_limits_are_known(clock):
     """Who began while limits could not be read sells nothing; once read, they outlast an outage."""
     rooms = _Rooms()
     limiting = Limiting(None, clock, rooms, rooms)
-    wanted = [Wanted(UUID(int=1), 1_001, "CNY"), Wanted(UUID(int=1), 1_000, "CNY")]
+    wanted = [Wanted(UUID(int=n), UUID(int=1), n, "CNY") for n in (1_001, 1_000)]
     for _ in range(2):
         with pytest.raises(Unavailable):
             await limiting.judge(wanted)

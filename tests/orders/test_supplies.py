@@ -11,15 +11,24 @@ from vendrail.api.catalog import (
     Floor,
     ListSupplied,
     MerchantId,
+    SalesLimit,
     SalesStop,
     Shop,
     ShopId,
     ShopProductQuery,
 )
-from vendrail.api.orders import RefundOrder, ReplaceItems, SuppliedQuery
+from vendrail.api.orders import (
+    PayFromWallet,
+    PayOrder,
+    PaySaved,
+    RefundOrder,
+    ReplaceItems,
+    SuppliedQuery,
+)
 from vendrail.api.settlement import FeeTerms, ShareQuery, supply_of
 from vendrail.app.audit import audit
 from vendrail.kernel.ids import new_id
+from vendrail.orders import store
 
 PRICE, FLOOR = 1_990, 1_500
 FEE = 60  # 2.5 % of the price, and 10 beside it.
@@ -141,6 +150,84 @@ async def test_a_price_that_does_not_bear_the_fee_is_refused(market, reseller):
         statuses.append((await market.place(sku)).status)
 
     assert ["markup_too_low", "markup_too_low", "placed"] == statuses
+
+
+async def bound(market, merchant, **bounds):
+    """Bound what a merchant may sell."""
+    await market.catalog.put_limits([SalesLimit(merchant, "CNY", **bounds)])
+    market.clock.advance(10)  # What was known is asked again.
+
+
+async def test_what_agents_sell_counts_for_the_supplier(market, reseller):
+    """A supplier's month is its own sales and its part of agents': neither shop sells more."""
+    await market.stock("K1", 9)
+    await bound(market, market.merchant, month_minor_max=PRICE + 2 * FLOOR)
+    statuses = []
+    for sku, quantity in ((reseller.sku, 4), (reseller.sku, 1), ("K1", 1)):
+        statuses.append((await market.place(sku, quantity)).status)
+    market.clock.advance(31)  # What was counted is read.
+    later = [await market.place(sku) for sku in ("K1", reseller.sku, reseller.sku)]
+
+    assert ["limit_reached", "placed", "placed"] == statuses
+    assert ["limit_reached", "placed", "limit_reached"] == [each.status for each in later]
+
+
+async def test_one_order_of_an_agents_is_within_the_suppliers_bound(market, reseller):
+    """So much of an order is the supplier's, and not more; the agent's own bound is its price."""
+    await bound(market, market.merchant, order_minor_max=FLOOR)
+    one, two = await market.place(reseller.sku), await market.place(reseller.sku, 2)
+    await bound(market, reseller.merchant, order_minor_max=PRICE - 1)
+
+    assert ("placed", "limit_reached") == (one.status, two.status)
+    assert "limit_reached" == (await market.place(reseller.sku)).status
+
+
+async def test_what_an_agent_refunds_counts_no_more_for_the_supplier(market, reseller):
+    """Of what went back, the supplier's part may be sold again."""
+    await bound(market, market.merchant, month_minor_max=FLOOR)
+    placed = await sell(market, reseller)
+    market.clock.advance(61)
+    before = await market.place(reseller.sku)
+    id = new_id(market.clock.now())
+    await market.orders.refund_orders([RefundOrder(id, placed.order, PRICE, "wish", "tester")])
+    await market.run()
+    async with market.house.databases["orders"].transaction() as tx:
+        await store.settle_refunds(tx, [id], "paid", market.clock.now())
+    market.clock.advance(61)
+
+    assert "limit_reached" == before.status
+    assert "placed" == (await market.place(reseller.sku)).status
+
+
+async def test_two_shops_at_once_do_not_pass_the_suppliers_bound(market, reseller):
+    """Forty orders on both shops at once: what is the supplier's of all stays within its month."""
+    await market.stock("K1", 60)
+    most = 4 * PRICE + 3 * FLOOR
+    await bound(market, market.merchant, month_minor_max=most)
+    choices = [market.choose("K1" if n % 2 else reseller.sku) for n in range(40)]
+    batches = [market.orders.place_orders(choices[at : at + 4]) for at in range(0, 40, 4)]
+    statuses = [each.status for batch in await asyncio.gather(*batches) for each in batch]
+    sold = [PRICE if n % 2 else FLOOR for n, status in enumerate(statuses) if status == "placed"]
+    market.clock.advance(31)
+    sold += [FLOOR] * ((await market.place(reseller.sku)).status == "placed")
+
+    assert most - FLOOR < sum(sold) <= most
+    assert {"placed", "limit_reached"} == set(statuses)
+
+
+async def test_nothing_of_a_suspended_suppliers_can_be_ordered_or_paid(market, reseller):
+    """A second after it was suspended, its keys are not for sale, and no way to pay is opened."""
+    placed = await market.place(reseller.sku)
+    await market.catalog.stop_sales([SalesStop(MerchantId(market.merchant), "stolen keys")])
+    market.clock.advance(1)
+    order, secret = placed.order, placed.secret
+    buyer = new_id(market.clock.now())
+    [paid] = await market.orders.pay_orders([PayOrder(order, secret, "alipay")])
+    [saved] = await market.orders.pay_saved([PaySaved(order, secret, buyer, buyer)])
+    [wallet] = await market.orders.pay_from_wallets([PayFromWallet(order, secret, buyer, PRICE)])
+
+    assert "not_on_sale" == (await market.place(reseller.sku)).status
+    assert ["order_ended"] * 3 == [paid.status, saved.status, wallet]
 
 
 async def test_an_agency_that_ends_finishes_what_is_under_way(market, reseller):

@@ -9,8 +9,11 @@ CHECKS = (
         'select count(*) from orders."order"',
         """
         -- What was under way in that moment is let be: it is cancelled, or was paid before.
+        -- An agent's order is its supplier's sale, too.
         select o.id::text from catalog.suspension s
-          join orders."order" o on o.merchant = s.merchant
+          cross join lateral (
+            select id, placed_at from orders."order" where merchant = s.merchant
+            union select id, placed_at from orders."order" where supplier = s.merchant) o
          where o.placed_at > s.since + interval '1 minute'
         """,
     ),

@@ -92,7 +92,7 @@ from vendrail.orders.service.returning import Returning
 from vendrail.orders.service.runner import Runner
 from vendrail.orders.service.saved import PayingSaved
 from vendrail.orders.service.seals import Seals
-from vendrail.orders.service.standing import Standing, cancelling
+from vendrail.orders.service.standing import Standing, cancelling, is_stopped
 from vendrail.orders.service.supplying import Supplying
 from vendrail.orders.service.tracking import Tracking
 from vendrail.orders.service.undoing import Undoing
@@ -309,7 +309,7 @@ class OrdersService:
             elif (
                 state is not OrderState.PLACED
                 or row["expires_at"] <= now
-                or row["merchant"] in suspended
+                or is_stopped(row, suspended)
             ):
                 results.append(PayResult(PayStatus.ORDER_ENDED))
             else:

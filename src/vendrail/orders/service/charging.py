@@ -152,8 +152,8 @@ class Charging:
             if statuses[key] is ChargeStatus.PLACED and charge.id not in buyers
         ]
         wanted = [
-            Wanted(fresh[key].merchant, fresh[key].amount_minor, fresh[key].currency)
-            for key in live
+            Wanted(each.id, each.merchant, each.amount_minor, each.currency)
+            for each in map(fresh.__getitem__, live)
         ]
         for key, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
             if not is_within:
@@ -214,6 +214,7 @@ class Charging:
                 key,
                 charge.trace_id,
                 buyers.get(charge.id),
+                None,
                 None,
             )
             for key, charge in live.items()

@@ -31,7 +31,7 @@ from vendrail.orders.decide import CaptureFacts, OrderFacts
 from vendrail.orders.parts import Part, pay_from_wallet
 from vendrail.orders.service.purchases import Purchase
 from vendrail.orders.service.seals import Seals
-from vendrail.orders.service.standing import Standing
+from vendrail.orders.service.standing import Standing, is_stopped
 from vendrail.orders.store import parts as part_rows
 
 _HELD = (WalletHoldStatus.HELD, WalletHoldStatus.EXISTS)
@@ -103,7 +103,7 @@ class Funding:
                 decode(order["facts"], OrderFacts),
                 order["amount_minor"],
                 before,
-                is_over=order["expires_at"] <= now or order["merchant"] in suspended,
+                is_over=order["expires_at"] <= now or is_stopped(order, suspended),
                 is_running=bool(running),
             )
             if part is None:

@@ -1,6 +1,7 @@
 """Limiting: what a merchant who is hardly known sells stays small, an order and a month."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -9,6 +10,7 @@ import structlog
 
 from vendrail.api.catalog import EVERYBODY, Catalog, MerchantId, SalesLimit
 from vendrail.api.compliance import Compliance
+from vendrail.api.settlement import Supply
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database
@@ -27,9 +29,27 @@ _SUMS_MAX = 10_000
 class Wanted(NamedTuple):
     """An order that somebody wants to place."""
 
+    order: UUID
     merchant: UUID
     amount_minor: int
     currency: str
+    supply: Supply | None = None  # Of an agent's: it is a sale of its supplier's, too.
+
+
+class _Sale(NamedTuple):
+    """What a bounded merchant would sell by an order."""
+
+    order: UUID
+    minor: int
+    limit: SalesLimit
+
+
+class _Sold(NamedTuple):
+    """What a merchant has sold, as it is known until a moment."""
+
+    until: datetime
+    minor: int
+    counted: dict[UUID, tuple[datetime, int]]  # What this process counted of late, by order.
 
 
 class Limiting:
@@ -37,7 +57,8 @@ class Limiting:
 
     A merchant's own limit goes before that of its tier, and where merchants have tiers, nobody is
     like everybody else. Limits are looked up every ten seconds, and what thirty days brought every
-    half minute; between that what this process places is counted on.
+    half minute; between that what this process places is counted on. What agents sell of a
+    supplier's counts for both: the whole price for the agent, the supplier's part for the supplier.
     """
 
     def __init__(
@@ -51,7 +72,8 @@ class Limiting:
         self._tiers: dict[UUID, SalesLimit] = {}  # … and what tiers may sell, where there are any.
         self._is_known = False  # Until somebody has answered once, nobody knows who is limited.
         self._until = clock.now() - _LIMITS_KNOWN
-        self._sums: dict[UUID, tuple[datetime, int]] = {}  # Until when it is known, and how much.
+        self._sums: dict[UUID, _Sold] = {}
+        self._summing = asyncio.Lock()  # Who reads beside others would forget what they count.
 
     async def has_limits(self) -> bool:
         """Tell whether anybody is limited at all, as it was known ten seconds ago."""
@@ -59,37 +81,52 @@ class Limiting:
         return bool(self._limits or self._tiers)
 
     async def judge(self, wanted: Sequence[Wanted]) -> list[bool]:
-        """Say of each order whether it is within its merchant's limit; if so it counts."""
+        """Say of each order whether it is within its merchants' limits; if so it counts."""
         await self._read()
-        bounded = [self._limit_of(each) for each in wanted]
-        await self._sum([each for each in bounded if each is not None])
+        bounded = [self._bound(each) for each in wanted]
+        await self._sum([sale.limit for sales in bounded for sale in sales])
         return [
-            limit is None or self._count(each, limit)
-            for each, limit in zip(wanted, bounded, strict=True)
+            self._count(each, sales) if sales else True
+            for each, sales in zip(wanted, bounded, strict=True)
         ]
 
-    def _limit_of(self, wanted: Wanted) -> SalesLimit | None:
+    def _bound(self, wanted: Wanted) -> list[_Sale]:
+        """Give whose bounded sale an order is: of whoever sells it, and of its supplier."""
+        limit, supply = self._limit_of(wanted.merchant), wanted.supply
+        found = [] if limit is None else [_Sale(wanted.order, wanted.amount_minor, limit)]
+        if supply is not None and (limit := self._limit_of(supply.supplier)) is not None:
+            found.append(_Sale(wanted.order, supply.amount_minor, limit))
+        return found
+
+    def _limit_of(self, merchant: UUID) -> SalesLimit | None:
         others = self._tiers or self._limits
-        limit = (
-            self._limits.get(wanted.merchant)
-            or others.get(wanted.merchant)
-            or others.get(EVERYBODY)
-        )
+        limit = self._limits.get(merchant) or others.get(merchant) or others.get(EVERYBODY)
         if limit is None or not limit.is_bounded:
             return None
-        return replace(limit, merchant=MerchantId(wanted.merchant))
+        return replace(limit, merchant=MerchantId(merchant))
 
-    def _count(self, wanted: Wanted, limit: SalesLimit) -> bool:
-        if wanted.currency != limit.currency:
+    def _count(self, wanted: Wanted, sales: Sequence[_Sale]) -> bool:
+        """Count an order for all of its merchants, or where it is too much for one for none."""
+        if not all(self._is_within(wanted.currency, sale) for sale in sales):
             return False
-        if limit.order_minor_max is not None and wanted.amount_minor > limit.order_minor_max:
-            return False
-        if limit.month_minor_max is not None:
-            until, sold_minor = self._sums[wanted.merchant]
-            if sold_minor + wanted.amount_minor > limit.month_minor_max:
-                return False
-            self._sums[wanted.merchant] = (until, sold_minor + wanted.amount_minor)
+        now = self._clock.now()
+        for order, minor, limit in sales:
+            if limit.month_minor_max is not None:
+                until, sold_minor, counted = self._sums[limit.merchant]
+                counted[order] = (now, minor)
+                self._sums[limit.merchant] = _Sold(until, sold_minor + minor, counted)
         return True
+
+    def _is_within(self, currency: str, sale: _Sale) -> bool:
+        _, minor, limit = sale
+        if currency != limit.currency:
+            return False
+        if limit.order_minor_max is not None and minor > limit.order_minor_max:
+            return False
+        return (
+            limit.month_minor_max is None
+            or self._sums[limit.merchant].minor + minor <= limit.month_minor_max
+        )
 
     async def _read(self) -> None:
         """Look limits up; while nobody answers, those known before count; without any, no sale."""
@@ -118,18 +155,45 @@ class Limiting:
 
     async def _sum(self, limits: Sequence[SalesLimit]) -> None:
         """Read what bounded merchants have sold, where it was not known a moment ago."""
-        now = self._clock.now()
-        stale: dict[UUID, str] = {
+        if not self._stale(limits, self._clock.now()):
+            return
+        async with self._summing:
+            now = self._clock.now()
+            stale = self._stale(limits, now)  # Another may have read it meanwhile.
+            if stale:
+                await self._read_sums(stale, now)
+
+    def _stale(self, limits: Sequence[SalesLimit], now: datetime) -> dict[UUID, str]:
+        return {
             each.merchant: each.currency
             for each in limits
             if each.month_minor_max is not None
-            and (each.merchant not in self._sums or self._sums[each.merchant][0] <= now)
+            and (each.merchant not in self._sums or self._sums[each.merchant].until <= now)
         }
-        if not stale:
-            return
+
+    async def _read_sums(self, stale: Mapping[UUID, str], now: datetime) -> None:
+        """Read what stands; what was counted a moment ago may not be written yet: it is added."""
         async with self._db.reading() as tx:
-            found = await sales.sum_standing(tx, stale, first_id_at(now - _MONTH), now)
+            found = await sales.sum_standing(
+                tx, stale, first_id_at(now - _MONTH), now, self._counted(stale, now)
+            )
         if len(self._sums) + len(stale) > _SUMS_MAX:
-            self._sums = {id: known for id, known in self._sums.items() if known[0] > now}
-        until = now + _SUMS_KNOWN
-        self._sums.update((merchant, (until, found.get(merchant, 0))) for merchant in stale)
+            self._sums = {id: known for id, known in self._sums.items() if known.until > now}
+        for merchant in stale:
+            known = self._sums.get(merchant)
+            counted = known.counted if known is not None else {}
+            minor = found.get(merchant, 0) + sum(minor for _, minor in counted.values())
+            self._sums[merchant] = _Sold(now + _SUMS_KNOWN, minor, counted)
+
+    def _counted(self, stale: Mapping[UUID, str], now: datetime) -> list[UUID]:
+        """Give the orders counted of late for merchants, and forget those counted before."""
+        oldest = now - _SUMS_KNOWN
+        orders: list[UUID] = []
+        for merchant in stale:
+            known = self._sums.get(merchant)
+            if known is None:
+                continue
+            for order in [id for id, (at, _) in known.counted.items() if at <= oldest]:
+                del known.counted[order]
+            orders += known.counted
+        return orders

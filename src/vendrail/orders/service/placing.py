@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.catalog import Catalog, Hold, HoldPolicy
+from vendrail.api.catalog import Catalog, Hold, HoldPolicy, Offer
 from vendrail.api.fx import Fx, QuoteId, QuoteUse
 from vendrail.api.orders import (
     OrderId,
@@ -179,15 +179,11 @@ class Placing:
         return {id: row for id, row in found.items() if row is not None}
 
     async def _limit(self, choices: list[Choice]) -> None:
-        """Refuse what is more than a merchant may sell."""
+        """Refuse what is more than a merchant may sell, or its supplier through agents."""
         if not await self._limiting.has_limits():
             return
         live = [each for each in choices if each.offer and each.status is PlaceStatus.PLACED]
-        wanted = [
-            Wanted(each.offer.merchant, each.amount_minor, each.order.currency)
-            for each in live
-            if each.offer is not None
-        ]
+        wanted = [_wanted(each, each.offer) for each in live if each.offer is not None]
         for choice, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
             if not is_within:
                 choice.status = PlaceStatus.LIMIT_REACHED
@@ -274,7 +270,7 @@ class Placing:
         seals = self._seals
         rows: list[store.NewOrder] = []
         for choice in live:
-            order, offer = choice.order, choice.offer
+            order, offer, supply = choice.order, choice.offer, choice.supply
             assert offer is not None
             facts = decide.OrderFacts(
                 sku=offer.sku,
@@ -292,7 +288,7 @@ class Placing:
                 category=offer.category,
                 discount=choice.discount,
                 warranty=decide.warranty(offer.warranty),
-                supply=choice.supply,
+                supply=supply,
             )
             rows.append(
                 (
@@ -313,7 +309,8 @@ class Placing:
                     seals.idempotency_hash(order),
                     order.trace_id,
                     order.buyer,
-                    choice.supply.merchant if choice.supply is not None else None,
+                    supply.merchant if supply is not None else None,
+                    supply.floor_minor * order.quantity if supply is not None else None,
                 )
             )
 
@@ -414,6 +411,20 @@ class Placing:
             await self._catalog.release_holds(ids)
         except Error as error:  # The hold ends by itself.
             _log.warning("orders.hold_not_released", count=len(ids), error=str(error))
+
+
+def _wanted(choice: Choice, offer: Offer) -> Wanted:
+    order = choice.order
+    if offer.supply is None:
+        return Wanted(order.id, offer.merchant, choice.amount_minor, order.currency)
+    supply = decide.supply(offer, order.currency)
+    return Wanted(
+        order.id,
+        offer.merchant,
+        choice.amount_minor,
+        order.currency,
+        supply.of(order.quantity) if supply is not None else None,
+    )
 
 
 def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder, less_minor: int = 0) -> Attempt:

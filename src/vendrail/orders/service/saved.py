@@ -26,7 +26,7 @@ from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
 from vendrail.orders.service.placing import attempt_of
 from vendrail.orders.service.seals import Seals
-from vendrail.orders.service.standing import Standing
+from vendrail.orders.service.standing import Standing, is_stopped
 from vendrail.orders.settings import OrdersSettings
 from vendrail.orders.store import parts as part_rows
 
@@ -79,8 +79,8 @@ class PayingSaved:
             sagas = await self._log.find(tx, [derive(request.order, "purchase")])
             part = (await part_rows.load_parts(tx, [request.order])).get(request.order)
         suspended = await self._standing.suspended()
-        is_stopped = row is not None and row["merchant"] in suspended
-        refusal = self._refuse(request, row, is_paid=bool(sagas), is_stopped=is_stopped)
+        is_over = row is not None and is_stopped(row, suspended)
+        refusal = self._refuse(request, row, is_paid=bool(sagas), is_stopped=is_over)
         if refusal is not None or row is None:
             return PaySavedResult(refusal or PaySavedStatus.ORDER_NOT_FOUND)
         [owned] = await self._payments.list_saved([SavedQuery(request.buyer)])

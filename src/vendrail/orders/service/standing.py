@@ -88,6 +88,11 @@ class Standing:
         return False
 
 
+def is_stopped(order: Row, suspended: frozenset[UUID]) -> bool:
+    """Whether nobody may pay an order: its merchant is suspended, or who supplies its keys."""
+    return order["merchant"] in suspended or order["supplier"] in suspended
+
+
 def cancelling(order: UUID, trace_id: str) -> Saga:
     """Make the saga that cancels an unpaid order.
 

@@ -27,7 +27,7 @@ LAST = UUID(int=2**128 - 1)  # No order comes after it.
 
 NewOrder = tuple[
     UUID, UUID, UUID | None, int, int, str, datetime, datetime, date, bytes, bytes, UUID, bytes,
-    bytes, bytes | None, str, UUID | None, UUID | None,
+    bytes, bytes | None, str, UUID | None, UUID | None, int | None,
 ]  # fmt: skip
 
 # (id, order, capture, amount, reason, person, what goes back where another currency was paid,
@@ -38,7 +38,7 @@ NewRefund = tuple[UUID, UUID, UUID, int, str, str, int | None, UUID | None]
 _NEW_ORDER = (
     "id", "merchant", "variant", "quantity", "amount_minor", "currency", "placed_at", "expires_at",
     "contact_day", "contact_hash", "contact_sealed", "data_key", "facts", "request_hash",
-    "idempotency_hash", "trace_id", "buyer", "supplier",
+    "idempotency_hash", "trace_id", "buyer", "supplier", "supplied_minor",
 )  # fmt: skip
 
 
@@ -55,11 +55,11 @@ async def insert_orders(
     rows = await tx.fetch(
         'insert into orders."order" (id, merchant, variant, quantity, amount_minor, currency,'
         " placed_at, expires_at, contact_day, contact_hash, contact_sealed, data_key, facts,"
-        " request_hash, idempotency_hash, trace_id, buyer, supplier)"
+        " request_hash, idempotency_hash, trace_id, buyer, supplier, supplied_minor)"
         " select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::bigint[],"
         " $6::text[], $7::timestamptz[], $8::timestamptz[], $9::date[], $10::bytea[],"
         " $11::bytea[], $12::uuid[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[],"
-        " $17::uuid[], $18::uuid[])"
+        " $17::uuid[], $18::uuid[], $19::bigint[])"
         " on conflict do nothing returning id",
         *zip(*orders, strict=True),
     )

@@ -1,6 +1,6 @@
 """Sales summed and counted, and in little."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -100,19 +100,37 @@ async def count_sales(
     )
 
 
+_STANDING = (
+    " id >= $3 and currency = m.currency and id <> all($5::uuid[])"
+    " and (delivered_at is not null or state = 'placed' and expires_at > $4"
+    "  or state in ('placed', 'expired', 'cancelled') and id in"  # Paid: their sagas are few.
+    "   (select subject from orders.saga where kind = 'purchase' and not is_turned))"
+)
+# What a supplier bears of refunds is its part of them, rounded down, as settlement books it.
 SUM_STANDING = (
-    "select m.merchant, s.minor from unnest($1::uuid[], $2::text[]) as m (merchant, currency)"
-    " cross join lateral (select coalesce(sum(amount_minor - refunded_minor), 0)::bigint as minor"
-    '  from orders."order" where merchant = m.merchant and id >= $3 and currency = m.currency'
-    "   and (delivered_at is not null or state = 'placed' and expires_at > $4"
-    "    or state in ('placed', 'expired', 'cancelled') and id in"  # Paid: their sagas are few.
-    "     (select subject from orders.saga where kind = 'purchase' and not is_turned))) s"
+    "select m.merchant, coalesce(own.minor, 0)::bigint"  # noqa: S608
+    "  + coalesce(supplied.minor, 0)::bigint"
+    "  as minor from unnest($1::uuid[], $2::text[]) as m (merchant, currency)"
+    " cross join lateral (select sum(amount_minor - refunded_minor) as minor"
+    f'  from orders."order" where merchant = m.merchant and {_STANDING}) own'
+    " cross join lateral (select sum(supplied_minor"
+    "   - div(supplied_minor::numeric * refunded_minor, amount_minor)) as minor"
+    f'  from orders."order" where supplier = m.merchant and {_STANDING}) supplied'
 )
 
 
 async def sum_standing(
-    tx: Transaction, merchants: Mapping[UUID, str], first: UUID, now: datetime
+    tx: Transaction,
+    merchants: Mapping[UUID, str],
+    first: UUID,
+    now: datetime,
+    but: Sequence[UUID] = (),
 ) -> dict[UUID, int]:
-    """Sum what merchants have sold in their currencies since an id, or what may still be sold."""
-    rows = await tx.fetch(SUM_STANDING, list(merchants), list(merchants.values()), first, now)
+    """Sum what merchants have sold in their currencies since an id, or what may still be sold.
+
+    What agents sell of theirs counts by their part. Some orders are left out, for they are known.
+    """
+    rows = await tx.fetch(
+        SUM_STANDING, list(merchants), list(merchants.values()), first, now, list(but)
+    )
     return {row["merchant"]: row["minor"] for row in rows}

@@ -22,9 +22,7 @@ async def list_supplied(tx: Transaction, query: SuppliedQuery, before: UUID) -> 
 async def sum_supplied(tx: Transaction, query: SuppliedQuery) -> list[SuppliedSum]:
     """Sum a supplier's delivered sales through agents."""
     rows = await tx.fetch(
-        "select merchant, currency, count(*), sum(quantity)::bigint,"
-        "  sum(quantity * (convert_from(facts, 'UTF8')::jsonb #>> '{supply,floor_minor}')::bigint"
-        "  )::bigint"
+        "select merchant, currency, count(*), sum(quantity)::bigint, sum(supplied_minor)::bigint"
         ' from orders."order" where supplier = $1 and ($2::uuid is null or merchant = $2)'
         "  and delivered_at is not null group by 1, 2 order by 5 desc, 1, 2",
         query.supplier,
