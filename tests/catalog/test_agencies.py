@@ -290,3 +290,70 @@ async def test_both_sides_see_what_was_agreed(catalog, scene, clock):
         floor.listings,
     )
     assert ({}, False) == (gone.floor_minor, gone.is_on_sale)
+
+
+async def list_priced(catalog, variant, **prices_minor):
+    """List a variant at prices by currency."""
+    listing = ListSupplied(AGENT, SHOP.id, variant, prices_minor)
+    return (await catalog.put_listings([listing]))[0]
+
+
+async def test_a_listing_sells_in_the_currencies_that_bear_their_floor(catalog, scene, clock):
+    """Raised above the price in one of two, for one or for many: it is sold in the other alone."""
+    variant = await agree(catalog, scene)
+    supplier = scene.shop.merchant
+    await catalog.put_floors([Floor(supplier, variant, {"CNY": 3_000, "USD": 400})])
+    await list_priced(catalog, variant, CNY=4_000, USD=500)
+    [[stocked]] = await catalog.list_products([ShopProductQuery(AGENT)])
+    steps = [QuantityPrice(3, {"CNY": 3_500})]
+    own = replace(stocked.product.variants[0], quantity_prices=steps)
+    await catalog.put_products([replace(stocked.product, variants=[own])])
+    told = []
+    for floor in ({"CNY": 3_501, "USD": 500}, {"CNY": 3_500}, {"CNY": 3_501, "USD": 501}):
+        await catalog.put_floors([Floor(supplier, variant, floor)])
+        offer = await offered(catalog, clock)
+        [found] = await catalog.find_products([ProductQuery(shop_slug="mei")])
+        [[supplied]] = await catalog.list_supplied([AGENT])
+        assert supplied.is_on_sale == bool(found) == offer.is_on_sale
+        assert {"CNY": 4_000, "USD": 500} == supplied.listed_minor
+        assert offer.prices_minor == supplied.sold_minor
+        assert all(offer.prices_minor == each.product.variants[0].prices_minor for each in found)
+        told.append((offer.is_on_sale, offer.prices_minor))
+
+    assert [(True, {"USD": 500}), (True, {"CNY": 4_000}), (False, {})] == told
+
+
+async def test_another_price_keeps_what_else_the_agent_has_written(catalog, scene, clock):
+    """Prices for many stay, and what is paused stays so; what does not fit them is refused."""
+    variant = await agree(catalog, scene)
+    await catalog.put_floors([Floor(scene.shop.merchant, variant, {"CNY": 3_000, "USD": 400})])
+    await list_priced(catalog, variant, CNY=4_000, USD=500)
+    [[stocked]] = await catalog.list_products([ShopProductQuery(AGENT)])
+    steps = [QuantityPrice(3, {"CNY": 3_500, "USD": 450}), QuantityPrice(4, {"USD": 440})]
+    own = replace(stocked.product.variants[0], quantity_prices=steps)
+    paused = replace(stocked.product, variants=[own], state=ProductState.PAUSED)
+    await catalog.put_products([paused])
+    statuses = [
+        await list_priced(catalog, variant, CNY=3_500, USD=500),
+        await list_priced(catalog, variant, CNY=4_100),
+    ]
+    [[after]] = await catalog.list_products([ShopProductQuery(AGENT)])
+    [[supplied]] = await catalog.list_supplied([AGENT])
+    await catalog.put_products([replace(after.product, state=ProductState.REMOVED)])
+    statuses.append(await list_priced(catalog, variant, CNY=4_200))
+
+    assert ["steps_unfit", "changed", "changed"] == statuses
+    assert (ProductState.PAUSED, True) == (after.product.state, supplied.is_paused)
+    assert [QuantityPrice(3, {"CNY": 3_500})] == after.product.variants[0].quantity_prices
+    assert (await offered(catalog, clock)).is_on_sale
+
+
+async def test_what_has_a_warranty_is_listed_without(catalog, scene):
+    """The supplier's warranty is given to its own buyers: the agent's product has none."""
+    variant = await agree(catalog, scene)
+    warranty = ProductWarranty(24, "Dead keys.", 1, 1)
+    await catalog.put_products([replace(scene.product(), warranty=warranty)])
+    status = await list_at(catalog, variant, 4_000)
+    [[stocked]] = await catalog.list_products([ShopProductQuery(AGENT)])
+
+    assert ("listed", None) == (status, stocked.product.warranty)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from vendrail.api.catalog import Product, ProductId, ShopId, Variant, VariantId
+from vendrail.api.catalog import Product, ProductId, ProductState, ShopId, Variant, VariantId
 from vendrail.api.catalog.agencies import AgencyAct, AgencyState, AgencyStatus
 from vendrail.kernel.codec import replace
 from vendrail.kernel.ids import derive
@@ -64,10 +64,36 @@ def listing_ids(shop: ShopId, source: VariantId) -> tuple[ProductId, VariantId]:
     return ProductId(product), VariantId(derive(product, "variant"))
 
 
+def repriced(known: Product, prices_minor: dict[str, int]) -> Product:
+    """Give a listed product at other prices; its texts, state and prices for many are the agent's.
+
+    In a currency that it is not sold in any more, many cost nothing either. What was removed is
+    listed anew.
+    """
+    own = known.variants[0]
+    kept = [
+        replace(
+            step,
+            prices_minor={
+                code: minor for code, minor in step.prices_minor.items() if code in prices_minor
+            },
+        )
+        for step in own.quantity_prices
+    ]
+    own = replace(
+        own, prices_minor=prices_minor, quantity_prices=[each for each in kept if each.prices_minor]
+    )
+    state = ProductState.ON_SALE if known.state is ProductState.REMOVED else known.state
+    return replace(known, state=state, variants=[own])
+
+
 def listing_product(
     shop: ShopId, source: Product, variant: Variant, prices_minor: dict[str, int]
 ) -> Product:
-    """Make the product that an agent lists: the supplier's texts, the agent's shop and price."""
+    """Make the product that an agent lists: the supplier's texts, the agent's shop and price.
+
+    The supplier's warranty is its own to give, to its own buyers.
+    """
     product, own = listing_ids(shop, variant.id)
     suffix = product.hex[-_SUFFIX:]
     titles = [source.title]
@@ -79,6 +105,7 @@ def listing_product(
         shop=shop,
         slug=f"{source.slug[:50].strip('-')}-{suffix}",
         title=" – ".join(titles)[:200].strip(),
+        warranty=None,
         variants=[
             Variant(
                 own,

@@ -94,7 +94,9 @@ class SuppliedVariant(Record, frozen=True):
     category: str = ""
     listing: VariantId | None = None  # The agent's own, where it was listed …
     product: ProductId | None = None
-    listed_minor: dict[str, int] = {}  # … and at which price.
+    listed_minor: dict[str, int] = {}  # … at which price, …
+    sold_minor: dict[str, int] = {}  # … what of that bears the floor: it sells in no other, …
+    is_paused: bool = False  # … and whether the agent itself does not sell it now.
     is_on_sale: bool = False  # It is listed, and may be bought now.
 
 
@@ -126,7 +128,10 @@ class ListingStatus(StrEnum):
     UNCHANGED = "unchanged"
     NOT_SUPPLIED = "not_supplied"  # The agency does not stand, or the supplier gives no floor.
     SHOP_NOT_FOUND = "shop_not_found"
-    PRICE_BELOW_FLOOR = "price_below_floor"
+    PRICE_BELOW_FLOOR = "price_below_floor"  # Of one, or of many.
+    STEPS_UNFIT = "steps_unfit"  # Its prices for many are not below this one.
+    LISTING_FIXED = "listing_fixed"  # What a supplier delivers has one variant, and its keys.
+    TEXT_FORBIDDEN = "text_forbidden"  # Rules of forbidden goods find something in it.
     FIELD_MALFORMED = "field_malformed"
     NAME_TAKEN = "name_taken"  # Its SKU or its address is another product's by now.
 

@@ -6,7 +6,6 @@ from vendrail.api.catalog import (
     DeliveryKind,
     MerchantId,
     Product,
-    ProductState,
     PutStatus,
 )
 from vendrail.api.catalog.agencies import (
@@ -25,7 +24,7 @@ from vendrail.catalog import agencies
 from vendrail.catalog.store import agencies as store
 from vendrail.catalog.store import shelves as shelf_store
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode, replace
+from vendrail.kernel.codec import decode
 from vendrail.kernel.db import Database, Transaction
 
 _ROWS_MAX = 500
@@ -37,6 +36,8 @@ _PUT = {
     PutStatus.SLUG_TAKEN: ListingStatus.NAME_TAKEN,
     PutStatus.SKU_TAKEN: ListingStatus.NAME_TAKEN,
     PutStatus.PRICE_BELOW_FLOOR: ListingStatus.PRICE_BELOW_FLOOR,
+    PutStatus.LISTING_FIXED: ListingStatus.LISTING_FIXED,
+    PutStatus.TEXT_FORBIDDEN: ListingStatus.TEXT_FORBIDDEN,
 }
 
 
@@ -150,8 +151,9 @@ class AgencyService:
             # Before the product is there: at no moment has it a stock of its own.
             await store.put_listing(tx, variant, asked.source, source.supplier, asked.agent)
             known = (await shelf_store.load_products(tx, [new])).products.get(product)
-        if known is not None:  # Its texts are the agent's by now.
-            own = replace(known.variants[0], prices_minor=asked.prices_minor, quantity_prices=[])
-            new = replace(known, state=ProductState.ON_SALE, variants=[own])
+        if known is not None:
+            new = agencies.repriced(known, asked.prices_minor)
+            if not new.variants[0].has_sound_steps:
+                return ListingStatus.STEPS_UNFIT
         [status] = await self.put_products([new])
         return _PUT.get(status, ListingStatus.FIELD_MALFORMED)

@@ -73,7 +73,18 @@ _LISTING_REFUSALS: Mapping[ListingStatus, str] = {
     ),
     ListingStatus.SHOP_NOT_FOUND: message("Choose one of your shops."),
     ListingStatus.PRICE_BELOW_FLOOR: message(
-        "The supplier asks for more: set at least its floor price, in its currencies."
+        "The supplier asks for more: set at least its floor price, in its currencies, for many too."
+    ),
+    ListingStatus.STEPS_UNFIT: message(
+        "Its quantity prices are not below this price: change them on the product’s page first."
+    ),
+    ListingStatus.LISTING_FIXED: message(
+        "Another merchant supplies the keys of this product: it keeps its one variant, and its"
+        " unique keys, and gives no warranty."
+    ),
+    ListingStatus.TEXT_FORBIDDEN: message(
+        "Its texts have a word that the platform does not allow: ask the supplier, or write your"
+        " own on the product’s page."
     ),
     ListingStatus.NAME_TAKEN: message("Its SKU is taken: rename your other product first."),
     ListingStatus.FIELD_MALFORMED: _WRONG,
