@@ -18,6 +18,14 @@ async def merchant_names(catalog: Catalog, merchants: Sequence[UUID]) -> dict[UU
     }
 
 
+async def find_sold(
+    settlement: Settlement, supplier: UUID, orders: Sequence[UUID]
+) -> dict[UUID, UUID]:
+    """Give for those of some orders that agents sold for a supplier what its part is booked as."""
+    found = await settlement.read_supplies([supply_of(each) for each in orders]) if orders else []
+    return {each.order: each.id for each in found if each is not None and each.supplier == supplier}
+
+
 async def find_supplies(
     settlement: Settlement, merchant: UUID, subjects: Sequence[UUID]
 ) -> dict[UUID, KeptSupply]:

@@ -43,6 +43,7 @@ from vendrail.web.merchant.acting import log, read_id
 from vendrail.web.merchant.goods import find_product
 from vendrail.web.pages import guards
 from vendrail.web.storefront.front import Page
+from vendrail.web.supplies import find_sold
 from vendrail.web.uploads import Upload, read_upload
 
 UPLOADS = "/merchant/intake/"  # Below it, bodies may be as large as a key file.
@@ -152,6 +153,7 @@ class Keys:
         )
         counts = {each.sku: each for each in found.counts}
         is_supplied = await self._is_supplied(variant.sku)
+        with_keys = voided.orders[:_SHOWN_MAX] if voided is not None else []
         return self._desk.page(
             caller,
             "merchant/stock.html",
@@ -178,6 +180,9 @@ class Keys:
             intake=intake,
             shown_max=_SHOWN_MAX,
             voided=voided,
+            with_keys=with_keys,
+            agents_sales=await find_sold(self._desk.apis.settlement, caller.merchant, with_keys),
+            may_see_sales=caller.may(Permission.BALANCE_READ),
             uploads=UPLOADS,
             problem=self._desk.say(caller, problem) if problem else "",
         )
