@@ -313,7 +313,10 @@ class Orders(Numbered, Protocol):
         ...
 
     async def sum_supplied(self, queries: Sequence[SuppliedQuery]) -> list[list[SuppliedSum]]:
-        """Sum what agents have sold of suppliers' keys, by agent and currency, the most first."""
+        """Sum what agents have sold of suppliers' keys in thirty days, by agent and currency.
+
+        The most first; of more than twenty thousand orders the newest.
+        """
         ...
 
     async def find_orders(self, searches: Sequence[OrderSearch]) -> list[list[SoldOrder]]:

@@ -32,7 +32,7 @@ class SuppliedOrder(Record, frozen=True):
 
 
 class SuppliedSum(Record, frozen=True):
-    """What one agent has sold of a supplier's keys, in one currency."""
+    """What one agent has sold of a supplier's keys in thirty days, in one currency."""
 
     agent: UUID
     currency: str

@@ -126,20 +126,32 @@ async def list_floors(tx: Transaction, supplier: UUID, rows_max: int) -> list[Fl
 async def list_supplied(tx: Transaction, agent: UUID, rows_max: int) -> list[SuppliedVariant]:
     """Read what an agent may list, with its own listings; and those that are no longer supplied."""
     rows = await tx.fetch(
-        "select jsonb_build_object('source', v.id, 'sku', v.sku, 'title', "  # noqa: S608
-        f" {_TITLE}, 'supplier', s.merchant, 'supplier_name', s.merchant_name,"
-        "  'floor_minor', case when a.state = 'accepted'"
-        "   then coalesce(f.prices_minor, '{}') else '{}' end,"
-        "  'prices_minor', v.prices_minor, 'free', t.free, 'category', p.category,"
+        "with chosen as materialized ("  # noqa: S608
+        "  select v.id, a.state, f.prices_minor as floor_minor, s.merchant, s.merchant_name,"
+        f"   p.title as product_title, p.category, {_TITLE} as title, v.sku, v.prices_minor,"
+        "   v.position from catalog.agency a join catalog.shop s on s.merchant = a.supplier"
+        "  join catalog.product p on p.shop = s.id join catalog.variant v on v.product = p.id"
+        "  left join catalog.floor f on f.variant = v.id"
+        "  where a.agent = $1 and (exists (select from catalog.listing l"
+        "    join catalog.variant own on own.id = l.variant"
+        "    join catalog.product op on op.id = own.product"
+        "    where l.source = v.id and l.agent = $1 and op.state <> 'removed')"
+        "   or (a.state = 'accepted'"
+        "    and f.variant is not null and p.state = 'on_sale' and not p.is_blocked and s.is_open"
+        "    and not v.is_withdrawn and p.delivery = 'unique_key'"
+        "    and s.merchant not in (select merchant from catalog.suspension)))"
+        "  order by s.merchant_name, p.title, v.position, v.id limit $2)"
+        " select jsonb_build_object('source', v.id, 'sku', v.sku, 'title', v.title,"
+        "  'supplier', v.merchant, 'supplier_name', v.merchant_name,"
+        "  'floor_minor', case when v.state = 'accepted'"
+        "   then coalesce(v.floor_minor, '{}') else '{}' end,"
+        "  'prices_minor', v.prices_minor, 'free', t.free, 'category', v.category,"
         "  'listing', o.variant, 'product', o.product,"
         "  'listed_minor', coalesce(o.prices_minor, '{}'),"
-        "  'sold_minor', coalesce(o.sold_minor, '{}'), "
+        "  'sold_minor', coalesce(o.sold_minor, '{}'),"
         "  'is_paused', coalesce(o.state <> 'on_sale', false),"
         "  'is_on_sale', coalesce(o.is_on_sale, false))::text"
-        " from catalog.agency a join catalog.shop s on s.merchant = a.supplier"
-        " join catalog.product p on p.shop = s.id"
-        " join catalog.variant v on v.product = p.id join catalog.stock t on t.variant = v.id"
-        " left join catalog.floor f on f.variant = v.id"
+        " from chosen v join catalog.stock t on t.variant = v.id"
         " left join lateral (select l.variant, own.product, own.prices_minor, op.state,"
         "   l.prices_minor as sold_minor,"
         "   l.is_supplied and op.state = 'on_sale' and not op.is_blocked and os.is_open"
@@ -148,11 +160,7 @@ async def list_supplied(tx: Transaction, agent: UUID, rows_max: int) -> list[Sup
         "  join catalog.product op on op.id = own.product join catalog.shop os on os.id = op.shop"
         "  where l.source = v.id and l.agent = $1 and op.state <> 'removed'"
         "  order by l.variant limit 1) o on true"
-        " where a.agent = $1 and (o.variant is not null or (a.state = 'accepted'"
-        "   and f.variant is not null and p.state = 'on_sale' and not p.is_blocked and s.is_open"
-        "   and not v.is_withdrawn and p.delivery = 'unique_key'"
-        "   and s.merchant not in (select merchant from catalog.suspension)))"
-        " order by s.merchant_name, p.title, v.position, v.id limit $2",
+        " order by v.merchant_name, v.product_title, v.position, v.id",
         agent,
         rows_max,
     )

@@ -19,6 +19,11 @@ from vendrail.catalog.store.agencies import load_listed
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Transaction
 
+# An agent's product: its supplier still supplies it. Looked up for each, whatever else is listed.
+_SUPPLIED = (
+    "coalesce((select l.is_supplied from catalog.listed l where l.product = p.id limit 1), true)"
+)
+
 
 class ViewRow(Record, frozen=True):
     """A product with all that its view needs from the database."""
@@ -235,15 +240,14 @@ async def list_low_stock(tx: Transaction, query: LowStockQuery, rows_max: int) -
 async def find_products(tx: Transaction, queries: Sequence[ProductQuery]) -> list[list[ProductId]]:
     """Find the ids of products on sale in open shops, newest first, for each query."""
     rows = await tx.fetch(
-        "select q.number, f.id"
+        "select q.number, f.id"  # noqa: S608
         " from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::int[])"
         "  with ordinality as q (shop, category, words, after, wanted, number)"
         " cross join lateral ("
         "  select p.id from catalog.product p join catalog.shop s on s.id = p.shop"
         "  where p.state = 'on_sale' and not p.is_blocked and s.is_open"
         "   and s.merchant not in (select merchant from catalog.suspension)"
-        "   and not exists (select from catalog.listed l"
-        "    where l.product = p.id and not l.is_supplied)"
+        f"   and {_SUPPLIED}"
         "   and (q.shop is null or s.slug = q.shop)"
         "   and (q.category is null or p.category = q.category)"
         "   and (q.after is null or p.id < q.after)"
@@ -276,7 +280,8 @@ async def read_views(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ViewRow
         "   and s.merchant not in (select merchant from catalog.suspension)"
         "   and coalesce(o.is_supplied, true))::text"
         " from catalog.product_document p join catalog.shop s on s.id = p.shop"
-        " left join catalog.listed o on o.product = p.id"
+        " left join lateral (select is_supplied, prices_minor from catalog.listed"
+        "  where product = p.id limit 1) o on true"  # By the index, not all that is listed.
         " left join lateral ("
         "  select jsonb_object_agg(v.sku, coalesce(src.free, t.free))"
         "   filter (where not v.is_withdrawn) as free,"
@@ -314,7 +319,7 @@ async def read_offers(
         "   l.supplier, 'variant', l.source, 'floor_minor', l.floor_minor) end)::text"
         " from catalog.variant v join catalog.product p on p.id = v.product"
         " join catalog.shop s on s.id = p.shop"
-        " left join catalog.listed l on l.variant = v.id"
+        " left join lateral (select * from catalog.listed where variant = v.id limit 1) l on true"
         " join catalog.stock t on t.variant = coalesce(l.source, v.id)"
         " where v.sku = any($1::text[]) and not v.is_withdrawn",
         skus,

@@ -135,7 +135,7 @@ class OrdersService:
         self._log = log = SagaLog("orders", new_id(clock.now()), settings.lease_s)
         self.standing = standing = Standing(db, log, clock, wakeups, settings, catalog)
         limiting = Limiting(db, clock, catalog, compliance)
-        self._supplying = Supplying(db, settlement)
+        self._supplying = Supplying(db, clock, settlement)
         self._placing = Placing(
             db, seals, clock, settings, catalog, payments, risk, fx, promotions, limiting,
             self._supplying,

@@ -1,7 +1,7 @@
 """Supplying: whether an agent's price bears its supplier and its fee, and what was sold so."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vendrail.api.orders import (
     OrderId,
@@ -12,20 +12,25 @@ from vendrail.api.orders import (
     SuppliedSum,
 )
 from vendrail.api.settlement import Sale, SaleStatus, Settlement
+from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode, replace
 from vendrail.kernel.db import Database
+from vendrail.kernel.ids import first_id_at
 from vendrail.orders import decide
 from vendrail.orders.service.choices import Choice
 from vendrail.orders.store import LAST, supplies
 
 _PAGE_MAX = 200
+_SUMMED = timedelta(days=30)
+_SUMMED_MAX = 20_000
 
 
 class Supplying:
     """What placing asks of agents' orders, and what their suppliers may see."""
 
-    def __init__(self, db: Database, settlement: Settlement) -> None:
+    def __init__(self, db: Database, clock: Clock, settlement: Settlement) -> None:
         self._db = db
+        self._clock = clock
         self._settlement = settlement
 
     async def judge(self, choices: Sequence[Choice], now: datetime) -> None:
@@ -91,6 +96,7 @@ class Supplying:
         return pages
 
     async def sum_supplied(self, queries: Sequence[SuppliedQuery]) -> list[list[SuppliedSum]]:
-        """Sum what agents have sold, by agent and currency."""
+        """Sum what agents have sold in thirty days, by agent and currency."""
+        first = first_id_at(self._clock.now() - _SUMMED)
         async with self._db.reading() as tx:
-            return [await supplies.sum_supplied(tx, query) for query in queries]
+            return [await supplies.sum_supplied(tx, query, first, _SUMMED_MAX) for query in queries]

@@ -19,13 +19,18 @@ async def list_supplied(tx: Transaction, query: SuppliedQuery, before: UUID) -> 
     )
 
 
-async def sum_supplied(tx: Transaction, query: SuppliedQuery) -> list[SuppliedSum]:
-    """Sum a supplier's delivered sales through agents."""
-    rows = await tx.fetch(
-        "select merchant, currency, count(*), sum(quantity)::bigint, sum(supplied_minor)::bigint"
-        ' from orders."order" where supplier = $1 and ($2::uuid is null or merchant = $2)'
-        "  and delivered_at is not null group by 1, 2 order by 5 desc, 1, 2",
-        query.supplier,
-        query.agent,
-    )
+SUM_SUPPLIED = (
+    "select merchant, currency, count(*), sum(quantity)::bigint, sum(supplied_minor)::bigint"
+    " from (select merchant, currency, quantity, supplied_minor, delivered_at"
+    '  from orders."order" where supplier = $1 and ($2::uuid is null or merchant = $2) and id >= $3'
+    "  order by id desc limit $4) newest"
+    " where delivered_at is not null group by 1, 2 order by 5 desc, 1, 2"
+)
+
+
+async def sum_supplied(
+    tx: Transaction, query: SuppliedQuery, first: UUID, rows_max: int
+) -> list[SuppliedSum]:
+    """Sum a supplier's delivered sales through agents, from an id on, so many of the newest."""
+    rows = await tx.fetch(SUM_SUPPLIED, query.supplier, query.agent, first, rows_max)
     return [SuppliedSum(*row) for row in rows]
