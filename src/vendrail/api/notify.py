@@ -140,7 +140,14 @@ TELEGRAM_KINDS = (
     "security",
 )
 ALWAYS_BY_MAIL = ("security",)  # By Telegram only beside it.
-OPTIONAL_LETTERS = ("stock_low", "message_unread", "complaint_staff", "complaint_buyer")
+OPTIONAL_LETTERS = (
+    "stock_low",
+    "message_unread",
+    "complaint_staff",
+    "complaint_buyer",
+    "agency",
+    "supplied_refunded",
+)
 
 
 class PreferencesStatus(StrEnum):

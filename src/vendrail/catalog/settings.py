@@ -33,5 +33,6 @@ class CatalogSettings(Record, frozen=True):
     ] = 20
     key_length_max: Annotated[int, Help("How many characters one key may have.")] = 4_096
     data_key_s: Annotated[float, Help("How long one data key seals new rows.")] = 600.0
+    public_url: Annotated[str, Help("Where the links in letters lead.")] = "http://127.0.0.1:8000"
     offer_cache_s: Annotated[float, Help("How long an offer may be answered from memory.")] = 1.0
     expired_holds_max: Annotated[int, Help("Ended holds returned to stock in one go.")] = 5_000

@@ -31,6 +31,8 @@ KINDS: Mapping[str, str] = {
     "deposit_asked": "money",
     "deposit_taken": "money",
     "deposit_returned": "money",
+    "supplied_refunded": "money",
+    "agency": "shop",
     "sales_stopped": "shop",
     "sales_resumed": "shop",
     "verification": "shop",

@@ -45,6 +45,8 @@ FORMS: Mapping[str, Form] = {
     "deposit_asked": Form(frozenset({"amount", "days", "link"}), 3_600 * 24 * 7),
     "deposit_taken": Form(frozenset({"amount", "reason", "link"}), 3_600 * 24 * 7),
     "deposit_returned": Form(frozenset({"amount", "link"}), 3_600 * 24 * 7),
+    "agency": Form(frozenset({"step", "name", "titles", "more", "link"}), 3_600 * 24 * 7),
+    "supplied_refunded": Form(frozenset({"amount", "count", "link"}), 3_600 * 24 * 7),
     "payee_doubted": Form(frozenset({"account", "link"}), 3_600 * 24 * 7),
     "webhook_disabled": Form(
         frozenset({"url", "days", "reason", "link"}), 3_600 * 24 * 7, is_news=True

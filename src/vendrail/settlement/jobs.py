@@ -23,6 +23,7 @@ def jobs(
     """Name the loops; any number of processes may run them."""
     counting = service.counting(orders, payments, disputes)
     fees, deposits = service.telling(identity, notify), service.deposit_telling(identity, notify)
+    supplies = service.supply_telling(identity, notify)
 
     async def recover() -> None:
         await poll(
@@ -56,8 +57,8 @@ def jobs(
         )
 
     async def tell_due() -> bool:
-        is_more = await fees.tell_due()
-        return await deposits.tell_due() or is_more
+        are_more = [await each.tell_due() for each in (fees, deposits, supplies)]
+        return any(are_more)
 
     async def tell() -> None:
         wake = asyncio.Event()

@@ -5,12 +5,14 @@ from datetime import datetime
 from uuid import UUID
 
 from vendrail.api.disputes import Disputes
+from vendrail.api.identity import Identity
 from vendrail.api.ledger import (
     Ledger,
     Transfer,
     TransferResult,
     TransferStatus,
 )
+from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.settlement import (
@@ -65,6 +67,7 @@ from vendrail.settlement.store import Store
 from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
 from vendrail.settlement.store.supplies import SupplyStore
+from vendrail.settlement.supply_telling import SupplyTelling
 from vendrail.settlement.terms import WRITE_S_MAX
 
 _MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
@@ -163,6 +166,11 @@ class SettlementService(Priced, Disputed, Deposited):
         return [
             sales_of.foresee(sale, *next(fees)) if is_sound(sale) else _MALFORMED for sale in sales
         ]
+
+    def supply_telling(self, identity: Identity, notify: Notify) -> SupplyTelling:
+        """Give what tells suppliers of refunds."""
+        url = self._fees.public_url
+        return SupplyTelling(self._supplies, self.clock, identity, notify, url)
 
     async def read_supplies(self, ids: Sequence[UUID]) -> list[KeptSupply | None]:
         """Read whose orders suppliers' parts were split out of, by what they are booked under."""

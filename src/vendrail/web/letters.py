@@ -26,6 +26,14 @@ KINDS: Mapping[str, tuple[str, str]] = {
         message("Unread messages"),
         message("A message about an order was not read for a while."),
     ),
+    "agency": (
+        message("Agents and suppliers"),
+        message("Invited, accepted, ended; goods that a supplier lets you sell no longer."),
+    ),
+    "supplied_refunded": (
+        message("Refunds by agents"),
+        message("An agent gave money back, and a part of it was yours."),
+    ),
 }
 # What those kinds are called that may come by Telegram, and when they come.
 CHAT_KINDS: Mapping[str, tuple[str, str]] = {
@@ -37,7 +45,10 @@ CHAT_KINDS: Mapping[str, tuple[str, str]] = {
     "money": (message("Money"), message("Fees, deposits, debts and reserves.")),
     "shop": (
         message("Your shop"),
-        message("Sales stopped or resumed, your verification, webhooks that were switched off."),
+        message(
+            "Sales stopped or resumed, your verification, agents and suppliers, webhooks that were"
+            " switched off."
+        ),
     ),
     "operator_alert": (
         message("Alerts"),

@@ -4,10 +4,21 @@ import csv
 import io
 import re
 
-from vendrail.api.catalog import MerchantId, ShopProductQuery
-from vendrail.api.identity import Role
+from vendrail.api.catalog import (
+    Catalog,
+    Floor,
+    ListSupplied,
+    MerchantId,
+    ProductState,
+    ShopId,
+    ShopProductQuery,
+)
+from vendrail.api.identity import Identity, Role
+from vendrail.api.notify import Notify
+from vendrail.api.orders import Orders, RefundOrder
 from vendrail.api.settlement import supply_of
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.codec import replace
+from vendrail.kernel.ids import new_id, to_serial
 
 ROOT = "/merchant/agents"
 
@@ -127,6 +138,100 @@ async def test_either_side_ends_it(town, read_field):
     assert "not_on_sale" == placed.status
     assert "Not for sale" in agent.text
     assert "no longer supplied" in agent.text
+
+
+async def told(town, market, telling):
+    """What letters of a merchant's owner say by now: the subjects, and the last one's text."""
+    await telling.tell_due()
+    letters = await town.world.letters(f"owner@{market.record.slug}.example")
+    body = letters[-1].get_body(("plain",)).get_content() if letters else ""
+    return [each["subject"] for each in letters], body
+
+
+async def test_both_are_told_by_letter(town, read_field):
+    """Invited, accepted, floor raised above the price, paused, refunded, ended: each once."""
+    await town.north.offer("GAME", keys=5)
+    supplier = await town.join(Role.OWNER)
+    agent = await town.join(Role.OWNER, town.south)
+    people, post = town.house.api(Identity), town.house.api(Notify)
+    catalog = town.house.services["catalog"]
+    telling = catalog.telling(people, post)
+    await supplier.go(ROOT)
+    await supplier.send(f"{ROOT}/invite", slug="south")
+    invited, _ = await told(town, town.south, telling)
+    await agent.go(ROOT)
+    await agent.send(f"{ROOT}/{to_serial(town.north.merchant)}/supplier", act="accept")
+    accepted, _ = await told(town, town.north, telling)
+    owner, variant = MerchantId(town.north.merchant), town.north.skus["GAME"]
+    await catalog.put_floors([Floor(owner, variant, {"CNY": 1_500})])
+    shop = ShopId(town.south.record.id)
+    listing = ListSupplied(MerchantId(town.south.merchant), shop, variant, {"CNY": 1_990})
+    await catalog.put_listings([listing])
+    town.clock.advance(2)
+    order = await town.sell(town.south, (await listed(town)).product.variants[0].sku, 1)
+    for minor in (2_000, 1_600, 2_000):
+        await catalog.put_floors([Floor(owner, variant, {"CNY": minor})])
+    raised, body = await told(town, town.south, telling)
+    await catalog.put_floors([Floor(owner, variant, {"CNY": 1_500})])
+    again, _ = await told(town, town.south, telling)
+    [[own]] = await catalog.list_products([ShopProductQuery(owner)])
+    await catalog.put_products([replace(own.product, state=ProductState.PAUSED)])
+    paused, goods = await told(town, town.south, telling)
+    id = new_id(town.clock.now())
+    await town.house.api(Orders).refund_orders([RefundOrder(id, order, 995, "wish", "x")])
+    await town.south.run()
+    async with town.house.databases["settlement"].transaction() as tx:
+        await tx.execute("update settlement.refund set state = 'paid'")
+    settling = town.house.services["settlement"].supply_telling(people, post)
+    refunded, amount = await told(town, town.north, settling)
+    await agent.go(ROOT)
+    await agent.send(f"{ROOT}/{to_serial(town.north.merchant)}/supplier", act="end")
+    ended, _ = await told(town, town.north, telling)
+    assert not await telling.tell_due()
+    assert not await settling.tell_due()
+
+    assert ["North invites you to sell its goods"] == invited[-1:]
+    assert ["South sells your goods now"] == accepted[-1:]
+    assert "North asks for more than your price" == raised[-1]
+    assert "- Product GAME" in body
+    assert raised == again
+    assert "North does not supply all of it any more" == paused[-1]
+    assert "/merchant/agents/goods" in goods
+    assert "Refunded by an agent: CN¥7.50 of your part" == refunded[-1]
+    assert f"/merchant/agents/{to_serial(supply_of(order))}" in amount
+    assert "South has ended the agency" == ended[-1]
+
+
+async def test_a_recalled_batch_leads_to_the_sales_of_agents(town, read_field):
+    """The supplier finds who has its keys: orders of its own, and its part of agents'."""
+    await town.north.offer("GAME", keys=5)
+    supplier = await town.join(Role.OWNER)
+    agent = await town.join(Role.OWNER, town.south)
+    await agree(town, supplier, agent)
+    catalog, variant = town.house.api(Catalog), town.north.skus["GAME"]
+    owner = MerchantId(town.north.merchant)
+    await catalog.put_floors([Floor(owner, variant, {"CNY": 1_500})])
+    shop = ShopId(town.south.record.id)
+    listing = ListSupplied(MerchantId(town.south.merchant), shop, variant, {"CNY": 1_990})
+    await catalog.put_listings([listing])
+    town.clock.advance(2)
+    sold = await town.sell(town.south, (await listed(town)).product.variants[0].sku, 1)
+    town.north.numbers += 500  # Another buyer, another number of the provider's.
+    own = await town.sell(town.north, "GAME", 1)
+    [[product]] = await catalog.list_products([ShopProductQuery(owner)])
+    path = f"/merchant/products/{to_serial(product.product.id)}/stock"
+    await supplier.go(path)
+    batch = read_field(supplier, "batch")
+    await supplier.send(f"{path}/void", sku="GAME", batch=batch, reason="stolen")
+    leads = re.findall(r'href="(/merchant/(?:orders|agents)/\w{26})"', supplier.page.text)
+    for lead in leads:
+        await supplier.go(lead)
+        assert 200 == supplier.page.status_code
+
+    assert {
+        f"/merchant/orders/{to_serial(own)}",
+        f"/merchant/agents/{to_serial(supply_of(sold))}",
+    } == set(leads)
 
 
 async def test_what_is_refused_says_why(town):

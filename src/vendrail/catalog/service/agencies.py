@@ -20,8 +20,13 @@ from vendrail.api.catalog.agencies import (
     ListSupplied,
     SuppliedVariant,
 )
+from vendrail.api.identity import Identity
+from vendrail.api.notify import Notify
 from vendrail.catalog import agencies
+from vendrail.catalog.service.telling import AgencyTelling, note_lost
+from vendrail.catalog.settings import CatalogSettings
 from vendrail.catalog.store import agencies as store
+from vendrail.catalog.store import agencynews
 from vendrail.catalog.store import shelves as shelf_store
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import decode
@@ -46,6 +51,7 @@ class AgencyService:
 
     _db: Database
     _clock: Clock
+    _settings: CatalogSettings
 
     def forget_offers(self) -> None:
         """Have offers read anew: something is sold no more, or again."""
@@ -54,6 +60,10 @@ class AgencyService:
     async def put_products(self, products: Sequence[Product]) -> list[PutStatus]:
         """Write products whole."""
         raise NotImplementedError
+
+    def telling(self, identity: Identity, notify: Notify) -> AgencyTelling:
+        """Tell suppliers and agents of each other."""
+        return AgencyTelling(self._db, identity, notify, self._settings.public_url)
 
     async def move_agencies(self, moves: Sequence[AgencyMove]) -> list[AgencyStatus]:
         """Invite, accept, decline, end; few and each its own, so one by one."""
@@ -79,7 +89,11 @@ class AgencyService:
         state = await store.load_state(tx, supplier, agent)
         status, after = agencies.move(state, asked.act, asked.by, supplier, agent)
         if status is AgencyStatus.DONE and after is not None:
-            await store.put_state(tx, supplier, agent, after, self._clock.now())
+            now = self._clock.now()
+            await store.put_state(tx, supplier, agent, after, now)
+            other = agent if asked.by == supplier else supplier
+            news = agencynews.News(other, supplier, agent, after.value, supplier)
+            await agencynews.put_news(tx, [news], now)
         return status
 
     async def list_agencies(self, merchants: Sequence[MerchantId]) -> list[list[Agency]]:
@@ -114,7 +128,10 @@ class AgencyService:
             return FloorStatus.FIELD_MALFORMED
         if decode(floor, dict[str, int]) == asked.prices_minor:
             return FloorStatus.UNCHANGED
+        before = await agencynews.load_sold(tx, [asked.variant], [])
         await store.put_floor(tx, asked.variant, asked.prices_minor)
+        step = "floor_raised" if asked.prices_minor else "not_supplied"
+        await note_lost(tx, before, step, self._clock.now())
         return FloorStatus.CHANGED
 
     async def list_floors(self, suppliers: Sequence[MerchantId]) -> list[list[FlooredVariant]]:

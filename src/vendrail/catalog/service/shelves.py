@@ -26,8 +26,9 @@ from vendrail.api.catalog import (
 from vendrail.catalog import shelves
 from vendrail.catalog.markup import to_html
 from vendrail.catalog.service.goods import GoodsService
+from vendrail.catalog.service.telling import note_lost
 from vendrail.catalog.settings import CatalogSettings
-from vendrail.catalog.store import goods, suspensions
+from vendrail.catalog.store import agencynews, goods, suspensions
 from vendrail.catalog.store import limits as limit_store
 from vendrail.catalog.store import shelves as store
 from vendrail.kernel.clock import Clock
@@ -48,7 +49,8 @@ def _view(row: store.ViewRow) -> ProductView:
         else:
             stock[variant.sku] = None if variant.sku in row.contents else 0
     html = to_html(product.description)
-    return ProductView(product, row.shop, html, stock, row.sold_count, row.is_on_sale)
+    written = row.written_minor
+    return ProductView(product, row.shop, html, stock, row.sold_count, row.is_on_sale, written)
 
 
 class ShelfService(GoodsService):
@@ -109,7 +111,9 @@ class ShelfService(GoodsService):
             written = list(book.written_products.values())
             if written:
                 search = [shelves.search_text(product) for product in written]
+                supplied = await agencynews.load_sold(tx, [], [each.id for each in written])
                 await store.put_products(tx, written, search)
+                await note_lost(tx, supplied, "not_supplied", self._clock.now())
                 owners = {each.id: book.shops[each.shop].merchant for each in written}
                 await self.judge(tx, looked, owners)
         return statuses

@@ -34,6 +34,7 @@ class ViewRow(Record, frozen=True):
     contents: list[str]  # SKUs whose content was given.
     sold_count: int
     is_on_sale: bool
+    written_minor: dict[str, int] | None
 
 
 async def lock(tx: Transaction) -> None:
@@ -272,7 +273,8 @@ async def read_views(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ViewRow
     rows = await tx.fetch(
         "select jsonb_build_object('product', case when o.is_supplied then"  # It has one variant.
         "   jsonb_set(p.document, '{variants,0,prices_minor}', o.prices_minor)"
-        "   else p.document end, 'shop', to_jsonb(s),"
+        "   else p.document end, 'shop', to_jsonb(s), 'written_minor',"
+        "   case when o.is_supplied then p.document #> '{variants,0,prices_minor}' end,"
         "  'free', coalesce(c.free, '{}'), 'contents', coalesce(c.contents, '[]'),"
         "  'sold_count', coalesce(c.sold, 0),"
         "  'is_on_sale', p.document->>'state' = 'on_sale'"

@@ -130,7 +130,7 @@ class ProductRoom:
             return None
         if view.shop.merchant != program.merchant:
             raise Refusal(problems.PRODUCT_NOT_FOUND)
-        return view.product, view.shop
+        return view.written, view.shop
 
 
 def _id(serial: str) -> ProductId:

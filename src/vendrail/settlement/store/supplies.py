@@ -1,12 +1,24 @@
 """All SQL of supplied sales: whose part of which order is booked under what."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.settlement import KeptSupply
 from vendrail.kernel.db import Database
 
 _FIELDS = 'id, "order", agent, supplier, amount_minor, currency, price_minor'
+
+
+class BorneRefund(NamedTuple):
+    """What a supplier bears of a refund that its agent has given."""
+
+    id: UUID
+    supplier: UUID
+    currency: str
+    amount_minor: int
+    supply: UUID  # The sale's, as it is booked.
 
 
 class SupplyStore:
@@ -49,3 +61,24 @@ class SupplyStore:
                 list(ids),
             )
         return {row["id"]: KeptSupply(*row) for row in rows}
+
+    async def list_untold(self, rows_max: int) -> list[BorneRefund]:
+        """List what agents gave back of suppliers' parts and nobody was told of, oldest first."""
+        async with self._db.reading() as tx:
+            rows = await tx.fetch(
+                "select id, merchant, currency, amount_minor, subject from settlement.refund"
+                " where part_of is not null and told_at is null and state = 'paid'"
+                " order by id limit $1",
+                rows_max,
+            )
+        return [BorneRefund(*row) for row in rows]
+
+    async def note_told(self, refunds: Collection[UUID], now: datetime) -> None:
+        """Note that suppliers were told."""
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "update settlement.refund set told_at = $2"
+                " where id = any($1::uuid[]) and told_at is null",
+                list(refunds),
+                now,
+            )

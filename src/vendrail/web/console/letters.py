@@ -29,9 +29,10 @@ from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
 PAGE = "/console/account/letters"
-_MERCHANTS = ("stock_low", "complaint_staff", "message_unread")
+_CHATTED = ("stock_low", "complaint_staff", "message_unread")
+_MERCHANTS = (*_CHATTED, "agency", "supplied_refunded")
 _OPERATORS = ("complaint_staff",)
-_CHAT_MERCHANTS = (*_MERCHANTS, "dispute_staff", "money", "shop", "security")
+_CHAT_MERCHANTS = (*_CHATTED, "dispute_staff", "money", "shop", "security")
 _CHAT_OPERATORS = (*_OPERATORS, "dispute_staff", "money", "operator_alert", "security")
 _AWAY = message("The bot does not answer at the moment. Try again later.")
 _ENDED = message("Telegram is disconnected. Letters to you come by e-mail.")
