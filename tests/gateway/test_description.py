@@ -96,6 +96,7 @@ def test_every_problem_is_documented():
     every |= {*merchant.PUT.values(), *merchant.REFUND.values()}
     every |= {*merchant.PAYOUT.values(), *merchant.SCHEDULE.values()}
     every |= {*merchant.ENDPOINT.values(), *merchant.AGAIN.values()}
+    every |= {*merchant.FLOOR.values(), *merchant.LISTING.values()}
 
     assert listed == {(problem.code, problem.status) for problem in every}
 

@@ -19,7 +19,7 @@ from tests.orders.conftest import PRICE_MINOR, market
 from tests.payouts.rows import write_rows
 from tests.webhooks.conftest import sources_of
 
-from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
+from vendrail.api.catalog import AgencyAct, AgencyMove, Catalog, MerchantId, Shop, ShopId
 from vendrail.api.identity import (
     KEY_SCOPES,
     NOT_DONE,
@@ -649,3 +649,90 @@ async def test_a_program_reads_what_happened(mine, other, market):
     assert ["order.paid"] == [each["type"] for each in paid["items"]]
     assert ([], []) == (none["items"], foreign["items"])
     assert "query_malformed" == unknown.json()["code"]
+
+
+async def test_both_sides_of_an_agency_by_program(mine, other, market):
+    """Floors set, goods listed, what is too low refused with the reason, sales told; all logged."""
+    await market.offer("K1", keys=5)
+    catalog = market.house.api(Catalog)
+    supplier, agent = MerchantId(market.merchant), MerchantId(other.merchant)
+    await catalog.move_agencies([AgencyMove(AgencyAct.INVITE, supplier, slug="other")])
+    await catalog.move_agencies([AgencyMove(AgencyAct.ACCEPT, agent, supplier)])
+    await market.settlement.put_fee_terms([FeeTerms(agent, "CNY", 250, 10, 20)])
+    market.clock.advance(11)
+    floors = [
+        await client.put(f"floors/{sku}", json={"floor_minor": floor})
+        for client, sku, floor in (
+            (mine, "K1", {"CNY": 1_500}),
+            (mine, "K1", {"CNY": 0}),
+            (other, "K1", {"CNY": 1}),
+            (mine, "K2", {}),
+        )
+    ]
+    [offered] = (await other.get("offers")).json()["items"]
+    path = f"listings/{offered['id']}"
+    listed = [
+        await other.put(path, json={"shop": shop, "prices_minor": prices})
+        for shop, prices in (
+            ("other", {"CNY": 1_499}),
+            ("other", {"CNY": 1_520}),
+            ("other", {}),
+            ("shop", {"CNY": 1_990}),
+            ("other", {"CNY": 1_990}),
+            ("other", {"CNY": 1_990}),
+        )
+    ]
+    listed.append(await mine.put(path, json={"shop": "shop", "prices_minor": {"CNY": 1_990}}))
+    market.clock.advance(2)
+    product = (await other.get(f"products/{listed[4].json()['product']}")).json()
+    for _ in range(2):
+        placed = await market.place(product["variants"][0]["sku"])
+        await market.pay(placed.order)
+    await market.run()
+    page = (await mine.get("supplied-sales?limit=1")).json()
+    rest = (await mine.get(f"supplied-sales?before={page['next']}")).json()
+    stranger = await other.get(f"supplied-sales?before={page['next']}")
+    [after] = (await other.get("offers")).json()["items"]
+    [floor] = (await mine.get("floors")).json()["items"]
+    sides = [(await each.get("agencies")).json()["items"] for each in (mine, other)]
+
+    assert [200, 422, 404, 404] == [each.status_code for each in floors]
+    assert ({"CNY": 1_500}, None, 5) == (
+        offered["floor_minor"],
+        offered["listing"],
+        offered["free"],
+    )
+    assert [
+        "price_below_floor",
+        "price_too_low",
+        "listing_malformed",
+        "shop_not_found",
+        "listed",
+        "unchanged",
+        "not_supplied",
+    ] == [each.json().get("code") or each.json()["status"] for each in listed]
+    assert (True, {"CNY": 1_990}) == (
+        after["listing"]["is_on_sale"],
+        after["listing"]["sold_minor"],
+    )
+    assert ("K1", 1) == (floor["sku"], floor["listings"])
+    assert [1_500, 1_500] == [each["supplied_minor"] for each in page["items"] + rest["items"]]
+    assert page["items"] != rest["items"]
+    assert "query_malformed" == stranger.json()["code"]
+    assert [("agent", "Other"), ("supplier", "Merchant")] == [
+        (each["side"], each["name"]) for [each] in sides
+    ]
+
+
+async def test_what_programs_do_about_agents_is_logged(mine, programs, market):
+    """A floor is in the log before it counts, and so is that it was not done."""
+    await market.offer("K1", keys=1)
+    await mine.put("floors/K1", json={"floor_minor": {"CNY": 1_500}})
+    market.clock.advance(1)
+    await mine.put("floors/K1", json={"floor_minor": {"CNY": -1}})
+    acts = await programs.acts(market.merchant, "floor.changed")
+
+    assert [{"CNY": "-1"}, {NOT_DONE: "field_malformed"}] == sorted(
+        (each.after for each in acts[:2]), key=lambda each: NOT_DONE in each
+    )
+    assert [{"CNY": "1500"}] == [each.after for each in acts[2:]]

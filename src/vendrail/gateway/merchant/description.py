@@ -7,7 +7,12 @@ from vendrail.api.identity import Permission
 from vendrail.api.ledger import TransferProof
 from vendrail.api.orders import OrderState
 from vendrail.gateway import problems as common
-from vendrail.gateway.merchant import payoutdescription, problems, webhookdescription
+from vendrail.gateway.merchant import (
+    agencydescription,
+    payoutdescription,
+    problems,
+    webhookdescription,
+)
 from vendrail.gateway.merchant.bodies import (
     AskRefundBody,
     BalanceListBody,
@@ -57,6 +62,7 @@ SHAPES = (
     TransferProof,
     *payoutdescription.SHAPES,
     *webhookdescription.SHAPES,
+    *agencydescription.SHAPES,
 )
 _AT = "2026-11-23T08:00:00Z"
 _METHODS = {
@@ -203,6 +209,7 @@ def paths() -> dict[str, Any]:
         **_money_paths(),
         **payoutdescription.paths(),
         **webhookdescription.paths(),
+        **agencydescription.paths(),
     }
 
 

@@ -14,6 +14,7 @@ from vendrail.api.settlement import Settlement
 from vendrail.api.webhooks import Webhooks
 from vendrail.gateway import problems as common
 from vendrail.gateway.exchange import Answer, Exchange, Refusal, refused
+from vendrail.gateway.merchant.agencies import AgencyRoom
 from vendrail.gateway.merchant.fees import FeesRoom
 from vendrail.gateway.merchant.keyring import Keyring, Program
 from vendrail.gateway.merchant.keys import KeyRoom
@@ -119,6 +120,9 @@ class MerchantDoor:
                 "GET": _Route(Permission.BALANCE_READ, money.prove_entry)
             },
             **_webhook_routes(WebhookRoom(apis.webhooks, keyring, clock)),
+            **_agency_routes(
+                AgencyRoom(apis.catalog, apis.orders, apis.settlement, keyring, clock)
+            ),
         }
 
     async def answer(self, exchange: Exchange, parts: list[str], address: str) -> Answer:
@@ -148,6 +152,19 @@ class MerchantDoor:
             answer = refused(common.UNAVAILABLE, headers=[(b"retry-after", seconds)])
         answer.headers += standing
         return answer
+
+
+def _agency_routes(room: AgencyRoom) -> dict[tuple[str, ...], dict[str, _Route]]:
+    """Name what can be asked about agents and suppliers."""
+    read, write = Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
+    return {
+        ("agencies",): {"GET": _Route(read, room.list_agencies)},
+        ("floors",): {"GET": _Route(read, room.list_floors)},
+        ("floors", "{id}"): {"PUT": _Route(write, room.put_floor)},
+        ("offers",): {"GET": _Route(read, room.list_offers)},
+        ("listings", "{id}"): {"PUT": _Route(write, room.put_listing)},
+        ("supplied-sales",): {"GET": _Route(Permission.BALANCE_READ, room.list_sales)},
+    }
 
 
 def _webhook_routes(room: WebhookRoom) -> dict[tuple[str, ...], dict[str, _Route]]:

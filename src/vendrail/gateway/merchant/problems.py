@@ -1,6 +1,6 @@
 """How the merchants' part of the API says no; what any part says is in `gateway.problems`."""
 
-from vendrail.api.catalog import PutStatus
+from vendrail.api.catalog import FloorStatus, ListingStatus, PutStatus
 from vendrail.api.orders import RefundOrderStatus
 from vendrail.api.payouts import PayoutStatus, SchedulePutStatus
 from vendrail.api.webhooks import AgainStatus, EndpointStatus
@@ -118,6 +118,53 @@ PUT: dict[PutStatus, Problem] = {
         "Product malformed",
         "Check slug, title, SKUs, prices and quantities; a product cannot change its shop.",
     ),
+}
+
+NOT_SUPPLIED = Problem(
+    "not_supplied", 404, "Not supplied", "See GET /api/v1/merchant/offers for what you may sell."
+)
+MARKUP_TOO_LOW = Problem(
+    "price_too_low",
+    422,
+    "Price too low",
+    "The fee is more than what is left after the supplier's part: ask for more.",
+)
+FLOOR: dict[FloorStatus, Problem] = {
+    FloorStatus.VARIANT_NOT_FOUND: SKU_NOT_FOUND,
+    FloorStatus.NOT_UNIQUE: Problem(
+        "keys_not_unique", 409, "Keys not unique", "Agents sell only keys that are sold once."
+    ),
+    FloorStatus.SUPPLIED: Problem(
+        "supplied_by_another",
+        409,
+        "Supplied by another merchant",
+        "You are the agent for this SKU: there are no agents of agents.",
+    ),
+    FloorStatus.FIELD_MALFORMED: Problem(
+        "floor_malformed", 422, "Floor malformed", "Check currencies and amounts."
+    ),
+}
+LISTING: dict[ListingStatus, Problem] = {
+    ListingStatus.NOT_SUPPLIED: NOT_SUPPLIED,
+    ListingStatus.SHOP_NOT_FOUND: SHOP_NOT_FOUND,
+    ListingStatus.PRICE_BELOW_FLOOR: PUT[PutStatus.PRICE_BELOW_FLOOR],
+    ListingStatus.STEPS_UNFIT: Problem(
+        "steps_unfit",
+        422,
+        "Quantity prices unfit",
+        "Its quantity prices are not below this price: change them on the product first.",
+    ),
+    ListingStatus.LISTING_FIXED: PUT[PutStatus.LISTING_FIXED],
+    ListingStatus.TEXT_FORBIDDEN: Problem(
+        "text_forbidden",
+        422,
+        "Text forbidden",
+        "Its texts have a word that the platform does not allow.",
+    ),
+    ListingStatus.FIELD_MALFORMED: Problem(
+        "listing_malformed", 422, "Listing malformed", "Check currencies and amounts."
+    ),
+    ListingStatus.NAME_TAKEN: PUT[PutStatus.SKU_TAKEN],
 }
 
 REFUND: dict[RefundOrderStatus, Problem] = {
