@@ -5,14 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from vendrail.api.disputes import Disputes
-from vendrail.api.identity import Identity
 from vendrail.api.ledger import (
     Ledger,
     Transfer,
     TransferResult,
     TransferStatus,
 )
-from vendrail.api.notify import Notify
 from vendrail.api.orders import Orders
 from vendrail.api.payments import Payments
 from vendrail.api.settlement import (
@@ -25,7 +23,6 @@ from vendrail.api.settlement import (
     HeldSum,
     HoldTerms,
     HoldTermsStatus,
-    KeptSupply,
     MerchantBalance,
     MerchantDebt,
     OrderShare,
@@ -67,7 +64,7 @@ from vendrail.settlement.store import Store
 from vendrail.settlement.store.fees import FeeStore
 from vendrail.settlement.store.holding import HoldingStore
 from vendrail.settlement.store.supplies import SupplyStore
-from vendrail.settlement.supply_telling import SupplyTelling
+from vendrail.settlement.supplying import Supplying
 from vendrail.settlement.terms import WRITE_S_MAX
 
 _MALFORMED = SaleResult(SaleStatus.AMOUNT_MALFORMED)
@@ -75,7 +72,7 @@ _NOT_HELD = SaleResult(SaleStatus.NOT_HELD)
 _CANCELLED = SaleResult(SaleStatus.CANCELLED)
 
 
-class SettlementService(Priced, Disputed, Deposited):
+class SettlementService(Priced, Disputed, Deposited, Supplying):
     """Fulfils `api.settlement.Settlement`."""
 
     def __init__(
@@ -166,16 +163,6 @@ class SettlementService(Priced, Disputed, Deposited):
         return [
             sales_of.foresee(sale, *next(fees)) if is_sound(sale) else _MALFORMED for sale in sales
         ]
-
-    def supply_telling(self, identity: Identity, notify: Notify) -> SupplyTelling:
-        """Give what tells suppliers of refunds."""
-        url = self._fees.public_url
-        return SupplyTelling(self._supplies, self.clock, identity, notify, url)
-
-    async def read_supplies(self, ids: Sequence[UUID]) -> list[KeptSupply | None]:
-        """Read whose orders suppliers' parts were split out of, by what they are booked under."""
-        found = await self._supplies.load(ids)
-        return [found.get(id) for id in ids]
 
     async def split_sales(self, sales: Sequence[Sale]) -> list[SaleResult]:
         """Take the fee and give the merchant the rest; replay gives the same result.

@@ -57,7 +57,7 @@ from vendrail.api.catalog.prices import are_sound, price_of_one, span_minor
 from vendrail.api.catalog.suspensions import SalesStop as SalesStop
 from vendrail.api.catalog.suspensions import Suspension as Suspension
 from vendrail.api.catalog.warranties import ProductWarranty as ProductWarranty
-from vendrail.kernel.codec import Record, replace
+from vendrail.kernel.codec import Record
 
 
 class PutStatus(StrEnum):
@@ -184,15 +184,6 @@ class ProductView(Record, frozen=True):
     sold_count: int = 0
     is_on_sale: bool = True  # The product is, its shop is open, and its merchant may sell.
     written_minor: dict[str, int] | None = None  # An agent's prices, also where it cannot sell.
-
-    @property
-    def written(self) -> Product:
-        """Give the product as its merchant has written it."""
-        if self.written_minor is None:
-            return self.product
-        [own] = self.product.variants
-        own = replace(own, prices_minor=self.written_minor)
-        return replace(self.product, variants=[own])
 
 
 class ProductQuery(Record, frozen=True):

@@ -8,6 +8,7 @@ from vendrail.api.catalog import (
     Product,
     ProductId,
     ProductState,
+    ProductView,
     PutStatus,
     QuantityPrice,
     Shop,
@@ -36,7 +37,7 @@ from vendrail.gateway.merchant.bodies import (
 from vendrail.gateway.merchant.keyring import Keyring, Program
 from vendrail.gateway.problems import QUERY_MALFORMED
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import encode
+from vendrail.kernel.codec import encode, replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, from_serial, new_id, to_serial
 
@@ -130,7 +131,15 @@ class ProductRoom:
             return None
         if view.shop.merchant != program.merchant:
             raise Refusal(problems.PRODUCT_NOT_FOUND)
-        return view.written, view.shop
+        return _written_of(view), view.shop
+
+
+def _written_of(view: ProductView) -> Product:
+    """Give a product as its merchant has written it: an agent's has prices that do not sell now."""
+    if view.written_minor is None:
+        return view.product
+    [own] = view.product.variants
+    return replace(view.product, variants=[replace(own, prices_minor=view.written_minor)])
 
 
 def _id(serial: str) -> ProductId:

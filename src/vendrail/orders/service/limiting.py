@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.catalog import EVERYBODY, Catalog, MerchantId, SalesLimit
+from vendrail.api.catalog import EVERYBODY, Catalog, MerchantId, Offer, SalesLimit
 from vendrail.api.compliance import Compliance
 from vendrail.api.settlement import Supply
 from vendrail.kernel.clock import Clock
@@ -16,6 +16,8 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import first_id_at
+from vendrail.orders import decide
+from vendrail.orders.service.choices import Choice
 from vendrail.orders.store import sales
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +52,21 @@ class _Sold(NamedTuple):
     until: datetime
     minor: int
     counted: dict[UUID, tuple[datetime, int]]  # What this process counted of late, by order.
+
+
+def wanted_by(choice: Choice, offer: Offer) -> Wanted:
+    """Give what a buyer's choice would sell: most have no supplier."""
+    order = choice.order
+    if offer.supply is None:
+        return Wanted(order.id, offer.merchant, choice.amount_minor, order.currency)
+    supply = decide.supply(offer, order.currency)
+    return Wanted(
+        order.id,
+        offer.merchant,
+        choice.amount_minor,
+        order.currency,
+        supply.of(order.quantity) if supply is not None else None,
+    )
 
 
 class Limiting:

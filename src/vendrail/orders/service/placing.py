@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from vendrail.api.catalog import Catalog, Hold, HoldPolicy, Offer
+from vendrail.api.catalog import Catalog, Hold, HoldPolicy
 from vendrail.api.fx import Fx, QuoteId, QuoteUse
 from vendrail.api.orders import (
     OrderId,
@@ -27,7 +27,7 @@ from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
 from vendrail.orders.service.choices import Choice
 from vendrail.orders.service.discounting import Discounting
-from vendrail.orders.service.limiting import Limiting, Wanted
+from vendrail.orders.service.limiting import Limiting, wanted_by
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.supplying import Supplying
 from vendrail.orders.settings import OrdersSettings
@@ -183,7 +183,7 @@ class Placing:
         if not await self._limiting.has_limits():
             return
         live = [each for each in choices if each.offer and each.status is PlaceStatus.PLACED]
-        wanted = [_wanted(each, each.offer) for each in live if each.offer is not None]
+        wanted = [wanted_by(each, each.offer) for each in live if each.offer is not None]
         for choice, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
             if not is_within:
                 choice.status = PlaceStatus.LIMIT_REACHED
@@ -411,20 +411,6 @@ class Placing:
             await self._catalog.release_holds(ids)
         except Error as error:  # The hold ends by itself.
             _log.warning("orders.hold_not_released", count=len(ids), error=str(error))
-
-
-def _wanted(choice: Choice, offer: Offer) -> Wanted:
-    order = choice.order
-    if offer.supply is None:
-        return Wanted(order.id, offer.merchant, choice.amount_minor, order.currency)
-    supply = decide.supply(offer, order.currency)
-    return Wanted(
-        order.id,
-        offer.merchant,
-        choice.amount_minor,
-        order.currency,
-        supply.of(order.quantity) if supply is not None else None,
-    )
 
 
 def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder, less_minor: int = 0) -> Attempt:
