@@ -214,14 +214,19 @@ async def sell_through(town):
             [AgencyMove(AgencyAct.ACCEPT, merchants[1], *merchants)]
         )
         source = supplier.skus[sku]
-        await supplier.catalog.put_floors([Floor(merchants[0], source, {"CNY": 1_234})])
-        listing = ListSupplied(merchants[1], agent.shop, source, {"CNY": 1_990})
-        await supplier.catalog.put_listings([listing])
+        floor = Floor(merchants[0], source, {"CNY": 1_234, "USD": 200})
+        await supplier.catalog.put_floors([floor])
+        prices = {"CNY": 1_990, "USD": 300}
+        await supplier.catalog.put_listings(
+            [ListSupplied(merchants[1], agent.shop, source, prices)]
+        )
         town.clock.advance(2)
         [[listed]] = await agent.catalog.list_supplied([merchants[1]])
         [view] = await agent.catalog.read_products([listed.product])
         agent.numbers += 500 * at  # No payment has another's number.
         sold = supply_of(await town.sell(agent, view.product.variants[0].sku, 2))
+        # In one of two currencies it is not for sale any more.
+        await supplier.catalog.put_floors([replace(floor, prices_minor={"CNY": 1_234, "USD": 400})])
     return sold
 
 
