@@ -94,6 +94,18 @@ async def test_batches_at_once_do_not_pass_the_limit(market):
     assert "limit_reached" == late.status
 
 
+async def test_an_order_that_is_sent_again_counts_once(market):
+    """At the limit a repeat gets the order that stands, and leaves room for what is left."""
+    await market.offer("S1", keys=9)
+    await _limit(market, month_minor_max=2 * PRICE_MINOR)
+    choice = market.choose("S1")
+    statuses = [(await market.orders.place_orders([choice]))[0].status for _ in range(3)]
+    second, third = await market.place("S1"), await market.place("S1")
+
+    assert ["placed", "exists", "exists"] == statuses
+    assert ["placed", "limit_reached"] == [second.status, third.status]
+
+
 async def test_a_limit_is_of_one_currency(market):
     """Nobody evades a limit in CNY by a price in another currency."""
     await market.offer("S1", keys=5)

@@ -16,8 +16,10 @@ async def test_a_person_chooses_letters_and_quiet_hours(world):
     linked = f'href="{PAGE}"' in browser.page.text
     await browser.go(PAGE)
     shown = browser.page.text
+    of_agents = {"kind_agency": "yes", "kind_supplied_refunded": "yes"}
     hours = {"is_quiet": "yes", "from": "23:00", "until": "06:30", "zone": "Asia/Shanghai"}
-    await browser.send(PAGE, kind_complaint_staff="yes", kind_message_unread="yes", **hours)
+    kinds = {"kind_complaint_staff": "yes", "kind_message_unread": "yes"} | of_agents
+    await browser.send(PAGE, **kinds, **hours)
     saved = browser.text
     [chosen] = await notify.read_preferences([EMAIL])
     await browser.send(PAGE, kind_complaint_staff="yes", **(hours | {"from": "25:00"}))
@@ -34,7 +36,8 @@ async def test_a_person_chooses_letters_and_quiet_hours(world):
         chosen.quiet_from, chosen.quiet_until, chosen.zone,
     )  # fmt: skip
     assert 422 == wrong
-    assert ({"complaint_buyer", "message_unread"}, None) == (set(after.unwanted), after.quiet_from)
+    unwanted = {"complaint_buyer", "message_unread", "agency", "supplied_refunded"}
+    assert (unwanted, None) == (set(after.unwanted), after.quiet_from)
 
 
 async def test_operators_are_offered_what_reaches_them(world):

@@ -1,6 +1,5 @@
 """Limiting: what a merchant who is hardly known sells stays small, an order and a month."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -90,7 +89,6 @@ class Limiting:
         self._is_known = False  # Until somebody has answered once, nobody knows who is limited.
         self._until = clock.now() - _LIMITS_KNOWN
         self._sums: dict[UUID, _Sold] = {}
-        self._summing = asyncio.Lock()  # Who reads beside others would forget what they count.
 
     async def has_limits(self) -> bool:
         """Tell whether anybody is limited at all, as it was known ten seconds ago."""
@@ -130,20 +128,23 @@ class Limiting:
         for order, minor, limit in sales:
             if limit.month_minor_max is not None:
                 until, sold_minor, counted = self._sums[limit.merchant]
+                _, before_minor = counted.get(order, (now, 0))  # Sent again, it is one order.
                 counted[order] = (now, minor)
-                self._sums[limit.merchant] = _Sold(until, sold_minor + minor, counted)
+                more_minor = minor - before_minor
+                self._sums[limit.merchant] = _Sold(until, sold_minor + more_minor, counted)
         return True
 
     def _is_within(self, currency: str, sale: _Sale) -> bool:
-        _, minor, limit = sale
+        order, minor, limit = sale
         if currency != limit.currency:
             return False
         if limit.order_minor_max is not None and minor > limit.order_minor_max:
             return False
-        return (
-            limit.month_minor_max is None
-            or self._sums[limit.merchant].minor + minor <= limit.month_minor_max
-        )
+        if limit.month_minor_max is None:
+            return True
+        _, sold_minor, counted = self._sums[limit.merchant]
+        _, before_minor = counted.get(order, (None, 0))
+        return sold_minor + minor - before_minor <= limit.month_minor_max
 
     async def _read(self) -> None:
         """Look limits up; while nobody answers, those known before count; without any, no sale."""
@@ -172,30 +173,23 @@ class Limiting:
 
     async def _sum(self, limits: Sequence[SalesLimit]) -> None:
         """Read what bounded merchants have sold, where it was not known a moment ago."""
-        if not self._stale(limits, self._clock.now()):
-            return
-        async with self._summing:
-            now = self._clock.now()
-            stale = self._stale(limits, now)  # Another may have read it meanwhile.
-            if stale:
-                await self._read_sums(stale, now)
-
-    def _stale(self, limits: Sequence[SalesLimit], now: datetime) -> dict[UUID, str]:
-        return {
+        now = self._clock.now()
+        stale: dict[UUID, str] = {
             each.merchant: each.currency
             for each in limits
             if each.month_minor_max is not None
             and (each.merchant not in self._sums or self._sums[each.merchant].until <= now)
         }
-
-    async def _read_sums(self, stale: Mapping[UUID, str], now: datetime) -> None:
-        """Read what stands; what was counted a moment ago may not be written yet: it is added."""
+        if not stale:
+            return
+        # What was counted of late, by others beside us too, may not be written yet: it is added.
         async with self._db.reading() as tx:
             found = await sales.sum_standing(
                 tx, stale, first_id_at(now - _MONTH), now, self._counted(stale, now)
             )
         if len(self._sums) + len(stale) > _SUMS_MAX:
-            self._sums = {id: known for id, known in self._sums.items() if known.until > now}
+            oldest = now - _SUMS_KNOWN  # Somebody may be about to count on what has just ended.
+            self._sums = {id: known for id, known in self._sums.items() if known.until > oldest}
         for merchant in stale:
             known = self._sums.get(merchant)
             counted = known.counted if known is not None else {}
