@@ -5,6 +5,8 @@ from tests.domains.nameserver import open_server
 
 from vendrail.api.catalog import Catalog, MerchantId, Shop, ShopId
 from vendrail.api.domains import DomainName, Domains, NewDomain
+from vendrail.api.identity import ActQuery, Identity
+from vendrail.api.notify import Notify
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import new_id
@@ -52,6 +54,17 @@ class Zone:
             while await self.service.check_due():
                 pass
 
+    async def tell(self):
+        """Hand on what is to be told."""
+        telling = self.service.telling(self.house.api(Notify), self.house.api(Identity))
+        while await telling.tell():
+            pass
+
+    async def acts(self, shop):
+        """Give what the log has of a shop's domains, the newest first."""
+        query = ActQuery(shop.merchant, 100, act="domain.")
+        return (await self.house.api(Identity).list_acts([query]))[0]
+
     async def read(self, domain):
         """Read a domain as it is now."""
         [found] = await self.domains.list_domains([domain.merchant])
@@ -77,7 +90,7 @@ async def zone(platform_url, clock, vault, tmp_path, server):
     asked = {
         "VENDRAIL_DOMAINS_RESOLVERS": server.address,
         "VENDRAIL_DOMAINS_RESOLVE_S": "0.3",
-        "VENDRAIL_DOMAINS_RESERVED_HOSTS": "vendrail.test",
+        "VENDRAIL_DOMAINS_RESERVED_HOSTS": "vendrail.test, BÜCHER.test.",
     }
     house = House(platform, asked, clock, vault)
     yield Zone(house, server)

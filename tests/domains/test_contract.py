@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from vendrail.api.domains import DomainName, DomainState, Finding
+from vendrail.domains import decide
 from vendrail.domains.proving import Prover
 from vendrail.kernel.errors import Malformed
+from vendrail.kernel.ids import to_serial
 
 
 async def test_a_record_proves_a_host(zone):
@@ -75,6 +77,8 @@ async def test_a_host_is_kept_as_dns_writes_it(zone, typed, host):
         ("pay.vendrail.example", "host_own"),
         ("shop.pay.vendrail.example", "host_own"),
         ("a.vendrail.test", "host_own"),
+        ("Bücher.test", "host_own"),
+        ("a.xn--bcher-kva.test", "host_own"),
     ],
 )
 async def test_what_is_no_name_of_a_merchants_own_is_refused(zone, typed, status):
@@ -94,6 +98,61 @@ async def test_a_shop_has_as_many_domains_as_may_be(zone):
         [each.status for each in added].count(wanted) for wanted in ("added", "too_many")
     )
     assert ("exists", known) == (again.status, again.domain)
+
+
+async def test_a_merchant_adds_so_many_domains_a_day(zone):
+    """The twenty-first within a day is refused, removed ones counted; a day later it is not."""
+    north, other = await zone.open("north"), await zone.open("south")
+    added = []
+    for number in range(22):
+        each = await zone.add(north, f"k{number}.example")
+        added.append(each.status)
+        if each.domain is not None:
+            name = DomainName(each.domain.id, north.merchant)
+            await zone.domains.remove_domains([name])
+    others = await zone.add(other)
+    zone.clock.advance(86_401)
+    later = await zone.add(north, "k99.example")
+
+    assert ["added"] * 20 + ["too_many_today"] * 2 == added
+    assert ("added", "added") == (others.status, later.status)
+
+
+async def test_what_a_look_finds_by_itself_is_in_the_log(zone):
+    """Proven or lost by the daily look: once each, under the name of the service that looked."""
+    north = await zone.open("north")
+    domain = (await zone.add(north)).domain
+    zone.server.prove(domain)
+    await zone.days(1)
+    await zone.tell()
+    zone.server.disprove(domain)
+    await zone.days(6)
+    await zone.tell()
+    await zone.tell()
+    acts = await zone.acts(north)
+
+    assert ["domain.lost", "domain.proven"] == [each.act for each in acts]
+    assert [("system", "domains")] * 2 == [(each.by.kind, each.by.name) for each in acts]
+    assert ({"host": "keys.example"}, f"shop:{to_serial(north.id)}") == (
+        acts[1].after,
+        acts[1].subject,
+    )
+
+
+async def test_what_a_person_has_looked_for_is_not_logged_twice(zone):
+    """A look that somebody asked for is in the log with them: the page writes it, not the loop."""
+    north = await zone.open("north")
+    await zone.proven(north)
+    await zone.tell()
+
+    assert [] == await zone.acts(north)
+
+
+@pytest.mark.parametrize("host", ["a b.example", "*.keys.example", "keys.example/x"])
+def test_a_reserved_host_that_is_none_stops_the_start(host):
+    """A host that would keep nobody away is refused when the service is built, with advice."""
+    with pytest.raises(Malformed, match="VENDRAIL_DOMAINS_RESERVED_HOSTS"):
+        decide.read_own("pay.example", ["good.example", host])
 
 
 async def test_only_a_merchants_own_shop_takes_a_domain(zone):

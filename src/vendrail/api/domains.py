@@ -77,6 +77,7 @@ class AddStatus(StrEnum):
     HOST_OWN = "host_own"  # It is the platform's, or below it.
     SHOP_NOT_FOUND = "shop_not_found"
     TOO_MANY = "too_many"
+    TOO_MANY_TODAY = "too_many_today"  # Of the merchant's, within a day; what is gone counts too.
 
 
 class DomainAdded(Record, frozen=True):

@@ -32,6 +32,7 @@ from vendrail.kernel.limits.proofs import Proofs
 from vendrail.kernel.telemetry import trace_id_here
 from vendrail.web.app import MorePages, Web, build_routes
 from vendrail.web.console.apis import Apis
+from vendrail.web.hosts import ShopHosts
 from vendrail.web.settings import WebSettings
 
 _MINUTE_S = 60
@@ -121,6 +122,10 @@ class Faces:
             metrics=self._metrics,
             more=more,
         )
+
+    def hosts(self) -> ShopHosts:
+        """Give the domains of shops, for a process without pages: it has nothing to show there."""
+        return ShopHosts(self._house.api(Domains), None, self._house.platform.public_url)
 
     def _consoles(self) -> Apis:
         """Give the services that the consoles use."""

@@ -46,7 +46,7 @@ from vendrail.kernel.telemetry import (
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
-from vendrail.web.hosts import HostDoor
+from vendrail.web.hosts import HostDoor, ShopHosts
 from vendrail.web.merchant.keys import FILES, UPLOADS
 from vendrail.web.merchant.verification import DOCUMENT_BYTES_MAX, SHOWN
 from vendrail.web.settings import WebSettings
@@ -182,13 +182,15 @@ def assemble(
     platform = house.platform
     options: dict[str, Any] = {}
     built = Faces(house, render_metrics) if faces else None
-    hosts = None
+    hosts: ShopHosts | None = None
     if built is not None and "web" in faces:
         web = built.web(more)
         hosts = web.hosts
         handlers += web.handlers
         # What matches no route is a page too, where pages are served.
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
+    elif built is not None:
+        hosts = built.hosts()
     web_settings: WebSettings = house.settings(WebSettings, "web")
     file_bytes_max = web_settings.sold_file_bytes_max + _FORM_BYTES_MAX
     bytes_max = max(_RPC_BYTES_MAX, file_bytes_max)
@@ -212,7 +214,7 @@ def assemble(
         metrics=metrics,
     )
     # Outside of the edge: what the edge promises of the platform's host is narrowed for a shop's.
-    door = HostDoor(hosts, edge) if hosts is not None else edge
+    door = HostDoor(hosts, edge, has_pages="web" in faces) if hosts is not None else edge
     return door if gateway is None else Turnstile(gateway, door)
 
 

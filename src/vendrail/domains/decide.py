@@ -9,6 +9,7 @@ import idna
 
 from vendrail.api.domains import RECORD_LABEL, AddStatus, Domain, DomainState, Finding
 from vendrail.kernel.codec import replace
+from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http.targets import url_fault
 
 # A name in DNS has 253 characters, and the record's own label stands before it.
@@ -36,15 +37,40 @@ class Standing(NamedTuple):
     next_check_at: datetime | None
 
 
+def to_dns(text: str) -> str | None:
+    """Write a host as DNS does; None: it is none."""
+    try:
+        return idna.encode(text, uts46=True, std3_rules=True).decode().lower()
+    except (idna.IDNAError, UnicodeError):
+        return None
+
+
+def read_own(host: str, reserved: Collection[str]) -> list[str]:
+    """Read the hosts that no shop may have, as DNS writes them: they are compared with such.
+
+    Raises:
+        Malformed: One of the reserved is no host, so that it would keep nobody away.
+    """
+    own = [to_dns(host) or host.lower()]  # An address is kept as it is: nobody can claim one.
+    for each in (text.strip() for text in reserved):
+        found = to_dns(each.rstrip("."))
+        if each and found is None:
+            raise Malformed(
+                f"VENDRAIL_DOMAINS_RESERVED_HOSTS: {each!r} is no host; write names alone, as"
+                " vendrail.example, parted by commas."
+            )
+        own += [found] if found else []
+    return own
+
+
 def read_host(text: str, own_hosts: Collection[str]) -> tuple[str, AddStatus | None]:
     """Read a host as people type it into how DNS writes it, or say what is wrong with it.
 
     A scheme before it and a slash behind it are forgiven, for that is what browsers copy.
     """
     plain = _SCHEME.sub("", text.strip()[:_TYPED_LENGTH_MAX]).removesuffix("/").rstrip(".")
-    try:
-        host = idna.encode(plain, uts46=True, std3_rules=True).decode().lower()
-    except (idna.IDNAError, UnicodeError):
+    host = to_dns(plain)
+    if host is None:
         return "", AddStatus.HOST_MALFORMED
     is_number = host.rpartition(".")[2].isdigit()  # No name ends so: it is an address.
     if is_number or len(host) > _HOST_LENGTH_MAX or url_fault(f"http://{host}/", ()) is not None:

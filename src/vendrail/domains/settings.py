@@ -29,6 +29,11 @@ class DomainsSettings(Record, frozen=True):
     per_shop_max: Annotated[
         int, Meta(ge=0), Help("How many domains a shop may have; 0: none can be added.")
     ] = 5
+    per_day_max: Annotated[
+        int,
+        Meta(ge=0),
+        Help("How many domains a merchant may add in a day, also such as went since; 0: any."),
+    ] = 20
     check_s: Annotated[
         int, Meta(ge=1), Help("How often the proof of a domain that is served is looked for.")
     ] = 86_400

@@ -33,11 +33,28 @@ def to_standing(row: Row) -> Standing:
     return Standing(to_domain(row), row["failures"], row["next_check_at"])
 
 
-async def lock_shop(tx: Transaction, shop: UUID) -> None:
-    """Let nobody else add domains to a shop until the end: they are counted."""
+async def lock_merchant(tx: Transaction, merchant: UUID) -> None:
+    """Let nobody else add domains of a merchant until the end: they are counted."""
     await tx.execute(
-        "select pg_advisory_xact_lock(hashtextextended('domains.shop:' || $1, 0))", str(shop)
+        "select pg_advisory_xact_lock(hashtextextended('domains.merchant:' || $1, 0))",
+        str(merchant),
     )
+
+
+async def count_additions(tx: Transaction, merchant: UUID, since: datetime) -> int:
+    """Count what a merchant has added since a moment, and forget what was before."""
+    await tx.execute(
+        "delete from domains.addition where merchant = $1 and at <= $2", merchant, since
+    )
+    count: int = await tx.fetch_value(
+        "select count(*) from domains.addition where merchant = $1", merchant
+    )
+    return count
+
+
+async def note_addition(tx: Transaction, merchant: UUID, now: datetime) -> None:
+    """Write that a merchant has added a domain: removing it does not take this back."""
+    await tx.execute("insert into domains.addition values ($1, $2)", merchant, now)
 
 
 async def lock_host(tx: Transaction, host: str) -> None:
@@ -166,11 +183,13 @@ async def list_hosts(tx: Transaction) -> list[ShopHost]:
 
 
 async def add_letter(tx: Transaction, id: UUID, domain: Domain, step: str, due: datetime) -> None:
-    """Keep a letter that is to be written; `step` says which."""
+    """Keep what is to be told, by letter or in the log; `step` says which."""
     await tx.execute(
-        "insert into domains.letter values ($1, $2, $3, $4, $5) on conflict do nothing",
+        "insert into domains.letter (id, merchant, shop, host, step, due_at)"
+        " values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
         id,
         domain.merchant,
+        domain.shop,
         domain.host,
         step,
         due,

@@ -37,6 +37,9 @@ _BELOW = (
     "/shops/", "/products/", "/orders/", "/pay/", "/assets/", "/media/", "/language/", "/theme/",
     "/currency/",
 )  # fmt: skip
+# Below an order, yet only for who is signed in, and on a shop's domain nobody is.
+_OF_ACCOUNTS = re.compile(r"/orders/+(confirm|[^/]+/+(wallet|saved))(/.*)?")
+_BETWEEN_US = "/rpc/"  # Services' own calls, which carry a secret, by whatever name they go.
 
 ReadShop = Callable[[str], Awaitable[Shop | None]]
 
@@ -60,7 +63,9 @@ class ShopDomain:
 class ShopHosts:
     """The active domains, remembered for a moment: a page costs no look at the database."""
 
-    def __init__(self, domains: Domains | None, read_shop: ReadShop, public_url: str) -> None:
+    def __init__(
+        self, domains: Domains | None, read_shop: ReadShop | None, public_url: str
+    ) -> None:
         self._domains = domains
         self._read_shop = read_shop
         parts = urlsplit(public_url)
@@ -81,12 +86,17 @@ class ShopHosts:
         known = self._by_host.get(host)
         if known is None:
             return None
+        origin, shop = self._origin(known.host), await self._shop(known.slug)
+        return ShopDomain(known.host, origin, known.shop, known.slug, shop)
+
+    async def _shop(self, slug: str) -> Shop | None:
+        if self._read_shop is None:  # Where no pages are, nobody asks what it is called.
+            return None
         try:
-            shop = await self._read_shop(known.slug)
+            return await self._read_shop(slug)
         except Error as error:
             _log.warning("hosts.shop_away", error=str(error))
-            shop = None
-        return ShopDomain(known.host, self._origin(known.host), known.shop, known.slug, shop)
+            return None
 
     def origin_of(self, shop: UUID) -> str:
         """Give where a shop is at home: the domain that it proved first; empty: it has none."""
@@ -137,27 +147,37 @@ def domain_of(scope: Scope) -> ShopDomain | None:
 
 
 class HostDoor:
-    """Before all pages, the API and callbacks: says by which domain a request came."""
+    """Before all pages, the API and callbacks: says by which domain a request came.
 
-    def __init__(self, hosts: ShopHosts, inner: ASGIApp) -> None:
+    `has_pages`: no, this process has none to show; then nothing is there on a shop's domain.
+    """
+
+    def __init__(self, hosts: ShopHosts, inner: ASGIApp, *, has_pages: bool = True) -> None:
         self._hosts = hosts
         self._inner = inner
+        self._has_pages = has_pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; on a shop's domain only what belongs to the shop is there."""
         if scope["type"] == ScopeType.HTTP:
             http: Any = scope
             host = _host(http["headers"])
-            domain = await self._hosts.find(host)
+            domain, path = await self._hosts.find(host), http["path"]
             if domain is None and not self._hosts.is_open(host):
-                http["path"] = _NOWHERE
+                if not path.startswith(_BETWEEN_US):
+                    http["path"] = _NOWHERE
             elif domain is not None:
                 http[_NAME] = domain
-                path = http["path"]
-                if path not in _PATHS and not path.startswith(_BELOW):
+                if not self._has_pages or not _is_shops(path):
                     http["path"] = _NOWHERE
                 send = _narrowed(send)
         await self._inner(scope, receive, send)
+
+
+def _is_shops(path: str) -> bool:
+    """Whether a path is there on a shop's domain."""
+    is_listed = path in _PATHS or path.startswith(_BELOW)
+    return is_listed and _OF_ACCOUNTS.fullmatch(path) is None
 
 
 def _host(headers: Iterable[tuple[bytes, bytes]]) -> str:

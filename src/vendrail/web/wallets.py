@@ -22,6 +22,7 @@ class PayBox(NamedTuple):
     part: WalletPartView | None = None
     wallet: Wallet | None = None  # Of who is signed in, where it can be spent on this order.
     due_minor: int = 0  # What is left to pay over a channel.
+    has_accounts: bool = True  # No: on a shop's own domain, where nobody is signed in.
 
     @property
     def reserved_minor(self) -> int:
@@ -30,8 +31,13 @@ class PayBox(NamedTuple):
 
     @property
     def is_held(self) -> bool:
-        """Whether a part is reserved, and can be taken back."""
+        """Whether a part is reserved."""
         return self.part is not None and self.part.state is WalletPartState.HELD
+
+    @property
+    def can_free(self) -> bool:
+        """Whether the reserved part can be taken back here."""
+        return self.is_held and self.has_accounts
 
     @property
     def can_pay_minor(self) -> int:
@@ -89,7 +95,8 @@ class BuyerWallets:
             _log.warning("web.wallets_away", error=str(error))
             return PayBox(due_minor=due_minor)
         reserved_minor = part.counted_minor if part is not None else 0
-        return PayBox(part, wallet, due_minor - reserved_minor)
+        has_accounts = visitor.domain is None
+        return PayBox(part, wallet, due_minor - reserved_minor, has_accounts)
 
     async def _wallet(self, session: BuyerSession, view: OrderView) -> Wallet | None:
         [wallet] = await self.wallets.read_wallets([WalletKey(session.buyer.id, view.currency)])

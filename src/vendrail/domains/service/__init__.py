@@ -31,7 +31,7 @@ from vendrail.domains.settings import DomainsSettings
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row, Transaction
 from vendrail.kernel.http.targets import host_of
-from vendrail.kernel.ids import derive
+from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 
@@ -40,6 +40,7 @@ _DUE_MAX = 20  # Looks under way at once.
 _LEASE = timedelta(minutes=10)
 _FIRST_LOOK = timedelta(minutes=2)
 _TOKEN_BYTES = 20
+_DAY = timedelta(days=1)
 _TOLD_AT = 2  # The look that misses the proof so many times in a row has a letter written.
 
 
@@ -62,8 +63,7 @@ class DomainsService:
         self._settings = settings
         self._catalog = catalog
         self._prover = Prover(settings.resolvers, settings.resolve_s)
-        own = (host_of(settings.public_url), *settings.reserved_hosts)
-        self._own_hosts = [each.strip().rstrip(".").lower() for each in own]
+        self._own_hosts = decide.read_own(host_of(settings.public_url), settings.reserved_hosts)
         self._patience = Patience(
             timedelta(seconds=settings.check_s),
             settings.failures_max,
@@ -91,13 +91,17 @@ class DomainsService:
             return DomainAdded(AddStatus.SHOP_NOT_FOUND)
         now = self.clock.now()
         async with self._db.transaction() as tx:
-            await store.lock_shop(tx, new.shop)
+            await store.lock_merchant(tx, new.merchant)
             rows = await store.list_of_shop(tx, new.shop)
             known = next((row for row in rows if row["host"] == host), None)
             if known is not None:
                 return DomainAdded(AddStatus.EXISTS, store.to_domain(known))
             if len(rows) >= self._settings.per_shop_max:
                 return DomainAdded(AddStatus.TOO_MANY)
+            count = await store.count_additions(tx, new.merchant, now - _DAY)
+            if 0 < self._settings.per_day_max <= count:
+                return DomainAdded(AddStatus.TOO_MANY_TODAY)
+            await store.note_addition(tx, new.merchant, now)
             token = secrets.token_hex(_TOKEN_BYTES)
             domain = Domain(
                 DomainId(derive(new.shop, f"domain:{host}:{token}")),
@@ -125,12 +129,15 @@ class DomainsService:
             return DomainChecked(DomainCheckStatus.NOT_FOUND)
         if row is None:
             return DomainChecked(DomainCheckStatus.TOO_SOON, store.to_domain(known))
-        settled = await self._look(row)
+        settled = await self._look(row, is_asked=True)
         status = DomainCheckStatus.NOT_FOUND if settled is None else DomainCheckStatus.CHECKED
         return DomainChecked(status, settled)
 
-    async def _look(self, row: Row) -> Domain | None:
-        """Look for one proof and write what comes of it; None: it was removed meanwhile."""
+    async def _look(self, row: Row, *, is_asked: bool = False) -> Domain | None:
+        """Look for one proof and write what comes of it; None: it was removed meanwhile.
+
+        `is_asked`: by a person, who is in the log with what they found.
+        """
         finding = await self._prover.look(store.to_domain(row))
         self._metrics.count("vendrail_domain_checks_total", finding.value)
         now = self.clock.now()
@@ -145,20 +152,24 @@ class DomainsService:
                 before, finding, is_taken=is_taken, now=now, patience=self._patience
             )
             await store.save(tx, after)
-            await self._follow(tx, before, after)
+            await self._follow(tx, before, after, is_asked=is_asked)
         self.wakeups.wake(TOPIC)
         return after.domain
 
-    async def _follow(self, tx: Transaction, before: Standing, after: Standing) -> None:
-        """Write letters about what is missed or lost, and have rivals of a host looked at."""
+    async def _follow(
+        self, tx: Transaction, before: Standing, after: Standing, *, is_asked: bool
+    ) -> None:
+        """Have told what was proven, missed or lost, and rivals of a host looked at."""
         domain, now = after.domain, self.clock.now()
-        is_lost = domain.state is DomainState.LOST and before.domain.state is DomainState.ACTIVE
+        was_active = before.domain.state is DomainState.ACTIVE
+        is_lost = domain.state is DomainState.LOST and was_active
         if is_lost or (domain.is_taken and not before.domain.is_taken):
             await store.hurry(tx, domain.host, now)
         is_missed = after.failures == _TOLD_AT and before.failures < _TOLD_AT
-        if is_lost or is_missed:
-            step = "lost" if is_lost else "failing"
-            id = derive(domain.id, f"letter:{step}:{now.isoformat()}")
+        is_proven = domain.state is DomainState.ACTIVE and not was_active and not is_asked
+        if is_lost or is_missed or is_proven:
+            step = "lost" if is_lost else "failing" if is_missed else "proven"
+            id = new_id(now)  # Of this moment: the log is read by the time in ids.
             await store.add_letter(tx, id, domain, step, now)
 
     async def check_due(self) -> bool:

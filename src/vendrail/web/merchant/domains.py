@@ -32,6 +32,9 @@ _REFUSALS = {
     AddStatus.HOST_OWN: message("This name is the platform's own: use one that is yours."),
     AddStatus.SHOP_NOT_FOUND: message("Open your shop first."),
     AddStatus.TOO_MANY: message("There are as many as there may be: remove one first."),
+    AddStatus.TOO_MANY_TODAY: message(
+        "So many were added within a day that no more are taken now. Add this one tomorrow."
+    ),
 }
 _SOON = message("This was looked at a moment ago. Wait half a minute, then look again.")
 _FOUND = {

@@ -80,6 +80,8 @@ class Door:
         visitor, is_own = front.visitor(request), False
         deposit: DepositView | None = None
         try:
+            if not await front.is_here(visitor, order_id):
+                return front.problem(request, 404)
             known = await front.calls.attempts(order_id)
             found = next((each.attempt for each in known if each.attempt.id == attempt_id), None)
             if found is None:

@@ -9,7 +9,7 @@ from litestar.types import Scope
 
 from vendrail.api.buyers import BuyerSession
 from vendrail.api.catalog import Shop
-from vendrail.api.orders import OrderQuery, OrderView
+from vendrail.api.orders import OrderId, OrderQuery, OrderView
 from vendrail.api.payments import Device
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Unavailable
@@ -139,9 +139,14 @@ class Front:
     async def read(self, visitor: Visitor, query: OrderQuery) -> OrderView | None:
         """Read an order; on a shop's own domain, orders of other shops are not there."""
         view = await self.calls.read(query)
-        domain = visitor.domain
-        is_elsewhere = view is not None and domain is not None and view.shop != domain.shop_id
-        return None if is_elsewhere else view
+        return view if view is not None and _is_here(visitor, view) else None
+
+    async def is_here(self, visitor: Visitor, order: OrderId) -> bool:
+        """Whether an order belongs on the host that a browser came by, whoever may open it."""
+        if visitor.domain is None:
+            return True
+        view = await self.calls.read(OrderQuery(order, None))
+        return view is not None and _is_here(visitor, view)
 
     def page(self, request: Asked, visitor: Visitor, template: str, **context: Any) -> Page:
         """Answer with a page."""
@@ -185,7 +190,7 @@ class Front:
 
     async def session(self, visitor: Visitor) -> BuyerSession | None:
         """Give the buyer who is signed in; a guest is asked for nothing, and costs nothing."""
-        if self.signed_in is None or visitor.domain is not None:
+        if self.signed_in is None:
             return None
         try:
             return await self.signed_in.session(visitor)
@@ -204,6 +209,10 @@ class Front:
             if wait_s > 0:
                 return self.problem(request, 429, wait_s)
         return None
+
+
+def _is_here(visitor: Visitor, order: OrderView) -> bool:
+    return visitor.domain is None or order.shop == visitor.domain.shop_id
 
 
 def device_kind(request: Asked) -> Device:

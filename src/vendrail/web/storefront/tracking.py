@@ -289,6 +289,8 @@ class Tracking:
         if id is None or not visitor.order_secret:
             return self._closed(request, visitor)
         try:
+            if await front.read(visitor, OrderQuery(id, visitor.order_secret)) is None:
+                return self._closed(request, visitor)
             await front.calls.orders.cancel_orders([OrderQuery(id, visitor.order_secret)])
         except Unavailable as error:
             return front.problem(request, 503, error.retry_after_s)

@@ -301,7 +301,7 @@ class WalletPages:
         id = read_serial(serial)
         if id is None or not visitor.order_secret:
             return None
-        return await self._front.calls.read(OrderQuery(id, visitor.order_secret))
+        return await self._front.read(visitor, OrderQuery(id, visitor.order_secret))
 
 
 def _read_before(text: str) -> OrderId | None:
