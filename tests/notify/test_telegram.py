@@ -39,6 +39,7 @@ __all__ = ["phone", "sandbox"]  # Fixtures.
 
 ANN, BEN, CAT = "ann@example.com", "ben@example.com", "cat@example.com"
 DEBT = {"amount": "¥5.00", "since": "2026-01-01", "link": "https://keys.example/merchant?key=abc"}
+FLOOD = {"code": 429, "description": "Too Many Requests"}
 UNREAD = {"link": "https://keys.example/o", "title": "<A> & b", "serial": "06A", "count": "1"}
 
 
@@ -177,6 +178,22 @@ async def test_an_address_that_is_none_breaks_no_letter(world):
     assert ["sent"] == [view.state for view in await world.views()]
 
 
+async def test_of_addresses_the_host_alone_is_told(world):
+    """A webhook's path may be its secret: chats and mails are told its host; our link keeps it."""
+    await world.link()
+    hook = {
+        "url": "https://bot:pw@hooks.example:8443/T0P/s3cret?token=abc#x",
+        "days": "3", "reason": "silent", "link": "https://keys.example/merchant/webhooks?at=1",
+    }  # fmt: skip
+    await world.tell(world.letter(template="webhook_disabled", values=hook))
+    text = (await world.phone.texts(1))[-1]
+
+    assert "hooks.example" in text
+    assert not [each for each in ("s3cret", "T0P", "pw", "abc", "8443") if each in text]
+    assert "https://keys.example/merchant/webhooks" in text
+    assert "at=1" not in text
+
+
 async def test_a_ticket_ends(world):
     """After ten minutes, after a newer one, or once the reader took it back, it links nothing."""
     await world.service.chats.listen()
@@ -306,24 +323,85 @@ async def test_a_chat_that_is_not_there_is_unlinked(world):
     assert 1 == world.mails()
 
 
-async def test_a_flood_waits_as_long_as_telegram_says(world):
-    """429: nothing at all is sent until its time is over, no try is counted, mails still leave."""
-    await world.link()
-    await world.link(BEN, 2)
-    await world.want()
-    await world.want(BEN)
-    await world.phone.fault(code=429, description="Too Many Requests", retry_after=300)
-    await world.tell(world.letter(), world.letter(BEN), world.letter(CAT))
+async def test_a_flood_in_one_chat_holds_up_no_other(world):
+    """429: its chat waits as long as Telegram says, no try is counted; others and mails go on."""
+    for address, person in ((ANN, 1), (BEN, 2)):
+        await world.link(address, person)
+        await world.want(address)
+    await world.phone.fault(chat=1, **FLOOD, retry_after=300)
+    first = world.letter()
+    await world.tell(first, world.letter(BEN), world.letter(CAT))
     during = (len(await world.phone.texts(1)), len(await world.phone.texts(2)), world.mails())
-    waits = [view.due_at - world.clock.now() for view in await world.views()][:2]
+    [held] = await world.notify.read_letters([first.id])
+    await world.tell(world.letter(), world.letter(BEN))  # It is asked nothing meanwhile.
+    later = (len(await world.phone.texts(1)), len(await world.phone.texts(2)))
+    wait = held.due_at - world.clock.now()
     world.clock.advance(301)
     await world.send_all()
     views = await world.views()
 
-    assert (1, 1, 1) == during
-    assert all(timedelta(seconds=290) < wait <= timedelta(seconds=300) for wait in waits)
-    assert (2, 2) == (len(await world.phone.texts(1)), len(await world.phone.texts(2)))
+    assert (1, 2, 1) == during
+    assert (1, 3) == later
+    assert ("waiting", "") == (held.state, held.problem)
+    assert timedelta(seconds=290) < wait <= timedelta(seconds=300)
+    assert (3, 3) == (len(await world.phone.texts(1)), len(await world.phone.texts(2)))
     assert {("sent", 1)} == {(view.state, view.attempts) for view in views}
+
+
+async def test_two_chats_that_are_told_to_wait_mean_the_bot(world):
+    """A second 429 within the minute pauses all chats, for as long as the shorter of both says."""
+    for address, person in ((ANN, 1), (BEN, 2), (CAT, 3)):
+        await world.link(address, person)
+        await world.want(address)
+    await world.phone.fault(chat=1, **FLOOD, retry_after=300)
+    await world.phone.fault(chat=2, **FLOOD, retry_after=100)
+    await world.tell(world.letter(), world.letter(BEN))
+    await world.tell(world.letter(CAT))
+    during = [len(await world.phone.texts(person)) for person in (1, 2, 3)]
+    world.clock.advance(101)
+    await world.send_all()
+    shorter = [len(await world.phone.texts(person)) for person in (1, 2, 3)]
+    world.clock.advance(200)
+    await world.send_all()
+    after = [len(await world.phone.texts(person)) for person in (1, 2, 3)]
+
+    assert [1, 1, 1] == during
+    assert [1, 2, 2] == shorter
+    assert [2, 2, 2] == after
+
+
+async def test_a_wait_of_long_ago_is_one_chats_alone(world):
+    """Told minutes apart, two chats wait each for themselves."""
+    for address, person in ((ANN, 1), (BEN, 2), (CAT, 3)):
+        await world.link(address, person)
+        await world.want(address)
+    await world.phone.fault(chat=1, **FLOOD, retry_after=3_000)
+    await world.tell(world.letter())
+    world.clock.advance(61)
+    await world.phone.fault(chat=2, **FLOOD, retry_after=3_000)
+    await world.tell(world.letter(BEN), world.letter(CAT))
+
+    assert [1, 1, 2] == [len(await world.phone.texts(person)) for person in (1, 2, 3)]
+
+
+async def test_a_question_for_news_that_is_too_much_pauses_the_bot(world):
+    """What Telegram answers to a question that is of no chat, it says to the whole bot."""
+    await world.link()
+    await world.want()
+    await world.phone.fault(method="getUpdates", **FLOOD, retry_after=30)
+    await world.service.chats.listen()
+    await world.phone.do(1, "/stop")
+    await world.service.chats.listen()  # It asks nothing meanwhile.
+    await world.tell(world.letter())
+    during = len(await world.phone.texts(1))
+    world.clock.advance(31)
+    await world.send_all()
+    after = len(await world.phone.texts(1))
+    await world.service.chats.listen()
+    [ended] = await world.notify.read_chats([ANN])
+
+    assert (1, 2) == (during, after)
+    assert "open" == ended.state
 
 
 async def test_after_an_outage_each_arrives_once_and_in_time(world):

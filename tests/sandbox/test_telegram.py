@@ -1,7 +1,7 @@
 """The emulated Bot API: it refuses what Telegram refuses, in Telegram's words."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -24,9 +24,9 @@ class Program:
         reply = await self.door.client.post(url, json=given)
         return reply.status_code, reply.json()
 
-    async def do(self, deed: str, text: str = "") -> None:
-        """Let the person do something."""
-        body = {"bot": self.name, "person": PERSON, "deed": deed, "text": text}
+    async def do(self, deed: str, text: str = "", person: int = PERSON) -> None:
+        """Let a person do something."""
+        body = {"bot": self.name, "person": person, "deed": deed, "text": text}
         await self.door.post("/sandbox/telegram/deeds", body)
 
     async def send(self, **given: object) -> tuple[int, str]:
@@ -83,31 +83,57 @@ async def test_messages_are_refused_as_there(program):
     assert (403, "Forbidden: bot was blocked by the user") == blocked
 
 
-async def test_a_flood_is_stopped(home, start_sandbox):
-    """Who writes into one chat too often is told how long to wait, and may again after that."""
+class Clock:
+    """A clock that a test moves."""
 
-    class Clock:
-        def __init__(self) -> None:
-            self.at = datetime(2026, 1, 1, tzinfo=UTC)
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
 
-        def now(self):
-            return self.at
+    def now(self):
+        """Give the time."""
+        return self.at
 
-        async def sleep(self, delay_s: float) -> None:
-            await asyncio.sleep(delay_s)
+    async def sleep(self, delay_s: float) -> None:
+        """Sleep, by the machine's clock."""
+        await asyncio.sleep(delay_s)
 
+
+async def test_a_flood_into_one_chat_is_stopped(home, start_sandbox):
+    """After a short burst one message a second is taken; another chat is not held up by it."""
     clock = Clock()
     async with start_sandbox(home, clock=clock) as door:
         told = await door.post("/sandbox/telegram/bots", {"username": "a_test_bot"})
         program = Program(door, told)
         await program.do("write", "/start")
-        statuses = [(await program.send())[0] for _ in range(20)]
+        await program.do("write", "/start", person=78)
+        burst = [(await program.send())[0] for _ in range(10)]
         _, refusal = await program.call("sendMessage", chat_id=PERSON, text="x")
-        clock.at = datetime(2026, 1, 1, 0, 1, 1, tzinfo=UTC)
-        after, _ = await program.send()
+        other, _ = await program.send(chat_id=78)
+        clock.at += timedelta(seconds=1)
+        second = [(await program.send())[0] for _ in range(2)]
+        clock.at += timedelta(seconds=60)
+        later = [(await program.send())[0] for _ in range(11)]
 
-    assert {200} == set(statuses)
-    assert (429, {"retry_after": 60}) == (refusal["error_code"], refusal["parameters"])
+    assert {200} == set(burst)
+    assert (429, {"retry_after": 1}) == (refusal["error_code"], refusal["parameters"])
+    assert 200 == other
+    assert [200, 429] == second
+    assert [200] * 10 + [429] == later
+
+
+async def test_a_flood_over_all_chats_is_stopped(home, start_sandbox):
+    """Thirty messages a second are taken over all chats, and the next second more."""
+    clock = Clock()
+    async with start_sandbox(home, clock=clock) as door:
+        told = await door.post("/sandbox/telegram/bots", {"username": "a_test_bot"})
+        program = Program(door, told)
+        for person in range(1, 33):
+            await program.do("write", "/start", person=person)
+        statuses = [(await program.send(chat_id=person))[0] for person in range(1, 32)]
+        clock.at += timedelta(seconds=1)
+        after, _ = await program.send(chat_id=32)
+
+    assert [200] * 30 + [429] == statuses
     assert 200 == after
 
 

@@ -51,6 +51,10 @@ class Reply(NamedTuple):
     wait_s: float = 0.0
 
 
+class Flooded(Unavailable):
+    """Telegram wants to be left alone for `retry_after_s`."""
+
+
 class _Unreadable(Exception):
     """What answered was not the Bot API."""
 
@@ -197,6 +201,8 @@ class Bot:
             if reply.code == 200:
                 return reply.result
             problem = f"Telegram refused {method}: {reply.code} {reply.description}"
+            if is_needed and reply.code == _TOO_MANY:
+                raise Flooded(problem, max(reply.wait_s, 1.0))
         if is_needed:
             raise Unavailable(problem) from None
         return None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from vendrail.api.notify import ALWAYS_BY_MAIL, TELEGRAM_KINDS, LetterWay
 from vendrail.kernel.locales import nearest
@@ -14,6 +15,7 @@ _NAME_LENGTH_MAX = 80
 _SUBJECT_LENGTH_MAX = 300
 _COMMAND = re.compile(r"/(start|stop)(?:@\w{1,64})?(?:\s+([A-Za-z0-9_-]{1,64}))?\s*")
 _TOKEN = re.compile(r"(\d{3,20}):[A-Za-z0-9_-]{20,100}")
+_ADDRESSES = ("https://", "http://")
 _NO_ADDRESS = re.compile(r"[?#]")  # What comes behind may open what lies there.
 _BLANKS = re.compile(r"\n{3,}")
 _HERE = ("member", "administrator", "creator", "restricted")
@@ -141,11 +143,23 @@ def units(text: str) -> int:
 
 
 def bare(values: Mapping[str, str]) -> dict[str, str]:
-    """Give a letter's values without what addresses carry: it may be what opens them."""
+    """Give a letter's values without what addresses carry: it may be what opens them.
+
+    Links of ours keep their path, for it leads to the page; of any other address the host is told.
+    """
     return {
-        name: _NO_ADDRESS.split(value)[0] if value.startswith(("https://", "http://")) else value
+        name: _bare(value, is_ours=name == "link") if value.startswith(_ADDRESSES) else value
         for name, value in values.items()
     }
+
+
+def _bare(address: str, *, is_ours: bool) -> str:
+    plain = _NO_ADDRESS.split(address)[0]
+    try:
+        host = urlsplit(plain).hostname
+    except ValueError:  # It only begins as an address does.
+        host = None
+    return plain if is_ours or host is None else host
 
 
 def compose(subject: str, body: str, link: str = "") -> str:

@@ -1,6 +1,7 @@
 """Telegram's Bot API, as far as a bot that writes and listens needs it; as strict as it is."""
 
 import asyncio
+import math
 import re
 from collections import deque
 from datetime import datetime
@@ -16,7 +17,11 @@ USERNAME = "vendrail_demo_bot"
 
 TEXT_UNITS_MAX = 4_096
 _KEPT_MAX = 500
-_CHAT_PER_MINUTE_MAX = 20
+# "Avoid sending more than one message per second" into a chat, though "short bursts" pass, and
+# "not more than 30 messages per second or so" over all of them.
+_CHAT_PER_S = 1.0
+_CHAT_BURST_MAX = 10
+_BOT_PER_S_MAX = 30
 _TAGS = frozenset(
     {
         "b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "span", "tg-spoiler", "a",
@@ -51,6 +56,7 @@ class Mishap(msgspec.Struct, forbid_unknown_fields=True):
     """A mistake that was ordered: a refusal, or an answer that is lost before or after the deed."""
 
     method: str = "sendMessage"
+    chat: int = 0  # The one chat that it happens in; 0: any.
     kind: str = "refuse"  # `refuse`, `lose_before`, `lose_after`, `page`.
     code: int = 500
     description: str = "Internal Server Error"
@@ -78,7 +84,8 @@ class Chat:
         self.is_started = False  # A bot can only write to whoever wrote to it first.
         self.is_blocked = False
         self.lines: deque[Line] = deque(maxlen=_KEPT_MAX)
-        self.sent_at: deque[datetime] = deque(maxlen=_CHAT_PER_MINUTE_MAX)
+        self.burst = 0.0  # How many messages it has had too soon, as of the last one.
+        self.sent_at: datetime | None = None
 
     @property
     def as_user(self) -> Reply:
@@ -112,6 +119,7 @@ class Bot:
         self._update_id = int(clock.now().timestamp())
         self._message_id = 0
         self._allowed: list[str] = []
+        self._sent_at: deque[datetime] = deque(maxlen=_BOT_PER_S_MAX)
         self._asker: object | None = None
         self._stirred = asyncio.Event()
 
@@ -273,23 +281,32 @@ class Bot:
         }
 
     def _bound(self, chat: Chat) -> None:
-        """Refuse who writes into one chat more often than there are places in a minute."""
+        """Refuse who writes too fast into one chat, or into all of them together."""
         now = self._clock.now()
-        if len(chat.sent_at) == _CHAT_PER_MINUTE_MAX:
-            wait_s = 60 - int((now - chat.sent_at[0]).total_seconds())
-            if wait_s > 0:
-                raise Refused(429, f"Too Many Requests: retry after {wait_s}", wait_s)
-        chat.sent_at.append(now)
+        if len(self._sent_at) == _BOT_PER_S_MAX:
+            _refuse_before(1.0 - (now - self._sent_at[0]).total_seconds())
+        gone_s = (now - chat.sent_at).total_seconds() if chat.sent_at is not None else 0.0
+        burst = max(0.0, chat.burst - gone_s * _CHAT_PER_S)
+        _refuse_before((burst + 1 - _CHAT_BURST_MAX) / _CHAT_PER_S)
+        chat.burst, chat.sent_at = burst + 1, now
+        self._sent_at.append(now)
 
-    def take_mishap(self, method: str) -> Mishap | None:
-        """Use up a mistake that was ordered for a method."""
+    def take_mishap(self, method: str, chat: str) -> Mishap | None:
+        """Use up a mistake that was ordered for a method, and perhaps for one chat."""
         for mishap in self.mishaps:
-            if mishap.method.lower() == method.lower():
+            is_there = not mishap.chat or str(mishap.chat) == chat
+            if mishap.method.lower() == method.lower() and is_there:
                 mishap.times -= 1
                 if mishap.times <= 0:
                     self.mishaps.remove(mishap)
                 return mishap
         return None
+
+
+def _refuse_before(wait_s: float) -> None:
+    if wait_s > 0:
+        wait = math.ceil(wait_s)  # It says whole seconds.
+        raise Refused(429, f"Too Many Requests: retry after {wait}", wait)
 
 
 def _number(given: Reply, name: str, otherwise: int) -> int:

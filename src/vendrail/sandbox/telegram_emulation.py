@@ -87,7 +87,7 @@ async def call(request: AnyRequest, bot: FromPath[str], method: FromPath[str]) -
     try:
         known = _find(_of(request), bot)
         given = dict(request.query_params) | await _given(request)
-        mishap = known.take_mishap(method)
+        mishap = known.take_mishap(method, str(given.get("chat_id", "")))
         if mishap is not None and mishap.kind == "refuse":
             raise Refused(mishap.code, mishap.description, mishap.retry_after)
         if mishap is not None and mishap.kind == "lose_before":

@@ -24,7 +24,7 @@ from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import chats
-from vendrail.notify.bot import Bot
+from vendrail.notify.bot import Bot, Flooded
 from vendrail.notify.chats import KINDS, Heard
 from vendrail.notify.decide import is_address
 from vendrail.notify.service.readers import Readers
@@ -39,6 +39,7 @@ _log = structlog.get_logger(__name__)
 _CHAT, _NUMBER, _TICKET = "notify.chat", "notify.chat.number", "notify.ticket"
 _TICKET_BYTES = 32
 _FAILED_S = 5.0
+_TOGETHER_S = 60.0  # Two chats told to wait within this: the whole bot is meant.
 
 
 class Content(Record, frozen=True):
@@ -62,6 +63,13 @@ class Found(NamedTuple):
     chat_id: int
 
 
+class Wait(NamedTuple):
+    """How long Telegram wants nothing more in one chat, and when it said so."""
+
+    told_at: datetime
+    until: datetime
+
+
 class Chats(Room):
     """Keeps who has linked which chat; the bot is None where the platform has none."""
 
@@ -75,7 +83,8 @@ class Chats(Room):
         self._bot = bot
         self._holder = new_id(means.clock.now())
         self._is_named = False
-        self.paused_until: datetime | None = None  # Telegram wants to be left alone until then.
+        self._paused_until: datetime | None = None  # The whole bot.
+        self._waits: dict[int, Wait] = {}  # By chat; what is over is forgotten with the next.
 
     def _number(self, chat_id: int) -> bytes:
         return self._vault.keyed_hash(_NUMBER, str(chat_id).encode())
@@ -173,10 +182,39 @@ class Chats(Room):
             if hash in opened
         }
 
-    def pause(self, wait_s: float) -> None:
-        """Send nothing for a while."""
-        until = self._clock.now() + timedelta(seconds=wait_s)
-        self.paused_until = max(until, self.paused_until or until)
+    def pause(self, chat_id: int, wait_s: float) -> None:
+        """Send nothing into a chat for a while, as Telegram has answered there.
+
+        It bounds each chat and the whole bot, and does not say which of them was too much. One
+        chat that waits holds up no other; once a second is told to wait within the same minute, it
+        is the bot, until the shorter of both is over and a message is tried again.
+        """
+        now = self._clock.now()
+        until = now + timedelta(seconds=wait_s)
+        known = self._waits.get(chat_id)
+        self._waits = {
+            other: wait
+            for other, wait in self._waits.items()
+            if wait.until > now and other != chat_id
+        }
+        beside = [
+            wait.until
+            for wait in self._waits.values()
+            if (now - wait.told_at).total_seconds() <= _TOGETHER_S
+        ]
+        self._waits[chat_id] = Wait(now, max(until, known.until) if known else until)
+        if beside:
+            self._pause_all(min(until, *beside))
+
+    def _pause_all(self, until: datetime) -> None:
+        self._paused_until = max(until, self._paused_until or until)
+
+    def paused_until(self, chat_id: int) -> datetime | None:
+        """Give until when nothing is sent into a chat; None: it may be now."""
+        wait = self._waits.get(chat_id)
+        waits = [each for each in (self._paused_until, wait and wait.until) if each is not None]
+        until = max(waits, default=None)
+        return until if until is not None and until > self._clock.now() else None
 
     def planned(
         self, row: NewMessage, address: str, ways: Mapping[tuple[str, str], LetterWay]
@@ -211,6 +249,9 @@ class Chats(Room):
         if bot is None:
             return False
         now, hold_s = self._clock.now(), self._settings.telegram_poll_s
+        if self._paused_until is not None and self._paused_until > now:
+            await self._clock.sleep(min(_FAILED_S, (self._paused_until - now).total_seconds()))
+            return False
         until = now + timedelta(seconds=hold_s + self._settings.telegram_timeout_s + 10)
         async with self._db.reading() as tx:
             since = await store.take_turn(tx, bot.id, self._holder, now, until)
@@ -220,6 +261,10 @@ class Chats(Room):
             if not self._is_named:
                 await self._name(bot)
             news = await bot.read_news(since, hold_s)
+        except Flooded as error:  # No chat is in such a question: it is said to the whole bot.
+            _log.warning("notify.no_news", problem=error.message)
+            self._pause_all(self._clock.now() + timedelta(seconds=error.retry_after_s))
+            return False
         except Unavailable as error:
             _log.warning("notify.no_news", problem=error.message)
             await self._clock.sleep(_FAILED_S)

@@ -159,16 +159,17 @@ class Sending(Room):
         if self._bot is not None:
             found = await self._linked.find({contents[each.id].recipient for each in notes})
         for message in notes:
-            if contents[message.id].recipient not in found:
+            chat = found.get(contents[message.id].recipient)
+            if chat is None:
                 fates[message.id] = self._divert(message, "The chat is not linked any more.")
-            elif (pause := self._pause(message)) is not None:
+            elif (pause := self._pause(message, chat)) is not None:
                 fates[message.id] = pause
         return found
 
-    def _pause(self, message: DueMessage) -> Fate | None:
-        """Let a message wait while Telegram wants to be left alone; None: it does not."""
-        now, until = self._clock.now(), self._linked.paused_until
-        if until is None or until <= now:
+    def _pause(self, message: DueMessage, chat: Found) -> Fate | None:
+        """Let a message wait while Telegram wants none in its chat; None: it may leave."""
+        until = self._linked.paused_until(chat.chat_id)
+        if until is None:
             return None
         if until >= message.stale_at:
             return self._divert(message, "")
@@ -292,7 +293,7 @@ class Sending(Room):
         self, lease: UUID, message: DueMessage, content: Content, chat: Found
     ) -> Fate | None:
         """Send one claimed message into a chat. None: it is not ours."""
-        pause = self._pause(message)
+        pause = self._pause(message, chat)
         if pause is not None or self._bot is None:
             return pause or self._divert(message, "")
         values = chats.bare(content.values)
@@ -314,8 +315,8 @@ class Sending(Room):
         if report.outcome in (Outcome.GONE, Outcome.REFUSED):
             return self._divert(message, report.problem)
         if report.wait_s:
-            self._linked.pause(report.wait_s)
-            return self._pause(message)
+            self._linked.pause(chat.chat_id, report.wait_s)
+            return self._pause(message, chat)
         fate = self._fate(message, report)
         # Tried for the last time, while it is still worth a mail.
         is_over = fate is not None and fate.state in (LetterState.FAILED, LetterState.STALE)

@@ -14,7 +14,7 @@ from vendrail.api.webhooks import DeliveryState
 from vendrail.kernel.db import Row
 from vendrail.kernel.errors import Error
 from vendrail.kernel.http.bringing import Answered, Bringer, Unheard
-from vendrail.kernel.http.targets import networks
+from vendrail.kernel.http.targets import host_of, networks
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.webhooks import decide
 from vendrail.webhooks.decide import Fate
@@ -172,7 +172,7 @@ class Telling:
     def _letter(self, row: Row, person: Person) -> Message:
         site = self._settings.public_url.rstrip("/")
         values = {
-            "url": row["url"],
+            "url": host_of(row["url"]),  # The rest of an address may be what opens it.
             "days": str(self._settings.disable_after_days),
             "reason": row["reason"],
             "link": f"{site}/merchant/webhooks/{to_serial(row['id'])}",
