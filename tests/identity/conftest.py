@@ -18,7 +18,7 @@ from vendrail.api.identity import (
     SessionQuery,
     SignIn,
 )
-from vendrail.api.notify import MessageStatus
+from vendrail.api.notify import ChatEndStatus, MessageStatus
 from vendrail.identity.service import IdentityService
 from vendrail.identity.settings import IdentitySettings
 from vendrail.kernel import rpc
@@ -41,6 +41,10 @@ class Tray:
         """Take messages."""
         self.messages += messages
         return [MessageStatus.TAKEN] * len(messages)
+
+    async def end_chats(self, addresses):
+        """Say that nobody has a chat."""
+        return [ChatEndStatus.NOT_LINKED] * len(addresses)
 
 
 class World:

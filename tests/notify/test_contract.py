@@ -246,8 +246,8 @@ def test_every_letter_can_be_written_in_every_language(locale):
             "amount", "refund", "is_whole", "reason", "count", "low", "stuck", "unmatched",
             "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
             "receipt", "url", "days", "name", "channel", "free", "waiting", "suggested", "dry",
-            "since", "day", "note", "address", "before", "after", "currency", "host",
-            "titles", "more",
+            "since", "day", "note", "address", "before", "after", "currency", "host", "chat",
+             "titles", "more",
         )
     }  # fmt: skip
     written = {}

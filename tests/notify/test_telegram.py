@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import logging
 from datetime import timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from html import escape, unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -84,13 +87,22 @@ class World:
             pass
 
     def mails(self) -> int:
-        """Count the mails."""
-        return len(list(self.folder.glob("*.eml")))
+        """Count the mails, but those that tell of chats."""
+        return len(self._mails(is_of_chats=False))
+
+    def told(self) -> list[tuple[str, str]]:
+        """Give to whom mails told of chats, and what; oldest first."""
+        return [(mail["to"], mail["subject"]) for mail in self._mails(is_of_chats=True)]
+
+    def _mails(self, *, is_of_chats: bool) -> list[EmailMessage]:
+        paths = sorted(self.folder.glob("*.eml"), key=lambda each: each.stat().st_mtime_ns)
+        mails = [message_from_bytes(each.read_bytes(), policy=default) for each in paths]
+        return [each for each in mails if is_of_chats == ("Telegram" in each["subject"])]
 
     async def views(self):
-        """Give the letters, oldest first."""
+        """Give the letters, oldest first, but those that tell of chats."""
         [views] = await self.notify.list_letters([LetterQuery()])
-        return list(reversed(views))
+        return [view for view in reversed(views) if view.template != "chat"]
 
     async def states(self) -> list[tuple[str, str]]:
         """Give ways and states of the letters, oldest first."""
@@ -244,6 +256,55 @@ async def test_a_reader_ends_it_there_or_here(world):
     assert [("mail", "sent")] == await world.states()
     assert 1 == world.mails()
     assert 1.0 == world.metrics.value("vendrail_telegram_letters_total", "debt_owed", "diverted")
+
+
+async def test_who_links_or_ends_a_chat_is_told_by_mail(world):
+    """Linked, ended there, here, by blocking or found closed: each is written to the address."""
+    await world.link(locale="es")
+    await world.phone.do(1, "/stop")
+    await world.service.chats.listen()
+    await world.link()
+    await world.notify.end_chats([ANN, ANN])
+    await world.link()
+    await world.phone.do(1, deed="block")
+    await world.service.chats.listen()
+    await world.link(BEN, 2)
+    await world.want(BEN)
+    await world.phone.fault(code=400, description="Bad Request: chat not found")
+    await world.tell(world.letter(BEN))
+    await world.send_all()
+    linked, ended = "A chat at Telegram gets your letters now", "gets your letters no more"
+    told = world.told()
+
+    assert [ANN] * 6 + [BEN] * 2 == [to for to, _ in told]
+    assert ["recibe ahora", "ya no recibe"] == [
+        next(part for part in ("recibe ahora", "ya no recibe") if part in subject)
+        for _, subject in told[:2]
+    ]
+    assert [True, False] * 3 == [subject == linked for _, subject in told[2:]]
+    assert all(ended in subject for _, subject in told[3::2])
+    assert not [each for each in await world.phone.texts(1) if "gets your letters" in each]
+
+
+async def test_a_chat_of_the_release_before_ends_in_silence(world):
+    """What was linked before addresses were kept is ended all the same; nobody is told."""
+    await world.link()
+    await world.send_all()
+    row = new_id(world.clock.now())
+    key = await world.service._data_keys.newest()
+    old = b'{"chat_id":1,"name":"Ann","locale":"en"}'
+    sealed = world.service._vault.seal(key, "notify.chat", row, old)
+    async with world.db.reading() as tx:
+        await tx.execute("update notify.chat set id = $1, data_key = $2, sealed = $3",
+                         row, key.id, sealed)  # fmt: skip
+    before = len(world.told())
+    await world.phone.do(1, "/stop")
+    await world.service.chats.listen()
+    await world.send_all()
+    [chat] = await world.notify.read_chats([ANN])
+
+    assert "open" == chat.state
+    assert before == len(world.told())
 
 
 async def test_letters_go_by_the_ways_that_were_chosen(world):

@@ -201,6 +201,7 @@ class ChatAsk(Record, frozen=True):
 
     address: str  # Where letters reach them.
     locale: str  # What the bot answers in.
+    merchant: UUID | None = None  # Whose log says that a chat was linked; None: the platform's.
 
 
 class ChatTicketStatus(StrEnum):

@@ -33,6 +33,7 @@ FORMS: Mapping[str, Form] = {
     "sign_in_code": Form(frozenset({"code", "minutes"}), 600, is_replaced=True),
     "passkey_added": Form(frozenset({"passkey", "link"}), 3_600 * 24 * 7),
     "staff_passkey": Form(frozenset({"passkey", "step", "link", "address"}), 3_600 * 24 * 7),
+    "chat": Form(frozenset({"step", "chat", "link"}), 3_600 * 24 * 7),
     "invitation": Form(frozenset({"link", "place", "by", "hours"}), 3_600 * 24 * 30),
     "reset": Form(frozenset({"link", "minutes"}), 3_600 * 24),
     "payee_added": Form(frozenset({"account", "link", "by", "usable"}), 3_600 * 24 * 7),

@@ -24,6 +24,7 @@ def jobs(
     news = service.news(orders, catalog)
     watching = service.watching(orders, catalog, identity, payments)
     sending = service.sending(news, watching)
+    acting = service.acting(identity)
     clock = service.clock
 
     async def send() -> None:
@@ -42,6 +43,10 @@ def jobs(
     async def forget() -> None:
         await poll(service.forget, clock, asyncio.Event(), name="notify.forget", delay_s_max=600.0)
 
+    async def hand_on() -> None:
+        wake = service.wakeups.subscribe("notify")
+        await poll(acting.hand_on, clock, wake, name="notify.acts", delay_s_max=30.0)
+
     async def listen() -> None:
         try:
             wake = asyncio.Event()
@@ -52,7 +57,7 @@ def jobs(
 
     loops = [Job("notify.send", send), Job("notify.forget", forget)]
     if service.settings.telegram_token:
-        loops.append(Job("notify.listen", listen))
+        loops += [Job("notify.listen", listen), Job("notify.acts", hand_on)]
     if service.settings.is_telling:
         loops += [Job("notify.orders", read_orders), Job("notify.watch", watch)]
     return loops

@@ -10,7 +10,7 @@ from tests.notify.phones import phone, sandbox
 from tests.web.console import conftest as consoles
 from tests.web.test_browser import CHROMIUM, COVERED, CUT, FLAGS, IS_FITTING, free_port, served
 
-from vendrail.api.identity import Role
+from vendrail.api.identity import ActQuery, Identity, LinkUse, Origin, ResetRequest, Role
 from vendrail.api.notify import LetterWay, Notify
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
@@ -98,6 +98,66 @@ async def test_a_person_connects_chooses_and_disconnects(world):
     assert "Connect Telegram" in ended
     assert "open" == chat.state
     assert {"chat.asked", "chat.ended"} <= set(await world.acts())
+
+
+def text(letter) -> str:
+    """Give what a letter says."""
+    return letter.get_body(("plain",)).get_content()
+
+
+async def hand_on(world) -> None:
+    """Let what happened at Telegram go into the log."""
+    acting = world.house.services["notify"].acting(world.house.api(Identity))
+    while await acting.hand_on():
+        pass
+
+
+async def test_what_happens_at_telegram_is_in_the_log(world):
+    """Linked, and ended in the chat: under the merchant who the person works for, once each."""
+    browser = await world.join(EMAIL, Role.SELLER)
+    await listen(world)
+    world.clock.advance(1)
+    await connect(world, browser)
+    await hand_on(world)
+    world.clock.advance(1)
+    await world.phone.do(1, "/stop")
+    await listen(world)
+    await hand_on(world)
+    await hand_on(world)
+    [acts] = await world.house.api(Identity).list_acts([ActQuery(world.merchant, 50, act="chat.")])
+
+    assert ["chat.ended", "chat.linked"] == [each.act for each in acts[:2]]
+    assert {"chat.asked"} == {each.act for each in acts[2:]}
+    assert [{"by": "stop", "chat": "Ann"}, {"chat": "Ann"}] == [each.after for each in acts[:2]]
+    assert {f"person:{EMAIL}"} == {each.subject for each in acts}
+    assert ["telegram", "telegram"] == [each.by.name for each in acts[:2]]
+
+
+async def test_a_reset_password_ends_the_chat(world):
+    """Whoever takes an account back, or is signed out everywhere, has no chat any more."""
+    identity, notify = world.house.api(Identity), world.house.api(Notify)
+    browser = await world.join(EMAIL, Role.SELLER)
+    await listen(world)
+    await connect(world, browser)
+    [before] = await notify.read_chats([EMAIL])
+    await identity.request_resets([ResetRequest(EMAIL, "en", Origin())])
+    await world.house.services["identity"].drain()
+    letters = [each for each in await world.letters(EMAIL) if "/join/" in text(each)]
+    token = re.search(r"/join/(\S+)", text(letters[-1]))[1]
+    [used] = await identity.use_links([LinkUse(token, "another quiet lake")])
+    [after] = await notify.read_chats([EMAIL])
+    await browser.sign_in(EMAIL, "another quiet lake")
+    await connect(world, browser)
+    [again] = await notify.read_chats([EMAIL])
+    [person] = await identity.find_people([EMAIL])
+    await identity.end_all_sessions([person.id])
+    [ended] = await notify.read_chats([EMAIL])
+    subjects = [each["subject"] for each in await world.letters(EMAIL)]
+
+    assert "accepted" == used.status
+    assert ["linked", "open"] * 2 == [each.state for each in (before, after, again, ended)]
+    assert {"password.reset", "chat.ended"} <= set(await world.acts())
+    assert 2 == sum("no more" in each for each in subjects)
 
 
 async def test_connecting_wants_a_fresh_proof(world):

@@ -1,5 +1,8 @@
 """Identity's operations: load, decide, save."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from vendrail.api.notify import Notify
 from vendrail.identity.service.filtering import FiltersService
 from vendrail.identity.service.ground import Ground
@@ -10,6 +13,7 @@ from vendrail.identity.service.registering import RegisteringService
 from vendrail.identity.service.signing import SigningService
 from vendrail.identity.service.staffing import StaffingService
 from vendrail.identity.settings import IdentitySettings
+from vendrail.identity.store import people
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.limits import Limits
@@ -44,6 +48,14 @@ class IdentityService(
         ProgramsService.__init__(self, ground)
         self.clock = clock
         self.wakeups = wakeups
+
+    async def end_all_sessions(self, of: Sequence[UUID]) -> list[int]:
+        """Sign people out everywhere, chats included; how many sessions that were."""
+        ended = await super().end_all_sessions(of)
+        async with self._ground.db.reading() as tx:
+            known = await people.load_people(tx, list(of))
+        await self._notify.end_chats([each.email for each in known.values()])
+        return ended
 
     async def close(self) -> None:
         """End the threads that hash passwords."""

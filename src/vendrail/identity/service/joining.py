@@ -25,7 +25,7 @@ from vendrail.api.identity import (
     ProofStatus,
     ResetRequest,
 )
-from vendrail.api.notify import Message, MessageStatus, Notify
+from vendrail.api.notify import ChatEndStatus, Message, MessageStatus, Notify
 from vendrail.identity import decide, passwords
 from vendrail.identity.service.ground import Ground
 from vendrail.identity.store import links, people, registrations, sessions
@@ -260,6 +260,8 @@ class JoiningService:
         if account is None or account.locked_by:
             return ProofResult(ProofStatus.REFUSED)
         person = replace(account.person, state=PersonState.ACTIVE)
+        # Before all else: whoever linked a chat of theirs is to hear nothing after this.
+        [chat] = await self._notify.end_chats([person.email])
         async with ground.db.transaction() as tx:
             if not await links.use_link(tx, link.id, now):
                 return ProofResult(ProofStatus.REFUSED)
@@ -269,8 +271,10 @@ class JoiningService:
             await sessions.end_all(tx, person.id)
             token, session = await ground.begin_session(tx, person, use.origin)
             by = Actor(ActorKind.PERSON, person.id, person.email, session.origin)
-            act = ground.act(by, "password.reset", f"person:{person.email}")
-            await ground.write_acts(tx, [act])
+            acts = [ground.act(by, "password.reset", f"person:{person.email}")]
+            if chat is ChatEndStatus.ENDED:
+                acts.append(ground.act(by, "chat.ended", f"person:{person.email}"))
+            await ground.write_acts(tx, acts)
         return ProofResult(ProofStatus.ACCEPTED, token)
 
     async def list_invitations(self, queries: Sequence[PeopleQuery]) -> list[list[Link]]:

@@ -44,11 +44,12 @@ from vendrail.notify.concerns import CHOSEN, TEMPLATES
 from vendrail.notify.decide import FORMS, RANK_ASKED, stale_at, take
 from vendrail.notify.notices import LIVES_S, NoticeFacts
 from vendrail.notify.senders import choose_sender
+from vendrail.notify.service.acting import Acting
 from vendrail.notify.service.chats import Chats
 from vendrail.notify.service.news import News
 from vendrail.notify.service.readers import Readers
-from vendrail.notify.service.room import Means
-from vendrail.notify.service.sending import PURPOSE, Content, Sending
+from vendrail.notify.service.room import PURPOSE, Content, Means
+from vendrail.notify.service.sending import Sending
 from vendrail.notify.service.watching import Watching
 from vendrail.notify.settings import NotifySettings
 from vendrail.notify.store import NewMessage
@@ -100,6 +101,10 @@ class NotifyService:
     ) -> Watching:
         """Give what tells staff of what stands."""
         return Watching(self._means, orders, catalog, identity, payments, self.chats)
+
+    def acting(self, identity: Identity) -> Acting:
+        """Give what hands to the log what people did at Telegram."""
+        return Acting(self._means, self._vault, self._data_keys, identity)
 
     def sending(self, news: News | None = None, watching: Watching | None = None) -> Sending:
         """Give what sends; without those who write news it sends what was asked for only."""

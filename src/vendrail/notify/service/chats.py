@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from vendrail.api.identity import Act, Actor, ActorKind
 from vendrail.api.notify import (
     ChatAsk,
     ChatEndStatus,
@@ -16,6 +17,7 @@ from vendrail.api.notify import (
     ChatTicketStatus,
     ChatView,
     LetterWay,
+    Message,
 )
 from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.datakeys import DataKeys
@@ -26,28 +28,40 @@ from vendrail.kernel.vault import DataKey, Vault
 from vendrail.notify import chats
 from vendrail.notify.bot import Bot, Flooded
 from vendrail.notify.chats import KINDS, Heard
-from vendrail.notify.decide import is_address
+from vendrail.notify.decide import RANK_NEWS, is_address, stale_at
+from vendrail.notify.service.acting import keep_act
 from vendrail.notify.service.readers import Readers
-from vendrail.notify.service.room import Means, Room
-from vendrail.notify.store import NewMessage
+from vendrail.notify.service.room import PURPOSE, Content, Means, Room
+from vendrail.notify.store import NewMessage, add_messages
 from vendrail.notify.store import chats as store
-from vendrail.notify.store.chats import ChatRow
+from vendrail.notify.store.chats import ChatRow, TicketRow
 from vendrail.notify.wishes import PATIENT
 
 _log = structlog.get_logger(__name__)
 
 _CHAT, _NUMBER, _TICKET = "notify.chat", "notify.chat.number", "notify.ticket"
 _TICKET_BYTES = 32
+_PAGE = "/console/account/letters"
+_BY = Actor(ActorKind.SYSTEM, None, "telegram")
 _FAILED_S = 5.0
 _TOGETHER_S = 60.0  # Two chats told to wait within this: the whole bot is meant.
 
 
-class Content(Record, frozen=True):
+class ChatContent(Record, frozen=True):
     """What is kept of a chat, sealed."""
 
     chat_id: int
     name: str
     locale: str
+    address: str = ""  # Who is told when it ends; empty: linked by a release before.
+    merchant: UUID | None = None
+
+
+class TicketContent(Record, frozen=True):
+    """Who has asked for a ticket: sealed."""
+
+    address: str
+    merchant: UUID | None
 
 
 def copy_id(letter: UUID) -> UUID:
@@ -89,7 +103,7 @@ class Chats(Room):
     def _number(self, chat_id: int) -> bytes:
         return self._vault.keyed_hash(_NUMBER, str(chat_id).encode())
 
-    async def _open(self, tx: Transaction, rows: Sequence[ChatRow]) -> dict[bytes, Content]:
+    async def _open(self, tx: Transaction, rows: Sequence[ChatRow]) -> dict[bytes, ChatContent]:
         """Open chats; one that cannot be opened is as if it were not linked."""
         keys = await self._data_keys.load((row.data_key for row in rows), tx)
         opened = {}
@@ -98,7 +112,7 @@ class Chats(Room):
             try:
                 if key is not None:
                     content = self._vault.unseal(key, _CHAT, row.id, row.sealed)
-                    opened[row.reader] = decode(content, Content)
+                    opened[row.reader] = decode(content, ChatContent)
             except Broken:
                 _log.warning("notify.chat_unread", chat=str(row.id))
         return opened
@@ -128,12 +142,16 @@ class Chats(Room):
             return ChatTicket(ChatTicketStatus.ADDRESS_MALFORMED)
         ticket = secrets.token_urlsafe(_TICKET_BYTES)
         ends_at = self._clock.now() + timedelta(seconds=chats.TICKET_LIFE_S)
+        key = await self._data_keys.newest()
         async with self._db.transaction() as tx:
             name = await store.load_name(tx, self._bot.id)
             if not name:
                 return ChatTicket(ChatTicketStatus.AWAY)
-            reader = self._readers.hash(asked.address)
-            await store.put_ticket(tx, reader, self._hash(ticket), asked.locale[:20], ends_at)
+            reader, hash = self._readers.hash(asked.address), self._hash(ticket)
+            content = encode(TicketContent(asked.address, asked.merchant))
+            sealed = self._vault.seal(key, _TICKET, UUID(bytes=reader), content)
+            locale = asked.locale[:20]
+            await store.put_ticket(tx, TicketRow(reader, hash, locale, ends_at, key.id, sealed))
         link = f"{self._settings.telegram_links.rstrip('/')}/{name}?start={ticket}"
         return ChatTicket(ChatTicketStatus.OPENED, link, ends_at)
 
@@ -142,11 +160,13 @@ class Chats(Room):
 
     async def end(self, address: str) -> ChatEndStatus:
         """Forget a reader's chat, and the ticket that would link another."""
-        reader = self._readers.hash(address)
+        reader, key = self._readers.hash(address), await self._data_keys.newest()
         async with self._db.transaction() as tx:
             await store.end_ticket(tx, reader)
-            is_ended = await store.end_chat(tx, reader)
-        return ChatEndStatus.ENDED if is_ended else ChatEndStatus.NOT_LINKED
+            ended = await store.end_chats(tx, reader)
+            await self._tell_ended(tx, ended, key)  # Whoever asked is in the log with that.
+        self._wakeups.wake("notify")
+        return ChatEndStatus.ENDED if ended else ChatEndStatus.NOT_LINKED
 
     # For letters.
 
@@ -237,9 +257,47 @@ class Chats(Room):
 
     async def lose(self, chat: Found) -> None:
         """Forget a chat that is closed, unless the reader has linked another since."""
+        key = await self._data_keys.newest()
         async with self._db.transaction() as tx:
-            await store.end_chat(tx, chat.reader, chat.hash)
+            ended = await store.end_chats(tx, chat.reader, chat.hash)
+            await self._tell_ended(tx, ended, key, "closed")
+        self._wakeups.wake("notify")
         _log.info("notify.chat_closed")
+
+    # What is told of it: a letter by e-mail, and the log.
+
+    async def _tell_ended(
+        self, tx: Transaction, ended: Sequence[ChatRow], key: DataKey, by: str = ""
+    ) -> None:
+        """Tell that chats get no letters any more; `by`: what was done at Telegram, if it was."""
+        opened = await self._open(tx, ended)
+        for row in ended:
+            if (content := opened.get(row.reader)) is not None:
+                await self._tell(tx, "ended", content, key)
+                if by:
+                    await self._keep_act(tx, "chat.ended", content, key, {"by": by})
+
+    async def _tell(self, tx: Transaction, step: str, chat: ChatContent, key: DataKey) -> None:
+        """Keep the letter about a chat, by e-mail alone: who did not do it is to hear of it."""
+        if not chat.address:
+            return
+        now = self._clock.now()
+        link = f"{self._settings.public_url.rstrip('/')}{_PAGE}"
+        values = {"step": step, "chat": chat.name or "Telegram", "link": link}
+        message = Message(new_id(now), chat.address, "chat", chat.locale, values)
+        content = encode(Content(message.recipient, message.locale, values))
+        sealed = self._vault.seal(key, PURPOSE, message.id, content)
+        ends_at = stale_at(message, now)
+        letter = NewMessage(message.id, message.template, sealed, ends_at, None, RANK_NEWS)
+        await add_messages(tx, [letter], key.id, now)
+
+    async def _keep_act(
+        self, tx: Transaction, act: str, chat: ChatContent, key: DataKey, after: dict[str, str]
+    ) -> None:
+        if chat.address:
+            id, subject = new_id(self._clock.now()), f"person:{chat.address}"
+            told = Act(id, _BY, act, subject, chat.merchant, after=after | {"chat": chat.name})
+            await keep_act(tx, self._vault, key, told)
 
     # What people say to the bot.
 
@@ -301,6 +359,7 @@ class Chats(Room):
                 return False
             if heard is not None:
                 answer = await self._act(tx, heard, key)
+        self._wakeups.wake("notify")
         if heard is not None and answer is not None:
             what, language = answer
             await bot.say(heard.chat_id, chats.say(what, language, self._settings.site_name))
@@ -309,23 +368,34 @@ class Chats(Room):
     async def _act(self, tx: Transaction, heard: Heard, key: DataKey) -> tuple[str, str] | None:
         """Do what somebody said; give what to answer, and in which language."""
         hash = self._number(heard.chat_id)
-        if heard.deed == "block":
-            await store.end_number(tx, hash)
-            return None
-        if heard.deed == "stop":
-            is_ended = await store.end_number(tx, hash)
-            return (chats.ENDED if is_ended else chats.STRANGER), heard.language
+        if heard.deed in ("block", "stop"):
+            ended = await store.end_chats(tx, hash=hash)
+            await self._tell_ended(tx, ended, key, heard.deed)
+            if heard.deed == "block":
+                return None
+            return (chats.ENDED if ended else chats.STRANGER), heard.language
         if heard.deed != "start":
             return None
         if not heard.ticket:
             return chats.STRANGER, heard.language
         now = self._clock.now()
-        whose = await store.use_ticket(tx, self._hash(heard.ticket), now)
-        if whose is None:
+        ticket = await store.use_ticket(tx, self._hash(heard.ticket), now)
+        if ticket is None:
             return chats.OLD, heard.language
-        reader, locale = whose
+        whose = await self._whose(tx, ticket)
         id = new_id(now)
-        content = encode(Content(heard.chat_id, heard.name, locale))
-        sealed = self._vault.seal(key, _CHAT, id, content)
-        await store.put_chat(tx, ChatRow(reader, id, hash, key.id, sealed, now))
-        return chats.LINKED, locale
+        chat = ChatContent(heard.chat_id, heard.name, ticket.locale, whose.address, whose.merchant)
+        sealed = self._vault.seal(key, _CHAT, id, encode(chat))
+        await store.put_chat(tx, ChatRow(ticket.reader, id, hash, key.id, sealed, now))
+        await self._tell(tx, "linked", chat, key)
+        await self._keep_act(tx, "chat.linked", chat, key, {})
+        return chats.LINKED, ticket.locale
+
+    async def _whose(self, tx: Transaction, ticket: TicketRow) -> TicketContent:
+        """Open whom a ticket is of; nobody is told of one that the release before has opened."""
+        keys = await self._data_keys.load([ticket.data_key], tx)
+        key = keys.get(ticket.data_key) if ticket.data_key else None
+        if key is None or ticket.sealed is None:
+            return TicketContent("", None)
+        row = UUID(bytes=ticket.reader)
+        return decode(self._vault.unseal(key, _TICKET, row, ticket.sealed), TicketContent)

@@ -3,10 +3,21 @@
 from dataclasses import dataclass
 
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import Record
 from vendrail.kernel.db import Database
 from vendrail.kernel.outbox import Wakeups
 from vendrail.kernel.telemetry import Metrics
 from vendrail.notify.settings import NotifySettings
+
+PURPOSE = "notify.message"
+
+
+class Content(Record, frozen=True):
+    """What a letter says and to whom: sealed while it waits, or read as it leaves."""
+
+    recipient: str
+    locale: str
+    values: dict[str, str]
 
 
 @dataclass(frozen=True)

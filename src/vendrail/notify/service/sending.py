@@ -10,7 +10,7 @@ import structlog
 from jinja2 import TemplateError
 
 from vendrail.api.notify import LetterState
-from vendrail.kernel.codec import Record, decode
+from vendrail.kernel.codec import decode
 from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.errors import Broken, Error
 from vendrail.kernel.ids import new_id
@@ -24,28 +24,19 @@ from vendrail.notify.senders import Letter, Outcome, Report, Sender
 from vendrail.notify.service.chats import Chats, Found
 from vendrail.notify.service.news import News
 from vendrail.notify.service.readers import Readers
-from vendrail.notify.service.room import Means, Room
+from vendrail.notify.service.room import PURPOSE, Content, Means, Room
 from vendrail.notify.service.watching import Watching
 from vendrail.notify.store import DueMessage
 from vendrail.notify.wishes import PATIENT, quiet_end
 
 _log = structlog.get_logger(__name__)
 
-PURPOSE = "notify.message"
 _CLAIMED_MAX = 8
 _AS_MEANT = (LetterState.SENT, LetterState.OVERTAKEN, LetterState.UNWANTED)
 _TELEGRAM = "telegram"
 _COUNTERS = {"mail": "vendrail_letters_total", _TELEGRAM: "vendrail_telegram_letters_total"}
 _FRESH_S = 5.0  # How long what was read of an order is believed.
 _AWAY_S = 5.0
-
-
-class Content(Record, frozen=True):
-    """What a letter says and to whom: sealed while it waits, or read as it leaves."""
-
-    recipient: str
-    locale: str
-    values: dict[str, str]
 
 
 class Read(NamedTuple):

@@ -251,7 +251,9 @@ async def forget(tx: Transaction, before: datetime, rows_max: int) -> int:
     await tx.execute(
         "delete from notify.data_key k where made_at < $1"
         " and not exists (select from notify.message m where m.data_key = k.id)"
-        " and not exists (select from notify.chat c where c.data_key = k.id)",
+        " and not exists (select from notify.chat c where c.data_key = k.id)"
+        " and not exists (select from notify.ticket t where t.data_key = k.id)"
+        " and not exists (select from notify.act a where a.data_key = k.id)",
         before,
     )
     return count

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.kernel.db import Transaction
+from vendrail.kernel.db import Row, Transaction
 
 
 class ChatRow(NamedTuple):
@@ -17,6 +17,17 @@ class ChatRow(NamedTuple):
     data_key: UUID
     sealed: bytes
     linked_at: datetime
+
+
+class TicketRow(NamedTuple):
+    """One open ticket; whom it is of is sealed."""
+
+    reader: bytes
+    hash: bytes
+    locale: str
+    ends_at: datetime
+    data_key: UUID | None
+    sealed: bytes | None
 
 
 async def load_chats(tx: Transaction, readers: Sequence[bytes]) -> dict[bytes, ChatRow]:
@@ -40,33 +51,28 @@ async def put_chat(tx: Transaction, chat: ChatRow) -> None:
     )
 
 
-async def end_chat(tx: Transaction, reader: bytes, hash: bytes | None = None) -> bool:
-    """Forget a reader's chat, this one or whichever; false: there is none."""
-    count = await tx.execute(
-        "delete from notify.chat where reader = $1 and ($2::bytea is null or hash = $2)",
+async def end_chats(
+    tx: Transaction, reader: bytes | None = None, hash: bytes | None = None
+) -> list[ChatRow]:
+    """Forget the chats of a reader, or of a number, or both; give what they were."""
+    rows = await tx.fetch(
+        "delete from notify.chat where ($1::bytea is not null or $2::bytea is not null)"
+        " and ($1::bytea is null or reader = $1) and ($2::bytea is null or hash = $2)"
+        " returning reader, id, hash, data_key, sealed, linked_at",
         reader,
         hash,
     )
-    return count == 1
+    return [ChatRow(*row) for row in rows]
 
 
-async def end_number(tx: Transaction, hash: bytes) -> int:
-    """Forget a chat, whoever linked it; give of how many readers it was."""
-    return await tx.execute("delete from notify.chat where hash = $1", hash)
-
-
-async def put_ticket(
-    tx: Transaction, reader: bytes, hash: bytes, locale: str, ends_at: datetime
-) -> None:
+async def put_ticket(tx: Transaction, ticket: TicketRow) -> None:
     """Keep a ticket's hash in place of the reader's last one."""
     await tx.execute(
-        "insert into notify.ticket (reader, hash, locale, ends_at) values ($1, $2, $3, $4)"
+        "insert into notify.ticket (reader, hash, locale, ends_at, data_key, sealed)"
+        " values ($1, $2, $3, $4, $5, $6)"
         " on conflict (reader) do update set hash = excluded.hash, locale = excluded.locale,"
-        " ends_at = excluded.ends_at",
-        reader,
-        hash,
-        locale,
-        ends_at,
+        " ends_at = excluded.ends_at, data_key = excluded.data_key, sealed = excluded.sealed",
+        *ticket,
     )
 
 
@@ -75,17 +81,41 @@ async def end_ticket(tx: Transaction, reader: bytes) -> None:
     await tx.execute("delete from notify.ticket where reader = $1", reader)
 
 
-async def use_ticket(tx: Transaction, hash: bytes, now: datetime) -> tuple[bytes, str] | None:
-    """Use a ticket up; give whose it is, and their language. None: it is good for nothing."""
+async def use_ticket(tx: Transaction, hash: bytes, now: datetime) -> TicketRow | None:
+    """Use a ticket up, and give it. None: it is good for nothing."""
     row = await tx.fetch_row(
-        "delete from notify.ticket where hash = $1 returning reader, locale, ends_at", hash
+        "delete from notify.ticket where hash = $1"
+        " returning reader, hash, locale, ends_at, data_key, sealed",
+        hash,
     )
-    return (row["reader"], row["locale"]) if row is not None and row["ends_at"] > now else None
+    return TicketRow(*row) if row is not None and row["ends_at"] > now else None
 
 
 async def forget_tickets(tx: Transaction, now: datetime) -> None:
     """Delete tickets that are over."""
     await tx.execute("delete from notify.ticket where ends_at <= $1", now)
+
+
+async def add_act(tx: Transaction, id: UUID, data_key: UUID, sealed: bytes) -> None:
+    """Keep an act until it is in the log."""
+    await tx.execute(
+        "insert into notify.act (id, data_key, sealed, at) values ($1, $2, $3, now())",
+        id,
+        data_key,
+        sealed,
+    )
+
+
+async def load_acts(tx: Transaction, rows_max: int) -> list[Row]:
+    """Read the acts that are not known to be in the log, oldest first."""
+    return await tx.fetch(
+        "select id, data_key, sealed from notify.act order by at, id limit $1", rows_max
+    )
+
+
+async def end_acts(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """Forget acts that are in the log."""
+    await tx.execute("delete from notify.act where id = any($1::uuid[])", list(ids))
 
 
 async def load_name(tx: Transaction, bot: int) -> str:

@@ -1,5 +1,7 @@
 """A person's letters: kinds they do without, quiet hours, and their chat with the bot."""
 
+from uuid import UUID
+
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import Act
@@ -108,7 +110,7 @@ class Letters:
             return limited
         await self._log(caller, "chat.asked")
         [ticket] = await self._notify.open_chats(
-            [ChatAsk(caller.person.email, caller.person.locale)]
+            [ChatAsk(caller.person.email, caller.person.locale, _merchant(caller))]
         )
         if ticket.status is not ChatTicketStatus.OPENED:
             return await self._show(caller, _AWAY)
@@ -124,7 +126,7 @@ class Letters:
 
     async def _log(self, caller: Caller, act: str) -> None:
         """Write to the log, before it is done."""
-        merchant = caller.membership.merchant if caller.membership is not None else None
+        merchant = _merchant(caller)
         id = new_id(self._desk.clock.now())
         subject = f"person:{caller.person.email}"
         await self._desk.apis.identity.record_acts([Act(id, caller.actor, act, subject, merchant)])
@@ -132,6 +134,11 @@ class Letters:
     async def _put(self, wished: LetterPreferences) -> PreferencesStatus:
         [status] = await self._notify.put_preferences([wished])
         return status
+
+
+def _merchant(caller: Caller) -> UUID | None:
+    """Give in whose log it is written what a person does here; None: in the platform's."""
+    return caller.membership.merchant if caller.membership is not None else None
 
 
 def _kinds(caller: Caller) -> list[str]:
