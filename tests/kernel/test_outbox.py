@@ -9,12 +9,14 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, connect_once
 from vendrail.kernel.outbox import (
     EVENT_TABLE,
+    READER_TABLE,
     Cursor,
     Wakeups,
     append_events,
     poll,
     read_events,
     rebase_events,
+    trim_events,
 )
 
 
@@ -245,3 +247,131 @@ async def test_a_hint_during_work_is_not_lost(clock):
     loop.cancel()
 
     assert runs >= 2
+
+
+KEEP_DAYS = 30
+
+
+@pytest.fixture
+async def kept(db, database_url, clock):
+    """A service whose readers are known for so long that old events may go."""
+    owner = await connect_once(database_url)
+    await owner.execute(READER_TABLE.format(schema="shop"))
+    await owner.execute("update shop.reader set at = $1", clock.now())
+    await owner.close()
+    clock.advance((KEEP_DAYS + 1) * 86_400)
+    return db
+
+
+async def note(db, reader, page):
+    """Let a reader ask for what follows a page, a minute after it last did."""
+    async with db.reading() as tx:
+        await tx.execute("update shop.reader set at = at - interval '1 hour' where name <> ''")
+        await read_events(tx, "shop", Cursor(page.cursor.xid, page.cursor.id, reader))
+
+
+async def write(db, clock, *numbers):
+    """Write events of this moment, a transaction each."""
+    for number in numbers:
+        async with db.transaction() as tx:
+            await append(tx, clock, number)
+
+
+async def trim(db, clock, rows_max=500):
+    """Trim until nothing is left to do; say how often that was, and what is left."""
+    rounds = 1
+    while await trim_events(db, clock.now(), KEEP_DAYS, rows_max):
+        rounds += 1
+    return rounds, (await read(db, Cursor()))[0]
+
+
+async def test_what_is_old_and_was_read_by_all_is_deleted_in_batches(kept, clock):
+    """Old events go, a bounded number at a time; young ones stay, read or not."""
+    await write(kept, clock, *range(7))
+    clock.advance(20 * 86_400)
+    await write(kept, clock, 7, 8)
+    _, page = await read(kept, Cursor())
+    await note(kept, "letters", page)
+    early = await trim(kept, clock)
+    clock.advance(11 * 86_400)
+    late = await trim(kept, clock, rows_max=3)
+
+    assert (1, list(range(9))) == early
+    assert (3, [7, 8]) == late
+
+
+async def test_a_reader_that_lags_keeps_its_rows(kept, clock):
+    """However old: what one reader has not read stays, until it has."""
+    await write(kept, clock, *range(6))
+    _, some = await read(kept, Cursor(), rows_max=2)
+    _, all_ = await read(kept, Cursor())
+    await note(kept, "letters", all_)
+    await note(kept, "webhooks", some)
+    clock.advance(365 * 86_400)
+    await write(kept, clock, 6)
+    _, lagging = await trim(kept, clock)
+    async with kept.reading() as tx:
+        rest = await read_events(tx, "shop", Cursor(some.cursor.xid, some.cursor.id, "webhooks"))
+    await note(kept, "webhooks", rest)
+    await note(kept, "letters", all_)
+    _, caught_up = await trim(kept, clock)
+
+    assert [2, 3, 4, 5, 6] == lagging
+    assert [2, 3, 4, 5, 6] == [n for each in rest.batches for n in decode(each, list[int])]
+    assert [6] == caught_up
+
+
+async def test_what_a_reader_has_not_asked_beyond_is_not_deleted(kept, clock):
+    """A page that was handed over may have been lost: only asking for more says it was not."""
+    await write(kept, clock, *range(4))
+    async with kept.reading() as tx:
+        await read_events(tx, "shop", Cursor(reader="letters"))
+    clock.advance(365 * 86_400)
+    await write(kept, clock, 4)
+
+    assert [0, 1, 2, 3, 4] == (await trim(kept, clock))[1]
+
+
+async def test_the_newest_event_stays(kept, clock):
+    """No cursor ever lies beyond what was written, however long nothing happens."""
+    await write(kept, clock, *range(4))
+    _, page = await read(kept, Cursor())
+    await note(kept, "letters", page)
+    clock.advance(365 * 86_400)
+
+    assert [3] == (await trim(kept, clock))[1]
+
+
+async def test_nothing_is_deleted_before_readers_were_known_for_as_long(db, database_url, clock):
+    """After an upgrade or a restore, who was away has the whole period to come back."""
+    await write(db, clock, *range(4))
+    clock.advance(365 * 86_400)
+    owner = await connect_once(database_url)
+    await owner.execute(READER_TABLE.format(schema="shop"))
+    await owner.execute("update shop.reader set at = $1", clock.now())
+    await owner.close()
+    clock.advance(29 * 86_400)
+    early = await trim(db, clock)
+    async with db.transaction() as tx:
+        await rebase_events(tx, "shop", [])
+        await tx.execute("update shop.reader set at = $1 where name = ''", clock.now())
+    clock.advance(29 * 86_400)
+    restored = await trim(db, clock)
+    clock.advance(2 * 86_400)
+    late = await trim(db, clock)
+
+    assert (1, [0, 1, 2, 3]) == early == restored
+    assert [3] == late[1]
+
+
+async def test_a_readers_place_is_not_written_at_every_look(kept, clock):
+    """Looking again within a minute writes nothing: a loop that polls costs no writes."""
+    await write(kept, clock, 1)
+    places = []
+    async with kept.reading() as tx:
+        for _ in range(3):
+            await read_events(tx, "shop", Cursor(reader="letters"))
+            row = await tx.fetch_row("select xmin::text from shop.reader where name = 'letters'")
+            places.append(row["xmin"])
+
+    assert 1 == len(set(places))

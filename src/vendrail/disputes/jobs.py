@@ -27,8 +27,13 @@ def jobs(service: DisputesService, notify: Notify, identity: Identity) -> list[J
         # What is due comes by the hour; that a dispute was opened may be told a little later.
         await poll(telling.tell, clock, asyncio.Event(), name="disputes.tell", delay_s_max=60.0)
 
+    async def trim() -> None:
+        wake = asyncio.Event()
+        await poll(service.trim_events, clock, wake, name="disputes.trim", delay_s_max=600.0)
+
     return [
         Job("disputes.tell", tell),
         Job("disputes.told", read_payments),
         Job("disputes.advance", advance),
+        Job("disputes.trim", trim),
     ]

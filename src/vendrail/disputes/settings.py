@@ -21,3 +21,8 @@ class DisputesSettings(Record, frozen=True):
         int, Meta(ge=1), Help("How long before its limit it is told of for the last time.")
     ] = 24
     public_url: Annotated[str, Help("What links in letters begin with.")] = "http://127.0.0.1:8000"
+    events_keep_days: Annotated[
+        int,
+        Meta(ge=1),
+        Help("How many days events are kept that all their readers have read."),
+    ] = 30

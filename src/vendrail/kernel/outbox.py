@@ -3,17 +3,20 @@
 One row holds the events of one batch (one insert a commit, whatever its size). A consumer reads by
 (xid, id) below `pg_snapshot_xmin`: a row whose transaction is still open hides all later ones, so
 that nothing is ever skipped. The consumer stores its cursor in its own schema, with its effect.
+
+Asking for what follows a cursor says that all up to it was dealt with. That is noted beside the
+events, by reader, and what is old and was read by all is deleted: `trim_events`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record
-from vendrail.kernel.db import Transaction
+from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.errors import Error
 from vendrail.kernel.waiting import wait_at_most
 
@@ -36,6 +39,17 @@ create index event_order on {schema}.event (xid, id);
 """
 
 
+READER_TABLE = """
+create table {schema}.reader (
+    name text primary key,                    -- '': since when readers are known.
+    xid  xid8 not null default '0',           -- Up to here it has dealt with all, at least.
+    id   bigint not null default 0,
+    at   timestamptz not null default now()   -- When it last said so.
+);
+insert into {schema}.reader (name) values ('');
+"""
+_NOTED_S = 60  # How exactly it is known how far a reader is: nothing hurries to be deleted.
+
 _XID_OF_RESTORED = 3  # The first number of any server: older than all that it will ever give.
 
 
@@ -44,6 +58,7 @@ class Cursor(Record, frozen=True):
 
     xid: int = 0
     id: int = 0
+    reader: str = ""  # Who has; empty: whoever looks and keeps nothing from being deleted.
 
 
 class EventPage(Record, frozen=True):
@@ -70,6 +85,8 @@ async def read_events(
     tx: Transaction, schema: str, cursor: Cursor, rows_max: int = 64
 ) -> EventPage:
     """Read the rows after a cursor, none that a transaction still open could precede."""
+    if cursor.reader:
+        await _note_reader(tx, schema, cursor)
     rows = await tx.fetch(
         # Its own name for the text: `order by xid` would sort texts, 1000 before 999.
         f'select xid::text as xid_text, id, events from "{schema}".event'
@@ -82,8 +99,62 @@ async def read_events(
     )
     if not rows:
         return EventPage([], cursor)
-    last = Cursor(int(rows[-1]["xid_text"]), rows[-1]["id"])
+    last = Cursor(int(rows[-1]["xid_text"]), rows[-1]["id"], cursor.reader)
     return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
+
+
+async def _note_reader(tx: Transaction, schema: str, cursor: Cursor) -> None:
+    """Note how far a reader is, once in a while: most calls only look, and write nothing."""
+    await tx.execute(
+        f'insert into "{schema}".reader as r (name, xid, id) select $1, $2::text::xid8, $3'
+        f' where not exists (select from "{schema}".reader where name = $1'
+        "  and at > now() - make_interval(secs => $4))"
+        " on conflict (name) do update set xid = excluded.xid, id = excluded.id, at = excluded.at",
+        cursor.reader,
+        str(cursor.xid),
+        cursor.id,
+        _NOTED_S,
+    )
+
+
+async def trim_events(db: Database, now: datetime, keep_days: int, rows_max: int = 500) -> bool:
+    """Delete some events of a service that are old and were read by all; true: there may be more.
+
+    A reader that is behind keeps what it has not read, however old. Who has never read keeps
+    nothing, but nothing is deleted before readers were known for as long as events are kept. The
+    newest event stays: no cursor is ever beyond what was written.
+    """
+    schema, before = db.service, now - timedelta(days=keep_days)
+    async with db.reading() as tx:
+        known = await tx.fetch(
+            f'select name, xid::text as xid_text, id, at from "{schema}".reader order by xid, id'
+        )
+        readers = [row for row in known if row["name"]]
+        if not any(not row["name"] and row["at"] < before for row in known):
+            return False
+        newest = await tx.fetch_row(
+            f'select xid::text as xid_text, id from "{schema}".event order by xid desc, id desc'
+            " limit 1"
+        )
+        if newest is None:
+            return False
+        slowest = readers[0] if readers else newest
+        count = await tx.execute(
+            f'delete from "{schema}".event where id in (select id from'
+            f' (select id, at from "{schema}".event'
+            "   where (xid, id) <= ($1::text::xid8, $2) and (xid, id) < ($3::text::xid8, $4)"
+            "   order by xid, id limit $6) as oldest where at < $5)",
+            slowest["xid_text"],
+            slowest["id"],
+            newest["xid_text"],
+            newest["id"],
+            before,
+            rows_max,
+        )
+    for row in readers:
+        if row["at"] < before:  # Its rows stay until it reads on, or an operator forgets it.
+            _log.warning("outbox.reader_away", source=schema, reader=row["name"], since=row["at"])
+    return count == rows_max
 
 
 async def read_cursor(tx: Transaction, schema: str, source: str) -> Cursor:
@@ -91,7 +162,8 @@ async def read_cursor(tx: Transaction, schema: str, source: str) -> Cursor:
     row = await tx.fetch_row(
         f'select xid::text as xid, id from "{schema}".cursor where source = $1', source
     )
-    return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
+    name = f"{schema}.{source}"
+    return Cursor(int(row["xid"]), row["id"], name) if row else Cursor(reader=name)
 
 
 async def move_cursor(
@@ -136,6 +208,10 @@ async def rebase_events(tx: Transaction, schema: str, cursors: Sequence[Cursor])
         f" select id, '{_XID_OF_RESTORED}'::xid8, at, count, events from rebased"
     )
     await tx.execute("drop table rebased")
+    if await tx.fetch_value("select to_regclass($1)", f'"{schema}".reader') is not None:
+        # How far they were is in the old numbers: they are heard anew before anything is deleted.
+        await tx.execute(f"delete from \"{schema}\".reader where name <> ''")
+        await tx.execute(f'update "{schema}".reader set at = now()')
     await tx.fetch(
         "select setval(pg_get_serial_sequence(format('%I.event', $1::text), 'id'), $2, false)",
         schema,

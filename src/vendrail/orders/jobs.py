@@ -1,5 +1,7 @@
 """The orders' background loops."""
 
+import asyncio
+
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.orders.service import OrdersService
@@ -40,6 +42,10 @@ def jobs(service: OrdersService) -> list[Job]:
             runner.free_wallet_parts, clock, wake, name="orders.wallet_parts", delay_s_max=5.0
         )
 
+    async def trim() -> None:
+        wake = asyncio.Event()
+        await poll(service.trim_events, clock, wake, name="orders.trim", delay_s_max=600.0)
+
     return [
         Job("orders.captures", captures),
         Job("orders.due", due),
@@ -48,4 +54,5 @@ def jobs(service: OrdersService) -> list[Job]:
         Job("orders.deliveries", deliveries),
         Job("orders.suspended", suspended),
         Job("orders.wallet_parts", wallet_parts),
+        Job("orders.trim", trim),
     ]

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from msgspec import Meta
+
 from vendrail.kernel.codec import Record
 from vendrail.kernel.config import Help
 
@@ -35,3 +37,8 @@ class OrdersSettings(Record, frozen=True):
     attempts_per_order_max: Annotated[int, Help("Ways to pay that one order may open.")] = 20
     lookup_code_s: Annotated[int, Help("How long a one-time code is good for.")] = 600
     lookup_days: Annotated[int, Help("How many days back a contact's orders are found.")] = 90
+    events_keep_days: Annotated[
+        int,
+        Meta(ge=1),
+        Help("How many days events are kept that all their readers have read."),
+    ] = 30

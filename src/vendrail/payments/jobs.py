@@ -31,4 +31,5 @@ def jobs(service: PaymentsService) -> list[Job]:
         loop(FORGET_TOPIC, service.forget_ways, 2.0),
         loop("payments.health", service.note_health, 5.0),
         loop("payments.forget", service.forget_callbacks, 600.0),
+        loop("payments.trim", service.trim_events, 600.0),
     ]

@@ -76,7 +76,7 @@ from vendrail.api.payments.saved import (
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.numbers import Found
-from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, trim_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payments.accounts import Accounts
@@ -121,6 +121,8 @@ class PaymentsService:
     ) -> None:
         self.clock = clock
         self.wakeups = wakeups
+        self._db = db
+        self._settings = settings
         self._store = store = Store(db)
         self._lines = Switchboard(clock, settings, assert_no_transaction)
         self._accounts = Accounts(store, vault, clock, self._lines, wakeups)
@@ -420,6 +422,10 @@ class PaymentsService:
         await self._learning.write()
         self._steering.forget()  # What was written here counts as everybody's from now on.
         return await self._health.note()
+
+    async def trim_events(self) -> bool:
+        """Delete some events that are old and were read by all; true: there may be more."""
+        return await trim_events(self._db, self.clock.now(), self._settings.events_keep_days)
 
     async def forget_callbacks(self) -> bool:
         """Drop raw callbacks that are older than evidence is kept."""

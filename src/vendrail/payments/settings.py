@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from msgspec import Meta
+
 from vendrail.kernel.codec import Record
 from vendrail.kernel.config import Help
 
@@ -34,3 +36,8 @@ class PaymentsSettings(Record, frozen=True):
     signing_threads: Annotated[int, Help("Threads that sign and verify beside the event loop.")] = 2
     callback_bytes_max: Annotated[int, Help("The largest callback that is read.")] = 65_536
     inbox_days: Annotated[int, Help("How many days raw callbacks are kept as evidence.")] = 180
+    events_keep_days: Annotated[
+        int,
+        Meta(ge=1),
+        Help("How many days events are kept that all their readers have read."),
+    ] = 30

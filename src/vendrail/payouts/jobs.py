@@ -53,8 +53,18 @@ def jobs(service: PayoutsService) -> list[Job]:
             delay_s_max=60.0,
         )
 
+    async def trim() -> None:
+        await poll(
+            service.trim_events,
+            service.clock,
+            asyncio.Event(),
+            name="payouts.trim",
+            delay_s_max=600.0,
+        )
+
     return [
         Job("payouts.advance", advance),
+        Job("payouts.trim", trim),
         Job("payouts.forecast", forecast),
         Job("payouts.remittances", book),
         Job("payouts.tell", tell),

@@ -67,7 +67,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import to_serial
 from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
-from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events, trim_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.payouts import decide
@@ -113,6 +113,7 @@ class PayoutsService:
         compliance: Compliance,
     ) -> None:
         self._db = db
+        self._settings = settings
         self.clock = clock
         self.wakeups = wakeups
         for state in PayoutState:
@@ -199,6 +200,10 @@ class PayoutsService:
         async with self._db.reading() as tx:
             found = await payouts_store.read_steps(tx, ids)
         return [found.get(each, []) for each in ids]
+
+    async def trim_events(self) -> bool:
+        """Delete some events that are old and were read by all; true: there may be more."""
+        return await trim_events(self._db, self.clock.now(), self._settings.events_keep_days)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read what became of payouts, after a cursor."""

@@ -45,3 +45,8 @@ class PayoutsSettings(Record, frozen=True):
     reserve_cover_days: Annotated[
         int, Meta(ge=1, le=7), Help("For how many days a suggested top-up is enough.")
     ] = 3
+    events_keep_days: Annotated[
+        int,
+        Meta(ge=1),
+        Help("How many days events are kept that all their readers have read."),
+    ] = 30

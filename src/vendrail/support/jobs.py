@@ -26,4 +26,13 @@ def jobs(service: SupportService, notify: Notify, identity: Identity) -> list[Jo
         wake = service.wakeups.subscribe("support")
         await poll(telling.tell, clock, wake, name="support.tell", delay_s_max=10.0)
 
-    return [Job("support.lapse", lapse), Job("support.carry", carry), Job("support.tell", tell)]
+    async def trim() -> None:
+        wake = asyncio.Event()
+        await poll(service.trim_events, clock, wake, name="support.trim", delay_s_max=600.0)
+
+    return [
+        Job("support.lapse", lapse),
+        Job("support.carry", carry),
+        Job("support.tell", tell),
+        Job("support.trim", trim),
+    ]

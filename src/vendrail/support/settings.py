@@ -36,3 +36,8 @@ class SupportSettings(Record, frozen=True):
         int, Meta(ge=0), Help("How long a message may be unread before one letter tells of it.")
     ] = 300
     public_url: Annotated[str, Help("What links in letters begin with.")] = "http://127.0.0.1:8000"
+    events_keep_days: Annotated[
+        int,
+        Meta(ge=1),
+        Help("How many days events are kept that all their readers have read."),
+    ] = 30

@@ -36,7 +36,7 @@ from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.ids import derive
 from vendrail.kernel.numbers import Found, FoundKind, by_number, check, ids_in
-from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events, trim_events
 from vendrail.kernel.vault import Vault
 
 _PAGE_MAX = 200
@@ -101,6 +101,10 @@ class DisputesService:
             rows = await store.find_disputes(tx, list(ids_in(numbers).values()), numbers)
         found = [(key, _found(row)) for row in rows for key in (row["id"], row["case_number"])]
         return by_number(numbers, found)
+
+    async def trim_events(self) -> bool:
+        """Delete some events that are old and were read by all; true: there may be more."""
+        return await trim_events(self._db, self.clock.now(), self._settings.events_keep_days)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read what became of disputes, after a cursor."""

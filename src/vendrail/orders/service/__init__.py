@@ -73,7 +73,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import derive, new_id
 from vendrail.kernel.numbers import Found
-from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events, trim_events
 from vendrail.kernel.saga import SagaLog, SagaState
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
@@ -414,6 +414,10 @@ class OrdersService:
     async def count_sagas(self, states: Sequence[SagaState]) -> list[int]:
         """Count sagas that have not ended by state, up to a thousand of each."""
         return await self._unended.count_sagas(states)
+
+    async def trim_events(self) -> bool:
+        """Delete some events that are old and were read by all; true: there may be more."""
+        return await trim_events(self._db, self._clock.now(), self._settings.events_keep_days)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read `OrderEvent`s after a cursor."""

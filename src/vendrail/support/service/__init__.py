@@ -34,7 +34,7 @@ from vendrail.kernel.datakeys import DataKeys
 from vendrail.kernel.db import Database
 from vendrail.kernel.ids import new_id
 from vendrail.kernel.numbers import Found
-from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events
+from vendrail.kernel.outbox import Cursor, EventPage, Wakeups, read_events, trim_events
 from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault
 from vendrail.support.service.carrying import Carrying
@@ -65,6 +65,7 @@ class SupportService:
         disputes: Disputes,
     ) -> None:
         self._db = db
+        self._settings = settings
         self.clock = clock
         self.wakeups = wakeups
         keys = DataKeys(db, vault, clock, life=_KEY_LIFE)
@@ -98,6 +99,10 @@ class SupportService:
     async def list_complaints(self, queries: Sequence[ComplaintQuery]) -> list[list[ComplaintView]]:
         """List complaints, newest first; a short page is the last."""
         return await self.complaining.list_complaints(queries)
+
+    async def trim_events(self) -> bool:
+        """Delete some events that are old and were read by all; true: there may be more."""
+        return await trim_events(self._db, self.clock.now(), self._settings.events_keep_days)
 
     async def read_events(self, cursors: Sequence[Cursor]) -> list[EventPage]:
         """Read where complaints have come to, after a cursor."""
