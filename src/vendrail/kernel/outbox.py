@@ -48,7 +48,13 @@ create table {schema}.reader (
 );
 insert into {schema}.reader (name) values ('');
 """
-_NOTED_S = 60  # How exactly it is known how far a reader is: nothing hurries to be deleted.
+# How far a reader is, as exactly as a minute: nothing hurries to be deleted.
+_NOTED = """with noted as (
+ insert into "{schema}".reader as r (name, xid, id) select $4, $1::text::xid8, $2
+  where not exists
+   (select from "{schema}".reader where name = $4 and at > now() - interval '1 minute')
+  on conflict (name) do update set xid = excluded.xid, id = excluded.id, at = excluded.at)
+"""
 
 _XID_OF_RESTORED = 3  # The first number of any server: older than all that it will ever give.
 
@@ -85,36 +91,23 @@ async def read_events(
     tx: Transaction, schema: str, cursor: Cursor, rows_max: int = 64
 ) -> EventPage:
     """Read the rows after a cursor, none that a transaction still open could precede."""
-    if cursor.reader:
-        await _note_reader(tx, schema, cursor)
+    # In the same statement, for loops ask all the time; most only look, and write nothing.
+    noted = _NOTED.format(schema=schema) if cursor.reader else ""
     rows = await tx.fetch(
         # Its own name for the text: `order by xid` would sort texts, 1000 before 999.
-        f'select xid::text as xid_text, id, events from "{schema}".event'
+        f'{noted}select xid::text as xid_text, id, events from "{schema}".event'
         " where (xid, id) > ($1::text::xid8, $2)"
         " and xid < pg_snapshot_xmin(pg_current_snapshot())"
         " order by xid, id limit $3",
         str(cursor.xid),
         cursor.id,
         rows_max,
+        *((cursor.reader,) if cursor.reader else ()),
     )
     if not rows:
         return EventPage([], cursor)
     last = Cursor(int(rows[-1]["xid_text"]), rows[-1]["id"], cursor.reader)
     return EventPage([row["events"] for row in rows], last, len(rows) == rows_max)
-
-
-async def _note_reader(tx: Transaction, schema: str, cursor: Cursor) -> None:
-    """Note how far a reader is, once in a while: most calls only look, and write nothing."""
-    await tx.execute(
-        f'insert into "{schema}".reader as r (name, xid, id) select $1, $2::text::xid8, $3'
-        f' where not exists (select from "{schema}".reader where name = $1'
-        "  and at > now() - make_interval(secs => $4))"
-        " on conflict (name) do update set xid = excluded.xid, id = excluded.id, at = excluded.at",
-        cursor.reader,
-        str(cursor.xid),
-        cursor.id,
-        _NOTED_S,
-    )
 
 
 async def trim_events(db: Database, now: datetime, keep_days: int, rows_max: int = 500) -> bool:
