@@ -11,6 +11,7 @@ from vendrail.api.identity import Identity, Role
 from vendrail.api.notify import Notify
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
+from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import to_serial
 
 PATH = "/merchant/domains"
@@ -79,6 +80,23 @@ async def test_a_domain_is_added_set_and_proven(town, server):
         ("domain.added", {"host": "HTTPS://Keys.Example/"}),
         ("domain.proven", {"host": "keys.example"}),
     ] == acts
+
+
+async def test_too_many_a_day_are_answered_with_what_to_do(town):
+    """Who adds ever new names is told when they may again; what was typed stays in its field."""
+    owner = await town.join(Role.OWNER)
+    connection = await connect_once(town.house.platform.database_url)
+    for _ in range(20):
+        await connection.execute(
+            "insert into domains.addition values ($1, $2)", town.north.merchant, town.clock.now()
+        )
+    await connection.close()
+    sent = await add(owner)
+
+    assert 422 == sent.status_code
+    assert "Add this one tomorrow." in owner.text
+    assert 'value="keys.example"' in sent.text
+    assert [] == await own(town)
 
 
 @pytest.mark.parametrize(
