@@ -286,10 +286,8 @@ class Tracking:
         if refusal is not None:
             return refusal
         id = read_serial(serial)
-        if id is None or not visitor.order_secret:
-            return self._closed(request, visitor)
         try:
-            if await front.read(visitor, OrderQuery(id, visitor.order_secret)) is None:
+            if id is None or await self._read(visitor, id) is None:
                 return self._closed(request, visitor)
             await front.calls.orders.cancel_orders([OrderQuery(id, visitor.order_secret)])
         except Unavailable as error:
