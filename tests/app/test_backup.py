@@ -95,8 +95,8 @@ def test_backup_from_before_a_service_was_there_is_restored(
     # Nor did payouts tell anything then, nor was anybody there to read it.
     place.sql(
         "drop table payouts.event, payouts.reader, payouts.schedule, payouts.mark,"
-        " payouts.remittance, payouts.bank, payouts.bank_file, payouts.bank_line, payouts.bank_answer,"
-        " payouts.bank_answer_line, payouts.batch, payouts.batch_payout"
+        " payouts.remittance, payouts.bank, payouts.bank_file, payouts.bank_line,"
+        " payouts.bank_answer, payouts.bank_answer_line, payouts.batch, payouts.batch_payout"
     )
     place.sql("alter table payouts.terms drop column kinds, drop column look_minutes")
     place.sql("alter table payouts.payout drop column is_marked, drop column is_filed")
