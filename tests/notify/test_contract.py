@@ -247,7 +247,7 @@ def test_every_letter_can_be_written_in_every_language(locale):
             "late", "away", "back", "found", "keys", "account", "usable", "step", "passkey",
             "receipt", "url", "days", "name", "channel", "free", "waiting", "suggested", "dry",
             "since", "day", "note", "address", "before", "after", "currency", "host", "chat",
-             "titles", "more",
+            "titles", "more",
         )
     }  # fmt: skip
     written = {}
