@@ -7,10 +7,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from vendrail.api.identity import (
     FILTER_NAME_LENGTH_MAX,
     FILTER_VALUE_LENGTH_MAX,
+    KEPT_FORM_BYTES_MAX,
     ActorKind,
     FilterStatus,
     Invitation,
     InviteStatus,
+    KeptForm,
     MemberChange,
     Membership,
     Permission,
@@ -299,3 +301,9 @@ def save_filter(new: SavedFilter) -> FilterStatus:
         for name, value in new.query.items()
     )
     return FilterStatus.DONE if is_page and is_query else FilterStatus.QUERY_MALFORMED
+
+
+def may_keep(new: KeptForm) -> bool:
+    """Whether a form may be kept: of a browser that can be known again, and not too large."""
+    told = sum(len(part.encode()) for pair in new.fields.items() for part in pair)
+    return bool(new.browser) and new.address.startswith("/") and told <= KEPT_FORM_BYTES_MAX

@@ -1,4 +1,4 @@
-"""Background loops: acts are chained, sessions and codes that are over are deleted."""
+"""Background loops: acts are chained, sessions, codes and forms that are over are deleted."""
 
 import asyncio
 
@@ -41,9 +41,19 @@ def jobs(service: IdentityService) -> list[Job]:
             delay_s_max=600.0,
         )
 
+    async def forget_forms() -> None:
+        await poll(
+            service.forget_forms,
+            service.clock,
+            asyncio.Event(),
+            name="identity.forget_forms",
+            delay_s_max=600.0,
+        )
+
     return [
         Job("identity.seal", seal),
         Job("identity.forget", forget),
         Job("identity.forget_codes", forget_codes),
         Job("identity.forget_challenges", forget_challenges),
+        Job("identity.forget_forms", forget_forms),
     ]

@@ -14,6 +14,7 @@ Asked = Request[Any, Any, Any]
 _IN_MEMORY_MAX = 1 << 20
 _FIELD_BYTES_MAX = 8_192
 _FIELDS_MAX = 32
+_TYPED_BYTES_MAX = 16 << 20  # Of a form with a file, read for what was typed beside it.
 
 
 @dataclass
@@ -55,18 +56,43 @@ async def read_upload(request: Asked, bytes_max: int) -> Upload:
     return upload
 
 
+async def read_typed(request: Asked) -> tuple[dict[str, str], bool]:
+    """Read what was typed into a form, and whether there was a file; the file is let go.
+
+    Of a form that is cut short, or too large to be read to its end, what came first is given.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != "multipart/form-data" or not options.get("boundary"):
+        raise Malformed("The form has no file.")
+    typed, count = _Typed(Upload()), 0
+    try:
+        with PushMultipartParser(options["boundary"], max_segment_count=_FIELDS_MAX) as parser:
+            async for chunk in request.stream():
+                count += len(chunk)
+                if count > _TYPED_BYTES_MAX:
+                    break
+                if chunk:
+                    for event in parser.parse(chunk):
+                        typed.take(event)
+    except (MultipartError, UnicodeDecodeError, Malformed):
+        pass
+    finally:
+        typed.upload.close()
+    return typed.upload.fields, bool(typed.upload.name)
+
+
 class _Reader:
     """Puts what the parser finds where it belongs."""
 
     def __init__(self, upload: Upload, bytes_max: int) -> None:
-        self._upload = upload
+        self.upload = upload
         self._bytes_max = bytes_max
         self._segment: MultipartSegment | None = None
         self._text = bytearray()
 
     def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
         """Take the head of a part, a piece of it, or (None) its end."""
-        upload = self._upload
+        upload = self.upload
         if isinstance(event, MultipartSegment):
             self._segment, self._text = event, bytearray()
             if event.filename is not None:
@@ -88,3 +114,17 @@ class _Reader:
             if upload.size > self._bytes_max:
                 raise Malformed("The file is too large.")
             upload.file.write(event)
+
+
+class _Typed(_Reader):
+    """Puts fields where they belong, and lets go of the file."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload, 0)
+
+    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+        """Take fields as they come, and nothing of a file."""
+        is_piece = isinstance(event, bytes | bytearray)
+        if is_piece and self._segment is not None and self._segment.filename is not None:
+            return
+        super().take(event)

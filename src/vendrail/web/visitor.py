@@ -94,6 +94,10 @@ class Visitors:
         """Whether a form came from one of our pages, in this browser."""
         return visitor.mark_cookie is None and self._csrf.is_ours(headers, visitor.mark, token)
 
+    def is_from_here(self, headers: Mapping[str, str]) -> bool:
+        """Whether the browser says that a form came from one of our pages, however old."""
+        return self._csrf.is_from_here(headers)
+
     def cookie(self, name: str, value: str, path: str = "/", *, is_brief: bool = False) -> Cookie:
         """Make a cookie that scripts cannot read and other sites cannot send.
 

@@ -1,9 +1,12 @@
 """Products and keys of a merchant, as a browser changes them, over real services."""
 
 import csv
+import html
 import io
+import re
 
 import pytest
+from tests.web.console.conftest import PASSWORD
 
 from vendrail.api.catalog import (
     DeliveryKind,
@@ -313,6 +316,66 @@ async def test_a_picture_is_what_its_bytes_say(town, read_field):
     assert found.product.picture.startswith(f"merchants/{to_serial(town.north.merchant)}/")
     assert ("image/png", PNG) == (shown.headers["content-type"], shown.content)
     assert (422, True) == (browser.page.status_code, "PNG, JPEG or WebP" in browser.text)
+
+
+async def test_a_product_typed_for_longer_than_a_session_lasts_is_not_lost(town):
+    """Signed in again, the long form is as it was typed; pressed once more, it is saved."""
+    await town.north.offer("GAME", keys=0)
+    [found] = await goods(town)
+    path = f"/merchant/products/{to_serial(found.product.id)}"
+    email = "seller@north.example"
+    browser = await town.join(Role.SELLER, email=email)
+    await browser.go(path)
+    typed = {
+        "title": 'The "long" <game>',
+        "category": "Games & more",
+        "description": "**Bold**\n\nlines & <tags>",
+        "instructions": "Type it in.",
+        "hold_policy": "at_payment",
+        "restock_hours": "48",
+        "warranty_term": "30",
+        "warranty_unit": "days",
+        "warranty_covers": "All of it",
+        "warranty_keys": "2",
+        "warranty_buyer_keys": "3",
+        "warranty_out": "refund",
+    }
+    town.clock.advance(61 * 60)
+    await browser.send(path, **typed)
+    assert "/console/sign-in" == browser.path
+    onto = html.unescape(re.search(r'name="next" value="([^"]*)"', browser.page.text)[1])
+    await browser.send("/console/sign-in", email=email, password=PASSWORD, next=onto)
+    shown = read_form(browser.page.text, path)
+
+    assert (path, True) == (browser.path, "Nothing was sent yet" in browser.text)
+    assert typed == {name: shown[name] for name in typed}
+    [same] = await goods(town)
+    assert found.product.title == same.product.title
+    await browser.send(path, **{name: shown[name] for name in typed})
+    [saved] = await goods(town)
+    assert ('The "long" <game>', "**Bold**\n\nlines & <tags>") == (
+        saved.product.title,
+        saved.product.description,
+    )
+
+
+def read_form(page: str, address: str) -> dict[str, str]:
+    """Give what a browser would send of the last form to an address, without its token."""
+    form = page.rsplit(f'action="{address}"', maxsplit=1)[-1].split("</form>", maxsplit=1)[0]
+    found = {}
+    for tag in re.findall(r"<input[^>]*>", form):
+        name, value = (re.search(rf'{each}="([^"]*)"', tag) for each in ("name", "value"))
+        found[name[1]] = html.unescape(value[1]) if value else ""
+    for name, text in re.findall(
+        r'<textarea[^>]* name="([^"]*)"[^>]*>(.*?)</textarea>', form, re.DOTALL
+    ):
+        found[name] = html.unescape(text).removeprefix("\n")
+    for name, options in re.findall(
+        r'<select[^>]* name="([^"]*)"[^>]*>(.*?)</select>', form, re.DOTALL
+    ):
+        [chosen] = re.findall(r'value="([^"]*)" selected', options)
+        found[name] = html.unescape(chosen)
+    return found
 
 
 async def test_a_draft_is_previewed_as_buyers_will_see_it(town):

@@ -26,6 +26,12 @@ from vendrail.api.identity.filters import (
     FilterStatus,
     SavedFilter,
 )
+from vendrail.api.identity.forms import (
+    KEPT_FORM_BYTES_MAX,
+    KEPT_FORM_LIFE,
+    KeptForm,
+    KeptFormQuery,
+)
 from vendrail.api.identity.passkeys import (
     StaffPasskey,
     StaffPasskeyAsk,
@@ -294,6 +300,14 @@ class Identity(Protocol):
         """Say, each (person, filter, whether), by which filter a person's list opens."""
         ...
 
+    async def keep_forms(self, kept: Sequence[KeptForm]) -> list[bool]:
+        """Keep forms for an hour; false: it is too large, or names no browser."""
+        ...
+
+    async def read_kept_forms(self, queries: Sequence[KeptFormQuery]) -> list[KeptForm | None]:
+        """Read forms that were kept within the last hour; None: it is gone, or another's."""
+        ...
+
     async def record_acts(self, acts: Sequence[Act]) -> list[bool]:
         """Write acts to the log, before they are done; the same id is written once."""
         ...
@@ -327,6 +341,8 @@ __all__ = [
     "FILTERS_MAX",
     "FILTER_NAME_LENGTH_MAX",
     "FILTER_VALUE_LENGTH_MAX",
+    "KEPT_FORM_BYTES_MAX",
+    "KEPT_FORM_LIFE",
     "KEY_SCOPES",
     "NOT_DONE",
     "PROOF_FRESH",
@@ -352,6 +368,8 @@ __all__ = [
     "Invitation",
     "InviteResult",
     "InviteStatus",
+    "KeptForm",
+    "KeptFormQuery",
     "Link",
     "LinkKind",
     "LinkUse",

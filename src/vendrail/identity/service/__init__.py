@@ -6,6 +6,7 @@ from uuid import UUID
 from vendrail.api.notify import Notify
 from vendrail.identity.service.filtering import FiltersService
 from vendrail.identity.service.ground import Ground
+from vendrail.identity.service.keeping import KeptFormsService
 from vendrail.identity.service.passkeys import PasskeysService
 from vendrail.identity.service.programming import ProgramsService
 from vendrail.identity.service.recording import LogService
@@ -28,6 +29,7 @@ class IdentityService(
     StaffingService,
     ProgramsService,
     FiltersService,
+    KeptFormsService,
     LogService,
 ):
     """Fulfils `api.identity.Identity`: people and programs, and the log of what they did."""

@@ -48,6 +48,14 @@ class Csrf:
             return False
         return len(mark) == _MARK_LENGTH and self._fits(mark, token)
 
+    def is_from_here(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether the browser itself says that a form was sent from one of our pages.
+
+        That is enough to give back what was typed, never to do what it asks.
+        """
+        is_own = headers.get("origin", "") == self._origin
+        return headers.get("sec-fetch-site", "same-origin" if is_own else "") == "same-origin"
+
     def _fits(self, mark: str, token: str) -> bool:
         try:
             salt = base64.urlsafe_b64decode(token[:12])

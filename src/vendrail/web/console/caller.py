@@ -22,6 +22,7 @@ class Caller:
     token: str  # What opens the session from now on.
     membership: Membership | None  # What they are where the page belongs; on /console: anywhere.
     form: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)  # What the page is filled with again.
     filters: ListFilters | None = None  # What they have saved for the list that they ask for.
 
     @property

@@ -4,7 +4,8 @@ A page is only ever registered through `Desk.get` and `Desk.post`, which name th
 it needs: no page can be reached past the guard, and no form be sent from elsewhere.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace as alike
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
     FilterQuery,
+    KeptForm,
+    KeptFormQuery,
     Origin,
     Permission,
     PersonState,
@@ -27,14 +30,16 @@ from vendrail.api.identity import (
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed, Unavailable
-from vendrail.kernel.http import key_domain
-from vendrail.web.console import lists
+from vendrail.kernel.http import key_domain, limit_key
+from vendrail.kernel.ids import from_serial, new_id, to_serial
+from vendrail.web.console import lists, refill
 from vendrail.web.console.apis import Apis
 from vendrail.web.console.caller import CONSOLE, MERCHANT, OPERATOR, Caller, place_of
 from vendrail.web.console.lists import Chip, Fields, Listed
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
+from vendrail.web.uploads import read_typed
 from vendrail.web.visitor import Visitor, local_path, read_form
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +78,11 @@ _PROBLEMS = {
     ),
 }
 
+_KEPT = "kept"  # Of an address: which kept form the page is to be filled with.
+_UNSENT = message("Nothing was sent yet. Look it over, then press once more.")
+_FILE_AGAIN = message("Choose the file again.")
+_SECRET_AGAIN = message("Type what is secret again.")
+
 Answer = Callable[[Caller], Awaitable[Page]]
 
 
@@ -107,6 +117,8 @@ class Desk:
         self.clock = front.clock
         self._entries: list[Entry] = []
         self._lists: list[Listed] = []
+        self._pages: dict[str, re.Pattern[str]] = {}  # By their paths, as routes have them.
+        self._forms: set[str] = set()
         is_https = front.public_url.startswith("https://")
         self._is_secure = is_https
         self.has_passkeys = bool(key_domain(front.public_url))
@@ -134,6 +146,7 @@ class Desk:
 
         `fields`: it is a list, and these are what its form asks; people save filters for it.
         """
+        self._pages[path] = lists.list_of(path, permission, {}).pattern
         listed = lists.list_of(path, permission, fields) if fields is not None else None
         self._lists += [listed] if listed is not None else []
 
@@ -147,7 +160,11 @@ class Desk:
                 gate = await self._with_filters(gate, listed)
                 if not request.url.query and gate.filters and gate.filters.opens_by:
                     return self._kept(gate, onward(gate.filters.opens_by))
-            return self._kept(gate, await answer(gate))
+            kept = await self._kept_form(request)
+            if kept is None or kept.person not in (None, gate.person.id):
+                return self._kept(gate, await answer(gate))
+            page = await answer(alike(gate, kept=kept.fields))
+            return self._kept(gate, self._filled(gate, page, kept))
 
         return get(path, name=f"console.get.{path}")(handle)
 
@@ -201,11 +218,12 @@ class Desk:
 
         Of a streamed one the body is left to the page, its token comes in the query `form_token`.
         """
+        self._forms.add(path)
 
         async def handle(request: Asked) -> Page:
             gate = await self.who_may(request, permission)
             if isinstance(gate, Response):
-                return gate
+                return await self._turned_back(request, gate, is_streamed=is_streamed)
             return self._kept(gate, await self._take(gate, answer, is_grave, is_streamed))
 
         return post(path, name=f"console.post.{path}")(handle)
@@ -222,10 +240,109 @@ class Desk:
         form = query if is_streamed else await read_form(request)
         token = form.get("form_token", "")
         if not self.front.visitors.is_own_form(caller.visitor, request.headers, token):
-            return self.problem(request, 403, caller)
+            if not self.front.visitors.is_from_here(request.headers) or caller.visitor.is_new:
+                return self.problem(request, 403, caller)
+            return onward(
+                await self._set_aside(
+                    caller.visitor, request, form, caller, is_streamed=is_streamed
+                )
+            )
         if is_grave and self._is_stale(caller):
-            return onward(f"{CONFIRM}?next={quote(self.back(request))}")
+            back = await self._set_aside(
+                caller.visitor, request, form, caller, is_streamed=is_streamed
+            )
+            return onward(f"{CONFIRM}?next={quote(back)}")
         return await answer(replace_form(caller, form))
+
+    # Forms that come too late.
+
+    async def _turned_back(self, request: Asked, page: Page, *, is_streamed: bool) -> Page:
+        """Keep what was typed where it comes after the session has ended; then to signing in."""
+        visitor, limit = self.front.visitor(request), self.apis.act_limit
+        if page.headers.get("location") != SIGN_IN or visitor.is_new:
+            return page
+        if limit is not None and await limit(f"kept:{limit_key(self._address(request))}"):
+            return page
+        form = {} if is_streamed else await read_form(request)
+        token = form.get("form_token", request.query_params.get("form_token", ""))
+        visitors = self.front.visitors
+        is_ours = visitors.is_own_form(visitor, request.headers, token)
+        if not is_ours and not visitors.is_from_here(request.headers):
+            return page
+        back = await self._set_aside(visitor, request, form, None, is_streamed=is_streamed)
+        return onward(f"{SIGN_IN}?next={quote(back)}")
+
+    async def _set_aside(
+        self,
+        visitor: Visitor,
+        request: Asked,
+        form: Mapping[str, str],
+        caller: Caller | None,
+        *,
+        is_streamed: bool,
+    ) -> str:
+        """Keep what was typed; give the page that it was typed on, to be filled with it again."""
+        back, typed, has_file = self._page_at(self.back(request)), dict(form), False
+        if is_streamed:
+            is_plain = "urlencoded" in request.headers.get("content-type", "")
+            if is_plain:
+                typed = await read_form(request)
+            else:
+                typed, has_file = await read_typed(request)
+        fields, is_less = refill.without_secrets(typed)
+        if is_less:
+            fields[refill.TYPED_AGAIN] = "yes"
+        id = new_id(self.clock.now())
+        person = caller.person.id if caller is not None else None
+        kept = KeptForm(id, visitor.device, request.url.path, fields, person, has_file)
+        [is_kept] = await self.apis.identity.keep_forms([kept])
+        path, _, asked = back.partition("?")
+        query = [pair for pair in asked.split("&") if pair and not pair.startswith(f"{_KEPT}=")]
+        if is_kept:
+            query.append(f"{_KEPT}={to_serial(id)}")
+        return f"{path}?{'&'.join(query)}" if query else path
+
+    def _page_at(self, address: str) -> str:
+        """Give the page of an address; where only a form is sent to it, the page above it."""
+        path, _, _ = address.partition("?")
+        if self._is_page(path):
+            return address
+        while path.count("/") > 1 and not self._is_page(path):
+            path = path.rpartition("/")[0]
+        return path
+
+    def _is_page(self, path: str) -> bool:
+        is_named = path in self._pages
+        is_form = path in self._forms and not is_named
+        return is_named or (not is_form and any(e.fullmatch(path) for e in self._pages.values()))
+
+    async def _kept_form(self, request: Asked) -> KeptForm | None:
+        """Give the kept form that an address asks for, in the browser that it was typed in."""
+        serial = request.query_params.get(_KEPT, "")[:40]
+        if not serial:
+            return None
+        try:
+            id = from_serial(serial)
+        except Malformed:
+            return None
+        query = KeptFormQuery(id, self.front.visitor(request).device)
+        [kept] = await self.apis.identity.read_kept_forms([query])
+        return kept
+
+    def _filled(self, caller: Caller, page: Page, kept: KeptForm) -> Page:
+        """Fill the form of a page with what was kept of it, and say what is still to be done."""
+        if page.media_type != "text/html" or not isinstance(page.content, bytes):
+            return page
+        words = [_UNSENT]
+        words += [_FILE_AGAIN] if kept.has_file else []
+        words += [_SECRET_AGAIN] if refill.TYPED_AGAIN in kept.fields else []
+        word = " ".join(self.say(caller, each) for each in words)
+        filled = refill.fill(page.content.decode(), kept.address, kept.fields, word)
+        page.content = filled.encode()
+        return page
+
+    def _address(self, request: Asked) -> str:
+        return self.front.address_of(request.scope)
 
     def _is_stale(self, caller: Caller) -> bool:
         return self.clock.now() - caller.session.confirmed_at > FRESH
@@ -289,7 +406,7 @@ class Desk:
     def origin(self, request: Asked, visitor: Visitor) -> Origin:
         """Give from where a request comes."""
         agent = request.headers.get("user-agent", "")[:300]
-        return Origin(self.front.address_of(request.scope), agent, visitor.device)
+        return Origin(self._address(request), agent, visitor.device)
 
     def cookie(self, token: str) -> Cookie:
         """Make the cookie that opens a session, until the browser is closed; empty: none."""

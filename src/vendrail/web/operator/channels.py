@@ -101,7 +101,9 @@ class Channels:
 
     async def blank(self, caller: Caller) -> Page:
         """Show the form for a new one, or what kinds there are to choose from."""
-        return await self._blank(caller, await self._kind(caller.asked("kind")))
+        return await self._blank(
+            caller, await self._kind(caller.asked("kind") or caller.kept.get("kind", ""))
+        )
 
     async def _kind(self, kind: str) -> ChannelKind | None:
         kinds = await self._payments.list_kinds()

@@ -82,8 +82,22 @@ class Fees:
     # The draft.
 
     async def edit(self, caller: Caller) -> Page:
-        """Begin a draft: with the rules that count, or with the default's percentage."""
+        """Begin a draft: with the rules that count, or with the default's percentage.
+
+        A draft that could not be sent is gone on with.
+        """
+        if caller.kept.get("rules"):
+            return await self._again(caller)
         return await self._edit(caller, await self._standing())
+
+    async def _again(self, caller: Caller) -> Page:
+        try:
+            rules = feeforms.read_draft(caller.kept["rules"])
+        except Malformed:
+            return await self._edit(caller, await self._standing())
+        act, _, number = caller.kept.get("do", "").partition(":")
+        at = int(number) if number.isdecimal() and len(number) < 4 else -1
+        return await self._edit(caller, rules, at=at, is_open=act == "put")
 
     async def _standing(self) -> list[FeeRule]:
         schedules = await self._settlement.list_fee_schedules()
