@@ -16,6 +16,8 @@ from vendrail.api.settlement import (
     FeeCause,
     FeeFacts,
     FeePart,
+    FeeRule,
+    FeeSchedule,
     FeeSuggestionQuery,
     FeeTerms,
     FeeTrial,
@@ -174,6 +176,57 @@ async def test_bounds_are_kept_and_merchants_come_by_pages(world, clock) -> None
     [rest] = await settlement.suggest_fees([replace(query, after=first[-1].facts.merchant)])
     assert merchants[1:] == [each.facts.merchant for each in (*first, *rest)]
     assert 3 == len(first)
+
+
+async def test_who_pays_by_the_rules_keeps_what_their_rule_takes_beside_the_percentage(
+    world, clock
+):
+    """An average sale's rule is the base: what it takes of each sale is not asked for again."""
+    settlement, bounds = world.settlement, replace(BOUNDS, least_basis_points=0)
+    small = FeeRule(250, 30, 50, is_fee_refunded=True, currency="CNY", amount_minor_below=10_000)
+    ruled, large, own = sorted(new_id(clock.now()) for _ in range(3))
+    await settlement.put_channel_costs([ChannelCost("alipay", 60, 30, "CNY")])
+    await settlement.put_fee_bounds([bounds])
+    await settlement.put_fee_schedules([FeeSchedule(new_id(clock.now()), [small, FeeRule(300)])])
+    await settlement.put_fee_terms([FeeTerms(own, "CNY", 200, 10, 15)])
+    sold = {ruled: 5_000_000, large: 50_000_000, own: 5_000_000}
+    await settlement.put_fee_facts(
+        [replace(FACTS, merchant=each, volume_minor=volume) for each, volume in sold.items()]
+    )
+    clock.advance(60)
+    [found] = await settlement.suggest_fees([FeeSuggestionQuery("CNY")])
+    told = {each.facts.merchant: each for each in found}
+
+    assert (FeeTerms(ruled, "CNY", 250, 30, 50, True), False) == (
+        told[ruled].base,
+        told[ruled].is_base_own,
+    )
+    assert (FeeTerms(large, "CNY", 300), False) == (told[large].base, told[large].is_base_own)
+    assert (FeeTerms(own, "CNY", 200, 10, 15), True) == (told[own].base, told[own].is_base_own)
+    # Of 50.00, 0.30 are 60 hundredths of a percent: asked as fixed already, so not again.
+    assert (220, 280, 260) == (
+        told[ruled].basis_points,
+        suggest(FACTS, 60, bounds, 30).basis_points,
+        told[own].basis_points,
+    )
+
+
+async def test_the_night_changes_the_percentage_alone(world, clock):
+    """What own terms take of each sale, at least, and give back, stays; who has none has none."""
+    settlement, service = world.settlement, world.service
+    own, ruled = sorted(new_id(clock.now()) for _ in range(2))
+    await settlement.put_channel_costs([ChannelCost("alipay", 60, 30, "CNY")])
+    await settlement.put_fee_bounds([BOUNDS])
+    await settlement.put_fee_terms([FeeTerms(own, "CNY", 250, 30, 50, is_fee_refunded=True)])
+    clock.advance(31 * 86_400)
+    await settlement.put_fee_facts([replace(FACTS, merchant=each) for each in (own, ruled)])
+    clock.advance(60)
+    await settlement.put_fee_allowances([FeeAllowance(None, 0, is_allowed=True, notice_days=7)])
+
+    assert 1 == await service.adjust_fees()
+    [[newest, _], none] = await settlement.read_fee_terms([own, ruled])
+    assert FeeTerms(own, "CNY", 220, 30, 50, True) == replace(newest, valid_from=None)
+    assert [] == none
 
 
 NIGHT = datetime(2026, 3, 1, 0, 5, tzinfo=UTC)

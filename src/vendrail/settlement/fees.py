@@ -41,7 +41,7 @@ class FeeVersion(NamedTuple):
             and self.is_fee_refunded == terms.is_fee_refunded
         )
 
-    def as_terms(self, merchant: UUID, currency: str, valid_from: datetime) -> FeeTerms:
+    def as_terms(self, merchant: UUID, currency: str, valid_from: datetime | None) -> FeeTerms:
         """Give terms that say the same from another moment on."""
         return FeeTerms(
             merchant,

@@ -18,8 +18,10 @@ from vendrail.api.settlement import (
     FeeTold,
     FeeTrial,
     FeeTrialResult,
+    Sale,
 )
 from vendrail.kernel.clock import Clock
+from vendrail.kernel.codec import replace
 from vendrail.kernel.money import EXPONENTS
 from vendrail.settlement import suggestions
 from vendrail.settlement.adjusting import Pending
@@ -195,26 +197,43 @@ class Priced(Automatic):
             facts = await self._fees.load_sellers(query, suggestions.SALES_MIN) if own else []
             cost = suggestions.average_cost(costs, query.currency)
             fixed_minor = suggestions.average_fixed(costs, query.currency)
-            taken = await self._read_taken(facts)
-            found = [
-                suggestions.suggest(each, cost, own, fixed_minor, taken_minor)
-                for each, taken_minor in zip(facts, taken, strict=True)
-                if own
-            ]
-            pages.append([each for each in found if each is not None])
+            found = []
+            for each, (base, is_own) in zip(facts, await self._read_bases(facts), strict=True):
+                if own is None:
+                    continue
+                made = suggestions.suggest(each, cost, own, fixed_minor, base.fixed_minor)
+                if made is not None:
+                    found.append(replace(made, base=base, is_base_own=is_own))
+            pages.append(found)
         return pages
 
-    async def _read_taken(self, facts: Sequence[FeeFacts]) -> list[int]:
-        """Read what merchants' own terms take of each sale now beside their percentage."""
+    async def _read_bases(self, facts: Sequence[FeeFacts]) -> list[tuple[FeeTerms, bool]]:
+        """Read what merchants pay by now, and whether it is their own: terms, else rules.
+
+        Of rules it is what they ask of an average sale of the merchant's, of no category and paid
+        by no method in particular: what own terms say, they say of every sale.
+        """
         keys = [(each.merchant, each.currency) for each in facts]
         known = await self._fees.load_fee_versions(keys) if keys else {}
         now = self.clock.now()
-        standing = [find_version(known.get(key, ()), now) for key in keys]
-        return [each.fixed_minor if each else 0 for each in standing]
+        sales = [
+            Sale(PLATFORM, each.merchant, _average(each), each.currency, now) for each in facts
+        ]
+        rules = await self._pricing.book.find_fees(sales)
+        return [
+            (fee.version.as_terms(*key, None), False)
+            if (own := find_version(known.get(key, ()), now)) is None
+            else (own.as_terms(*key, None), True)
+            for key, fee in zip(keys, rules, strict=True)
+        ]
 
     async def try_fees(self, trials: Sequence[FeeTrial]) -> list[FeeTrialResult]:
         """Price sales that were by other rules, beside what counted then; nothing is written."""
         return [await self._pricing.attempt(trial) for trial in trials]
+
+
+def _average(facts: FeeFacts) -> int:
+    return max(1, facts.volume_minor // max(1, facts.sold_count))
 
 
 def _is_counted(facts: FeeFacts) -> bool:

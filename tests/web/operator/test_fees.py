@@ -16,10 +16,11 @@ from vendrail.api.settlement import (
     FeeBounds,
     FeeFacts,
     FeeRule,
+    FeeSchedule,
     FeeTerms,
     Settlement,
 )
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import new_id, to_serial
 
 CARDS = {
     "title": "digital cards",
@@ -193,6 +194,34 @@ async def test_suggested_fees_are_put_up_by_one_and_applied_by_two(world):
     assert "Put it up" not in finance.text
     await finance.go("/console/account")
     assert 403 == (await finance.send(f"{path}/apply", raw=True, **told)).status_code
+
+
+async def test_own_terms_begin_with_what_the_rules_take_beside_the_percentage(world):
+    """Put up for a merchant that pays by the rules, a suggestion changes the percentage alone."""
+    settlement, clock = world.market.house.api(Settlement), world.clock
+    merchant = new_id(clock.now())
+    rule = FeeRule(250, 30, 50, is_fee_refunded=True, currency="CNY", amount_minor_below=10_000)
+    await settlement.put_fee_schedules([FeeSchedule(new_id(clock.now()), [rule, FeeRule(300)])])
+    await settlement.put_fee_bounds([FeeBounds("CNY", 80, 400, 200)])
+    await settlement.put_fee_facts([FeeFacts(merchant, "CNY", 500_000, 100)])
+    clock.advance(60)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    second = await world.join("second@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/suggestions?currency=CNY")
+    assert "By the rules for everybody, on an average sale · Now: 2.50 % + CN¥0.30" in head.text
+    points = re.search(r'name="basis_points" value="([0-9]+)"', head.page.text)[1]
+    fields = {"currency": "CNY", "merchant": to_serial(merchant), "basis_points": points}
+    await head.send("/operator/suggestions/apply", **fields)
+    await approve(second)
+    [[newest]] = await settlement.read_fee_terms([merchant])
+
+    assert (int(points), 30, 50, True) == (
+        newest.basis_points,
+        newest.fixed_minor,
+        newest.fee_minor_min,
+        newest.is_fee_refunded,
+    )
+    assert 140 == int(points)  # 2.00 % margin, less 0.30 of each 50.00.
 
 
 async def test_a_lower_percentage_changes_nothing_where_the_least_is_taken(world):

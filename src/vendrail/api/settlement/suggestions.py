@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from vendrail.api.settlement.fees import FeeFacts
+from vendrail.api.settlement.fees import FeeFacts, FeeTerms
 from vendrail.kernel.codec import Record
 
 
@@ -38,7 +38,7 @@ class FeeCause(StrEnum):
     VOLUME = "volume"
     REFUNDS = "refunds"
     DISPUTES = "disputes"
-    FIXED = "fixed"  # What own terms take of each sale beside their percentage, which stays.
+    FIXED = "fixed"  # What terms take of each sale beside their percentage, which stays.
     LEAST = "least"  # Held at the lower bound.
     MOST = "most"  # Held at the upper bound.
 
@@ -56,6 +56,8 @@ class FeeSuggestion(Record, frozen=True):
     facts: FeeFacts
     basis_points: int
     parts: list[FeePart]
+    base: FeeTerms | None = None  # What counts now; all of it but the percentage stays.
+    is_base_own: bool = False  # They are own terms; else what rules ask of an average sale.
 
 
 class FeeSuggestionQuery(Record, frozen=True):

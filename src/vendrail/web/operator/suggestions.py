@@ -60,7 +60,6 @@ class Suggested(NamedTuple):
     """A suggestion beside what stands."""
 
     suggestion: FeeSuggestion
-    standing: FeeTerms | None  # None: by the rules for everybody.
     change_minor: int  # What the last 30 days would have cost more, or less.
     words: str
     allowance: FeeAllowance
@@ -141,10 +140,7 @@ class SuggestionsDesk:
             query = FeeSuggestionQuery(currency, after, _TRIED)
             [found] = await self._settlement.suggest_fees([query])
             merchants = [each.facts.merchant for each in found]
-            standing = await self._standing(merchants, currency) if found else []
-            for each, own in zip(found, standing, strict=True):
-                begun = own or FeeTerms(each.facts.merchant, currency, 0)
-                terms.append(replace(begun, basis_points=each.basis_points, valid_from=None))
+            terms += [replace(_base(each), basis_points=each.basis_points) for each in found]
             if len(found) < _TRIED:
                 return terms
             after = merchants[-1]
@@ -170,7 +166,7 @@ class SuggestionsDesk:
             choices=sorted(EXPONENTS),
             bounds=bounds,
             automatic=AUTOMATIC,
-            suggested=await self._beside(caller, currency, found),
+            suggested=await self._beside(caller, found),
             names=await self._files.merchant_names(),
             next_page=next_page,
             written=_written(bounds, currency) | (dict(caller.form) if said is not None else {}),
@@ -180,29 +176,17 @@ class SuggestionsDesk:
             problem=self._deeds.problem(caller, said),
         )
 
-    async def _standing(self, merchants: Sequence[UUID], currency: str) -> list[FeeTerms | None]:
-        """Give merchants' own terms that count now."""
-        now, found = self._desk.clock.now(), []
-        for versions in await self._settlement.read_fee_terms(merchants):
-            begun = (e for e in versions if e.valid_from is None or e.valid_from <= now)
-            found.append(next((each for each in begun if each.currency == currency), None))
-        return found
-
-    async def _beside(
-        self, caller: Caller, currency: str, found: Sequence[FeeSuggestion]
-    ) -> list[Suggested]:
+    async def _beside(self, caller: Caller, found: Sequence[FeeSuggestion]) -> list[Suggested]:
         merchants = [each.facts.merchant for each in found]
-        standing = await self._standing(merchants, currency)
         allowed = await self._settlement.read_fee_allowances(merchants)
         return [
             Suggested(
                 each,
-                terms,
-                _change(each, terms),
+                _change(each),
                 say_parts(self._desk, caller, each.parts),
                 allowance,
             )
-            for each, terms, allowance in zip(found, standing, allowed, strict=True)
+            for each, allowance in zip(found, allowed, strict=True)
         ]
 
     async def apply(self, caller: Caller) -> Page:
@@ -215,8 +199,7 @@ class SuggestionsDesk:
         each = next((e for e in found if e.facts.merchant == merchant), None)
         if each is None or str(each.basis_points) != caller.written("basis_points", 6):
             return await self._show(caller, Said.NOT_SUGGESTED)
-        [standing] = await self._standing([merchant], currency)
-        told = _as_told(standing or FeeTerms(merchant, currency, 0))
+        told = _as_told(_base(each))
         payload = {**told, "basis_points": str(each.basis_points)}
         said = await self._deeds.do(
             replace_form(
@@ -225,7 +208,7 @@ class SuggestionsDesk:
             _TERMS,
             f"merchant:{to_serial(merchant)}",
             {"merchant": to_serial(merchant), "currency": currency, **payload},
-            before=told if standing else {},
+            before=told if each.is_base_own else {},
             merchant=merchant,
             is_joint=True,
         )
@@ -259,13 +242,17 @@ class SuggestionsDesk:
         return _SAID[status]
 
 
-def _change(each: FeeSuggestion, standing: FeeTerms | None) -> int:
+def _base(each: FeeSuggestion) -> FeeTerms:
+    """Give what counts now, of which the percentage alone changes."""
+    return each.base or FeeTerms(each.facts.merchant, each.facts.currency, 0)
+
+
+def _change(each: FeeSuggestion) -> int:
     """Say what the last 30 days would have cost more, or less, each sale being the average one."""
-    if standing is None:
-        return 0
+    base = _base(each)
     was, would = (
-        _cost(each.facts, replace(standing, basis_points=points))
-        for points in (standing.basis_points, each.basis_points)
+        _cost(each.facts, replace(base, basis_points=points))
+        for points in (base.basis_points, each.basis_points)
     )
     return would - was
 
