@@ -10,7 +10,8 @@ from vendrail.api.identity import ActQuery, Merchant, Role
 from vendrail.api.notify import LetterQuery
 from vendrail.api.payouts import Payouts
 from vendrail.api.settlement import Settlement
-from vendrail.kernel.ids import to_serial
+from vendrail.kernel.ids import new_id, to_serial
+from vendrail.web.operator.files import told_apart
 
 PASSWORD = "a quiet lake at dawn"
 
@@ -302,3 +303,36 @@ async def test_only_risk_and_administrators_stop_sales(world):
         await browser.go("/console/account")
         sent = await browser.send(f"{path}/sales", raw=True, state="stopped", reason="x")
         assert 403 == sent.status_code
+
+
+def test_names_that_look_alike_are_told_apart():
+    """Width, case, blanks and what is not seen make no difference; other names stay as they are."""
+    ids = [UUID(int=number) for number in range(1, 6)]
+    names = ["North", "ＮＯＲＴＨ", "no\u200brth ", "South", "Nørth"]
+    told = told_apart(dict(zip(ids, names, strict=True)))
+
+    assert ["South", "Nørth"] == [told[each] for each in ids[3:]]
+    assert [f"{name} · {to_serial(id)[-6:]}" for id, name in zip(ids, names[:3], strict=False)] == [
+        told[each] for each in ids[:3]
+    ]
+
+
+async def test_two_merchants_of_one_name_are_told_apart_where_one_is_chosen(world):
+    """In the list, its search, the filters and the page of each; their own names stay."""
+    now = world.clock.now()
+    first, second = Merchant(new_id(now), "Twin Keys"), Merchant(new_id(now), "TWIN  keys")
+    await world.identity.put_merchants([first, second])
+    ends = [to_serial(each.id)[-6:] for each in (first, second)]
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    for page in ("/operator/merchants?q=twin", "/operator/orders", "/operator/corrections"):
+        await head.go(page)
+        assert all(f"· {end}" in head.text for end in ends), page
+    await head.go(f"/operator/merchants?q={ends[1]}")
+    assert ends[0] not in head.text
+    await head.go(f"/operator/merchants/{to_serial(first.id)}")
+    assert f"Twin Keys · {ends[0]}" in head.text
+    fields = {"merchant": to_serial(first.id), "email": "ow@twin.example"}
+    await head.send("/operator/merchants/invite", **fields)
+    known = await world.identity.list_merchants(100, None)
+
+    assert {"Twin Keys", "TWIN  keys"} <= {each.name for each in known}

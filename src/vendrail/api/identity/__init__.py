@@ -252,8 +252,8 @@ class Identity(Protocol):
         """Name merchants; true where one is new."""
         ...
 
-    async def list_merchants(self, merchants_max: int) -> list[Merchant]:
-        """List merchants by name."""
+    async def list_merchants(self, merchants_max: int, after: Merchant | None) -> list[Merchant]:
+        """List merchants by name, those after one; at most ten thousand at once."""
         ...
 
     async def make_api_keys(self, keys: Sequence[NewApiKey]) -> list[ApiKeyResult]:

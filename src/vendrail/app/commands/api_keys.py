@@ -58,7 +58,7 @@ async def _create(
         catalog: Catalog = house.api(Catalog)
         identity: Identity = house.api(Identity)
         (shops,) = await catalog.list_shops([MerchantId(merchant)])
-        known = {each.id for each in await identity.list_merchants(10_000)}
+        known = {each.id for each in await identity.list_merchants(10_000, None)}
         if not shops and merchant not in known:
             raise Malformed(f"There is no merchant {to_serial(merchant)}.")
         now = house.clock.now()

@@ -49,7 +49,7 @@ async def _make(merchant: UUID) -> EpayKey:
         identity: Identity = house.api(Identity)
         epay: Epay = house.api(Epay)
         (shops,) = await catalog.list_shops([MerchantId(merchant)])
-        known = {each.id for each in await identity.list_merchants(10_000)}
+        known = {each.id for each in await identity.list_merchants(10_000, None)}
         if not shops and merchant not in known:
             raise Malformed(f"There is no merchant {to_serial(merchant)}.")
         await _record(house, "card_site.keyed", merchant, {})

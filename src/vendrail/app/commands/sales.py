@@ -53,7 +53,7 @@ async def _change(merchant: UUID, reason: str, *, is_stopped: bool) -> bool:
 async def _need_merchant(house: House, catalog: Catalog, merchant: UUID) -> None:
     identity: Identity = house.api(Identity)
     (shops,) = await catalog.list_shops([MerchantId(merchant)])
-    known = {each.id for each in await identity.list_merchants(10_000)}
+    known = {each.id for each in await identity.list_merchants(10_000, None)}
     if not shops and merchant not in known:
         raise Malformed(f"There is no merchant {to_serial(merchant)}.")
 

@@ -124,10 +124,10 @@ class StaffingService:
             added = await people.put_merchants(tx, list(unique.values()))
         return [merchant.id in added for merchant in merchants]
 
-    async def list_merchants(self, merchants_max: int) -> list[Merchant]:
-        """List merchants by name."""
+    async def list_merchants(self, merchants_max: int, after: Merchant | None) -> list[Merchant]:
+        """List merchants by name, those after one; at most ten thousand at once."""
         async with self._ground.db.reading() as tx:
-            return await people.list_merchants(tx, max(0, min(merchants_max, 10_000)))
+            return await people.list_merchants(tx, max(0, min(merchants_max, 10_000)), after)
 
 
 def _role(role: Role | None) -> dict[str, str]:

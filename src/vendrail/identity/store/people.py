@@ -188,10 +188,16 @@ async def load_merchants(tx: Transaction, merchants: Sequence[UUID]) -> dict[UUI
     return {row["id"]: row["name"] for row in rows}
 
 
-async def list_merchants(tx: Transaction, merchants_max: int) -> list[Merchant]:
-    """List merchants by name."""
+async def list_merchants(
+    tx: Transaction, merchants_max: int, after: Merchant | None
+) -> list[Merchant]:
+    """List merchants by name, those after one."""
     rows = await tx.fetch(
-        "select id, name from identity.merchant order by name, id limit $1", merchants_max
+        "select id, name from identity.merchant"
+        " where $2::uuid is null or (name, id) > ($3, $2) order by name, id limit $1",
+        merchants_max,
+        after.id if after else None,
+        after.name if after else "",
     )
     return [Merchant(row["id"], row["name"]) for row in rows]
 

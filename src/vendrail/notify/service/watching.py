@@ -102,7 +102,7 @@ class Watching(Room):
         found += concerns.of_channels(seen, now, settings.channel_wait_s)
         async with self._db.reading() as tx:
             found += concerns.of_checks(await store.load_reports(tx))
-        merchants = await self._identity.list_merchants(_MERCHANTS_MAX)
+        merchants = await self._identity.list_merchants(_MERCHANTS_MAX, None)
         for begin in range(0, len(merchants), _MERCHANTS_AT_ONCE):
             part = merchants[begin : begin + _MERCHANTS_AT_ONCE]
             queries = [

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -33,7 +34,7 @@ from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
 from vendrail.web.console.tables import BANK_FILES
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
-from vendrail.web.operator.files import read_id
+from vendrail.web.operator.files import known_names, read_id
 from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Page
 from vendrail.web.uploads import read_upload
@@ -235,9 +236,8 @@ class BankFilesDesk:
             else self._deeds.problem(caller, said),
         )
 
-    async def _names(self) -> dict[object, str]:
-        merchants = await self._desk.apis.identity.list_merchants(1_000)
-        return {each.id: each.name for each in merchants}
+    async def _names(self) -> dict[UUID, str]:
+        return await known_names(self._desk.apis.identity)
 
     async def _answer(self, caller: Caller, file: BankFile) -> BankAnswer | None:
         told = caller.request.path_params.get("answer") or caller.asked("answer", 40)

@@ -1,9 +1,13 @@
 """All that is known of an order, as its file: what was bought, paid, and given back."""
 
 import asyncio
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from vendrail.api.identity import Identity, Merchant
 from vendrail.api.orders import (
     OrderId,
     OrderQuery,
@@ -15,12 +19,13 @@ from vendrail.api.orders import (
 )
 from vendrail.api.payments import AttemptView, Capture, Route
 from vendrail.kernel.errors import Malformed
-from vendrail.kernel.ids import from_serial
+from vendrail.kernel.ids import from_serial, to_serial
 from vendrail.web.console.desk import Desk
 from vendrail.web.console.movements import Movement, read_movements
 from vendrail.web.split import OrderSplit, read_split
 
-_MERCHANTS_MAX = 1_000
+_MERCHANTS_AT_ONCE = 5_000
+_END = 6  # Letters of a serial that tell merchants apart.
 
 
 class OrderFile(NamedTuple):
@@ -49,6 +54,39 @@ def read_id(text: str) -> UUID | None:
         return UUID(cleaned) if len(cleaned) >= 32 else from_serial(cleaned)
     except (ValueError, Malformed):
         return None
+
+
+async def known_names(identity: Identity) -> dict[UUID, str]:
+    """Give the names of all merchants that have one, told apart, read page by page."""
+    return told_apart(await _raw_names(identity))
+
+
+async def _raw_names(identity: Identity) -> dict[UUID, str]:
+    named: dict[UUID, str] = {}
+    last: Merchant | None = None
+    while True:
+        known = await identity.list_merchants(_MERCHANTS_AT_ONCE, last)
+        named |= {each.id: each.name for each in known if each.name}
+        if len(known) < _MERCHANTS_AT_ONCE:
+            return named
+        last = known[-1]
+
+
+def told_apart(names: Mapping[UUID, str]) -> dict[UUID, str]:
+    """Add to names that look alike what tells their merchants apart: how their serials end."""
+    likes = {id: _likeness(name) for id, name in names.items()}
+    counts = Counter(likes.values())
+    return {
+        id: f"{name} · {to_serial(id)[-_END:]}" if counts[likes[id]] > 1 else name
+        for id, name in names.items()
+    }
+
+
+def _likeness(name: str) -> str:
+    """Give what names have in common that look alike: width, case, blanks, and what is not seen."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    seen = "".join(each for each in plain if unicodedata.category(each) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", seen).split())
 
 
 class Files:
@@ -92,8 +130,11 @@ class Files:
         return await read_split(apis.ledger, apis.settlement, view.id, view.merchant, view.currency)
 
     async def merchant_names(self) -> dict[UUID, str]:
-        """Give merchants' names: as identity knows them, else as their shops say."""
+        """Give merchants' names, those told apart that look alike: as people are to choose them."""
+        return told_apart(await self.own_names())
+
+    async def own_names(self) -> dict[UUID, str]:
+        """Give merchants' names as they are: as identity knows them, else as their shops say."""
         shops = await self._desk.front.calls.shops()
-        known = await self._desk.apis.identity.list_merchants(_MERCHANTS_MAX)
         named: dict[UUID, str] = {each.merchant: each.merchant_name or each.name for each in shops}
-        return named | {each.id: each.name for each in known if each.name}
+        return named | await _raw_names(self._desk.apis.identity)

@@ -138,7 +138,7 @@ class Merchants:
     async def invite(self, caller: Caller) -> Page:
         """Invite the first owner of a new merchant, or one more of a known one."""
         now, known = self._desk.clock.now(), read_id(caller.written("merchant"))
-        names = await self._files.merchant_names() if known else {}
+        names = await self._files.own_names() if known else {}
         new = Invitation(
             new_id(now),
             caller.written("email", 254),

@@ -18,7 +18,7 @@ from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, PAYOUT_COLUMNS, export, payout_row, saved_at
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
-from vendrail.web.operator.files import read_id
+from vendrail.web.operator.files import known_names, read_id
 from vendrail.web.pages import onward
 from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
@@ -88,8 +88,7 @@ class PayoutBatchesDesk:
         if len(found) > _PAGE:
             found = found[:_PAGE]
             next_page = f"{_PATH}/{to_serial(batch.id)}?before={to_serial(found[-1].id)}"
-        merchants = await self._desk.apis.identity.list_merchants(1_000)
-        names = {each.id: each.name for each in merchants}
+        names = await known_names(self._desk.apis.identity)
         return self._desk.page(
             caller,
             "operator/payout_batch.html",

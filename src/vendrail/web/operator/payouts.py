@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -33,7 +34,7 @@ from vendrail.web.console.exports import (
 from vendrail.web.console.lists import is_id, one_of
 from vendrail.web.languages import message
 from vendrail.web.operator.deeds import GOOD, Deed, Deeds, Said, back_to
-from vendrail.web.operator.files import read_id
+from vendrail.web.operator.files import known_names, read_id
 from vendrail.web.papers.sheets import Rows
 from vendrail.web.storefront.front import Page
 
@@ -96,9 +97,8 @@ class PayoutsDesk:
             desk.post(_RESERVES, self.change, write, is_grave=True),
         ]
 
-    async def _names(self) -> dict[object, str]:
-        merchants = await self._desk.apis.identity.list_merchants(1_000)
-        return {each.id: each.name for each in merchants}
+    async def _names(self) -> dict[UUID, str]:
+        return await known_names(self._desk.apis.identity)
 
     async def table(self, caller: Caller) -> Page:
         """List payouts, those that wait for a person first."""
