@@ -16,7 +16,15 @@ async def _open(world, mode="open"):
     head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
     await head.go("/operator/registration")
     await head.send("/operator/registration", mode=mode, terms="Be **honest**.", reason="we grow")
+    await _approve(await world.join("second@rail.example", Role.OPERATOR_ADMIN))
     return head
+
+
+async def _approve(second) -> None:
+    """Say yes to what waits for a second person."""
+    await second.go("/operator/approvals")
+    path = re.search(r'action="(/operator/approvals/[^"]+)"', second.page.text)[1]
+    await second.send(path, decision="approve")
 
 
 async def _code(world, email):
@@ -38,10 +46,39 @@ async def test_the_door_is_closed_until_an_operator_opens_it(world):
     await head.send("/operator/registration", mode="open", terms="Be honest.", reason="")
     assert "Say why" in head.text
     await head.send("/operator/registration", mode="open", terms="Be honest.", reason="we grow")
+    assert "A second person must approve it" in head.text
+    await guest.go("/console/register")
+    waiting = guest.text
+    await _approve(await world.join("second@rail.example", Role.OPERATOR_ADMIN))
     await guest.go("/console/register")
 
     assert "by invitation" in closed
+    assert "by invitation" in waiting
     assert "I accept the terms" in guest.text
+    assert ["registration.opened.proposed", "registration.opened"] == [
+        each for each in await world.acts() if each.startswith("registration.opened")
+    ]
+
+
+async def test_a_door_is_closed_by_one_and_opened_by_two(world):
+    """Narrower counts at once; wider waits, and not on other terms than were looked at."""
+    head = await _open(world, "approval")
+    path, terms = "/operator/registration", "Be **honest**."
+    read = world.identity.read_registration_policy
+    await head.go(path)
+    await head.send(path, mode="open", terms=terms, reason="all")
+    assert "approval" == (await read()).mode
+    await head.go(path)
+    await head.send(path, mode="approval", terms="Be kind.", reason="other words")
+    assert ("approval", 2) == ((await read()).mode, (await read()).terms_version)
+    third = await world.join("third@rail.example", Role.OPERATOR_ADMIN)
+    await _approve(third)
+    assert "The terms have changed since it was put up" in third.text
+    assert "approval" == (await read()).mode
+    await head.go(path)
+    await head.send(path, mode="invitation", terms="Be kind.", reason="enough")
+
+    assert "invitation" == (await read()).mode
 
 
 async def test_a_merchant_registers_in_the_browser(world):

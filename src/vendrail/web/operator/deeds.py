@@ -87,6 +87,7 @@ class Said(StrEnum):
     NO_DAY = "no_day"
     NO_BOUND = "no_bound"
     CHANGED_SINCE = "changed_since"
+    TERMS_OTHERS = "terms_others"
 
 
 TEXTS = {
@@ -187,6 +188,9 @@ TEXTS = {
     Said.NO_DAY: message("The day is to come, and within ten years."),
     Said.NO_BOUND: message("Amounts are written as 12.30 and above zero; an empty one is any."),
     Said.CHANGED_SINCE: message("The list has changed meanwhile. Look at it again."),
+    Said.TERMS_OTHERS: message(
+        "The terms have changed since it was put up. Look at them, then put it up again."
+    ),
     Said.NO_ACCOUNT: message("Choose two different accounts, and whose they are."),
     Said.NO_REFERENCE: message("Say what it corrects: its number, or the day."),
     Said.BALANCE_TOO_LOW: message("There is not so much in that account."),

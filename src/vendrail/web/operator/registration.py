@@ -1,11 +1,13 @@
 """Registration: who may become a merchant, on which terms, and who has applied."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
 
 from vendrail.api.identity import (
+    Actor,
+    ActorKind,
     Application,
     ApplicationQuery,
     ApplicationState,
@@ -21,13 +23,20 @@ from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
 from vendrail.web.console.tables import APPLICATIONS
 from vendrail.web.languages import message
-from vendrail.web.operator.deeds import TEXTS, Deeds, Said, back_to
+from vendrail.web.operator.deeds import GOOD, TEXTS, Deed, Deeds, Said, back_to
 from vendrail.web.operator.files import read_id
 from vendrail.web.storefront.front import Page
 
 _PATH = "/operator/registration"
 _SHOWN_MAX = 50
 _TERMS_LENGTH_MAX = 100_000
+_OPENED = "registration.opened"
+_WIDTH = {
+    RegistrationMode.INVITATION: 0,
+    RegistrationMode.APPROVAL: 1,
+    RegistrationMode.OPEN: 2,
+}
+_RAN = {PolicyStatus.CHANGED: Said.DONE, PolicyStatus.UNCHANGED: Said.EXISTS}
 _MODES = {each.value: each for each in RegistrationMode}
 _POLICY = {
     PolicyStatus.TERMS_MISSING: message("Write the terms first: who comes must accept them."),
@@ -45,6 +54,7 @@ class RegistrationDesk:
     def __init__(self, desk: Desk, deeds: Deeds) -> None:
         self._desk, self._deeds = desk, deeds
         self._identity = desk.apis.identity
+        deeds.add(Deed(_OPENED, Permission.MERCHANTS_WRITE, self._run))
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of these pages."""
@@ -65,7 +75,6 @@ class RegistrationDesk:
         after = read_id(caller.asked("after"))
         query = ApplicationQuery(ApplicationState.WAITING, after, _SHOWN_MAX + 1)
         [found] = await self._identity.list_applications([query])
-        said = caller.asked("said")
         return self._desk.page(
             caller,
             "operator/registration.html",
@@ -79,7 +88,7 @@ class RegistrationDesk:
             exported=saved_at(caller, _PATH, ()),
             after=found[_SHOWN_MAX - 1].id if len(found) > _SHOWN_MAX else None,
             can_change=caller.may(Permission.MERCHANTS_WRITE),
-            done=self._desk.say(caller, TEXTS[Said.DONE]) if said == Said.DONE else "",
+            done=self._deeds.said(caller),
             problem=self._desk.say(caller, problem) if problem else "",
         )
 
@@ -105,11 +114,38 @@ class RegistrationDesk:
         if not reason:
             return await self._table(caller, TEXTS[Said.NO_REASON])
         terms = caller.written("terms", _TERMS_LENGTH_MAX + 1).replace("\r\n", "\n")
-        change = RegistrationChange(mode, terms, caller.actor, reason)
+        policy = await self._identity.read_registration_policy()
+        is_wider = _WIDTH[mode] > _WIDTH[policy.mode]
+        if is_wider and not terms.strip():
+            return await self._table(caller, _POLICY[PolicyStatus.TERMS_MISSING])
+        now = policy.mode if is_wider else mode
+        change = RegistrationChange(now, terms, caller.actor, reason)
         [status] = await self._identity.change_registration([change])
         if status in _POLICY:
             return await self._table(caller, _POLICY[status])
+        if is_wider:
+            return await self._open(caller, mode)
         return back_to(_PATH, Said.DONE)
+
+    async def _open(self, caller: Caller, mode: RegistrationMode) -> Page:
+        """Put a wider door up for a second person, on the terms that stand."""
+        policy = await self._identity.read_registration_policy()
+        payload = {"mode": mode.value, "terms_version": str(policy.terms_version)}
+        before = {"mode": policy.mode.value}
+        said = await self._deeds.do(
+            caller, _OPENED, "registration", payload, before=before, is_joint=True
+        )
+        return back_to(_PATH, said) if said in GOOD else await self._table(caller, TEXTS[said])
+
+    async def _run(self, told: Mapping[str, str], person: str) -> Said:
+        """Open the door, if what is accepted at it is still what was looked at."""
+        policy = await self._identity.read_registration_policy()
+        if told["terms_version"] != str(policy.terms_version):
+            return Said.TERMS_OTHERS
+        actor = Actor(ActorKind.PERSON, None, person)
+        change = RegistrationChange(_MODES[told["mode"]], policy.terms, actor, told["reason"])
+        [status] = await self._identity.change_registration([change])
+        return _RAN.get(status, Said.OTHERWISE)
 
     async def decide(self, caller: Caller) -> Page:
         """Invite whoever applied, or refuse them."""
