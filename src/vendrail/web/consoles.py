@@ -39,6 +39,7 @@ from vendrail.web.merchant.programs import Programs
 from vendrail.web.merchant.sales import Sales
 from vendrail.web.merchant.schedules import PayoutSchedules
 from vendrail.web.merchant.shop import ShopSettings
+from vendrail.web.merchant.smalllists import merchant_lists
 from vendrail.web.merchant.staff import Staff
 from vendrail.web.merchant.statements import Statements
 from vendrail.web.merchant.verification import Verification
@@ -75,6 +76,7 @@ from vendrail.web.operator.remittances import RemittancesDesk
 from vendrail.web.operator.reviews import Reviews
 from vendrail.web.operator.routing import RoutingDesk
 from vendrail.web.operator.sagas import Sagas
+from vendrail.web.operator.smalllists import operator_lists
 from vendrail.web.operator.suggestions import SuggestionsDesk
 from vendrail.web.operator.system import System
 from vendrail.web.operator.unmatched import Unmatched
@@ -126,6 +128,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
         RoutingDesk(desk, deeds, files),
         People(desk, deeds),
         AuditLog(desk, files, deeds),
+        operator_lists(desk, deeds),
         System(desk),
     ]
 
@@ -159,6 +162,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Programs(desk),
         Webhooks(desk),
         CardSites(desk),
+        merchant_lists(desk),
     ]
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from tests.web.console.conftest import make_app
 
 from vendrail.api.identity import Role
 from vendrail.web.console.refill import fill, without_secrets
@@ -127,3 +128,39 @@ async def test_another_browser_does_not_find_what_was_typed(world, head):
     await head.go(address)
 
     assert (True, False, False) == (mine, theirs, "77.70" in head.page.text)
+
+
+async def test_a_page_of_another_sitting_is_filled_again_and_anothers_is_not(world, head):
+    """With a token of before, a form of our own page comes back filled; others' forms never do."""
+    path, typed = "/operator/payout-terms", {"currency": "CNY", "least": "77.70", "reason": "So"}
+    await head.go(path)
+    stale = {**typed, "form_token": "b2xkIG9sZCBvbGQ" * 2}
+    mine = {"referer": str(head.page.url), "sec-fetch-site": "same-origin"}
+    theirs = {**mine, "sec-fetch-site": "cross-site"}
+    refused = await head.http.post(path, data=stale, headers=theirs)
+    head.page = await head.http.post(path, data=stale, headers=mine, follow_redirects=True)
+
+    assert 403 == refused.status_code
+    assert path == head.path
+    assert "Nothing was sent yet" in head.text
+    assert 'value="77.70"' in head.page.text
+
+
+async def test_strangers_do_not_fill_the_house_with_forms(world):
+    """Without a session, a network keeps so many forms; beyond them it only signs in."""
+    asked = []
+
+    async def one(key: str) -> float:
+        asked.append(key)
+        return 0.0 if len(asked) <= 1 else 30.0
+
+    world.app = make_app(world.house, world.house.platform.home, act_limit=one)
+    stranger = world.browser()
+    await stranger.go("/console/sign-in")
+    led = []
+    for _ in range(2):
+        sent = await stranger.send("/operator/payout-terms", raw=True, least="1")
+        led.append("kept" in sent.headers["location"])
+
+    assert [True, False] == led
+    assert all(each.startswith("kept:") for each in asked)

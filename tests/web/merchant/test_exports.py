@@ -263,3 +263,37 @@ async def test_a_file_of_any_size_holds_one_page_in_memory():
 
     assert size > 10_000_000
     assert tracemalloc_peak < 2_000_000
+
+
+# Tables of one thing, which its page tells whole, or of forms, or of what is so at this moment.
+ALONE = re.compile(
+    r"/merchant(/(search|orders/.*|payouts/.*|complaints/.*|disputes/.*|agents/[0-9A-Z]{26}"
+    r"|webhooks/.*/deliveries/.*|sales/.*))?"
+)
+
+
+async def test_every_table_can_be_saved(town):
+    """Below each page with a table is the link to its file, and each such file is one."""
+    pages = [each for each in await looks.addresses(town) if each.startswith("/merchant")]
+    owner = await town.join(Role.OWNER)
+    without, links = [], set()
+    for page in pages:
+        await owner.go(page)
+        found = re.findall(r'href="([^"]*\.csv[^"]*)"', owner.page.text)
+        links |= {html.unescape(each) for each in found}
+        is_alone = ALONE.fullmatch(page.partition("?")[0])
+        if "<table" in owner.page.text and not found and not is_alone:
+            without.append(page)
+    wrong = []
+    for link in sorted(links):
+        answer = await owner.http.get(link)
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        is_table = answer.headers["content-type"].startswith("text/csv")
+        if answer.status_code != 200 or not is_table or len({len(each) for each in rows}) != 1:
+            wrong.append((link, answer.status_code))
+    settings = ["domains", "methods", "fees", "agents", "agents/floors", "webhooks", "card-sites"]
+
+    assert [] == without
+    assert [] == wrong
+    assert {f"/merchant/{each}.csv" for each in settings} <= links
+    assert any(each.endswith("/stock/batches.csv") for each in links)

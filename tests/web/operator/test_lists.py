@@ -6,12 +6,17 @@ import io
 import re
 from uuid import UUID
 
-from tests.web.console.conftest import CLI, make_app
+import httpx
+import pytest
+from litestar.exceptions import LitestarException
+from tests.web.console.conftest import CLI, SITE, make_app
 from tests.web.operator.test_looks import addresses
 
 from vendrail.api.identity import (
     ActQuery,
+    Merchant,
     Permission,
+    PersonChange,
     Proposal,
     RegistrationChange,
     RegistrationMode,
@@ -19,7 +24,7 @@ from vendrail.api.identity import (
 )
 from vendrail.api.promotions import Coupon, CouponId, Promotions
 from vendrail.kernel.ids import new_id, to_serial
-from vendrail.web.console.exports import LISTED
+from vendrail.web.console.exports import AT_ONCE, LISTED
 
 LISTS = {
     "/operator/approvals": "proposal",
@@ -136,3 +141,84 @@ async def test_lists_taken_again_and_again_end_before_the_log(world, place, tmp_
 
     assert [200, 200, *[429] * (len(names) - 2)] == codes
     assert 2 == len([each for each in acts if each.act.endswith(".exported")])
+
+
+# Tables of one thing, which its page tells whole, or of what is so at this moment.
+ALONE = re.compile(
+    r"/operator/(search|system|disputes/.*|orders/.*|payouts/.*|sagas/.*|reviews/.*|unpriced/.*"
+    r"|routing/.*|unmatched/.*|verifications/[0-9A-Z]{26}|complaints/.*)"
+)
+
+
+async def test_every_table_can_be_saved(world, place):
+    """Below each page with a table is the link to its file, and each such file is one."""
+    pages = await addresses(world, place)
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    without, links = [], set()
+    for page in pages:
+        path = page.partition("?")[0]
+        await head.go(page)
+        found = re.findall(r'href="([^"]*\.csv[^"]*)"', head.page.text)
+        links |= {html.unescape(each) for each in found}
+        if "<table" in head.page.text and not found and not ALONE.fullmatch(path):
+            without.append(page)
+    wrong = []
+    for link in sorted(links):
+        answer = await head.http.get(link)
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        is_table = answer.headers["content-type"].startswith("text/csv")
+        if answer.status_code != 200 or not is_table or len({len(each) for each in rows}) != 1:
+            wrong.append((link, answer.status_code))
+    settings = ["channels", "routing", "wallets", "payout-terms", "banks", "reserves", "currencies"]
+
+    assert [] == without
+    assert [] == wrong
+    assert {f"/operator/{each}.csv" for each in settings} <= links
+
+
+async def test_a_channels_file_has_none_of_its_secrets(world):
+    """What a channel is called and takes is told; what it is set to, and secrets, never."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    answer = await head.http.get("/operator/channels.csv")
+    [row] = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
+
+    assert "alipay" == row["kind"]
+    assert {
+        "name", "kind", "title", "currencies", "is_active", "amount_min", "amount_max",
+        "confirm_above", "id",
+    } == row.keys()  # fmt: skip
+
+
+async def test_a_file_ends_when_its_taker_may_have_it_no_more(world):
+    """A right that is taken away while a long file is written breaks it off within seconds."""
+    head = await world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await world.join("o2@rail.example", Role.OPERATOR_ADMIN)
+    [person] = await world.identity.find_people(["ad@rail.example"])
+    now = world.house.clock.now()
+    many = [Merchant(new_id(now), f"Merchant {each}") for each in range(2 * AT_ONCE)]
+    await world.identity.put_merchants(many)
+    whole = (await head.http.get("/operator/merchants.csv")).text
+    parts: list[bytes] = []
+
+    async def slow(scope, receive, send):
+        """Take each part of the file slowly; after the first, the person is locked out."""
+
+        async def take(message):
+            await send(message)
+            if message["type"] == "http.response.body":
+                parts.append(message.get("body", b""))
+                world.clock.advance(4)
+                if len(parts) == 1:
+                    change = PersonChange(person.id, "gone", CLI, is_locked=True)
+                    await world.identity.change_people([change])
+
+        await world.app(scope, receive, take)
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(slow), base_url=SITE, cookies=head.http.cookies
+    ) as taker:
+        with pytest.raises(LitestarException):
+            await taker.get("/operator/merchants.csv")
+
+    assert whole.count("Merchant ") >= 2 * AT_ONCE
+    assert len(b"".join(parts)) < len(whole) // 2

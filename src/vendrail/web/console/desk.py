@@ -5,7 +5,7 @@ it needs: no page can be reached past the guard, and no form be sent from elsewh
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace as alike
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +16,7 @@ from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from vendrail.api.identity import (
     FilterQuery,
@@ -50,6 +51,7 @@ SIGN_IN, CODE, FACTOR, CONFIRM = (
     "/console/factor",
     "/console/confirm",
 )
+_WATCHED_EVERY = timedelta(seconds=3)  # How often a file asks whether its taker still may.
 FRESH = timedelta(minutes=30)  # How long after a proof grave acts need no other.
 _STAGES = {SessionStage.FACTOR: CODE, SessionStage.ENROLMENT: FACTOR}
 _PROBLEMS = {
@@ -95,6 +97,15 @@ class Entry(NamedTuple):
     permission: Permission | None = None
 
 
+class _SavedFile(NamedTuple):
+    """A file beside a page."""
+
+    pattern: re.Pattern[str]  # Of the page's path.
+    suffix: str
+    title: str  # Marked by `message`.
+    permission: Permission
+
+
 class Room(Protocol):
     """Some pages that belong together, and their rows in the navigation."""
 
@@ -119,6 +130,7 @@ class Desk:
         self._lists: list[Listed] = []
         self._pages: dict[str, re.Pattern[str]] = {}  # By their paths, as routes have them.
         self._forms: set[str] = set()
+        self._files: list[_SavedFile] = []
         is_https = front.public_url.startswith("https://")
         self._is_secure = is_https
         self.has_passkeys = bool(key_domain(front.public_url))
@@ -162,7 +174,7 @@ class Desk:
                     return self._kept(gate, onward(gate.filters.opens_by))
             kept = await self._kept_form(request)
             if kept is None or kept.person not in (None, gate.person.id):
-                return self._kept(gate, await answer(gate))
+                return self._kept(gate, self._watched(gate, await answer(gate), permission))
             page = await answer(alike(gate, kept=kept.fields))
             return self._kept(gate, self._filled(gate, page, kept))
 
@@ -205,6 +217,20 @@ class Desk:
         """Give where the console begins that a page belongs to."""
         return next(e for e in (OPERATOR, MERCHANT) if caller.request.url.path.startswith(e))
 
+    def add_file(self, page: str, suffix: str, title: str, permission: Permission) -> None:
+        """Show a link to a file below a page, whose address goes on with a suffix."""
+        pattern = lists.list_of(page, permission, {}).pattern
+        self._files.append(_SavedFile(pattern, suffix, title, permission))
+
+    def _files_of(self, caller: Caller) -> list[tuple[str, str]]:
+        """Give the files of the page that is asked for, each an address and what its link says."""
+        here = caller.request.url.path
+        return [
+            (here + each.suffix, each.title)
+            for each in self._files
+            if each.pattern.fullmatch(here) and caller.may(each.permission)
+        ]
+
     def post(
         self,
         path: str,
@@ -224,7 +250,8 @@ class Desk:
             gate = await self.who_may(request, permission)
             if isinstance(gate, Response):
                 return await self._turned_back(request, gate, is_streamed=is_streamed)
-            return self._kept(gate, await self._take(gate, answer, is_grave, is_streamed))
+            page = await self._take(gate, answer, is_grave, is_streamed)
+            return self._kept(gate, self._watched(gate, page, permission))
 
         return post(path, name=f"console.post.{path}")(handle)
 
@@ -384,6 +411,26 @@ class Desk:
             for each in session.person.memberships
         )
 
+    def _watched(self, caller: Caller, page: Page, permission: Permission | None) -> Page:
+        """End a file while it is being written, once whoever takes it may have it no more."""
+        is_live = page.media_type == "text/event-stream"  # Looks for itself.
+        file: object = page
+        if permission is not None and isinstance(file, Stream) and not is_live:
+            file.iterator = self._while_allowed(file.iterator, caller, permission)
+        return page
+
+    async def _while_allowed(
+        self, parts: Any, caller: Caller, permission: Permission
+    ) -> AsyncIterator[bytes]:
+        asked_at = self.clock.now()
+        async for part in parts:
+            if self.clock.now() - asked_at >= _WATCHED_EVERY:
+                if not await self.still_may(caller, permission):
+                    # Broken off: a file that ended well would look whole.
+                    raise PermissionError("Whoever takes this file may have it no more.")
+                asked_at = self.clock.now()
+            yield part
+
     async def session(self, request: Asked, visitor: Visitor) -> tuple[Session | None, str]:
         """Give the session that the browser's cookie opens, and the token to go on with."""
         token = visitor.cookies.get(self.cookie_name, "")[:100]
@@ -450,6 +497,7 @@ class Desk:
             has_passkeys=self.has_passkeys,
             places=caller.person.memberships,
             filters=caller.filters,
+            saved_files=self._files_of(caller),
             **context,
         )
 

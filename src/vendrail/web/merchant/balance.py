@@ -16,7 +16,7 @@ from vendrail.kernel.ids import to_serial
 from vendrail.kernel.money import to_decimal, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import AT_ONCE, LISTED, export
+from vendrail.web.console.exports import AT_ONCE, LISTED, Columns, export, save_whole
 from vendrail.web.console.lists import is_currency, one_of
 from vendrail.web.console.movements import proof_file
 from vendrail.web.console.shares import terms_now
@@ -70,6 +70,7 @@ class Balance:
             self._desk.get(_ROOT, self.balance, Permission.BALANCE_READ, fields=_FIELDS),
             self._desk.get(f"{_ROOT}.csv", self.export, Permission.BALANCE_READ),
             self._desk.get(f"{_ROOT}/calendar", self.calendar, Permission.BALANCE_READ),
+            self._desk.get(f"{_ROOT}/calendar.csv", self.save_calendar, Permission.BALANCE_READ),
             self._desk.get(f"{_ROOT}/{{transfer:str}}/proof", self.prove, Permission.BALANCE_READ),
         ]
 
@@ -147,6 +148,21 @@ class Balance:
         }
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
         return Page(encode(told), media_type="application/json", headers=headers)
+
+    async def save_calendar(self, caller: Caller) -> Page:
+        """Give what becomes available in each of the next days as CSV; who took it is kept."""
+        currency = chosen_currency(caller, await currencies_of(self._desk, caller))
+        told = {"currency": currency}
+        turned = await log_export(self._desk, caller, LISTED, "list:balance-calendar", told)
+        if turned is not None:
+            return turned
+        columns: Columns[DueDay] = {
+            "day": lambda each: each.starts_at.date(),
+            "pending": lambda each: to_decimal(each.pending_minor, currency),
+            "reserve": lambda each: to_decimal(each.reserve_minor, currency),
+            "currency": lambda _: currency,
+        }
+        return save_whole("balance-calendar", columns, (await self._due(caller, currency)).days)
 
     async def _due(self, caller: Caller, currency: str) -> Calendar:
         """Sum what becomes available by days, of which what is overdue counts today."""
