@@ -58,6 +58,17 @@ def test_of_forms_alike_the_row_that_was_sent_is_filled():
     assert page == fill(page, "/b", {"why": "so"}, "!")
 
 
+def test_what_was_typed_into_a_form_that_is_gone_is_told():
+    """Where the page has no such form any more, it says so above the words, escaped."""
+    told = fill(PAGE, "/elsewhere", {"why": "<so>", "nonce": "1"}, "!", "It is gone:")
+
+    assert told.startswith("<main><div")
+    assert "It is gone:" in told
+    assert "&lt;so&gt;" in told
+    assert "nonce" not in told
+    assert told.endswith(PAGE.removeprefix("<main>"))
+
+
 def test_what_is_secret_is_not_kept():
     """Passwords, and what a page names, are left out; that there was something is told."""
     form = {"form_token": "t", "title": "a", "s_key": "x", "typed_again": "s_key s_more"}

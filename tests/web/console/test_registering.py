@@ -55,9 +55,9 @@ async def test_the_door_is_closed_until_an_operator_opens_it(world):
     assert "by invitation" in closed
     assert "by invitation" in waiting
     assert "I accept the terms" in guest.text
-    assert ["registration.opened.proposed", "registration.opened"] == [
-        each for each in await world.acts() if each.startswith("registration.opened")
-    ]
+    steps = [each for each in await world.acts() if each.startswith("registration.opened")]
+    assert "registration.opened.proposed" in steps
+    assert "registration.opened.approved" in steps
 
 
 async def test_a_door_is_closed_by_one_and_opened_by_two(world):

@@ -190,7 +190,7 @@ async def test_people_keys_talks_coupons_and_what_was_told_are_saved(town):
     for page in ("balance", "coupons", "messages", "staff", "api-keys", coupon, endpoint):
         path = page if page.startswith("/") else f"/merchant/{page}"
         await owner.go(path)
-        [link] = re.findall(rf'href="({path}[/a-z]*\.csv[^"]*)"', owner.page.text)
+        [link] = re.findall(rf'href="({path}(?!/cal)[/a-z]*\.csv[^"]*)"', owner.page.text)
         found[page] = await table(owner, html.unescape(link))
     given_up = await table(owner, f"{endpoint}/deliveries.csv?state=given_up")
     heard = await table(owner, f"{endpoint}/deliveries.csv?state=heard")
@@ -289,7 +289,10 @@ async def test_every_table_can_be_saved(town):
         answer = await owner.http.get(link)
         rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
         is_table = answer.headers["content-type"].startswith("text/csv")
-        if answer.status_code != 200 or not is_table or len({len(each) for each in rows}) != 1:
+        is_even = (
+            len({len(each) for each in rows}) == 1 or "/statements/" in link
+        )  # Has sums below.
+        if answer.status_code != 200 or not is_table or not is_even:
             wrong.append((link, answer.status_code))
     settings = ["domains", "methods", "fees", "agents", "agents/floors", "webhooks", "card-sites"]
 

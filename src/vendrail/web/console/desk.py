@@ -82,6 +82,7 @@ _PROBLEMS = {
 
 _KEPT = "kept"  # Of an address: which kept form the page is to be filled with.
 _UNSENT = message("Nothing was sent yet. Look it over, then press once more.")
+_LOST = message("Nothing was sent, and the form is not here any more. This is what was typed:")
 _FILE_AGAIN = message("Choose the file again.")
 _SECRET_AGAIN = message("Type what is secret again.")
 
@@ -364,7 +365,8 @@ class Desk:
         words += [_FILE_AGAIN] if kept.has_file else []
         words += [_SECRET_AGAIN] if refill.TYPED_AGAIN in kept.fields else []
         word = " ".join(self.say(caller, each) for each in words)
-        filled = refill.fill(page.content.decode(), kept.address, kept.fields, word)
+        lost = self.say(caller, _LOST)
+        filled = refill.fill(page.content.decode(), kept.address, kept.fields, word, lost)
         page.content = filled.encode()
         return page
 

@@ -29,6 +29,7 @@ _PLAIN = frozenset(
         "color",
     ]
 )
+_NEVER_TYPED = frozenset([TYPED_AGAIN, "nonce", "do", "rules"])
 _NOTE = (
     '<p class="note note-warning col-span-full mb-4 w-full font-medium" id="kept" role="alert"'
     ' tabindex="-1" autofocus>{}</p>'
@@ -89,15 +90,18 @@ def without_secrets(form: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     return kept, is_less
 
 
-def fill(page: str, address: str, fields: Mapping[str, str], word: str) -> str:
-    """Fill the form of a page that is sent to an address; a page without it stays as it is."""
+def fill(page: str, address: str, fields: Mapping[str, str], word: str, lost: str = "") -> str:
+    """Fill the form of a page that is sent to an address.
+
+    On a page that has it no more, `lost` is said above what was typed; empty: nothing is.
+    """
     reader = _Reader(page)
     reader.feed(page)
     reader.close()
     sent_to = urlsplit(address).path
     forms = [each for each in reader.forms if sent_to in each.addresses]
     if not forms:
-        return page
+        return _told(page, fields, lost) if lost else page
     form = max(forms, key=lambda each: _fit(each, fields))
     edits: list[Edit] = [(form.end, form.end, _NOTE.format(html.escape(word)))]
     edits += [(end - 1, end, " open>") for end in form.around]
@@ -106,6 +110,18 @@ def fill(page: str, address: str, fields: Mapping[str, str], word: str) -> str:
     for start, end, text in sorted(edits, reverse=True):
         page = page[:start] + text + page[end:]
     return page
+
+
+def _told(page: str, fields: Mapping[str, str], lost: str) -> str:
+    """Write what was typed at the top of a page: the form that it was typed into is gone."""
+    typed = "".join(
+        f'<dt class="quiet mt-2 text-xs">{html.escape(name)}</dt>'
+        f'<dd class="break-words whitespace-pre-line">{html.escape(value)}</dd>'
+        for name, value in fields.items()
+        if value and name not in _NEVER_TYPED
+    )
+    note = f'<div class="note note-warning mb-4" id="kept" role="alert">{html.escape(lost)}<dl>{typed}</dl></div>'
+    return re.sub(r"<main\b[^>]*>", lambda found: found[0] + note, page, count=1)
 
 
 def _fit(form: _Form, fields: Mapping[str, str]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from vendrail.api.compliance import ComplianceTerms, TierBound
-from vendrail.api.fx import Position
+from vendrail.api.fx import Position, RatePair
 from vendrail.api.identity import Permission
 from vendrail.api.payments import ChannelAccount, ChannelTerms
 from vendrail.api.payouts import BankFile, BankLine, BankLineQuery
@@ -28,7 +28,9 @@ _TITLE = message("Save all as CSV")
 _COSTS, _RULES = message("Save the terms of channels as CSV"), message("Save the rules as CSV")
 _TIERS = message("Save all versions of the tiers' terms as CSV")
 _DEPOSITS = message("Save the deposits as CSV")
+_VERSIONS = message("Save all versions of the terms as CSV")
 _POSITIONS = message("Save the exposure as CSV")
+_RATES = message("Save the rates as CSV")
 _SOURCES = message("Save the sources of rates as CSV")
 
 
@@ -139,6 +141,7 @@ POSITIONS: Columns[Position] = {
     "other": lambda each: to_decimal(each.other_minor, each.other_currency),
     **told("result_minor"),
 }
+RATES = told("currency paid_currency mid basis_points rated_at sources")
 SOURCES = told("name is_fresh currencies_count rated_at fetched_at tried_at problem")
 
 
@@ -215,6 +218,12 @@ class _Reads:
     async def positions(self, _: Caller) -> Sequence[Any]:
         return await self._apis.fx.list_positions()
 
+    async def rates(self, _: Caller) -> Sequence[Any]:
+        own = self._desk.front.settings.default_currency
+        others = [each for each in self._desk.front.purse.currencies if each != own]
+        found = await self._apis.fx.read_rates([RatePair(own, each) for each in others])
+        return [each.rate for each in found if each.rate is not None]
+
     async def sources(self, _: Caller) -> Sequence[Any]:
         return await self._apis.fx.list_sources()
 
@@ -261,14 +270,15 @@ def operator_lists(desk: Desk, deeds: Deeds) -> SmallLists:
         SmallList(
             "/operator/verifications/terms",
             ".csv",
-            _TITLE,
+            _VERSIONS,
             Permission.COMPLIANCE_WRITE,
             BOUNDS,
             reads.bounds,
         ),
-        SmallList(merchant, "/fees.csv", _TITLE, fees, FEE_TERMS, reads.merchant_fees),
-        SmallList(f"{merchant}/holding", ".csv", _TITLE, fees, HOLD_TERMS, reads.merchant_hold),
+        SmallList(merchant, "/fees.csv", _VERSIONS, fees, FEE_TERMS, reads.merchant_fees),
+        SmallList(f"{merchant}/holding", ".csv", _VERSIONS, fees, HOLD_TERMS, reads.merchant_hold),
         SmallList("/operator/currencies", ".csv", _POSITIONS, balance, POSITIONS, reads.positions),
+        SmallList("/operator/currencies", "/rates.csv", _RATES, balance, RATES, reads.rates),
         SmallList(
             "/operator/currencies", "/sources.csv", _SOURCES, balance, SOURCES, reads.sources
         ),
