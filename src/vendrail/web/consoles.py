@@ -135,6 +135,7 @@ def operator_rooms(desk: Desk, live: LivePages) -> list[Room]:
 
 def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
     """Give the rooms of a merchant's console."""
+    sites = CardSites(desk)
     return [
         Overview(desk),
         Palette(desk, MERCHANT),
@@ -161,8 +162,8 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Staff(desk),
         Programs(desk),
         Webhooks(desk),
-        CardSites(desk),
-        merchant_lists(desk),
+        sites,
+        merchant_lists(desk, sites.notices),
     ]
 
 

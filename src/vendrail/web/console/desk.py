@@ -4,10 +4,10 @@ A page is only ever registered through `Desk.get` and `Desk.post`, which name th
 it needs: no page can be reached past the guard, and no form be sent from elsewhere.
 """
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace as alike
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -16,12 +16,9 @@ from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.response import Stream
 
 from vendrail.api.identity import (
     FilterQuery,
-    KeptForm,
-    KeptFormQuery,
     Origin,
     Permission,
     PersonState,
@@ -31,16 +28,17 @@ from vendrail.api.identity import (
 )
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed, Unavailable
-from vendrail.kernel.http import key_domain, limit_key
-from vendrail.kernel.ids import from_serial, new_id, to_serial
-from vendrail.web.console import lists, refill
+from vendrail.kernel.http import key_domain
+from vendrail.web.console import lists
 from vendrail.web.console.apis import Apis
+from vendrail.web.console.beside import FilesBeside
 from vendrail.web.console.caller import CONSOLE, MERCHANT, OPERATOR, Caller, place_of
+from vendrail.web.console.exports import watched
+from vendrail.web.console.late import LateForms
 from vendrail.web.console.lists import Chip, Fields, Listed
-from vendrail.web.languages import message
+from vendrail.web.console.problems import words_of
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
-from vendrail.web.uploads import read_typed
 from vendrail.web.visitor import Visitor, local_path, read_form
 
 _log = structlog.get_logger(__name__)
@@ -51,41 +49,8 @@ SIGN_IN, CODE, FACTOR, CONFIRM = (
     "/console/factor",
     "/console/confirm",
 )
-_WATCHED_EVERY = timedelta(seconds=3)  # How often a file asks whether its taker still may.
 FRESH = timedelta(minutes=30)  # How long after a proof grave acts need no other.
 _STAGES = {SessionStage.FACTOR: CODE, SessionStage.ENROLMENT: FACTOR}
-_PROBLEMS = {
-    400: (message("That did not work"), message("The request could not be read.")),
-    403: (
-        message("You may not do this"),
-        message("Your role does not include it, or the form is too old. Reload the page."),
-    ),
-    404: (message("Nothing here"), message("The address is old or mistyped, or not yours to see.")),
-    413: (message("That did not work"), message("What was sent is too large.")),
-    422: (
-        message("No card number here"),
-        message(
-            "A card's number and its check code are typed on the payment provider's own page, never"
-            " here. Nothing of it was kept: go back, take it out, and send the rest again."
-        ),
-    ),
-    429: (
-        message("A little slower, please"),
-        message("There were too many tries. Wait a moment, then go on."),
-    ),
-    500: (message("Our mistake"), message("Nothing was lost. Look before you try it again.")),
-    503: (
-        message("A part of the platform does not answer"),
-        message("Nothing was done by this page. Wait a few seconds and look again."),
-    ),
-}
-
-_KEPT = "kept"  # Of an address: which kept form the page is to be filled with.
-_UNSENT = message("Nothing was sent yet. Look it over, then press once more.")
-_LOST = message("Nothing was sent, and the form is not here any more. This is what was typed:")
-_FILE_AGAIN = message("Choose the file again.")
-_SECRET_AGAIN = message("Type what is secret again.")
-
 Answer = Callable[[Caller], Awaitable[Page]]
 
 
@@ -96,15 +61,6 @@ class Entry(NamedTuple):
     title: str  # Marked by `message`.
     icon: str
     permission: Permission | None = None
-
-
-class _SavedFile(NamedTuple):
-    """A file beside a page."""
-
-    pattern: re.Pattern[str]  # Of the page's path.
-    suffix: str
-    title: str  # Marked by `message`.
-    permission: Permission
 
 
 class Room(Protocol):
@@ -129,9 +85,8 @@ class Desk:
         self.clock = front.clock
         self._entries: list[Entry] = []
         self._lists: list[Listed] = []
-        self._pages: dict[str, re.Pattern[str]] = {}  # By their paths, as routes have them.
-        self._forms: set[str] = set()
-        self._files: list[_SavedFile] = []
+        self._late = LateForms(front, apis, SIGN_IN)
+        self.files = FilesBeside()
         is_https = front.public_url.startswith("https://")
         self._is_secure = is_https
         self.has_passkeys = bool(key_domain(front.public_url))
@@ -159,7 +114,7 @@ class Desk:
 
         `fields`: it is a list, and these are what its form asks; people save filters for it.
         """
-        self._pages[path] = lists.list_of(path, permission, {}).pattern
+        self._late.add_page(path, lists.list_of(path, permission, {}).pattern)
         listed = lists.list_of(path, permission, fields) if fields is not None else None
         self._lists += [listed] if listed is not None else []
 
@@ -173,11 +128,11 @@ class Desk:
                 gate = await self._with_filters(gate, listed)
                 if not request.url.query and gate.filters and gate.filters.opens_by:
                     return self._kept(gate, onward(gate.filters.opens_by))
-            kept = await self._kept_form(request)
-            if kept is None or kept.person not in (None, gate.person.id):
+            kept = await self._late.find(request, gate.person.id)
+            if kept is None:
                 return self._kept(gate, self._watched(gate, await answer(gate), permission))
             page = await answer(alike(gate, kept=kept.fields))
-            return self._kept(gate, self._filled(gate, page, kept))
+            return self._kept(gate, self._late.fill(page, kept, partial(self.say, gate)))
 
         return get(path, name=f"console.get.{path}")(handle)
 
@@ -218,20 +173,6 @@ class Desk:
         """Give where the console begins that a page belongs to."""
         return next(e for e in (OPERATOR, MERCHANT) if caller.request.url.path.startswith(e))
 
-    def add_file(self, page: str, suffix: str, title: str, permission: Permission) -> None:
-        """Show a link to a file below a page, whose address goes on with a suffix."""
-        pattern = lists.list_of(page, permission, {}).pattern
-        self._files.append(_SavedFile(pattern, suffix, title, permission))
-
-    def _files_of(self, caller: Caller) -> list[tuple[str, str]]:
-        """Give the files of the page that is asked for, each an address and what its link says."""
-        here = caller.request.url.path
-        return [
-            (here + each.suffix, each.title)
-            for each in self._files
-            if each.pattern.fullmatch(here) and caller.may(each.permission)
-        ]
-
     def post(
         self,
         path: str,
@@ -245,12 +186,13 @@ class Desk:
 
         Of a streamed one the body is left to the page, its token comes in the query `form_token`.
         """
-        self._forms.add(path)
+        self._late.add_form(path)
 
         async def handle(request: Asked) -> Page:
             gate = await self.who_may(request, permission)
             if isinstance(gate, Response):
-                return await self._turned_back(request, gate, is_streamed=is_streamed)
+                back = self.back(request)
+                return await self._late.turn_back(request, gate, back, is_streamed=is_streamed)
             page = await self._take(gate, answer, is_grave, is_streamed)
             return self._kept(gate, self._watched(gate, page, permission))
 
@@ -266,112 +208,20 @@ class Desk:
         request = caller.request
         query = {"form_token": request.query_params.get("form_token", "")}
         form = query if is_streamed else await read_form(request)
-        token = form.get("form_token", "")
+        token, back = form.get("form_token", ""), self.back(request)
+        keep = partial(self._late.keep_of, caller, form, back, is_streamed=is_streamed)
         if not self.front.visitors.is_own_form(caller.visitor, request.headers, token):
-            if not self.front.visitors.is_from_here(request.headers) or caller.visitor.is_new:
+            if not self._late.is_from_here(request, caller.visitor):
                 return self.problem(request, 403, caller)
-            return onward(
-                await self._set_aside(
-                    caller.visitor, request, form, caller, is_streamed=is_streamed
-                )
-            )
+            return onward(await keep())
         if is_grave and self._is_stale(caller):
-            back = await self._set_aside(
-                caller.visitor, request, form, caller, is_streamed=is_streamed
-            )
-            return onward(f"{CONFIRM}?next={quote(back)}")
+            return onward(f"{CONFIRM}?next={quote(await keep())}")
         return await answer(replace_form(caller, form))
 
-    # Forms that come too late.
-
-    async def _turned_back(self, request: Asked, page: Page, *, is_streamed: bool) -> Page:
-        """Keep what was typed where it comes after the session has ended; then to signing in."""
-        visitor, limit = self.front.visitor(request), self.apis.act_limit
-        if page.headers.get("location") != SIGN_IN or visitor.is_new:
+    def _watched(self, caller: Caller, page: Page, permission: Permission | None) -> Page:
+        if permission is None:
             return page
-        if limit is not None and await limit(f"kept:{limit_key(self._address(request))}"):
-            return page
-        form = {} if is_streamed else await read_form(request)
-        token = form.get("form_token", request.query_params.get("form_token", ""))
-        visitors = self.front.visitors
-        is_ours = visitors.is_own_form(visitor, request.headers, token)
-        if not is_ours and not visitors.is_from_here(request.headers):
-            return page
-        back = await self._set_aside(visitor, request, form, None, is_streamed=is_streamed)
-        return onward(f"{SIGN_IN}?next={quote(back)}")
-
-    async def _set_aside(
-        self,
-        visitor: Visitor,
-        request: Asked,
-        form: Mapping[str, str],
-        caller: Caller | None,
-        *,
-        is_streamed: bool,
-    ) -> str:
-        """Keep what was typed; give the page that it was typed on, to be filled with it again."""
-        back, typed, has_file = self._page_at(self.back(request)), dict(form), False
-        if is_streamed:
-            is_plain = "urlencoded" in request.headers.get("content-type", "")
-            if is_plain:
-                typed = await read_form(request)
-            else:
-                typed, has_file = await read_typed(request)
-        fields, is_less = refill.without_secrets(typed)
-        if is_less:
-            fields[refill.TYPED_AGAIN] = "yes"
-        id = new_id(self.clock.now())
-        person = caller.person.id if caller is not None else None
-        kept = KeptForm(id, visitor.device, request.url.path, fields, person, has_file)
-        [is_kept] = await self.apis.identity.keep_forms([kept])
-        path, _, asked = back.partition("?")
-        query = [pair for pair in asked.split("&") if pair and not pair.startswith(f"{_KEPT}=")]
-        if is_kept:
-            query.append(f"{_KEPT}={to_serial(id)}")
-        return f"{path}?{'&'.join(query)}" if query else path
-
-    def _page_at(self, address: str) -> str:
-        """Give the page of an address; where only a form is sent to it, the page above it."""
-        path, _, _ = address.partition("?")
-        if self._is_page(path):
-            return address
-        while path.count("/") > 1 and not self._is_page(path):
-            path = path.rpartition("/")[0]
-        return path
-
-    def _is_page(self, path: str) -> bool:
-        is_named = path in self._pages
-        is_form = path in self._forms and not is_named
-        return is_named or (not is_form and any(e.fullmatch(path) for e in self._pages.values()))
-
-    async def _kept_form(self, request: Asked) -> KeptForm | None:
-        """Give the kept form that an address asks for, in the browser that it was typed in."""
-        serial = request.query_params.get(_KEPT, "")[:40]
-        if not serial:
-            return None
-        try:
-            id = from_serial(serial)
-        except Malformed:
-            return None
-        query = KeptFormQuery(id, self.front.visitor(request).device)
-        [kept] = await self.apis.identity.read_kept_forms([query])
-        return kept
-
-    def _filled(self, caller: Caller, page: Page, kept: KeptForm) -> Page:
-        """Fill the form of a page with what was kept of it, and say what is still to be done."""
-        if page.media_type != "text/html" or not isinstance(page.content, bytes):
-            return page
-        words = [_UNSENT]
-        words += [_FILE_AGAIN] if kept.has_file else []
-        words += [_SECRET_AGAIN] if refill.TYPED_AGAIN in kept.fields else []
-        word = " ".join(self.say(caller, each) for each in words)
-        lost = self.say(caller, _LOST)
-        filled = refill.fill(page.content.decode(), kept.address, kept.fields, word, lost)
-        page.content = filled.encode()
-        return page
-
-    def _address(self, request: Asked) -> str:
-        return self.front.address_of(request.scope)
+        return watched(page, self.clock.now, partial(self.still_may, caller, permission))
 
     def _is_stale(self, caller: Caller) -> bool:
         return self.clock.now() - caller.session.confirmed_at > FRESH
@@ -413,26 +263,6 @@ class Desk:
             for each in session.person.memberships
         )
 
-    def _watched(self, caller: Caller, page: Page, permission: Permission | None) -> Page:
-        """End a file while it is being written, once whoever takes it may have it no more."""
-        is_live = page.media_type == "text/event-stream"  # Looks for itself.
-        file: object = page
-        if permission is not None and isinstance(file, Stream) and not is_live:
-            file.iterator = self._while_allowed(file.iterator, caller, permission)
-        return page
-
-    async def _while_allowed(
-        self, parts: Any, caller: Caller, permission: Permission
-    ) -> AsyncIterator[bytes]:
-        asked_at = self.clock.now()
-        async for part in parts:
-            if self.clock.now() - asked_at >= _WATCHED_EVERY:
-                if not await self.still_may(caller, permission):
-                    # Broken off: a file that ended well would look whole.
-                    raise PermissionError("Whoever takes this file may have it no more.")
-                asked_at = self.clock.now()
-            yield part
-
     async def session(self, request: Asked, visitor: Visitor) -> tuple[Session | None, str]:
         """Give the session that the browser's cookie opens, and the token to go on with."""
         token = visitor.cookies.get(self.cookie_name, "")[:100]
@@ -455,7 +285,7 @@ class Desk:
     def origin(self, request: Asked, visitor: Visitor) -> Origin:
         """Give from where a request comes."""
         agent = request.headers.get("user-agent", "")[:300]
-        return Origin(self._address(request), agent, visitor.device)
+        return Origin(self.front.address_of(request.scope), agent, visitor.device)
 
     def cookie(self, token: str) -> Cookie:
         """Make the cookie that opens a session, until the browser is closed; empty: none."""
@@ -499,7 +329,7 @@ class Desk:
             has_passkeys=self.has_passkeys,
             places=caller.person.memberships,
             filters=caller.filters,
-            saved_files=self._files_of(caller),
+            saved_files=self.files.of(caller),
             **context,
         )
 
@@ -557,8 +387,7 @@ class Desk:
 
     def problem(self, request: Asked, status: int, caller: Caller | None = None) -> Page:
         """Answer with the page for a status."""
-        known = status if status in _PROBLEMS else (500 if status >= 500 else 400)
-        title, advice = _PROBLEMS[known]
+        title, advice = words_of(status)
         visitor = caller.visitor if caller else self.front.visitor(request)
         said = self.front.pages.translate
         return self.plain(

@@ -1,7 +1,7 @@
 """Exports: what a list of a console shows, as CSV with its filters, page by page as it is read."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -26,6 +26,10 @@ Item = TypeVar("Item")
 ReadPage = Callable[[Cursor | None], Awaitable[tuple[Rows, Cursor | None]]]
 Columns = Mapping[str, Callable[[Item], Any]]
 
+StillMay = Callable[[], Awaitable[bool]]
+
+_WATCHED_EVERY = timedelta(seconds=3)  # How often a file asks whether its taker still may.
+_LIVE = "text/event-stream"  # Pages that follow: they look for themselves.
 LISTED = "list.exported"  # The act of saving a list that has no act of its own.
 AT_ONCE = 200
 ACTS_AT_ONCE = 500
@@ -54,6 +58,27 @@ def export(name: str, columns: Sequence[str], read: ReadPage[Cursor]) -> Page:
     }
     told = _written(columns, read)
     return Stream(told, media_type="text/csv", headers=headers)  # type: ignore[return-value]
+
+
+def watched(page: Page, now: Callable[[], datetime], still_may: StillMay) -> Page:
+    """End a file while it is being written, once whoever takes it may have it no more."""
+    file: object = page
+    if isinstance(file, Stream) and file.media_type != _LIVE:
+        file.iterator = _while_allowed(file.iterator, now, still_may)
+    return page
+
+
+async def _while_allowed(
+    parts: Any, now: Callable[[], datetime], still_may: StillMay
+) -> AsyncIterator[bytes]:
+    asked_at = now()
+    async for part in parts:
+        if now() - asked_at >= _WATCHED_EVERY:
+            if not await still_may():
+                # Broken off: a file that ended well would look whole.
+                raise PermissionError("Whoever takes this file may have it no more.")
+            asked_at = now()
+        yield part
 
 
 def save(

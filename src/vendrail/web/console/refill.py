@@ -34,6 +34,7 @@ _NOTE = (
     '<p class="note note-warning col-span-full mb-4 w-full font-medium" id="kept" role="alert"'
     ' tabindex="-1" autofocus>{}</p>'
 )
+_LOST = '<div class="note note-warning mb-4" id="kept" role="alert">{}<dl>{}</dl></div>'
 
 Edit = tuple[int, int, str]  # From, up to, and what comes in its place.
 
@@ -120,7 +121,7 @@ def _told(page: str, fields: Mapping[str, str], lost: str) -> str:
         for name, value in fields.items()
         if value and name not in _NEVER_TYPED
     )
-    note = f'<div class="note note-warning mb-4" id="kept" role="alert">{html.escape(lost)}<dl>{typed}</dl></div>'
+    note = _LOST.format(html.escape(lost), typed)
     return re.sub(r"<main\b[^>]*>", lambda found: found[0] + note, page, count=1)
 
 

@@ -58,7 +58,7 @@ class SmallLists:
                 return turned
             return save_whole(each.name, each.columns, await each.read(caller))
 
-        self._desk.add_file(each.page, each.suffix, each.title, each.permission)
+        self._desk.files.add(each.page, each.suffix, each.title, each.permission)
         return self._desk.get(f"{each.page}{each.suffix}", export, each.permission)
 
 

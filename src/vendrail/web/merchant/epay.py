@@ -2,18 +2,20 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from vendrail.api.epay import EpayChange, NoticeState
+from vendrail.api.epay import EpayChange, EpayNotice, NoticeState
 from vendrail.api.identity import Permission
 from vendrail.kernel.ids import to_serial
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.smalllists import SmallList, told
 from vendrail.web.languages import message
 from vendrail.web.merchant.acting import changes, log, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/card-sites"
-_NOTICES_MAX = 50
+_NOTICES_MAX, _SAVED_MAX = 50, 1_000
+_NOTICES = told("order out_trade_no state attempts due_at problem")
 
 
 class CardSites:
@@ -24,6 +26,15 @@ class CardSites:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._epay = desk.apis.epay
+        title, permission = message("Save all as CSV"), Permission.API_KEYS_WRITE
+        self.notices = SmallList(_ROOT, ".csv", title, permission, _NOTICES, self._unheard)
+
+    async def _unheard(self, caller: Caller) -> list[EpayNotice]:
+        return [
+            each
+            for state in (NoticeState.GIVEN_UP, NoticeState.WAITING)
+            for each in await self._epay.list_epay_notices(caller.merchant, state, _SAVED_MAX)
+        ]
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Give the routes of the page."""

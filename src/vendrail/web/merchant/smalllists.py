@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from vendrail.api.catalog import BatchQuery, KeyBatch, MerchantId
-from vendrail.api.epay import NoticeState
 from vendrail.api.identity import Permission
 from vendrail.api.orders import OrderId, SuppliedOrder, SuppliedQuery
 from vendrail.web.console.caller import Caller
@@ -16,7 +15,6 @@ from vendrail.web.merchant.acting import log_export
 from vendrail.web.merchant.goods import find_product
 
 _AT_ONCE = 200
-_NOTICES_MAX = 1_000
 _TITLE = message("Save all as CSV")
 _ACCOUNTS = message("Save the accounts as CSV")
 _SALES = message("Save what agents have sold as CSV")
@@ -37,7 +35,6 @@ ENDPOINTS = told(
     "made_at url kinds is_ordered note state reason keyed_at failing_since heard_at waiting id"
 )
 CANNED = told("title text id")
-NOTICES = told("order out_trade_no state attempts due_at problem")
 BATCHES: Columns[tuple[str, KeyBatch]] = {
     "sku": lambda each: each[0],
     "taken_at": lambda each: each[1].taken_at,
@@ -92,15 +89,6 @@ class _Reads:
         [found] = await self._apis.support.list_canned([caller.merchant])
         return found
 
-    async def notices(self, caller: Caller) -> Sequence[Any]:
-        return [
-            each
-            for state in (NoticeState.GIVEN_UP, NoticeState.WAITING)
-            for each in await self._apis.epay.list_epay_notices(
-                caller.merchant, state, _NOTICES_MAX
-            )
-        ]
-
     async def sold(self, caller: Caller) -> Sequence[Any]:
         found: list[SuppliedOrder] = []
         while True:
@@ -126,8 +114,8 @@ class _Reads:
         return found
 
 
-def merchant_lists(desk: Desk) -> SmallLists:
-    """Give the files of a merchant's short lists."""
+def merchant_lists(desk: Desk, *more: SmallList) -> SmallLists:
+    """Give the files of a merchant's short lists, and of more that pages of their own have."""
     reads, agents = _Reads(desk), "/merchant/agents"
     balance, goods, shop = (
         Permission.BALANCE_READ,
@@ -148,11 +136,10 @@ def merchant_lists(desk: Desk) -> SmallLists:
         SmallList(
             "/merchant/answers", ".csv", _TITLE, Permission.ORDERS_READ, CANNED, reads.canned
         ),
-        SmallList("/merchant/card-sites", ".csv", _TITLE, programs, NOTICES, reads.notices),
         SmallList(stock, "/batches.csv", _TITLE, Permission.KEYS_READ, BATCHES, reads.batches),
     ]
 
     async def logged(caller: Caller, act: str, subject: str, told: Any) -> Any:
         return await log_export(desk, caller, act, subject, told)
 
-    return SmallLists(desk, lists, logged)
+    return SmallLists(desk, [*lists, *more], logged)
