@@ -191,6 +191,21 @@ async def test_nothing_is_listed_below_its_floor(catalog, scene, clock):
     assert {"CNY": 3_500} == offer.prices_minor
 
 
+async def test_what_has_a_warranty_is_listed_without_it(catalog, scene, clock):
+    """The supplier's own buyers are promised keys; an agent lists the same, and promises none."""
+    variant = await agree(catalog, scene)
+    [[own]] = await catalog.list_products([ShopProductQuery(scene.shop.merchant)])
+    promised = replace(own.product, warranty=ProductWarranty(24, "Dead keys.", 1, 1))
+    assert ["changed"] == await catalog.put_products([promised])
+    listed = await list_at(catalog, variant, 4_000)
+    offer = await offered(catalog, clock)
+    [mine] = await catalog.read_offers([own.product.variants[0].sku])
+
+    assert "listed" == listed
+    assert (True, None) == (offer.is_on_sale, offer.warranty)
+    assert promised.warranty == mine.warranty
+
+
 async def test_agents_take_in_no_keys(catalog, scene, clock):
     """A listing has no stock of its own, and no agents of its own."""
     variant = await agree(catalog, scene)

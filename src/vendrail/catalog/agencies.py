@@ -116,4 +116,5 @@ def listing_product(
                 variant.quantity_max,
             )
         ],
+        warranty=None,  # It would promise the supplier's keys.
     )
