@@ -8,8 +8,11 @@ import pytest
 from tests.disputes.conftest import FEE, PRICE
 
 from vendrail.api.disputes import DisputeMoved, DisputeQuery, DisputeState
+from vendrail.api.ledger import Chart, Transfer, TransferCode, TransferId
 from vendrail.api.payments.disputes import DisputeOutcome
 from vendrail.kernel.codec import decode
+from vendrail.kernel.errors import Broken
+from vendrail.kernel.ids import derive
 from vendrail.kernel.outbox import Cursor
 
 OPEN, WON, LOST = DisputeOutcome.OPEN, DisputeOutcome.WON, DisputeOutcome.LOST
@@ -259,6 +262,54 @@ async def test_a_refund_under_way_and_two_lost_disputes_take_the_price_once(worl
     beyond = 7_000 if is_paid else 2_000
 
     assert {"provider": beyond, "cost": -beyond} == await world.balances()
+
+
+async def test_a_dispute_that_the_books_refuse_holds_no_other_up(world):
+    """Its step is another's in the books: it waits for a person, and all beside it go on at once."""
+    broken, *others = [await world.sell() for _ in range(8)]
+    dispute = derive(broken.id, "dispute:du_1")
+    chart = Chart("SGD")
+    await world.ledger.open_accounts([chart.chargeback("stripe"), chart.provider("stripe")])
+    sides = [chart.chargeback("stripe").id, chart.provider("stripe").id]
+    id = TransferId(derive(dispute, "taken"))
+    wrong = Transfer(id, *sides, 1, TransferCode.CHARGEBACK, broken.order)
+    await world.ledger.post_transfers([wrong])
+    for number, each in enumerate((broken, *others), 1):
+        world.tell(each, OPEN, case_number=f"du_{number}")
+    while await world.service.carrying.consume():
+        pass
+    with pytest.raises(Broken, match=str(dispute)):
+        await world.service.carrying.advance()
+    [found] = await world.disputes.list_disputes([DisputeQuery(world.merchant)])
+    frozen = {each.order: each.frozen_minor for each in found}
+
+    assert {broken.order: 0} | {each.order: PRICE for each in others} == frozen
+
+
+async def test_a_loss_whose_books_are_broken_for_a_while_is_taken_once(world, monkeypatch):
+    """However often its refund could not be opened, it goes on by itself, and no step is twice."""
+    capture = await world.sell()
+    world.tell(capture, OPEN)
+    await world.run()
+    world.tell(capture, LOST)
+    while await world.service.carrying.consume():
+        pass
+
+    async def refuse(_):
+        raise Broken("It cannot be opened now.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.settlement, "open_refunds", refuse)
+        for _ in range(5):
+            with pytest.raises(Broken):
+                await world.service.carrying.advance()
+            world.clock.advance(60)
+    during = await world.balances()
+    await world.run()
+
+    assert {"chargeback", "frozen"} <= set(during)
+    assert {"provider": FEE, "debt": -FEE} == await world.balances()
+    assert DisputeState.LOST is (await the_dispute(world)).state
 
 
 async def test_only_a_change_is_told(world):

@@ -86,11 +86,22 @@ class Carrying:
         return page.is_more
 
     async def advance(self) -> bool:
-        """Move the money of disputes that are due; true when there may be more."""
+        """Move the money of disputes that are due; true when there may be more.
+
+        Raises:
+            Broken: One of them cannot go on; all others did, and it is tried again.
+        """
         async with self._db.transaction() as tx:
             rows = await store.claim_due(tx, self._clock.now(), _BATCH_MAX)
+        problem: Broken | None = None
         for row in rows:
-            await self._advance(row)
+            try:
+                await self._advance(row)
+            except Broken as error:
+                _log.warning("dispute.broken", dispute=str(row["id"]), error=str(error))
+                problem = problem or error
+        if problem is not None:
+            raise problem
         return len(rows) == _BATCH_MAX
 
     async def _advance(self, row: Row) -> None:
