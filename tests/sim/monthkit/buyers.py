@@ -83,6 +83,12 @@ def _check_price(life: Life, placed: Placement) -> None:
         raise Violation(f"Placed for {placed.amount_minor}, {price_minor} without coupon: {life}")
 
 
+def _why_shut(merchant: Merchant) -> str:
+    if merchant.is_stopped or merchant.supplier is None or merchant.supplier.is_stopped:
+        return "while stopped"
+    return "below a floor" if merchant.has_agency else "without an agency"
+
+
 class Agenda:
     """What is to be done at which tick."""
 
@@ -120,6 +126,7 @@ class Buyers:
         self._banks = banks
         self._market = market
         self._agenda = agenda
+        self.buy_on_host: Callable[[Life], Awaitable[None]]
         self.lives: dict[UUID, Life] = {}  # By order.
         self.numbers: dict[str, str] = {}  # Ours, by Alipay's own.
         self.after: dict[After, Callable[[Life], Awaitable[None]]] = {
@@ -130,16 +137,21 @@ class Buyers:
 
     # Placing.
 
+    def _is_on_host(self, life: Life) -> bool:
+        is_open = bool(life.merchant.host) and not life.merchant.is_shut
+        return is_open and life.plan.has_host and life.plan.way is Way.ONCE
+
     async def come(self, plans: Sequence[Plan]) -> None:
         """Let a tick's buyers place, and do what they planned to do at once."""
-        lives = [
-            Life(plan, self._market[plan.merchant], self._order_id(plan), plan.has_coupon)
-            for plan in plans
-        ]
+        lives = [self._begin(plan) for plan in plans]
         top_ups = [life for life in lives if life.plan.way is Way.TOP_UP]
-        lives = await self._place([life for life in lives if life.plan.way is not Way.TOP_UP])
+        there = [life for life in lives if self._is_on_host(life)]
+        others = [life for life in lives if life not in there and life not in top_ups]
+        lives = await self._place(others)
+        for life in there:
+            await self.buy_on_host(life)
         await self._place_top_ups(top_ups)
-        lives += top_ups
+        lives += there + top_ups
         self.lives |= {life.order: life for life in lives}
         self._asking.pass_s(20)
         ways = {Way.CANCELS: self._cancel, Way.TWICE: self._otherwise, Way.UNHEARD: self._unheard,
@@ -156,9 +168,16 @@ class Buyers:
             if life.plan.after is not After.NOTHING:
                 self._plan_after(life, life.plan.after_in, 0)
 
-    def _order_id(self, plan: Plan) -> OrderId:
+    def _begin(self, plan: Plan) -> Life:
+        """Let a buyer find the shop: the merchant's, or the one of its agent."""
+        merchant = self._market[plan.merchant]
+        if plan.has_agent and merchant.agent is not None:
+            merchant = merchant.agent
+        return Life(plan, merchant, self._order_id(plan, merchant), plan.has_coupon)
+
+    def _order_id(self, plan: Plan, merchant: Merchant) -> OrderId:
         is_top_up = plan.way is Way.TOP_UP
-        owner = WALLET_DESK if is_top_up else self._market[plan.merchant].id
+        owner = WALLET_DESK if is_top_up else merchant.id
         return OrderId(new_id(self._asking.now(), shard_of(owner)))
 
     async def _place(self, lives: Sequence[Life]) -> list[Life]:
@@ -167,14 +186,15 @@ class Buyers:
         wanted = [self._order(life) for life in lives]
         placed = await self._asking.ask(Orders, "place_orders", wanted)
         for life, each, order in zip(lives, placed, wanted, strict=True):
-            if life.merchant.is_stopped:
-                self._asking.check("place while stopped", each.status, {"not_on_sale"}, life.plan)
+            if life.merchant.is_shut:
+                what = _why_shut(life.merchant)
+                self._asking.check(f"place {what}", each.status, {"not_on_sale"}, life.plan)
             elif life.merchant.is_doubtful and each.status == "limit_reached":
                 self._asking.check("place beyond a tier", each.status, {"limit_reached"}, life.plan)
             elif order.coupon and each.status == "coupon_refused":
                 may = {"used_up"} if life.merchant.number == 1 else set()
                 self._asking.check("coupon", each.coupon_problem, may, life.plan)
-                life.order, life.has_coupon = self._order_id(life.plan), False
+                life.order, life.has_coupon = self._order_id(life.plan, life.merchant), False
                 again.append(life)
             else:
                 self._asking.check("place", each.status, {"placed", "exists"}, life.plan)
@@ -194,7 +214,7 @@ class Buyers:
             "CNY",
             REVIEWED if plan.way is Way.REVIEWED else f"buyer{plan.number}@example.com",
             method="" if plan.way in _IN_WALLETS else "card" if plan.way is Way.CARD else "alipay",
-            address=f"10.{plan.number >> 16 & 255}.{plan.number >> 8 & 255}.{plan.number & 255}",
+            address=plan.address,
             idempotency_key=f"month-buyer-{plan.number:012}-{life.has_coupon}",
             buyer=life.merchant.wallets[plan.wallet] if is_known else None,
             coupon=life.coupon,

@@ -78,7 +78,26 @@ _COUNTED = """
     select 'webhooks: endpoints given up', count(*) from webhooks.endpoint
      where reason = 'not_heard'
     union all
-    select 'letters: ' || state, count(*) from notify.message group by 1
+    select case way when 'mail' then 'letters: ' else 'letters by Telegram: ' end || state,
+           count(*) from notify.message group by 1
+    union all
+    select 'domains: letters about them', count(*) from notify.message where template = 'domain'
+    union all
+    select 'agents: orders ' || state, count(*) from orders."order"
+     where supplier is not null group by 1
+    union all
+    select 'agents: refunds that bore on both', count(*) from settlement.refund
+     where part_of is not null and state = 'paid'
+    union all
+    select 'agents: keys replaced', count(*) from catalog.replacement r
+      join catalog.allocation a on a.key = r.new_key
+      join orders."order" o on o.allocation = a.id where o.supplier is not null
+    union all
+    select 'agents: complaints', count(*) from support.complaint c
+      join orders."order" o on o.id = c."order" where o.supplier is not null
+    union all
+    select 'agents: chargebacks ' || d.outcome, count(*) from disputes.dispute d
+      join orders."order" o on o.id = d.order_id where o.supplier is not null group by 1
     union all
     select 'transfers: ' || code, count(*) from ledger.transfer where refusal is null group by 1
     union all
@@ -130,6 +149,19 @@ MUST = (
     "webhooks: heard", "webhooks: given_up", "webhooks: dropped", "programs: were away",
     "webhooks: endpoints given up", "letters: sent", "letters: stale",
     "letters: sent back for now", "letters: arrived",
+    "letters by Telegram: sent", "letters by Telegram: unknown", "letters by Telegram: arrived",
+    "chats linked", "act: chat left by block", "act: chat left by stop", "act: chat left by here",
+    "act: Telegram away", "act: Telegram's answer lost", "act: Telegram flooded",
+    "act: Telegram's news lost",
+    "agents: orders delivered", "agents: orders refunded", "agents: refunds that bore on both",
+    "agents: keys replaced", "agents: complaints", "agents: chargebacks won",
+    "agents: chargebacks lost", "answer: agency invite done", "answer: agency decline done",
+    "answer: agency accept done", "answer: agency end done", "answer: floor changed",
+    "answer: listing price_below_floor", "answer: listing changed",
+    "answer: place without an agency not_on_sale", "answer: place below a floor not_on_sale",
+    "orders placed on a shop's domain", "act: domain's proof taken away", "act: DNS away",
+    "act: domain taken back", "domains: passed on to who waited", "domains: had again",
+    "domains: letters about them",
     "bank files: lines succeeded", "bank files: lines failed", "bank files: lines returned",
     "bank: said nothing", "remittances: to reserve", "remittances: to bank",
     "answer: remittance beyond more_than_owed", "dossiers: accepted", "dossiers: refused",
@@ -203,6 +235,7 @@ async def examine(month: "Month", dsn: str) -> None:
     await month.audit("the end")
     await _check_rest(dsn, "the end", has_wealth=False)
     await _check_orders(month)
+    await month.agents.check()
     await _check_banks(month, dsn)
     await _check_told(month, dsn)
 
@@ -271,7 +304,7 @@ def _ends(life: Life) -> set[OrderState]:
     ends = _ends_of(life)
     if life.plan.way is Way.LATE and life.has_coupon:
         ends.add(OrderState.EXPIRED)  # Its coupon was given back: late money is for people.
-    if life.merchant.was_stopped and (OrderState.EXPIRED in ends or life.plan.way is Way.LATE):
+    if life.merchant.was_cancelling and (OrderState.EXPIRED in ends or life.plan.way is Way.LATE):
         ends.add(OrderState.CANCELLED)  # What was not paid when its merchant was stopped.
     return ends
 
@@ -386,7 +419,7 @@ async def _check_told(month: "Month", dsn: str) -> None:
             "select endpoint, event from webhooks.delivery where state = 'heard'"
         )
         letters = await connection.fetch(
-            "select id, state from notify.message where state in ('sent', 'unknown')"
+            "select id, state, way from notify.message where state in ('sent', 'unknown')"
         )
     finally:
         await connection.close()
@@ -396,6 +429,12 @@ async def _check_told(month: "Month", dsn: str) -> None:
         raise Violation(
             f"Heard, as is written: {len(heard)}; {len(taken)}: {list(heard ^ taken)[:5]}"
         )
+    by_chat = [row["state"] for row in letters if row["way"] == "telegram"]
+    came = await asyncio.to_thread(month.readers.count)
+    if not by_chat.count("sent") <= came <= len(by_chat):
+        raise Violation(f"To chats came {came} letters; written down are {Counter(by_chat)}.")
+    month.tally["letters by Telegram: arrived"] = came
+    letters = [row for row in letters if row["way"] == "mail"]
     sent = {str(row["id"]) for row in letters if row["state"] == "sent"}
     left = {str(row["id"]) for row in letters}
     arrived = {id.strip("<>").split("@")[0] for id in month.hearers.post.taken}

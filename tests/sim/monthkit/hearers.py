@@ -1,4 +1,4 @@
-"""Who is told: merchants' programs and a mail server. They are away at times, and forget nothing.
+"""Who is told: programs, a mail server, Telegram. They are away at times, and forget nothing.
 
 What one of them has taken in good order must not come again, and nothing may come that is too old.
 A house that dies between an answer and its note of it may tell a program once more; a mail never.
@@ -15,12 +15,15 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from simkit.actors import Violation
+from simkit.provider import Provider
 
 from vendrail.api.webhooks import EventKind
 from vendrail.app.bench.ground import free_port
 from vendrail.webhooks.decide import LIVES_S
 
 _AWAY = 503
+_BOT = "month_bot"
+_CHAT_LINES_MAX = 500  # So many the sandbox keeps.
 
 
 class Programs:
@@ -130,12 +133,52 @@ class Post:
         self._controller.stop()
 
 
+class Telegram:
+    """The sandbox's Telegram: the platform's bot there, and the people who hear it."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        told = provider._post("/sandbox/telegram/bots", {"username": _BOT})
+        self.settings = {
+            "VENDRAIL_NOTIFY_TELEGRAM_TOKEN": told["token"],
+            "VENDRAIL_NOTIFY_TELEGRAM_URL": f"{provider.url}/telegram",
+            "VENDRAIL_NOTIFY_TELEGRAM_LINKS": f"{provider.url}/telegram/t.me",
+            "VENDRAIL_NOTIFY_TELEGRAM_POLL_S": "0",
+            "VENDRAIL_NOTIFY_TELEGRAM_TIMEOUT_S": "5",
+        }
+
+    def do(self, person: int, text: str = "", deed: str = "write") -> None:
+        """Let a person write to the bot, or block it."""
+        body = {"bot": _BOT, "person": person, "deed": deed, "text": text, "name": "Ann"}
+        self._provider._post("/sandbox/telegram/deeds", body)
+
+    def fault(self, **mishap: object) -> None:
+        """Let the next letters go wrong there."""
+        self._provider._post(f"/sandbox/telegram/faults?bot={_BOT}", mishap)
+
+    def forgive(self) -> None:
+        """Take all trouble back."""
+        self._provider._send("DELETE", "/sandbox/telegram/faults", params={"bot": _BOT})
+
+    def letters(self, person: int) -> list[str]:
+        """Give the letters in a person's chat; what the bot answers is none: it has no headline."""
+        params = {"bot": _BOT, "person": str(person)}
+        reply = self._provider._send("GET", "/sandbox/telegram/chats", params=params)
+        lines = reply.json()["lines"]
+        if len(lines) >= _CHAT_LINES_MAX:
+            raise Violation(f"The chat of {person} is too full to count what came.")
+        return [each["text"] for each in lines if each["is_bots"] and each["html"][:3] == "<b>"]
+
+
 class Hearers:
     """All of them, and when they are away."""
 
-    def __init__(self, now: Callable[[], datetime], tally: Counter[str]) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], tally: Counter[str], provider: Provider
+    ) -> None:
         self.programs = Programs(now, tally)
         self.post = Post(tally)
+        self.telegram = Telegram(provider)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -146,6 +189,7 @@ class Hearers:
             "VENDRAIL_NOTIFY_SMTP_PORT": str(self.post.port),
             "VENDRAIL_NOTIFY_SMTP_SECURITY": "none",
             "VENDRAIL_NOTIFY_MESSAGES_PER_S_MAX": "10000",
+            **self.telegram.settings,
         }
 
     def check(self) -> None:

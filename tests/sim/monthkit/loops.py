@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from simkit.actors import Violation
 from simkit.residence import OURS, Lost, Residence
+from simkit.trouble import Sabotage
 
 from vendrail.api.catalog import Catalog
 from vendrail.api.disputes import Disputes
@@ -15,7 +16,7 @@ from vendrail.api.payments import Payments
 from vendrail.api.payouts import Payouts
 from vendrail.api.support import Support
 from vendrail.app.wiring import House
-from vendrail.kernel.errors import Error
+from vendrail.kernel.errors import Broken, Error
 from vendrail.webhooks.service.sources import sources
 
 _TURNS_MAX = 400
@@ -138,6 +139,7 @@ LOOPS: dict[str, Work] = {
     "notify.orders": _writing("consume"),
     "notify.watch": _writing("look"),
     "notify.send": _writing("send"),
+    "notify.listen": lambda house: house.services["notify"].chats.listen(),
 }
 # Whose work may make work for the others: these are turned until none of them has any.
 _CIRCLE = (
@@ -182,6 +184,8 @@ async def _turn(residence: Residence, name: str, work: Work, tally: dict[str, in
             return True  # The house died of it; the next one looks again.
         except Error as error:
             tally[f"loop failed: {name} {type(error).__name__}"] += 1
+            if isinstance(error, Broken) and not isinstance(error, Sabotage):
+                raise Violation(f"{name} says that something is broken: {error}") from error
             return False  # As the loop itself does: it waits, and looks again later.
         if not more:
             return turns > 0

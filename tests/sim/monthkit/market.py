@@ -55,6 +55,7 @@ _KEYS_AT_ONCE = 5_000
 _COUPON_MINOR, _COUPON_PERMYRIAD = 120, 1_500
 _COUPON_USES_MAX = 12  # Of one merchant's: more want it.
 _WARRANTY = ProductWarranty(400, "Keys that the maker refuses.", 1, 1)
+AGENTS = {3: 24, 5: 27, 7: 33}  # Whose keys are sold by whom as well, by numbers.
 _LISTENERS = 6  # Merchants whose programs are told.
 # Hours pending, basis points and days of the reserve: of a merchant's own.
 _HOLDS = ((0, 0, 0), (24, 0, 0), (72, 0, 0), (0, 1_000, 7), (12, 500, 14), (48, 2_000, 3))
@@ -70,10 +71,31 @@ class Merchant:
     price_minor: int
     payee: PayeeId
     wallets: tuple[UUID, ...]  # Its buyers who have an account.
+    shop: ShopId
+    variant: VariantId
     payouts: list[PayoutId] = field(default_factory=list)
     is_stopped: bool = False  # It may not sell now.
     was_stopped: bool = False  # What was not paid then was cancelled.
     listener: EndpointId | None = None
+    # Whose keys it sells, where it is an agent; who sells its keys as well.
+    supplier: "Merchant | None" = field(default=None, repr=False, compare=False)
+    agent: "Merchant | None" = field(default=None, repr=False, compare=False)
+    has_agency: bool = False  # As an agent: the supplier lets it sell now, …
+    has_margin: bool = True  # … and its price is not below the floor.
+    host: str = ""  # The domain of its own on which its shop is shown now.
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing can be bought there now."""
+        if self.supplier is None:
+            return self.is_stopped
+        is_supplied = self.has_agency and self.has_margin and not self.supplier.is_stopped
+        return self.is_stopped or not is_supplied
+
+    @property
+    def was_cancelling(self) -> bool:
+        """Whether orders there that were not paid may have been cancelled."""
+        return self.was_stopped or (self.supplier is not None and self.supplier.was_stopped)
 
     @property
     def is_doubtful(self) -> bool:
@@ -130,18 +152,37 @@ async def open_market(asking: Asking, banks: Banks, merchants: int, keys: int) -
     opened = []
     for number in range(merchants):
         warranty = _WARRANTY if number % 4 == 1 else None
-        merchant = await open_merchant(asking, number, 990 + 730 * (number % 17), keys, warranty)
-        if number % 3 == 0:
-            terms = FeeTerms(merchant.id, "CNY", 100 + 10 * number, number, 20, number % 2 == 0)
-            await asking.ask(Settlement, "put_fee_terms", [terms])
-        await asking.ask(Settlement, "put_hold_terms", hold_terms(number, merchant.id))
-        opened.append(merchant)
+        opened.append(
+            await open_merchant(asking, number, 990 + 730 * (number % 17), keys, warranty)
+        )
+    opened += [await open_agent(asking, opened[its], its) for its in AGENTS]
+    for merchant in opened:
+        await _put_terms(asking, merchant)
     asking.pass_s(15)  # Terms hold from a moment on.
     for merchant in opened:
         await prove_payee(asking, banks, merchant)
         await _offer_coupon(asking, merchant)
     await put_schedules(asking, opened)
     return opened
+
+
+async def _put_terms(asking: Asking, merchant: Merchant) -> None:
+    """Write what of a merchant's terms is its own."""
+    number = merchant.number
+    if number % 3 == 0:
+        terms = FeeTerms(merchant.id, "CNY", 100 + 10 * number, number, 20, number % 2 == 0)
+        await asking.ask(Settlement, "put_fee_terms", [terms])
+    await asking.ask(Settlement, "put_hold_terms", hold_terms(number, merchant.id))
+
+
+async def open_agent(asking: Asking, supplier: Merchant, number: int) -> Merchant:
+    """Open the shop of a merchant without goods of its own; what it lists is agreed on later."""
+    id, shop = new_id(asking.now()), ShopId(new_id(asking.now()))
+    await open_shop(asking, AGENTS[number], id, shop)
+    price_minor = supplier.price_minor * 13 // 10
+    agent = await settle_down(asking, AGENTS[number], id, "", price_minor, shop, supplier.variant)
+    agent.supplier, supplier.agent = supplier, agent
+    return agent
 
 
 async def listen(asking: Asking, market: list[Merchant], url: Callable[[int], str]) -> None:
@@ -177,7 +218,7 @@ async def put_schedules(asking: Asking, market: list[Merchant], *, are_over: boo
         PayoutSchedule(
             merchant.id, "CNY", ScheduleKind.MANUAL if are_over else kinds[merchant.number % 6],
             None if are_over else merchant.payee,
-            hour=merchant.number, threshold_minor=0 if are_over or merchant.number % 6 != 2
+            hour=merchant.number % 24, threshold_minor=0 if are_over or merchant.number % 6 != 2
             else 20_000, by="owner@example.com",
         )
         for merchant in market
@@ -220,10 +261,7 @@ async def open_merchant(
     now = asking.now()
     id, sku = new_id(now), f"MONTH-{number:02}"
     shop, product = ShopId(new_id(now)), ProductId(new_id(now))
-    name = f"merchant {number}"
-    await asking.ask(
-        Catalog, "put_shops", [Shop(shop, MerchantId(id), name, f"shop-{number}", name)]
-    )
+    await open_shop(asking, number, id, shop)
     steps = [
         QuantityPrice(many, {"CNY": price_minor * percent // 100})
         for many, percent in ((2, 90), (3, 80))
@@ -233,20 +271,42 @@ async def open_merchant(
         VariantId(derive(product, "variant")), sku, "One", {"CNY": price_minor},
         quantity_prices=steps,
     )  # fmt: skip
-    made = Product(product, shop, f"product-{number}", name, [variant], warranty=warranty)
+    made = Product(
+        product, shop, f"product-{number}", f"merchant {number}", [variant], warranty=warranty
+    )
     await asking.ask(Catalog, "put_products", [made])
     for begin in range(0, keys, _KEYS_AT_ONCE):
         count = min(_KEYS_AT_ONCE, keys - begin)
         lines = [KeyLine(n + 1, f"{sku}-{begin + n:06}") for n in range(count)]
         await asking.ask(Catalog, "add_keys", [KeyIntake(sku, new_id(now), lines)])
-    payee = PayeeId(new_id(now))
+    return await settle_down(asking, number, id, sku, price_minor, shop, variant.id)
+
+
+async def open_shop(asking: Asking, number: int, merchant: UUID, shop: ShopId) -> None:
+    """Open a merchant's shop, with nothing in it."""
+    name = f"merchant {number}"
+    new = Shop(shop, MerchantId(merchant), name, f"shop-{number}", name)
+    await asking.ask(Catalog, "put_shops", [new])
+
+
+async def settle_down(
+    asking: Asking,
+    number: int,
+    id: UUID,
+    sku: str,
+    price_minor: int,
+    shop: ShopId,
+    variant: VariantId,
+) -> Merchant:
+    """Say where a merchant is paid, and give it."""
+    payee = PayeeId(new_id(asking.now()))
     new = NewPayee(
         payee, id, ALIPAY, "logon_id", f"seller{number}@example.com", "张三", "owner@example.com"
     )
     [status] = await asking.ask(Payouts, "add_payees", [new])
     asking.check("payee", status, {"created", "exists"})
     wallets = tuple(derive(id, f"wallet:{each}") for each in range(3))
-    return Merchant(number, id, sku, price_minor, payee, wallets)
+    return Merchant(number, id, sku, price_minor, payee, wallets, shop, variant)
 
 
 def hold_terms(number: int, merchant: UUID) -> list[HoldTerms]:

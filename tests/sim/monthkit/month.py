@@ -15,15 +15,18 @@ from simkit.trouble import FaultPlan
 from simkit.world import broken_promises
 from structlog.testing import capture_logs
 
+from monthkit.agents import Agents
 from monthkit.asking import Asking
 from monthkit.banks import Banks
 from monthkit.buyers import Act, Agenda, Buyers
 from monthkit.ends import count_events, examine, read_waits
 from monthkit.hearers import Hearers
+from monthkit.hosts import Hosts, Zone
 from monthkit.market import listen, open_market, put_schedules
 from monthkit.office import Office
 from monthkit.plans import HOURS_PER_TICK, TICKS_PER_DAY, write
 from monthkit.quarrels import Quarrels
+from monthkit.readers import Readers
 from monthkit.staff import Staff
 from monthkit.treasury import Treasury
 
@@ -70,13 +73,14 @@ class Month:
         shift.add_s(time.time())
         clock = StandingClock(shift)
         self.banks = Banks(folder / "banks", shift.file)
-        self.hearers = Hearers(clock.now, self.tally)
+        self.hearers = Hearers(clock.now, self.tally, self.banks.provider)
+        self.zone = Zone()
         (folder / "home").mkdir()
         self._faults = FaultPlan(seed, self.tally)
         self._faults.is_on = False
         self.residence = Residence(
             folder / "home", dsn, clock, self._faults, self.tally,
-            {**_QUIET, **self.hearers.settings}, is_driven=True,
+            {**_QUIET, **self.hearers.settings, **self.zone.settings}, is_driven=True,
         )  # fmt: skip
         self.asking = Asking(self.residence, clock, shift, self.tally)
         self.agenda = Agenda()
@@ -94,8 +98,15 @@ class Month:
         )
         self.office = Office(self.asking, self.market)
         self.treasury = Treasury(self._seed, self.asking, self.market, self.agenda)
+        self.agents = Agents(self.asking, self.buyers, self.market)
+        self.hosts = Hosts(self.asking, self.zone, self.market)
+        self.readers = Readers(self._seed, self.asking, self.hearers.telegram, self.market)
+        self.buyers.buy_on_host = self.hosts.buy
         await self.office.open()
         await self.treasury.open()
+        await self.agents.open()
+        await self.hosts.open()
+        await self.readers.open()
         self._plans = write(self._seed, self.size.merchants, self.size.orders_per_tick)
 
     async def live(self, day: int) -> None:
@@ -108,6 +119,9 @@ class Month:
             self._plan_silence(day, slot)
             await self.staff.stop_sales(day, slot)
             await self.staff.take_reserve(day, slot)
+            await self.agents.act(day, slot)
+            await self.hosts.act(day, slot)
+            await self.readers.act(day, slot)
             await self.buyers.come(next(self._plans))
             await self.treasury.work(slot, are_paid=True)
             await self.office.move_deposits(day)
@@ -123,6 +137,8 @@ class Month:
         if day == 0:
             self.hearers.programs.away.clear()
             self.hearers.post.is_away = False
+            await self.hosts.rest()
+            await self.readers.rest()
             await self.staff.let_all_go_on()
             await self.office.know_all()
         if day == _PAID_DAYS:
@@ -217,6 +233,7 @@ class Month:
         await self.residence.close()
         await asyncio.to_thread(self.banks.close)
         await asyncio.to_thread(self.hearers.close)
+        self.zone.close()
 
 
 async def live_through(

@@ -98,10 +98,17 @@ class Plan:
     chargeback: Chargeback
     is_good: bool  # A toss of a coin, for whatever wants one.
     has_coupon: bool  # They know their merchant's word, if it has one.
+    has_agent: bool  # They buy of an agent of the merchant's, if it has one.
+    has_host: bool  # They buy on a domain of the shop's own, if it has one.
 
     def __repr__(self) -> str:
         """Say who it is, and what they want."""
         return f"buyer {self.number} of {self.merchant}: {self.way}, {self.after}"
+
+    @property
+    def address(self) -> str:
+        """From where they ask."""
+        return f"10.{self.number >> 16 & 255}.{self.number >> 8 & 255}.{self.number & 255}"
 
     @property
     def wallet(self) -> int:
@@ -161,4 +168,6 @@ def _plan(seed: int, number: int, merchants: int) -> Plan:
         chargeback,
         dice.random() < 0.5,
         dice.random() < 0.2,
+        dice.random() < 0.4,
+        dice.random() < 0.15,
     )

@@ -33,6 +33,10 @@ _WEIGHTS = {
 }  # fmt: skip
 
 
+class Sabotage(Broken):
+    """An operation is broken because the simulation wants it so."""
+
+
 class FaultPlan:
     """What happens to which call: a matter of the seed, the operation and how many went before."""
 
@@ -58,7 +62,7 @@ class FaultPlan:
         """Make one call, with what happens to it on its way."""
         if lane in self.broken:
             self._tally["fault: call broken"] += 1
-            raise Broken("The simulation has broken this operation.")
+            raise Sabotage("The simulation has broken this operation.")
         if fault is Fault.DROP:
             raise Unavailable("The simulation lost this call.")
         if fault is Fault.DELAY:
