@@ -265,7 +265,7 @@ async def test_a_refund_under_way_and_two_lost_disputes_take_the_price_once(worl
 
 
 async def test_a_dispute_that_the_books_refuse_holds_no_other_up(world):
-    """Its step is another's in the books: it waits for a person, and all beside it go on at once."""
+    """Its step is another's in the books: it waits for a person; all beside it go on at once."""
     broken, *others = [await world.sell() for _ in range(8)]
     dispute = derive(broken.id, "dispute:du_1")
     chart = Chart("SGD")
