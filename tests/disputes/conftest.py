@@ -22,6 +22,7 @@ from vendrail.disputes.service import DisputesService
 from vendrail.disputes.settings import DisputesSettings
 from vendrail.kernel import rpc
 from vendrail.kernel.codec import encode, replace
+from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.outbox import Cursor, EventPage, Wakeups
 from vendrail.ledger.service import LedgerService
@@ -73,13 +74,32 @@ class Sold:
         return [self.refunds.get(order, []) for order in orders]
 
 
+class Line:
+    """The way to settlement: what a test has broken does not get through, all else does."""
+
+    def __init__(self, settlement) -> None:
+        self._settlement = settlement
+        self.broken = ""
+
+    def __getattr__(self, name):
+        """Give an operation of settlement's, or one that is broken."""
+        if name != self.broken:
+            return getattr(self._settlement, name)
+
+        async def fail(*_):
+            raise Broken(f"{name} is broken.")
+
+        return fail
+
+
 class World:
     """One merchant, one channel, and the books."""
 
-    def __init__(self, clock, ledger, settlement, told, sold, service, disputes) -> None:
+    def __init__(self, clock, ledger, settlement, line, told, sold, service, disputes) -> None:
         self.clock = clock
         self.ledger = ledger
         self.settlement = settlement
+        self.line = line
         self.told = told
         self.sold = sold
         self.service = service
@@ -248,11 +268,11 @@ async def world(request, make_database, clock, vault):
     settlement = SettlementService(
         await make_database("settlement"), clock, SettlementSettings(), ledger
     )
-    told, sold = Told(), Sold()
+    told, sold, line = Told(), Sold(), Line(settlement)
     wallets = WalletsService(await make_database("wallets"), clock, ledger)
     service = DisputesService(
         await make_database("disputes"), vault, clock, Wakeups(),
-        DisputesSettings(), told, sold, settlement, wallets,
+        DisputesSettings(), told, sold, line, wallets,
     )  # fmt: skip
     remote = rpc.loopback(Disputes, service) if request.param == "remote" else service
-    return World(clock, ledger, settlement, told, sold, service, remote)
+    return World(clock, ledger, settlement, line, told, sold, service, remote)

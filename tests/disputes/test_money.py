@@ -286,7 +286,7 @@ async def test_a_dispute_that_the_books_refuse_holds_no_other_up(world):
     assert {broken.order: 0} | {each.order: PRICE for each in others} == frozen
 
 
-async def test_a_loss_whose_books_are_broken_for_a_while_is_taken_once(world, monkeypatch):
+async def test_a_loss_whose_books_are_broken_for_a_while_is_taken_once(world):
     """However often its refund could not be opened, it goes on by itself, and no step is twice."""
     capture = await world.sell()
     world.tell(capture, OPEN)
@@ -294,16 +294,12 @@ async def test_a_loss_whose_books_are_broken_for_a_while_is_taken_once(world, mo
     world.tell(capture, LOST)
     while await world.service.carrying.consume():
         pass
-
-    async def refuse(_):
-        raise Broken("It cannot be opened now.")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(world.settlement, "open_refunds", refuse)
-        for _ in range(5):
-            with pytest.raises(Broken):
-                await world.service.carrying.advance()
-            world.clock.advance(60)
+    world.line.broken = "open_refunds"
+    for _ in range(5):
+        with pytest.raises(Broken):
+            await world.service.carrying.advance()
+        world.clock.advance(60)
+    world.line.broken = ""
     during = await world.balances()
     await world.run()
 
