@@ -38,12 +38,18 @@ class Zone:
         ready: Future[NameServer] = Future()
 
         def serve() -> None:
-            self._loop = asyncio.new_event_loop()
-            ready.set_result(self._loop.run_until_complete(open_server()))
-            self._loop.run_forever()
+            asyncio.run(self._serve(ready))
 
-        threading.Thread(target=serve, daemon=True).start()
+        self._thread = threading.Thread(target=serve, daemon=True)
+        self._thread.start()
         self.server = ready.result(10)
+
+    async def _serve(self, ready: Future[NameServer]) -> None:
+        self._loop, self._is_over = asyncio.get_running_loop(), asyncio.Event()
+        server = await open_server()
+        ready.set_result(server)
+        await self._is_over.wait()
+        server.transport.close()
 
     @property
     def settings(self) -> dict[str, str]:
@@ -57,7 +63,8 @@ class Zone:
 
     def close(self) -> None:
         """Answer nothing more."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._is_over.set)
+        self._thread.join(10)
 
 
 class Hosts:
