@@ -169,5 +169,5 @@ def _plan(seed: int, number: int, merchants: int) -> Plan:
         dice.random() < 0.5,
         dice.random() < 0.2,
         dice.random() < 0.4,
-        dice.random() < 0.15,
+        dice.random() < 0.05,  # Few: each house makes its pages anew.
     )
