@@ -1,5 +1,6 @@
 """Overview and orders of a merchant, as a browser shows them, over real services."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -214,3 +215,15 @@ async def test_a_refund_wants_a_fresh_proof(town, address_of, read_field):
     [refunds] = await town.north.orders.read_refunds([order])
 
     assert ("/console/confirm", []) == (browser.path, refunds)
+
+
+async def test_the_shops_currencies_stay_out_of_the_console(town):
+    """In how many currencies visitors may look at prices changes nothing of a merchant's pages."""
+    await town.north.offer("GAME")
+    browser = await town.join(Role.OWNER)
+    await browser.go("/merchant/products/new")
+    assert ["price_CNY"] == re.findall(r'name="(price_\w+)"', browser.page.text)
+
+    for page in ("/merchant", "/merchant/balance", "/merchant/statements", "/merchant/payouts"):
+        await browser.go(page)
+        assert "currency=USD" not in browser.page.text

@@ -164,7 +164,7 @@ class Front:
         context["has_letters"] = self.has_letters and domain is None
         context["has_accounts"] = signed_in is not None
         context["is_signed_in"] = signed_in is not None and bool(signed_in.token(visitor))
-        context["currencies"] = self.purse.currencies
+        context["shown_currencies"] = self.purse.currencies
         return self.pages.page(template, visitor, accepts=accepts, **context)
 
     def problem(
