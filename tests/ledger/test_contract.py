@@ -417,6 +417,26 @@ async def test_entries_are_read_newest_first_by_pages(ledger, pay, clock, accoun
     assert {PROVIDER.id, FEE.id} == {entry.counterpart for entry in entries}
 
 
+@pytest.mark.parametrize("account", [AVAILABLE, HELD], ids=["listed", "busy"])
+async def test_entries_of_what_moved_sum_to_the_balance(ledger, pay, clock, account):
+    """Without reservations each payout is there once, and pages of them add up to the balance."""
+    taken, given_back = (
+        pay(account, FEE, amount, kind=TransferKind.PENDING) for amount in (30, 20)
+    )
+    ends = [
+        pay(account, FEE, 0, kind=TransferKind.POST, pending=taken.id),
+        pay(account, FEE, 0, kind=TransferKind.VOID, pending=given_back.id),
+    ]
+    for each in (pay(PROVIDER, account, 100), taken, given_back, *ends):
+        assert ["created"] == await statuses(ledger, each)
+        clock.advance(1)
+    [last] = await ledger.read_entries([EntryQuery(account.id, None, 1, is_moved=True)])
+    query = EntryQuery(account.id, last[0].transfer, 9, is_moved=True)
+    [rest] = await ledger.read_entries([query])
+
+    assert [-30, 100] == [each.amount_minor for each in (*last, *rest)]
+
+
 async def test_entries_of_nothing_are_nothing(ledger, pay):
     """Unknown accounts and unknown places to go on from give no entries; others are not held up."""
     await statuses(ledger, pay(PROVIDER, HELD, 1))

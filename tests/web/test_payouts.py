@@ -111,6 +111,19 @@ async def test_a_merchant_proves_an_account_and_is_paid(place: Place) -> None:
     assert {"payee.added", "payee.tested", "payee.proven", "payout.requested"} <= set(acts)
 
 
+async def test_a_payout_moves_the_balance_once(place: Place) -> None:
+    """The balance lists a payout as one movement, though it was set aside before it was sent."""
+    browser = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, browser)
+    await ask(place, browser, "200.00")
+    await place.money.run()
+    await browser.go("/merchant/balance")
+
+    assert 1 == browser.text.count("-CN¥200.00")
+    lines = (await browser.http.get("/merchant/balance.csv?currency=CNY")).text.splitlines()
+    assert 1 == sum(",payout," in line for line in lines)
+
+
 async def test_a_form_sent_twice_is_one_payout(place: Place) -> None:
     """The same page sent again asks for nothing more."""
     browser = await place.world.join("own@a.example", Role.OWNER)

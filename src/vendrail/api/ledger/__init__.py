@@ -315,6 +315,7 @@ class EntryQuery(Record, frozen=True):
     account: AccountId
     before: TransferId | None = None
     entries_max: int = 100
+    is_moved: bool = False  # Only what moved value: no reservations, nor what gave them back.
 
 
 class SumQuery(Record, frozen=True):

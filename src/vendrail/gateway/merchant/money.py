@@ -53,8 +53,9 @@ class MoneyRoom:
             raise Refusal(QUERY_MALFORMED, f"part is one of {', '.join(PARTS)}.")
         before, entries_max = asked.before(query), asked.limit(query)
         account = Chart(currency).merchant(program.merchant, part)
+        since = TransferId(before) if before else None
         (entries,) = await self._ledger.read_entries(
-            [EntryQuery(account.id, TransferId(before) if before else None, entries_max)]
+            [EntryQuery(account.id, since, entries_max, is_moved=True)]
         )
         is_full = len(entries) == entries_max
         body = EntryListBody(

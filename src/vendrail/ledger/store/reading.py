@@ -95,19 +95,21 @@ async def read_listed(
         """
         select asked.position, t.*
           from (select q.*, a.number, b.at
-                  from unnest($1::int[], $2::uuid[], $3::uuid[], $4::int[])
-                       as q (position, account, before, entries_max)
+                  from unnest($1::int[], $2::uuid[], $3::uuid[], $4::int[], $6::bool[])
+                       as q (position, account, before, entries_max, is_moved)
                   join ledger.account a on a.id = q.account
                   left join ledger.transfer b on b.id = q.before
                  where q.before is null or b.id is not null) as asked
          cross join lateral (
                (select * from ledger.journal
                  where debit = asked.number and debit > 0
+                   and (kind in ('single', 'post') or not asked.is_moved)
                    and (at, id) < (coalesce(asked.at, 'infinity'), coalesce(asked.before, $5))
                  order by at desc, id desc limit asked.entries_max)
                union all
                (select * from ledger.journal
                  where credit = asked.number and credit > 0
+                   and (kind in ('single', 'post') or not asked.is_moved)
                    and (at, id) < (coalesce(asked.at, 'infinity'), coalesce(asked.before, $5))
                  order by at desc, id desc limit asked.entries_max)
                order by at desc, id desc limit asked.entries_max) as t
@@ -118,6 +120,7 @@ async def read_listed(
         [query.before for _, query in queries],
         [query.entries_max for _, query in queries],
         _LAST_ID,
+        [query.is_moved for _, query in queries],
     )
     found: dict[int, list[Entry]] = {position: [] for position, _ in queries}
     accounts = {position: query.account for position, query in queries}
@@ -183,6 +186,7 @@ async def read_unlisted(
             select * from ledger.journal
              where $1 in (debit, credit)
                and at >= $2 and at < $3 and (at, id) < ($4, $5)
+               and (kind in ('single', 'post') or not $7::bool)
              order by at desc, id desc limit $6
             """,
             account.number,
@@ -191,6 +195,7 @@ async def read_unlisted(
             bound,
             query.before or _LAST_ID,
             query.entries_max - len(rows),
+            query.is_moved,
         )
         start, end, width = begin, begin, width * 8
     return [_entry(row, account.id) for row in rows]

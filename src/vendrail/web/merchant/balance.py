@@ -84,7 +84,9 @@ class Balance:
         parts = _parts(caller, currency)
         part = caller.asked("of", 20) if caller.asked("of", 20) in parts else "available"
         before = read_id(caller.asked("before"))
-        query = EntryQuery(parts[part].id, TransferId(before) if before else None, _PAGE + 1)
+        query = EntryQuery(
+            parts[part].id, TransferId(before) if before else None, _PAGE + 1, is_moved=True
+        )
         [found] = await apis.ledger.read_entries([query])
         [balance] = await apis.settlement.read_merchant_balances([(caller.merchant, currency)])
         [deposit] = await apis.settlement.read_deposits([(caller.merchant, currency)])
@@ -127,7 +129,9 @@ class Balance:
         account, ledger = parts[part].id, self._desk.apis.ledger
 
         async def read(before: TransferId | None) -> tuple[Rows, TransferId | None]:
-            [found] = await ledger.read_entries([EntryQuery(account, before, AT_ONCE)])
+            [found] = await ledger.read_entries(
+                [EntryQuery(account, before, AT_ONCE, is_moved=True)]
+            )
             rows = [_row(each, currency) for each in found]
             return rows, found[-1].transfer if found else None
 
