@@ -11,6 +11,8 @@ from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import from_serial
 
 NUMBERS_MAX = 64
+# Papers and web pages break long numbers at these; whoever copies one copies them too.
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff\u00ad"))
 _LENGTH_MAX = 254
 
 
@@ -54,6 +56,11 @@ def check(numbers: Sequence[str]) -> None:
     """Refuse more numbers than are looked up at once, and what is too long for one."""
     if len(numbers) > NUMBERS_MAX or any(len(each) > _LENGTH_MAX for each in numbers):
         raise Malformed(f"At most {NUMBERS_MAX} numbers, each of at most {_LENGTH_MAX} letters.")
+
+
+def bare(text: str) -> str:
+    """Take out of a copied number what nobody sees of it, and the blanks around it."""
+    return text.translate(_UNSEEN).strip()
 
 
 def id_in(text: str) -> UUID | None:

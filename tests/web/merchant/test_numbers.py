@@ -38,6 +38,17 @@ async def test_own_numbers_are_found_and_others_are_nowhere(town):
     assert f"number:{numbers[0]}" in [each.subject for each in await town.acts(town.north)]
 
 
+async def test_a_number_copied_from_a_paper_is_found(town):
+    """What a PDF puts between the digits, to break a long number anywhere, is not searched for."""
+    await town.north.offer("SKU", keys=3)
+    order = to_serial(await town.sell(town.north, "SKU"))
+    own = await town.join(Role.OWNER)
+    await own.go(f"{PATH}?q={'%E2%80%8B'.join(order)}%EF%BB%BF")
+
+    assert 200 == own.page.status_code
+    assert f'href="/merchant/orders/{order}"' in own.page.text
+
+
 async def test_a_person_who_asks_again_and_again_is_turned_away_before_the_log(town):
     """Beyond the limit of one person nothing is looked up or written; another goes on."""
     asked: dict[str, int] = {}

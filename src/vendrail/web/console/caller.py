@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from vendrail.api.identity import Actor, ActorKind, Membership, Permission, Person, Session
+from vendrail.kernel.numbers import bare
 from vendrail.web.console.lists import ListFilters
 from vendrail.web.storefront.front import Asked
 from vendrail.web.visitor import Visitor
@@ -53,8 +54,8 @@ class Caller:
         return self.membership is not None and permission in self.membership.permissions
 
     def asked(self, name: str, length_max: int = 200) -> str:
-        """Give a word of the address's query, trimmed; empty where there is none."""
-        return self.request.query_params.get(name, "").strip()[:length_max]
+        """Give a word of the address's query, bare and trimmed; empty where there is none."""
+        return bare(self.request.query_params.get(name, ""))[:length_max]
 
     def part(self, name: str) -> str:
         """Give a part of the address's path."""

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from vendrail.api.orders import FoundOrder, LookupCode, LookupRequest, OrderQuery
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import from_serial, made_at, to_serial
+from vendrail.kernel.numbers import bare
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page
@@ -149,7 +150,7 @@ def _placed_at(serial: str, now: datetime) -> datetime | None:
 
 def _read_link(text: str) -> tuple[str, str]:
     """Read an order's link, or its number and secret parted by a blank."""
-    text = text.strip()[:2048]
+    text = bare(text)[:2048]
     if "/" in text or "?" in text:
         try:
             parts = urlsplit(text)
