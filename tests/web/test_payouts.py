@@ -166,6 +166,8 @@ async def test_a_large_payout_waits_for_an_operator(place: Place) -> None:
     await ask(place, owner, "70")
     await place.money.run()
     desk = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    await desk.go("/operator")
+    assert "Payouts 2" in desk.text
     await desk.go("/operator/payouts")
     first, second = await place.payouts(PayoutState.REVIEW)
     assert to_serial(first.id)[-6:] in desk.text

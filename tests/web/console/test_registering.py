@@ -117,6 +117,8 @@ async def test_whoever_applies_is_let_in_by_an_operator(world):
     code = await _code(world, "ow@south.example")
     await guest.send("/console/register/code", email="ow@south.example", code=code, name="Olga")
     assert "Your application is with us" in guest.text
+    await head.go("/operator")
+    assert "Registration 1" in head.text
     await head.go("/operator/registration")
     assert "South Keys" in head.text
     path = re.search(r'action="(/operator/registration/\w{26})"', head.page.text)[1]

@@ -128,6 +128,8 @@ async def test_what_cannot_agree_is_decided_by_the_operator(town, buyer):
     await buyer.open()
     await buyer.step("escalate")
     head = await town.world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator")
+    at_home = head.text
     await head.go("/operator/complaints")
     listed = head.text
     path = f"/operator/complaints/{to_serial(buyer.order)}"
@@ -136,6 +138,7 @@ async def test_what_cannot_agree_is_decided_by_the_operator(town, buyer):
     await buyer.open()
 
     assert 422 == silent.status_code
+    assert "Complaints 1" in at_home
     assert "Waits for the platform" in listed
     assert "The platform rejects the complaint." in buyer.browser.text
     assert "Both texts say the same." in buyer.browser.text

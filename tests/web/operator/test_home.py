@@ -30,11 +30,15 @@ async def test_each_sees_what_waits_at_their_own_desks(world):
     await risk.go("/operator")
 
     assert {
+        "complaints": 0,
         "reviews": 1,
         "unmatched": 1,
         "sagas": 0,
-        "verifications": 0,
         "approvals": 0,
+        "payouts": 0,
+        "reserves": 0,
+        "verifications": 0,
+        "registration": 0,
     } == before
     assert {"reviews": 1, "verifications": 0, "approvals": 0} == own
     assert {"reviews": 0, "verifications": 0, "approvals": 0} == counts(risk)
