@@ -25,16 +25,22 @@ def field(browser: Browser, name: str) -> str:
     return re.search(rf'name="{name}" value="([^"]*)"', browser.page.text)[1]
 
 
-async def _upload(browser: Browser, dossier: str, content=PICTURE, kind="identity"):
+async def _upload(browser: Browser, dossier: str, content=PICTURE, kind="identity", **fields: str):
     """Bring a document, as the form does."""
     path = f"/merchant/verification/documents/{dossier}?form_token={browser.token()}"
     browser.page = await browser.http.post(
         path,
-        data={"nonce": field(browser, "nonce"), "kind": kind},
+        data={"nonce": field(browser, "nonce"), "kind": kind, "dossier": dossier, **fields},
         files={"document": ("Li Na passport.png", content, "image/png")},
         headers={"referer": str(browser.page.url)},
         follow_redirects=True,
     )
+
+
+async def _send_in(owner: Browser, dossier: str, **fields: str) -> None:
+    """Press the button that hands in; what is written in the fields goes along."""
+    path = f"/merchant/verification/submit?form_token={owner.token()}"
+    await owner.send(path, dossier=dossier, version=field(owner, "version"), **fields)
 
 
 async def _hand_in(owner: Browser) -> str:
@@ -50,9 +56,7 @@ async def _hand_in(owner: Browser) -> str:
         **FIELDS[PERSON],
     )
     await _upload(owner, dossier)
-    await owner.send(
-        "/merchant/verification/submit", dossier=dossier, version=field(owner, "version")
-    )
+    await _send_in(owner, dossier)
     return dossier
 
 
@@ -176,9 +180,7 @@ async def test_wrong_fields_files_and_cards_are_named(world):
     card = owner.text
     # A number of Gansu that a card's would look like.
     await owner.send(fields, dossier=dossier, full_name="Li", person_number="620102199003070021")
-    await owner.send(
-        "/merchant/verification/submit", dossier=dossier, version=field(owner, "version")
-    )
+    await _send_in(owner, dossier)
     wrong = owner.text
     await _upload(owner, dossier, b"MZ\x90\x00 program")
     refused = owner.text
@@ -234,3 +236,35 @@ async def test_what_lets_merchants_sell_more_waits_for_a_second_person(world):
     [narrower] = await compliance.list_terms(1)
 
     assert (422, 1, 1, 2) == (malformed, first.version, still.version, narrower.version)
+
+
+async def test_fields_go_along_with_every_button(world):
+    """What was typed and not saved is kept by adding a document, and handed in by handing in."""
+    owner = await world.join("ow@north.example", Role.OWNER, merchant=world.market.merchant)
+    await owner.go("/merchant/verification")
+    begun = {"nonce": field(owner, "nonce"), "tier": "person", "country": "CN"}
+    await owner.send("/merchant/verification", **begun)
+    dossier = field(owner, "dossier")
+    written = dict(FIELDS[PERSON])
+    phone = written.pop("phone")
+    await _upload(owner, dossier, **written)
+    after_document = owner.page.text
+    await _send_in(owner, dossier, phone=phone)
+
+    assert f'value="{written["full_name"]}"' in after_document
+    assert "A person looks at it" in owner.text
+    assert phone in owner.text
+
+
+async def test_a_dossier_that_changed_meanwhile_keeps_what_was_typed(world):
+    """Handing in an older page hands in nothing; what was typed there is in the fields again."""
+    owner = await world.join("ow@north.example", Role.OWNER, merchant=world.market.merchant)
+    await owner.go("/merchant/verification")
+    begun = {"nonce": field(owner, "nonce"), "tier": "person", "country": "CN"}
+    await owner.send("/merchant/verification", **begun)
+    dossier = field(owner, "dossier")
+    path = f"/merchant/verification/submit?form_token={owner.token()}"
+    await owner.send(path, dossier=dossier, version="77", full_name="Li Na")
+
+    assert "It has changed meanwhile." in owner.text
+    assert 'value="Li Na"' in owner.page.text

@@ -1,6 +1,7 @@
 """Verification: the merchant says who they are, shows it, and reads what became of it."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
@@ -92,7 +93,7 @@ class Verification:
             desk.post(f"{SHOWN}{{serial:str}}", self.add, needed, is_streamed=True),
             desk.get(f"{SHOWN}{{serial:str}}/{{document:str}}", self.open, needed, is_grave=True),
             desk.post(f"{SHOWN}{{serial:str}}/{{document:str}}/remove", self.remove, needed),
-            desk.post(f"{_ROOT}/submit", self.submit, needed, is_grave=True),
+            desk.post(f"{_ROOT}/submit", self.submit, needed, is_grave=True, is_streamed=True),
         ]
 
     async def show(self, caller: Caller) -> Page:
@@ -170,19 +171,30 @@ class Verification:
         view = await self._newest(caller)
         if view is None or form.get("dossier") != to_serial(view.id):
             return self._desk.problem(caller.request, 404, caller)
-        names = [each.removeprefix("?") for each in FIELDS[view.tier]]
-        fields = {name: " ".join(form.get(name, "").split())[:400] for name in names}
+        if (turned := await self._desk.turn_away(caller)) is not None:
+            return turned
+        return await self._keep(caller, view, form, count_card) or onward(f"{_ROOT}?done=yes")
+
+    async def _keep(
+        self,
+        caller: Caller,
+        view: DossierView,
+        form: Mapping[str, str],
+        count_card: Callable[[], None],
+    ) -> Page | None:
+        """Write the fields that a form brings, whatever its button; a page: they cannot be kept."""
+        fields = _fields_of(view, form)
+        if fields == {name: text for name, text in view.fields.items() if text}:
+            return None
         if _has_card(fields, view.country):
             count_card()
             return await self._show(caller, NO_CARD)
-        if (turned := await self._desk.turn_away(caller)) is not None:
-            return turned
         new = SaveDossier(view.id, caller.merchant, view.tier, view.country, fields)
         await log(self._desk, caller, "dossier.written", f"dossier:{to_serial(view.id)}")
         [status] = await self._compliance.save_dossiers([new])
-        if status is not SaveStatus.SAVED:
-            return await self._show(caller, _SAVE[status], fields)
-        return onward(f"{_ROOT}?done=yes")
+        return (
+            None if status is SaveStatus.SAVED else await self._show(caller, _SAVE[status], fields)
+        )
 
     async def add(self, caller: Caller) -> Page:
         """Take a document in."""
@@ -192,9 +204,11 @@ class Verification:
             return self._desk.problem(caller.request, 404, caller)
         if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
+        count_card = leave_to_page(caller.request.scope)
         upload = await read_upload(caller.request, DOCUMENT_BYTES_MAX + 1)
         try:
-            return await self._add(caller, view, upload)
+            kept = await self._keep(caller, view, upload.fields, count_card)
+            return kept or await self._add(caller, view, upload)
         finally:
             upload.close()
 
@@ -242,16 +256,25 @@ class Verification:
         return onward(f"{_ROOT}#documents")
 
     async def submit(self, caller: Caller) -> Page:
-        """Hand the dossier in as it was seen."""
-        dossier, version = read_id(caller.written("dossier", 40)), caller.written("version", 10)
+        """Hand the dossier in as it was seen, with the fields that were written meanwhile."""
+        count_card = leave_to_page(caller.request.scope)
+        form = await read_form(caller.request)
         view = await self._newest(caller)
-        if view is None or view.id != dossier or not version.isdecimal():
+        if view is None or form.get("dossier") != to_serial(view.id):
             return self._desk.problem(caller.request, 404, caller)
         if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
+        if form.get("version") != str(view.version):
+            told = _fields_of(view, form)
+            return await self._show(caller, _SUBMIT[SubmitStatus.CHANGED_SINCE], told)
+        if (problem := await self._keep(caller, view, form, count_card)) is not None:
+            return problem
+        [kept] = await self._compliance.read_dossiers([(view.id, caller.merchant)])
+        if kept is None:
+            return self._desk.problem(caller.request, 404, caller)
         subject = f"dossier:{to_serial(view.id)}"
         await log(self._desk, caller, "dossier.submitted", subject)
-        asked = SubmitDossier(view.id, caller.merchant, int(version))
+        asked = SubmitDossier(view.id, caller.merchant, kept.version)
         [result] = await self._compliance.submit_dossiers([asked])
         if result.status in _SUBMIT:
             await log_undone(self._desk, caller, "dossier.submitted", subject, result.status)
@@ -262,6 +285,14 @@ class Verification:
     def _parts(caller: Caller) -> tuple[DossierId | None, UUID | None]:
         dossier = read_id(caller.part("serial"))
         return DossierId(dossier) if dossier else None, read_id(caller.part("document"))
+
+
+def _fields_of(view: DossierView, form: Mapping[str, str]) -> dict[str, str]:
+    """Read a form's fields that are not empty; what a form does not have stays as it was."""
+    names = [each.removeprefix("?") for each in FIELDS[view.tier]]
+    given = {name: form.get(name, view.fields.get(name, "")) for name in names}
+    told = {name: " ".join(text.split())[:400] for name, text in given.items()}
+    return {name: text for name, text in told.items() if text}
 
 
 def _has_card(fields: dict[str, str], country: str) -> bool:
