@@ -37,6 +37,8 @@ from vendrail.web.console.exports import watched
 from vendrail.web.console.late import LateForms
 from vendrail.web.console.lists import Chip, Fields, Listed
 from vendrail.web.console.problems import words_of
+from vendrail.web.console.sections import in_sections
+from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
 from vendrail.web.visitor import Visitor, local_path, read_form
@@ -316,6 +318,7 @@ class Desk:
         if not root:
             is_operator = membership is not None and membership.merchant is None
             root = OPERATOR if is_operator else MERCHANT
+        rows = [each for each in self._entries if _shows(each, root, caller)]
         return self.front.page(
             caller.request,
             caller.visitor,
@@ -324,7 +327,8 @@ class Desk:
             is_private=True,
             me=caller,
             root=root,
-            rows=[each for each in self._entries if _shows(each, root, caller)],
+            rows=rows,
+            sections=in_sections(self._entries, rows),
             current=self._current(here),
             has_passkeys=self.has_passkeys,
             places=caller.person.memberships,
