@@ -38,6 +38,8 @@ _OF_ORDERS = (
     TransferCode.SPLIT_REVERSAL,
     TransferCode.REFUND,
     TransferCode.REFUND_RETURNED,
+    TransferCode.FREEZE,
+    TransferCode.UNFREEZE,
 )
 
 

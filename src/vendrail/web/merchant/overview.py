@@ -19,7 +19,7 @@ from vendrail.api.catalog import (
 from vendrail.api.compliance import UNKNOWN
 from vendrail.api.identity import Permission
 from vendrail.api.orders import SalesQuery, SalesSum, SoldOrder, SoldOrderQuery
-from vendrail.api.payouts import PayeeState, PayoutQuery, PayoutState
+from vendrail.api.payouts import PayeeState, PayoutOrigin, PayoutQuery, PayoutState
 from vendrail.api.settlement import MerchantBalance
 from vendrail.kernel.codec import encode
 from vendrail.kernel.money import to_text
@@ -259,7 +259,13 @@ class Overview:
         [found] = await self._desk.apis.payouts.list_payouts([query])
         if len(found) == _PAID:  # There may be more behind them.
             since = max(since, found[-1].asked_at)
-        late = [each for each in found if each.asked_at >= since and each.currency == currency]
+        late = [
+            each
+            for each in found
+            if each.asked_at >= since
+            and each.currency == currency
+            and each.origin is not PayoutOrigin.TEST  # The platform's money: no balance paid it.
+        ]
         return PaidOut(sum(each.amount_minor for each in late), since)
 
     async def _begun(self, caller: Caller) -> Begun:

@@ -23,6 +23,7 @@ from vendrail.api.payouts import (
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import derive, new_id, to_serial
 from vendrail.kernel.money import from_text
+from vendrail.web.amounts import amount
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
 from vendrail.web.console.exports import AT_ONCE, PAYOUT_COLUMNS, export, payout_row
@@ -38,7 +39,10 @@ _PAGE = 30
 _DONE = {
     "asked": message("The payout is on its way. The money is set aside for it."),
     "added": message("The account is added. Send a test payout to it next."),
-    "tested": message("A small amount is on its way there. Say here how much arrived."),
+    "tested": message(
+        "A small amount goes there as soon as it can. "
+        "Once it has arrived, say here how much it was."
+    ),
     "proven": message("The account is proven."),
     "scheduled": message("So it is from now on."),
     "closed": message("The account is closed. Nothing goes there any more."),
@@ -71,6 +75,7 @@ _NOT_PROVEN = {
     VerifyStatus.TOO_MANY: message("Too many wrong answers. Send another test payout."),
     VerifyStatus.AMOUNT_WRONG: message("That is not what was sent."),
 }
+_AT_MOST = message("At most %(amount)s can go out now.")
 _NO_AMOUNT = message("Enter an amount above zero.")
 
 
@@ -139,7 +144,10 @@ class MerchantPayouts:
             may_write=caller.may(Permission.PAYOUTS_WRITE),
             nonce=to_serial(new_id(self._desk.clock.now())),
             now=self._desk.clock.now(),
+            most_minor=max(0, there - waiting - terms.fee_minor),
             amount=caller.written("amount", 30),
+            titles={way.channel: way.title or way.channel_name for way in ways},
+            written=caller.form if "way" in caller.form else {},
             done=self._desk.say(caller, _DONE[done]) if done in _DONE else "",
             problem=self._desk.say(caller, problem) if problem else "",
             older=f"{_ROOT}?before={to_serial(found[_PAGE - 1].id)}" if is_more else "",
@@ -197,6 +205,8 @@ class MerchantPayouts:
             return await self._table(caller, _REFUSED[PayoutStatus.PAYEE_NOT_FOUND])
         if amount_minor <= 0:
             return await self._table(caller, _NO_AMOUNT)
+        if (problem := await self._too_much(caller, amount_minor, currency)) is not None:
+            return await self._table(caller, problem)
         subject = f"payout:{to_serial(id)}"
         told = {"amount": caller.written("amount", 30), "currency": currency}
         await log(self._desk, caller, "payout.requested", subject, after=told)
@@ -213,6 +223,19 @@ class MerchantPayouts:
             await log_undone(self._desk, caller, "payout.requested", subject, status)
             return await self._table(caller, _REFUSED[status])
         return onward(f"{_ROOT}?done=asked&currency={currency}")
+
+    async def _too_much(self, caller: Caller, amount_minor: int, currency: str) -> str | None:
+        """Say how much can go out, where more is asked for: a payout that cannot be is none."""
+        available = Chart(currency).merchant(caller.merchant, "available").id
+        [balance] = await self._desk.apis.ledger.read_balances([available])
+        [terms] = await self._payouts.read_terms([currency])
+        free_minor = balance.credit_minor - balance.debits_pending if balance is not None else 0
+        most_minor = max(0, free_minor - terms.fee_minor)
+        if amount_minor <= most_minor:
+            return None
+        too_low = self._desk.say(caller, _REFUSED[PayoutStatus.BALANCE_TOO_LOW])
+        most = amount(most_minor, currency, caller.visitor.language.locale)
+        return f"{too_low} {self._desk.say(caller, _AT_MOST) % {'amount': most}}"
 
     async def add(self, caller: Caller) -> Page:
         """Add an account; its people are told by letter."""
