@@ -67,6 +67,7 @@ async def prove(place: Place, browser) -> None:
     fields = {"nonce": place.nonce(browser), "way": way, "account": "seller@example.com"}
     await browser.send(f"{PATH}/accounts", **fields)
     assert "Enter the name" in browser.text
+    assert 'value="seller@example.com"' in browser.page.text  # What was typed is not lost.
     await browser.send(f"{PATH}/accounts", **fields, name="张三")
     assert "se***@example.com" in browser.text
     payee = re.search(r'name="payee" value="([^"]+)"', browser.page.text)[1]
@@ -97,6 +98,8 @@ async def test_a_merchant_proves_an_account_and_is_paid(place: Place) -> None:
     await prove(place, browser)
     await ask(place, browser, "2000.00")
     assert "balance does not have that much" in browser.text
+    assert "At most CN¥1,000.00 can go out now." in browser.text
+    assert [] == await place.payouts(PayoutState.REFUSED)
     await ask(place, browser, "200.00")
     assert "on its way" in browser.text
     await place.money.run()

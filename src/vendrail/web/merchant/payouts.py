@@ -1,5 +1,6 @@
 """Payouts: what can go out, to which accounts, what is on its way, and how each came to its end."""
 
+from collections import defaultdict
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
@@ -147,7 +148,8 @@ class MerchantPayouts:
             most_minor=max(0, there - waiting - terms.fee_minor),
             amount=caller.written("amount", 30),
             titles={way.channel: way.title or way.channel_name for way in ways},
-            written=caller.form if "way" in caller.form else {},
+            is_adding="way" in caller.form,
+            written=defaultdict(str, caller.form),
             done=self._desk.say(caller, _DONE[done]) if done in _DONE else "",
             problem=self._desk.say(caller, problem) if problem else "",
             older=f"{_ROOT}?before={to_serial(found[_PAGE - 1].id)}" if is_more else "",
