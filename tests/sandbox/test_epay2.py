@@ -229,3 +229,19 @@ async def test_the_page_leads_to_the_money_and_back(shop):
     assert paid.headers["location"].startswith("http://127.0.0.1:9/back?a=1&pid=")
     refused = await shop.door.client.get(address.replace("12.30", "0.01"))
     assert "RSA签名校验失败" in refused.text
+
+
+async def test_who_was_paid_sees_how_much_and_sends_it_back(shop):
+    """The page of arrivals tells the amount that a test payout sent; its button is a bounce."""
+    ask = {"type": "bank", "account": "6222020200112233445", "name": "张三", "money": "0.77"}
+    await shop.ask("transfer/submit", **ask, out_biz_no="T1")
+    client, url = shop.door.client, shop.door.url
+    arrived = (await client.get(f"{url}/epay2/arrivals")).text
+    await client.post(f"{url}/epay2/arrivals/{shop.pid}/T1/back")
+    found = await shop.ask("transfer/query", out_biz_no="T1")
+    gone = (await client.get(f"{url}/epay2/arrivals")).text
+
+    assert "0.77" in arrived
+    assert f"/epay2/arrivals/{shop.pid}/T1/back" in arrived
+    assert 2 == found["status"]
+    assert "/back" not in gone

@@ -9,6 +9,7 @@ from litestar import Request, Response, get, post, route
 from litestar.params import FromPath
 
 from vendrail.sandbox import epay2
+from vendrail.sandbox import epay2_arrivals as arrivals
 from vendrail.sandbox import epay2_outgoing as outgoing
 from vendrail.sandbox import epay2_requests as requests
 from vendrail.sandbox.emulations import Place, ReadyAccount, answer_json
@@ -272,4 +273,5 @@ _ROUTES = [
     show_order,
     pay_order,
     cancel_order,
+    *arrivals.ROUTES,
 ]

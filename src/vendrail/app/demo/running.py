@@ -18,6 +18,7 @@ import httpx
 from rich.console import Console
 
 from vendrail.app.demo.child import PARENT_VARIABLE
+from vendrail.app.demo.door import open_door
 from vendrail.app.demo.folder import OWNER_VARIABLE, Folder, no_room
 from vendrail.app.demo.operator import invite_operator
 from vendrail.app.demo.seeding import seed
@@ -222,6 +223,7 @@ async def _furnish(demo: Demo, platform: PlatformSettings) -> None:
         await asyncio.to_thread(_await_open, demo, "sandbox", local_url)
         await open_till(house, demo.folder, marker, local_url, demo.sandbox_url)
         demo.tell("sandbox")
+        await open_door(house)
         demo.operator_link = await invite_operator(house)
     finally:
         await house.stop()
@@ -243,6 +245,10 @@ def _spawn(demo: Demo, name: str, *words: str) -> None:
         "VENDRAIL_DATABASE_URL": platform.database_url,
         "VENDRAIL_ONLY": "",
         "VENDRAIL_PEERS": "",
+        # Nobody can be robbed here: an account for payouts is used on the day it is added.
+        "VENDRAIL_PAYOUTS_COOLING_HOURS": demo.environment.get(
+            "VENDRAIL_PAYOUTS_COOLING_HOURS", "0"
+        ),
         "VENDRAIL_NOTIFY_NEWS": demo.environment.get("VENDRAIL_NOTIFY_NEWS", "on"),
         **rate_sources(demo.environment, address(platform.host, demo.sandbox_port)),
         **telegram(demo.environment, address(platform.host, demo.sandbox_port), demo.sandbox_url),
