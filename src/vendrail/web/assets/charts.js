@@ -105,6 +105,8 @@ async function draw(place) {
   chart.setOption(options(place, told));
   place.closest("section")?.querySelector("details[data-table]")?.removeAttribute("open");
   window.addEventListener("resize", () => chart.resize());
+  const isDark = window.matchMedia("(prefers-color-scheme: dark)"); // It may get dark meanwhile.
+  isDark.addEventListener("change", () => chart.setOption(options(place, told)));
   place.dataset.drawn = "";
 }
 

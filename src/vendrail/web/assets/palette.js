@@ -119,3 +119,14 @@ document.addEventListener("DOMContentLoaded", () => {
     if (event.target === dialog) dialog.close();
   });
 });
+
+/** Let the row of the page that is open be seen, however far down the navigation it is. */
+function showRow() {
+  const rail = document.querySelector("aside");
+  const row = rail?.querySelector("[aria-current=page]");
+  if (!row) return;
+  const below = row.getBoundingClientRect().bottom - rail.getBoundingClientRect().bottom;
+  if (below > -row.offsetHeight) rail.scrollTop += below + rail.clientHeight / 2;
+}
+
+document.addEventListener("DOMContentLoaded", showRow);
