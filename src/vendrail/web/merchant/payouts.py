@@ -1,6 +1,7 @@
 """Payouts: what can go out, to which accounts, what is on its way, and how each came to its end."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
@@ -148,6 +149,7 @@ class MerchantPayouts:
             most_minor=max(0, there - waiting - terms.fee_minor),
             amount=caller.written("amount", 30),
             titles={way.channel: way.title or way.channel_name for way in ways},
+            doubled=_doubled([kind for way in ways for kind in way.payee_kinds]),
             is_adding="way" in caller.form,
             written=defaultdict(str, caller.form),
             done=self._desk.say(caller, _DONE[done]) if done in _DONE else "",
@@ -310,3 +312,8 @@ class MerchantPayouts:
         await log(self._desk, caller, "payee.closed", f"payee:{to_serial(payee.id)}")
         await self._payouts.close_payees([(payee.id, caller.merchant)])
         return onward(f"{_ROOT}?done=closed#accounts")
+
+
+def _doubled(kinds: Sequence[str]) -> set[str]:
+    """Name the kinds of accounts that more than one channel pays out to: only they need its name."""
+    return {kind for kind, count in Counter(kinds).items() if count > 1}
