@@ -315,5 +315,5 @@ class MerchantPayouts:
 
 
 def _doubled(kinds: Sequence[str]) -> set[str]:
-    """Name the kinds of accounts that more than one channel pays out to: only they need its name."""
+    """Name the kinds of accounts that several channels pay out to: these need the name of one."""
     return {kind for kind, count in Counter(kinds).items() if count > 1}
