@@ -264,10 +264,7 @@ class TransferStatus(StrEnum):
 
 
 class TransferResult(Record, frozen=True):
-    """The kept outcome of one transfer; a refusal too is kept under its id and given for ever.
-
-    A repeat of what was refused gives the refusal again, of what was created `exists`.
-    """
+    """The kept outcome of one transfer: a repeat gets a refusal again, `exists` of what was made."""
 
     status: TransferStatus
     amount_minor: int = 0  # What really moved: less than asked where balancing.

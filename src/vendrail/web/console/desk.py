@@ -37,7 +37,7 @@ from vendrail.web.console.exports import watched
 from vendrail.web.console.late import LateForms
 from vendrail.web.console.lists import Chip, Fields, Listed
 from vendrail.web.console.problems import words_of
-from vendrail.web.console.sections import in_sections
+from vendrail.web.console.sections import in_sections, shows
 from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
@@ -318,7 +318,7 @@ class Desk:
         if not root:
             is_operator = membership is not None and membership.merchant is None
             root = OPERATOR if is_operator else MERCHANT
-        rows = [each for each in self._entries if _shows(each, root, caller)]
+        rows = [each for each in self._entries if shows(each, root, caller)]
         return self.front.page(
             caller.request,
             caller.visitor,
@@ -340,7 +340,7 @@ class Desk:
     def find_pages(self, caller: Caller, words: str) -> list[Entry]:
         """Find pages of the navigation that the caller may see, by words of their names."""
         root, asked = self.root_of(caller), words.casefold().split()
-        shown = [each for each in self._entries if _shows(each, root, caller)]
+        shown = [each for each in self._entries if shows(each, root, caller)]
         names = [self.say(caller, each.title).casefold() for each in shown]
         return [
             each
@@ -442,8 +442,3 @@ def safe_next(path: str) -> str:
 def replace_form(caller: Caller, form: dict[str, str]) -> Caller:
     """Give the caller with the form that they have sent."""
     return alike(caller, form=form)
-
-
-def _shows(entry: Entry, root: str, caller: Caller) -> bool:
-    is_here = entry.path.startswith(root)
-    return is_here and (entry.permission is None or caller.may(entry.permission))

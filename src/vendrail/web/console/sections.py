@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from vendrail.api.identity import Permission
+from vendrail.web.console.caller import Caller
 from vendrail.web.languages import message
 
 # Which page begins which section; those after it belong to it too, until the next begins.
@@ -31,6 +33,11 @@ class Row(Protocol):
         """Give where it leads."""
         ...
 
+    @property
+    def permission(self) -> Permission | None:
+        """Give what whoever sees it may do; None: everybody sees it."""
+        ...
+
 
 Shown = TypeVar("Shown", bound=Row)
 
@@ -40,6 +47,11 @@ class Section(NamedTuple, Generic[Shown]):
 
     title: str
     rows: list[Shown]
+
+
+def shows(row: Row, root: str, caller: Caller) -> bool:
+    """Whether somebody sees a row in the console that begins at a path."""
+    return row.path.startswith(root) and (row.permission is None or caller.may(row.permission))
 
 
 def in_sections(entries: Sequence[Shown], shown: Sequence[Shown]) -> list[Section[Shown]]:
