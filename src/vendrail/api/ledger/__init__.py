@@ -264,7 +264,7 @@ class TransferStatus(StrEnum):
 
 
 class TransferResult(Record, frozen=True):
-    """The kept outcome of one transfer: a repeat gets a refusal again, `exists` of what was made."""
+    """The kept outcome of one transfer: repeats get a refusal again, `exists` of what was made."""
 
     status: TransferStatus
     amount_minor: int = 0  # What really moved: less than asked where balancing.
