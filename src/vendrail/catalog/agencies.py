@@ -116,5 +116,4 @@ def listing_product(
                 variant.quantity_max,
             )
         ],
-        warranty=None,  # It would promise the supplier's keys.
     )

@@ -38,7 +38,6 @@ from vendrail.web.console.late import LateForms
 from vendrail.web.console.lists import Chip, Fields, Listed
 from vendrail.web.console.problems import words_of
 from vendrail.web.console.sections import in_sections, shows
-from vendrail.web.languages import message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Asked, Front, Page
 from vendrail.web.visitor import Visitor, local_path, read_form
