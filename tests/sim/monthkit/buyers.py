@@ -138,8 +138,10 @@ class Buyers:
     # Placing.
 
     def _is_on_host(self, life: Life) -> bool:
-        is_open = bool(life.merchant.host) and not life.merchant.is_shut
-        return is_open and life.plan.has_host and life.plan.way is Way.ONCE
+        """Tell whether they come by the shop's domain: no account, hence no wallet, is there."""
+        plan, is_open = life.plan, bool(life.merchant.host) and not life.merchant.is_shut
+        is_guest = plan.way is Way.ONCE and plan.after is not After.REFUND_TO_WALLET
+        return is_open and is_guest and plan.has_host
 
     async def come(self, plans: Sequence[Plan]) -> None:
         """Let a tick's buyers place, and do what they planned to do at once."""
