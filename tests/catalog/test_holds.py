@@ -60,7 +60,7 @@ async def test_the_loop_returns_expired_holds(service, scene, clock):
     variant = await scene.stock(service, 2)
     await service.hold_keys([scene.hold(variant, 2, until_s=60)])
     clock.advance(61)
-    job, *_ = jobs(service)
+    job, *_ = jobs(service, None, None)  # Nobody is told.
 
     running = asyncio.create_task(job.run())
     for _ in range(100):
