@@ -191,7 +191,7 @@ async def test_suggested_fees_are_put_up_by_one_and_applied_by_two(world):
     finance = await world.join("fi@rail.example", Role.OPERATOR_FINANCE)
     await finance.go(path)
     assert "for the volume" in finance.text
-    assert "Put it up" not in finance.text
+    assert "Submit for approval" not in finance.text
     await finance.go("/console/account")
     assert 403 == (await finance.send(f"{path}/apply", raw=True, **told)).status_code
 
