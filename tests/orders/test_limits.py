@@ -7,7 +7,9 @@ import pytest
 from tests.orders.conftest import PRICE_MINOR
 
 from vendrail.api.catalog import EVERYBODY, HoldPolicy, SalesLimit
-from vendrail.api.orders import OrderId, PlaceCharge
+from vendrail.api.orders import OrderId, Orders, PlaceCharge
+from vendrail.app.wiring import House
+from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.ids import new_id
 from vendrail.orders.service.limiting import Limiting, Wanted
@@ -104,6 +106,56 @@ async def test_an_order_that_is_sent_again_counts_once(market):
 
     assert ["placed", "exists", "exists"] == statuses
     assert ["placed", "limit_reached"] == [second.status, third.status]
+
+
+async def test_a_repeat_at_another_process_gets_the_order_that_stands(market, vault):
+    """At the limit, who sends an order again to another process is told of it, not of the limit."""
+    await market.offer("S1", keys=9)
+    await _limit(market, month_minor_max=PRICE_MINOR)
+    choice = market.choose("S1")
+    [first] = await market.orders.place_orders([choice])
+    other = House(market.house.platform, {}, market.clock, vault)
+    [second] = await other.api(Orders).place_orders([choice])
+    await other.stop()
+
+    assert ["placed", "exists"] == [first.status, second.status]
+    assert (first.order, first.secret) == (second.order, second.secret)
+
+
+async def test_what_was_not_placed_after_all_leaves_room(market):
+    """Orders for which no key or no way to pay is left take nothing of the month."""
+    await market.offer("S1", keys=1)
+    await market.offer("S2", keys=0)
+    await _limit(market, month_minor_max=PRICE_MINOR)
+    sold_out = await market.place("S2")
+    unpayable = await market.place("S1", method="paypal")
+    third = await market.place("S1")
+
+    assert ["sold_out", "method_not_offered"] == [sold_out.status, unpayable.status]
+    assert "placed" == third.status
+
+
+async def test_a_repeat_that_is_refused_takes_no_count_away(market):
+    """What stands counts on, also where the same order is sent again and is refused then."""
+    await market.offer("S1", keys=2)
+    await market.offer("S2", keys=0)
+    await _limit(market, month_minor_max=PRICE_MINOR)
+    choice = market.choose("S1")
+    [first] = await market.orders.place_orders([choice])
+    [again] = await market.orders.place_orders([replace(choice, sku="S2")])
+
+    assert ["placed", "exists_different"] == [first.status, again.status]
+    assert "limit_reached" == (await market.place("S1")).status
+
+
+async def test_a_charge_that_is_not_placed_leaves_room(market):
+    """A charge without a way to pay takes nothing of the month."""
+    await _limit(market, month_minor_max=PRICE_MINOR)
+    unpayable = replace(_charge(market, PRICE_MINOR), method="paypal")
+    [first] = await market.orders.place_charges([unpayable])
+    [second] = await market.orders.place_charges([_charge(market, PRICE_MINOR, "A2")])
+
+    assert ["method_not_offered", "placed"] == [first.status, second.status]
 
 
 async def test_a_limit_is_of_one_currency(market):

@@ -107,13 +107,15 @@ class Charging:
             else ChargeStatus.ID_NOT_OF_NOW
             for key, charge in fresh.items()
         }
-        await self._limit(fresh, statuses, buyers)
+        counted = await self._limit(fresh, statuses, buyers)
         await self._screen(fresh, statuses)
         live = {key: each for key, each in fresh.items() if statuses[key] is ChargeStatus.PLACED}
         written = await self._write(live, buyers, now) if live else {}
         standing = {**known, **written}
         payable = {key: row for key, row in standing.items() if row["merchant"] not in suspended}
         away = await self._open_attempts(keys, charges, payable, set(live))
+        placed = {row["id"] for row in written.values()} - away
+        self._limiting.release([each for each in counted if each.order not in placed])
         placements = []
         for key, charge in zip(keys, charges, strict=True):
             row = standing.get(key)
@@ -144,8 +146,11 @@ class Charging:
         fresh: dict[bytes, PlaceCharge],
         statuses: dict[bytes, ChargeStatus],
         buyers: dict[UUID, UUID],
-    ) -> None:
-        """Refuse what is more than a merchant may sell; top-ups are nobody's sales."""
+    ) -> list[Wanted]:
+        """Refuse what is more than a merchant may sell; top-ups are nobody's sales.
+
+        Gives what counts from here on.
+        """
         live = [
             key
             for key, charge in fresh.items()
@@ -155,9 +160,14 @@ class Charging:
             Wanted(each.id, each.merchant, each.amount_minor, each.currency)
             for each in map(fresh.__getitem__, live)
         ]
-        for key, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
-            if not is_within:
+        counted = []
+        judged = await self._limiting.judge(wanted)
+        for key, each, is_within in zip(live, wanted, judged, strict=True):
+            if is_within:
+                counted.append(each)
+            else:
                 statuses[key] = ChargeStatus.LIMIT_REACHED
+        return counted
 
     async def _screen(
         self, fresh: dict[bytes, PlaceCharge], statuses: dict[bytes, ChargeStatus]

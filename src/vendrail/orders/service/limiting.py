@@ -45,12 +45,20 @@ class _Sale(NamedTuple):
     limit: SalesLimit
 
 
+class _Counted(NamedTuple):
+    """What an order counts, since when, and how often it was sent."""
+
+    at: datetime
+    minor: int
+    times: int = 1
+
+
 class _Sold(NamedTuple):
     """What a merchant has sold, as it is known until a moment."""
 
     until: datetime
     minor: int
-    counted: dict[UUID, tuple[datetime, int]]  # What this process counted of late, by order.
+    counted: dict[UUID, _Counted]  # What this process counted of late, by order.
 
 
 def wanted_by(choice: Choice, offer: Offer) -> Wanted:
@@ -105,6 +113,24 @@ class Limiting:
             for each, sales in zip(wanted, bounded, strict=True)
         ]
 
+    def release(self, refused: Sequence[Wanted]) -> None:
+        """Count no more what was within its limits and was not placed for another reason.
+
+        An order that was sent again counts on: what was refused is one of its repeats.
+        """
+        for wanted in refused:
+            supply = wanted.supply
+            for merchant in {wanted.merchant, supply.supplier if supply else wanted.merchant}:
+                known = self._sums.get(merchant)
+                counted = known.counted.get(wanted.order) if known is not None else None
+                if known is None or counted is None:
+                    continue
+                if counted.times > 1:
+                    known.counted[wanted.order] = counted._replace(times=counted.times - 1)
+                else:
+                    del known.counted[wanted.order]
+                    self._sums[merchant] = known._replace(minor=known.minor - counted.minor)
+
     def _bound(self, wanted: Wanted) -> list[_Sale]:
         """Give whose bounded sale an order is: of whoever sells it, and of its supplier."""
         limit, supply = self._limit_of(wanted.merchant), wanted.supply
@@ -128,9 +154,9 @@ class Limiting:
         for order, minor, limit in sales:
             if limit.month_minor_max is not None:
                 until, sold_minor, counted = self._sums[limit.merchant]
-                _, before_minor = counted.get(order, (now, 0))  # Sent again, it is one order.
-                counted[order] = (now, minor)
-                more_minor = minor - before_minor
+                before = counted.get(order, _Counted(now, 0, 0))  # Sent again, it is one order.
+                counted[order] = _Counted(now, minor, before.times + 1)
+                more_minor = minor - before.minor
                 self._sums[limit.merchant] = _Sold(until, sold_minor + more_minor, counted)
         return True
 
@@ -143,7 +169,7 @@ class Limiting:
         if limit.month_minor_max is None:
             return True
         _, sold_minor, counted = self._sums[limit.merchant]
-        _, before_minor = counted.get(order, (None, 0))
+        before_minor = counted[order].minor if order in counted else 0
         return sold_minor + minor - before_minor <= limit.month_minor_max
 
     async def _read(self) -> None:
@@ -193,7 +219,7 @@ class Limiting:
         for merchant in stale:
             known = self._sums.get(merchant)
             counted = known.counted if known is not None else {}
-            minor = found.get(merchant, 0) + sum(minor for _, minor in counted.values())
+            minor = found.get(merchant, 0) + sum(each.minor for each in counted.values())
             self._sums[merchant] = _Sold(now + _SUMS_KNOWN, minor, counted)
 
     def _counted(self, stale: Mapping[UUID, str], now: datetime) -> list[UUID]:
@@ -204,7 +230,7 @@ class Limiting:
             known = self._sums.get(merchant)
             if known is None:
                 continue
-            for order in [id for id, (at, _) in known.counted.items() if at <= oldest]:
+            for order in [id for id, each in known.counted.items() if each.at <= oldest]:
                 del known.counted[order]
             orders += known.counted
         return orders

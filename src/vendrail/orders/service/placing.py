@@ -27,12 +27,15 @@ from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
 from vendrail.orders.service.choices import Choice
 from vendrail.orders.service.discounting import Discounting
-from vendrail.orders.service.limiting import Limiting, wanted_by
+from vendrail.orders.service.limiting import Limiting, Wanted, wanted_by
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.supplying import Supplying
 from vendrail.orders.settings import OrdersSettings
 
 _log = structlog.get_logger(__name__)
+
+_STANDS = (PlaceStatus.PLACED, PlaceStatus.EXISTS)
+_TAKEN = (PlaceStatus.COUPON_REFUSED, PlaceStatus.LIMIT_REACHED)  # Perhaps by the same order.
 
 
 class Placing:
@@ -130,7 +133,7 @@ class Placing:
         )
 
     async def _place(self, choices: list[Choice], now: datetime) -> list[Placement]:
-        await self._limit(choices)
+        counted = await self._limit(choices)
         await self._discounting.hold(choices)
         await self._supplying.judge(choices, now)
         await self._screen(choices)
@@ -139,7 +142,8 @@ class Placing:
         rivals = await self._write(choices, now)
         await self._open_attempts(choices, now)
         await self._discounting.release(choices)
-        rivals |= await self._find_coupon_holders(choices)
+        self._limiting.release([each for choice, each in counted if choice.status not in _STANDS])
+        rivals |= await self._find_standing(choices)
         expires_at = now + timedelta(seconds=self._settings.pay_window_s)
         placements = []
         for choice in choices:
@@ -166,9 +170,9 @@ class Placing:
                 )
         return placements
 
-    async def _find_coupon_holders(self, choices: list[Choice]) -> dict[UUID, Row]:
-        """Find orders that stand already for those whose coupon was refused: they have it."""
-        refused = [each.order for each in choices if each.status is PlaceStatus.COUPON_REFUSED]
+    async def _find_standing(self, choices: list[Choice]) -> dict[UUID, Row]:
+        """Find orders that stand already: they have the coupon, or the room, that was refused."""
+        refused = [each.order for each in choices if each.status in _TAKEN]
         if not refused:
             return {}
         known = await self._find_known(refused, {order.id for order in refused})
@@ -178,15 +182,23 @@ class Placing:
         }
         return {id: row for id, row in found.items() if row is not None}
 
-    async def _limit(self, choices: list[Choice]) -> None:
-        """Refuse what is more than a merchant may sell, or its supplier through agents."""
+    async def _limit(self, choices: list[Choice]) -> list[tuple[Choice, Wanted]]:
+        """Refuse what is more than a merchant may sell, or its supplier through agents.
+
+        Gives what counts from here on.
+        """
         if not await self._limiting.has_limits():
-            return
+            return []
         live = [each for each in choices if each.offer and each.status is PlaceStatus.PLACED]
         wanted = [wanted_by(each, each.offer) for each in live if each.offer is not None]
-        for choice, is_within in zip(live, await self._limiting.judge(wanted), strict=True):
-            if not is_within:
+        counted = []
+        judged = await self._limiting.judge(wanted)
+        for choice, each, is_within in zip(live, wanted, judged, strict=True):
+            if is_within:
+                counted.append((choice, each))
+            else:
                 choice.status = PlaceStatus.LIMIT_REACHED
+        return counted
 
     async def _screen(self, choices: list[Choice]) -> None:
         live = [choice for choice in choices if choice.status is PlaceStatus.PLACED]
