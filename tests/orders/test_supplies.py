@@ -172,6 +172,19 @@ async def test_what_agents_sell_counts_for_the_supplier(market, reseller):
     assert ["limit_reached", "placed", "limit_reached"] == [each.status for each in later]
 
 
+async def test_what_the_release_before_has_sold_counts_by_its_part(market, reseller):
+    """An order whose part stands in its facts alone is summed, and counts for the supplier."""
+    await sell(market, reseller)
+    async with market.house.databases["orders"].transaction() as tx:
+        await tx.execute('update orders."order" set supplied_minor = null')
+    await bound(market, market.merchant, month_minor_max=2 * FLOOR)
+    [[summed]] = await market.orders.sum_supplied([SuppliedQuery(market.merchant)])
+    statuses = [(await market.place(reseller.sku)).status for _ in range(2)]
+
+    assert (1, FLOOR) == (summed.sold_count, summed.supplied_minor)
+    assert ["placed", "limit_reached"] == statuses
+
+
 async def test_one_order_of_an_agents_is_within_the_suppliers_bound(market, reseller):
     """So much of an order is the supplier's, and not more; the agent's own bound is its price."""
     await bound(market, market.merchant, order_minor_max=FLOOR)

@@ -1,8 +1,6 @@
 -- What suppliers get of agents' orders, beside the order: their bounds and sums ask for it.
 set local lock_timeout = '5s';
 
-alter table orders."order" add column supplied_minor bigint;  -- Null: the merchant's own keys.
-update orders."order"
-   set supplied_minor = quantity
-       * (convert_from(facts, 'UTF8')::jsonb #>> '{supply,floor_minor}')::bigint
- where supplier is not null;
+-- Null: the merchant's own keys, or placed by the release before; its facts say it. Nothing is
+-- filled in here: that would keep everybody from all orders until each had been read.
+alter table orders."order" add column supplied_minor bigint;

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from vendrail.api.orders import MerchantSalesQuery, PastSaleQuery, SalePartsQuery, SalesQuery
 from vendrail.kernel.db import Row, Transaction
+from vendrail.orders.store.supplies import SUPPLIED_MINOR
 
 SUM_SALES = (
     "select date_trunc($6::text, placed_at, $7::text) as starts_at, currency, count(*)::bigint,"
@@ -113,9 +114,10 @@ SUM_STANDING = (
     "  as minor from unnest($1::uuid[], $2::text[]) as m (merchant, currency)"
     " cross join lateral (select sum(amount_minor - refunded_minor) as minor"
     f'  from orders."order" where merchant = m.merchant and {_STANDING}) own'
-    " cross join lateral (select sum(supplied_minor"
-    "   - div(supplied_minor::numeric * refunded_minor, amount_minor)) as minor"
-    f'  from orders."order" where supplier = m.merchant and {_STANDING}) supplied'
+    " cross join lateral (select sum(part"
+    "   - div(part::numeric * refunded_minor, amount_minor)) as minor"
+    f"  from (select amount_minor, refunded_minor, {SUPPLIED_MINOR} as part"
+    f'   from orders."order" where supplier = m.merchant and {_STANDING}) sold) supplied'
 )
 
 

@@ -19,9 +19,14 @@ async def list_supplied(tx: Transaction, query: SuppliedQuery, before: UUID) -> 
     )
 
 
+# What the release before has placed has its part in its facts alone.
+SUPPLIED_MINOR = (
+    "coalesce(supplied_minor,"
+    " quantity * (convert_from(facts, 'UTF8')::jsonb #>> '{supply,floor_minor}')::bigint)"
+)
 SUM_SUPPLIED = (
-    "select merchant, currency, count(*), sum(quantity)::bigint, sum(supplied_minor)::bigint"
-    " from (select merchant, currency, quantity, supplied_minor, delivered_at"
+    "select merchant, currency, count(*), sum(quantity)::bigint, sum(minor)::bigint"  # noqa: S608
+    f" from (select merchant, currency, quantity, {SUPPLIED_MINOR} as minor, delivered_at"
     '  from orders."order" where supplier = $1 and ($2::uuid is null or merchant = $2) and id >= $3'
     "  order by id desc limit $4) newest"
     " where delivered_at is not null group by 1, 2 order by 5 desc, 1, 2"
