@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from vendrail.api.domains import DomainName, DomainState, Finding
+from vendrail.api.domains import DomainName, Domains, DomainState, Finding
+from vendrail.app.wiring import House
 from vendrail.domains import decide
 from vendrail.domains.proving import Prover
+from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import to_serial
 
@@ -153,6 +155,25 @@ def test_a_reserved_host_that_is_none_stops_the_start(host):
     """A host that would keep nobody away is refused when the service is built, with advice."""
     with pytest.raises(Malformed, match="VENDRAIL_DOMAINS_RESERVED_HOSTS"):
         decide.read_own("pay.example", ["good.example", host])
+
+
+async def test_a_host_that_the_platform_takes_for_itself_is_no_shops_any_more(zone, vault):
+    """A platform that moves to a proven host, or reserves it, has it, with all that is below."""
+    north = await zone.open("north")
+    for host in ("keys.example", "eu.keys.example", "good.example"):
+        await zone.proven(north, host)
+    moved = replace(zone.house.platform, public_url="https://keys.example")
+    asked = {"VENDRAIL_DOMAINS_RESERVED_HOSTS": "keys.example"}
+    houses = [
+        House(moved, {}, zone.clock, vault),
+        House(zone.house.platform, asked, zone.clock, vault),
+    ]
+    found = [{each.host for each in await house.api(Domains).list_hosts()} for house in houses]
+    for house in houses:
+        await house.stop()
+
+    assert [{"good.example"}] * 2 == found
+    assert 3 == len(await zone.hosts())
 
 
 async def test_only_a_merchants_own_shop_takes_a_domain(zone):

@@ -75,9 +75,12 @@ def read_host(text: str, own_hosts: Collection[str]) -> tuple[str, AddStatus | N
     is_number = host.rpartition(".")[2].isdigit()  # No name ends so: it is an address.
     if is_number or len(host) > _HOST_LENGTH_MAX or url_fault(f"http://{host}/", ()) is not None:
         return "", AddStatus.HOST_MALFORMED
-    if any(host == own or host.endswith(f".{own}") for own in own_hosts if own):
-        return host, AddStatus.HOST_OWN
-    return host, None
+    return host, AddStatus.HOST_OWN if is_own(host, own_hosts) else None
+
+
+def is_own(host: str, own_hosts: Collection[str]) -> bool:
+    """Whether a host is the platform's, or below what is."""
+    return any(host == own or host.endswith(f".{own}") for own in own_hosts if own)
 
 
 def settle(

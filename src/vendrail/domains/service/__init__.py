@@ -202,6 +202,7 @@ class DomainsService:
         return [found[each] for each in merchants]
 
     async def list_hosts(self) -> list[ShopHost]:
-        """List all active domains."""
+        """List all active domains but those that the platform took for itself since."""
         async with self._db.reading() as tx:
-            return await store.list_hosts(tx)
+            found = await store.list_hosts(tx)
+        return [each for each in found if not decide.is_own(each.host, self._own_hosts)]
