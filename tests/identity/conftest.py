@@ -36,6 +36,7 @@ class Tray:
 
     def __init__(self) -> None:
         self.messages = []
+        self.at_end = None  # What happens while chats are ended.
 
     async def send_messages(self, messages):
         """Take messages."""
@@ -44,6 +45,8 @@ class Tray:
 
     async def end_chats(self, addresses):
         """Say that nobody has a chat."""
+        if self.at_end is not None:
+            await self.at_end()
         return [ChatEndStatus.NOT_LINKED] * len(addresses)
 
 

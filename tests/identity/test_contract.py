@@ -264,6 +264,23 @@ async def test_a_reset_goes_by_mail_and_tells_nothing(world):
     assert ProofStatus.REFUSED is (await world.use(link, "eight grey geese fly")).status
 
 
+async def test_a_reset_ends_chats_once_nobody_can_link_another(world):
+    """Whoever is still signed in while a password is set could link a chat until that is done."""
+    token = await world.join("ann@north.example")
+    await world.identity.request_resets([ResetRequest("ann@north.example", "en", Origin())])
+    await world.service.drain()
+    link = world.tray.messages[-1].values["link"].rpartition("/")[2]
+    were_in = []
+
+    async def look():
+        were_in.append(await world.session(token) is not None)
+
+    world.tray.at_end = look
+    await world.use(link, "seven grey geese fly")
+
+    assert [True, False] == were_in
+
+
 async def test_a_reset_does_not_pass_the_second_factor(world):
     """Who has only the mailbox still has to show the second factor."""
     await world.enrol(await world.join("op@example.com", Role.OPERATOR_ADMIN))

@@ -275,6 +275,11 @@ class JoiningService:
             if chat is ChatEndStatus.ENDED:
                 acts.append(ground.act(by, "chat.ended", f"person:{person.email}"))
             await ground.write_acts(tx, acts)
+        # Until here a session of somebody else could have linked another.
+        try:
+            await self._notify.end_chats([person.email])
+        except Error as error:
+            _log.warning("identity.chats_not_ended", error=error.message)
         return ProofResult(ProofStatus.ACCEPTED, token)
 
     async def list_invitations(self, queries: Sequence[PeopleQuery]) -> list[list[Link]]:
