@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, connect_once
@@ -375,3 +377,62 @@ async def test_a_readers_place_is_not_written_at_every_look(kept, clock):
             places.append(row["xmin"])
 
     assert 1 == len(set(places))
+
+
+async def test_nothing_is_deleted_unread_while_all_write_read_and_trim_at_once(kept, clock):
+    """Commits in any order, readers of several processes, two who trim: each reads each once."""
+    chance, count = random.Random(7), 240
+    seen = {"letters": [], "hooks": []}
+    places = dict.fromkeys(seen, (Cursor(), 0))
+
+    async def write(number):
+        async with kept.transaction() as tx:
+            await append(tx, clock, number)
+            await asyncio.sleep(chance.random() * 0.02)
+
+    async def follow(reader):
+        while len(seen[reader]) < count:
+            (cursor, _), before = places[reader], places[reader]
+            async with kept.reading() as tx:  # As a minute later: each look is noted.
+                await tx.execute("update shop.reader set at = at - interval '1 hour'")
+            asked = Cursor(cursor.xid, cursor.id, reader)
+            events, page = await read(kept, asked, rows_max=3)
+            await asyncio.sleep(chance.random() * 0.01)
+            if events and places[reader] == before:  # Else another process was first.
+                places[reader] = (page.cursor, before[1] + 1)
+                seen[reader].extend(events)
+
+    async def tidy():
+        while min(map(len, seen.values())) < count:
+            await trim_events(kept, clock.now() + timedelta(days=90), KEEP_DAYS, 5)
+            await asyncio.sleep(0.002)
+
+    for reader in seen:  # Known before anything is deleted.
+        await read(kept, Cursor(reader=reader))
+    followers = [asyncio.create_task(follow(reader)) for reader in (*seen, *seen)]
+    trimmers = [asyncio.create_task(tidy()) for _ in range(2)]
+    writers = []
+    for number in range(count):
+        writers.append(asyncio.create_task(write(number)))
+        await asyncio.sleep(chance.random() * 0.003)
+    await asyncio.wait_for(asyncio.gather(*writers, *followers, *trimmers), timeout=60)
+    async with kept.reading() as tx:
+        left = await tx.fetch_value("select count(*) from shop.event")
+
+    assert {"letters": list(range(count)), "hooks": list(range(count))} == {
+        reader: sorted(events) for reader, events in seen.items()
+    }
+    assert left < count / 2
+
+
+async def test_a_reader_that_is_away_is_told_of_once_a_run(kept, clock):
+    """However much there is to delete, the log names who keeps events once, at the end."""
+    await write(kept, clock, *range(9))
+    _, page = await read(kept, Cursor())
+    async with kept.reading() as tx:
+        await read_events(tx, "shop", Cursor(page.cursor.xid, page.cursor.id, "letters"))
+    clock.advance(500 * 86_400)
+    with capture_logs() as told:
+        rounds, _ = await trim(kept, clock, rows_max=3)
+
+    assert (3, ["letters"]) == (rounds, [each["reader"] for each in told])

@@ -144,10 +144,12 @@ async def trim_events(db: Database, now: datetime, keep_days: int, rows_max: int
             before,
             rows_max,
         )
+    if count == rows_max:
+        return True
     for row in readers:
         if row["at"] < before:  # Its rows stay until it reads on, or an operator forgets it.
             _log.warning("outbox.reader_away", source=schema, reader=row["name"], since=row["at"])
-    return count == rows_max
+    return False
 
 
 async def read_cursor(tx: Transaction, schema: str, source: str) -> Cursor:
