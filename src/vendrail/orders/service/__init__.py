@@ -79,13 +79,14 @@ from vendrail.kernel.telemetry import Metrics
 from vendrail.kernel.vault import Vault, is_same
 from vendrail.orders import store
 from vendrail.orders.service.asking import Asking
+from vendrail.orders.service.attempts import agreed_of, attempt_of
 from vendrail.orders.service.charging import Charging
 from vendrail.orders.service.expiring import Expiring
 from vendrail.orders.service.filling import Filling
 from vendrail.orders.service.funding import Funding
 from vendrail.orders.service.limiting import Limiting
 from vendrail.orders.service.listing import Listing
-from vendrail.orders.service.placing import Placing, agreed_of, attempt_of
+from vendrail.orders.service.placing import Placing
 from vendrail.orders.service.refunding import Refunding
 from vendrail.orders.service.replacing import Replacing
 from vendrail.orders.service.returning import Returning

@@ -8,15 +8,8 @@ import structlog
 
 from vendrail.api.catalog import Catalog, Hold, HoldPolicy
 from vendrail.api.fx import Fx, QuoteId, QuoteUse
-from vendrail.api.orders import (
-    OrderId,
-    OrderState,
-    PayOrder,
-    Placement,
-    PlaceOrder,
-    PlaceStatus,
-)
-from vendrail.api.payments import Attempt, AttemptId, AttemptStatus, Payments
+from vendrail.api.orders import OrderId, OrderState, Placement, PlaceOrder, PlaceStatus
+from vendrail.api.payments import Attempt, AttemptStatus, Payments
 from vendrail.api.promotions import Promotions
 from vendrail.api.risk import Risk, RiskDecision, RiskQuestion
 from vendrail.kernel.clock import Clock
@@ -25,6 +18,7 @@ from vendrail.kernel.db import Database, Row, plain_first
 from vendrail.kernel.errors import Error
 from vendrail.kernel.ids import derive
 from vendrail.orders import decide, store
+from vendrail.orders.service.attempts import attempt_of
 from vendrail.orders.service.choices import Choice
 from vendrail.orders.service.discounting import Discounting
 from vendrail.orders.service.limiting import Limiting, Wanted, wanted_by
@@ -423,36 +417,3 @@ class Placing:
             await self._catalog.release_holds(ids)
         except Error as error:  # The hold ends by itself.
             _log.warning("orders.hold_not_released", count=len(ids), error=str(error))
-
-
-def attempt_of(row: Row, number: int, asked: PlaceOrder | PayOrder, less_minor: int = 0) -> Attempt:
-    """Write a way to pay a standing order, in the currency that its buyer pays in.
-
-    Less what a wallet has reserved for it.
-    """
-    facts = decode(row["facts"], decide.OrderFacts)
-    due = decide.due(facts, row["amount_minor"], row["currency"])
-    return Attempt(
-        id=AttemptId(derive(row["id"], f"attempt:{number}")),
-        order=row["id"],
-        number=number,
-        merchant=row["merchant"],
-        method=asked.method,
-        amount_minor=due.amount_minor - less_minor,
-        currency=due.currency,
-        title=facts.title,
-        expires_at=row["expires_at"],
-        return_url=asked.return_url,
-        trace_id=row["trace_id"],
-        country=asked.country,
-        device=decide.device(asked.browser),
-        buyer=agreed_of(row, asked),
-    )
-
-
-def agreed_of(row: Row, asked: PlaceOrder | PayOrder) -> UUID | None:
-    """Say who agrees that the provider remembers how they pay: the order's own buyer, or nobody."""
-    if asked.buyer is None or asked.buyer != row["buyer"]:
-        return None
-    is_agreed = asked.is_remembered if isinstance(asked, PlaceOrder) else True
-    return asked.buyer if is_agreed else None

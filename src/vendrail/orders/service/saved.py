@@ -24,7 +24,7 @@ from vendrail.kernel.saga import SagaLog
 from vendrail.kernel.vault import is_same
 from vendrail.orders import decide, store
 from vendrail.orders.decide import OrderFacts
-from vendrail.orders.service.placing import attempt_of
+from vendrail.orders.service.attempts import attempt_of
 from vendrail.orders.service.seals import Seals
 from vendrail.orders.service.standing import Standing, is_stopped
 from vendrail.orders.settings import OrdersSettings
