@@ -127,6 +127,21 @@ async def test_a_payout_moves_the_balance_once(place: Place) -> None:
     assert 1 == sum(",payout," in line for line in lines)
 
 
+async def test_a_form_for_the_whole_balance_sent_twice_is_asked_for_once(place: Place) -> None:
+    """Pressed twice, the second press says what the first did: not that nothing is left."""
+    browser = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, browser)
+    await browser.go(PATH)
+    [[payee, *_]] = await place.money.payouts.list_payees([place.money.merchant])
+    fields = {"amount": "1000.00", "payee": to_serial(payee.id), "currency": "CNY"}
+    nonce = place.nonce(browser)
+    for _ in range(2):
+        await browser.send(PATH, nonce=nonce, **fields)
+        assert "on its way" in browser.text
+
+    assert 1 == len([e for e in await place.payouts() if e.origin is PayoutOrigin.MANUAL])
+
+
 async def test_a_form_sent_twice_is_one_payout(place: Place) -> None:
     """The same page sent again asks for nothing more."""
     browser = await place.world.join("own@a.example", Role.OWNER)

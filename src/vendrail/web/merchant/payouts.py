@@ -209,7 +209,8 @@ class MerchantPayouts:
             return await self._table(caller, _REFUSED[PayoutStatus.PAYEE_NOT_FOUND])
         if amount_minor <= 0:
             return await self._table(caller, _NO_AMOUNT)
-        if (problem := await self._too_much(caller, amount_minor, currency)) is not None:
+        [known] = await self._payouts.read_payouts([PayoutId(id)])
+        if known is None and (problem := await self._too_much(caller, amount_minor, currency)):
             return await self._table(caller, problem)
         subject = f"payout:{to_serial(id)}"
         told = {"amount": caller.written("amount", 30), "currency": currency}
