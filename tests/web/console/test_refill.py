@@ -175,3 +175,24 @@ async def test_strangers_do_not_fill_the_house_with_forms(world):
 
     assert [True, False] == led
     assert all(each.startswith("kept:") for each in asked)
+
+
+async def test_nobody_who_is_signed_in_fills_the_house_with_forms(world):
+    """Whoever sends late forms again and again is led to the proof, and no more is kept."""
+    asked = []
+
+    async def one(key: str) -> float:
+        asked.extend([key] if key.startswith("kept:") else [])
+        return 0.0 if len(asked) <= 1 else 30.0
+
+    world.app = make_app(world.house, world.house.platform.home, act_limit=one)
+    head = await world.join("op@rail.example", Role.OPERATOR_ADMIN)
+    await head.go("/operator/payout-terms")
+    world.clock.advance(31 * 60)
+    led = []
+    for _ in range(2):
+        sent = await head.send("/operator/payout-terms", raw=True, currency="CNY", least="77.70")
+        led.append("kept" in sent.headers["location"])
+
+    assert [True, False] == led
+    assert 1 == len(set(asked))

@@ -47,11 +47,10 @@ class LateForms:
 
     async def turn_back(self, request: Asked, page: Page, back: str, *, is_streamed: bool) -> Page:
         """Keep what comes after the session has ended, where a page leads to signing in."""
-        visitor, limit = self._front.visitor(request), self._apis.act_limit
+        visitor = self._front.visitor(request)
         if page.headers.get("location") != self._sign_in or visitor.is_new:
             return page
-        address = self._front.address_of(request.scope)
-        if limit is not None and await limit(f"kept:{limit_key(address)}"):
+        if await self._is_too_often(limit_key(self._front.address_of(request.scope))):
             return page
         form = {} if is_streamed else await read_form(request)
         token = form.get("form_token", request.query_params.get("form_token", ""))
@@ -64,9 +63,15 @@ class LateForms:
     async def keep_of(
         self, caller: Caller, form: Mapping[str, str], back: str, *, is_streamed: bool
     ) -> str:
-        """Keep what somebody who is signed in has typed, for them alone."""
+        """Keep what somebody who is signed in has typed, for them alone; not without bound."""
         request, person = caller.request, caller.person.id
+        if await self._is_too_often(str(person)):
+            return self._page_at(back)
         return await self.keep(request, caller.visitor, form, person, back, is_streamed=is_streamed)
+
+    async def _is_too_often(self, who: str) -> bool:
+        limit = self._apis.act_limit
+        return limit is not None and bool(await limit(f"kept:{who}"))
 
     async def keep(
         self,
