@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.web.console.conftest import make_app
+from tests.web.console.conftest import SITE, make_app
 
 from vendrail.api.identity import Role
 from vendrail.web.console.refill import fill, without_secrets
@@ -196,3 +196,31 @@ async def test_nobody_who_is_signed_in_fills_the_house_with_forms(world):
 
     assert [True, False] == led
     assert 1 == len(set(asked))
+
+
+async def test_nobody_plants_a_form_by_a_cookie_that_they_chose(world, head):
+    """A stranger whose device cookie was put into a browser too fills no page of whoever it is."""
+    path = "/operator/payout-terms"
+    stranger = world.browser(address="10.9.9.9")
+    for each in (head, stranger):
+        each.http.cookies.set("vr_device", "chosen-by-the-stranger", domain="localhost.local")
+    await stranger.go("/console/sign-in")
+    fields = {"form_token": stranger.token(), "currency": "CNY", "least": "77.70"}
+    came = {"referer": f"{SITE}{path}"}
+    sent = await stranger.http.post(path, data=fields, headers=came)
+    [kept] = re.findall("kept%3D([0-9A-Z]+)", sent.headers["location"])
+    await head.go(f"{path}?kept={kept}")
+
+    assert "77.70" not in head.page.text
+
+
+async def test_a_form_of_a_browser_without_a_mark_is_there_again(world, head):
+    """Where the browser has forgotten the mark that its forms bear, it is given another one."""
+    path = "/operator/payout-terms"
+    await head.go(path)
+    head.http.cookies.delete("vendrail-mark")
+    mine = {"referer": str(head.page.url), "sec-fetch-site": "same-origin"}
+    fields = {"currency": "CNY", "least": "77.70", "reason": "So", "form_token": "old"}
+    head.page = await head.http.post(path, data=fields, headers=mine, follow_redirects=True)
+
+    assert 'value="77.70"' in head.page.text

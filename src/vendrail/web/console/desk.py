@@ -214,7 +214,7 @@ class Desk:
         if not self.front.visitors.is_own_form(caller.visitor, request.headers, token):
             if not self._late.is_from_here(request, caller.visitor):
                 return self.problem(request, 403, caller)
-            return onward(await keep())
+            return self._late.known_again(onward(await keep()), caller.visitor)
         if is_grave and self._is_stale(caller):
             return onward(f"{CONFIRM}?next={quote(await keep())}")
         return await answer(replace_form(caller, form))

@@ -58,7 +58,7 @@ class LateForms:
         if not is_ours and not self.is_from_here(request, visitor):
             return page
         filled = await self.keep(request, visitor, form, None, back, is_streamed=is_streamed)
-        return onward(f"{self._sign_in}?next={quote(filled)}")
+        return self.known_again(onward(f"{self._sign_in}?next={quote(filled)}"), visitor)
 
     async def keep_of(
         self, caller: Caller, form: Mapping[str, str], back: str, *, is_streamed: bool
@@ -93,7 +93,7 @@ class LateForms:
         if is_less:
             fields[refill.TYPED_AGAIN] = "yes"
         id = new_id(self._front.clock.now())
-        kept = KeptForm(id, visitor.device, request.url.path, fields, person, has_file)
+        kept = KeptForm(id, _secret_of(visitor), request.url.path, fields, person, has_file)
         [is_kept] = await self._apis.identity.keep_forms([kept])
         path, _, asked = self._page_at(back).partition("?")
         query = [pair for pair in asked.split("&") if pair and not pair.startswith(f"{_KEPT}=")]
@@ -115,6 +115,13 @@ class LateForms:
         is_form = path in self._forms and not is_named
         return is_named or (not is_form and any(e.fullmatch(path) for e in self._pages.values()))
 
+    @staticmethod
+    def known_again(page: Page, visitor: Visitor) -> Page:
+        """Give a browser that has none the mark by which what was kept is found again."""
+        if visitor.mark_cookie is not None:
+            page.set_cookie(visitor.mark_cookie)
+        return page
+
     async def find(self, request: Asked, person: UUID) -> KeptForm | None:
         """Give the kept form that an address asks for: of this browser, and of no other person."""
         serial = request.query_params.get(_KEPT, "")[:40]
@@ -124,7 +131,7 @@ class LateForms:
             return None
         if id is None:
             return None
-        query = KeptFormQuery(id, self._front.visitor(request).device)
+        query = KeptFormQuery(id, _secret_of(self._front.visitor(request)))
         [kept] = await self._apis.identity.read_kept_forms([query])
         return kept if kept is not None and kept.person in (None, person) else None
 
@@ -139,3 +146,8 @@ class LateForms:
         word, text = " ".join(map(say, words)), page.content.decode()
         page.content = refill.fill(text, kept.address, kept.fields, word, say(_LOST)).encode()
         return page
+
+
+def _secret_of(visitor: Visitor) -> str:
+    """Give what only this browser has: its device cookie alone a neighbour domain could choose."""
+    return f"{visitor.device}.{visitor.mark}"
