@@ -3,6 +3,7 @@
 import re
 from uuid import UUID
 
+import pytest
 from tests.web.console.conftest import make_app
 
 from vendrail.api.catalog import EVERYBODY, SalesLimit
@@ -315,6 +316,30 @@ def test_names_that_look_alike_are_told_apart():
     assert [f"{name} · {to_serial(id)[-6:]}" for id, name in zip(ids, names[:3], strict=False)] == [
         told[each] for each in ids[:3]
     ]
+
+
+@pytest.mark.parametrize(
+    "like",
+    ["No\u034frth", "North\ufe0f", "North\u3164", "\u2800North", "North\U000e0101", "Nor\u115fth"],
+)
+def test_letters_that_nobody_sees_make_no_other_name(like):
+    """Fillers, joiners and selectors, which count as letters elsewhere, tell no merchants apart."""
+    ids = [UUID(int=number) for number in (1, 2)]
+    told = told_apart(dict(zip(ids, ["North", like], strict=True)))
+
+    assert all(told[each].endswith(f" · {to_serial(each)[-6:]}") for each in ids)
+
+
+@pytest.mark.parametrize("dot", ["·", "•", "・"])
+def test_nobody_takes_on_what_tells_another_apart(dot):
+    """Who writes the end of another's serial behind its name bears the end of its own beside."""
+    first, second, third = (UUID(int=number) for number in (1, 2, 3))
+    like = f"North {dot} {to_serial(first)[-6:]}"
+    told = told_apart({first: "North", second: "North", third: like})
+    alone = told_apart({first: "North", third: like})
+
+    assert f"{like} · {to_serial(third)[-6:]}" == told[third] == alone[third]
+    assert f"North · {to_serial(first)[-6:]}" == told[first] == alone[first]
 
 
 async def test_two_merchants_of_one_name_are_told_apart_where_one_is_chosen(world):

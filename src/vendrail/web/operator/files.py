@@ -1,6 +1,7 @@
 """All that is known of an order, as its file: what was bought, paid, and given back."""
 
 import asyncio
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -26,6 +27,13 @@ from vendrail.web.split import OrderSplit, read_split
 
 _MERCHANTS_AT_ONCE = 5_000
 _END = 6  # Letters of a serial that tell merchants apart.
+# Letters and marks by their categories, of which nobody sees anything (beside what is "Cf").
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+_ENDED = re.compile(
+    rf"\s*[^\w\s]+\s*[0-9a-z]{{{_END}}}$"
+)  # As a serial's end is shown behind a name.
 
 
 class OrderFile(NamedTuple):
@@ -83,10 +91,16 @@ def told_apart(names: Mapping[UUID, str]) -> dict[UUID, str]:
 
 
 def _likeness(name: str) -> str:
-    """Give what names have in common that look alike: width, case, blanks, and what is not seen."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    """Give what names have in common that look alike: width, case, blanks, and what is not seen.
+
+    What looks like the end of a serial behind a name is no part of it: it may be another's.
+    """
+    plain = _BLANK.sub("", unicodedata.normalize("NFKC", name).casefold())
     seen = "".join(each for each in plain if unicodedata.category(each) != "Cf")
-    return " ".join(unicodedata.normalize("NFKC", seen).split())
+    like = " ".join(unicodedata.normalize("NFKC", seen).split())
+    while ended := _ENDED.search(like, 1):
+        like = like[: ended.start()]
+    return like
 
 
 class Files:
