@@ -58,6 +58,19 @@ def test_of_forms_alike_the_row_that_was_sent_is_filled():
     assert page == fill(page, "/b", {"why": "so"}, "!")
 
 
+def test_a_row_that_is_gone_fills_no_other_row():
+    """What was typed for one row is told, not put into another's: only its own is pressed again."""
+    row = '<form action="/a"><input type="hidden" name="id" value="{}">{}<input name="why"></form>'
+    page = "<main>" + row.format(1, '<input type="hidden" name="nonce" value="new">') + "</main>"
+    sent = {"id": "2", "why": "so", "nonce": "old"}
+    told = fill(page, "/a", sent, "Press again", "It is gone:")
+
+    assert "Press again" not in told
+    assert "It is gone:" in told
+    assert told.endswith(page.removeprefix("<main>"))
+    assert 'name="why" value="so"' in fill(page, "/a", {**sent, "id": "1"}, "Press again")
+
+
 def test_what_was_typed_into_a_form_that_is_gone_is_told():
     """Where the page has no such form any more, it says so above the words, escaped."""
     told = fill(PAGE, "/elsewhere", {"why": "<so>", "nonce": "1"}, "!", "It is gone:")

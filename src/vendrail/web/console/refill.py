@@ -30,6 +30,17 @@ _PLAIN = frozenset(
     ]
 )
 _NEVER_TYPED = frozenset([TYPED_AGAIN, "nonce", "do", "rules"])
+# Hidden fields that are others each time a page is written, and do not say what a form is about.
+_CHANGING = _NEVER_TYPED | {
+    "form_token",
+    "seen",
+    "standing",
+    "known",
+    "version",
+    "terms_version",
+    "rules_version",
+    "basis_points",
+}
 _NOTE = (
     '<p class="note note-warning col-span-full mb-4 w-full font-medium" id="kept" role="alert"'
     ' tabindex="-1" autofocus>{}</p>'
@@ -100,7 +111,7 @@ def fill(page: str, address: str, fields: Mapping[str, str], word: str, lost: st
     reader.feed(page)
     reader.close()
     sent_to = urlsplit(address).path
-    forms = [each for each in reader.forms if sent_to in each.addresses]
+    forms = [e for e in reader.forms if sent_to in e.addresses and _is_of(e, fields)]
     if not forms:
         return _told(page, fields, lost) if lost else page
     form = max(forms, key=lambda each: _fit(each, fields))
@@ -123,6 +134,20 @@ def _told(page: str, fields: Mapping[str, str], lost: str) -> str:
     )
     note = _LOST.format(html.escape(lost), typed)
     return re.sub(r"<main\b[^>]*>", lambda found: found[0] + note, page, count=1)
+
+
+def _is_of(form: _Form, fields: Mapping[str, str]) -> bool:
+    """Whether a form is about what was sent: the row of another payee, say, is another's."""
+    about: dict[str, set[str]] = {}
+    for each in form.fields:
+        if each.kind == "hidden" and each.value and each.name not in _CHANGING:
+            about.setdefault(each.name, set()).add(each.value)
+    typed = {each.name for each in form.fields if each.kind != "hidden"}
+    return all(
+        fields[name] in values
+        for name, values in about.items()
+        if name in fields and name not in typed
+    )
 
 
 def _fit(form: _Form, fields: Mapping[str, str]) -> tuple[int, int]:
