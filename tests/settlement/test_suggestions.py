@@ -211,6 +211,23 @@ async def test_who_pays_by_the_rules_keeps_what_their_rule_takes_beside_the_perc
     )
 
 
+async def test_what_channels_cost_is_part_of_the_base_where_the_rule_lets_the_merchant_bear_it(
+    world, clock
+):
+    """Own terms take no channel's cost beside, so the base has it, as it is on average."""
+    settlement, merchant = world.settlement, new_id(clock.now())
+    rule = FeeRule(200, 10, is_cost_borne=True, currency="CNY")
+    await settlement.put_channel_costs([ChannelCost("alipay", 60, 30, "CNY")])
+    await settlement.put_fee_bounds([BOUNDS])
+    await settlement.put_fee_schedules([FeeSchedule(new_id(clock.now()), [rule, FeeRule(300)])])
+    await settlement.put_fee_facts([replace(FACTS, merchant=merchant)])
+    clock.advance(60)
+    [[found]] = await settlement.suggest_fees([FeeSuggestionQuery("CNY")])
+
+    assert FeeTerms(merchant, "CNY", 260, 40) == found.base
+    assert suggest(FACTS, 60, BOUNDS, 30, 40).basis_points == found.basis_points
+
+
 async def test_the_night_changes_the_percentage_alone(world, clock):
     """What own terms take of each sale, at least, and give back, stays; who has none has none."""
     settlement, service = world.settlement, world.service

@@ -198,7 +198,8 @@ class Priced(Automatic):
             cost = suggestions.average_cost(costs, query.currency)
             fixed_minor = suggestions.average_fixed(costs, query.currency)
             found = []
-            for each, (base, is_own) in zip(facts, await self._read_bases(facts), strict=True):
+            bases = await self._read_bases(facts, cost, fixed_minor)
+            for each, (base, is_own) in zip(facts, bases, strict=True):
                 if own is None:
                     continue
                 made = suggestions.suggest(each, cost, own, fixed_minor, base.fixed_minor)
@@ -207,11 +208,14 @@ class Priced(Automatic):
             pages.append(found)
         return pages
 
-    async def _read_bases(self, facts: Sequence[FeeFacts]) -> list[tuple[FeeTerms, bool]]:
+    async def _read_bases(
+        self, facts: Sequence[FeeFacts], cost_basis_points: int, fixed_minor: int
+    ) -> list[tuple[FeeTerms, bool]]:
         """Read what merchants pay by now, and whether it is their own: terms, else rules.
 
         Of rules it is what they ask of an average sale of the merchant's, of no category and paid
-        by no method in particular: what own terms say, they say of every sale.
+        by no method in particular: what own terms say, they say of every sale. Where merchants
+        bear channels' cost beside, it has that too, as it is on average: own terms take none.
         """
         keys = [(each.merchant, each.currency) for each in facts]
         known = await self._fees.load_fee_versions(keys) if keys else {}
@@ -219,12 +223,21 @@ class Priced(Automatic):
         sales = [
             Sale(PLATFORM, each.merchant, _average(each), each.currency, now) for each in facts
         ]
-        rules = await self._pricing.book.find_fees(sales)
+        fees = [each.version for each in await self._pricing.book.find_fees(sales)]
+        rules = [
+            version._replace(
+                basis_points=min(version.basis_points + cost_basis_points, BASIS_POINTS_MAX),
+                fixed_minor=version.fixed_minor + fixed_minor,
+            )
+            if version.is_cost_borne
+            else version
+            for version in fees
+        ]
         return [
-            (fee.version.as_terms(*key, None), False)
+            (rule.as_terms(*key, None), False)
             if (own := find_version(known.get(key, ()), now)) is None
             else (own.as_terms(*key, None), True)
-            for key, fee in zip(keys, rules, strict=True)
+            for key, rule in zip(keys, rules, strict=True)
         ]
 
     async def try_fees(self, trials: Sequence[FeeTrial]) -> list[FeeTrialResult]:
