@@ -21,6 +21,7 @@ from vendrail.api.identity import (
     ProposalState,
     ProposalVerdict,
     ProposalView,
+    RegistrationChange,
     RegistrationMode,
     RegistrationPolicy,
     Role,
@@ -185,11 +186,14 @@ def needs_factor(person: Person) -> bool:
 
 
 def policy(
-    mode: RegistrationMode, terms: str, before: RegistrationPolicy, terms_length_max: int
+    change: RegistrationChange, terms: str, before: RegistrationPolicy, terms_length_max: int
 ) -> PolicyStatus:
     """Say whether merchants may come by these terms in this way."""
+    mode = change.mode
     if (mode, terms) == (before.mode, before.terms):
         return PolicyStatus.UNCHANGED
+    if change.mode_before not in (None, before.mode):
+        return PolicyStatus.MODE_OTHER
     if len(terms) > terms_length_max:
         return PolicyStatus.TERMS_TOO_LONG
     if mode is not RegistrationMode.INVITATION and not terms:

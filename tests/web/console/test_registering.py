@@ -81,6 +81,21 @@ async def test_a_door_is_closed_by_one_and_opened_by_two(world):
     assert "invitation" == (await read()).mode
 
 
+async def test_a_door_that_was_closed_meanwhile_is_not_opened_by_what_waited(world):
+    """Who closes it closes it for what was put up before too: that is put up again, or not."""
+    head = await _open(world, "approval")
+    path, terms = "/operator/registration", "Be **honest**."
+    await head.go(path)
+    await head.send(path, mode="open", terms=terms, reason="all")
+    await head.go(path)
+    await head.send(path, mode="invitation", terms=terms, reason="a flood of fraud")
+    third = await world.join("third@rail.example", Role.OPERATOR_ADMIN)
+    await _approve(third)
+
+    assert "It has moved on meanwhile" in third.text
+    assert "invitation" == (await world.identity.read_registration_policy()).mode
+
+
 async def test_a_merchant_registers_in_the_browser(world):
     """From the form over the mailed code and the second factor to the shop's own console."""
     await _open(world)

@@ -33,6 +33,7 @@ class RegistrationChange(Record, frozen=True):
     terms: str
     by: Actor
     reason: str = ""
+    mode_before: RegistrationMode | None = None  # As it was looked at; None: whatever it is.
 
 
 class PolicyStatus(StrEnum):
@@ -40,6 +41,7 @@ class PolicyStatus(StrEnum):
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
+    MODE_OTHER = "mode_other"  # It has changed since it was looked at.
     TERMS_TOO_LONG = "terms_too_long"
     TERMS_MISSING = "terms_missing"  # Nobody comes by themselves without terms.
 

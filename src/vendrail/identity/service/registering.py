@@ -80,7 +80,7 @@ class RegisteringService(JoiningService):
         async with ground.db.transaction() as tx:
             await registrations.lock_policy(tx)
             before = await registrations.load_policy(tx)
-            status = decide.policy(change.mode, terms, before, _TERMS_LENGTH_MAX)
+            status = decide.policy(change, terms, before, _TERMS_LENGTH_MAX)
             if status is not PolicyStatus.CHANGED:
                 return status
             version = before.terms_version + (terms != before.terms)

@@ -88,6 +88,7 @@ class Said(StrEnum):
     NO_BOUND = "no_bound"
     CHANGED_SINCE = "changed_since"
     TERMS_OTHERS = "terms_others"
+    MOVED_ON = "moved_on"
 
 
 TEXTS = {
@@ -191,6 +192,7 @@ TEXTS = {
     Said.TERMS_OTHERS: message(
         "The terms have changed since it was put up. Look at them, then put it up again."
     ),
+    Said.MOVED_ON: message("It has moved on meanwhile. See where it stands now."),
     Said.NO_ACCOUNT: message("Choose two different accounts, and whose they are."),
     Said.NO_REFERENCE: message("Say what it corrects: its number, or the day."),
     Said.BALANCE_TOO_LOW: message("There is not so much in that account."),

@@ -36,11 +36,16 @@ _WIDTH = {
     RegistrationMode.APPROVAL: 1,
     RegistrationMode.OPEN: 2,
 }
-_RAN = {PolicyStatus.CHANGED: Said.DONE, PolicyStatus.UNCHANGED: Said.EXISTS}
+_RAN = {
+    PolicyStatus.CHANGED: Said.DONE,
+    PolicyStatus.UNCHANGED: Said.EXISTS,
+    PolicyStatus.MODE_OTHER: Said.MOVED_ON,
+}
 _MODES = {each.value: each for each in RegistrationMode}
 _POLICY = {
     PolicyStatus.TERMS_MISSING: message("Write the terms first: who comes must accept them."),
     PolicyStatus.TERMS_TOO_LONG: message("The terms are too long."),
+    PolicyStatus.MODE_OTHER: TEXTS[Said.MOVED_ON],
 }
 _CHANGED_SINCE = message("The page was too old. Look, then ask again.")
 _NOT_INVITED = message("They could not be invited: perhaps they work here already.")
@@ -119,7 +124,7 @@ class RegistrationDesk:
         if is_wider and not terms.strip():
             return await self._table(caller, _POLICY[PolicyStatus.TERMS_MISSING])
         now = policy.mode if is_wider else mode
-        change = RegistrationChange(now, terms, caller.actor, reason)
+        change = RegistrationChange(now, terms, caller.actor, reason, policy.mode)
         [status] = await self._identity.change_registration([change])
         if status in _POLICY:
             return await self._table(caller, _POLICY[status])
@@ -130,20 +135,22 @@ class RegistrationDesk:
     async def _open(self, caller: Caller, mode: RegistrationMode) -> Page:
         """Put a wider door up for a second person, on the terms that stand."""
         policy = await self._identity.read_registration_policy()
-        payload = {"mode": mode.value, "terms_version": str(policy.terms_version)}
         before = {"mode": policy.mode.value}
+        version = str(policy.terms_version)
+        payload = {"mode": mode.value, "mode_before": policy.mode.value, "terms_version": version}
         said = await self._deeds.do(
             caller, _OPENED, "registration", payload, before=before, is_joint=True
         )
         return back_to(_PATH, said) if said in GOOD else await self._table(caller, TEXTS[said])
 
     async def _run(self, told: Mapping[str, str], person: str) -> Said:
-        """Open the door, if what is accepted at it is still what was looked at."""
+        """Open the door, if it and what is accepted at it are still what was looked at."""
         policy = await self._identity.read_registration_policy()
         if told["terms_version"] != str(policy.terms_version):
             return Said.TERMS_OTHERS
         actor = Actor(ActorKind.PERSON, None, person)
-        change = RegistrationChange(_MODES[told["mode"]], policy.terms, actor, told["reason"])
+        mode, before = _MODES[told["mode"]], _MODES.get(told.get("mode_before", ""))
+        change = RegistrationChange(mode, policy.terms, actor, told["reason"], before)
         [status] = await self._identity.change_registration([change])
         return _RAN.get(status, Said.OTHERWISE)
 
