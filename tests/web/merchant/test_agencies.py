@@ -62,6 +62,7 @@ async def test_an_agent_is_invited_lists_and_sells(town, read_field):
     order = await town.sell(town.south, (await listed(town)).product.variants[0].sku, 1)
     await supplier.go(ROOT)
     sales = supplier.text
+    saved = (await supplier.http.get(f"{ROOT}/sales.csv")).text.splitlines()[1:]
     await supplier.go(f"/merchant/orders/{to_serial(supply_of(order))}")
     sale, path = supplier.text, supplier.path
     statements = []
@@ -83,6 +84,7 @@ async def test_an_agent_is_invited_lists_and_sells(town, read_field):
     assert "the fee of 0.48 CNY is more than what is left" in said[1]
     assert "Write prices in digits" in said[2]
     assert "South 1 order 1 CN¥15.00" in sales
+    assert [True] == [",15.00,CNY,delivered," in each for each in saved]
     assert f"{ROOT}/{to_serial(supply_of(order))}" == path
     assert "Sold through South" in sale
     assert "Your part CN¥15.00" in sale

@@ -11,6 +11,7 @@ from tests.payouts.rows import write_rows
 from tests.web.console.conftest import make_app
 from tests.web.merchant import test_looks as looks
 
+from vendrail.api.catalog import MerchantId, ShopProductQuery
 from vendrail.api.identity import ActQuery, Role
 from vendrail.api.settlement import DepositKind, DepositMove, DepositTerms, Settlement
 from vendrail.api.support import Party, Side, Support, WriteMessage
@@ -27,6 +28,21 @@ async def table(browser, path) -> list[dict[str, str]]:
 
     assert (200, "text/csv; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+
+
+async def test_all_batches_are_saved_however_few_come_at_once(town, monkeypatch):
+    """The catalog gives fewer than are asked for at once: the file goes on to the last of them."""
+    monkeypatch.setattr("vendrail.catalog.service.batches._BATCHES_MAX", 2)
+    await town.north.offer("GAME", keys=1)
+    for keys in (2, 3, 4):
+        town.clock.advance(1)
+        await town.north.stock("GAME", keys)
+    query = ShopProductQuery(MerchantId(town.north.merchant))
+    [[found]] = await town.north.catalog.list_products([query])
+    path = f"/merchant/products/{to_serial(found.product.id)}/stock/batches.csv"
+    rows = await table(await town.join(Role.SELLER), path)
+
+    assert ["4", "3", "2", "1"] == [each["added"] for each in rows]
 
 
 async def test_orders_are_saved_as_their_page_lists_them(town):

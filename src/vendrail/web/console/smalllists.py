@@ -6,6 +6,7 @@ in the log, and the link to it stands below the page.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 from litestar.handlers import HTTPRouteHandler
@@ -14,7 +15,7 @@ from vendrail.api.identity import Permission
 from vendrail.kernel.money import EXPONENTS, to_decimal
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
-from vendrail.web.console.exports import LISTED, Columns, save_whole
+from vendrail.web.console.exports import LISTED, Columns, save, save_whole
 from vendrail.web.storefront.front import Page
 
 Told = Mapping[str, str]
@@ -22,14 +23,15 @@ LogExport = Callable[[Caller, str, str, Told], Awaitable[Page | None]]
 
 
 class SmallList(NamedTuple):
-    """A list that a page shows whole."""
+    """A list of a page, read whole; or by pages, where nobody knows how long it grows."""
 
     page: str  # The path of the page, as its route has it.
     suffix: str  # What the address of the file adds to that of the page.
     title: str  # What the link says; marked by `message`.
     permission: Permission
     columns: Columns[Any]
-    read: Callable[[Caller], Awaitable[Sequence[Any]]]
+    read: Callable[[Caller], Awaitable[Sequence[Any]]] | None
+    pages: Callable[[Caller, Any], Awaitable[Sequence[Any]]] | None = None  # After one, if long.
 
     @property
     def name(self) -> str:
@@ -56,6 +58,9 @@ class SmallLists:
             turned = await self._log_export(caller, LISTED, f"list:{each.name}", told)
             if turned is not None:
                 return turned
+            if each.pages is not None:
+                return save(each.name, each.columns, partial(each.pages, caller))
+            assert each.read is not None, "A list is read whole or by pages."
             return save_whole(each.name, each.columns, await each.read(caller))
 
         self._desk.files.add(each.page, each.suffix, each.title, each.permission)

@@ -89,15 +89,11 @@ class _Reads:
         [found] = await self._apis.support.list_canned([caller.merchant])
         return found
 
-    async def sold(self, caller: Caller) -> Sequence[Any]:
-        found: list[SuppliedOrder] = []
-        while True:
-            before = OrderId(found[-1].id) if found else None
-            query = SuppliedQuery(caller.merchant, before=before, orders_max=_AT_ONCE)
-            [page] = await self._apis.orders.list_supplied([query])
-            found += page
-            if len(page) < _AT_ONCE:
-                return found
+    async def sold(self, caller: Caller, last: SuppliedOrder | None) -> Sequence[Any]:
+        before = OrderId(last.id) if last is not None else None
+        query = SuppliedQuery(caller.merchant, before=before, orders_max=_AT_ONCE)
+        [page] = await self._apis.orders.list_supplied([query])
+        return page
 
     async def batches(self, caller: Caller) -> Sequence[Any]:
         product = await find_product(self._apis.catalog, caller, caller.part("serial"))
@@ -107,9 +103,9 @@ class _Reads:
             while True:
                 query = BatchQuery(sku, before, _AT_ONCE)
                 [page] = await self._apis.catalog.list_batches([query])
-                found += [(sku, each) for each in page]
-                if len(page) < _AT_ONCE:
+                if not page:
                     break
+                found += [(sku, each) for each in page]
                 before = page[-1].id
         return found
 
@@ -129,7 +125,7 @@ def merchant_lists(desk: Desk, *more: SmallList) -> SmallLists:
         SmallList("/merchant/methods", ".csv", _TITLE, shop, METHODS, reads.methods),
         SmallList("/merchant/fees", ".csv", _TITLE, balance, FEES, reads.fees),
         SmallList(agents, ".csv", _AGENCIES, goods, AGENCIES, reads.agencies),
-        SmallList(agents, "/sales.csv", _SALES, balance, SOLD, reads.sold),
+        SmallList(agents, "/sales.csv", _SALES, balance, SOLD, None, reads.sold),
         SmallList(f"{agents}/floors", ".csv", _TITLE, goods, FLOORS, reads.floors),
         SmallList(f"{agents}/goods", ".csv", _TITLE, goods, SUPPLIED, reads.supplied),
         SmallList("/merchant/webhooks", ".csv", _TITLE, programs, ENDPOINTS, reads.endpoints),

@@ -234,9 +234,9 @@ async def _lines(apis: Apis, file: BankFile) -> list[tuple[BankLine, BankFile]]:
     while True:
         after = found[-1].line if found else 0
         [page] = await apis.payouts.list_lines([BankLineQuery(file.id, after, _LINES_MAX)])
-        found += page
-        if len(page) < _LINES_MAX:
+        if not page:
             return [(each, file) for each in found]
+        found += page
 
 
 def operator_lists(desk: Desk, deeds: Deeds) -> SmallLists:
