@@ -90,8 +90,11 @@ async def test_a_door_that_was_closed_meanwhile_is_not_opened_by_what_waited(wor
     await head.go(path)
     await head.send(path, mode="invitation", terms=terms, reason="a flood of fraud")
     third = await world.join("third@rail.example", Role.OPERATOR_ADMIN)
+    await third.go("/operator/approvals")
+    shown = third.text
     await _approve(third)
 
+    assert "Before: Who applies and is let in" in shown
     assert "It has moved on meanwhile" in third.text
     assert "invitation" == (await world.identity.read_registration_policy()).mode
 
