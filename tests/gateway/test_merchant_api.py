@@ -740,3 +740,16 @@ async def test_what_programs_do_about_agents_is_logged(mine, programs, market):
 
     wanted = [("CNY", "-1"), ("CNY", "1500"), (NOT_DONE, "field_malformed")]
     assert [(each,) for each in wanted] == sorted(told)
+
+
+async def test_the_letter_that_no_text_can_hold_is_refused_wherever_it_comes(mine, market):
+    """NUL in an address, a query or a body is the asker's mistake, and nothing breaks."""
+    await market.offer("K1", keys=1)
+    answers = [
+        await mine.put("floors/%00", json={"floor_minor": {}}),
+        await mine.get("products?q=%00"),
+        await mine.put("floors/K1", json={"floor_minor": {"\0": 1}}),
+        await mine.put("floors/K1", json={"floor_minor": {"\\u0000": 1}}),
+    ]
+
+    assert [404, 400, 400, 422] == [each.status_code for each in answers]

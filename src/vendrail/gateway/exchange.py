@@ -1,6 +1,7 @@
 """One HTTP request and its answer, without ceremony: the API's budget is some 100 µs a request."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar, cast
 from urllib.parse import parse_qsl
@@ -9,7 +10,13 @@ import msgspec
 from litestar.types import HTTPScope, Receive, Send
 from litestar.types.asgi_types import HTTPResponseBodyEvent, HTTPResponseStartEvent
 
-from vendrail.gateway.problems import BODY_MALFORMED, BODY_TOO_LARGE, MEDIA_TYPE_WRONG, Problem
+from vendrail.gateway.problems import (
+    BODY_MALFORMED,
+    BODY_TOO_LARGE,
+    MEDIA_TYPE_WRONG,
+    QUERY_MALFORMED,
+    Problem,
+)
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.http import as_attachment
 from vendrail.kernel.soldfiles import SoldFile
@@ -17,6 +24,9 @@ from vendrail.kernel.soldfiles import SoldFile
 T = TypeVar("T")
 Pairs = list[tuple[bytes, bytes]]
 
+_NUL = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\u0000"
+)  # As JSON writes it; no text of a database can hold it.
 _JSON = (b"content-type", b"application/json")
 _FILE = (b"content-type", b"application/octet-stream")
 _PROBLEM = (b"content-type", b"application/problem+json")
@@ -60,6 +70,8 @@ class Exchange:
     def query(self) -> dict[str, str]:
         """Give the parameters of the address; the last of a name counts."""
         text = self.scope["query_string"].decode("latin-1")
+        if "%00" in text:
+            raise Refusal(QUERY_MALFORMED, "NUL is in no text.")
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=50)) if text else {}
 
     async def body(self, bytes_max: int) -> bytes:
@@ -90,6 +102,8 @@ class Exchange:
         if not content_type.startswith(b"application/json"):
             raise Refusal(MEDIA_TYPE_WRONG)
         data = await self.body(bytes_max)
+        if b"u0000" in data and _NUL.search(data):
+            raise Refusal(BODY_MALFORMED, "NUL is in no text.")
         try:
             return decoder.decode(data)
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:

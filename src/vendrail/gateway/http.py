@@ -121,6 +121,8 @@ class Gateway:
             return refused(problems.UNAVAILABLE, headers=[(b"retry-after", seconds)])
 
     async def _answer(self, exchange: Exchange, path: str) -> Answer:
+        if "\0" in path:
+            return refused(problems.NOT_FOUND)
         parts = path.strip("/").split("/")
         if parts == ["openapi.json"] and exchange.method in ("GET", "HEAD"):
             return shown(self._description, 300)
