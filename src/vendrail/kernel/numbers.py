@@ -12,7 +12,12 @@ from vendrail.kernel.ids import from_serial
 
 NUMBERS_MAX = 64
 # Papers and web pages break long numbers at these; whoever copies one copies them too.
-_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff\u00ad"))
+_UNSEEN = dict.fromkeys(
+    map(
+        ord,
+        "\u200b\u200e\u200f\u2060\ufeff\u00ad\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+    )
+)
 _LENGTH_MAX = 254
 
 
