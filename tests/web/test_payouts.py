@@ -119,9 +119,12 @@ async def test_a_payout_moves_the_balance_once(place: Place) -> None:
     browser = await place.world.join("own@a.example", Role.OWNER)
     await prove(place, browser)
     await ask(place, browser, "200.00")
+    await browser.go("/merchant/balance")
+    assert "CN¥200.00 of it is on its way" in browser.text
     await place.money.run()
     await browser.go("/merchant/balance")
 
+    assert "of it is on its way" not in browser.text
     assert 1 == browser.text.count("-CN¥200.00")
     lines = (await browser.http.get("/merchant/balance.csv?currency=CNY")).text.splitlines()
     assert 1 == sum(",payout," in line for line in lines)

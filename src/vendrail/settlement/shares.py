@@ -44,6 +44,7 @@ class Shares:
                 chart.merchant(merchant, "debt").id,
             ]
         balances = await self._ledger.read_balances(ids)
+        leaving = [0 if balance is None else balance.debits_pending for balance in balances[1::4]]
         sums = [0 if balance is None else balance.credit_minor for balance in balances]
         due = await self.read_due(merchants)
         return [
@@ -56,9 +57,10 @@ class Shares:
                 frozen_minor=sums[at + 2],
                 debt_minor=-sums[at + 3],
                 reserve_minor=_sum(shares, "reserve"),
+                leaving_minor=leaving_minor,
             )
-            for at, (merchant, currency), shares in zip(
-                range(0, len(sums), 4), merchants, due, strict=True
+            for at, (merchant, currency), shares, leaving_minor in zip(
+                range(0, len(sums), 4), merchants, due, leaving, strict=True
             )
         ]
 

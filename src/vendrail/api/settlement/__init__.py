@@ -255,6 +255,7 @@ class MerchantBalance(Record, frozen=True):
     frozen_minor: int
     debt_minor: int
     reserve_minor: int = 0
+    leaving_minor: int = 0  # Of what is available: set aside for payouts that have not ended.
 
 
 class Settlement(Adjusting, Suggesting, Protocol):

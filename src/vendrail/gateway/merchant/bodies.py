@@ -274,6 +274,9 @@ class BalanceBody(Record, frozen=True):
     reserve_minor: Annotated[int, Meta(description="Yours, and kept longer.")]
     frozen_minor: int
     debt_minor: Annotated[int, Meta(description="Owed by you, after refunds of money paid out.")]
+    leaving_minor: Annotated[
+        int, Meta(description="Of what is available: set aside for payouts that have not ended.")
+    ]
 
 
 class BalanceListBody(Record, frozen=True):

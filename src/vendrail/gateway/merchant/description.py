@@ -161,6 +161,7 @@ _BALANCE = {
     "reserve_minor": 0,
     "frozen_minor": 0,
     "debt_minor": 0,
+    "leaving_minor": 0,
 }
 _ENTRY = {
     "id": "06ASMRW1X0000000000000000B",

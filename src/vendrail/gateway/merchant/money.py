@@ -91,6 +91,7 @@ def _balance(balance: MerchantBalance) -> BalanceBody:
         balance.reserve_minor,
         balance.frozen_minor,
         balance.debt_minor,
+        balance.leaving_minor,
     )
 
 
