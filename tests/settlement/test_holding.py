@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vendrail.api.settlement import (
     FeeTerms,
+    Freeze,
     HoldTerms,
     HoldTermsStatus,
     RefundPostingStatus,
@@ -372,6 +373,58 @@ async def test_a_crash_at_any_statement_of_holding_is_healed(fragile_world):
             assert 0 == (await world.balances()).get("clearing", 0)
 
     assert crashes > 20
+
+
+async def unseen(world):
+    """What lies in buckets that no release will look into again."""
+    async with world.db.reading() as tx:
+        rows = await tx.fetch("select account from settlement.bucket where not is_open")
+    found = await world.ledger.read_balances([row["account"] for row in rows])
+    return [each.credit_minor for each in found if each is not None and each.credit_minor]
+
+
+@pytest.mark.parametrize("way", ["late sale", "refused refund", "ended freeze"])
+async def test_money_that_comes_too_late_is_never_out_of_sight(fragile_world, way):
+    """Wherever its way breaks off, and whoever releases meanwhile, an open bucket shows it."""
+    world = fragile_world
+    await free_of_fees(world)
+    await hold_back(world, pending_hours=1)
+    crashes, sold = 0, 0
+    for point in range(14):
+        sale, late = world.sale(1_000), world.sale(700)
+        await world.settlement.split_sales([sale])
+        asked = world.refund(sale, 400)
+        frozen = Freeze(new_id(world.clock.now()), sale.order, world.merchant, 400, world.currency)
+        if way == "refused refund":
+            await world.settlement.open_refunds([asked])
+        if way == "ended freeze":
+            await world.settlement.freeze_money([frozen])
+        world.clock.advance(3 * HOUR)
+        await release(world)
+
+        async def come(asked=asked, frozen=frozen, late=late):
+            if way == "late sale":
+                await world.settlement.split_sales([late])
+            elif way == "refused refund":
+                await world.settlement.return_refunds([asked])
+            else:
+                await world.settlement.unfreeze_money([frozen])
+
+        with world.fuse.broken_after(point):
+            try:
+                await come()
+            except Broken:
+                crashes += 1
+        assert [] == await unseen(world)
+        await release(world)
+        assert [] == await unseen(world)
+        await come()
+        world.clock.advance(120)
+        await release(world)
+        sold += 1_700 if way == "late sale" else 1_000
+        assert (sold, 0, 0, 0) == await standing(world)
+
+    assert crashes > 5
 
 
 @given(

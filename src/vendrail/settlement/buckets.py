@@ -2,7 +2,8 @@
 
 A bucket is an account of the ledger, and releasing it moves whatever is left there: so a release is
 harmless to repeat, and what refunds took from it before is not released. The row that tells of it
-is written before money goes there, and opened again by whatever may have come too late.
+is written before money goes there. For what may come too late it is opened before, and left alone
+by releases for a while: wherever that breaks off, no money lies where nobody will look.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -117,7 +118,9 @@ class Buckets:
             for sale in sales
             if sale.order in found
         }
-        await self._open({bucket for held in plans.values() for bucket in held.buckets})
+        buckets = {bucket for held in plans.values() for bucket in held.buckets}
+        await self._open(buckets)
+        await self.expect(buckets)
         return plans
 
     async def _open(self, buckets: Collection[Bucket]) -> None:
@@ -147,12 +150,23 @@ class Buckets:
         """Open again what money has gone to so late that it may have been closed before."""
         await self.reopen([bucket for held in plans.values() for bucket in held.buckets])
 
+    async def expect(self, buckets: Collection[Bucket]) -> None:
+        """Open buckets for money that is about to come so late that they may be closed.
+
+        They are left alone for a while, or until `reopen` says that it has come.
+        """
+        if late := self._late(buckets):
+            until = self._clock.now() + timedelta(seconds=_AGAIN_S)
+            await self._store.mark_buckets(late, until)
+
     async def reopen(self, buckets: Collection[Bucket]) -> None:
         """Have buckets released once more, as far as their moment has come or is near."""
-        soon = self._clock.now() + _LATE
-        late = {bucket for bucket in buckets if bucket.due_at <= soon}
-        if late:
+        if late := self._late(buckets):
             await self._store.mark_buckets(late)
+
+    def _late(self, buckets: Collection[Bucket]) -> set[Bucket]:
+        soon = self._clock.now() + _LATE
+        return {bucket for bucket in buckets if bucket.due_at <= soon}
 
     async def release_due(self) -> tuple[int, set[tuple[UUID, str]]]:
         """Release buckets that are due; give how many, and whose money came free."""

@@ -10,6 +10,7 @@ from vendrail.settlement import freezes
 from vendrail.settlement.accounts import Accounts, accounts_of
 from vendrail.settlement.buckets import Buckets, find_held_back
 from vendrail.settlement.freezes import FreezeState, KeptFreeze
+from vendrail.settlement.holding import Bucket
 from vendrail.settlement.refunds import (
     HeldBack,
     Pool,
@@ -87,11 +88,13 @@ class Freezing:
         ]
         ending = await self._begin_ends(fitting)
         if ending:
+            backs = await self._find_backs(ending)
+            await self._buckets.expect(backs)
             moved = await self._post(ending, freezes.unfreeze_transfers)
             for kept in ending:
                 if moved[kept.id] != kept.frozen_minor - kept.thawed_minor:
                     raise Broken(f"What freeze {kept.id} holds is not there; look at the books.")
-            await self._reopen(ending)
+            await self._buckets.reopen(backs)  # What is due meanwhile is released again.
             await self._store.end_freezes([kept.id for kept in ending])
         ended = {kept.id for kept in ending}
         return [
@@ -101,17 +104,16 @@ class Freezing:
             for each in asked
         ]
 
-    async def _reopen(self, ended: Sequence[KeptFreeze]) -> None:
-        """Have what went back to buckets released, where it is due meanwhile."""
+    async def _find_backs(self, ended: Sequence[KeptFreeze]) -> list[Bucket]:
+        """Find the buckets that ended freezes give money back to."""
         accounts = {
             account
             for kept in ended
             for account in (kept.pending_account, kept.reserve_account)
             if account is not None
         }
-        if accounts:
-            found = await self._holding.load_buckets(accounts)
-            await self._buckets.reopen([each.bucket for each in found.values()])
+        found = await self._holding.load_buckets(accounts) if accounts else {}
+        return [each.bucket for each in found.values()]
 
     async def _begin_ends(self, ids: Sequence[UUID]) -> list[KeptFreeze]:
         """Turn freezes to their end; what is left of them goes over to others of their orders."""

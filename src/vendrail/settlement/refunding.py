@@ -20,6 +20,7 @@ from vendrail.settlement.freezes import (
     returned_parts,
     thaw_transfers,
 )
+from vendrail.settlement.holding import Bucket
 from vendrail.settlement.refunds import (
     HeldBack,
     KeptRefund,
@@ -286,6 +287,8 @@ class Refunding:
         if going:
             await self._open_accounts(going)
             owing = {(owner(refund), refund.currency) for refund in going if refund.debt_minor}
+            backs = await self._find_backs(going, thaws)
+            await self._buckets.expect(backs)
             await self._change(going, refunds.change_back_transfers)
             moved = await self._post(
                 going,
@@ -298,19 +301,21 @@ class Refunding:
             if owing:
                 # The debt may have been recovered meanwhile: then it is given back.
                 await self._debts.mark(owing)
-            backs = {
-                account
-                for refund in going
-                for account in (refund.pending_account, refund.reserve_account)
-                if account is not None
-            }
-            backs |= {account for each in thaws for account in each.buckets}
-            if backs:
-                # What is due meanwhile is released again.
-                kept_buckets = await self._holding.load_buckets(backs)
-                await self._buckets.reopen([each.bucket for each in kept_buckets.values()])
+            await self._buckets.reopen(backs)  # What is due meanwhile is released again.
             await self._store.end_returns([refund.id for refund in going])
         return end_statuses(postings, kept, going, RefundState.RETURNED)
+
+    async def _find_backs(self, going: Sequence[KeptRefund], thaws: Sequence[Thaw]) -> list[Bucket]:
+        """Find the buckets that returned refunds give money back to."""
+        accounts = {
+            account
+            for refund in going
+            for account in (refund.pending_account, refund.reserve_account)
+            if account is not None
+        }
+        accounts |= {account for each in thaws for account in each.buckets}
+        found = await self._holding.load_buckets(accounts) if accounts else {}
+        return [each.bucket for each in found.values()]
 
     async def _load_open(self, postings: Sequence[RefundPosting]) -> dict[UUID, KeptRefund]:
         """Load refunds; those whose opening was broken off are opened first."""

@@ -81,22 +81,29 @@ class HoldingStore:
 
     # Buckets.
 
-    async def mark_buckets(self, buckets: Collection[Bucket]) -> None:
-        """Make sure that buckets are there and will be looked at when they are due."""
+    async def mark_buckets(
+        self, buckets: Collection[Bucket], left_until: datetime | None = None
+    ) -> None:
+        """Make sure that buckets are there and will be looked at when they are due.
+
+        What is due already is left alone until then, if that is said.
+        """
         ordered = sorted(set(buckets))
         async with self._db.reading() as tx:
             await tx.execute(
-                "insert into settlement.bucket as b (account, merchant, currency, part, due_at)"
-                " select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[],"
+                "insert into settlement.bucket as b (account, merchant, currency, part, due_at,"
+                "  claimed_until)"
+                " select *, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[],"
                 " $5::timestamptz[]) as v (account, merchant, currency, part, due_at)"
                 " order by account"
                 " on conflict (account) do update"
-                " set is_open = true, turn = b.turn + 1, claimed_until = null",
+                " set is_open = true, turn = b.turn + 1, claimed_until = $6",
                 [bucket.account for bucket in ordered],
                 [bucket.merchant for bucket in ordered],
                 [bucket.currency for bucket in ordered],
                 [bucket.part for bucket in ordered],
                 [bucket.due_at for bucket in ordered],
+                left_until,
             )
 
     async def claim_due(self, now: datetime, lease_s: float, buckets_max: int) -> list[Claim]:
