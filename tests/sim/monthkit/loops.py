@@ -21,6 +21,7 @@ from vendrail.webhooks.service.sources import sources
 
 _TURNS_MAX = 400
 _ROUNDS_MAX = 60
+_TRIMMED = ("payments", "orders", "disputes", "payouts", "support")
 
 Work = Callable[[House], Awaitable[object]]
 
@@ -88,6 +89,20 @@ def _telling(name: str) -> Work:
     return work
 
 
+async def _tell_agents(house: House) -> object:
+    catalog = house.services["catalog"]
+    return await catalog.telling(house.api(Identity), house.api(Notify)).tell_due()
+
+
+def _trimming(name: str) -> Work:
+    """Let a service delete old events that all who read them have read."""
+
+    async def work(house: House) -> object:
+        return await house.services[name].trim_events()
+
+    return work
+
+
 LOOPS: dict[str, Work] = {
     "payments.ask": lambda house: house.services["payments"].ask_presented(),
     "payments.confirm": lambda house: house.services["payments"].confirm_captures(),
@@ -98,6 +113,7 @@ LOOPS: dict[str, Work] = {
     "orders.deliveries": lambda house: house.services["orders"].runner.settle_deliveries(),
     "orders.wallet_parts": lambda house: house.services["orders"].runner.free_wallet_parts(),
     "catalog.holds": lambda house: house.services["catalog"].end_expired_holds(),
+    "catalog.agencies": _tell_agents,
     "catalog.goods": lambda house: house.services["catalog"].sweep_goods(),
     "payments.refund": lambda house: house.services["payments"].ask_refunds(),
     "disputes.told": lambda house: house.services["disputes"].carrying.consume(),
@@ -139,6 +155,8 @@ LOOPS: dict[str, Work] = {
     "notify.orders": _writing("consume"),
     "notify.watch": _writing("look"),
     "notify.send": _writing("send"),
+    "notify.acts": lambda house: house.services["notify"].acting(house.api(Identity)).hand_on(),
+    **{f"{each}.trim": _trimming(each) for each in _TRIMMED},
     "notify.listen": lambda house: house.services["notify"].chats.listen(),
 }
 # Whose work may make work for the others: these are turned until none of them has any.
