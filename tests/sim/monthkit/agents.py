@@ -15,7 +15,7 @@ from vendrail.api.catalog import (
     MerchantId,
     ShopProductQuery,
 )
-from vendrail.api.orders import OrderQuery, Orders, SuppliedQuery
+from vendrail.api.orders import OrderQuery, Orders, SuppliedOrder, SuppliedQuery
 
 _FLOOR_PERCENT = 60  # Of what the supplier itself asks for.
 _PAGE = 500
@@ -99,13 +99,28 @@ class Agents:
                 if each.merchant is agent and each.plan.way is not Way.TOP_UP
             ]
             delivered = await self._delivered(lives)
-            query = SuppliedQuery(agent.supplier.id, agent.id)
-            [sums] = await self._asking.ask(Orders, "sum_supplied", [query])
-            told = [(each.sold_count, each.quantity, each.supplied_minor) for each in sums]
-            count = sum(each.plan.quantity for each in delivered)
-            sold = [(len(delivered), count, count * _floor(agent))] if delivered else []
+            floor = _floor(agent)
+            told = {
+                each.id: (each.quantity, each.supplied_minor) for each in await self._told(agent)
+            }
+            sold = {
+                each.order: (each.plan.quantity, each.plan.quantity * floor) for each in delivered
+            }
             if told != sold:
-                raise Violation(f"Of {agent.number} its supplier is told {told}, not {sold}.")
+                odd = sorted(told.items() ^ sold.items())[:5]
+                raise Violation(f"Of {agent.number} its supplier is not told what was sold: {odd}")
+
+    async def _told(self, agent: Merchant) -> list[SuppliedOrder]:
+        """Read all that an agent's supplier is told, page by page."""
+        assert agent.supplier is not None
+        found: list[SuppliedOrder] = []
+        while True:
+            before = found[-1].id if found else None
+            query = SuppliedQuery(agent.supplier.id, agent.id, before, _PAGE)
+            [page] = await self._asking.ask(Orders, "list_supplied", [query])
+            if not page:
+                return found
+            found += page
 
     async def _delivered(self, lives: list[Life]) -> list[Life]:
         found = []
