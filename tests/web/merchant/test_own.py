@@ -32,6 +32,7 @@ FOREIGN = {
             "products/{serial}/preview",
             "products/{serial}/state",
             "products/{serial}/stock",
+            "products/{serial}/stock/batches.csv",
             "products/{serial}/stock/content",
             "products/{serial}/stock/export",
             "products/{serial}/stock/void",

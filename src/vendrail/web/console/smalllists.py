@@ -30,7 +30,7 @@ class SmallList(NamedTuple):
     title: str  # What the link says; marked by `message`.
     permission: Permission
     columns: Columns[Any]
-    read: Callable[[Caller], Awaitable[Sequence[Any]]] | None
+    read: Callable[[Caller], Awaitable[Sequence[Any] | None]] | None  # None: nothing is there.
     pages: Callable[[Caller, Any], Awaitable[Sequence[Any]]] | None = None  # After one, if long.
 
     @property
@@ -54,14 +54,16 @@ class SmallLists:
 
     def _handler(self, each: SmallList) -> HTTPRouteHandler:
         async def export(caller: Caller) -> Page:
+            rows = await each.read(caller) if each.read is not None else []
+            if rows is None:
+                return self._desk.problem(caller.request, 404, caller)
             told = {"path": caller.request.url.path}
             turned = await self._log_export(caller, LISTED, f"list:{each.name}", told)
             if turned is not None:
                 return turned
             if each.pages is not None:
                 return save(each.name, each.columns, partial(each.pages, caller))
-            assert each.read is not None, "A list is read whole or by pages."
-            return save_whole(each.name, each.columns, await each.read(caller))
+            return save_whole(each.name, each.columns, rows)
 
         self._desk.files.add(each.page, each.suffix, each.title, each.permission)
         return self._desk.get(f"{each.page}{each.suffix}", export, each.permission)

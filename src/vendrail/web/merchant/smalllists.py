@@ -95,10 +95,12 @@ class _Reads:
         [page] = await self._apis.orders.list_supplied([query])
         return page
 
-    async def batches(self, caller: Caller) -> Sequence[Any]:
+    async def batches(self, caller: Caller) -> Sequence[Any] | None:
         product = await find_product(self._apis.catalog, caller, caller.part("serial"))
+        if product is None:
+            return None
         found: list[tuple[str, KeyBatch]] = []
-        for sku in [each.sku for each in product.product.variants] if product else []:
+        for sku in [each.sku for each in product.product.variants]:
             before = None
             while True:
                 query = BatchQuery(sku, before, _AT_ONCE)
