@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +24,7 @@ from vendrail.kernel.ids import new_id
 
 _WHO = (1, 3, 5, 6, 7, 8, 24)  # Whose people, by merchants' numbers.
 _PATIENCE_TICKS = 8
+_ABOUT = re.compile(r"/(?:complaints|disputes|orders)/[0-9A-Z]{26}")
 _CLI = Actor(ActorKind.COMMAND_LINE, None, "root (command line)")
 
 
@@ -134,11 +136,12 @@ class Readers:
                 await self._link(reader)  # What was asked for may have come too late.
 
     def count(self) -> int:
-        """Count the letters that came to their chats; none came twice."""
+        """Count the letters that came to their chats; none about one thing came twice."""
         count = 0
         for reader in self.readers:
             letters = self._telegram.letters(reader.person)
-            twice = {each for each in letters if letters.count(each) > 1}
+            # An agency that ends again, or a debt of the same amount, is told in the same words.
+            twice = {each for each in letters if letters.count(each) > 1 and _ABOUT.search(each)}
             if twice:
                 raise Violation(f"{reader} was told twice: {list(twice)[:3]}")
             count += len(letters)

@@ -174,11 +174,11 @@ class Staff:
                 life.is_matched = True
 
     async def look_at_sagas(self) -> None:
-        """Give up purchases that are stuck, or let them try again; refunds always go on."""
+        """Give up purchases that are stuck, or let them try again; what goes back always goes on."""
         query = SagaQuery(SagaState.STUCK, sagas_max=_PAGE)
         [stuck] = await self._asking.ask(Orders, "list_sagas", [query])
         for at, saga in enumerate(stuck):
-            if saga.kind == "purchase" and at % 2 == 0:
+            if saga.kind == "purchase" and at % 2 == 0 and not saga.is_turned:
                 [status] = await self._asking.ask(Orders, "give_up_orders", [saga.order])
                 self._asking.check("give up", status, {"given_up", "exists", "not_stuck"}, saga)
                 continue
