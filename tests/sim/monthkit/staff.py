@@ -174,7 +174,7 @@ class Staff:
                 life.is_matched = True
 
     async def look_at_sagas(self) -> None:
-        """Give up purchases that are stuck, or let them try again; what goes back always goes on."""
+        """Give up purchases that are stuck, or let them try again; what goes back goes on."""
         query = SagaQuery(SagaState.STUCK, sagas_max=_PAGE)
         [stuck] = await self._asking.ask(Orders, "list_sagas", [query])
         for at, saga in enumerate(stuck):
