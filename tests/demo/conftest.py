@@ -80,6 +80,9 @@ class RunningDemo:
 
     def parts(self) -> list[psutil.Process]:
         """Give every living process of this demo, PostgreSQL's too."""
+        # What psutil remembers of a number may be a process of an earlier test, dead by now; it
+        # would be found here, and spared where this demo is to be killed.
+        psutil.process_iter.cache_clear()
         return [process for process in psutil.process_iter() if self._is_part(process)]
 
     def _is_part(self, process: psutil.Process) -> bool:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.embedded import EmbeddedServer, open_server, program, start
 from vendrail.kernel.embedded.folder import DataFolder
-from vendrail.kernel.embedded.postmaster import find_leftovers
+from vendrail.kernel.embedded.postmaster import find_leftovers, find_postmaster
 from vendrail.kernel.embedded.tuning import GB, MB, Machine, fit, shm_bytes
 from vendrail.kernel.errors import Unavailable
 
@@ -212,6 +212,46 @@ async def test_killed_postmaster_starts_again(open_here: Open) -> None:
     assert not second.is_adopted
     assert 7 == await ask(second.dsn, "select number from kept")
     busy.terminate()
+
+
+OPENINGS = {
+    "blocking": "open_server(Path(sys.argv[1]), is_synced=False)",
+    "in a loop": "asyncio.run(start(Path(sys.argv[1]), is_synced=False))",
+}
+
+
+@pytest.mark.parametrize(
+    "opening, number",
+    [
+        ("blocking", signal.SIGINT),
+        ("blocking", signal.SIGTERM),
+        ("in a loop", signal.SIGINT),
+    ],
+)
+def test_an_interrupted_start_leaves_no_server(
+    data_dir: Path, opening: str, number: signal.Signals
+) -> None:
+    """Whoever is told to end while the server starts stops it again, and ends as it was told."""
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from vendrail.kernel.embedded import open_server, start
+{OPENINGS[opening]}
+print("went on")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(data_dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        while not (data_dir / "cluster/postmaster.pid").exists():
+            assert child.poll() is None
+            time.sleep(0.005)
+        child.send_signal(number)
+        told, _ = child.communicate(timeout=60)
+
+    assert b"" == told
+    assert child.returncode in (-number, 128 + number)
+    assert [] == find_leftovers(data_dir / "cluster")
+    assert find_postmaster(data_dir / "cluster") is None
 
 
 def test_stranger_with_the_old_number_is_no_server(data_dir: Path, open_here: Open) -> None:

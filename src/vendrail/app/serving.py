@@ -266,6 +266,11 @@ def call_last_orders() -> None:
         signal.signal(number, tell)
 
 
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does: in good order, where the default would end us without a word."""
+    signal.raise_signal(signal.SIGINT)
+
+
 def serve(platform: PlatformSettings, factory: str = "vendrail.app.serving:create_app") -> None:
     """Serve until told to stop; with the embedded database unless another is named."""
     init_logs(platform.log_level, is_json=platform.is_log_json)
@@ -275,10 +280,11 @@ def serve(platform: PlatformSettings, factory: str = "vendrail.app.serving:creat
     server = None
     # A short path, as sockets need.
     meeting = tempfile.mkdtemp(prefix="vendrail-") if platform.workers > 1 else ""
-    if not platform.database_url:
-        server = open_server(platform.home / "postgres")
-        platform = replace(platform, database_url=server.dsn)
+    signal.signal(signal.SIGTERM, _leave)  # Until Granian takes its place.
     try:
+        if not platform.database_url:
+            server = open_server(platform.home / "postgres")
+            platform = replace(platform, database_url=server.dsn)
         asyncio.run(prepare(platform))
         # The workers read their settings from the environment, as every process does.
         os.environ["VENDRAIL_HOME"] = str(platform.home)

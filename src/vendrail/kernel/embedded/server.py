@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import IO
 from urllib.parse import quote
 
@@ -21,6 +24,7 @@ from vendrail.kernel.embedded.tuning import fit, measure_machine
 from vendrail.kernel.errors import Unavailable
 
 SOCKET_PATH_BYTES_MAX = 107
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class EmbeddedServer:
@@ -227,6 +231,35 @@ def _start(
         raise
 
 
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let what would end this process wait until the work inside is whole.
+
+    A server half started would otherwise run on with nobody who knows of it. What came meanwhile
+    is then done as if it came at the end; a signal that kills without a word raises SystemExit.
+    """
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # Only there do signals arrive.
+        handlers = {number: signal.getsignal(number) for number in _INTERRUPTS}
+        before = {n: each for n, each in handlers.items() if each not in (None, signal.SIG_IGN)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for held, handler in before.items():
+            signal.signal(held, handler)
+        for first in came[:1]:
+            if before[signal.Signals(first)] is signal.SIG_DFL:
+                raise SystemExit(128 + first)
+            signal.raise_signal(first)
+
+
 def open_server(
     data_dir: Path,
     *,
@@ -248,25 +281,37 @@ def open_server(
         Unavailable: It cannot be; the message says why and what to do.
     """
     folder = DataFolder(data_dir)
-    with folder.one_at_a_time(timeout_s):
-        users = folder.use()
-        try:
-            if not folder.cluster.exists():
-                make_cluster(folder, is_synced=is_synced)
-            check_version(folder)
-            found = _await_settled(folder, timeout_s)
-            is_ours = found is None
-            if found is None:
-                found = _start(folder, settings or {}, tcp_port, timeout_s)
-            elif not folder.password_file.exists():
-                raise Unavailable(
-                    f"The server in {folder.path} runs (process {found.pid}), but its password"
-                    f" is gone. End it (kill -INT {found.pid}) and start again: a new one is made."
-                )
-        except BaseException:
-            users.close()
-            raise
-        return EmbeddedServer(folder, found, users, is_ours=is_ours)
+    server = None
+    try:
+        with folder.one_at_a_time(timeout_s):
+            users = folder.use()
+            try:
+                if not folder.cluster.exists():
+                    with interrupts_held():
+                        make_cluster(folder, is_synced=is_synced)
+                check_version(folder)
+                found = _await_settled(folder, timeout_s)
+                if found is None:
+                    with interrupts_held():
+                        found = _start(folder, settings or {}, tcp_port, timeout_s)
+                        server = EmbeddedServer(folder, found, users, is_ours=True)
+                elif folder.password_file.exists():
+                    server = EmbeddedServer(folder, found, users, is_ours=False)
+                else:
+                    raise Unavailable(
+                        f"The server in {folder.path} runs (process {found.pid}), but its password"
+                        f" is gone. End it (kill -INT {found.pid}) and start again: a new one is"
+                        " made."
+                    )
+            except BaseException:
+                if server is None:
+                    users.close()
+                raise
+    except BaseException:
+        if server is not None:  # Whoever interrupted us never gets it, and so could not stop it.
+            server.close()
+        raise
+    return server
 
 
 async def start(
@@ -278,11 +323,19 @@ async def start(
     timeout_s: float = 120.0,
 ) -> EmbeddedServer:
     """Use the server of this folder, as `open_server` does, without blocking the loop."""
-    return await asyncio.to_thread(
-        open_server,
-        data_dir,
-        settings=settings,
-        tcp_port=tcp_port,
-        is_synced=is_synced,
-        timeout_s=timeout_s,
+    opening = asyncio.ensure_future(
+        asyncio.to_thread(
+            open_server,
+            data_dir,
+            settings=settings,
+            tcp_port=tcp_port,
+            is_synced=is_synced,
+            timeout_s=timeout_s,
+        )
     )
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Unavailable):  # The thread goes on: what it opened is left again.
+            await (await opening).stop()
+        raise
