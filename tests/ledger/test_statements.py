@@ -117,6 +117,7 @@ async def test_lines_lead_from_opening_to_closing_and_to_the_balances(ledger, se
         assert +opening == +closing
         assert -opening == -closing
         assert len(lines) == statement.count
+        assert sum(each.fee_minor for each in lines) == statement.fees_minor
         assert lines == sorted(lines, key=lambda each: (each.at, each.transfer))
         before = Counter({part: each for part, each in closing.items() if each})
     expected = {
@@ -156,7 +157,9 @@ async def test_a_sale_is_told_with_what_was_kept_of_its_price_once(ledger, servi
     )
     query = StatementQuery(OURS, "CNY", begin, clock.now() + timedelta(seconds=1))
     lines = await read_all(ledger, query, 10)
+    [statement] = await ledger.read_statements([query])
 
+    assert 10 == statement.fees_minor
     assert [10, 0] == [each.fee_minor for each in lines]
     assert {"available": 80, "pending": 10} == dict(moved(lines))
 

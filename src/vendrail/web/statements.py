@@ -40,6 +40,7 @@ _COUNT = message("Lines")
 _TOGETHER = message("Together")
 _EVERY = message("Every movement")
 _TOO_LONG = message("More than %(count)s lines: they are in the CSV and XLSX files.")
+_FEES = message("Fees kept of the month’s sales: %(amount)s")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -80,6 +81,10 @@ class Month(NamedTuple):
         """Give the month so many away."""
         year, number = divmod(self.year * 12 + self.number - 1 + months, 12)
         return Month(year, number + 1)
+
+    def since(self, other: "Month") -> int:
+        """Count the months from another to this one."""
+        return (self.year - other.year) * 12 + self.number - other.number
 
     def begins(self, zone: str) -> datetime:
         """Give the moment that it begins at."""
@@ -246,7 +251,8 @@ class Teller:
         name = _OPENING if is_opening else _CLOSING
         amounts = (self.amount(parts.get(part, 0)) for part in PARTS)
         total = self.amount(sum(parts.values()))
-        return ["", self.say(name), "", "", None, *amounts, total]
+        fees = None if is_opening else self.amount(statement.fees_minor)
+        return ["", self.say(name), "", "", fees, *amounts, total]
 
 
 async def pages_of(ledger: Ledger, query: StatementQuery) -> AsyncIterator[Sequence[StatementLine]]:
@@ -330,7 +336,10 @@ async def paper_of(
             ),
             balances(_CLOSING, statement.closing, str(statement.count)),
         ],
-        "notes": [] if is_short else [say(_TOO_LONG) % {"count": f"{_PAPER_LINES_MAX:,}"}],
+        "notes": [
+            say(_FEES) % {"amount": teller.figure(statement.fees_minor)},
+            *([] if is_short else [say(_TOO_LONG) % {"count": f"{_PAPER_LINES_MAX:,}"}]),
+        ],
         "lines_title": say(_EVERY),
         "lines_head": [*(say(each) for each in HEADS[:5]), *heads, say(HEADS[-1])],
         "lines": lines,

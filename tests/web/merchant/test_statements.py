@@ -80,6 +80,10 @@ async def test_page_and_files_tell_the_same_and_add_up(town, tmp_path):
     assert number(closing["balance"]) == sum(held.values()) == number(lines[-1]["balance"])
     assert any("2.50 % + CN¥0.10" in each["explanation"] for each in lines), "Fees are explained."
     assert {"1.10"} <= {each["fee"] for each in lines}
+    fees = sum(number(each["fee"]) for each in lines)
+    assert fees > 0
+    assert fees == number(closing["fee"]) == number(cells[-1][4])
+    assert f"Fees kept of the month’s sales: CN¥{fees}" in page
     assert f"Closing balance 4 CN¥{held['available']}" in page
     assert len(cells) == len(lines) + 2
     assert head[:4] == ("Time", "Movement", "Explanation", "Number")
@@ -94,6 +98,7 @@ async def test_page_and_files_tell_the_same_and_add_up(town, tmp_path):
     for words in ("North", "2026-11", "Opening balance", "By reason", "Every movement"):
         assert words in told
     assert "2.50 % + CN¥0.10" in told
+    assert f"Fees kept of the month’s sales: {fees}" in told
     assert "The lines are as they were signed.\n" == verified.stdout
     assert "The lines are not those that were signed.\n" == forged.stderr
     assert len(lines) == seal["count"]
@@ -132,6 +137,26 @@ async def test_each_page_goes_on_where_the_last_one_ended(town):
     assert (50, 3) == (len(first), len(second))
     assert {f"0.{number:02}" for number in range(1, 54)} == {*first, *second}
     assert 'rel="next"' not in browser.page.text
+
+
+async def test_months_reach_from_the_merchants_first_to_this_one(town):
+    """No month before the merchant is offered; with years behind it, all can be reached."""
+    browser = await town.join(Role.FINANCE)
+
+    async def offered(path="/merchant/statements"):
+        await browser.go(path)
+        chips = browser.page.text.partition('aria-label="Month"')[2].partition("</nav>")[0]
+        return re.findall(r'href="([^"]*)"[^>]*>([^<]*)<', chips.replace("&amp;", "&"))
+
+    first = [name for _, name in await offered()]
+    town.clock.advance(400 * 86_400)
+    browser = await town.join(Role.FINANCE, email="later@north.example")
+    later = await offered()
+    older = await offered(later[-1][0])
+
+    assert ["2026-11"] == first
+    assert ["2027-12", "2027-01", "Older"] == [name for _, name in (later[0], *later[-2:])]
+    assert ["Newest", "2026-12", "2026-11"] == [name for _, name in older]
 
 
 async def test_a_statement_is_the_own_one_and_only_for_who_may(town):

@@ -31,6 +31,7 @@ class Statement(Record, frozen=True):
     opening: dict[str, int]  # By part; what is owed is below zero.
     closing: dict[str, int]
     sums: list[StatementSum]
+    fees_minor: int = 0  # What was kept of the sales in it: the sum over its lines' fees.
 
     @property
     def count(self) -> int:

@@ -40,6 +40,7 @@ class Statements:
         _check(query)
         async with self._db.reading() as tx:
             held, sums = await store.sum_parts(tx, query)
+            fees_minor = await store.sum_fees(tx, query)
         closing, within = dict(held), []
         for is_within, each in sums:
             if is_within:
@@ -49,7 +50,7 @@ class Statements:
         opening = dict(closing)
         for each in within:
             _take_back(opening, each.source, each.target, each.amount_minor)
-        return Statement(opening, closing, within)
+        return Statement(opening, closing, within, fees_minor)
 
     async def read_page(self, asked: StatementLinesQuery) -> StatementPage:
         """Give a page of lines: over stretches of time that grow where little happened."""

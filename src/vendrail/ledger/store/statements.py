@@ -83,6 +83,30 @@ async def sum_parts(
     return held, sums
 
 
+async def sum_fees(tx: Transaction, query: StatementQuery) -> int:
+    """Sum what was kept of the sales that first stand within a statement, as its lines tell it."""
+    fees_minor: int = await tx.fetch_value(
+        f"""
+        with {_PARTS}, {_MOVED},
+        sold as materialized (
+            select distinct on (subject) subject, id
+              from moved where code = 'sale' order by subject, id),
+        kept as (
+            select sum(o.amount_minor) filter (where o.code <> 'sale') as fee_minor
+              from sold s
+              join ledger.transfer o on o.subject = s.subject
+             where o.code in ('sale', 'fee', 'channel_cost') and o.refusal is null
+             group by s.subject
+            having not bool_or(o.code = 'sale' and o.id < s.id))
+        select coalesce(sum(fee_minor), 0)::bigint from kept
+        """,  # noqa: S608 - constants of this file
+        *_names(query),
+        query.since,
+        query.until,
+    )
+    return fees_minor
+
+
 async def load_lines(
     tx: Transaction, query: StatementQuery, begin: datetime, end: datetime, after: UUID, most: int
 ) -> Sequence[StatementLine]:

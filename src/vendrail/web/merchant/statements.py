@@ -5,7 +5,7 @@ A file is written while the lines are read, so that a month of any size takes no
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar import Response
@@ -23,6 +23,7 @@ from vendrail.api.ledger import (
 from vendrail.kernel.codec import decode, encode, replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.http import as_attachment
+from vendrail.kernel.ids import made_at
 from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
@@ -104,7 +105,7 @@ class Statements:
             currencies=currencies,
             currency=currency,
             month=month,
-            months=[self._now().moved(-number) for number in range(_MONTHS)],
+            **self._months(caller.merchant, month),
             is_running=query.until > self._desk.clock.now(),
             statement=statement,
             parts=used_parts(statement),
@@ -121,6 +122,18 @@ class Statements:
     def _now(self) -> Month:
         here = self._desk.clock.now().astimezone(time_zone(self._zone))
         return Month(here.year, here.month)
+
+    def _months(self, merchant: UUID, month: Month) -> dict[str, Any]:
+        """Give the year of months around the one shown, back to when the merchant began."""
+        now, made = self._now(), made_at(merchant).astimezone(time_zone(self._zone))
+        oldest = min(Month(made.year, made.month), month, now)
+        last = now.moved(-(max(0, now.since(month)) // _MONTHS * _MONTHS))
+        older = last.moved(-_MONTHS)
+        return {
+            "months": [last.moved(-back) for back in range(min(_MONTHS, last.since(oldest) + 1))],
+            "newest": now,
+            "older": older if older >= oldest else None,
+        }
 
     async def _asked(self, caller: Caller) -> tuple[list[str], str, Month]:
         """Read which statement is meant: what makes no sense is this month's, in the own money."""
