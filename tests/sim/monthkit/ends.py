@@ -90,8 +90,7 @@ _COUNTED = """
      where part_of is not null and state = 'paid'
     union all
     select 'agents: keys replaced', count(*) from catalog.replacement r
-      join catalog.allocation a on a.key = r.new_key
-      join orders."order" o on o.allocation = a.id where o.supplier is not null
+      join orders."order" o on o.allocation = r.allocation where o.supplier is not null
     union all
     select 'agents: complaints', count(*) from support.complaint c
       join orders."order" o on o.id = c."order" where o.supplier is not null

@@ -74,8 +74,10 @@ class Programs:
             if number in self.away:
                 self._tally["programs: were away"] += 1
                 return _AWAY
-            self._tally["programs: told again after a crash"] += key in self._fresh
-            self._tally[f"programs: took {kind}"] += key not in self._fresh
+            is_again = key in self._fresh
+            self._tally[
+                "programs: told again after a crash" if is_again else f"programs: took {kind}"
+            ] += 1
             self._fresh.add(key)
             return 200
 
