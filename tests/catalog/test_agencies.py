@@ -8,6 +8,7 @@ from vendrail.api.catalog import (
     AgencyStatus,
     DeliveryKind,
     Floor,
+    FloorQuery,
     FloorStatus,
     GoodsDecision,
     KeyIntake,
@@ -16,6 +17,7 @@ from vendrail.api.catalog import (
     ListSupplied,
     LowStockQuery,
     MerchantId,
+    ProductId,
     ProductQuery,
     ProductState,
     PutStatus,
@@ -24,6 +26,8 @@ from vendrail.api.catalog import (
     Shop,
     ShopId,
     ShopProductQuery,
+    SuppliedVariantQuery,
+    Variant,
 )
 from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.catalog.agencies import move
@@ -245,7 +249,7 @@ async def test_floors_are_the_suppliers(catalog, scene):
         "changed",
         "unchanged",
     ] == statuses
-    assert [[]] == await catalog.list_supplied([AGENT])
+    assert [[]] == await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
     assert ListingStatus.NOT_SUPPLIED is await list_at(catalog, variant, 9_000)
 
 
@@ -285,12 +289,12 @@ async def test_what_is_no_longer_supplied_is_not_for_sale(catalog, scene, clock)
 async def test_both_sides_see_what_was_agreed(catalog, scene, clock):
     """Suppliers see their floors and how many shops list, agents what they may list and have."""
     variant = await agree(catalog, scene)
-    [[before]] = await catalog.list_supplied([AGENT])
+    [[before]] = await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
     await list_at(catalog, variant, 4_000)
-    [[after]] = await catalog.list_supplied([AGENT])
-    [[floor]] = await catalog.list_floors([scene.shop.merchant])
+    [[after]] = await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
+    [[floor]] = await catalog.list_floors([FloorQuery(scene.shop.merchant)])
     await catalog.move_agencies([AgencyMove(AgencyAct.END, scene.shop.merchant, agent=AGENT)])
-    [[gone]] = await catalog.list_supplied([AGENT])
+    [[gone]] = await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
 
     assert (None, {"CNY": 3_000}, 3, "Lin") == (
         before.listing,
@@ -328,7 +332,7 @@ async def test_a_listing_sells_in_the_currencies_that_bear_their_floor(catalog, 
         await catalog.put_floors([Floor(supplier, variant, floor)])
         offer = await offered(catalog, clock)
         [found] = await catalog.find_products([ProductQuery(shop_slug="mei")])
-        [[supplied]] = await catalog.list_supplied([AGENT])
+        [[supplied]] = await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
         assert supplied.is_on_sale == bool(found) == offer.is_on_sale
         assert {"CNY": 4_000, "USD": 500} == supplied.listed_minor
         assert offer.prices_minor == supplied.sold_minor
@@ -354,7 +358,7 @@ async def test_another_price_keeps_what_else_the_agent_has_written(catalog, scen
         await list_priced(catalog, variant, CNY=4_100),
     ]
     [[after]] = await catalog.list_products([ShopProductQuery(AGENT)])
-    [[supplied]] = await catalog.list_supplied([AGENT])
+    [[supplied]] = await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
     await catalog.put_products([replace(after.product, state=ProductState.REMOVED)])
     statuses.append(await list_priced(catalog, variant, CNY=4_200))
 
@@ -373,3 +377,122 @@ async def test_what_has_a_warranty_is_listed_without(catalog, scene):
     [[stocked]] = await catalog.list_products([ShopProductQuery(AGENT)])
 
     assert ("listed", None) == (status, stocked.product.warranty)
+
+
+async def supply_many(catalog, scene, count):
+    """Many products of one name, two variants each, all with a floor; give their variants."""
+    await catalog.put_shops([scene.shop, SHOP])
+    supplier = scene.shop.merchant
+    await catalog.move_agencies(
+        [
+            AgencyMove(AgencyAct.INVITE, supplier, slug="mei"),
+            AgencyMove(AgencyAct.ACCEPT, AGENT, supplier),
+        ]
+    )
+    products = []
+    for number in range(count):
+        variants = [
+            Variant(named_id(f"{number} {at}"), f"g{number}-{at}", at, {"CNY": 4_900}, position=0)
+            for at in ("Standard", "DELUXE")
+        ]
+        product = scene.product(f"g{number}", title="The same name", variants=variants)
+        products.append(replace(product, id=ProductId(scene.order())))
+        scene.clock.advance(1)
+    await catalog.put_products(products)
+    variants = [each.id for product in products for each in product.variants]
+    await catalog.put_floors([Floor(supplier, each, {"CNY": 3_000}) for each in variants])
+    return variants
+
+
+async def read_floors(catalog, merchant, size, **asked):
+    """All pages of floors, one after the other; give their variants."""
+    found, before = [], None
+    while True:
+        query = FloorQuery(merchant, before=before, floors_max=size, **asked)
+        [page] = await catalog.list_floors([query])
+        found += [each.variant for each in page]
+        if len(page) < size:
+            return found
+        before = page[-1].variant
+
+
+async def read_supplied(catalog, size, **asked):
+    """All pages of what the agent may list, one after the other; give their sources."""
+    found, after = [], None
+    while True:
+        query = SuppliedVariantQuery(AGENT, after=after, variants_max=size, **asked)
+        [page] = await catalog.list_supplied([query])
+        found += [each.source for each in page]
+        if len(page) < size:
+            return found
+        after = page[-1].source
+
+
+@pytest.mark.parametrize("size", [1, 7, 200])
+async def test_every_row_is_on_one_page(catalog, scene, size):
+    """However long a page is, and though all have one name and one position: none twice or lost."""
+    variants = await supply_many(catalog, scene, 20)
+    floors = await read_floors(catalog, scene.shop.merchant, size)
+    supplied = await read_supplied(catalog, size)
+
+    assert (40, 40) == (len(floors), len(supplied))
+    assert set(variants) == set(floors) == set(supplied)
+
+
+async def test_more_than_a_page_holds_is_cut_and_goes_on(catalog, scene):
+    """Whoever asks for more than the most gets the most, and what is beyond by the next page."""
+    variants = await supply_many(catalog, scene, 130)
+    [first] = await catalog.list_floors([FloorQuery(scene.shop.merchant, floors_max=1_000)])
+    [page] = await catalog.list_supplied([SuppliedVariantQuery(AGENT, variants_max=1_000)])
+    floors = await read_floors(catalog, scene.shop.merchant, 200)
+    supplied = await read_supplied(catalog, 200)
+
+    assert (200, 200) == (len(first), len(page))
+    assert set(variants) == set(floors) == set(supplied)
+    assert len(variants) == len(floors) == len(supplied)
+
+
+async def test_a_page_goes_on_after_what_is_shown_no_more(catalog, scene):
+    """The last of a page is withdrawn, priced or listed meanwhile: the next is as it was."""
+    await supply_many(catalog, scene, 4)
+    supplier = scene.shop.merchant
+    [floors] = await catalog.list_floors([FloorQuery(supplier)])
+    [goods] = await catalog.list_supplied([SuppliedVariantQuery(AGENT)])
+    last, source = floors[2].variant, goods[2].source
+    await catalog.put_floors([Floor(supplier, each, {}) for each in (last, source)])
+    [rest] = await catalog.list_floors([FloorQuery(supplier, has_floor=True, before=last)])
+    [others] = await catalog.list_supplied([SuppliedVariantQuery(AGENT, after=source)])
+    gone = {last, source}
+
+    wanted = [each.variant for each in floors[3:] if each.variant not in gone]
+    assert wanted == [each.variant for each in rest]
+    wanted = [each.source for each in goods[3:] if each.source not in gone]
+    assert wanted == [each.source for each in others]
+    assert [[]] == await catalog.list_floors([FloorQuery(AGENT, before=last)])
+    assert [[]] == await catalog.list_supplied([SuppliedVariantQuery(supplier, after=source)])
+
+
+async def test_rows_are_found_by_words_and_by_where_they_stand(catalog, scene):
+    """By words of a title, a SKU or the supplier, in either case; with a floor, listed, alone."""
+    variants = await supply_many(catalog, scene, 3)
+    supplier = scene.shop.merchant
+    deluxe = [each for at, each in enumerate(variants) if at % 2]
+    await catalog.put_floors([Floor(supplier, deluxe[0], {})])
+    await list_at(catalog, deluxe[1], 4_000)
+
+    async def floors(**asked):
+        return await read_floors(catalog, supplier, 50, **asked)
+
+    async def supplied(**asked):
+        return await read_supplied(catalog, 50, **asked)
+
+    assert deluxe[::-1] == await floors(words=" deluxe  SAME ")
+    assert [deluxe[0]] == await floors(words="g0-deluxe") == await floors(has_floor=False)
+    assert set(variants) - {deluxe[0]} == set(await floors(has_floor=True))
+    assert [[], []] == [await floors(words="lin"), await floors(words="%")]
+    assert [deluxe[1]] == await floors(variant=deluxe[1])
+    assert set(deluxe[1:]) == set(await supplied(words="lin deluxe"))
+    assert [deluxe[1]] == await supplied(is_listed=True) == await supplied(source=deluxe[1])
+    assert 4 == len(await supplied(is_listed=False))
+    assert [] == await supplied(source=deluxe[0])
+    assert [] == await read_floors(catalog, AGENT, 50, variant=deluxe[1])

@@ -29,6 +29,7 @@ from vendrail.web.merchant.domains import OwnDomains
 from vendrail.web.merchant.epay import CardSites
 from vendrail.web.merchant.fees import OwnFees
 from vendrail.web.merchant.keys import Keys
+from vendrail.web.merchant.listings import Listings
 from vendrail.web.merchant.methods import Methods
 from vendrail.web.merchant.numbers import Search as MerchantSearch
 from vendrail.web.merchant.orders import Orders
@@ -149,6 +150,7 @@ def merchant_rooms(desk: Desk, files: SoldFiles, live: LivePages) -> list[Room]:
         Keys(desk, files),
         Coupons(desk),
         Agencies(desk),
+        Listings(desk),
         Balance(desk),
         Statements(desk),
         MerchantPayouts(desk),

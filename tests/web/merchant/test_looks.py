@@ -21,6 +21,7 @@ from vendrail.api.catalog import (
     MerchantId,
     QuantityPrice,
     ShopProductQuery,
+    SuppliedVariantQuery,
 )
 from vendrail.api.compliance import DossierDecision
 from vendrail.api.identity import KEY_SCOPES, ApiKey, NewApiKey, Role
@@ -221,7 +222,7 @@ async def sell_through(town):
             [ListSupplied(merchants[1], agent.shop, source, prices)]
         )
         town.clock.advance(2)
-        [[listed]] = await agent.catalog.list_supplied([merchants[1]])
+        [[listed]] = await agent.catalog.list_supplied([SuppliedVariantQuery(merchants[1])])
         [view] = await agent.catalog.read_products([listed.product])
         agent.numbers += 500 * at  # No payment has another's number.
         sold = supply_of(await town.sell(agent, view.product.variants[0].sku, 2))

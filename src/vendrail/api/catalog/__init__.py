@@ -12,10 +12,12 @@ from vendrail.api.catalog.agencies import AgencyState as AgencyState
 from vendrail.api.catalog.agencies import AgencyStatus as AgencyStatus
 from vendrail.api.catalog.agencies import Floor as Floor
 from vendrail.api.catalog.agencies import FlooredVariant as FlooredVariant
+from vendrail.api.catalog.agencies import FloorQuery as FloorQuery
 from vendrail.api.catalog.agencies import FloorStatus as FloorStatus
 from vendrail.api.catalog.agencies import ListingStatus as ListingStatus
 from vendrail.api.catalog.agencies import ListSupplied as ListSupplied
 from vendrail.api.catalog.agencies import SuppliedVariant as SuppliedVariant
+from vendrail.api.catalog.agencies import SuppliedVariantQuery as SuppliedVariantQuery
 from vendrail.api.catalog.agencies import Supplying as Supplying
 from vendrail.api.catalog.counts import LowStock as LowStock
 from vendrail.api.catalog.counts import LowStockQuery as LowStockQuery

@@ -69,6 +69,17 @@ class Floor(Record, frozen=True):
     prices_minor: dict[str, int]
 
 
+class FloorQuery(Record, frozen=True):
+    """A page of a supplier's variants of unique keys, those of the newest products first."""
+
+    supplier: MerchantId
+    words: str = ""  # In a title or a SKU, all of them.
+    has_floor: bool | None = None  # None: both, those that agents sell and those they do not.
+    variant: VariantId | None = None  # This one alone.
+    before: VariantId | None = None  # The last one of the page before.
+    floors_max: int = 50
+
+
 class FloorStatus(StrEnum):
     """How writing one floor ended."""
 
@@ -78,6 +89,17 @@ class FloorStatus(StrEnum):
     NOT_UNIQUE = "not_unique"  # Agents sell keys that are sold once.
     SUPPLIED = "supplied"  # It is another supplier's: agents have no agents for it.
     FIELD_MALFORMED = "field_malformed"
+
+
+class SuppliedVariantQuery(Record, frozen=True):
+    """A page of what an agent may list, and of what it has listed, by supplier and title."""
+
+    agent: MerchantId
+    words: str = ""  # In a title, a SKU or the supplier's name, all of them.
+    is_listed: bool | None = None  # None: both.
+    source: VariantId | None = None  # This one alone.
+    after: VariantId | None = None  # The last one of the page before.
+    variants_max: int = 50
 
 
 class SuppliedVariant(Record, frozen=True):
@@ -151,12 +173,14 @@ class Supplying(Protocol):
         """Write what suppliers get of each unit; listings below it are not for sale from then."""
         ...
 
-    async def list_floors(self, suppliers: Sequence[MerchantId]) -> list[list[FlooredVariant]]:
-        """List suppliers' variants of unique keys with their floors, the newest first."""
+    async def list_floors(self, queries: Sequence[FloorQuery]) -> list[list[FlooredVariant]]:
+        """List pages of suppliers' variants with their floors; a short page is the last."""
         ...
 
-    async def list_supplied(self, agents: Sequence[MerchantId]) -> list[list[SuppliedVariant]]:
-        """List what agents may list, and what they have listed, by supplier and title."""
+    async def list_supplied(
+        self, queries: Sequence[SuppliedVariantQuery]
+    ) -> list[list[SuppliedVariant]]:
+        """List pages of what agents may list and have listed; a short page is the last."""
         ...
 
     async def put_listings(self, listings: Sequence[ListSupplied]) -> list[ListingStatus]:

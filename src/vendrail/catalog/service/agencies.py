@@ -15,10 +15,12 @@ from vendrail.api.catalog.agencies import (
     AgencyStatus,
     Floor,
     FlooredVariant,
+    FloorQuery,
     FloorStatus,
     ListingStatus,
     ListSupplied,
     SuppliedVariant,
+    SuppliedVariantQuery,
 )
 from vendrail.api.identity import Identity
 from vendrail.api.notify import Notify
@@ -29,10 +31,10 @@ from vendrail.catalog.store import agencies as store
 from vendrail.catalog.store import agencynews
 from vendrail.catalog.store import shelves as shelf_store
 from vendrail.kernel.clock import Clock
-from vendrail.kernel.codec import decode
+from vendrail.kernel.codec import decode, replace
 from vendrail.kernel.db import Database, Transaction
 
-_ROWS_MAX = 500
+_ROWS_MAX = 200
 _PUT = {
     PutStatus.CREATED: ListingStatus.LISTED,
     PutStatus.CHANGED: ListingStatus.CHANGED,
@@ -134,15 +136,24 @@ class AgencyService:
         await note_lost(tx, before, step, self._clock.now())
         return FloorStatus.CHANGED
 
-    async def list_floors(self, suppliers: Sequence[MerchantId]) -> list[list[FlooredVariant]]:
-        """List suppliers' variants of unique keys with their floors, the newest first."""
+    async def list_floors(self, queries: Sequence[FloorQuery]) -> list[list[FlooredVariant]]:
+        """List pages of suppliers' variants with their floors; a short page is the last."""
+        bounded = [
+            replace(each, floors_max=max(0, min(each.floors_max, _ROWS_MAX))) for each in queries
+        ]
         async with self._db.reading() as tx:
-            return [await store.list_floors(tx, each, _ROWS_MAX) for each in suppliers]
+            return [await store.list_floors(tx, each) for each in bounded]
 
-    async def list_supplied(self, agents: Sequence[MerchantId]) -> list[list[SuppliedVariant]]:
-        """List what agents may list, and what they have listed, by supplier and title."""
+    async def list_supplied(
+        self, queries: Sequence[SuppliedVariantQuery]
+    ) -> list[list[SuppliedVariant]]:
+        """List pages of what agents may list and have listed; a short page is the last."""
+        bounded = [
+            replace(each, variants_max=max(0, min(each.variants_max, _ROWS_MAX)))
+            for each in queries
+        ]
         async with self._db.reading() as tx:
-            return [await store.list_supplied(tx, each, _ROWS_MAX) for each in agents]
+            return [await store.list_supplied(tx, each) for each in bounded]
 
     async def put_listings(self, listings: Sequence[ListSupplied]) -> list[ListingStatus]:
         """List what is supplied; one by one, for each is a product of its own."""

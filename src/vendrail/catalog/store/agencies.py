@@ -6,7 +6,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from vendrail.api.catalog import Product, Variant
-from vendrail.api.catalog.agencies import Agency, AgencyState, FlooredVariant, SuppliedVariant
+from vendrail.api.catalog.agencies import (
+    Agency,
+    AgencyState,
+    FlooredVariant,
+    FloorQuery,
+    SuppliedVariant,
+    SuppliedVariantQuery,
+)
 from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Transaction
 
@@ -103,8 +110,8 @@ async def put_floor(tx: Transaction, variant: UUID, prices_minor: Mapping[str, i
     )
 
 
-async def list_floors(tx: Transaction, supplier: UUID, rows_max: int) -> list[FlooredVariant]:
-    """Read a supplier's variants of unique keys, the newest products first."""
+async def list_floors(tx: Transaction, query: FloorQuery) -> list[FlooredVariant]:
+    """Read a page of a supplier's variants of unique keys, the newest products first."""
     rows = await tx.fetch(
         "select jsonb_build_object('variant', v.id, 'sku', v.sku, 'title', "  # noqa: S608
         f" {_TITLE}, 'prices_minor', v.prices_minor,"
@@ -116,15 +123,28 @@ async def list_floors(tx: Transaction, supplier: UUID, rows_max: int) -> list[Fl
         " where s.merchant = $1 and p.delivery = 'unique_key' and p.state <> 'removed'"
         "  and not v.is_withdrawn"
         "  and not exists (select from catalog.listing l where l.variant = v.id)"
-        " order by p.id desc, v.position, v.id limit $2",
-        supplier,
-        rows_max,
+        "  and ($2::uuid is null or v.id = $2)"
+        "  and ($3::boolean is null or (f.variant is not null) = $3)"
+        f"  and not exists (select from unnest(string_to_array($4, ' ')) as w (word)"
+        f"   where strpos(lower({_TITLE} || ' ' || v.sku), w.word) = 0)"
+        # Where the last one stands, though it may not be shown any more.
+        "  and ($5::uuid is null or exists (select from catalog.variant lv"
+        "   join catalog.product lp on lp.id = lv.product join catalog.shop ls on ls.id = lp.shop"
+        "   where lv.id = $5 and ls.merchant = $1 and (p.id < lp.id"
+        "    or p.id = lp.id and (v.position, v.id) > (lv.position, lv.id))))"
+        " order by p.id desc, v.position, v.id limit $6",
+        query.supplier,
+        query.variant,
+        query.has_floor,
+        _words(query.words),
+        query.before,
+        query.floors_max,
     )
     return [decode(row[0], FlooredVariant) for row in rows]
 
 
-async def list_supplied(tx: Transaction, agent: UUID, rows_max: int) -> list[SuppliedVariant]:
-    """Read what an agent may list, with its own listings; and those that are no longer supplied."""
+async def list_supplied(tx: Transaction, query: SuppliedVariantQuery) -> list[SuppliedVariant]:
+    """Read a page of what an agent may list, and of what it lists though nobody supplies it now."""
     rows = await tx.fetch(
         "with chosen as materialized ("  # noqa: S608
         "  select v.id, a.state, f.prices_minor as floor_minor, s.merchant, s.merchant_name,"
@@ -132,15 +152,23 @@ async def list_supplied(tx: Transaction, agent: UUID, rows_max: int) -> list[Sup
         "   v.position from catalog.agency a join catalog.shop s on s.merchant = a.supplier"
         "  join catalog.product p on p.shop = s.id join catalog.variant v on v.product = p.id"
         "  left join catalog.floor f on f.variant = v.id"
-        "  where a.agent = $1 and (exists (select from catalog.listing l"
+        "  cross join lateral (select exists (select from catalog.listing l"
         "    join catalog.variant own on own.id = l.variant"
         "    join catalog.product op on op.id = own.product"
-        "    where l.source = v.id and l.agent = $1 and op.state <> 'removed')"
-        "   or (a.state = 'accepted'"
+        "    where l.source = v.id and l.agent = $1 and op.state <> 'removed') as is_listed) o"
+        "  where a.agent = $1 and (o.is_listed or (a.state = 'accepted'"
         "    and f.variant is not null and p.state = 'on_sale' and not p.is_blocked and s.is_open"
         "    and not v.is_withdrawn and p.delivery = 'unique_key'"
         "    and s.merchant not in (select merchant from catalog.suspension)))"
-        "  order by s.merchant_name, p.title, v.position, v.id limit $2)"
+        "   and ($2::uuid is null or v.id = $2) and ($3::boolean is null or o.is_listed = $3)"
+        f"  and not exists (select from unnest(string_to_array($4, ' ')) as w (word) where strpos("
+        f"    lower({_TITLE} || ' ' || v.sku || ' ' || s.merchant_name), w.word) = 0)"
+        "   and ($5::uuid is null or (s.merchant_name, p.title, v.position, v.id)"
+        "    > (select ls.merchant_name, lp.title, lv.position, lv.id from catalog.variant lv"
+        "     join catalog.product lp on lp.id = lv.product join catalog.shop ls on ls.id = lp.shop"
+        "     join catalog.agency la on la.supplier = ls.merchant and la.agent = $1"
+        "     where lv.id = $5))"
+        "  order by s.merchant_name, p.title, v.position, v.id limit $6)"
         " select jsonb_build_object('source', v.id, 'sku', v.sku, 'title', v.title,"
         "  'supplier', v.merchant, 'supplier_name', v.merchant_name,"
         "  'floor_minor', case when v.state = 'accepted'"
@@ -161,8 +189,12 @@ async def list_supplied(tx: Transaction, agent: UUID, rows_max: int) -> list[Sup
         "  where l.source = v.id and l.agent = $1 and op.state <> 'removed'"
         "  order by l.variant limit 1) o on true"
         " order by v.merchant_name, v.product_title, v.position, v.id",
-        agent,
-        rows_max,
+        query.agent,
+        query.source,
+        query.is_listed,
+        _words(query.words),
+        query.after,
+        query.variants_max,
     )
     return [decode(row[0], SuppliedVariant) for row in rows]
 
@@ -215,3 +247,7 @@ async def load_listed(
         list(products),
     )
     return {row[0]: Listed(row[1], decode(row[2], dict[str, int])) for row in rows}
+
+
+def _words(text: str) -> str | None:
+    return " ".join(text.lower().split()) or None

@@ -8,9 +8,11 @@ import msgspec
 from vendrail.api.catalog import (
     Catalog,
     Floor,
+    FloorQuery,
     ListSupplied,
     MerchantId,
     SuppliedVariant,
+    SuppliedVariantQuery,
     VariantId,
 )
 from vendrail.api.identity import NOT_DONE
@@ -80,16 +82,24 @@ class AgencyRoom:
             )
         return said(200, encode(AgencyListBody(items)))
 
-    async def list_floors(self, _: Exchange, program: Program, __: str) -> Answer:
-        """List what the merchant gets of agents."""
-        [found] = await self._catalog.list_floors([MerchantId(program.merchant)])
-        body = FloorListBody(
-            [
-                FloorBody(each.sku, each.title, each.prices_minor, each.floor_minor, each.listings)
-                for each in found
-            ]
+    async def list_floors(self, exchange: Exchange, program: Program, _: str) -> Answer:
+        """List a page of what the merchant gets of agents."""
+        query = exchange.query()
+        before = asked.before(query)
+        wanted = FloorQuery(
+            MerchantId(program.merchant),
+            query.get("q", "")[:200],
+            before=VariantId(before) if before else None,
+            floors_max=asked.limit(query),
         )
-        return said(200, encode(body))
+        [found] = await self._catalog.list_floors([wanted])
+        items = [
+            FloorBody(each.sku, each.title, each.prices_minor, each.floor_minor, each.listings)
+            for each in found
+        ]
+        is_full = len(found) == wanted.floors_max
+        following = to_serial(found[-1].variant) if is_full else None
+        return said(200, encode(FloorListBody(items, following)))
 
     async def put_floor(self, exchange: Exchange, program: Program, sku: str) -> Answer:
         """Say what the merchant gets of agents; written to the log before it counts."""
@@ -107,10 +117,20 @@ class AgencyRoom:
             raise Refusal(refusal)
         return said(200, encode(FloorPutBody(sku, status.value)))
 
-    async def list_offers(self, _: Exchange, program: Program, __: str) -> Answer:
-        """List what suppliers let the merchant sell, and how it is listed."""
-        [found] = await self._catalog.list_supplied([MerchantId(program.merchant)])
-        return said(200, encode(OfferedListBody([_offered(each) for each in found])))
+    async def list_offers(self, exchange: Exchange, program: Program, _: str) -> Answer:
+        """List a page of what suppliers let the merchant sell, and how it is listed."""
+        query = exchange.query()
+        before = asked.before(query)
+        wanted = SuppliedVariantQuery(
+            MerchantId(program.merchant),
+            query.get("q", "")[:200],
+            after=VariantId(before) if before else None,
+            variants_max=asked.limit(query),
+        )
+        [found] = await self._catalog.list_supplied([wanted])
+        is_full = len(found) == wanted.variants_max
+        following = to_serial(found[-1].source) if is_full else None
+        return said(200, encode(OfferedListBody([_offered(each) for each in found], following)))
 
     async def put_listing(self, exchange: Exchange, program: Program, serial: str) -> Answer:
         """List what is supplied at a price; refuse what would leave less than nothing."""
@@ -121,11 +141,11 @@ class AgencyRoom:
         shop = next((each for each in shops if each.slug == body.shop), None)
         if shop is None:
             raise Refusal(problems.SHOP_NOT_FOUND)
-        [found] = await self._catalog.list_supplied([merchant])
-        known = next((each for each in found if each.source == source), None)
-        if known is None:
+        own = SuppliedVariantQuery(merchant, source=source)
+        [found] = await self._catalog.list_supplied([own])
+        if not found:
             raise Refusal(problems.NOT_SUPPLIED)
-        await self._refuse_low(program, known, body.prices_minor)
+        await self._refuse_low(program, found[0], body.prices_minor)
         subject = f"variant:{serial}"
         once = await self._record(program, "listing.changed", subject, _told(body.prices_minor))
         listing = ListSupplied(merchant, shop.id, source, body.prices_minor)
@@ -134,10 +154,9 @@ class AgencyRoom:
         if refusal is not None:
             await self._record(program, "listing.changed", subject, {NOT_DONE: status.value}, once)
             raise Refusal(refusal)
-        [found] = await self._catalog.list_supplied([merchant])
-        product = next(each.product for each in found if each.source == source)
-        assert product is not None  # It was listed a moment ago.
-        return said(200, encode(ListingPutBody(serial, status.value, to_serial(product))))
+        [[listed]] = await self._catalog.list_supplied([own])
+        assert listed.product is not None  # It was listed a moment ago.
+        return said(200, encode(ListingPutBody(serial, status.value, to_serial(listed.product))))
 
     async def _refuse_low(
         self, program: Program, known: SuppliedVariant, prices_minor: Mapping[str, int]

@@ -50,9 +50,10 @@ class FloorBody(Record, frozen=True):
 
 
 class FloorListBody(Record, frozen=True):
-    """The newest five hundred of them."""
+    """One page, those of the newest products first."""
 
     items: list[FloorBody]
+    next: _NEXT
 
 
 class PutFloorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,9 +96,10 @@ class OfferedBody(Record, frozen=True):
 
 
 class OfferedListBody(Record, frozen=True):
-    """The first five hundred of them, by supplier and title."""
+    """One page, by supplier and title."""
 
     items: list[OfferedBody]
+    next: _NEXT
 
 
 class PutListingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from vendrail.gateway.merchant.agencybodies import (
     SuppliedSaleListBody,
 )
 from vendrail.gateway.merchant.describing import PAGING, operation, page
-from vendrail.gateway.parts import SERIAL, given, path_id, sent
+from vendrail.gateway.parts import SERIAL, given, path_id, query, sent
 
 SHAPES = (
     AgencyListBody,
@@ -88,8 +88,6 @@ _SKU = {
 def paths() -> dict[str, Any]:
     """Describe every address of agents and suppliers."""
     agencies = given("Your agents and suppliers", "AgencyListBody", {"items": [_AGENCY]})
-    floors = given("Your floor prices", "FloorListBody", {"items": [_FLOOR]})
-    offers = given("What you may sell", "OfferedListBody", {"items": [_OFFERED]})
     return {
         "/merchant/agencies": {
             "get": operation(
@@ -101,12 +99,24 @@ def paths() -> dict[str, Any]:
             )
         },
         "/merchant/floors": {
-            "get": operation("listMerchantFloors", "List what you get of agents", _READ, floors)
+            "get": operation(
+                "listMerchantFloors",
+                "List what you get of agents, the newest products first",
+                _READ,
+                page("floor prices", "FloorListBody", _FLOOR),
+                common.QUERY_MALFORMED,
+                parameters=[_words("a title or a SKU"), *PAGING],
+            )
         },
         "/merchant/floors/{sku}": {"put": _put_floor()},
         "/merchant/offers": {
             "get": operation(
-                "listMerchantOffers", "List what suppliers let you sell", _READ, offers
+                "listMerchantOffers",
+                "List what suppliers let you sell, by supplier and title",
+                _READ,
+                page("what you may sell", "OfferedListBody", _OFFERED),
+                common.QUERY_MALFORMED,
+                parameters=[_words("a title, a SKU or the supplier's name"), *PAGING],
             )
         },
         "/merchant/listings/{id}": {"put": _put_listing()},
@@ -121,6 +131,11 @@ def paths() -> dict[str, Any]:
             )
         },
     }
+
+
+def _words(where: str) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": 200}
+    return query("q", f"Only with these words in {where}.", text)
 
 
 def _put_floor() -> dict[str, Any]:

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from vendrail.api.catalog import BatchQuery, KeyBatch, MerchantId
+from vendrail.api.catalog import (
+    BatchQuery,
+    FlooredVariant,
+    FloorQuery,
+    KeyBatch,
+    MerchantId,
+    SuppliedVariant,
+    SuppliedVariantQuery,
+)
 from vendrail.api.identity import Permission
 from vendrail.api.orders import OrderId, SuppliedOrder, SuppliedQuery
 from vendrail.web.console.caller import Caller
@@ -73,14 +81,6 @@ class _Reads:
         [found] = await self._apis.catalog.list_agencies([MerchantId(caller.merchant)])
         return found
 
-    async def floors(self, caller: Caller) -> Sequence[Any]:
-        [found] = await self._apis.catalog.list_floors([MerchantId(caller.merchant)])
-        return found
-
-    async def supplied(self, caller: Caller) -> Sequence[Any]:
-        [found] = await self._apis.catalog.list_supplied([MerchantId(caller.merchant)])
-        return found
-
     async def endpoints(self, caller: Caller) -> Sequence[Any]:
         [found] = await self._apis.webhooks.list_endpoints([caller.merchant])
         return found
@@ -93,6 +93,19 @@ class _Reads:
         before = OrderId(last.id) if last is not None else None
         query = SuppliedQuery(caller.merchant, before=before, orders_max=_AT_ONCE)
         [page] = await self._apis.orders.list_supplied([query])
+        return page
+
+    async def floors(self, caller: Caller, last: FlooredVariant | None) -> Sequence[Any]:
+        before = last.variant if last is not None else None
+        query = FloorQuery(MerchantId(caller.merchant), before=before, floors_max=_AT_ONCE)
+        [page] = await self._apis.catalog.list_floors([query])
+        return page
+
+    async def supplied(self, caller: Caller, last: SuppliedVariant | None) -> Sequence[Any]:
+        after = last.source if last is not None else None
+        merchant = MerchantId(caller.merchant)
+        query = SuppliedVariantQuery(merchant, after=after, variants_max=_AT_ONCE)
+        [page] = await self._apis.catalog.list_supplied([query])
         return page
 
     async def batches(self, caller: Caller) -> Sequence[Any] | None:
@@ -128,8 +141,8 @@ def merchant_lists(desk: Desk, *more: SmallList) -> SmallLists:
         SmallList("/merchant/fees", ".csv", _TITLE, balance, FEES, reads.fees),
         SmallList(agents, ".csv", _AGENCIES, goods, AGENCIES, reads.agencies),
         SmallList(agents, "/sales.csv", _SALES, balance, SOLD, None, reads.sold),
-        SmallList(f"{agents}/floors", ".csv", _TITLE, goods, FLOORS, reads.floors),
-        SmallList(f"{agents}/goods", ".csv", _TITLE, goods, SUPPLIED, reads.supplied),
+        SmallList(f"{agents}/floors", ".csv", _TITLE, goods, FLOORS, None, reads.floors),
+        SmallList(f"{agents}/goods", ".csv", _TITLE, goods, SUPPLIED, None, reads.supplied),
         SmallList("/merchant/webhooks", ".csv", _TITLE, programs, ENDPOINTS, reads.endpoints),
         SmallList(
             "/merchant/answers", ".csv", _TITLE, Permission.ORDERS_READ, CANNED, reads.canned
