@@ -730,6 +730,43 @@ async def test_both_sides_of_an_agency_by_program(mine, other, market):
     ]
 
 
+async def test_floors_and_offers_come_page_after_page(mine, other, market):
+    """Each is on one page, found by words of it, and what is beyond the first is listed, too."""
+    for number in range(5):
+        await market.offer(f"K{number}", keys=1)
+        await mine.put(f"floors/K{number}", json={"floor_minor": {"CNY": 1_500}})
+        market.clock.advance(1)
+    catalog = market.house.api(Catalog)
+    supplier, agent = MerchantId(market.merchant), MerchantId(other.merchant)
+    await catalog.move_agencies([AgencyMove(AgencyAct.INVITE, supplier, slug="other")])
+    await catalog.move_agencies([AgencyMove(AgencyAct.ACCEPT, agent, supplier)])
+    found = {}
+    for client, name in ((mine, "floors"), (other, "offers")):
+        pages, before = [], ""
+        while not pages or before:
+            page = (await client.get(f"{name}?limit=2&before={before or ''}")).json()
+            pages.append([each["sku"] for each in page["items"]])
+            before = page["next"]
+        found[name] = pages
+        found[f"{name} by words"] = [
+            each["sku"] for each in (await client.get(f"{name}?q=product+k3")).json()["items"]
+        ]
+    refused = [
+        (await mine.get(f"{name}?{asked}")).json()["code"]
+        for name in ("floors", "offers")
+        for asked in ("limit=201", "before=odd")
+    ]
+    last = (await other.get("offers?limit=200")).json()["items"][-1]
+    listing = {"shop": "other", "prices_minor": {"CNY": 1_990}}
+    listed = await other.put(f"listings/{last['id']}", json=listing)
+
+    assert [["K4", "K3"], ["K2", "K1"], ["K0"]] == found["floors"]
+    assert [["K0", "K1"], ["K2", "K3"], ["K4"]] == found["offers"]
+    assert ["K3"] == found["floors by words"] == found["offers by words"]
+    assert ["query_malformed"] * 4 == refused
+    assert ("K4", "listed") == (last["sku"], listed.json()["status"])
+
+
 async def test_what_programs_do_about_agents_is_logged(mine, programs, market):
     """A floor is in the log before it counts, and so is that it was not done."""
     await market.offer("K1", keys=1)

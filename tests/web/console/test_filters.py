@@ -14,6 +14,8 @@ LISTS = [
     ("/merchant/complaints", "show=all", "show=all"),
     ("/merchant/disputes", "state=won", "state=won"),
     ("/merchant/products", "q=steam+card&state=on_sale", "q=steam+card&state=on_sale"),
+    ("/merchant/agents/floors", "q=steam&state=bare&after={id}", "q=steam&state=bare"),
+    ("/merchant/agents/goods", "q=&state=listed&shop=x", "state=listed"),
     ("/merchant/balance", "currency=CNY&of=debt", "currency=CNY&of=debt"),
     ("/merchant/sales", "days=90&currency=CNY", "days=90&currency=CNY"),
     ("/operator/orders", "state=paid&merchant={id}", "state=paid&merchant={id}"),

@@ -1,6 +1,6 @@
 """Floor prices, and what is listed of others': pages of both sides of selling through agents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -27,9 +27,11 @@ from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.money import from_text, to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry
+from vendrail.web.console.exports import AT_ONCE, LISTED, filters_of, save, saved_at
 from vendrail.web.console.lists import is_name, one_of
+from vendrail.web.console.smalllists import told
 from vendrail.web.languages import message
-from vendrail.web.merchant.acting import changes, log, log_undone, read_id
+from vendrail.web.merchant.acting import changes, log, log_export, log_undone, read_id
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -39,8 +41,14 @@ _GOODS = f"{_ROOT}/goods"
 _PAGE = 50
 _FLOORED = {"floored": True, "bare": False}
 _ON_LIST = {"listed": True, "unlisted": False}
+_FILTERS = ("q", "state")
 _FLOOR_FIELDS = {"q": is_name, "state": one_of(_FLOORED)}
 _GOODS_FIELDS = {"q": is_name, "state": one_of(_ON_LIST)}
+_FLOOR_COLUMNS = told("sku title prices_minor floor_minor listings variant")
+_GOODS_COLUMNS = told(
+    "sku title supplier supplier_name floor_minor prices_minor free category listed_minor"
+    " is_on_sale"
+)
 _DONE = (FloorStatus.CHANGED, FloorStatus.UNCHANGED)
 _LISTED = (ListingStatus.LISTED, ListingStatus.CHANGED, ListingStatus.UNCHANGED)
 _WRONG = message("Write prices in digits with one point, as 12.30.")
@@ -104,8 +112,10 @@ class Listings:
         desk, read, write = self._desk, Permission.PRODUCTS_READ, Permission.PRODUCTS_WRITE
         return [
             desk.get(_FLOORS, self.floors, read, fields=_FLOOR_FIELDS),
+            desk.get(f"{_FLOORS}.csv", self.save_floors, read),
             desk.post(_FLOORS, self.set_floor, write, is_grave=True),
             desk.get(_GOODS, self.goods, read, fields=_GOODS_FIELDS),
+            desk.get(f"{_GOODS}.csv", self.save_goods, read),
             desk.post(_GOODS, self.put_on_sale, write),
         ]
 
@@ -134,8 +144,8 @@ class Listings:
         shown, older = found[:_PAGE], ""
         if len(found) > _PAGE:
             older = _beyond(_FLOORS, words, state, before=to_serial(shown[-1].variant))
-        if refused is not None and refused.variant not in [each.variant for each in shown]:
-            shown = [refused, *shown]  # The list has moved on: what was typed stays all the same.
+        if refused is not None:  # First, below what is wrong with it; wherever it stands by now.
+            shown = [refused, *(each for each in shown if each.variant != refused.variant)]
         return self._desk.page(
             caller,
             "merchant/floors.html",
@@ -146,6 +156,7 @@ class Listings:
             words=words,
             state=state,
             is_first=not (words or state or before),
+            exported=saved_at(caller, _FLOORS, _FILTERS),
             older=older,
             written=written,
             may_write=caller.may(Permission.PRODUCTS_WRITE),
@@ -159,6 +170,23 @@ class Listings:
             return {each: written.prices.get(each, "") for each in currencies}
         floor = variant.floor_minor
         return {each: to_text(floor[each], each) if each in floor else "" for each in currencies}
+
+    async def save_floors(self, caller: Caller) -> Page:
+        """Give the floor prices that the page lists as CSV, all of them; who took them is kept."""
+        filters = filters_of(caller, _FILTERS)
+        turned = await log_export(self._desk, caller, LISTED, "list:agents-floors", filters)
+        if turned is not None:
+            return turned
+        merchant = MerchantId(caller.merchant)
+        words, has_floor = caller.asked("q"), _FLOORED.get(caller.asked("state"))
+
+        async def read(last: FlooredVariant | None) -> Sequence[FlooredVariant]:
+            before = last.variant if last else None
+            query = FloorQuery(merchant, words, has_floor, before=before, floors_max=AT_ONCE)
+            [found] = await self._catalog.list_floors([query])
+            return found
+
+        return save("agents-floors", _FLOOR_COLUMNS, read)
 
     async def set_floor(self, caller: Caller) -> Page:
         """Set what agents pay for each unit of a variant; empty: agents do not sell it."""
@@ -222,8 +250,8 @@ class Listings:
         shown, later = found[:_PAGE], ""
         if len(found) > _PAGE:
             later = _beyond(_GOODS, words, state, after=to_serial(shown[-1].source))
-        if refused is not None and refused.source not in [each.source for each in shown]:
-            shown = [refused, *shown]  # The list has moved on: what was typed stays all the same.
+        if refused is not None:  # First, below what is wrong with it; wherever it stands by now.
+            shown = [refused, *(each for each in shown if each.source != refused.source)]
         return self._desk.page(
             caller,
             "merchant/supplied.html",
@@ -234,6 +262,7 @@ class Listings:
             words=words,
             state=state,
             is_first=not (words or state or after),
+            exported=saved_at(caller, _GOODS, _FILTERS),
             first=_beyond(_GOODS, words, state) if after else "",
             later=later,
             shops=shops,
@@ -248,6 +277,25 @@ class Listings:
             return {each: written.prices.get(each, "") for each in currencies}
         listed = variant.listed_minor
         return {each: to_text(listed[each], each) if each in listed else "" for each in currencies}
+
+    async def save_goods(self, caller: Caller) -> Page:
+        """Give the goods that the page lists as CSV, all of them; who took them is kept."""
+        filters = filters_of(caller, _FILTERS)
+        turned = await log_export(self._desk, caller, LISTED, "list:agents-goods", filters)
+        if turned is not None:
+            return turned
+        merchant = MerchantId(caller.merchant)
+        words, is_listed = caller.asked("q"), _ON_LIST.get(caller.asked("state"))
+
+        async def read(last: SuppliedVariant | None) -> Sequence[SuppliedVariant]:
+            after = last.source if last else None
+            query = SuppliedVariantQuery(
+                merchant, words, is_listed, after=after, variants_max=AT_ONCE
+            )
+            [found] = await self._catalog.list_supplied([query])
+            return found
+
+        return save("agents-goods", _GOODS_COLUMNS, read)
 
     async def put_on_sale(self, caller: Caller) -> Page:
         """List what a supplier supplies at a price; refuse what would leave less than nothing."""
@@ -332,8 +380,8 @@ def _here(caller: Caller, path: str) -> str:
 def _beyond(path: str, words: str, state: str, **cursor: str) -> str:
     """Give the address of the page of a list that is searched, from a place on."""
     asked = {"q": words, "state": state, **cursor}
-    told = urlencode({name: value for name, value in asked.items() if value})
-    return f"{path}?{told}" if told else path
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"{path}?{query}" if query else path
 
 
 def _told(prices_minor: Mapping[str, int]) -> dict[str, str]:

@@ -3,15 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from vendrail.api.catalog import (
-    BatchQuery,
-    FlooredVariant,
-    FloorQuery,
-    KeyBatch,
-    MerchantId,
-    SuppliedVariant,
-    SuppliedVariantQuery,
-)
+from vendrail.api.catalog import BatchQuery, KeyBatch, MerchantId
 from vendrail.api.identity import Permission
 from vendrail.api.orders import OrderId, SuppliedOrder, SuppliedQuery
 from vendrail.web.console.caller import Caller
@@ -33,11 +25,6 @@ DOMAINS = told("made_at host shop state finding checked_at proven_at failing_sin
 METHODS = told("method title currencies is_on cost_permyriad cost_permyriad_max")
 FEES = told("valid_from currency basis_points fixed_minor fee_minor_min is_fee_refunded")
 AGENCIES = told("changed_at state supplier supplier_name agent agent_name")
-FLOORS = told("sku title prices_minor floor_minor listings variant")
-SUPPLIED = told(
-    "sku title supplier supplier_name floor_minor prices_minor free category listed_minor"
-    " is_on_sale"
-)
 SOLD = told("placed_at agent title quantity supplied_minor currency state is_refunded id")
 ENDPOINTS = told(
     "made_at url kinds is_ordered note state reason keyed_at failing_since heard_at waiting id"
@@ -95,19 +82,6 @@ class _Reads:
         [page] = await self._apis.orders.list_supplied([query])
         return page
 
-    async def floors(self, caller: Caller, last: FlooredVariant | None) -> Sequence[Any]:
-        before = last.variant if last is not None else None
-        query = FloorQuery(MerchantId(caller.merchant), before=before, floors_max=_AT_ONCE)
-        [page] = await self._apis.catalog.list_floors([query])
-        return page
-
-    async def supplied(self, caller: Caller, last: SuppliedVariant | None) -> Sequence[Any]:
-        after = last.source if last is not None else None
-        merchant = MerchantId(caller.merchant)
-        query = SuppliedVariantQuery(merchant, after=after, variants_max=_AT_ONCE)
-        [page] = await self._apis.catalog.list_supplied([query])
-        return page
-
     async def batches(self, caller: Caller) -> Sequence[Any] | None:
         product = await find_product(self._apis.catalog, caller, caller.part("serial"))
         if product is None:
@@ -141,8 +115,6 @@ def merchant_lists(desk: Desk, *more: SmallList) -> SmallLists:
         SmallList("/merchant/fees", ".csv", _TITLE, balance, FEES, reads.fees),
         SmallList(agents, ".csv", _AGENCIES, goods, AGENCIES, reads.agencies),
         SmallList(agents, "/sales.csv", _SALES, balance, SOLD, None, reads.sold),
-        SmallList(f"{agents}/floors", ".csv", _TITLE, goods, FLOORS, None, reads.floors),
-        SmallList(f"{agents}/goods", ".csv", _TITLE, goods, SUPPLIED, None, reads.supplied),
         SmallList("/merchant/webhooks", ".csv", _TITLE, programs, ENDPOINTS, reads.endpoints),
         SmallList(
             "/merchant/answers", ".csv", _TITLE, Permission.ORDERS_READ, CANNED, reads.canned
