@@ -26,30 +26,28 @@ from vendrail.kernel.ids import from_serial, new_id, to_serial
 FLOORS, GOODS = "/merchant/agents/floors", "/merchant/agents/goods"
 
 
-async def supply(town, count, prefix="PART"):
+async def supply(north, south, count):
     """Let the south sell what the north has: many parts of one name, each with a floor."""
-    supplier, agent = MerchantId(town.north.merchant), MerchantId(town.south.merchant)
-    await town.north.catalog.move_agencies([AgencyMove(AgencyAct.INVITE, supplier, slug="south")])
-    await town.north.catalog.move_agencies([AgencyMove(AgencyAct.ACCEPT, agent, supplier)])
+    supplier, agent = MerchantId(north.merchant), MerchantId(south.merchant)
+    invite = AgencyMove(AgencyAct.INVITE, supplier, slug=south.record.slug)
+    await north.catalog.move_agencies([invite, AgencyMove(AgencyAct.ACCEPT, agent, supplier)])
     products = []
     for number in range(count):
-        id, variant = (new_id(town.clock.now()) for _ in range(2))
-        sku = f"{prefix}-{number:03}"
+        id, variant = (new_id(north.clock.now()) for _ in range(2))
+        sku = f"PART-{number:03}"
         prices = {"CNY": 1_990, "USD": 300}
         product = Product(
             ProductId(id),
-            town.north.shop,
+            north.shop,
             sku.lower(),
             "A part of a game of a rather long name",
             [Variant(VariantId(variant), sku, "One", prices)],
         )
         products.append(product)
-        town.clock.advance(1)
-    await town.north.catalog.put_products(products)
+        north.clock.advance(1)
+    await north.catalog.put_products(products)
     variants = [each.variants[0].id for each in products]
-    await town.north.catalog.put_floors(
-        [Floor(supplier, each, {"CNY": 1_500}) for each in variants]
-    )
+    await north.catalog.put_floors([Floor(supplier, each, {"CNY": 1_500}) for each in variants])
     return variants
 
 
@@ -83,7 +81,7 @@ async def saved(browser, path):
 
 async def test_every_row_is_reached_once_and_saved(town):
     """Of 530 variants each stands on one page of eleven, on both sides, and in both files."""
-    variants = await supply(town, 530)
+    variants = await supply(town.north, town.south, 530)
     supplier = await town.join(Role.OWNER)
     agent = await town.join(Role.OWNER, town.south)
     floors = await walk(supplier, FLOORS, "variant")
@@ -103,7 +101,7 @@ async def test_every_row_is_reached_once_and_saved(town):
 
 async def test_what_stands_beyond_the_first_page_is_set_there(town):
     """A price on a later page is taken, and the same page comes again, at that row."""
-    await supply(town, 120)
+    await supply(town.north, town.south, 120)
     supplier = await town.join(Role.OWNER)
     agent = await town.join(Role.OWNER, town.south)
     await supplier.go(f"{FLOORS}?q=part")
@@ -135,7 +133,7 @@ async def test_what_stands_beyond_the_first_page_is_set_there(town):
 @pytest.mark.parametrize("state", ["", "bare"])
 async def test_what_is_refused_stays_as_it_was_typed(town, state):
     """It stands first on the page that it was on, though the list would not show it there."""
-    await supply(town, 60)
+    await supply(town.north, town.south, 60)
     supplier = await town.join(Role.OWNER)
     await supplier.go(FLOORS)
     older = onward(supplier)
@@ -159,7 +157,7 @@ async def test_what_is_refused_stays_as_it_was_typed(town, state):
 
 async def test_rows_are_found_by_words_and_states(town):
     """By a SKU, with a floor or without, listed or not; what fits nothing says so."""
-    variants = await supply(town, 3)
+    variants = await supply(town.north, town.south, 3)
     supplier = MerchantId(town.north.merchant)
     await town.north.catalog.put_floors([Floor(supplier, variants[0], {})])
     owner = await town.join(Role.OWNER)
@@ -187,7 +185,7 @@ async def test_rows_are_found_by_words_and_states(town):
 
 async def test_rows_of_others_are_not_set(town):
     """A variant of another merchant, or none at all, is not found by its number."""
-    variants = await supply(town, 1)
+    variants = await supply(town.north, town.south, 1)
     agent = await town.join(Role.OWNER, town.south)
     await agent.go(FLOORS)
     answers = [

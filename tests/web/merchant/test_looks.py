@@ -10,6 +10,7 @@ from tests.payouts.rows import write_files, write_rows
 from tests.web.console.test_filters import save
 from tests.web.merchant import conftest as merchants
 from tests.web.merchant.test_card_sites import asked
+from tests.web.merchant.test_listings import supply
 from tests.web.merchant.test_webhooks import listen, tell
 from tests.web.test_browser import CHROMIUM, COVERED, CUT, FLAGS, IS_FITTING, free_port, served
 
@@ -133,10 +134,14 @@ async def addresses(town) -> list[str]:
     await office.submit(dossier)
     await office.decide(dossier, DossierDecision.ASK_MORE, note="It is dark. " * 30)
     supplied = await sell_through(town)
+    parts = await supply(town.south, town.north, 51)
     return [
         "/merchant/agents",
         "/merchant/agents/floors",
+        "/merchant/agents/floors?state=bare",
+        "/merchant/agents/floors?q=nothing",
         "/merchant/agents/goods",
+        f"/merchant/agents/goods?q=part&after={to_serial(parts[5])}",
         f"/merchant/agents/{to_serial(supplied)}",
         "/console/account",
         "/console/account/letters",
