@@ -7,6 +7,7 @@ from html import unescape
 from itertools import chain
 
 import pytest
+from tests.web.console.conftest import PASSWORD
 
 from vendrail.api.catalog import (
     AgencyAct,
@@ -195,3 +196,28 @@ async def test_rows_of_others_are_not_set(town):
     ]
 
     assert [404, 404, 404] == [each.status_code for each in answers]
+
+
+async def test_a_price_that_came_too_late_is_on_its_page_again(town):
+    """Typed on a later page with too old a proof, it is there again, and sent by one more press."""
+    await supply(town.north, town.south, 60)
+    supplier = await town.join(Role.OWNER)
+    await supplier.go(FLOORS)
+    older = onward(supplier)
+    await supplier.go(older)
+    variant = rows(supplier, "variant")[4]
+    town.clock.advance(31 * 60)
+    await supplier.send(older, variant=variant, floor_CNY="17.70")
+    asked, onto = (
+        supplier.path,
+        unescape(re.search(r'name="next" value="([^"]*)"', supplier.page.text)[1]),
+    )
+    await supplier.send("/console/confirm", password=PASSWORD, next=onto)
+    filled, address = supplier.page.text, str(supplier.page.url)
+    await supplier.send(older, variant=variant, floor_CNY="17.70")
+
+    assert "Nothing was sent yet" in filled
+    assert "/console/confirm" == asked
+    assert f"{older}&kept=" in address
+    assert 'value="17.70"' in filled.partition(variant)[2][:2_000]
+    assert 'value="17.70"' in supplier.page.text
