@@ -48,7 +48,7 @@ from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
 from vendrail.web.hosts import HostDoor, ShopHosts
 from vendrail.web.merchant.keys import FILES, UPLOADS
-from vendrail.web.merchant.verification import DOCUMENT_BYTES_MAX, SHOWN
+from vendrail.web.merchant.verification import SENT_BYTES_MAX, SHOWN
 from vendrail.web.settings import WebSettings
 
 _log = structlog.get_logger(__name__)
@@ -207,7 +207,7 @@ def assemble(
             "/rpc/": _RPC_BYTES_MAX,
             UPLOADS: _RPC_BYTES_MAX,
             FILES: file_bytes_max,
-            SHOWN: DOCUMENT_BYTES_MAX + _FORM_BYTES_MAX,
+            SHOWN: SENT_BYTES_MAX + _FORM_BYTES_MAX,
             KEY_FILES: house.settings(GatewaySettings, "gateway").key_file_bytes_max,
         },
         cards_below=_CARD_LIKE_BELOW,

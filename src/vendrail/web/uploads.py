@@ -33,13 +33,16 @@ class Upload:
         self.file.close()
 
 
-async def read_upload(request: Asked, bytes_max: int) -> Upload:
-    """Read a form with one file; a second file, or too much of anything, is refused."""
+async def read_upload(request: Asked, bytes_max: int, *, is_cut: bool = False) -> Upload:
+    """Read a form with one file; a second file, or too much of anything, is refused.
+
+    Where it `is_cut`, a file past the bound is kept up to it, with all that was typed beside it.
+    """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != "multipart/form-data" or not options.get("boundary"):
         raise Malformed("The form has no file.")
     upload = Upload()
-    reader = _Reader(upload, bytes_max)
+    reader = _Reader(upload, bytes_max, is_cut=is_cut)
     try:
         with PushMultipartParser(options["boundary"], max_segment_count=_FIELDS_MAX) as parser:
             async for chunk in request.stream():
@@ -84,9 +87,10 @@ async def read_typed(request: Asked) -> tuple[dict[str, str], bool]:
 class _Reader:
     """Puts what the parser finds where it belongs."""
 
-    def __init__(self, upload: Upload, bytes_max: int) -> None:
+    def __init__(self, upload: Upload, bytes_max: int, *, is_cut: bool = False) -> None:
         self.upload = upload
         self._bytes_max = bytes_max
+        self._is_cut = is_cut
         self._segment: MultipartSegment | None = None
         self._text = bytearray()
 
@@ -110,10 +114,12 @@ class _Reader:
             if len(self._text) > _FIELD_BYTES_MAX:
                 raise Malformed("The form is too large.")
         else:
-            upload.size += len(event)
-            if upload.size > self._bytes_max:
+            room = self._bytes_max - upload.size
+            if len(event) > room and not self._is_cut:
                 raise Malformed("The file is too large.")
-            upload.file.write(event)
+            kept = event[:room]
+            upload.size += len(kept)
+            upload.file.write(kept)
 
 
 class _Typed(_Reader):

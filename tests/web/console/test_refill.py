@@ -58,6 +58,16 @@ def test_of_forms_alike_the_row_that_was_sent_is_filled():
     assert page == fill(page, "/b", {"why": "so"}, "!")
 
 
+def test_a_button_outside_of_its_form_names_the_form():
+    """What was sent by a button that stands elsewhere on the page is filled in where it belongs."""
+    page = (
+        '<form id="f" action="/a"><input name="why"></form>'
+        '<button form="f" formaction="/b?form_token=x">Go</button>'
+    )
+
+    assert '<input name="why" value="so">' in fill(page, "/b", {"why": "so"}, "!")
+
+
 def test_a_row_that_is_gone_fills_no_other_row():
     """What was typed for one row is told, not put into another's: only its own is pressed again."""
     row = '<form action="/a"><input type="hidden" name="id" value="{}">{}<input name="why"></form>'

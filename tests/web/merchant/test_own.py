@@ -83,6 +83,7 @@ FOREIGN |= {
 }
 STREAMED = (
     "/merchant/verification/documents/{serial}",
+    "/merchant/verification/documents/{serial}/{document}/remove",
     "/merchant/complaints/{serial}/messages",
     "/merchant/disputes/{serial}/evidence",
     "/merchant/files/{serial}",

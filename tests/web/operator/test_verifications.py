@@ -20,9 +20,9 @@ async def _ask(risk: Browser, **bounds):
     )
 
 
-def field(browser: Browser, name: str) -> str:
-    """Give a hidden field of the page."""
-    return re.search(rf'name="{name}" value="([^"]*)"', browser.page.text)[1]
+def field(browser: Browser, name: str, between: str = " ") -> str:
+    """Give a field of the page; a hidden one has its value beside its name."""
+    return re.search(rf'name="{name}"{between}value="([^"]*)"', browser.page.text)[1]
 
 
 async def _upload(browser: Browser, dossier: str, content=PICTURE, kind="identity", **fields: str):
@@ -176,8 +176,8 @@ async def test_wrong_fields_files_and_cards_are_named(world):
     )
     dossier = field(owner, "dossier")
     fields = f"/merchant/verification/fields?form_token={owner.token()}"
-    await owner.send(fields, dossier=dossier, full_name="4242 4242 4242 4242")
-    card = owner.text
+    await owner.send(fields, dossier=dossier, full_name="4242 4242 4242 4242", phone="+86139")
+    card, beside = owner.text, field(owner, "phone", "[^>]*")
     # A number of Gansu that a card's would look like.
     await owner.send(fields, dossier=dossier, full_name="Li", person_number="620102199003070021")
     await _send_in(owner, dossier)
@@ -186,10 +186,18 @@ async def test_wrong_fields_files_and_cards_are_named(world):
     refused = owner.text
     await _upload(owner, dossier)
     document = re.search(rf"/documents/{dossier}/(\w+)/remove", owner.page.text)[1]
-    await owner.send(f"/merchant/verification/documents/{dossier}/{document}/remove")
+    remove = f"/merchant/verification/documents/{dossier}/{document}/remove"
+    remove = f"{remove}?form_token={owner.token()}"
+    await owner.send(remove, full_name="4242 4242 4242 4242")
+    kept = owner.text
+    await owner.send(remove, full_name="Li Na")
 
     assert "Choose your country." in no_country
     assert "Take the card number out" in card
+    assert "+86139" == beside
+    assert "Take the card number out" in kept
+    assert "None yet." not in kept
+    assert "Li Na" == field(owner, "full_name", "[^>]*")
     assert "Something is missing or wrong" in wrong
     assert "Only pictures (PNG, JPEG, WebP) and PDF" in refused
     assert "None yet." in owner.text

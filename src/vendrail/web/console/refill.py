@@ -217,8 +217,10 @@ class _Reader(HTMLParser):
             folded = [each for each in self._folded if each is not None]
             self._form = _Form(attributes, end, folded, {_path(attributes.get("action"))})
             self.forms.append(self._form)
-        elif tag == "button" and self._form is not None and attributes.get("formaction"):
-            self._form.addresses.add(_path(attributes["formaction"]))
+        elif tag == "button" and attributes.get("formaction"):
+            found = self._owner(attributes)
+            if found is not None:
+                found.addresses.add(_path(attributes["formaction"]))
         elif tag in ("input", "textarea", "select"):
             found = self._owner(attributes)
             each = _Field(tag, attributes, start, end)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar.handlers import HTTPRouteHandler
@@ -45,7 +46,8 @@ from vendrail.web.visitor import read_form
 
 _ROOT = "/merchant/verification"
 SHOWN = f"{_ROOT}/documents/"  # Below it, bodies may be as large as a document.
-DOCUMENT_BYTES_MAX = 5_000_000
+SENT_BYTES_MAX = 20_000_000  # A telephone's picture that is too large is refused in words.
+_DOCUMENT_BYTES_MAX = 5_000_000
 _TIERS = {"person": PERSON, "company": COMPANY}
 _THEIRS = (DossierState.DRAFT, DossierState.MORE_ASKED)
 _CHINESE_NUMBER = 18  # Digits of a number that a card's may be like.
@@ -92,7 +94,12 @@ class Verification:
             desk.post(f"{_ROOT}/fields", self.save, needed, is_streamed=True),
             desk.post(f"{SHOWN}{{serial:str}}", self.add, needed, is_streamed=True),
             desk.get(f"{SHOWN}{{serial:str}}/{{document:str}}", self.open, needed, is_grave=True),
-            desk.post(f"{SHOWN}{{serial:str}}/{{document:str}}/remove", self.remove, needed),
+            desk.post(
+                f"{SHOWN}{{serial:str}}/{{document:str}}/remove",
+                self.remove,
+                needed,
+                is_streamed=True,
+            ),
             desk.post(f"{_ROOT}/submit", self.submit, needed, is_grave=True, is_streamed=True),
         ]
 
@@ -114,6 +121,7 @@ class Verification:
         problem: str = "",
         written: dict[str, str] | None = None,
         result: SubmitResult = _FINE,
+        kind: str = "",
     ) -> Page:
         view = await self._newest(caller)
         [standing] = await self._compliance.read_standings([caller.merchant])
@@ -140,6 +148,8 @@ class Verification:
             malformed=FieldProblem.MALFORMED,
             nonce=to_serial(new_id(self._desk.clock.now())),
             chosen=caller.form,
+            shows=kind or caller.asked("kind"),
+            is_file_left=caller.asked("file") == "again",
             done=caller.asked("done") == "yes",
             problem=self._desk.say(caller, problem) if problem else "",
         )
@@ -173,7 +183,8 @@ class Verification:
             return self._desk.problem(caller.request, 404, caller)
         if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
-        return await self._keep(caller, view, form, count_card) or onward(f"{_ROOT}?done=yes")
+        kept = await self._keep(caller, view, form, count_card)
+        return kept or onward(f"{_ROOT}{_unsent(form, done='yes')}")
 
     async def _keep(
         self,
@@ -183,17 +194,20 @@ class Verification:
         count_card: Callable[[], None],
     ) -> Page | None:
         """Write the fields that a form brings, whatever its button; a page: they cannot be kept."""
-        fields = _fields_of(view, form)
+        fields, kind = _fields_of(view, form), form.get("kind", "")[:40]
         if fields == {name: text for name, text in view.fields.items() if text}:
             return None
-        if _has_card(fields, view.country):
+        if carded := _with_card(fields, view.country):
             count_card()
-            return await self._show(caller, NO_CARD)
+            rest = {name: text for name, text in fields.items() if name not in carded}
+            return await self._show(caller, NO_CARD, rest, kind=kind)
         new = SaveDossier(view.id, caller.merchant, view.tier, view.country, fields)
         await log(self._desk, caller, "dossier.written", f"dossier:{to_serial(view.id)}")
         [status] = await self._compliance.save_dossiers([new])
         return (
-            None if status is SaveStatus.SAVED else await self._show(caller, _SAVE[status], fields)
+            None
+            if status is SaveStatus.SAVED
+            else await self._show(caller, _SAVE[status], fields, kind=kind)
         )
 
     async def add(self, caller: Caller) -> Page:
@@ -205,7 +219,7 @@ class Verification:
         if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
         count_card = leave_to_page(caller.request.scope)
-        upload = await read_upload(caller.request, DOCUMENT_BYTES_MAX + 1)
+        upload = await read_upload(caller.request, _DOCUMENT_BYTES_MAX + 1, is_cut=True)
         try:
             kept = await self._keep(caller, view, upload.fields, count_card)
             return kept or await self._add(caller, view, upload)
@@ -226,7 +240,7 @@ class Verification:
         [status] = await self._compliance.add_documents([new])
         if status in _DOCUMENT:
             await log_undone(self._desk, caller, "dossier.document_added", subject, status)
-            return await self._show(caller, _DOCUMENT[status])
+            return await self._show(caller, _DOCUMENT[status], kind=kind)
         return onward(f"{_ROOT}#documents")
 
     async def open(self, caller: Caller) -> Page:
@@ -238,7 +252,9 @@ class Verification:
         return found or self._desk.problem(caller.request, 404, caller)
 
     async def remove(self, caller: Caller) -> Page:
-        """Delete a document that is not handed in."""
+        """Delete a document that is not handed in; what is written in the fields is kept."""
+        count_card = leave_to_page(caller.request.scope)
+        form = await read_form(caller.request)
         dossier, document = self._parts(caller)
         [view] = (
             await self._compliance.read_dossiers([(dossier, caller.merchant)])
@@ -249,11 +265,13 @@ class Verification:
             return self._desk.problem(caller.request, 404, caller)
         if (turned := await self._desk.turn_away(caller)) is not None:
             return turned
+        if (problem := await self._keep(caller, view, form, count_card)) is not None:
+            return problem
         subject, told = f"dossier:{to_serial(dossier)}", {"document": to_serial(document)}
         await log(self._desk, caller, "dossier.document_removed", subject, before=told)
         old = RemoveDocument(document, dossier, caller.merchant)
         await self._compliance.remove_documents([old])
-        return onward(f"{_ROOT}#documents")
+        return onward(f"{_ROOT}{_unsent(form)}#documents")
 
     async def submit(self, caller: Caller) -> Page:
         """Hand the dossier in as it was seen, with the fields that were written meanwhile."""
@@ -295,10 +313,19 @@ def _fields_of(view: DossierView, form: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in told.items() if text}
 
 
-def _has_card(fields: dict[str, str], country: str) -> bool:
-    """Whether a card's number is where none belongs; a person's number may look like one."""
-    return any(
-        holds_card(f"{name}={text}".encode())
+def _unsent(form: Mapping[str, str], **more: str) -> str:
+    """Write the query of a page that goes on with a document which was chosen, yet not added."""
+    file = "again" if form.get("document") else ""
+    told = {**more, "kind": form.get("kind", "")[:40], "file": file}
+    asked = urlencode({name: value for name, value in told.items() if value})
+    return f"?{asked}" if asked else ""
+
+
+def _with_card(fields: dict[str, str], country: str) -> set[str]:
+    """Name the fields where a card's number is; a person's number may look like one."""
+    return {
+        name
         for name, text in fields.items()
-        if not (name == "person_number" and country == "CN" and len(text) == _CHINESE_NUMBER)
-    )
+        if holds_card(f"{name}={text}".encode())
+        and not (name == "person_number" and country == "CN" and len(text) == _CHINESE_NUMBER)
+    }
