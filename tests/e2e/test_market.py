@@ -218,7 +218,7 @@ async def match_money(page: Page, serial: str) -> None:
     await page.locator(f"input[value='{serial}']").check()
     await page.locator("#reason").fill("The buyer sent a picture of the payment")
     await page.get_by_role("button", name="Fill the order with it").first.click()
-    await page.get_by_text("Done. The platform does the rest by itself.").wait_for()
+    await page.get_by_text("The order goes on by itself").wait_for()
 
 
 async def let_it_look_again(page: Page, order: str) -> None:
@@ -229,7 +229,7 @@ async def let_it_look_again(page: Page, order: str) -> None:
     await page.locator("#serial").get_by_text(order).wait_for()
     await page.locator("#reason").fill("The provider has thawed the payment")
     await page.get_by_role("button", name="Let it look again now").click()
-    await page.get_by_text("Done. The platform does the rest by itself.").wait_for()
+    await page.get_by_text("It looks again now").wait_for()
     await see(page, page.get_by_text("Nothing waits"))
 
 

@@ -12,6 +12,7 @@ from vendrail.api.orders import OrderId, SagaQuery
 from vendrail.api.payments import UnmatchedQuery
 from vendrail.kernel.db import connect_once
 from vendrail.kernel.ids import from_serial, new_id, to_serial
+from vendrail.web.operator.deeds import TEXTS, Said
 
 
 async def test_a_review_is_released_and_delivered(world):
@@ -26,6 +27,7 @@ async def test_a_review_is_released_and_delivered(world):
     assert "watched@example.com" in browser.text
     assert "S1-KEY" not in browser.page.text
     await browser.send(path, decision="release", reason="a known buyer")
+    assert "The order goes on by itself" in browser.text
     await world.market.run()
 
     assert "/operator/reviews" == browser.path
@@ -48,6 +50,7 @@ async def test_a_review_is_refused_and_refunded(world):
     path = f"/operator/reviews/{to_serial(world.orders['watched'])}"
     await browser.go(path)
     await browser.send(path, decision="refuse", reason="a thief")
+    assert "The money goes back to whoever paid" in browser.text
     for _ in range(5):  # A busy provider is asked again.
         await world.market.run()
         world.clock.advance(30)
@@ -59,6 +62,12 @@ async def test_a_review_is_refused_and_refunded(world):
 
     assert 422 == browser.page.status_code
     assert "refunded" == await world.market.state(world.orders["watched"])
+
+
+def test_whatever_was_done_is_said():
+    """Each way a deed ends has words of its own; what is good says more than that it was done."""
+    assert set(Said) == TEXTS.keys()
+    assert len(TEXTS) == len(set(TEXTS.values()))
 
 
 async def test_a_reason_is_needed(world):
@@ -100,6 +109,7 @@ async def test_unmatched_money_is_matched_to_an_order(world):
     await browser.go(fitting)
     assert f'value="{target}"' in browser.page.text
     await browser.send(fitting, decision="match", order=target, reason="sent proof")
+    assert "The order goes on by itself" in browser.text
     await world.market.run()
 
     assert "/operator/unmatched" == browser.path
@@ -289,7 +299,7 @@ async def test_a_stuck_purchase_is_given_up(world, place):
     assert "Say why" in browser.text
     await browser.send(f"{path}/give-up", reason="the keys are lost")
     assert "/operator/sagas" == browser.path
-    assert "Done." in browser.text
+    assert "The money goes back to whoever paid" in browser.text
     await browser.go(path)
     assert "it will not be delivered" in browser.text
     await browser.send(f"{path}/give-up", reason="once more")

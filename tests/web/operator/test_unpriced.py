@@ -67,7 +67,7 @@ async def test_what_is_said_becomes_unmatched_money(world, pages):
     [waiting] = await world.market.payments.list_unmatched([UnmatchedQuery()])
     await browser.go(pages[0])
 
-    assert "Done." in told
+    assert "Counted. It is among the unmatched money" in told
     assert "It does not wait here any more" not in told
     assert 1 == await unpriced(world)
     assert (450, "USD") in [(each.amount_minor, each.currency) for each in waiting]
@@ -118,5 +118,5 @@ async def test_another_address_needs_a_second_person_and_a_fresh_proof(world, pa
 
     assert "A second person must approve it" in asked
     assert 2 == left
-    assert "Done." in done
+    assert "Counted. It is among the unmatched money" in done
     assert "/console/confirm" == first.path

@@ -32,12 +32,12 @@ _PAGE = 50
 _LAST = 2**128 - 1
 _WORDS: Mapping[str, bool | None] = {"yes": True, "no": False, "tier": None}
 _SAID = {
-    FeeAllowanceStatus.CHANGED: Said.DONE,
+    FeeAllowanceStatus.CHANGED: Said.SAVED,
     FeeAllowanceStatus.UNCHANGED: Said.EXISTS,
     FeeAllowanceStatus.FIELD_MALFORMED: Said.NO_NOTICE,
 }
 _BACK_SAID = {
-    FeeAdjustmentStatus.TAKEN_BACK: Said.DONE,
+    FeeAdjustmentStatus.TAKEN_BACK: Said.TAKEN_BACK,
     FeeAdjustmentStatus.EXISTS: Said.EXISTS,
     FeeAdjustmentStatus.NOT_FOUND: Said.NOT_FOUND,
     FeeAdjustmentStatus.FOLLOWED: Said.FEE_FOLLOWED,

@@ -49,8 +49,8 @@ _MADE, _CARRIED, _NOTED, _WRITTEN = (
     "bank.written",
 )
 _SAID = {
-    BankStatus.CREATED: Said.DONE,
-    BankStatus.CHANGED: Said.DONE,
+    BankStatus.CREATED: Said.SAVED,
+    BankStatus.CHANGED: Said.SAVED,
     BankStatus.UNCHANGED: Said.EXISTS,
     BankStatus.FIELD_MALFORMED: Said.NO_BANK,
     BankStatus.FIXED: Said.NO_BANK,
@@ -173,7 +173,7 @@ class BankFilesDesk:
             payload,
             amount=(found.sum_minor, currency),
         )
-        if said is Said.DONE:
+        if said is Said.FILE_MADE:
             return back_to(f"{_PATH}/{payload['id']}", said)
         return back_to(_PATH, said) if said in GOOD else await self._table(caller, said)
 
@@ -186,7 +186,7 @@ class BankFilesDesk:
             by,
         )
         [made] = await self._payouts.make_files([request])
-        return Said.DONE if made is not None else Said.NOTHING_WAITS
+        return Said.FILE_MADE if made is not None else Said.NOTHING_WAITS
 
     async def _find(self, caller: Caller) -> BankFile | None:
         id = read_id(caller.part("serial"))
@@ -274,7 +274,7 @@ class BankFilesDesk:
 
     async def _carry(self, payload: Mapping[str, str], by: str) -> Said:
         [is_new] = await self._payouts.carry_files([(from_serial(payload["id"]), by)])
-        return Said.DONE if is_new else Said.EXISTS
+        return Said.FILE_CARRIED if is_new else Said.EXISTS
 
     async def take(self, caller: Caller) -> Page:
         """Read what the bank has answered, and show what would come of it: nothing has yet."""
@@ -339,7 +339,8 @@ class BankFilesDesk:
             return Said.EXISTS
         note = BankNote(id, by, int(payload["amount_minor"]))
         [noted] = await self._payouts.note_answers([note])
-        return Said.DONE if noted is not None and noted.noted_at is not None else Said.OTHERWISE
+        is_noted = noted is not None and noted.noted_at is not None
+        return Said.ANSWER_NOTED if is_noted else Said.OTHERWISE
 
     async def banks(self, caller: Caller) -> Page:
         """Show the banks, and the form of one."""

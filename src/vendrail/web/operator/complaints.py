@@ -48,7 +48,7 @@ _FILTERS = {
     "all": [],
 }
 _SAID = {
-    StepStatus.TAKEN: Said.DONE,
+    StepStatus.TAKEN: Said.RULED,
     StepStatus.EXISTS: Said.EXISTS,
     StepStatus.COMPLAINT_NOT_FOUND: Said.NOT_FOUND,
     StepStatus.NOT_THEIR_TURN: Said.ENDED,

@@ -32,7 +32,7 @@ _PLATFORM = ("platform_fee", "channel_cost", "promotion")
 _REFERENCE_MAX = 64
 _MEMO_MAX = 200  # As the ledger takes it.
 _SAID = {
-    TransferStatus.CREATED: Said.DONE,
+    TransferStatus.CREATED: Said.CORRECTED,
     TransferStatus.EXISTS: Said.EXISTS,
     TransferStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     TransferStatus.BALANCE_TOO_LOW: Said.BALANCE_TOO_LOW,

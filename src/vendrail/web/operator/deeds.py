@@ -27,7 +27,6 @@ from vendrail.web.storefront.front import Page
 class Said(StrEnum):
     """How a deed ended, as a page says it."""
 
-    DONE = "done"
     PROPOSED = "proposed"
     APPROVED = "approved"
     REFUSED = "refused"
@@ -89,10 +88,75 @@ class Said(StrEnum):
     CHANGED_SINCE = "changed_since"
     TERMS_OTHERS = "terms_others"
     MOVED_ON = "moved_on"
+    SAVED = "saved"
+    RULES_SAVED = "rules_saved"
+    TAKEN_BACK = "taken_back"
+    DECIDED = "decided"
+    RULED = "ruled"
+    GOES_ON = "goes_on"
+    WOKEN = "woken"
+    GIVEN_BACK = "given_back"
+    COUNTED = "counted"
+    ASKED = "asked"
+    PAYOUT_AGREED = "payout_agreed"
+    PAYOUT_STOPPED = "payout_stopped"
+    PAYOUTS_STOPPED = "payouts_stopped"
+    PAYOUTS_RESUMED = "payouts_resumed"
+    SALES_STOPPED = "sales_stopped"
+    SALES_RESUMED = "sales_resumed"
+    GOODS_ALLOWED = "goods_allowed"
+    TAKEN_DOWN = "taken_down"
+    BOOKED = "booked"
+    CORRECTED = "corrected"
+    DEPOSIT_TAKEN = "deposit_taken"
+    FILE_MADE = "file_made"
+    FILE_CARRIED = "file_carried"
+    ANSWER_NOTED = "answer_noted"
 
 
-TEXTS = {
-    Said.DONE: message("Done. The platform does the rest by itself."),
+_DONE = {  # What was done, and what comes of it.
+    Said.SAVED: message("Saved. It counts from now on."),
+    Said.RULES_SAVED: message("Saved. What is on the shelves is looked through by and by."),
+    Said.TAKEN_BACK: message("Taken back: what stood before counts again."),
+    Said.DECIDED: message("Decided. A letter tells them."),
+    Said.RULED: message("Decided. Both sides read it, and what follows from it is done by itself."),
+    Said.GOES_ON: message("The order goes on by itself; its page shows how far it is."),
+    Said.WOKEN: message("It looks again now, and goes on by itself if it can."),
+    Said.GIVEN_BACK: message(
+        "The money goes back to whoever paid: it is there as soon as the provider, or the buyer’s"
+        " wallet, has taken it."
+    ),
+    Said.COUNTED: message(
+        "Counted. It is among the unmatched money: fill an order with it, or give it back."
+    ),
+    Said.ASKED: message("The provider is asked now. Its answer stands here in a moment."),
+    Said.PAYOUT_AGREED: message(
+        "Agreed. It goes out by itself as soon as its reserve holds enough; to a bank that takes"
+        " files, with the next file."
+    ),
+    Said.PAYOUT_STOPPED: message("Stopped. The money goes back into the merchant’s balance."),
+    Said.PAYOUTS_STOPPED: message(
+        "Payouts are stopped. What no provider has yet goes back into the merchant’s balance."
+    ),
+    Said.PAYOUTS_RESUMED: message("The merchant is paid out again."),
+    Said.SALES_STOPPED: message(
+        "Sales are stopped, and everybody who works there is told. What is paid is delivered."
+    ),
+    Said.SALES_RESUMED: message("The merchant sells again, and everybody who works there is told."),
+    Said.GOODS_ALLOWED: message("Allowed, until something else is found in it."),
+    Said.TAKEN_DOWN: message("Taken down: nobody can buy it any more. The merchant reads why."),
+    Said.BOOKED: message("Booked. Payouts that waited for that money go on by themselves."),
+    Said.CORRECTED: message("Booked as a movement of today. What was booked before stays."),
+    Said.DEPOSIT_TAKEN: message("Taken for what is owed. A letter tells the merchant’s people."),
+    Said.FILE_MADE: message(
+        "The file is made. Download it, give it to the bank, and say here that the bank has it."
+    ),
+    Said.FILE_CARRIED: message("Noted. Bring the bank’s answer here as soon as you have it."),
+    Said.ANSWER_NOTED: message(
+        "Noted. What failed or was returned goes back into the merchants’ balances."
+    ),
+}
+TEXTS = _DONE | {
     Said.PROPOSED: message("A second person must approve it, under “Approvals”."),
     Said.APPROVED: message("Approved, and done."),
     Said.REFUSED: message("Refused. Nothing was done."),
@@ -198,7 +262,7 @@ TEXTS = {
     Said.BALANCE_TOO_LOW: message("There is not so much in that account."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
 }
-GOOD = frozenset({Said.DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})
+GOOD = frozenset({*_DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})
 
 Run = Callable[[Mapping[str, str], str], Awaitable[Said]]  # Given what to do, and who does it.
 

@@ -27,12 +27,12 @@ from vendrail.web.storefront.front import Page
 _PAGE = 50
 _ASKED, _TAKEN = "deposit_terms.changed", "deposit.taken"
 _TERMS_SAID = {
-    DepositTermsStatus.CREATED: Said.DONE,
+    DepositTermsStatus.CREATED: Said.SAVED,
     DepositTermsStatus.UNCHANGED: Said.EXISTS,
     DepositTermsStatus.FIELD_MALFORMED: Said.NO_DEPOSIT_TERMS,
 }
 _SAID = {
-    DepositStatus.DONE: Said.DONE,
+    DepositStatus.DONE: Said.DEPOSIT_TAKEN,
     DepositStatus.AMOUNT_MALFORMED: Said.NO_DEPOSIT_TERMS,
     DepositStatus.NOTHING_OWED: Said.NOTHING_OWED,
     DepositStatus.BALANCE_TOO_LOW: Said.NO_DEPOSIT,

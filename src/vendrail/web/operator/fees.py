@@ -33,7 +33,7 @@ _RULE_WRONG = message(
 )
 _NEEDS_CONDITION = message("A rule before the last needs a condition, or those below never count.")
 _SAID = {
-    FeeScheduleStatus.CREATED: Said.DONE,
+    FeeScheduleStatus.CREATED: Said.SAVED,
     FeeScheduleStatus.EXISTS: Said.EXISTS,
     FeeScheduleStatus.UNCHANGED: Said.EXISTS,
 }

@@ -43,7 +43,6 @@ _FIELDS = {
     "review_category": (GoodsVerdict.REVIEW, True),
 }
 _SAID = {
-    GoodsDecisionStatus.DECIDED: Said.DONE,
     GoodsDecisionStatus.UNCHANGED: Said.EXISTS,
     GoodsDecisionStatus.NOT_FOUND: Said.NOT_FOUND,
     GoodsDecisionStatus.CHANGED_SINCE: Said.CHANGED_SINCE,
@@ -173,7 +172,9 @@ class GoodsDesk:
             rules_version=version if version is None else _number(version),
         )
         [status] = await self._catalog.decide_goods([decision])
-        return _SAID[status]
+        if status is not GoodsDecisionStatus.DECIDED:
+            return _SAID[status]
+        return Said.GOODS_ALLOWED if decision.is_allowed else Said.TAKEN_DOWN
 
     async def rules(self, caller: Caller) -> Page:
         """Show the rules that count, and the versions before."""
@@ -232,7 +233,8 @@ class GoodsDesk:
         if status is GoodsRulesStatus.MALFORMED:
             await self._deeds.log_undone(caller, _CHANGED, "goods_rules", status)
             return await self._show_rules(caller, Said.NO_GOODS_RULES)
-        return back_to(_RULES, Said.DONE if status is GoodsRulesStatus.CREATED else Said.EXISTS)
+        is_new = status is GoodsRulesStatus.CREATED
+        return back_to(_RULES, Said.RULES_SAVED if is_new else Said.EXISTS)
 
 
 def _told(rules: list[GoodsRule]) -> list[str]:

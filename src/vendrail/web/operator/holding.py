@@ -23,7 +23,7 @@ _CHANGED = "hold_terms.changed"
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 _AGES = (timedelta(days=7), timedelta(days=30), timedelta(days=90))
 _SAID = {
-    HoldTermsStatus.CREATED: Said.DONE,
+    HoldTermsStatus.CREATED: Said.SAVED,
     HoldTermsStatus.UNCHANGED: Said.EXISTS,
     HoldTermsStatus.BACKDATED: Said.OTHERWISE,
     HoldTermsStatus.FIELD_MALFORMED: Said.NO_HOLD,

@@ -41,7 +41,7 @@ _REFUSALS = {
     InviteStatus.NOT_ALLOWED: message("Your role does not let others in."),
 }
 _SAID = {
-    FeeTermsStatus.CREATED: Said.DONE,
+    FeeTermsStatus.CREATED: Said.SAVED,
     FeeTermsStatus.UNCHANGED: Said.EXISTS,
     FeeTermsStatus.BACKDATED: Said.OTHERWISE,
     FeeTermsStatus.FIELD_MALFORMED: Said.NO_FEE,
@@ -291,14 +291,16 @@ class Merchants:
             return Said.NOT_FOUND
         reason = told["reason"] if told["state"] == "stopped" else ""
         [is_new] = await self._payouts.suspend_merchants([(merchant, reason)])
-        return Said.DONE if is_new else Said.EXISTS
+        if not is_new:
+            return Said.EXISTS
+        return Said.PAYOUTS_STOPPED if reason else Said.PAYOUTS_RESUMED
 
     async def _put_tier(self, told: Mapping[str, str], _person: str) -> Said:
         merchant = read_id(told["merchant"])
         if merchant is None:
             return Said.NOT_FOUND
         [is_new] = await self._settlement.put_merchant_tiers([(merchant, int(told["tier"]))])
-        return Said.DONE if is_new else Said.EXISTS
+        return Said.SAVED if is_new else Said.EXISTS
 
     async def _put_terms(self, told: Mapping[str, str], _person: str) -> Said:
         merchant = read_id(told["merchant"])

@@ -59,7 +59,7 @@ _SHOWN_MAX = 50
 _CONFIRMED, _REFUNDED = "payment.asked", "order.refunded"
 _UNPAID = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
 _SAID = {
-    RefundOrderStatus.ACCEPTED: Said.DONE,
+    RefundOrderStatus.ACCEPTED: Said.GIVEN_BACK,
     RefundOrderStatus.EXISTS: Said.EXISTS,
     RefundOrderStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     RefundOrderStatus.ORDER_NOT_FOUND: Said.ORDER_UNKNOWN,
@@ -277,7 +277,7 @@ class OrdersDesk:
         states = await self._payments.query_attempts([each.attempt.id for each in attempts])
         if AttemptState.CAPTURED in states:
             await self._orders.wake_orders([OrderId(order)])
-            return Said.DONE
+            return Said.GOES_ON
         return Said.PROVIDER_SILENT if None in states else Said.NOT_PAID
 
     async def send_again(self, caller: Caller) -> Page:

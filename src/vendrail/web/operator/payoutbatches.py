@@ -27,7 +27,6 @@ _PATH, _PAYOUTS = "/operator/payout-batches", "/operator/payouts"
 _PAGE = 100
 _ALLOWED, _STOPPED = "payout_batch.allowed", "payout_batch.stopped"
 _SAID = {
-    BatchVerdictStatus.DONE: Said.DONE,
     BatchVerdictStatus.KNOWN: Said.OTHERWISE,
     BatchVerdictStatus.BATCH_NOT_FOUND: Said.NOT_FOUND,
 }
@@ -156,4 +155,6 @@ class PayoutBatchesDesk:
     async def _decide(self, payload: Mapping[str, str], by: str, *, is_approved: bool) -> Said:
         verdict = BatchVerdict(from_serial(payload["batch"]), is_approved, by, payload["reason"])
         [status] = await self._payouts.decide_batches([verdict])
-        return _SAID[status]
+        if status is not BatchVerdictStatus.DONE:
+            return _SAID[status]
+        return Said.PAYOUT_AGREED if is_approved else Said.PAYOUT_STOPPED

@@ -52,13 +52,12 @@ _VIEWS: Mapping[str, list[PayoutState]] = {
 }  # fmt: skip
 _FIELDS = {"view": one_of(_VIEWS), "merchant": is_id}
 _SAID = {
-    PayoutVerdictStatus.DONE: Said.DONE,
     PayoutVerdictStatus.PAYOUT_NOT_FOUND: Said.NOT_FOUND,
     PayoutVerdictStatus.NOT_WAITING: Said.NOT_FOUND,
     PayoutVerdictStatus.NOT_PAYABLE: Said.NOT_PAYABLE,
 }
 _RESERVE_SAID = {
-    ReserveStatus.DONE: Said.DONE,
+    ReserveStatus.DONE: Said.BOOKED,
     ReserveStatus.EXISTS: Said.EXISTS,
     ReserveStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     ReserveStatus.CHANNEL_UNKNOWN: Said.NOT_FOUND,
@@ -200,7 +199,9 @@ class PayoutsDesk:
         id = PayoutId(from_serial(payload["payout"]))
         verdict = PayoutVerdict(id, is_approved, by, payload["reason"])
         [status] = await self._payouts.review_payouts([verdict])
-        return _SAID[status]
+        if status is not PayoutVerdictStatus.DONE:
+            return _SAID[status]
+        return Said.PAYOUT_AGREED if is_approved else Said.PAYOUT_STOPPED
 
     async def ask(self, caller: Caller) -> Page:
         """Let the provider be asked at once."""
@@ -212,7 +213,7 @@ class PayoutsDesk:
         [is_found] = await self._payouts.ask_payouts([view.id])
         if not is_found:
             return await self._show(caller, view, Said.NOTHING_WAITS)
-        return back_to(f"{_PATH}/{to_serial(view.id)}", Said.DONE)
+        return back_to(f"{_PATH}/{to_serial(view.id)}", Said.ASKED)
 
     async def reserves(self, caller: Caller) -> Page:
         """Show what each channel can still pay out."""

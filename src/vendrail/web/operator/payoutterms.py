@@ -17,7 +17,7 @@ from vendrail.web.storefront.front import Page
 _PATH = "/operator/payout-terms"
 _CHANGED = "payout_terms.changed"
 _SAID = {
-    TermsPutStatus.CHANGED: Said.DONE,
+    TermsPutStatus.CHANGED: Said.SAVED,
     TermsPutStatus.UNCHANGED: Said.EXISTS,
     TermsPutStatus.FIELD_MALFORMED: Said.NO_PAYOUT_TERMS,
 }

@@ -37,7 +37,7 @@ _WIDTH = {
     RegistrationMode.OPEN: 2,
 }
 _RAN = {
-    PolicyStatus.CHANGED: Said.DONE,
+    PolicyStatus.CHANGED: Said.SAVED,
     PolicyStatus.UNCHANGED: Said.EXISTS,
     PolicyStatus.MODE_OTHER: Said.MOVED_ON,
 }
@@ -130,7 +130,7 @@ class RegistrationDesk:
             return await self._table(caller, _POLICY[status])
         if is_wider:
             return await self._open(caller, mode)
-        return back_to(_PATH, Said.DONE)
+        return back_to(_PATH, Said.SAVED)
 
     async def _open(self, caller: Caller, mode: RegistrationMode) -> Page:
         """Put a wider door up for a second person, on the terms that stand."""
@@ -178,4 +178,4 @@ class RegistrationDesk:
             return await self._table(caller, _NOT_INVITED)
         if status is not ChangeStatus.CHANGED:
             return await self._table(caller, TEXTS[Said.NOT_FOUND])
-        return back_to(_PATH, Said.DONE)
+        return back_to(_PATH, Said.DECIDED)

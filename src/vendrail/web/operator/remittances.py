@@ -38,7 +38,7 @@ _BOOKED = "remittance.booked"
 _PAGE = 50
 _FILE_BYTES_MAX = 100_000
 _SAID = {
-    RemittanceStatus.BOOKED: Said.DONE,
+    RemittanceStatus.BOOKED: Said.BOOKED,
     RemittanceStatus.EXISTS: Said.EXISTS,
     RemittanceStatus.EXISTS_DIFFERENT: Said.REMITTED_OTHERWISE,
     RemittanceStatus.FIELD_MALFORMED: Said.NO_REMITTANCE,

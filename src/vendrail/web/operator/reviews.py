@@ -23,7 +23,6 @@ _PATH = "/operator/reviews"
 _SHOWN_MAX = 50
 _RELEASED, _REFUSED = "review.released", "review.refused"
 _SAID = {
-    VerdictStatus.SETTLED: Said.DONE,
     VerdictStatus.EXISTS: Said.EXISTS,
     VerdictStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     VerdictStatus.REVIEW_NOT_FOUND: Said.NOT_FOUND,
@@ -140,6 +139,9 @@ class Reviews:
         [status] = await self._risk.settle_reviews(
             [Verdict(order, decision, person, told["reason"])]
         )
-        if _SAID[status] in GOOD:
-            await self._orders.wake_orders([OrderId(order)])
-        return _SAID[status]
+        if status not in (VerdictStatus.SETTLED, VerdictStatus.EXISTS):
+            return _SAID[status]
+        await self._orders.wake_orders([OrderId(order)])
+        if status is VerdictStatus.EXISTS:
+            return _SAID[status]
+        return Said.GOES_ON if decision is RiskDecision.ALLOW else Said.GIVEN_BACK

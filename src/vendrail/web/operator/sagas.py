@@ -24,7 +24,7 @@ _COUNTED = (SagaState.STUCK, SagaState.WAITING, SagaState.UNDOING)  # Those that
 _SHOWN = ("all", *SagaState)
 _RETRIED, _GIVEN_UP = "saga.retried", "saga.given_up"
 _SAID = {
-    GiveUpStatus.GIVEN_UP: Said.DONE,
+    GiveUpStatus.GIVEN_UP: Said.GIVEN_BACK,
     GiveUpStatus.EXISTS: Said.TURNED,
     GiveUpStatus.ORDER_NOT_FOUND: Said.ORDER_UNKNOWN,
     GiveUpStatus.NOT_STUCK: Said.NOT_STUCK,
@@ -174,7 +174,7 @@ class Sagas:
     async def _retry(self, told: Mapping[str, str], _person: str) -> Said:
         saga = read_id(told["saga"])
         [is_woken] = await self._orders.wake_sagas([saga]) if saga else [False]
-        return Said.DONE if is_woken else Said.NOTHING_WAITS
+        return Said.WOKEN if is_woken else Said.NOTHING_WAITS
 
 
 def _woken(saga: SagaView) -> str:

@@ -17,8 +17,8 @@ _LIMITED = "sales.limited"
 _KINDS = ("as_everybody", "none", "bounds")
 _BOUNDS = ("order_minor_max", "month_minor_max")
 _SAID = {
-    PutStatus.CREATED: Said.DONE,
-    PutStatus.CHANGED: Said.DONE,
+    PutStatus.CREATED: Said.SAVED,
+    PutStatus.CHANGED: Said.SAVED,
     PutStatus.UNCHANGED: Said.EXISTS,
 }
 

@@ -60,7 +60,7 @@ class SalesStops:
         if not is_new:
             return Said.EXISTS
         await self._write_to(merchant, reason)
-        return Said.DONE
+        return Said.SALES_STOPPED if reason else Said.SALES_RESUMED
 
     async def _write_to(self, merchant: UUID, reason: str) -> None:
         """Tell everybody who works there; a letter that fails does not undo what was done."""

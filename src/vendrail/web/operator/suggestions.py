@@ -50,7 +50,7 @@ _PERCENTS = {
     "disputes": "dispute_basis_points",
 }
 _SAID = {
-    FeeBoundsStatus.CHANGED: Said.DONE,
+    FeeBoundsStatus.CHANGED: Said.SAVED,
     FeeBoundsStatus.UNCHANGED: Said.EXISTS,
     FeeBoundsStatus.FIELD_MALFORMED: Said.NO_BOUNDS,
 }

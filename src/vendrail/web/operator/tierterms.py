@@ -25,7 +25,7 @@ _CHANGED = "tiers.changed"
 _SHOWN_MAX = 20
 _BOUNDS = ("order", "month")
 _SAID = {
-    TermsChangeStatus.CHANGED: Said.DONE,
+    TermsChangeStatus.CHANGED: Said.SAVED,
     TermsChangeStatus.UNCHANGED: Said.EXISTS,
     TermsChangeStatus.CHANGED_SINCE: Said.OTHERWISE,
     TermsChangeStatus.FIELD_MALFORMED: Said.NO_BOUND,

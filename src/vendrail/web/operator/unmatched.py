@@ -37,7 +37,6 @@ _BEFORE, _AFTER = timedelta(hours=24), timedelta(minutes=5)
 _UNFILLED = (OrderState.PLACED, OrderState.EXPIRED, OrderState.CANCELLED)
 _MATCHED, _REFUNDED = "unmatched.matched", "unmatched.refunded"
 _SAID = {
-    UnmatchedStatus.SETTLED: Said.DONE,
     UnmatchedStatus.EXISTS: Said.EXISTS,
     UnmatchedStatus.CAPTURE_NOT_FOUND: Said.NOT_FOUND,
     UnmatchedStatus.ATTEMPT_NOT_FOUND: Said.NEVER_ASKED,
@@ -201,7 +200,9 @@ class Unmatched:
             return Said.NOT_FOUND
         verdict = UnmatchedVerdict(CaptureId(capture), order, person, told["reason"])
         [status] = await self._payments.settle_unmatched([verdict])
-        return _SAID[status]
+        if status is not UnmatchedStatus.SETTLED:
+            return _SAID[status]
+        return Said.GIVEN_BACK if order is None else Said.GOES_ON
 
 
 def _money_of(capture: Capture) -> dict[str, str]:

@@ -25,7 +25,7 @@ PATH = "/operator/unpriced"
 _DESK = "/operator/unmatched"
 _PRICED = "unmatched.priced"
 _SAID = {
-    UnpricedStatus.COUNTED: Said.DONE,
+    UnpricedStatus.COUNTED: Said.COUNTED,
     UnpricedStatus.EXISTS: Said.EXISTS,
     UnpricedStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     UnpricedStatus.NOT_FOUND: Said.NOT_FOUND,

@@ -44,7 +44,7 @@ _ACTS = {
 }
 _OPENED, _DOCUMENT_OPENED = "dossier.opened", "dossier.document_opened"
 _SAID = {
-    DecideStatus.DECIDED: Said.DONE,
+    DecideStatus.DECIDED: Said.DECIDED,
     DecideStatus.EXISTS: Said.EXISTS,
     DecideStatus.DOSSIER_NOT_FOUND: Said.NOT_FOUND,
     DecideStatus.CHANGED_SINCE: Said.OTHERWISE,
