@@ -158,6 +158,7 @@ async def test_much_money_needs_a_second_person(world):
     assert 422 == first.page.status_code
     await risk.go("/operator/approvals")
     assert approval not in risk.page.text
+    assert "needs the permission: unmatched:write" in risk.text
     await risk.send(approval, decision="approve")
     assert 422 == risk.page.status_code
     await other.go("/operator/approvals")

@@ -102,7 +102,8 @@ async def test_what_is_put_up_taken_off_or_asked_for_is_saved(world):
     await head.go("/operator/coupons")
 
     assert ["'=Winter", "SNOW", "yes", "", "1250"] == files["coupons"][1][:5]
-    assert ["order.refunded", "order:1"] == files["approvals"][1][1:3]
+    assert ["act", "subject", "permission"] == files["approvals"][0][1:4]
+    assert ["order.refunded", "order:1", "refunds:write"] == files["approvals"][1][1:4]
     assert "b" not in files["approvals"][1]
     assert [1, 2] == [len(files["registration"]), len(files["people"])]
     assert "email" in files["registration"][0]

@@ -93,6 +93,7 @@ APPROVALS: Columns[ProposalView] = {
     "made_at": lambda each: each.made_at,
     "act": lambda each: each.proposal.act,
     "subject": lambda each: each.proposal.subject,
+    "permission": lambda each: each.proposal.permission.value,
     "proposed_by": lambda each: each.proposal.by.name,
     "reason": lambda each: each.proposal.reason,
     "state": lambda each: each.state.value,
