@@ -46,7 +46,7 @@ from vendrail.kernel.telemetry import (
 from vendrail.kernel.telemetry.probes import probes
 from vendrail.kernel.telemetry.siblings import Siblings
 from vendrail.web.app import MorePages
-from vendrail.web.hosts import HostDoor, ShopHosts
+from vendrail.web.hosts import HostDoor, ShopHosts, later
 from vendrail.web.merchant.keys import FILES, UPLOADS
 from vendrail.web.merchant.verification import SENT_BYTES_MAX, SHOWN
 from vendrail.web.settings import WebSettings
@@ -191,6 +191,7 @@ def assemble(
         options["exception_handlers"] = {**PROBLEM_HANDLERS, HTTPException: web.answer_error}
     elif built is not None:
         hosts = built.hosts()
+        handlers.append(later())
     web_settings: WebSettings = house.settings(WebSettings, "web")
     file_bytes_max = web_settings.sold_file_bytes_max + _FORM_BYTES_MAX
     bytes_max = max(_RPC_BYTES_MAX, file_bytes_max)

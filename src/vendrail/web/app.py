@@ -35,7 +35,7 @@ from vendrail.web.consoles import console_handlers
 from vendrail.web.countries import Countries
 from vendrail.web.epay.doors import EpayDoors
 from vendrail.web.files import file_handlers
-from vendrail.web.hosts import ShopHosts
+from vendrail.web.hosts import ShopHosts, later
 from vendrail.web.live import LivePages
 from vendrail.web.pages import Assets, Pages
 from vendrail.web.purse import Purse
@@ -159,6 +159,7 @@ def build_routes(
         *Door(front).handlers(),
         *Finding(front, lookup_limit).handlers(),
         *About(front).handlers(),
+        later(),
         *(account_handlers(front, signed_in, account_limit, gate) if signed_in else ()),
         *(Quick(front, place_limit).handlers() if signed_in else ()),
         *(Agreeing(front).handlers() if signed_in else ()),

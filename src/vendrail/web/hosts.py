@@ -14,18 +14,24 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
+from litestar import HttpMethod, Request, Response, route
 from litestar.enums import ScopeType
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from vendrail.api.catalog import Shop
 from vendrail.api.domains import Domains, ShopHost
-from vendrail.kernel.errors import Error
+from vendrail.kernel.errors import Error, Unavailable
 
 _log = structlog.get_logger(__name__)
 
 _KEPT_S = 2.0  # How long the list of domains is used before it is read again.
 _NAME = "vendrail_shop_domain"  # In the scope of a request.
 _NOWHERE = "/-"  # What is not there on a shop's domain is answered as a path of no page.
+_UNREAD = "vendrail_hosts_unread"  # In the scope of a request: nobody knows yet whose its host is.
+_LATER = "/-/later"  # Where such a request is answered.
+_EVERYWHERE = "/assets/"  # What pages look like is the same on every host.
 _ADDRESS = re.compile(r"[0-9.]+|\[.*")  # Nobody proves an address: it is the platform's.
 _STS = b"strict-transport-security"
 # Accounts, wallets, lookups, consoles, the API and callbacks are the platform's own host's alone:
@@ -130,6 +136,11 @@ class ShopHosts:
             self._is_known = True
         self._fresh_until, self._must_wait = time.monotonic() + _KEPT_S, False
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the list of domains was read at least once."""
+        return self._is_known
+
     def is_open(self, host: str) -> bool:
         """Whether the platform answers a host: not while a shop may have it that is not known."""
         is_own = host in ("", self._own, "localhost") or _ADDRESS.fullmatch(host) is not None
@@ -144,6 +155,27 @@ def domain_of(scope: Scope) -> ShopDomain | None:
     http: Any = scope
     found: ShopDomain | None = http.get(_NAME)
     return found
+
+
+def is_unread(scope: Scope) -> bool:
+    """Whether a request came by a host of which nobody knows yet whose it is."""
+    http: Any = scope
+    return bool(http.get(_UNREAD))
+
+
+def later() -> HTTPRouteHandler:
+    """Give the route by which such a request is told to come back in a moment.
+
+    Not found would be kept by caches and search engines: a shop would seem gone.
+    """
+
+    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if not is_unread(request.scope):
+            raise NotFoundException
+        raise Unavailable("The list of shops' domains was not read yet.", _KEPT_S)
+
+    methods = [each for each in HttpMethod if each not in (HttpMethod.HEAD, HttpMethod.OPTIONS)]
+    return route(_LATER, http_method=methods, name="web.hosts.later")(answer)
 
 
 class HostDoor:
@@ -164,8 +196,8 @@ class HostDoor:
             host = _host(http["headers"])
             domain, path = await self._hosts.find(host), http["path"]
             if domain is None and not self._hosts.is_open(host):
-                if not path.startswith(_BETWEEN_US):
-                    http["path"] = _NOWHERE
+                if not path.startswith((_BETWEEN_US, _EVERYWHERE)):
+                    http[_UNREAD], http["path"] = True, _LATER
             elif domain is not None:
                 http[_NAME] = domain
                 if not self._has_pages or not _is_shops(path):

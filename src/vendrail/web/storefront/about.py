@@ -108,5 +108,6 @@ class About:
         """Tell a proxy whether a certificate may be fetched for a host: only for a proven one."""
         host = request.query_params.get("domain", "")[:253].lower().removesuffix(".")
         found = await self._front.hosts.find(host)
-        status = 200 if found is not None else 404
+        missing = 404 if self._front.hosts.is_known else 503  # It cannot be told yet.
+        status = 200 if found is not None else missing
         return Page(b"", status_code=status, media_type="text/plain", headers={**_NOT_KEPT})

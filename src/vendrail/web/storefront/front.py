@@ -15,7 +15,7 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.errors import Unavailable
 from vendrail.kernel.http import limit_key
 from vendrail.web.calls import Calls
-from vendrail.web.hosts import ShopHosts, domain_of
+from vendrail.web.hosts import ShopHosts, domain_of, is_unread
 from vendrail.web.languages import message
 from vendrail.web.pages import Pages
 from vendrail.web.papers.press import Press
@@ -159,9 +159,10 @@ class Front:
         if domain is not None:  # Its pages are the shop's: what is the platform's is not there.
             context["site_name"] = domain.name
             context.setdefault("look", domain.shop)
-        signed_in = self.signed_in if domain is None else None
-        context["has_consoles"] = self.has_consoles and domain is None
-        context["has_letters"] = self.has_letters and domain is None
+        is_ours = domain is None and not is_unread(request.scope)
+        signed_in = self.signed_in if is_ours else None
+        context["has_consoles"] = self.has_consoles and is_ours
+        context["has_letters"] = self.has_letters and is_ours
         context["has_accounts"] = signed_in is not None
         context["is_signed_in"] = signed_in is not None and bool(signed_in.token(visitor))
         context["shown_currencies"] = self.purse.currencies
