@@ -24,7 +24,7 @@ from vendrail.api.settlement import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Broken, Unavailable
 from vendrail.kernel.ids import new_id
-from vendrail.settlement.holding import Bucket, HoldVersion, divide, hold
+from vendrail.settlement.holding import Bucket, HoldVersion, divide, full_hour, hold
 from vendrail.settlement.service import SettlementService
 from vendrail.settlement.settings import SettlementSettings
 from vendrail.settlement.store import holding
@@ -450,6 +450,25 @@ def test_the_parts_of_a_share_sum_to_it_and_are_due_in_time(share, points, hours
     if held.reserve is not None:
         over = held.reserve.due_at - paid_at - timedelta(days=days)
         assert timedelta(0) <= over < timedelta(days=1)
+
+
+@given(
+    st.integers(0, 2_160),
+    st.integers(1, 365),
+    st.datetimes(datetime(2021, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.integers(-3_600_000_000, 3_600_000_000),
+)
+def test_what_is_paid_until_one_full_hour_is_due_together(hours, days, paid_at, apart_us):
+    """Sales of one number of hours have the same terms' same buckets: they may share them."""
+    merchant = new_id(paid_at)
+    terms = HoldVersion(1, merchant, None, hours, 1_000, days, paid_at)
+    other = paid_at + timedelta(microseconds=apart_us)
+    one, two = (hold(terms, merchant, "CNY", each) for each in (paid_at, other))
+
+    if full_hour(paid_at) == full_hour(other):
+        assert one == two
+    else:
+        assert not hours or one.pending != two.pending
 
 
 @dataclass

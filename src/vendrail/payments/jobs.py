@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 from vendrail.payments.capturing import CONFIRM_TOPIC
+from vendrail.payments.channels.base import registry
 from vendrail.payments.hearing import LOOK_TOPIC
 from vendrail.payments.saving import FORGET_TOPIC
 from vendrail.payments.service import PaymentsService
@@ -22,6 +23,7 @@ def jobs(service: PaymentsService) -> list[Job]:
 
         return Job(name, run)
 
+    registry()  # Here, before traffic: what channels import would hold it up for a moment.
     return [
         loop("payments.ask", service.ask_presented, 2.0),
         loop("payments.confirm", service.confirm_captures, 2.0),

@@ -30,6 +30,7 @@ from vendrail.settlement.holding import (
     Held,
     HoldVersion,
     find_hold,
+    full_hour,
     hold,
     is_wellformed,
 )
@@ -111,14 +112,19 @@ class Buckets:
         found = await self._book.find(sales)
         if not found:
             return {}
-        plans = {
-            sale.order: hold(
-                found[sale.order], sale.merchant, sale.currency, sale.paid_at or sale.placed_at
-            )
-            for sale in sales
-            if sale.order in found
-        }
-        buckets = {bucket for held in plans.values() for bucket in held.buckets}
+        plans: dict[UUID, Held] = {}
+        made: dict[tuple[int, UUID, str, int], Held] = {}  # A batch has few, whatever its size.
+        for sale in sales:
+            version = found.get(sale.order)
+            if version is None:
+                continue
+            paid_at = sale.paid_at or sale.placed_at
+            key = (version.number, sale.merchant, sale.currency, full_hour(paid_at))
+            held = made.get(key)
+            if held is None:
+                held = made[key] = hold(version, sale.merchant, sale.currency, paid_at)
+            plans[sale.order] = held
+        buckets = {bucket for held in made.values() for bucket in held.buckets}
         await self._open(buckets)
         await self.expect(buckets)
         return plans
@@ -148,7 +154,8 @@ class Buckets:
 
     async def fill(self, plans: Mapping[UUID, Held]) -> None:
         """Open again what money has gone to so late that it may have been closed before."""
-        await self.reopen([bucket for held in plans.values() for bucket in held.buckets])
+        made = {id(held): held for held in plans.values()}.values()  # `plan` has shared them.
+        await self.reopen([bucket for held in made for bucket in held.buckets])
 
     async def expect(self, buckets: Collection[Bucket]) -> None:
         """Open buckets for money that is about to come so late that they may be closed.

@@ -14,6 +14,7 @@ HOURS_MAX = 90 * 24
 DAYS_MAX = 365
 _BASIS_POINTS_MAX = 10_000
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_START = datetime(2020, 1, 1, tzinfo=UTC)  # Hours and days are counted from here.
 
 
 class HoldVersion(NamedTuple):
@@ -71,11 +72,13 @@ class Bucket(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Where the share of one sale goes that is not all available at once."""
+    """Where the share of a sale goes that is not all available at once."""
 
     version: HoldVersion
     pending: Bucket | None
     reserve: Bucket | None
+    pending_account: AccountId | None  # Found once: many sales share them.
+    reserve_account: AccountId | None
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -103,7 +106,7 @@ def hold(version: HoldVersion, merchant: UUID, currency: str, paid_at: datetime)
     """Say when the parts of a sale's share fall due, counted from the payment.
 
     Hours end with the full hour, days with the full day (UTC), so that what ends together is
-    released together.
+    released together: for all that was paid until one full hour, it is the same.
     """
     pending = reserve = None
     if version.pending_hours:
@@ -112,17 +115,23 @@ def hold(version: HoldVersion, merchant: UUID, currency: str, paid_at: datetime)
     if version.reserve_basis_points:
         due_at = _ceil(paid_at + version.reserve_days * _DAY, _DAY)
         reserve = Bucket(merchant, currency, "reserve", due_at)
-    return Held(version, pending, reserve)
+    return Held(
+        version,
+        pending,
+        reserve,
+        pending.account if pending is not None else None,
+        reserve.account if reserve is not None else None,
+    )
 
 
 def divide(share_minor: int, held: Held, available: AccountId) -> list[tuple[AccountId, int]]:
     """Divide a share among its accounts; no part is zero, and the parts sum to the whole."""
-    reserve_minor = portion(share_minor, held.version.reserve_basis_points) if held.reserve else 0
-    rest = held.pending.account if held.pending is not None else available
-    parts = [(rest, share_minor - reserve_minor)]
-    if held.reserve is not None:
-        parts.append((held.reserve.account, reserve_minor))
-    return [(account, amount_minor) for account, amount_minor in parts if amount_minor]
+    rest, reserve = held.pending_account or available, held.reserve_account
+    if reserve is None:
+        return [(rest, share_minor)] if share_minor else []
+    reserve_minor = portion(share_minor, held.version.reserve_basis_points)
+    parts = ((rest, share_minor - reserve_minor), (reserve, reserve_minor))
+    return [part for part in parts if part[1]]
 
 
 def find_hold(
@@ -139,6 +148,10 @@ def find_hold(
     )
 
 
+def full_hour(moment: datetime) -> int:
+    """Number the full hour that a moment comes before, or is."""
+    return -((_START - moment) // _HOUR)
+
+
 def _ceil(moment: datetime, step: timedelta) -> datetime:
-    start = datetime(2020, 1, 1, tzinfo=UTC)
-    return start + -((start - moment) // step) * step
+    return _START + -((_START - moment) // step) * step

@@ -292,7 +292,11 @@ async def read_allocations(
     tx: Transaction, ids: Sequence[UUID], *, is_locking: bool = False
 ) -> dict[UUID, list[AllocationRow]]:
     """Read the rows of allocations, by id, in order of position; locked in that order if wanted."""
-    rows = await tx.fetch(_READ_LOCKING if is_locking else _READ_ONLY, sorted(set(ids)))
+    wanted = set(ids)
+    if is_locking:
+        rows = await tx.fetch(_READ_LOCKING, sorted(wanted))
+    else:
+        rows = await tx.fetch(_READ_ONLY, list(wanted))
     found = [AllocationRow(*row) for row in rows]
     return {id: list(group) for id, group in groupby(found, attrgetter("id"))}
 
