@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from vendrail.kernel.codec import decode, encode
+from vendrail.kernel.codec import Record, decode, encode
 from vendrail.kernel.db import Database, connect_once
 from vendrail.kernel.outbox import (
     EVENT_TABLE,
@@ -15,6 +15,7 @@ from vendrail.kernel.outbox import (
     Cursor,
     Wakeups,
     append_events,
+    batches_with,
     poll,
     read_events,
     rebase_events,
@@ -177,6 +178,23 @@ async def test_an_empty_outbox_is_rebased_too(db, clock):
 
     assert Cursor() == cursor
     assert [1] == (await read(db, cursor))[0]
+
+
+class Rare(Record, frozen=True, tag="rare"):
+    """An event that one reader waits for."""
+
+
+class Usual(Record, frozen=True, tag="usual"):
+    """One that it does not."""
+
+    text: str = ""
+
+
+def test_who_waits_for_a_rare_event_reads_only_what_may_hold_it():
+    """A batch that names the kind is read, for whatever reason it does; no other is."""
+    batches = [encode(each) for each in ([Usual()], [Usual(), Rare()], [Usual('"rare"')], [Rare()])]
+
+    assert batches[1::2] == batches_with(batches, Rare)
 
 
 async def test_a_wakeup_reaches_all_who_wait_for_the_topic():

@@ -75,6 +75,12 @@ class EventPage(Record, frozen=True):
     is_more: bool = False
 
 
+def batches_with(batches: Sequence[bytes], kind: type[Record]) -> list[bytes]:
+    """Leave out the batches without an event of one kind, unread: for who waits for a rare one."""
+    tag = f'"{kind.__struct_config__.tag}"'.encode()
+    return [batch for batch in batches if tag in batch]
+
+
 async def append_events(
     tx: Transaction, schema: str, at: datetime, events: bytes, count: int
 ) -> None:

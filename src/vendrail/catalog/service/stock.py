@@ -307,8 +307,7 @@ class StockService:
                 await store.lock_sales(tx)
             if await store.sell(tx, ids) == len(ids):
                 return [True] * len(ids)
-            known = await store.read_allocations(tx, ids)
-        sold = {id for id, rows in known.items() if rows[0].state in ("sold", "void")}
+            sold = await store.read_sold(tx, ids)
         return [id in sold for id in ids]
 
     async def void_allocations(self, ids: Sequence[AllocationId]) -> list[int]:

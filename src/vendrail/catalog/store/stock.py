@@ -301,6 +301,17 @@ async def read_allocations(
     return {id: list(group) for id, group in groupby(found, attrgetter("id"))}
 
 
+async def read_sold(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Give those of allocations whose keys are sold, void since or not."""
+    rows = await tx.fetch(
+        "select a.id from unnest($1::uuid[]) as o (id) cross join lateral ("
+        "  select id from catalog.allocation where id = o.id and position = 0"
+        "  and state in ('sold', 'void') offset 0) a",
+        list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
 async def lock_sales(tx: Transaction) -> None:
     """Let one batch be marked sold at a time, before `sell` is begun.
 

@@ -29,7 +29,7 @@ from vendrail.kernel.codec import decode, encode
 from vendrail.kernel.db import Database, Row
 from vendrail.kernel.errors import Broken
 from vendrail.kernel.ids import derive
-from vendrail.kernel.outbox import Wakeups, append_events, move_cursor, read_cursor
+from vendrail.kernel.outbox import Wakeups, append_events, batches_with, move_cursor, read_cursor
 
 _BATCH_MAX = 50
 _POSTED = (RefundPostingStatus.POSTED, RefundPostingStatus.EXISTS)
@@ -67,8 +67,12 @@ class Carrying:
         page = (await self._payments.read_events([cursor]))[0]
         if not page.batches:
             return False
-        events = [event for batch in page.batches for event in decode(batch, list[PaymentEvent])]
-        told = [event for event in events if isinstance(event, DisputeTold)]
+        told = [
+            event
+            for batch in batches_with(page.batches, DisputeTold)
+            for event in decode(batch, list[PaymentEvent])
+            if isinstance(event, DisputeTold)
+        ]
         now = self._clock.now()
         async with self._db.transaction() as tx:
             if not await move_cursor(tx, "disputes", "payments", cursor, page.cursor):
