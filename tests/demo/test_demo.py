@@ -28,6 +28,8 @@ def running(seeded: Seeded) -> Iterator[RunningDemo]:
         demo.open_s = demo.wait_open()
         yield demo
         demo.stop()
+        # It was open for a while: whatever waited somewhere for news was ended in good order.
+        assert "Traceback" not in demo.told
     finally:
         demo.kill()
 

@@ -1,5 +1,6 @@
 """Telegram in the sandbox: the Bot API's doors, a tester's phone, its control routes."""
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -96,11 +97,17 @@ async def call(request: AnyRequest, bot: FromPath[str], method: FromPath[str]) -
         if mishap is not None and mishap.kind == "lose_after":
             return _cut_off()
         if mishap is not None:
-            page = b"<!doctype html><title>502 Bad Gateway</title>"
-            return Response(page, status_code=502, media_type=MediaType.HTML)
+            return _bad_gateway()
+    except asyncio.CancelledError:
+        return _bad_gateway()  # The sandbox ends while a bot waits for news.
     except Refused as refused:
         return answer_json(refused.reply(), refused.code)
     return answer_json({"ok": True, "result": result})
+
+
+def _bad_gateway() -> Response[bytes]:
+    page = b"<!doctype html><title>502 Bad Gateway</title>"
+    return Response(page, status_code=502, media_type=MediaType.HTML)
 
 
 def _cut_off() -> Response[bytes]:
