@@ -233,9 +233,10 @@ def test_an_interrupted_start_leaves_no_server(
 ) -> None:
     """Whoever is told to end while the server starts stops it again, and ends as it was told."""
     code = f"""
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from vendrail.kernel.embedded import open_server, start
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Background jobs begin without it.
 {OPENINGS[opening]}
 print("went on")
 """
