@@ -255,6 +255,35 @@ print("went on")
     assert find_postmaster(data_dir / "cluster") is None
 
 
+# SIGINT is ignored from the start.
+IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.3])
+def test_a_platform_told_to_end_before_it_is_open_leaves_no_server(
+    data_dir: Path, wait_s: float
+) -> None:
+    """SIGTERM ends `vendrail serve` amid its start too, though begun in the background."""
+    home = data_dir.parent / "home"
+    home.mkdir()
+    data_dir = data_dir.rename(home / "postgres")
+    with subprocess.Popen(
+        [*IN_BACKGROUND, sys.executable, "-m", "vendrail.app", "serve", "--port", "0"],
+        env={**os.environ, "VENDRAIL_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        while not (data_dir / "cluster/postmaster.pid").exists():
+            assert child.poll() is None
+            time.sleep(0.005)
+        time.sleep(wait_s)
+        child.send_signal(signal.SIGTERM)
+        child.wait(timeout=60)
+
+    assert [] == find_leftovers(data_dir / "cluster")
+    assert find_postmaster(data_dir / "cluster") is None
+
+
 def test_stranger_with_the_old_number_is_no_server(data_dir: Path, open_here: Open) -> None:
     """A pid file left by a power cut is not believed, even if its number is somebody's again."""
     stranger = subprocess.Popen(["sleep", "60"], user=DataFolder(data_dir).account.uid)

@@ -281,7 +281,9 @@ def serve(platform: PlatformSettings, factory: str = "vendrail.app.serving:creat
     server = None
     # A short path, as sockets need.
     meeting = tempfile.mkdtemp(prefix="vendrail-") if platform.workers > 1 else ""
-    signal.signal(signal.SIGTERM, _leave)  # Until Granian takes its place.
+    # Until Granian takes their place; whoever was begun in the background ignores SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _leave)
     try:
         if not platform.database_url:
             server = open_server(platform.home / "postgres")

@@ -13,7 +13,8 @@ from vendrail.api.ledger.statements import (
     StatementQuery,
     StatementSeal,
 )
-from vendrail.kernel.db import Database
+from vendrail.kernel.codec import replace
+from vendrail.kernel.db import Database, Transaction
 from vendrail.kernel.errors import Malformed
 from vendrail.ledger.service.sealing import Sealing
 from vendrail.ledger.store import statements as store
@@ -39,18 +40,8 @@ class Statements:
         """Give what was there before and after, and what moved: counted back from what is there."""
         _check(query)
         async with self._db.reading() as tx:
-            held, sums = await store.sum_parts(tx, query)
-            fees_minor = await store.sum_fees(tx, query)
-        closing, within = dict(held), []
-        for is_within, each in sums:
-            if is_within:
-                within.append(each)
-            else:
-                _take_back(closing, each.source, each.target, each.amount_minor)
-        opening = dict(closing)
-        for each in within:
-            _take_back(opening, each.source, each.target, each.amount_minor)
-        return Statement(opening, closing, within, fees_minor)
+            statement = await _sum(tx, query)
+            return replace(statement, fees_minor=await store.sum_fees(tx, query))
 
     async def read_page(self, asked: StatementLinesQuery) -> StatementPage:
         """Give a page of lines: over stretches of time that grow where little happened."""
@@ -81,7 +72,9 @@ class Statements:
 
     async def sign(self, query: StatementQuery) -> StatementSeal:
         """Hash all lines and sign what they come to, with the key of the sealed journal."""
-        statement = await self.read(query)
+        _check(query)
+        async with self._db.reading() as tx:
+            statement = await _sum(tx, query)
         digest, count = sha256(), 0
         after: StatementPlace | None = None
         while True:
@@ -108,6 +101,21 @@ class Statements:
         return StatementSeal(
             digest.hexdigest(), count, says, signature.hex(), self._sealing.public_key
         )
+
+
+async def _sum(tx: Transaction, query: StatementQuery) -> Statement:
+    """Count back from what is there; without the fees, which no signature holds."""
+    held, sums = await store.sum_parts(tx, query)
+    closing, within = dict(held), []
+    for is_within, each in sums:
+        if is_within:
+            within.append(each)
+        else:
+            _take_back(closing, each.source, each.target, each.amount_minor)
+    opening = dict(closing)
+    for each in within:
+        _take_back(opening, each.source, each.target, each.amount_minor)
+    return Statement(opening, closing, within)
 
 
 def _check(query: StatementQuery) -> None:
