@@ -1,6 +1,6 @@
 """Floor prices, and what is listed of others': pages of both sides of selling through agents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -151,7 +151,7 @@ class Listings:
             "merchant/floors.html",
             path=_ROOT,
             status=status,
-            goods=[(each, self._texts(each, written)) for each in shown],
+            goods=[(each, _floors_of(each, written)) for each in shown],
             here=_here(caller, _FLOORS),
             words=words,
             state=state,
@@ -162,14 +162,6 @@ class Listings:
             may_write=caller.may(Permission.PRODUCTS_WRITE),
             problem=written.problem,
         )
-
-    def _texts(self, variant: FlooredVariant, written: Written) -> dict[str, str]:
-        """Give by currency what stands in the fields of a row."""
-        currencies = sorted({*variant.prices_minor, *variant.floor_minor})
-        if written.row == variant.variant:
-            return {each: written.prices.get(each, "") for each in currencies}
-        floor = variant.floor_minor
-        return {each: to_text(floor[each], each) if each in floor else "" for each in currencies}
 
     async def save_floors(self, caller: Caller) -> Page:
         """Give the floor prices that the page lists as CSV, all of them; who took them is kept."""
@@ -257,7 +249,7 @@ class Listings:
             "merchant/supplied.html",
             path=_ROOT,
             status=status,
-            goods=[(each, self._prices(each, written)) for each in shown],
+            goods=[(each, _prices_of(each, written)) for each in shown],
             here=_here(caller, _GOODS),
             words=words,
             state=state,
@@ -270,13 +262,6 @@ class Listings:
             may_write=caller.may(Permission.PRODUCTS_WRITE),
             problem=written.problem,
         )
-
-    def _prices(self, variant: SuppliedVariant, written: Written) -> dict[str, str]:
-        currencies = sorted(variant.floor_minor)
-        if written.row == variant.source:
-            return {each: written.prices.get(each, "") for each in currencies}
-        listed = variant.listed_minor
-        return {each: to_text(listed[each], each) if each in listed else "" for each in currencies}
 
     async def save_goods(self, caller: Caller) -> Page:
         """Give the goods that the page lists as CSV, all of them; who took them is kept."""
@@ -363,6 +348,27 @@ class Listings:
                 [whole] = await self._settlement.price_sales([bare])
                 return sale.currency, whole
         return None
+
+
+def _floors_of(variant: FlooredVariant, written: Written) -> dict[str, str]:
+    currencies = {*variant.prices_minor, *variant.floor_minor}
+    return _texts(variant.variant, currencies, variant.floor_minor, written)
+
+
+def _prices_of(variant: SuppliedVariant, written: Written) -> dict[str, str]:
+    return _texts(variant.source, variant.floor_minor, variant.listed_minor, written)
+
+
+def _texts(
+    row: UUID, currencies: Iterable[str], standing: Mapping[str, int], written: Written
+) -> dict[str, str]:
+    """Give by currency what stands in the fields of a row: what was written there, or what is."""
+    if written.row == row:
+        return {each: written.prices.get(each, "") for each in sorted(currencies)}
+    return {
+        each: to_text(standing[each], each) if each in standing else ""
+        for each in sorted(currencies)
+    }
 
 
 def _one_of(states: Mapping[str, bool], caller: Caller) -> str:
