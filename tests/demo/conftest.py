@@ -105,24 +105,30 @@ class RunningDemo:
 
     def kill(self, *, spare: str = "") -> None:
         """Kill every part of it at once, but those of one name."""
-        self._kill([part for part in self.parts() if not spare or name_of(part) != spare])
+        self._kill(lambda part: bool(spare) and name_of(part) == spare)
 
     def kill_all_but(self, survivor: psutil.Process) -> None:
         """Kill every part of it at once, but one and PostgreSQL."""
-        spared = {part for part in self.parts() if name_of(part) == "postgres"} | {survivor}
-        self._kill([part for part in self.parts() if part not in spared])
+        self._kill(lambda part: part == survivor or name_of(part) == "postgres")
 
-    def _kill(self, parts: list[psutil.Process]) -> None:
-        # Stopped first, so that none sees another die and goes in good order.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for process in parts:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.send_signal(number)
+    def _kill(self, is_spared: Callable[[psutil.Process], bool]) -> None:
+        # Stopped first, so that none sees another die and goes in good order, or begins one more.
+        stopped: set[psutil.Process] = set()
+        while fresh := {part for part in self.parts() if not is_spared(part)} - stopped:
+            _signal(fresh, signal.SIGSTOP)
+            stopped |= fresh
+        _signal(stopped, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
-        due = time.monotonic() + 5
-        while set(parts) & set(self.parts()) and time.monotonic() < due:
-            time.sleep(0.02)
+        # A process that dies loses its environment, by which it is found, before its locks.
+        others = [part for part in stopped if part.pid != self.process.pid]
+        psutil.wait_procs(others, timeout=5)
+
+
+def _signal(processes: set[psutil.Process], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def name_of(process: psutil.Process) -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vendrail.app.demo.folder import Folder
 from vendrail.app.demo.running import check_assets, choose_address
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
+from vendrail.kernel.embedded import open_server
 from vendrail.kernel.embedded.postmaster import find_postmaster
 from vendrail.kernel.errors import Malformed, Unavailable
 
@@ -111,6 +113,28 @@ def test_fresh_ends_an_orphaned_server_first(used_home: Path, open_demo: OpenDem
     assert server is not None
     assert [] == demo.parts()
     assert {"demo.lock"} == set(names(used_home))
+
+
+def test_fresh_waits_for_a_program_that_just_ends(used_home: Path) -> None:
+    """A database that another program gives up within moments is stopped and cleared."""
+    leaving = threading.Timer(1.0, open_server(used_home / "postgres").close)
+    leaving.start()
+    Folder(used_home).clear()
+    leaving.join()
+
+    assert {"demo.lock"} == set(names(used_home))
+
+
+def test_fresh_leaves_a_database_in_use(used_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that another program keeps using is refused, and the program goes on."""
+    monkeypatch.setattr("vendrail.app.demo.folder._PATIENCE_S", 0.5)
+    other = open_server(used_home / "postgres")
+    try:
+        with pytest.raises(Unavailable, match="Another Vendrail program"):
+            Folder(used_home).clear()
+        assert other.is_running()
+    finally:
+        other.close()
 
 
 def test_the_address_is_a_running_demos_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -144,13 +145,15 @@ class Folder:
 
     def _stop_server(self) -> None:
         data = self.home / "postgres"
-        if find_postmaster(data / "cluster") is None:
-            return
-        if not open_server(data).close():
-            raise Unavailable(
-                f"Another Vendrail program still uses the database in {data}."
-                " End it, then begin again with --fresh."
-            )
+        due = time.monotonic() + _PATIENCE_S
+        while find_postmaster(data / "cluster") is not None and not open_server(data).close():
+            # Whatever was just killed gives the database up a moment later.
+            if time.monotonic() > due:
+                raise Unavailable(
+                    f"Another Vendrail program still uses the database in {data}."
+                    " End it, then begin again with --fresh."
+                )
+            time.sleep(0.1)
 
     def end_orphans(self) -> int:
         """End what a killed demo left running on this folder; give how many that were.
