@@ -6,7 +6,7 @@ from vendrail.api.settlement import FeeCause, FeePart
 from vendrail.kernel.money import to_text
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
-from vendrail.web.languages import message
+from vendrail.web.languages import COMMA, message
 
 _PERCENT = "CNY"  # Two places, as hundredths of a percent have.
 CAUSES: Mapping[FeeCause, str] = {
@@ -25,7 +25,8 @@ _OWN = (FeeCause.COST, FeeCause.MARGIN)  # What the platform pays and wants is i
 
 def say_parts(desk: Desk, caller: Caller, parts: Sequence[FeePart]) -> str:
     """Say in words what a suggestion is made of."""
-    return _join([(each.basis_points, desk.say(caller, CAUSES[each.cause])) for each in parts])
+    told = [(each.basis_points, desk.say(caller, CAUSES[each.cause])) for each in parts]
+    return _join(told, desk.say(caller, COMMA))
 
 
 def say_parts_openly(desk: Desk, caller: Caller, parts: Sequence[FeePart]) -> str:
@@ -33,11 +34,12 @@ def say_parts_openly(desk: Desk, caller: Caller, parts: Sequence[FeePart]) -> st
     base = sum(each.basis_points for each in parts if each.cause in _OWN)
     own = [(base, desk.say(caller, _BASE))] if base else []
     rest = [each for each in parts if each.cause not in _OWN]
-    return _join(own + [(each.basis_points, desk.say(caller, CAUSES[each.cause])) for each in rest])
+    told = own + [(each.basis_points, desk.say(caller, CAUSES[each.cause])) for each in rest]
+    return _join(told, desk.say(caller, COMMA))
 
 
-def _join(parts: Sequence[tuple[int, str]]) -> str:
-    return ", ".join(
+def _join(parts: Sequence[tuple[int, str]], comma: str) -> str:
+    return comma.join(
         f"{'−' if points < 0 else '+' if place else ''}{to_text(abs(points), _PERCENT)} % {words}"
         for place, (points, words) in enumerate(parts)
     )

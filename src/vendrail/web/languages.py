@@ -45,6 +45,9 @@ def message(text: str) -> str:
     return text
 
 
+COMMA = message(", ")  # Between the things of a list.
+
+
 @cache
 def translations(tag: str) -> gettext.NullTranslations:
     """Give the words of a language; English needs no catalogue."""

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.ids import to_serial
 from vendrail.web import amounts, drawings, words
-from vendrail.web.languages import LANGUAGES, Language, translations
+from vendrail.web.languages import COMMA, LANGUAGES, Language, translations
 from vendrail.web.settings import WebSettings
 from vendrail.web.visitor import DEVICE, Visitor, Visitors
 
@@ -164,6 +164,7 @@ class Pages:
             "clock": partial(_clock, language=language, zone=settings.time_zone),
             "day": partial(_day, language=language, zone=settings.time_zone),
             "media": media_address,
+            "listed": Markup(translations(language.tag).gettext(COMMA)).join,  # noqa: S704
         }
         made.settled = {
             "_": translations(language.tag).gettext,

@@ -9,7 +9,7 @@ from vendrail.kernel.ids import new_id
 CARDS = FeeRule(250, 30, 10, currency="CNY", title="digital cards", methods=["alipay"])
 WORDS = {
     "en": "2.50 % + CN¥0.30, at least CN¥0.10, by rule 1 “digital cards” of the fees from Nov 23",
-    "zh-CN": "2.50 % + ¥0.30, 最低 ¥0.10，依据 2026年11月23日 起的手续费规则 1“digital cards”",
+    "zh-CN": "2.50 % + ¥0.30，最低 ¥0.10，依据 2026年11月23日 起的手续费规则 1“digital cards”",
     "zh-TW": "的手續費規則 1「digital cards」",
     "ja": "からの手数料のルール 1「digital cards」による",
     "ko": "부터의 수수료 규칙 1 “digital cards”에 따름",

@@ -14,7 +14,7 @@ from vendrail.api.orders import OrderQuery, OrderView, WalletPartState
 from vendrail.api.payments import Capture
 from vendrail.kernel.http import as_attachment, limit_key
 from vendrail.web import amounts
-from vendrail.web.languages import message
+from vendrail.web.languages import COMMA, message
 from vendrail.web.pages import guards, onward
 from vendrail.web.storefront.front import Asked, Front, Limit, Page
 from vendrail.web.storefront.tracking import read_serial
@@ -133,7 +133,7 @@ class Receipts:
                 [say(_NUMBER), order.serial, order.number],
                 [say(_PAID_AT), moment(paid_at), ""],
                 [say(_SELLER), name, under],
-                [say(_PAID_BY), ", ".join(dict.fromkeys(means)), ""],
+                [say(_PAID_BY), say(COMMA).join(dict.fromkeys(means)), ""],
                 *(
                     [[say(_WARRANTY), say(_UNTIL, time=moment(until)), promised.covers]]
                     if promised and until
