@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from vendrail.api.payments import Payments
@@ -41,8 +43,8 @@ async def market(platform_url, tmp_path):
 
 
 @contextlib.asynccontextmanager
-async def served(home, dsn, workers):
-    """Run `vendrail serve`; give its process and its port."""
+async def begun(home, dsn, workers):
+    """Begin `vendrail serve` in a group of its own; give its process and its port."""
     port = free_port()
     environment = {
         **os.environ,
@@ -52,13 +54,27 @@ async def served(home, dsn, workers):
         "VENDRAIL_TRUSTED_PROXIES": "127.0.0.0/8",
     }
     words = ["serve", "--port", str(port), "--workers", str(workers)]
-    process = subprocess.Popen([sys.executable, "-m", "vendrail.app", *words], env=environment)
+    with (home / "told").open("w") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vendrail.app", *words],
+            env=environment,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
-        await _wait_ready(port)
         yield process, port
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 30)
+
+
+@contextlib.asynccontextmanager
+async def served(home, dsn, workers):
+    """Run `vendrail serve` until it is ready; give its process and its port."""
+    async with begun(home, dsn, workers) as (process, port):
+        await _wait_ready(port)
+        yield process, port
 
 
 async def _wait_ready(port):
@@ -74,6 +90,14 @@ async def _wait_ready(port):
                 return
         await asyncio.sleep(0.1)
     raise TimeoutError(f"Nothing was ready on port {port}.")
+
+
+async def _wait_workers(process, count):
+    for _ in range(3_000):
+        if len(psutil.Process(process.pid).children()) == count:
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError(f"There are no {count} workers.")
 
 
 def order_request(market, key):
@@ -142,6 +166,20 @@ async def get(port, path):
     reply = await line.send(request("GET", path, {}))
     line.close()
     return reply
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_stop_is_heard_by_workers_that_still_start(platform_url, tmp_path, number):
+    """Ctrl-C and service managers tell workers as well as their server; none must be killed."""
+    async with begun(tmp_path, platform_url, 2) as (process, _):
+        await _wait_workers(process, 2)
+        await asyncio.sleep(0.5)
+        os.killpg(process.pid, number)
+        code = await asyncio.to_thread(process.wait, 30)
+    told = (tmp_path / "told").read_text()
+
+    assert 0 == code, told
+    assert "Killing" not in told
 
 
 async def test_metrics_tell_of_all_workers(market, platform_url, tmp_path):

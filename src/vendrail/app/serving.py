@@ -54,6 +54,7 @@ from vendrail.web.settings import WebSettings
 _log = structlog.get_logger(__name__)
 
 _CONNECTIONS_MAX = 16_384
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _LAST_CALL = signal.SIGUSR1  # The server is about to stop: end what would stay open for long.
 _WORKERS_FOLDER = "_VENDRAIL_WORKERS_FOLDER"  # Where the workers of this server meet.
 _FORM_BYTES_MAX = 100_000  # What a form has around its file.
@@ -147,6 +148,7 @@ class Application:
             render_metrics = self._siblings.render
         self._inner = assemble(self.house, faces, render_metrics, self._more)
         self.house.start_jobs()
+        _take_stops()
         _log.info("serving.ready", services=services, faces=faces, peers=sorted(peers))
 
     async def stop(self) -> None:
@@ -255,7 +257,7 @@ def call_last_orders() -> None:
     The server lets every request end before it stops, and a stream of events is one that does not.
     A browser connects again by itself.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         stop = signal.getsignal(number)
 
         def tell(signum: int, frame: FrameType | None, stop: Any = stop) -> None:
@@ -265,6 +267,25 @@ def call_last_orders() -> None:
             stop(signum, frame)
 
         signal.signal(number, tell)
+
+
+def hold_stops_of_workers() -> None:
+    """Let a worker hear that it shall stop only when it has started, and once.
+
+    Before its server listens for it, a stop is lost, and the second one of two blocks it for good:
+    Ctrl-C and systemd tell the workers as well as us, who tell them again.
+    """
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS),
+    )
+
+
+def _take_stops() -> None:
+    """Hear in a worker what was held since it began; Ctrl-C is for the server, which tells us."""
+    if asyncio.get_running_loop().remove_signal_handler(signal.SIGINT):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -317,6 +338,7 @@ def serve(platform: PlatformSettings, factory: str = "vendrail.app.serving:creat
             log_dictconfig=SERVER_LOGS,
         )
         granian.on_startup(call_last_orders)
+        hold_stops_of_workers()
         granian.serve()
     finally:
         if meeting:
