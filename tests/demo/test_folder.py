@@ -125,9 +125,8 @@ def test_fresh_waits_for_a_program_that_just_ends(used_home: Path) -> None:
     assert {"demo.lock"} == set(names(used_home))
 
 
-def test_fresh_leaves_a_database_in_use(used_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fresh_leaves_a_database_in_use(used_home: Path) -> None:
     """A database that another program keeps using is refused, and the program goes on."""
-    monkeypatch.setattr("vendrail.app.demo.folder._PATIENCE_S", 0.5)
     other = open_server(used_home / "postgres")
     try:
         with pytest.raises(Unavailable, match="Another Vendrail program"):
