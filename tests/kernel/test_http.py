@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from litestar import Request, Response, get, post
+from litestar.exceptions import HTTPException
 from litestar.params import JSONBody
 from litestar.response import Stream
 from structlog.testing import capture_logs
@@ -325,6 +326,25 @@ async def test_head_is_answered_like_get_without_a_body(path):
     assert {(k, v) for k, v in whole.headers.items() if k not in apart} == {
         (k, v) for k, v in head.headers.items() if k not in apart
     }
+
+
+async def test_who_reads_a_body_over_its_limit_answers_in_its_own_way():
+    """A page that reads a body over its limit says so as a page, whether its length was said."""
+
+    def as_page(_: Request, error: HTTPException) -> Response[str]:
+        return Response("<p>Too large", status_code=error.status_code, media_type="text/html")
+
+    @post("/form", exception_handlers={HTTPException: as_page})
+    async def form(request: Request) -> None:
+        await request.body()
+
+    edge = Edge(new_application([form]), body_bytes_max=5_000)
+    transport = httpx.ASGITransport(edge)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as http:
+        said = await http.post("/form", content=b" " * 6_000)
+        unsaid = await http.post("/form", content=_pieces(6))
+
+    assert [(413, "<p>Too large")] * 2 == [(each.status_code, each.text) for each in (said, unsaid)]
 
 
 async def test_head_of_a_stream_ends():

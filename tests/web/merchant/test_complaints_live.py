@@ -94,3 +94,33 @@ async def test_a_dead_key_is_claimed_talked_about_and_replaced(town):
 
     assert [] == screens.complaints
     assert [2] == [each.position for each in view.replaced]
+
+
+async def test_a_file_that_is_too_large_loses_nothing_that_was_typed(town):
+    """A photograph that is too large is refused before it is sent; without scripts, by a page."""
+    await town.north.offer("GAME", keys=1)
+    order = await town.sell(town.north, "GAME", 1)
+    [addressee] = await town.house.api(Orders).read_addressees([order])
+    serial, site = to_serial(order), f"http://127.0.0.1:{(port := free_port())}"
+    photograph = {"name": "a.png", "mimeType": "image/png", "buffer": b"\x89PNG" + bytes(3_000_000)}
+    async with served(Edge(town.world.app), port), async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        expect.set_options(timeout=PATIENT_MS)
+        screens = Screens(chromium, site)
+        pages = []
+        for has_scripts in (True, False):
+            page = await screens.open(java_script_enabled=has_scripts)
+            await page.goto(f"{site}/orders/{serial}?key={addressee.secret}")
+            await page.goto(f"{site}/orders/{serial}/help")
+            await page.fill("#complaint-text", "It says it was used already.")
+            await page.set_input_files("#evidence", photograph)
+            await page.click("button:has-text('Complain')")
+            pages.append(page)
+        said = await pages[0].locator("#evidence").evaluate("field => field.validationMessage")
+        kept = await pages[0].input_value("#complaint-text")
+        title = await pages[1].locator("h1").inner_text()
+        await chromium.close()
+
+    assert "A picture, PDF or text file of at most 2 MB." == said
+    assert "It says it was used already." == kept
+    assert "That did not work" == title

@@ -140,9 +140,6 @@ class Edge:
         limit = self._limit(http["path"])
         try:
             with start_trace(method, trace_id):
-                if length > limit:
-                    await exchange.refuse(413, "body_too_large", _TOO_LARGE)
-                    return
                 if not http["path"].startswith(self._cards_below):
                     if http["query_string"] and holds_card(http["query_string"]):
                         self.count_card("query")
@@ -151,8 +148,9 @@ class Edge:
                     if method in _WITH_BODY:
                         found = partial(self.count_card, "body")
                         receive = watched(cast("dict[str, Any]", http), receive, found, _CardSent)
-                if is_chunked:
-                    receive = _bounded(receive, limit)
+                if is_chunked or length > limit:
+                    # Whoever reads it is stopped, and answers as it does: a page with a page.
+                    receive = _bounded(receive, limit, length)
                 await self._app(scope, receive, exchange.send)
         except _CardSent:
             await exchange.refuse(422, "card_number", _CARD)
@@ -293,12 +291,14 @@ class _HeadExchange(_Exchange):
         return receive_or_end
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    """Count a body whose length was not said, and stop where it goes over its limit."""
+def _bounded(receive: Receive, limit: int, length: int) -> Receive:
+    """Stop a body where it goes over its limit: before its first byte, if its length says so."""
     size = 0
 
     async def bounded() -> Any:
         nonlocal size
+        if length > limit:
+            raise _TooLarge
         message = await receive()
         if message["type"] == "http.request":
             size += len(message["body"])

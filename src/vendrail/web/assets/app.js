@@ -168,6 +168,14 @@ function handOver(place) {
   else document.addEventListener(bridge.ready, pay, { once: true });
 }
 
+/** Say at once that a file is larger than is taken: what is typed beside it is not sent in vain. */
+function weigh(field) {
+  const most = Number.parseInt(field.dataset.bytesMax, 10);
+  const isTooLarge = [...field.files].some((file) => file.size > most);
+  field.setCustomValidity(isTooLarge ? field.dataset.tooLarge : "");
+  if (isTooLarge) field.reportValidity();
+}
+
 /** Wake what needs scripts, in the whole page or in a part that has just come. */
 function wake(root) {
   for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -184,6 +192,7 @@ document.addEventListener("input", (event) => {
   if (form) showTotal(form);
 });
 document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-bytes-max]")) weigh(event.target);
   const place = event.target.closest("[data-fills]");
   const text = place && document.getElementById(place.dataset.fills);
   if (text && place.value) text.value = place.value;
