@@ -38,6 +38,7 @@ from vendrail.web.storefront.front import Page
 
 _ROOT = "/merchant/payouts"
 _PAGE = 30
+_BANK_KINDS = frozenset(["bank", "iban", "cn_bank"])  # Accounts whose numbers are taken for cards'.
 _DONE = {
     "asked": message("The payout is on its way. The money is set aside for it."),
     "added": message("The account is added. Send a test payout to it next."),
@@ -134,6 +135,7 @@ class MerchantPayouts:
             payees=payees,
             usable=[each for each in payees if self._is_usable(each, currency)],
             ways=ways,
+            to_banks=any(_BANK_KINDS.intersection(way.payee_kinds) for way in ways),
             has_banks=any(way.channel_name.startswith("bank.") for way in ways),
             currencies=currencies,
             currency=currency,
