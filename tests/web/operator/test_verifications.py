@@ -82,11 +82,14 @@ async def test_a_merchant_says_who_they_are_and_two_people_say_yes(world):
     shown = await risk.http.get(picture)
     version = field(risk, "version")
     await risk.send(path, decision="accept", version=version, reason="fine")
-    unchecked = risk.page.status_code
+    unchecked, kept = risk.page.status_code, field(risk, "reason", between="[^>]* ")
+    await risk.send(path, decision="refuse", version=version, reason="it is torn")
+    noted = risk.text
     ticks = {f"check-{each}": "yes" for each in CHECKS[PERSON]}
     await risk.send(path, decision="accept", version=version, reason="fine", **ticks)
     put_up = risk.text
     await head.go("/operator/approvals")
+    waits = head.text
     await head.send(re.search(r"/operator/approvals/\w{26}", head.page.text)[0], decision="approve")
     await owner.go("/merchant")
     after = owner.text
@@ -101,6 +104,11 @@ async def test_a_merchant_says_who_they_are_and_two_people_say_yes(world):
     assert (PICTURE, "no-store") == (shown.content, shown.headers["cache-control"])
     assert "sandbox" in shown.headers["content-security-policy"]
     assert (422, 1) == (unchecked, standing.tier)
+    assert "fine" == kept
+    assert "it is torn" in noted
+    assert "Private person" in waits
+    assert "Sanctions lists were searched for every name" in waits
+    assert not re.search("lists_searched|decision|version", waits)
     assert "A second person must approve it" in put_up
     assert "CN¥90.00 an order" in after
     assert {
