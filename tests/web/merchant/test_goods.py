@@ -51,7 +51,7 @@ async def stocked(town, browser, sku: str = "GAME") -> str:
 
 
 async def test_a_product_is_made_priced_and_put_on_sale(town, read_field):
-    """A draft, then its price and words; each change is in the log, before and after."""
+    """A draft, then its price and words; each change is said, and in the log, before and after."""
     browser = await town.join(Role.SELLER)
     await browser.go("/merchant/products/new")
     first = {
@@ -67,7 +67,7 @@ async def test_a_product_is_made_priced_and_put_on_sale(town, read_field):
         "quantity_max": "5",
     }
     await browser.send("/merchant/products/new", **first)
-    path = browser.path
+    path, said = browser.path, ["Saved." in browser.text]
     town.clock.advance(1)  # Acts of one moment have no order.
     await browser.send(
         f"{path}/variants",
@@ -79,18 +79,22 @@ async def test_a_product_is_made_priced_and_put_on_sale(town, read_field):
         quantity_max="10",
         position="0",
     )
+    said.append("Saved." in browser.text)
     town.clock.advance(1)
     await browser.send(
         path, title="Steam wallet code", description="**Fast**", restock_hours="2", category=""
     )
+    said.append("Saved." in browser.text)
     town.clock.advance(1)
     await browser.send(f"{path}/state", state="on_sale")
+    said.append("Saved." in browser.text)
     [found] = await goods(town)
     acts = await town.acts(town.north)
     shown = await town.world.browser().go(f"/products/{path[-26:]}")
 
     product = found.product
     assert ("Steam wallet code", ProductState.ON_SALE) == (product.title, product.state)
+    assert [False, True, True, True] == said
     assert (7_200, "") == (product.restock_wait_s, product.category)
     assert [{"CNY": 4_700}] == [each.prices_minor for each in product.variants]
     assert "<strong>Fast</strong>" in shown.text

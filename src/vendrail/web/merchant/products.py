@@ -257,6 +257,7 @@ class Products:
             restock_hours=product.restock_wait_s // 3_600,
             known=[to_serial(each.id) for each in product.variants],
             new_variant=to_serial(new_id(self._desk.clock.now())),
+            done=caller.asked("done"),
             problem=self._desk.say(caller, problem) if problem else "",
         )
 
@@ -275,7 +276,7 @@ class Products:
             return await self._product(
                 caller, found, problem=problem, written=caller.form, place="details", status=422
             )
-        return onward(f"{_ROOT}/{to_serial(found.product.id)}")
+        return onward(f"{_ROOT}/{to_serial(found.product.id)}?done=saved")
 
     async def change_state(self, caller: Caller) -> Page:
         """Put a product on sale, pause it, or take it away."""
@@ -291,7 +292,7 @@ class Products:
             return await self._product(caller, found, problem=problem, status=422)
         if state is ProductState.REMOVED:
             return onward(_ROOT)
-        return onward(f"{_ROOT}/{to_serial(product.id)}")
+        return onward(f"{_ROOT}/{to_serial(product.id)}?done=saved")
 
     async def change_variant(self, caller: Caller) -> Page:
         """Add a variant, change one, or withdraw it: its keys stay."""
@@ -320,7 +321,7 @@ class Products:
         problem = await self._put(caller, product, act, before, after)
         if problem:
             return await self._variant_refused(caller, found, problem)
-        return onward(f"{_ROOT}/{to_serial(found.product.id)}#variants")
+        return onward(f"{_ROOT}/{to_serial(found.product.id)}?done=saved#variants")
 
     async def _variant_refused(self, caller: Caller, found: StockedProduct, problem: str) -> Page:
         return await self._product(
@@ -345,7 +346,7 @@ class Products:
         problem = await self._put(caller, product, "product.changed", before, after)
         if problem:
             return await self._product(caller, found, problem=problem, status=422)
-        return onward(f"{_ROOT}/{to_serial(product.id)}")
+        return onward(f"{_ROOT}/{to_serial(product.id)}?done=saved")
 
     async def preview(self, caller: Caller) -> Page:
         """Show a product as its buyers see it, whatever its state."""
