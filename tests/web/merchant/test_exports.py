@@ -67,6 +67,7 @@ async def test_orders_are_saved_as_their_page_lists_them(town):
     assert [to_serial(unpaid)] == [each["order"] for each in placed]
     assert [to_serial(sold)] == [each["order"] for each in found]
     assert [] == early
+    assert {to_serial(town.north.merchant)} == {each["merchant"] for each in every}
     assert {to_serial(other), to_serial(sold)} == {each["order"] for each in platform}
     assert ("39.80", "CNY", "'=lin@example.com") == (
         every[1]["amount"], every[1]["currency"], every[1]["contact"]
@@ -127,6 +128,8 @@ async def test_payouts_and_the_log_are_saved_whole(town):
     assert len(payouts) > 3
     assert [] == theirs
     assert {"finance@north.example"} == {each["who"] for each in acts}
+    serial = to_serial(town.north.merchant)
+    assert {serial} == {each["merchant"] for each in payouts} == {each["merchant"] for each in acts}
 
 
 async def test_what_was_paid_is_saved_with_the_filters_of_orders(town):
