@@ -73,7 +73,7 @@ async def test_what_cannot_be_complained_of(case):
     at_once = [
         case.complaint(order, replace(buyer, secret="x" * 43)),
         case.complaint(unpaid, Party(Side.BUYER, addressee.secret)),
-        case.complaint(order, buyer, text=" no "),
+        case.complaint(order, buyer, text=" n "),
         case.complaint(order, buyer, positions=[2]),
     ]
     early = await case.support.open_complaints(at_once)
@@ -84,6 +84,14 @@ async def test_what_cannot_be_complained_of(case):
 
     assert ["order_not_found", "not_delivered", "text_malformed", "positions_malformed"] == early
     assert [OpenStatus.TOO_LATE] == late == later
+
+
+async def test_two_characters_say_what_is_wrong_where_they_are_a_word(case):
+    """A complaint in Chinese is as long as its words are there."""
+    order, buyer = await case.sell()
+    [status] = await case.support.open_complaints([case.complaint(order, buyer, text="失效")])
+
+    assert OpenStatus.OPENED is status
 
 
 async def test_a_dead_key_is_replaced_and_the_old_one_void(case):

@@ -27,7 +27,7 @@ from vendrail.kernel.ids import made_at, shard_in
 from vendrail.kernel.machine import IMPOSSIBLE, Machine
 
 TEXT_LENGTH_MAX = 4_000
-_COMPLAINT_LENGTH_MIN = 5
+_COMPLAINT_LENGTH_MIN = 2  # In Chinese that is a word: 失效.
 ATTACHMENT_BYTES_MAX = 2_000_000
 ATTACHMENTS_MAX = 5  # With one message.
 ORDER_BYTES_MAX = 20_000_000  # Of one side's files about one order, in all.
