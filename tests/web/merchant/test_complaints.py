@@ -210,6 +210,19 @@ async def test_forms_say_what_is_wrong(town, buyer):
     assert 0 == talk[0].count
 
 
+async def test_keys_that_were_chosen_stay_chosen(town):
+    """A complaint that is not taken is shown again with its kind, its words and its keys."""
+    await town.north.offer("GAME", keys=5)
+    order = await town.sell(town.north, "GAME", 3)
+    [addressee] = await town.house.api(Orders).read_addressees([order])
+    buyer = Buyer(town, order, addressee.secret)
+    await buyer.open()
+    page = await buyer.send("complaints", kind="dead_key", text="n", key_2="1")
+
+    ticks = re.findall(r'name="key_(\d)" value="1"( checked)?', page.text)
+    assert [("1", ""), ("2", " checked"), ("3", "")] == ticks
+
+
 async def test_who_has_not_paid_is_told_so(town):
     """The page of an order that nobody paid has no form to write with, and none is taken."""
     await town.north.offer("GAME", keys=5)

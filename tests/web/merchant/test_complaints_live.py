@@ -59,6 +59,9 @@ async def test_a_dead_key_is_claimed_talked_about_and_replaced(town):
         await buyer.click("text=Get help")
         await screens.look(buyer)
         await buyer.fill("#complaint-text", "The second one says it was used already.")
+        await buyer.check("input[value=other]")
+        await expect(buyer.locator("input[name=key_2]")).not_to_be_visible()
+        await buyer.check("input[value=dead_key]")
         await buyer.check("input[name=key_2]")
         await buyer.set_input_files(
             "#evidence", {"name": "log.txt", "mimeType": "text/plain", "buffer": b"refused"}

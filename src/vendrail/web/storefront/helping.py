@@ -93,6 +93,7 @@ class Helping:
             problem=front.pages.translate(visitor, problem) if problem else "",
             text=known("text"),
             kind=known("kind"),
+            positions=_positions(written, order) if written else [],
             kinds=_kinds(order),
             can_complain=talk.live is None and order.delivered_at is not None,
             nonce=to_serial(new_id(front.clock.now(), shard_in(order.id))),
@@ -169,10 +170,8 @@ class Helping:
         if kind is None or await talks.holds_card_number(sent):
             problem = talks.NO_CARD if kind else talks.SAID[StepStatus.REMEDY_MALFORMED]
             return await self._show(request, visitor, order, problem, sent)
-        positions = [n for n in range(1, order.quantity + 1) if f"key_{n}" in sent.fields]
-        asked = OpenComplaint(
-            nonce, order.id, visitor.order_secret, kind, sent.written("text"), positions
-        )
+        text, positions = sent.written("text"), _positions(sent, order)
+        asked = OpenComplaint(nonce, order.id, visitor.order_secret, kind, text, positions)
         [status] = await self._support.open_complaints([asked])
         if status not in _OPENED:
             problem = talks.SAID.get(status, talks.SAID[StepStatus.NOT_THEIR_TURN])
@@ -250,6 +249,10 @@ def _party(visitor: Visitor) -> Party:
 def _context(talk: TalkView, order: OrderView) -> dict[str, Any]:
     root = f"/orders/{order.serial}/help"
     return {"talk": talk, "base": root, "side": "buyer", "complaint": talk.live}
+
+
+def _positions(sent: talks.Sent, order: OrderView) -> list[int]:
+    return [n for n in range(1, order.quantity + 1) if f"key_{n}" in sent.fields]
 
 
 def _kinds(order: OrderView) -> list[str]:
