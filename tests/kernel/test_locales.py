@@ -1,8 +1,8 @@
-"""Amounts as people of a language write them."""
+"""Amounts and countries as people of a language write them."""
 
 import pytest
 
-from vendrail.kernel.locales import amount_text
+from vendrail.kernel.locales import TAGS, amount_text, country_names
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,9 @@ from vendrail.kernel.locales import amount_text
 def test_a_code_stands_apart_from_its_digits(amount_minor, currency, locale, text):
     """Signs touch their digits, codes of three letters do not, wherever the language puts them."""
     assert text == amount_text(amount_minor, currency, locale)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_country_has_a_name(tag):
+    """Nobody chooses their country from a list in which a bare code stands."""
+    assert [] == [code for code, name in country_names(tag).items() if code == name]
