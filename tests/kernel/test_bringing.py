@@ -44,6 +44,14 @@ async def house():
         yield made
 
 
+async def test_a_name_that_is_not_known_is_said_in_words():
+    """Merchants read why their endpoint was not heard: no error's class, no number of it."""
+    bringer = Bringer(networks([], "allowed"), 10)
+    with pytest.raises(Unheard, match="^its name is not known$"):
+        await bringer.bring("https://nowhere.invalid/hook")
+    await bringer.close()
+
+
 async def test_calls_share_neither_connections_nor_cookies(house):
     """What one site's answer sets, and the connection it came by, meet no call to another."""
     bringer = Bringer(networks(["127.0.0.0/8"], "allowed"), 10)

@@ -83,6 +83,8 @@ class Bringer:
                     return await self._call(method, there, sent, host, content)
         except TimeoutError:
             raise Unheard("no answer in time") from None
+        except socket.gaierror:
+            raise Unheard("its name is not known") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise Unheard(f"{type(error).__name__}: {error}") from None
 
