@@ -64,6 +64,8 @@ async def prove(place: Place, desk, owner) -> str:  # noqa: F811
     """Add a bank account and prove it by a test that goes in a file; give the file's page."""
     [bank] = await place.money.payouts.list_banks()
     await owner.go(PATH)
+    assert "Of a bank: its account number, never a card's." in owner.text
+    assert "Bank card" not in owner.text
     way = f"{to_serial(bank.id)}|cn_bank"
     fields = {"nonce": place.nonce(owner), "way": way, "account": "1202020219900123456 工商银行"}
     await owner.send(f"{PATH}/accounts", **fields, name="张三")

@@ -3,7 +3,6 @@
 import html
 import re
 
-import msgspec
 import pytest
 from tests.payments.conftest import alipay, alipay_home, alipay_server, cert_app  # noqa: F401
 from tests.payouts.conftest import World as Money
@@ -113,26 +112,6 @@ async def test_a_merchant_proves_an_account_and_is_paid(place: Place) -> None:
     assert paid.provider_number in browser.text
     acts = await place.world.acts()
     assert {"payee.added", "payee.tested", "payee.proven", "payout.requested"} <= set(acts)
-
-
-async def test_who_is_paid_to_a_bank_is_told_which_number(place: Place, monkeypatch) -> None:
-    """An account at a bank is not called a card, for a card's number is taken nowhere."""
-    owner = await place.world.join("owner@north.example", Role.OWNER)
-    [way] = await place.money.payouts.list_ways()
-
-    async def to_banks(_):
-        return [msgspec.structs.replace(way, payee_kinds=["alipay", "bank"])]
-
-    await owner.go(PATH)
-    without = owner.text
-    monkeypatch.setattr(type(place.money.payouts), "list_ways", to_banks)
-    await owner.go(PATH)
-
-    said = "Of a bank: its account number, never a card's."
-    assert said not in html.unescape(without)
-    assert said in html.unescape(owner.text)
-    assert "Bank account" in owner.text
-    assert "Bank card" not in owner.text
 
 
 async def test_a_payout_moves_the_balance_once(place: Place) -> None:
