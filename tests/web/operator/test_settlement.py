@@ -32,6 +32,8 @@ async def test_hold_terms_are_changed_by_two_people(world):
     assert await newest_of(world) is None
     await other.go("/operator/approvals")
     assert "many disputes lately" in other.text
+    assert "Pending for hours" in other.text
+    assert not re.search("pending_hours|reserve_(basis_points|days)", other.text)
     [approval] = set(re.findall(r'action="(/operator/approvals/\w{26})"', other.page.text))
     await other.send(approval, decision="approve")
     terms = await newest_of(world)
