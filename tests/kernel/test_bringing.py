@@ -47,7 +47,7 @@ async def house():
 async def test_a_name_that_is_not_known_is_said_in_words():
     """Merchants read why their endpoint was not heard: no error's class, no number of it."""
     bringer = Bringer(networks([], "allowed"), 10)
-    with pytest.raises(Unheard, match="^its name is not known$"):
+    with pytest.raises(Unheard, match=r"^its name is not known$"):
         await bringer.bring("https://nowhere.invalid/hook")
     await bringer.close()
 
