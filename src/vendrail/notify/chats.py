@@ -28,6 +28,7 @@ KINDS: Mapping[str, str] = {
     "dispute_staff": "dispute_staff",
     "reserve_low": "money",
     "debt_owed": "money",
+    "payout_undelivered": "money",
     "fee_changing": "money",
     "fee_kept": "money",
     "deposit_asked": "money",

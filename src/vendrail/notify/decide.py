@@ -49,6 +49,7 @@ FORMS: Mapping[str, Form] = {
     "agency": Form(frozenset({"step", "name", "titles", "more", "link"}), 3_600 * 24 * 7),
     "supplied_refunded": Form(frozenset({"amount", "count", "link"}), 3_600 * 24 * 7),
     "payee_doubted": Form(frozenset({"account", "link"}), 3_600 * 24 * 7),
+    "payout_undelivered": Form(frozenset({"step", "amount", "account", "link"}), 3_600 * 24 * 7),
     "webhook_disabled": Form(
         frozenset({"url", "days", "reason", "link"}), 3_600 * 24 * 7, is_news=True
     ),

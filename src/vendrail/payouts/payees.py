@@ -1,13 +1,11 @@
-"""Payees: sealed accounts, proven by a small payout, cooled off, and told of by letter."""
+"""Payees: sealed accounts, proven by a small payout, and cooled off."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from vendrail.api.identity import Identity, PeopleQuery, PersonState
 from vendrail.api.ledger import Chart, Ledger
-from vendrail.api.notify import Message, MessageStatus, Notify
 from vendrail.api.payouts import (
     NewPayee,
     Payee,
@@ -22,7 +20,6 @@ from vendrail.api.payouts import (
 )
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import Record, decode, encode
-from vendrail.kernel.ids import derive
 from vendrail.kernel.vault import Vault
 from vendrail.payouts import decide
 from vendrail.payouts.settings import PayoutsSettings
@@ -35,7 +32,6 @@ from vendrail.payouts.ways import Ways
 _PURPOSE = "payouts.payee"
 _DIGEST = "payouts.payee.digest"
 _TEST_AMOUNT = "payouts.test"
-_UNTOLD_MAX = 32
 TESTS_MAX = 3  # Of one payee; and of one merchant in a day.
 GUESSES_MAX = 3
 
@@ -66,8 +62,6 @@ class Payees:
         settings: PayoutsSettings,
         ledger: Ledger,
         ways: Ways,
-        identity: Identity,
-        notify: Notify,
     ) -> None:
         self._db = db
         self._vault = vault
@@ -75,8 +69,6 @@ class Payees:
         self._settings = settings
         self._ledger = ledger
         self._ways = ways
-        self._identity = identity
-        self._notify = notify
 
     async def add(self, payees: Sequence[NewPayee]) -> list[PayeeStatus]:
         """Add payees; few and each its own, so one by one."""
@@ -192,72 +184,6 @@ class Payees:
                 return VerifyStatus.AMOUNT_WRONG
             await payees_store.verify_payee(tx, proof.payee)
         return VerifyStatus.VERIFIED
-
-    async def tell_due(self) -> bool:
-        """Write of accounts that were added and of such as are proven no longer, each once."""
-        is_more = await self._tell_doubts()
-        return await self._tell_added() or is_more
-
-    async def _tell_doubts(self) -> bool:
-        """Write to the people of merchants whose account a test came back from."""
-        async with self._db.reading() as tx:
-            rows = await payees_store.list_doubted(tx, _UNTOLD_MAX)
-        if not rows:
-            return False
-        people = await self._identity.list_people([PeopleQuery(row["merchant"]) for row in rows])
-        letters = [
-            Message(
-                derive(row["doubt"], f"doubted:{person.id}"),
-                person.email,
-                "payee_doubted",
-                person.locale,
-                {"account": row["shown"], "link": self._link},
-            )
-            for row, team in zip(rows, people, strict=True)
-            for person in team
-            if person.state is PersonState.ACTIVE
-        ]
-        if letters:
-            statuses = await self._notify.send_messages(letters)
-            assert MessageStatus.TEMPLATE_UNKNOWN not in statuses
-        async with self._db.transaction() as tx:
-            await payees_store.note_doubts_told(tx, rows)
-        return len(rows) == _UNTOLD_MAX
-
-    @property
-    def _link(self) -> str:
-        return f"{self._settings.public_url.rstrip('/')}/merchant/payouts"
-
-    async def _tell_added(self) -> bool:
-        async with self._db.reading() as tx:
-            rows = await payees_store.list_untold(tx, _UNTOLD_MAX)
-        if not rows:
-            return False
-        queries = [PeopleQuery(row["merchant"]) for row in rows]
-        people = await self._identity.list_people(queries)
-        letters = [
-            Message(
-                derive(row["id"], f"added:{person.id}"),
-                person.email,
-                "payee_added",
-                person.locale,
-                {
-                    "account": row["shown"],
-                    "link": self._link,
-                    "by": row["added_by"],
-                    "usable": f"{row['usable_at']:%Y-%m-%d %H:%M} UTC",
-                },
-            )
-            for row, team in zip(rows, people, strict=True)
-            for person in team
-            if person.state is PersonState.ACTIVE
-        ]
-        if letters:
-            statuses = await self._notify.send_messages(letters)
-            assert MessageStatus.TEMPLATE_UNKNOWN not in statuses
-        async with self._db.transaction() as tx:
-            await payees_store.note_told(tx, [row["id"] for row in rows], self._clock.now())
-        return len(rows) == _UNTOLD_MAX
 
 
 def _payee(row: Row) -> Payee:

@@ -87,6 +87,7 @@ from vendrail.payouts.settings import PayoutsSettings
 from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 from vendrail.payouts.store import terms as terms_store
+from vendrail.payouts.telling import Telling
 from vendrail.payouts.terms import Terms
 from vendrail.payouts.tracing import Tracing
 from vendrail.payouts.ways import Ways
@@ -121,7 +122,8 @@ class PayoutsService:
         posting = Posting(ledger)
         self._terms = Terms(db, settings)
         self._ways = Ways(db, payments)
-        self._payees = Payees(db, vault, clock, settings, ledger, self._ways, identity, notify)
+        self._payees = Payees(db, vault, clock, settings, ledger, self._ways)
+        self._telling = Telling(db, clock, settings, identity, notify)
         knowing = Knowing(compliance)
         self._banks = Banks(db, clock, self._payees, knowing)
         self._answers = Answers(db, clock)
@@ -389,8 +391,8 @@ class PayoutsService:
         return await self._tracing.mark_due()
 
     async def tell_due(self) -> bool:
-        """Tell merchants' people of new payees."""
-        return await self._payees.tell_due()
+        """Tell merchants' people of payees, and of payouts that did not arrive."""
+        return await self._telling.tell_due()
 
     async def look_ahead(self) -> bool:
         """Look ahead for reserves, and tell who fills them; never more to do at once."""

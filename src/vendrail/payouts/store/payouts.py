@@ -158,7 +158,9 @@ async def write_changes(tx: Transaction, changes: Sequence[Change], now: datetim
         " confirm_package = case when v.confirm_package = '' and v.state = 'sent'"
         "  and v.verdict = '' then o.confirm_package else v.confirm_package end,"
         " ended_at = case when o.ended_at is null and v.state = any($11::text[]) then $12"
-        "  else o.ended_at end"
+        "  else o.ended_at end,"
+        " untold_since = case when o.state <> v.state and o.origin <> 'test'"
+        "  and v.state in ('failed', 'returned', 'declined') then $12 else o.untold_since end"
         " from unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::text[],"
         "  $6::text[], $7::int[], $8::int[], $9::text[], $10::text[], $13::text[])"
         "  as v (id, turn, state, due_at, verdict, problem, asks, reserve_tries,"
@@ -186,6 +188,29 @@ async def write_changes(tx: Transaction, changes: Sequence[Change], now: datetim
     ]
     await insert_steps(tx, steps, now)
     return written
+
+
+async def list_untold(tx: Transaction, rows_max: int) -> list[Row]:
+    """Read payouts that did not arrive and whose people have not been told, with the account."""
+    return await tx.fetch(
+        "select o.id, o.merchant, o.payee, o.amount_minor, o.currency, o.state, o.untold_since,"
+        " p.shown from payouts.payout o join payouts.payee p on p.id = o.payee"
+        " where o.untold_since is not null order by o.untold_since, o.id limit $1",
+        rows_max,
+    )
+
+
+async def note_told(tx: Transaction, rows: Sequence[Row]) -> None:
+    """Note that letters were handed over, unless one went on since."""
+    ids = [row["id"] for row in rows]
+    await _lock(tx, ids)
+    await tx.execute(
+        "update payouts.payout o set untold_since = null"
+        " from unnest($1::uuid[], $2::timestamptz[]) as v (id, since)"
+        " where o.id = v.id and o.untold_since = v.since",
+        ids,
+        [row["untold_since"] for row in rows],
+    )
 
 
 async def begin_telling(tx: Transaction, payouts: Sequence[Kept], now: datetime) -> set[UUID]:
