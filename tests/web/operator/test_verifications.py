@@ -82,7 +82,7 @@ async def test_a_merchant_says_who_they_are_and_two_people_say_yes(world):
     shown = await risk.http.get(picture)
     version = field(risk, "version")
     await risk.send(path, decision="accept", version=version, reason="fine")
-    unchecked = risk.page.status_code
+    unchecked, kept = risk.page.status_code, risk.page.text
     ticks = {f"check-{each}": "yes" for each in CHECKS[PERSON]}
     await risk.send(path, decision="accept", version=version, reason="fine", **ticks)
     put_up = risk.text
@@ -101,6 +101,7 @@ async def test_a_merchant_says_who_they_are_and_two_people_say_yes(world):
     assert (PICTURE, "no-store") == (shown.content, shown.headers["cache-control"])
     assert "sandbox" in shown.headers["content-security-policy"]
     assert (422, 1) == (unchecked, standing.tier)
+    assert 1 == kept.count("fine")  # What was typed is not lost, and not in the form beside it.
     assert "A second person must approve it" in put_up
     assert "CN¥90.00 an order" in after
     assert {
