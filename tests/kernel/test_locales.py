@@ -2,7 +2,7 @@
 
 import pytest
 
-from vendrail.kernel.locales import amount_text
+from vendrail.kernel.locales import TAGS, amount_text, country_names
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,9 @@ from vendrail.kernel.locales import amount_text
 def test_a_code_stands_apart_from_its_digits(amount_minor, currency, locale, text):
     """Signs touch their digits, codes of three letters do not, wherever the language puts them."""
     assert text == amount_text(amount_minor, currency, locale)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_country_has_a_name_in_every_language(tag: str) -> None:
+    """Nobody chooses a country by a code of two letters."""
+    assert not [name for code, name in country_names(tag).items() if name == code]

@@ -11,7 +11,7 @@ TAGS = ("zh-Hans", "zh-Hant", "en", "ja", "ko", "es")
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}
 COUNTRIES = frozenset(
     str(code) for code in Locale("en").territories if re.fullmatch("[A-Z]{2}", str(code))
-) - {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}  # Regions that are no countries.
+) - {"CQ", "EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}  # Regions that are no countries.
 _CODE_BEFORE_DIGIT = re.compile(r"(?<=[A-Z]{3})(?=[0-9])")
 
 
