@@ -299,9 +299,13 @@ async def test_terms_are_changed_by_two(place: Place) -> None:
     [before] = await place.money.payouts.read_terms(["CNY"])
     second = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
     await second.go("/operator/approvals")
+    seen = second.text
     address = re.search(r'action="(/operator/approvals/[^"]+)"', second.page.text)[1]
     await second.send(address, decision="approve")
 
+    assert "At least: CN¥10.00" in seen  # In the words of the form, and not as fields.
+    assert "Fee: CN¥0.50" in seen
+    assert "By hand · Every day" in seen
     [after] = await place.money.payouts.read_terms(["CNY"])
     assert 0 == before.fee_minor
     wanted = PayoutTerms("CNY", 1_000, 50, 0, [ScheduleKind.MANUAL, ScheduleKind.DAILY], 30)
