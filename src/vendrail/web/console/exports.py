@@ -156,7 +156,7 @@ def order_row(sold: SoldOrder) -> list[Cell]:
         sold.contact,
         order.paid_at.isoformat() if order.paid_at else None,
         order.delivered_at.isoformat() if order.delivered_at else None,
-        str(order.merchant),
+        to_serial(order.merchant),
     ]
 
 
@@ -176,7 +176,7 @@ def payout_row(payout: PayoutView) -> list[Cell]:
         payout.sent_at.isoformat() if payout.sent_at else None,
         payout.ended_at.isoformat() if payout.ended_at else None,
         payout.provider_number,
-        str(payout.merchant),
+        to_serial(payout.merchant),
     ]
 
 
@@ -190,7 +190,7 @@ def act_row(act: Act) -> list[Cell]:
         act.by.name,
         origin.address,
         origin.agent,
-        str(act.merchant) if act.merchant else None,
+        to_serial(act.merchant) if act.merchant else None,
         act.reason,
         encode(act.before).decode() if act.before else None,
         encode(act.after).decode() if act.after else None,
