@@ -3,12 +3,17 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import vendrail
 from vendrail.api.orders import RefundOrderStatus
+from vendrail.kernel.locales import TAGS
+from vendrail.web.languages import translations
 from vendrail.web.merchant.orders import _ACCEPTED, _REFUSALS
 from vendrail.web.operator.audit import _KINDS
 from vendrail.web.operator.deeds import TEXTS
 from vendrail.web.operator.orders import _SAID
+from vendrail.web.pages import _people
 
 ROOT = Path(vendrail.__file__).parent
 ROOMS = ("identity/service", "web/console", "web/merchant", "web/operator")
@@ -44,6 +49,18 @@ def test_the_log_is_filtered_by_every_desk_that_moves_money_or_lets_somebody_sel
     desks = "payout payout_batch payout_terms reserve remittance dossier complaint dispute sales"
 
     assert set(desks.split()) <= set(_KINDS)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_two_people_of_a_deed_are_said_in_words(tag):
+    """Who put it up and who approved it are kept as one word; whoever reads has its language."""
+    said = translations(tag).gettext
+    told = _people("a@b.example, approved by c@d.example", said=said)
+
+    assert "a@b.example" in told
+    assert "c@d.example" in told
+    assert (tag == "en") is ("approved by" in told)
+    assert "a@b.example" == _people("a@b.example", said=said)
 
 
 def test_every_refusal_of_a_refund_is_said_in_words():

@@ -19,7 +19,7 @@ from vendrail.api.identity import (
 from vendrail.kernel.ids import derive, new_id
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
-from vendrail.web.languages import message
+from vendrail.web.languages import APPROVED_BY, message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -412,7 +412,7 @@ class Deeds:
             return Said.ENDED
         approver = view.decided_by or caller.person.email
         try:
-            said = await deed.run(put.payload, f"{put.by.name}, approved by {approver}")
+            said = await deed.run(put.payload, f"{put.by.name}{APPROVED_BY}{approver}")
         except Exception:
             await self.log_undone(caller, put.act, put.subject, "broke_off")
             raise
