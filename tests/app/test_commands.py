@@ -143,6 +143,8 @@ def test_doctor_says_what_is_well_and_what_is_not(place) -> None:
     for what in ("Python", "disk", "secrets", "PostgreSQL", "migrations", "vault"):
         assert what in levels
     assert "ok" == levels["vault"]
+    [version] = [each["seen"] for each in told["findings"] if each["what"] == "PostgreSQL"]
+    assert place.sql("show server_version")[0][0].startswith(version)
     assert all(f["advice"] for f in told["findings"] if f["level"] != "ok")
 
 

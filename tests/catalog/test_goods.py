@@ -15,6 +15,7 @@ from vendrail.api.catalog import (
 )
 from vendrail.api.catalog.warranties import ProductWarranty
 from vendrail.catalog.screening import RULES_MAX, clean_rules, former_fingerprint, screen
+from vendrail.catalog.service.goods import RULED
 from vendrail.kernel.codec import replace
 
 REVIEW = GoodsVerdict.REVIEW
@@ -158,6 +159,17 @@ async def test_new_rules_look_through_what_is_on_the_shelves(catalog, service, s
     assert not await sells(catalog, scene.product("poker"))
     assert before == await case_of(catalog, scene.product("poker"))
     assert await case_of(catalog, scene.product()) is None
+
+
+async def test_new_rules_wake_whoever_looks_through_the_shelves(catalog, wakeups):
+    """What is forbidden is not sold until some poll comes round: writing rules begins the look."""
+    woken = wakeups.subscribe(RULED)
+    await forbid(catalog, GoodsRule("casino"))
+    first = woken.is_set()
+    woken.clear()
+    again = await catalog.put_goods_rules([GoodsRules([GoodsRule("casino")])])
+
+    assert (["unchanged"], True, False) == (again, first, woken.is_set())
 
 
 async def test_what_a_person_allows_is_sold_and_not_asked_again(catalog, scene):

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from vendrail.api.catalog import Catalog, DeliveryKind, KeyState, Shop
+from vendrail.api.identity import Identity
 from vendrail.api.wallets import Wallets
 from vendrail.app.demo import book, codes, covers
 from vendrail.app.demo.market import KEYS_PER_VARIANT, prose, read_market
@@ -118,6 +119,21 @@ async def test_wallets_are_on_until_somebody_switches_them_off(house: House) -> 
     assert read_market().wallets == [first]
     assert ("CNY", True) == (first.currency, first.is_on)
     assert [replace(first, is_on=False)] == second
+
+
+async def test_merchants_are_known_whatever_becomes_of_their_shops(house: House) -> None:
+    """Identity knows each merchant by name; one that a person named anew keeps that name."""
+    identity: Identity = house.api(Identity)
+    await seed(house, is_known=False)
+    first = await identity.list_merchants(10, None)
+    await identity.put_merchants([replace(first[0], name="New name")])
+    await seed(house, is_known=True)
+    names = {each.id: each.name for each in await identity.list_merchants(10, None)}
+
+    assert {s.merchant: s.merchant_name for s in read_market().shops} == {
+        each.id: each.name for each in first
+    }
+    assert names == {each.id: each.name for each in first} | {first[0].id: "New name"}
 
 
 async def test_seeding_goes_on_where_it_was_ended(house: House) -> None:

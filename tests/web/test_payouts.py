@@ -2,6 +2,7 @@
 
 import html
 import re
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from tests.payments.conftest import alipay, alipay_home, alipay_server, cert_app  # noqa: F401
@@ -17,6 +18,7 @@ from vendrail.api.payouts import (
     RemittanceQuery,
     ScheduleKind,
 )
+from vendrail.api.settlement import DepositTerms, Settlement
 from vendrail.app.wiring import House
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.ids import to_serial
@@ -255,6 +257,8 @@ async def test_a_reserve_is_written_down(place: Place) -> None:
     await desk.send("/operator/reserves", nonce=place.nonce(desk), amount="-900", **fields)
 
     assert "does not have so much" in desk.text
+    await desk.send("/operator/reserves", nonce=place.nonce(desk), amount="five", **fields)
+    assert "Write the amount in digits" in desk.text
     assert "reserve.changed" in await place.world.acts()
 
 
@@ -295,9 +299,13 @@ async def test_terms_are_changed_by_two(place: Place) -> None:
     [before] = await place.money.payouts.read_terms(["CNY"])
     second = await place.world.join("boss@rail.example", Role.OPERATOR_ADMIN)
     await second.go("/operator/approvals")
+    seen = second.text
     address = re.search(r'action="(/operator/approvals/[^"]+)"', second.page.text)[1]
     await second.send(address, decision="approve")
 
+    assert "At least: CN¥10.00" in seen  # In the words of the form, and not as fields.
+    assert "Fee: CN¥0.50" in seen
+    assert "By hand · Every day" in seen
     [after] = await place.money.payouts.read_terms(["CNY"])
     assert 0 == before.fee_minor
     wanted = PayoutTerms("CNY", 1_000, 50, 0, [ScheduleKind.MANUAL, ScheduleKind.DAILY], 30)
@@ -389,6 +397,40 @@ async def test_a_settlement_is_booked_by_two(place: Place) -> None:
     assert {"remittance.booked.proposed", "remittance.booked.approved"} <= set(
         await place.world.acts()
     )
+
+
+async def test_a_settlement_is_dated_by_the_day_of_the_site(place: Place) -> None:
+    """In the evening of UTC it is tomorrow in Shanghai already, and so says the form."""
+    now = place.world.clock.now()
+    place.world.clock.advance(
+        (datetime(now.year, now.month, now.day, 17, tzinfo=UTC) - now).total_seconds()
+    )
+    finance = await place.world.join("fin@rail.example", Role.OPERATOR_FINANCE)
+    await finance.go("/operator/remittances")
+    [shown] = re.findall(r'name="paid_on" type="date" value="([^"]+)"', finance.page.text)
+
+    assert now.date() + timedelta(days=1) == date.fromisoformat(shown)
+
+
+async def test_what_is_on_its_way_out_is_not_shown_as_free(place: Place) -> None:
+    """A payout that waits is said where the money is shown, and pays no deposit."""
+    await place.money.payouts.put_terms([PayoutTerms("CNY", 100, 0, 5_000)])
+    owner = await place.world.join("own@a.example", Role.OWNER)
+    await prove(place, owner)
+    await ask(place, owner, "60")
+    await place.money.run()
+    terms = DepositTerms(place.money.merchant, "CNY", 1_000, 0)
+    settlement: Settlement = place.world.house.api(Settlement)
+    assert ["created"] == await settlement.put_deposit_terms([terms])
+    await owner.go("/merchant")
+    assert "¥60.00 of it is on its way" in owner.text
+    await owner.go("/merchant/deposit")
+
+    [there] = await settlement.read_merchant_balances([(place.money.merchant, "CNY")])
+    free = f"{(there.available_minor - there.leaving_minor) / 100:,.2f}"
+
+    assert 6_000 == there.leaving_minor
+    assert f"which has CN¥{free} available" in owner.text
 
 
 async def approve(browser) -> None:

@@ -207,10 +207,10 @@ async def check_database(
 
 
 async def _look_at_server(connection: Any) -> AsyncIterator[Finding]:
-    version = connection.get_server_version()
+    version = connection.get_server_version()  # Of 18.6 the driver calls the 6 `micro`.
     yield judge(
         "PostgreSQL",
-        f"{version.major}.{version.minor}",
+        f"{version.major}.{version.micro}",
         f"Vendrail needs PostgreSQL {_VERSION_MIN} or newer.",
         is_ok=version.major >= _VERSION_MIN,
         is_fatal=True,

@@ -5,6 +5,7 @@ import asyncio
 from vendrail.api.identity import Identity
 from vendrail.api.notify import Notify
 from vendrail.catalog.service import CatalogService
+from vendrail.catalog.service.goods import RULED
 from vendrail.kernel.jobs import Job
 from vendrail.kernel.outbox import poll
 
@@ -20,7 +21,7 @@ def jobs(service: CatalogService, identity: Identity, notify: Notify) -> list[Jo
         await poll(end_holds, service.clock, wake, name="catalog.holds")
 
     async def sweep() -> None:
-        wake = service.wakeups.subscribe("catalog.goods")
+        wake = service.wakeups.subscribe(RULED)
         await poll(service.sweep_goods, service.clock, wake, name="catalog.goods", delay_s_max=30.0)
 
     telling = service.telling(identity, notify)

@@ -46,6 +46,8 @@ def message(text: str) -> str:
 
 
 COMMA = message(", ")  # Between the things of a list.
+APPROVED_BY = ", approved by "  # As deeds of two people are kept, in no language but this.
+TWO_PEOPLE = message("%(first)s, approved by %(second)s")
 
 
 @cache

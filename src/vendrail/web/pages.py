@@ -19,7 +19,14 @@ from markupsafe import Markup
 from vendrail.api.payments.deposits import DepositView
 from vendrail.kernel.ids import to_serial
 from vendrail.web import amounts, drawings, words
-from vendrail.web.languages import COMMA, LANGUAGES, Language, translations
+from vendrail.web.languages import (
+    APPROVED_BY,
+    COMMA,
+    LANGUAGES,
+    TWO_PEOPLE,
+    Language,
+    translations,
+)
 from vendrail.web.settings import WebSettings
 from vendrail.web.visitor import DEVICE, Visitor, Visitors
 
@@ -164,6 +171,7 @@ class Pages:
             "clock": partial(_clock, language=language, zone=settings.time_zone),
             "day": partial(_day, language=language, zone=settings.time_zone),
             "media": media_address,
+            "people": partial(_people, said=translations(language.tag).gettext),
             "listed": Markup(translations(language.tag).gettext(COMMA)).join,  # noqa: S704
         }
         made.settled = {
@@ -283,6 +291,12 @@ def qr_svg(text: str) -> Markup:
 def media_address(path: str) -> str:
     """Give the address of a picture below the media folder."""
     return "/media/" + path.lstrip("/")
+
+
+def _people(by: str, *, said: Callable[[str], str]) -> str:
+    """Say who did a deed, and who approved it, of the one word that deeds are given."""
+    first, parted, second = by.partition(APPROVED_BY)
+    return said(TWO_PEOPLE) % {"first": first, "second": second} if parted else by
 
 
 def _amount(amount_minor: int, currency: str, *, locale: Any) -> str:

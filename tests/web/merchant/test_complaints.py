@@ -8,7 +8,7 @@ from tests.web.console.conftest import SITE, make_app
 
 from vendrail.api.identity import Role
 from vendrail.api.notify import Notify
-from vendrail.api.orders import Orders
+from vendrail.api.orders import Orders, RefundOrder
 from vendrail.api.support import Party, Side, Support, TalkQuery
 from vendrail.kernel.ids import new_id, to_serial
 from vendrail.kernel.limits import SharedLimit
@@ -144,6 +144,22 @@ async def test_what_cannot_agree_is_decided_by_the_operator(town, buyer):
     assert "Both texts say the same." in buyer.browser.text
     assert "Rejected" in buyer.browser.text
     assert "complaint.ruled" in await town.world.acts()
+
+
+async def test_a_refund_by_a_ruling_is_named_by_its_complaint(town, buyer):
+    """Its reason is kept as a code; both consoles say it in words, short enough for a phone."""
+    complaint = to_serial(new_id(town.clock.now()))
+    refund = RefundOrder(new_id(town.clock.now()), buyer.order, 500, f"complaint {complaint}", "ad")
+    await town.north.orders.refund_orders([refund])
+    await town.north.run()
+    owner = await town.join(Role.OWNER)
+    await owner.go(f"/merchant/orders/{to_serial(buyer.order)}")
+    head = await town.world.join("ad@rail.example", Role.OPERATOR_ADMIN)
+    await head.go(f"/operator/orders/{to_serial(buyer.order)}")
+
+    for browser in (owner, head):
+        assert f"Complaint …{complaint[-6:]}" in browser.text
+        assert f"complaint {complaint}" not in browser.text
 
 
 async def test_what_is_written_runs_nothing_and_links_nowhere(town, buyer):

@@ -60,6 +60,7 @@ async def test_orders_are_saved_as_their_page_lists_them(town):
     early = await table(seller, "/merchant/orders.csv?to=2026-01-01")
     operator = await town.world.join("ann@rail.example", Role.OPERATOR_SUPPORT)
     platform = await table(operator, "/operator/orders.csv?state=delivered")
+    payments = await table(operator, "/operator/payments.csv")
     acts = await town.acts(town.north, "order.exported")
     await seller.go("/merchant/orders?state=placed")
 
@@ -69,6 +70,9 @@ async def test_orders_are_saved_as_their_page_lists_them(town):
     assert [] == early
     assert {to_serial(town.north.merchant)} == {each["merchant"] for each in every}
     assert {to_serial(other), to_serial(sold)} == {each["order"] for each in platform}
+    both = {to_serial(town.north.merchant), to_serial(town.south.merchant)}
+    assert both == {each["merchant"] for each in platform}  # As in every other file.
+    assert both == {each["merchant"] for each in payments}
     assert ("39.80", "CNY", "'=lin@example.com") == (
         every[1]["amount"], every[1]["currency"], every[1]["contact"]
     )  # fmt: skip

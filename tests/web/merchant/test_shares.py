@@ -25,7 +25,7 @@ async def test_a_merchant_sees_what_comes_when(town):
 
     assert f"Pending CN¥{balance.pending_minor / 100:.2f}" in browser.text
     assert f"In reserve CN¥{balance.reserve_minor / 100:.2f}" in browser.text
-    assert "Pending for 48 hours; 10 % of it in reserve for 45 days" in browser.text
+    assert "Pending for 48 hours · 10 % of it in reserve for 45 days" in browser.text
     assert f"Later than in 30 days: CN¥{balance.reserve_minor / 100:.2f}" in browser.text
     assert 30 == len(calendar["labels"])
     assert f"{balance.pending_minor / 100:.2f}" in calendar["bars"][0]

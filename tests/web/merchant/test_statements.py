@@ -17,7 +17,7 @@ from vendrail.api.identity import Role
 from vendrail.api.ledger import Chart, Ledger, Transfer, TransferCode, TransferId
 from vendrail.api.orders import RefundOrder
 from vendrail.api.settlement import HoldTerms
-from vendrail.kernel.ids import new_id
+from vendrail.kernel.ids import named_id, new_id
 from vendrail.web.papers import sheets
 
 GUIDE = Path(__file__).parents[3] / "docs/guides/statements.md"
@@ -157,6 +157,15 @@ async def test_months_reach_from_the_merchants_first_to_this_one(town):
     assert ["2026-11"] == first
     assert ["2027-12", "2027-01", "Older"] == [name for _, name in (later[0], *later[-2:])]
     assert ["Newest", "2026-12", "2026-11"] == [name for _, name in older]
+
+
+async def test_a_year_is_offered_where_nothing_tells_when_the_merchant_began(town):
+    """An id that was made of a name has no moment in it: its merchant reaches the last year."""
+    old = await town.settle("Old", named_id("a merchant by name"))
+    browser = await town.join(Role.FINANCE, old)
+    await browser.go("/merchant/statements")
+
+    assert {"2026-11", "2026-01", "2025-12"} <= set(re.findall(r"\b20\d\d-\d\d\b", browser.text))
 
 
 async def test_a_statement_is_the_own_one_and_only_for_who_may(town):

@@ -59,9 +59,12 @@ async def test_a_closed_day_is_seen_down_to_its_items(world, place):
     day = (await world.house.api(Ledger).read_closing()).day
     await finance.send(PATH, day=str(day))
     assert "The day is closed." in finance.text
+    calendar = finance.text
     assert f'href="{PATH}/{day}"' in finance.page.text
     await finance.go(f"{PATH}/{day}")
 
+    assert "Not closed yet" in calendar
+    assert 1 == calendar.count("Not closed yet")  # No day from before the books.
     assert "refund:clearing" in finance.text
     assert f'href="/operator/search?q={to_serial(stuck)}"' in finance.page.text
     assert "CN¥12.34" in finance.text

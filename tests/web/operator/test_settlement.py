@@ -40,7 +40,7 @@ async def test_hold_terms_are_changed_by_two_people(world):
     await first.go(path)
 
     assert (24, 750, 30) == (terms.pending_hours, terms.reserve_basis_points, terms.reserve_days)
-    assert "Pending for 24 hours; 7.50 % of it in reserve for 30 days" in first.text
+    assert "Pending for 24 hours · 7.50 % of it in reserve for 30 days" in first.text
     acts = await world.acts(act="hold_terms.")
     assert ["hold_terms.changed.proposed", "hold_terms.changed.approved"] == acts
 

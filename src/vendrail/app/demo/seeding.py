@@ -11,6 +11,7 @@ from vendrail.api.catalog import (
     KeyLine,
     PutStatus,
 )
+from vendrail.api.identity import Identity, Merchant
 from vendrail.api.settlement import Settlement
 from vendrail.api.wallets import Wallets, WalletTerms
 from vendrail.app.demo import book, codes, covers
@@ -39,6 +40,8 @@ async def seed(house: House, *, is_known: bool) -> int:
     write_pictures(house.platform.home / "media")
     wallets: Wallets = house.api(Wallets)
     is_new = await _put_shops(catalog, house.api(Settlement), market, is_known=is_known)
+    identity: Identity = house.api(Identity)
+    await _put_merchants(identity, market)
     await _put_wallets(wallets, market.wallets)
     await _put_products(catalog, market.goods)
     await _put_contents(catalog, house.platform.home / "files", market.goods)
@@ -63,6 +66,15 @@ async def _put_shops(
     await settlement.put_fee_terms([each for each in market.terms if each.merchant in owners])
     _check(await catalog.put_shops(missing), [shop.slug for shop in missing])
     return len(missing) == len(market.shops)
+
+
+async def _put_merchants(identity: Identity, market: Market) -> None:
+    """Name the merchants that identity does not know: a closed shop tells nobody whose it is."""
+    known = {each.id for each in await identity.list_merchants(10_000, None)}
+    named = {shop.merchant: shop.merchant_name for shop in market.shops}
+    await identity.put_merchants(
+        [Merchant(id, name) for id, name in named.items() if id not in known]
+    )
 
 
 async def _put_wallets(wallets: Wallets, terms: Sequence[WalletTerms]) -> None:

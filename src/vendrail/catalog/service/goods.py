@@ -32,7 +32,9 @@ from vendrail.catalog.store.shelves import lock
 from vendrail.kernel.clock import Clock
 from vendrail.kernel.codec import replace
 from vendrail.kernel.db import Database, Transaction
+from vendrail.kernel.outbox import Wakeups
 
+RULED = "catalog.goods"  # The wake-up topic of rules that were written.
 _SWEPT_AT_ONCE = 100
 _REASON_LENGTH_MAX = 500
 _NO_RULES = GoodsRules([])
@@ -53,6 +55,7 @@ class GoodsService:
 
     _db: Database
     _clock: Clock
+    wakeups: Wakeups
 
     def forget_offers(self) -> None:
         """Have offers read anew: something is sold no more, or again."""
@@ -72,6 +75,7 @@ class GoodsService:
             if rules == (standing[0].rules if standing else []):
                 return GoodsRulesStatus.UNCHANGED
             await store.add_rules(tx, replace(new, rules=rules), self._clock.now())
+        self.wakeups.wake(RULED)
         return GoodsRulesStatus.CREATED
 
     async def list_goods_rules(self, versions_max: int) -> list[GoodsRules]:

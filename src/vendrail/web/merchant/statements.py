@@ -50,6 +50,7 @@ from vendrail.web.supplies import find_supplies
 _ROOT = "/merchant/statements"
 _PAGE = 50
 _MONTHS = 12
+_TIMED = 7  # The version of ids that tell when they were made.
 _STILL = timedelta(minutes=1)
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _SHEET_NAME = message("Statement")
@@ -125,8 +126,10 @@ class Statements:
 
     def _months(self, merchant: UUID, month: Month) -> dict[str, Any]:
         """Give the year of months around the one shown, back to when the merchant began."""
-        now, made = self._now(), made_at(merchant).astimezone(time_zone(self._zone))
-        oldest = min(Month(made.year, made.month), month, now)
+        now, oldest = self._now(), min(month, self._now().moved(1 - _MONTHS))
+        if merchant.version == _TIMED:
+            made = made_at(merchant).astimezone(time_zone(self._zone))
+            oldest = min(Month(made.year, made.month), month, now)
         last = now.moved(-(max(0, now.since(month)) // _MONTHS * _MONTHS))
         older = last.moved(-_MONTHS)
         return {

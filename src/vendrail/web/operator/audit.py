@@ -27,6 +27,9 @@ _KINDS = (
     "card_site", "review", "unmatched", "saga", "payment", "order", "product", "variant", "keys",
     "shop", "fee_terms", "fee_schedule", "hold_terms", "deposit", "goods", "channel", "wallets",
     "webhook", "number", "books", "correction", "list", "bank", "bank_file", "bank_answer",
+    "payout", "payout_batch", "payout_terms", "payee", "reserve", "remittance", "debt", "sales",
+    "dossier", "tiers", "registration", "complaint", "dispute", "coupon", "agency", "domain",
+    "fee_adjustment",
 )  # fmt: skip
 _FIELDS = {
     "actor": is_name,

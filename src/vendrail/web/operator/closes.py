@@ -217,8 +217,8 @@ class ClosesDesk:
         return export(f"clearing-{close.day}", _ITEM_COLUMNS, read)
 
 
-def _calendar(closes: list[Close], next_day: date | None) -> list[DayCell]:
-    """Lay the last days out by weeks, from a Monday on; what is closed beside what is next."""
+def _calendar(closes: list[Close], next_day: date | None) -> list[DayCell | None]:
+    """Lay the last days out by weeks, from a Monday on; none where there were no books yet."""
     known = {each.day: each for each in closes}
     last = next_day or (closes[0].day if closes else None)
     if last is None:
@@ -227,7 +227,7 @@ def _calendar(closes: list[Close], next_day: date | None) -> list[DayCell]:
     monday = max(first, last - timedelta(days=_DAYS)) - timedelta(days=first.weekday())
     monday = monday - timedelta(days=monday.weekday())
     days = [monday + timedelta(days=each) for each in range((last - monday).days + 1)]
-    return [DayCell(each, known.get(each), each < last) for each in days]
+    return [DayCell(each, known.get(each), each < last) if each >= first else None for each in days]
 
 
 def _day(text: str) -> date | None:

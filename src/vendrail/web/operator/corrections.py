@@ -110,7 +110,7 @@ class Corrections:
         except Malformed:
             amount_minor = 0
         if amount_minor <= 0:
-            return await self._show(caller, Said.NO_AMOUNT)
+            return await self._show(caller, Said.NO_GOOD_SUM)
         said = await self._deeds.do(
             caller,
             _POSTED,

@@ -19,7 +19,7 @@ from vendrail.api.identity import (
 from vendrail.kernel.ids import derive, new_id
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk
-from vendrail.web.languages import message
+from vendrail.web.languages import APPROVED_BY, message
 from vendrail.web.pages import onward
 from vendrail.web.storefront.front import Page
 
@@ -49,6 +49,8 @@ class Said(StrEnum):
     NO_WALLET = "no_wallet"
     DISPUTED = "disputed"
     NO_AMOUNT = "no_amount"
+    NO_SUM = "no_sum"
+    NO_GOOD_SUM = "no_good_sum"
     NO_ACCOUNT = "no_account"
     NO_REFERENCE = "no_reference"
     BALANCE_TOO_LOW = "balance_too_low"
@@ -261,6 +263,8 @@ TEXTS = _DONE | {
     Said.NO_REFERENCE: message("Say what it corrects: its number, or the day."),
     Said.BALANCE_TOO_LOW: message("There is not so much in that account."),
     Said.NO_AMOUNT: message("Enter an amount above zero, or leave it empty for all that is left."),
+    Said.NO_SUM: message("Write the amount in digits with one point, as 12.30."),
+    Said.NO_GOOD_SUM: message("Enter an amount above zero, in digits with one point, as 12.30."),
 }
 GOOD = frozenset({*_DONE, Said.PROPOSED, Said.APPROVED, Said.REFUSED, Said.EXISTS, Said.WRITTEN})
 
@@ -408,7 +412,7 @@ class Deeds:
             return Said.ENDED
         approver = view.decided_by or caller.person.email
         try:
-            said = await deed.run(put.payload, f"{put.by.name}, approved by {approver}")
+            said = await deed.run(put.payload, f"{put.by.name}{APPROVED_BY}{approver}")
         except Exception:
             await self.log_undone(caller, put.act, put.subject, "broke_off")
             raise

@@ -62,7 +62,7 @@ _RESERVE_SAID = {
     ReserveStatus.EXISTS_DIFFERENT: Said.OTHERWISE,
     ReserveStatus.CHANNEL_UNKNOWN: Said.NOT_FOUND,
     ReserveStatus.SOURCE_CLOSED: Said.NO_REMITTANCE,
-    ReserveStatus.AMOUNT_MALFORMED: Said.NO_AMOUNT,
+    ReserveStatus.AMOUNT_MALFORMED: Said.NO_SUM,
     ReserveStatus.RESERVE_TOO_LOW: Said.RESERVE_TOO_LOW,
     ReserveStatus.BANK_TOO_LOW: Said.BANK_TOO_LOW,
 }
@@ -249,7 +249,7 @@ class PayoutsDesk:
         except Malformed:
             amount_minor = 0
         if not amount_minor or nonce is None or source not in set(ReserveSource):
-            return await self._reserves(caller, Said.NO_AMOUNT)
+            return await self._reserves(caller, Said.NO_SUM)
         if source == ReserveSource.SETTLEMENT:  # Its number is what keeps it from being two.
             return await self._reserves(caller, Said.NO_REMITTANCE)
         payload = {

@@ -15,6 +15,7 @@ from vendrail.api.payouts import (
 from vendrail.kernel.codec import replace
 from vendrail.kernel.errors import Malformed
 from vendrail.kernel.ids import new_id, to_serial
+from vendrail.web.amounts import time_zone
 from vendrail.web.console.caller import Caller
 from vendrail.web.console.desk import Desk, Entry, replace_form
 from vendrail.web.console.exports import AT_ONCE, LISTED, save, saved_at
@@ -102,7 +103,7 @@ class RemittancesDesk:
             written=dict.fromkeys(("way", *COLUMNS), "") | (dict(caller.form) if problem else {}),
             targets=list(RemittanceTarget),
             columns=", ".join(COLUMNS),
-            today=now.date(),
+            today=now.astimezone(time_zone(self._desk.front.settings.time_zone)).date(),
             reason=caller.written("reason"),
             nonce=to_serial(new_id(now)),
             done=self._deeds.said(caller),

@@ -52,7 +52,7 @@ class SalesLimits:
         """Write what the form says."""
         kind = caller.written("kind", 20)
         if kind not in _KINDS:
-            return Said.NO_AMOUNT
+            return Said.NO_BOUND
         try:
             bounds = {
                 f"{name}_minor_max": str(from_text(text, self._currency))
@@ -60,9 +60,9 @@ class SalesLimits:
                 if kind == "bounds" and (text := caller.written(f"{name}_max", 20))
             }
         except Malformed:
-            return Said.NO_AMOUNT
+            return Said.NO_BOUND
         if kind == "bounds" and (not bounds or any(int(each) <= 0 for each in bounds.values())):
-            return Said.NO_AMOUNT
+            return Said.NO_BOUND
         before, fallback = await self.find(merchant), await self._fallback(merchant)
         told = {
             "merchant": to_serial(merchant),
@@ -89,7 +89,7 @@ class SalesLimits:
         if tuple(map(_as_word, standing)) != (told["was"], told["otherwise"]):
             return Said.OTHERWISE  # Whoever approves has read of another limit.
         [status] = await self._catalog.put_limits([_as_limit(MerchantId(merchant), told)])
-        return _SAID.get(status, Said.NO_AMOUNT)
+        return _SAID.get(status, Said.NO_BOUND)
 
 
 def as_written(limit: SalesLimit | None) -> dict[str, str]:
