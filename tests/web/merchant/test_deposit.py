@@ -51,6 +51,8 @@ async def test_a_deposit_is_asked_paid_taken_and_asked_back(town, read_field):
     await owner.send(f"{PATH}/pay", **paying)
     await owner.send(f"{PATH}/pay", **paying)
     paid = await deposit_of(town)
+    await owner.send(f"{PATH}/pay", **paying | {"amount": "3 yuan"})
+    assert 1 == owner.page.text.count('value="3 yuan"')  # What was typed stands in its own form.
     await owe(town, 300)
     await first.go(desk)
     nonce = read_field(first, "nonce")
@@ -110,11 +112,14 @@ async def test_what_cannot_be_is_said_and_moves_nothing(town, read_field):
     for days, amount in (("366", "1"), ("x", "1"), ("1", "-1"), ("1", "x")):
         await head.send(desk, amount=amount, days=days, reason="why")
         told.append(head.page.status_code)
+    asked = head.page.text
     await head.send(f"{desk}/take", amount="1", nonce=fields["nonce"], reason="why")
     told.append(head.page.status_code)
     await seller.go("/merchant")
 
     assert [422] * 8 == told
+    assert 'value="x"' in asked
+    assert ">why</textarea>" in asked
     assert "The merchant owes nothing" in head.text
     assert 403 == (await seller.http.get(PATH)).status_code
     assert 0 == (await deposit_of(town)).held_minor

@@ -58,7 +58,9 @@ class DepositPage:
         """Show how the deposit stands, and a page of its movements."""
         return await self._show(caller)
 
-    async def _show(self, caller: Caller, problem: str = "") -> Page:
+    async def _show(
+        self, caller: Caller, problem: str = "", refused: DepositKind | None = None
+    ) -> Page:
         currencies = await self._currencies(caller)
         currency = chosen_currency(caller, currencies)
         key = (caller.merchant, currency)
@@ -80,8 +82,11 @@ class DepositPage:
             moves=shown,
             exported=f"{_ROOT}.csv?currency={currency}",
             older=older if len(moves) > _PAGE else "",
-            missing=to_text(deposit.missing_minor, currency) if deposit.missing_minor else "",
-            free=to_text(deposit.free_minor, currency) if deposit.free_minor else "",
+            written={
+                DepositKind.PAID.value: _text(deposit.missing_minor, currency),
+                DepositKind.RETURNED.value: _text(deposit.free_minor, currency),
+                **({refused.value: caller.written("amount", 20)} if refused else {}),
+            },
             nonce=to_serial(new_id(self._desk.clock.now())),
             can_move=caller.may(Permission.PAYOUTS_WRITE),
             problem=self._desk.say(caller, problem) if problem else "",
@@ -124,7 +129,7 @@ class DepositPage:
         try:
             amount_minor = from_text(caller.written("amount", 20), currency)
         except Malformed:
-            return await self._show(caller, _WRONG)
+            return await self._show(caller, _WRONG, kind)
         id = derive(nonce, f"deposit:{caller.merchant}")
         move = DepositMove(id, caller.merchant, currency, kind, amount_minor)
         act, subject = _ACTS[kind], f"merchant:{to_serial(caller.merchant)}"
@@ -133,5 +138,9 @@ class DepositPage:
         [status] = await self._settlement.move_deposits([move])
         if status not in _GOOD:
             await log_undone(self._desk, caller, act, subject, status)
-            return await self._show(caller, _REFUSED[status])
+            return await self._show(caller, _REFUSED[status], kind)
         return onward(f"{_ROOT}?currency={currency}")
+
+
+def _text(amount_minor: int, currency: str) -> str:
+    return to_text(amount_minor, currency) if amount_minor else ""

@@ -437,4 +437,4 @@ class Deeds:
 
 def back_to(path: str, said: Said) -> Page:
     """Lead to a page that says how it ended."""
-    return onward(f"{path}?said={said}#top")
+    return onward(f"{path}{'&' if '?' in path else '?'}said={said}#top")

@@ -26,6 +26,8 @@ from vendrail.web.storefront.front import Page
 
 _PAGE = 50
 _ASKED, _TAKEN = "deposit_terms.changed", "deposit.taken"
+_ASKED_FIELDS = {"amount": "amount", "days": "days", "reason": "reason"}
+_TAKEN_FIELDS = {"take": "amount", "take_reason": "reason"}
 _TERMS_SAID = {
     DepositTermsStatus.CREATED: Said.SAVED,
     DepositTermsStatus.UNCHANGED: Said.EXISTS,
@@ -65,7 +67,10 @@ class DepositsDesk:
         """Show how a merchant's deposit stands, and its movements."""
         return await self._show(caller)
 
-    async def _show(self, caller: Caller, said: Said | None = None) -> Page:
+    async def _show(
+        self, caller: Caller, said: Said | None = None, fields: Mapping[str, str] | None = None
+    ) -> Page:
+        """Show it; fields of a form that was refused stand as they were written."""
         merchant = read_id(caller.part("merchant"))
         name = (await self._files.merchant_names()).get(merchant) if merchant is not None else None
         if merchant is None or name is None:
@@ -96,6 +101,7 @@ class DepositsDesk:
                 "amount": to_text(terms.amount_minor, currency) if terms else "",
                 "days": str(terms.return_days if terms else 30),
                 "take": to_text(min(balance.debt_minor, deposit.held_minor), currency),
+                **{name: caller.written(field, 500) for name, field in (fields or {}).items()},
             },
             nonce=to_serial(new_id(self._desk.clock.now())),
             can_ask=caller.may(Permission.MERCHANTS_WRITE),
@@ -137,7 +143,7 @@ class DepositsDesk:
         except Malformed:
             amount_minor = -1
         if amount_minor < 0 or not (days.isascii() and days.isdigit() and int(days) <= 365):
-            return await self._show(caller, Said.NO_DEPOSIT_TERMS)
+            return await self._show(caller, Said.NO_DEPOSIT_TERMS, _ASKED_FIELDS)
         [deposit] = await self._settlement.read_deposits([(merchant, currency)])
         before = deposit.terms
         said = await self._deeds.do(
@@ -156,8 +162,10 @@ class DepositsDesk:
             },
             merchant=merchant,
         )
-        path = f"/operator/merchants/{to_serial(merchant)}/deposit"
-        return back_to(path, said) if said in GOOD else await self._show(caller, said)
+        path = f"/operator/merchants/{to_serial(merchant)}/deposit?currency={currency}"
+        return (
+            back_to(path, said) if said in GOOD else await self._show(caller, said, _ASKED_FIELDS)
+        )
 
     async def take(self, caller: Caller) -> Page:
         """Take of a deposit what is owed: a second person decides."""
@@ -171,13 +179,13 @@ class DepositsDesk:
         except Malformed:
             amount_minor = 0
         if amount_minor <= 0:
-            return await self._show(caller, Said.NO_DEPOSIT_TERMS)
+            return await self._show(caller, Said.NO_DEPOSIT_TERMS, _TAKEN_FIELDS)
         [deposit] = await self._settlement.read_deposits([(merchant, currency)])
         [balance] = await self._settlement.read_merchant_balances([(merchant, currency)])
         if balance.debt_minor <= 0:
-            return await self._show(caller, Said.NOTHING_OWED)
+            return await self._show(caller, Said.NOTHING_OWED, _TAKEN_FIELDS)
         if not deposit.held_minor:
-            return await self._show(caller, Said.NO_DEPOSIT)
+            return await self._show(caller, Said.NO_DEPOSIT, _TAKEN_FIELDS)
         said = await self._deeds.do(
             caller,
             _TAKEN,
@@ -192,8 +200,10 @@ class DepositsDesk:
             merchant=merchant,
             is_joint=True,
         )
-        path = f"/operator/merchants/{to_serial(merchant)}/deposit"
-        return back_to(path, said) if said in GOOD else await self._show(caller, said)
+        path = f"/operator/merchants/{to_serial(merchant)}/deposit?currency={currency}"
+        return (
+            back_to(path, said) if said in GOOD else await self._show(caller, said, _TAKEN_FIELDS)
+        )
 
     async def _put_terms(self, told: Mapping[str, str], _person: str) -> Said:
         merchant = read_id(told["merchant"])
