@@ -99,7 +99,10 @@ def test_backup_from_before_a_service_was_there_is_restored(
         " payouts.bank_answer, payouts.bank_answer_line, payouts.batch, payouts.batch_payout"
     )
     place.sql("alter table payouts.terms drop column kinds, drop column look_minutes")
-    place.sql("alter table payouts.payout drop column is_marked, drop column is_filed")
+    place.sql(
+        "alter table payouts.payout drop column is_marked, drop column is_filed,"
+        " drop column untold_since"
+    )
     place.sql(
         "drop index payouts.payout_returned, payouts.payout_provider_number, payouts.payout_asked"
     )
