@@ -15,6 +15,7 @@ from vendrail.app.demo.running import check_assets, choose_address
 from vendrail.kernel.codec import replace
 from vendrail.kernel.config import PlatformSettings
 from vendrail.kernel.embedded import open_server
+from vendrail.kernel.embedded.folder import DataFolder
 from vendrail.kernel.embedded.postmaster import find_postmaster
 from vendrail.kernel.errors import Malformed, Unavailable
 
@@ -115,14 +116,19 @@ def test_fresh_ends_an_orphaned_server_first(used_home: Path, open_demo: OpenDem
     assert {"demo.lock"} == set(names(used_home))
 
 
-def test_fresh_waits_for_a_program_that_just_ends(used_home: Path) -> None:
-    """A database that another program gives up within moments is stopped and cleared."""
-    leaving = threading.Timer(1.0, open_server(used_home / "postgres").close)
-    leaving.start()
+def test_fresh_waits_for_what_was_just_killed(used_home: Path) -> None:
+    """A database whose last user gives it up within moments, as the dead do, is cleared."""
+    data = used_home / "postgres"
+    server = open_server(data)
+    held = DataFolder(data).use()
+    assert not server.close()
+    dying = threading.Timer(1.0, held.close)
+    dying.start()
     Folder(used_home).clear()
-    leaving.join()
+    dying.join()
 
     assert {"demo.lock"} == set(names(used_home))
+    assert not server.is_running()
 
 
 def test_fresh_leaves_a_database_in_use(used_home: Path) -> None:
