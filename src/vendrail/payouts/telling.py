@@ -1,6 +1,6 @@
 """Telling: letters about accounts that were added or doubted, and payouts that did not arrive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,11 +10,22 @@ from vendrail.kernel.clock import Clock
 from vendrail.kernel.ids import derive, to_serial
 from vendrail.kernel.locales import amount_text, nearest
 from vendrail.payouts.settings import PayoutsSettings
-from vendrail.payouts.store import Database, Row
+from vendrail.payouts.store import Database, Row, Transaction
 from vendrail.payouts.store import payees as payees_store
 from vendrail.payouts.store import payouts as payouts_store
 
 _AT_ONCE = 32
+
+
+def _works(person: Person, _merchant: UUID) -> bool:
+    return person.state is PersonState.ACTIVE
+
+
+def _sees_balances(person: Person, merchant: UUID) -> bool:
+    return person.state is PersonState.ACTIVE and any(
+        each.merchant == merchant and Permission.BALANCE_READ in each.permissions
+        for each in person.memberships
+    )
 
 
 class Telling:
@@ -35,49 +46,36 @@ class Telling:
         self._notify = notify
 
     async def tell_due(self) -> bool:
-        """Write of everything that is due, each once; true: there may be more."""
-        is_more = await self._tell_doubted()
-        is_more = await self._tell_added() or is_more
-        return await self._tell_undelivered() or is_more
+        """Write of everything that is due, each once; true: there may be more.
 
-    async def _tell_doubted(self) -> bool:
-        """Write to the people of merchants whose account a test came back from."""
-        async with self._db.reading() as tx:
-            rows = await payees_store.list_doubted(tx, _AT_ONCE)
-        if not rows:
-            return False
-        await self._write(rows, self._doubted, _works)
-        async with self._db.transaction() as tx:
-            await payees_store.note_doubts_told(tx, rows)
-        return len(rows) == _AT_ONCE
+        Of an account that payouts come back from it is told once a day.
+        """
+        counts = [
+            await self._tell(
+                payees_store.list_doubted, self._doubted, payees_store.note_doubts_told
+            ),
+            await self._tell(payees_store.list_untold, self._added, self._note_added),
+            await self._tell(
+                payouts_store.list_untold,
+                self._undelivered,
+                payouts_store.note_told,
+                _sees_balances,
+            ),
+        ]
+        return _AT_ONCE in counts
 
-    async def _tell_added(self) -> bool:
-        async with self._db.reading() as tx:
-            rows = await payees_store.list_untold(tx, _AT_ONCE)
-        if not rows:
-            return False
-        await self._write(rows, self._added, _works)
-        async with self._db.transaction() as tx:
-            await payees_store.note_told(tx, [row["id"] for row in rows], self._clock.now())
-        return len(rows) == _AT_ONCE
-
-    async def _tell_undelivered(self) -> bool:
-        """Write of payouts whose money is in the balance again: of an account once a day."""
-        async with self._db.reading() as tx:
-            rows = await payouts_store.list_untold(tx, _AT_ONCE)
-        if not rows:
-            return False
-        await self._write(rows, self._undelivered, _sees_balances)
-        async with self._db.transaction() as tx:
-            await payouts_store.note_told(tx, rows)
-        return len(rows) == _AT_ONCE
-
-    async def _write(
+    async def _tell(
         self,
-        rows: Sequence[Row],
+        read: Callable[[Transaction, int], Awaitable[list[Row]]],
         letter: Callable[[Row, Person], Message],
-        is_told: Callable[[Person, UUID], bool],
-    ) -> None:
+        note: Callable[[Transaction, Sequence[Row]], Awaitable[None]],
+        is_told: Callable[[Person, UUID], bool] = _works,
+    ) -> int:
+        """Write of some rows to those of their merchants' people who are told; give how many."""
+        async with self._db.reading() as tx:
+            rows = await read(tx, _AT_ONCE)
+        if not rows:
+            return 0
         people = await self._identity.list_people([PeopleQuery(row["merchant"]) for row in rows])
         letters = [
             letter(row, person)
@@ -88,6 +86,12 @@ class Telling:
         if letters:
             statuses = await self._notify.send_messages(letters)
             assert MessageStatus.TEMPLATE_UNKNOWN not in statuses
+        async with self._db.transaction() as tx:
+            await note(tx, rows)
+        return len(rows)
+
+    async def _note_added(self, tx: Transaction, rows: Sequence[Row]) -> None:
+        await payees_store.note_told(tx, [row["id"] for row in rows], self._clock.now())
 
     def _doubted(self, row: Row, person: Person) -> Message:
         return Message(
@@ -128,14 +132,3 @@ class Telling:
                 "link": f"{self._link}/{to_serial(row['id'])}",
             },
         )
-
-
-def _works(person: Person, _merchant: UUID) -> bool:
-    return person.state is PersonState.ACTIVE
-
-
-def _sees_balances(person: Person, merchant: UUID) -> bool:
-    return person.state is PersonState.ACTIVE and any(
-        each.merchant == merchant and Permission.BALANCE_READ in each.permissions
-        for each in person.memberships
-    )
