@@ -46,6 +46,7 @@ async def test_a_deposit_is_asked_paid_taken_and_asked_back(town, read_field):
     desk = f"/operator/merchants/{to_serial(town.north.merchant)}/deposit"
     await first.go(desk)
     await first.send(desk, amount="8.00", days="7", reason="sells for the first time")
+    assert "?currency=CNY&said=" in str(first.page.url)
     await owner.go(PATH)
     paying = {"nonce": read_field(owner, "nonce"), "currency": "CNY", "amount": "8"}
     await owner.send(f"{PATH}/pay", **paying)
